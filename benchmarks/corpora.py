@@ -1,0 +1,126 @@
+"""How each corpus becomes a matrix, for us and for our peers alike.
+
+Rows keep the order of the files, which is often sorted by label: our learners shuffle, the peers are
+batch methods or shuffle themselves. Documents without a single term are dropped, and counted.
+"""
+
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import sparse
+from sklearn.datasets import load_digits
+from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
+from sklearn.preprocessing import normalize
+
+from codebooks.datasets import Corpus, load_corpus, load_docstrings
+
+
+class Matrix(NamedTuple):
+    """A corpus, ready to learn from.
+
+    Attributes
+    ----------
+    name : str
+    X : csr_matrix of shape (n_documents, n_terms), float32
+        Sublinear tf-idf with rows of length 1, indices sorted.
+    counts : csr_matrix of shape (n_documents, n_terms), float32
+        How often each term occurs, for models of counts.
+    terms : ndarray of shape (n_terms,) of str
+    labels : ndarray of shape (n_documents,), int64
+    n_labels : int
+    documents : list of str
+        The texts of the rows; empty for images.
+    n_dropped : int
+        Documents that were left out because they hold none of the terms.
+    """
+
+    name: str
+    X: sparse.csr_matrix
+    counts: sparse.csr_matrix
+    terms: np.ndarray
+    labels: np.ndarray
+    n_labels: int
+    documents: list[str]
+    n_dropped: int
+
+
+class Recipe(NamedTuple):
+    """What differs between corpora: the source, how words are counted, how many classes stay."""
+
+    source: str
+    words: dict[str, Any]
+    n_largest: int | None = None
+
+
+RAW = {"stop_words": "english", "min_df": 5, "max_df": 0.5}
+LEMMAS = {"analyzer": str.split}  # already preprocessed, with a vocabulary of their own
+OWN_VOCABULARY: dict[str, Any] = {}
+
+RECIPES = {
+    "bbc": Recipe("octis_bbc_news", LEMMAS),
+    "m10": Recipe("octis_m10", LEMMAS),
+    "dbpedia_it": Recipe("octis_dbpedia_it", LEMMAS),
+    "stackoverflow": Recipe("stackoverflow_titles", RAW),
+    "biomedical": Recipe("biomedical_titles", RAW),
+    "newsgroups": Recipe("newsgroups20", OWN_VOCABULARY),
+    "snippets": Recipe("search_snippets", RAW),
+    "reuters": Recipe("reuters21578", RAW, n_largest=20),
+    "google_news": Recipe("google_news_titles", RAW),
+    "docstrings": Recipe("docstrings", RAW),
+}
+
+# Name -> number of units. Defaults are chosen on the first and judged on the second, never the reverse.
+CHOOSING = {"bbc": 5, "m10": 10, "stackoverflow": 20, "biomedical": 20, "dbpedia_it": 5}
+REPORT = {"newsgroups": 20, "snippets": 8, "reuters": 20, "google_news": 152}
+OFFLINE = {"docstrings": 20, "digits": 10}  # what anyone can run: no download, no CODEBOOKS_DATA
+
+
+@cache
+def load(name: str) -> Matrix:
+    """Load a corpus of `RECIPES`, or scikit-learn's "digits", as matrices.
+
+    Raises
+    ------
+    ValueError
+        If no recipe has this name.
+    FileNotFoundError
+        If the corpus needs CODEBOOKS_DATA and is not there.
+    """
+    if name == "digits":
+        return _digits()
+    if name not in RECIPES:
+        raise ValueError(f"No corpus is called {name!r}; choose one of {', '.join([*RECIPES, 'digits'])}.")
+    recipe = RECIPES[name]
+    corpus = load_docstrings() if recipe.source == "docstrings" else load_corpus(recipe.source)
+    if recipe.n_largest is not None:
+        corpus = _largest_classes(corpus, recipe.n_largest)
+    vectorizer = CountVectorizer(vocabulary=corpus.vocabulary, dtype=np.float32, **recipe.words)
+    counts = vectorizer.fit_transform(corpus.documents)
+    return _matrix(name, counts, vectorizer.get_feature_names_out(), corpus.labels, corpus.documents)
+
+
+def _matrix(name: str, counts: Any, terms: np.ndarray, labels: Any, documents: list[str]) -> Matrix:
+    kept = np.flatnonzero(counts.getnnz(axis=1))
+    n_dropped = counts.shape[0] - len(kept)
+    counts = sparse.csr_matrix(counts[kept])
+    counts.sort_indices()
+    X = TfidfTransformer(sublinear_tf=True).fit_transform(counts)
+    X.sort_indices()
+    classes, labels = np.unique(np.asarray(labels)[kept], return_inverse=True)
+    return Matrix(name, X, counts, terms, labels, len(classes), [documents[i] for i in kept], n_dropped)
+
+
+def _largest_classes(corpus: Corpus, n: int) -> Corpus:
+    classes, sizes = np.unique(corpus.labels, return_counts=True)
+    largest = set(classes[np.argsort(-sizes, kind="stable")[:n]])  # equal sizes: by name
+    kept = [i for i, label in enumerate(corpus.labels) if label in largest]
+    return corpus._replace(documents=[corpus.documents[i] for i in kept], labels=[corpus.labels[i] for i in kept])
+
+
+def _digits() -> Matrix:
+    """Images of 8 x 8: the grey values as they are, and the same with rows of length 1."""
+    digits = load_digits()
+    pixels = sparse.csr_matrix(digits.data.astype(np.float32))
+    terms = np.array(digits.feature_names, dtype=object)
+    return Matrix("digits", normalize(pixels), pixels, terms, digits.target, 10, [], 0)

@@ -1,0 +1,96 @@
+"""The one door: raw input in, checked input out. Below it, arrays are trusted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import validate_data
+
+from codebooks import ops
+
+_CHECKED_NAMES = ("n_features_in_", "feature_names_in_")
+
+
+def check_input(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:
+    """Check `X` for `estimator` and bring it into the one form that `codebooks.ops` takes.
+
+    Parameters
+    ----------
+    estimator : BaseEstimator
+        Whose input it is; its `n_features_in_` and `feature_names_in_` are set or compared.
+    X : array-like or sparse matrix of shape (n_samples, n_features)
+        Dense input of any order, any SciPy sparse format, int32 or int64 indices, read-only or memory-mapped.
+    reset : bool
+        True where a model begins (its features are learned from `X`), False where `X` must fit the model.
+
+    Returns
+    -------
+    ndarray or CSR matrix of float32 or float64
+        The same memory as `X` where its form allows; other numbers become float64.
+
+    Raises
+    ------
+    TypeError
+        `X` is a Dask collection or text.
+    ValueError
+        `X` is empty, holds NaN, infinity or numbers whose squares overflow, has other features than the model, or
+        (with `reset`) holds nothing but zeros. What the estimator knew before is kept.
+
+    Examples
+    --------
+    >>> from sklearn.decomposition import PCA
+    >>> check_input(PCA(), [[1, 2], [3, 4]], reset=True)
+    array([[1., 2.],
+           [3., 4.]])
+    """
+    name = type(estimator).__name__
+    _refuse_foreign_kinds(name, X)
+    before = {key: vars(estimator)[key] for key in _CHECKED_NAMES if key in vars(estimator)}
+    try:
+        X = validate_data(estimator, X, accept_sparse="csr", dtype=[np.float64, np.float32], order=None, reset=reset)
+        if issparse(X) and not X.has_canonical_format:
+            X = X.copy()
+            X.sum_duplicates()
+        _check_size(name, X, reset)
+    except BaseException:
+        for key in _CHECKED_NAMES:
+            vars(estimator).pop(key, None)
+        vars(estimator).update(before)
+        raise
+    return X
+
+
+def _refuse_foreign_kinds(name: str, X: Any) -> None:
+    """Say what to do with input that scikit-learn's checks would misread or explain badly."""
+    if type(X).__module__.startswith("dask."):
+        raise TypeError(
+            f"{name} wants an array in memory and got a Dask collection. Call X.compute() if it fits, or "
+            f"partial_fit on one block after another."
+        )
+    if ops.is_on_gpu(X):
+        ops.xp(X)  # the seam: there is no GPU body yet, and it says so
+    if isinstance(X, str) or (isinstance(X, list | tuple) and X and isinstance(X[0], str)):
+        raise TypeError(
+            f"{name} wants a matrix of numbers and got text. Put a vectorizer before it: "
+            f"make_pipeline(TfidfVectorizer(), {name}())."
+        )
+
+
+def _check_size(name: str, X: Any, reset: bool) -> None:
+    """Refuse numbers whose squares overflow, and a matrix of nothing but zeros to learn from."""
+    values = X.data if issparse(X) else X
+    largest = max(values.max(), -values.min()) if values.size else 0.0
+    limit = np.sqrt(np.finfo(X.dtype).max / max(X.size, 1)) / 4
+    if largest > limit:
+        raise ValueError(
+            f"{name} wants numbers below {limit:.1e} and got {largest:.1e}: squares would overflow "
+            f"{X.dtype}. Scale the data, for instance with sklearn.preprocessing.MaxAbsScaler."
+        )
+    if reset and largest == 0:
+        raise ValueError(
+            f"{name} got a matrix of shape {X.shape} that holds nothing but zeros, and there is nothing to learn from "
+            f"zeros. Look at the step before: a vectorizer may have dropped every term (min_df, stop_words)."
+        )

@@ -1,0 +1,428 @@
+"""What every estimator shares: the door, the tags, the training loop and the reading of codes."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from numbers import Integral, Real
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    ClusterMixin,
+    TransformerMixin,
+    _fit_context,
+)
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from codebooks import ops
+from codebooks.inputs import check_input
+from codebooks.models.monitor import Plateau, Reporter
+
+__all__ = [
+    "ArrayTransformer",
+    "CodebookLearner",
+    "Interval",
+    "Progress",
+    "StrOptions",
+    "Sums",
+    "cosine_scores",
+    "reciprocal",
+    "unit_rows",
+]
+
+# How many rows of codes are held at once where only labels or a score are wanted.
+_BLOCK = 8192
+# batch_size="auto": about ten updates an epoch, which pays for the passes over the codebook that each one makes.
+_BATCHES, _SMALLEST_BATCH, _LARGEST_BATCH = 10, 1_000, 10_000
+# Running means remember so many minibatches, and at least so many rows for each unit.
+_MEMORY_BATCHES = 5
+_MEMORY_ROWS = 50
+# A unit counts as idle when its share of wins has faded below this part of an even share.
+_IDLE = 0.02
+# Gain per update of the inhibition that evens out loads, for scores within [-1, 1] (Wang et al. 2024, arXiv 2408.15664,
+# in its form for softmax gates).
+_LOAD_GAIN = 0.02
+
+
+class Progress(NamedTuple):
+    """How far learning has come."""
+
+    annealed: float  # 0 at the first update, 1 when every schedule has reached its end
+    epoch: int  # number of the epoch in `fit`, 0 in `partial_fit`
+    n_epochs: int  # how many epochs `fit` makes at most, 1 in `partial_fit`
+
+
+class Sums(NamedTuple):
+    """Statistics of some rows. They add: those of two blocks are the sums of their fields."""
+
+    pull: Any  # (n_components, n_features) weighted sums of rows, unit by unit
+    wins: Any  # (n_components,) rows won
+    scores: Any  # (n_components,) cosines with all rows, summed
+    energy: Any  # squared cosines of the rows with their winners, summed
+    n_rows: Any  # rows that are not empty
+
+
+class ArrayTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """A transformer of arrays: one door, sparse input, dtype preserved, names for its output, host pickles."""
+
+    def _check(self, X: Any, *, reset: bool = False) -> Any:
+        if not reset:
+            check_is_fitted(self)
+        return check_input(self, X, reset=reset)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: ops.to_host(value) for name, value in super().__getstate__().items()}
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "components_" in vars(self)
+
+    @property
+    def _n_features_out(self) -> int:
+        return int(self.components_.shape[0])
+
+
+class CodebookLearner(ClusterMixin, ArrayTransformer):
+    """The loop that all learners share; it knows none of them.
+
+    A learner brings a state, a NamedTuple with at least the fields `components`, `usage`, `inhibition`, `seed` and
+    `n_updates` (each becomes an attribute with an underscore behind its name), and four hooks:
+
+    - `_start(X, rng)`: the first state, from the first minibatch, whatever the order of its rows;
+    - `_statistics(X, state)`: a `Sums` over rows; the only code that touches data while learning;
+    - `_update(state, sums, progress)`: the next state;
+    - `_encode(X, state)`: codes of rows.
+
+    A rule that is sequential by nature overrides `_learn` instead of the middle two.
+    """
+
+    _State: ClassVar[Any]
+
+    _parameter_constraints: ClassVar[dict] = {
+        "n_components": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "n_active": [Interval(Integral, 1, None, closed="left"), None],
+        "inhibition": [StrOptions({"mean", "load"}), None],
+        "inhibition_strength": [Interval(Real, 0, 1, closed="both")],
+        "revive": ["boolean"],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "shuffle": ["boolean"],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    # -- learning ------------------------------------------------------------------------------------------------
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any = None) -> Any:
+        """Learn a codebook from the rows of `X`.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Rows to learn from; float32 stays float32.
+        y : ignored
+            Present because scikit-learn asks for it.
+
+        Returns
+        -------
+        self
+            With `components_`, `labels_`, `usage_`, `inhibition_`, `n_iter_` and `n_updates_`.
+
+        Raises
+        ------
+        ValueError
+            If `X` is empty, all zeros, or holds NaN or infinity.
+        """
+        X = self._check(X, reset=True)
+        rng = check_random_state(self.random_state)
+        plateau = Plateau(self.tol)
+        reporter = Reporter(type(self).__name__, self.max_iter, self.verbose)
+        state: Any = None
+        for epoch in reporter.epochs():
+            energy = n_rows = 0.0
+            for rows in self._minibatches(X.shape[0], rng):
+                batch = ops.take_rows(X, rows)
+                state = self._begin(batch, rng) if state is None else state
+                state, sums = self._step(batch, state, epoch)
+                energy, n_rows = energy + sums.energy, n_rows + sums.n_rows
+            score = float(ops.to_host(energy)) / max(float(ops.to_host(n_rows)), 1.0)
+            reporter.tell(epoch, score, int((ops.to_host(state.usage) == 0).sum()))
+            if self._annealed(state, epoch) >= 1 and plateau(score):
+                break
+        self._publish(state)
+        self.n_iter_ = epoch + 1
+        self.labels_ = self._winners(X)
+        self._count_wins()
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: Any = None) -> Any:
+        """Learn from one minibatch, beginning a model or carrying one on.
+
+        Calling it with the minibatches of an unshuffled epoch, one after another, gives the codebook that `fit` has
+        after that epoch.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            One minibatch; one row is enough.
+        y : ignored
+
+        Returns
+        -------
+        self
+            `labels_` are those of this minibatch.
+        """
+        first = not self.__sklearn_is_fitted__()
+        X = self._check(X, reset=first)
+        state = self._begin(X, check_random_state(self.random_state)) if first else self._state()
+        state, _ = self._step(X, state, epoch=0)
+        self._publish(state)
+        self.n_iter_ = 1
+        self.labels_ = self._winners(X)
+        return self
+
+    def _begin(self, batch: Any, rng: Any) -> Any:
+        if isinstance(self.n_components, str):
+            n_components = min(10, batch.shape[1])
+        else:
+            n_components = self.n_components
+        return self._start(batch, n_components, rng)
+
+    def _step(self, batch: Any, state: Any, epoch: int) -> tuple[Any, Sums]:
+        """One update, and what the minibatch showed."""
+        progress = Progress(self._annealed(state, epoch), epoch, self.max_iter)
+        state, sums = self._learn(batch, state, progress)
+        return self._revived(state) if self.revive else state, sums
+
+    def _learn(self, X: Any, state: Any, progress: Progress) -> tuple[Any, Sums]:
+        """Learn from one minibatch: the statistics of its rows, then an update from their total."""
+        sums = self._statistics(X, state)
+        return self._update(state, sums, progress), sums
+
+    def _annealed(self, state: Any, epoch: int) -> float:
+        """The share of its schedules that a learner has behind it; one without schedules has nothing before it."""
+        return 1.0
+
+    def _minibatches(self, n_rows: int, rng: Any) -> Iterator[Any]:
+        """Row numbers of one epoch: shuffled, or slices in the given order."""
+        size = self.batch_size
+        if isinstance(size, str):
+            size = min(max(n_rows // _BATCHES, _SMALLEST_BATCH), _LARGEST_BATCH)
+        starts = range(0, n_rows, size)
+        if not self.shuffle:
+            yield from (slice(start, min(start + size, n_rows)) for start in starts)
+            return
+        order = rng.permutation(n_rows)
+        # Inside a minibatch the order does not matter, and rising row numbers are read faster.
+        yield from (np.sort(order[start : start + size]) for start in starts)
+
+    def _keep(self, sums: Sums) -> Any:
+        """The share of a running mean that survives a minibatch; memory is counted in rows that are not empty."""
+        xp = ops.xp(sums.wins)
+        memory = xp.maximum(_MEMORY_BATCHES * sums.n_rows, _MEMORY_ROWS * len(sums.wins))
+        return (1 - sums.n_rows / memory).astype(sums.wins.dtype)
+
+    def _habits(self, state: Any, sums: Sums, keep: Any) -> tuple[Any, Any]:
+        """The next `usage` and `inhibition`, means over the rows that memory holds."""
+        xp = ops.xp(sums.wins)
+        n_rows = xp.maximum(sums.n_rows, 1).astype(sums.wins.dtype)
+        shares = sums.wins / n_rows
+        usage = keep * state.usage + (1 - keep) * shares
+        if self.inhibition == "mean":
+            mean_scores = self.inhibition_strength * sums.scores / n_rows
+            inhibition = keep * state.inhibition + (1 - keep) * mean_scores
+        elif self.inhibition == "load":
+            inhibition = state.inhibition + self.inhibition_strength * _LOAD_GAIN * (shares - 1 / len(shares))
+        else:
+            inhibition = state.inhibition
+        return usage, inhibition
+
+    def _revived(self, state: Any) -> Any:
+        """The state in which each idle unit has taken half of the heaviest one, perturbed."""
+        usage = ops.to_host(state.usage)
+        idle = np.flatnonzero(usage < _IDLE / len(usage))
+        if len(idle) == 0:
+            return state
+        rng = np.random.default_rng([state.seed, state.n_updates])
+        for unit in idle:
+            heaviest = int(np.argmax(ops.to_host(state.usage)))
+            noise = rng.standard_normal(state.components.shape[1])
+            state = self._split(state, heaviest, int(unit), noise)
+        return state
+
+    def _split(self, state: Any, heaviest: int, idle: int, noise: np.ndarray) -> Any:
+        """Let the units `heaviest` and `idle` share what the first one has, pushed apart by multiplied noise.
+
+        Multiplying keeps zeros and signs; pushing both alike gives both a chance to win.
+        """
+        components, usage, inhibition = state.components.copy(), state.usage.copy(), state.inhibition.copy()
+        push = ops.to_device_of((noise / 2).astype(components.dtype), components)
+        length = ops.row_norms(components[heaviest : heaviest + 1])
+        halves = unit_rows(components[heaviest] * ops.xp(push).stack([1 + push, 1 - push])) * length
+        components[idle], components[heaviest] = halves[0], halves[1]
+        usage[idle] = usage[heaviest] = usage[heaviest] / 2
+        inhibition[idle] = inhibition[heaviest]
+        return state._replace(components=components, usage=usage, inhibition=inhibition)
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    def transform(self, X: Any) -> Any:
+        """Codes of the rows of `X`: one number per unit, the winner's the largest.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_components)
+            In the dtype of `X`.
+        """
+        return self._encode(self._check(X), self._state())
+
+    def predict(self, X: Any, *, reject_below: float | None = None) -> Any:
+        """The index of the unit that wins each row of `X`.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+        reject_below : float in [-1, 1], optional
+            Rows whose cosine with their winning unit lies below are labelled -1.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), int64
+            -1 for a row that is empty or shares nothing with any unit.
+        """
+        return self._winners(self._check(X), reject_below)
+
+    def fit_predict(self, X: Any, y: Any = None, **fit_params: Any) -> Any:
+        """Learn from `X` and return `labels_`, the winning unit of each row."""
+        return self.fit(X, y, **fit_params).labels_
+
+    def inverse_transform(self, X: Any) -> Any:
+        """Rows made of codes: `X components_`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_components)
+            Codes as `transform` gives them.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+
+        Raises
+        ------
+        ValueError
+            If the codes do not have one column per unit.
+        """
+        check_is_fitted(self)
+        codes = np.asarray(X, dtype=self.components_.dtype) if not ops.is_on_gpu(X) else X
+        if codes.ndim != 2 or codes.shape[1] != len(self.components_):
+            raise ValueError(
+                f"inverse_transform wants codes of shape (n_samples, {len(self.components_)}) and got "
+                f"{codes.shape}. Give it what transform returned."
+            )
+        return codes @ self.components_
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Explained energy per row: the mean squared cosine of a row with the unit nearest to it. Higher is better.
+
+        It does not depend on temperature, inhibition or `n_active`, so settings of these can be compared, on held-out
+        rows too. It rises with `n_components`, as every reconstruction does: choose their number by other means, for
+        instance `codebooks.scores.npmi_scorer`.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+        y : ignored
+
+        Returns
+        -------
+        float in [0, 1]
+            Empty rows are left out; 0 when there are no others.
+        """
+        X, units = self._check(X), unit_rows(self.components_)
+        energy, n_rows = 0.0, 0
+        for block in self._blocks(X):
+            cosines, norms = cosine_scores(block, units)
+            energy += float(ops.to_host((cosines.max(axis=1).clip(0, None) ** 2).sum()))
+            n_rows += int(ops.to_host((norms > 0).sum()))
+        return energy / max(n_rows, 1)
+
+    def _winners(self, X: Any, reject_below: float | None = None) -> Any:
+        state, units, labels = self._state(), unit_rows(self.components_), []
+        for block in self._blocks(X):
+            winners = self._encode(block, state).argmax(axis=1)
+            cosines, _ = cosine_scores(block, units)
+            known = cosines.any(axis=1)
+            if reject_below is not None:
+                xp = ops.xp(winners)
+                known &= xp.take_along_axis(cosines, winners[:, None], axis=1)[:, 0] >= reject_below
+            winners[~known] = -1
+            labels.append(winners)
+        return ops.xp(labels[0]).concatenate(labels)
+
+    def _blocks(self, X: Any) -> Iterator[Any]:
+        """Slices of rows, where the codes of all of them need not be held at once."""
+        for start in range(0, X.shape[0], _BLOCK):
+            yield ops.take_rows(X, slice(start, min(start + _BLOCK, X.shape[0])))
+
+    # -- state ---------------------------------------------------------------------------------------------------
+
+    def _state(self) -> Any:
+        return self._State(*(getattr(self, field + "_") for field in self._State._fields))
+
+    def _publish(self, state: Any) -> None:
+        for field, value in state._asdict().items():
+            setattr(self, field + "_", value)
+
+    def _count_wins(self) -> None:
+        """Make `usage_` exact once `labels_` are known, and name the units that stay idle."""
+        labels = ops.to_host(self.labels_)
+        wins = np.bincount(labels[labels >= 0], minlength=len(self.components_))
+        shares = (wins / max(wins.sum(), 1)).astype(self.components_.dtype)
+        self.usage_ = ops.to_device_of(shares, self.components_)
+        idle = np.flatnonzero(wins == 0)
+        if len(idle) > 0:
+            named = ", ".join(map(str, idle[:10])) + (", ..." if len(idle) > 10 else "")
+            warnings.warn(
+                f"{len(idle)} of {len(wins)} units win no row: {named}. They do no harm; n_components="
+                f"{len(wins) - len(idle)} would do.",
+                UserWarning,
+                stacklevel=4,
+            )
+
+
+def unit_rows(W: Any) -> Any:
+    """`W` with rows of length 1; rows of zeros stay zeros."""
+    return W * reciprocal(ops.row_norms(W))[:, None]
+
+
+def cosine_scores(X: Any, units: Any) -> tuple[Any, Any]:
+    """Dot products of the rows of `X`, scaled to length 1, with those of `units`; and the lengths of the rows."""
+    norms = ops.row_norms(X)
+    scores = ops.similarity(X, units)
+    scores *= reciprocal(norms)[:, None]
+    return scores, norms
+
+
+def reciprocal(norms: Any) -> Any:
+    """`1 / norms`, and 0 for 0."""
+    xp = ops.xp(norms)
+    positive = norms > 0
+    return positive / xp.where(positive, norms, 1)

@@ -1,0 +1,265 @@
+"""Krotov & Hopfield (2019): units that compete for each input, and learn by winning."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import numpy as np
+
+from codebooks import ops
+from codebooks.models.base import (
+    CodebookLearner,
+    Interval,
+    Progress,
+    StrOptions,
+    Sums,
+    cosine_scores,
+    reciprocal,
+)
+from codebooks.models.start import spread_directions
+
+
+class State(NamedTuple):
+    """What the units know after `n_updates` minibatches."""
+
+    components: Any  # (n_components, n_features) weights of p-norm 1 ("W"); of any norm with the Hebbian rule
+    mass: Any  # (n_components,) p-norms of the decayed sums whose directions the weights are
+    usage: Any  # (n_components,) share of rows won, a running mean
+    inhibition: Any  # (n_components,) what is taken off a unit's score before units are ranked
+    seed: int  # of every random draw after the start
+    n_updates: int
+
+
+class KrotovHopfield(CodebookLearner):
+    r"""Competing hidden units: the best match moves closer to a row, its rival is pushed away.
+
+    For a row :math:`x` of length 1 each unit scores :math:`s_k = \sum_i \mathrm{sgn}(W_{ki}) |W_{ki}|^{p-1} x_i`. Units
+    are ranked by :math:`s_k` minus their inhibition; the first learns with gain 1, the one at `rival_rank` with gain
+    :math:`-\Delta` (`repulsion`). The published rule [1]_ moves weights by
+    :math:`g_k (x - s_k W_k)`; its fixed point is :math:`W_k = m_k / \|m_k\|_p` with :math:`m_k` the gain-weighted sum
+    of rows. `algorithm="batch"` goes there directly, with sums that decay over minibatches: spherical k-means with a
+    penalised rival [2]_. `algorithm="hebbian"` is the rule as published.
+
+    Parameters
+    ----------
+    n_components : int or "auto", default="auto"
+        Number of units; "auto" is min(10, n_features).
+    algorithm : {"batch", "hebbian"}, default="batch"
+        "batch" learns from rows scaled to length 1 and needs no learning rate. "hebbian" is the published minibatch
+        rule on rows as they are, from a start of N(0, 1); the paper's MNIST run has p=3, rival_rank=7,
+        learning_rate=0.04, batch_size=100, max_iter=1000, inhibition=None, revive=False.
+    p : float, default=2
+        Lebesgue exponent of the scores; 2 is the plain dot product, larger ones listen to the largest weights.
+    rival_rank : int, default=2
+        Rank of the unit that is pushed away ("k" in [1]_); at most `n_components`.
+    repulsion : float, default=0.4
+        How hard it is pushed ("Delta").
+    n_active : int, optional
+        Units kept per row by `transform`; None keeps all.
+    inhibition : {"mean", "load"} or None, default="mean"
+        What units that win habitually lose before the ranking: "mean" their running mean score, "load" a bias that
+        grows while they win more than an even share. It is kept at prediction.
+    inhibition_strength : float in [0, 1], default=0.5
+        How much of it is taken off. Lower it where groups differ much in size.
+    revive : bool, default=True
+        Whether a unit that wins nothing takes half of the heaviest one.
+    max_iter : int, default=50
+        Passes over the rows at most.
+    batch_size : int or "auto", default="auto"
+        Rows per update; "auto" is a tenth of the rows, but at least 1,000 and at most 10,000.
+    shuffle : bool, default=True
+        Whether each pass visits the rows in a new order.
+    tol : float, default=1e-3
+        Learning stops when the explained energy has not risen by this share for three passes. "hebbian" makes all
+        passes, as its learning rate falls to the last.
+    learning_rate : float, default=0.02
+        Step of "hebbian" at the first pass ("epsilon"), falling linearly over `max_iter`.
+    random_state : int, RandomState or None, default=None
+        Seed of the start, the order of rows and revival.
+    verbose : int, default=0
+        1 prints a line per pass, 2 shows a progress bar.
+
+    Attributes
+    ----------
+    components_ : ndarray of shape (n_components, n_features)
+        Weights, one unit a row. Units with negative weights have learned what their rivals' rows contain.
+    labels_ : ndarray of shape (n_samples,), int64
+        Winning unit of each row last learned from; -1 for empty rows.
+    usage_ : ndarray of shape (n_components,)
+        Share of rows won.
+    inhibition_ : ndarray of shape (n_components,)
+        What is taken off each unit's score.
+    mass_ : ndarray of shape (n_components,)
+        Norms of the decayed sums, with which `partial_fit` carries on.
+    n_iter_, n_updates_ : int
+        Passes made and minibatches seen.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of str, where the input had names
+
+    References
+    ----------
+    .. [1] D. Krotov, J. J. Hopfield, "Unsupervised learning by competing hidden units", PNAS 116 (2019), 7723-7731.
+    .. [2] L. Xu, A. Krzyzak, E. Oja, "Rival penalized competitive learning for clustering analysis, RBF net, and curve
+       detection", IEEE Transactions on Neural Networks 4 (1993), 636-649.
+
+    Examples
+    --------
+    >>> from codebooks import KrotovHopfield
+    >>> X = [[3, 1, 0, 0], [2, 1, 0, 0], [0, 0, 1, 2], [0, 0, 1, 3]]
+    >>> labels = KrotovHopfield(2, random_state=0).fit_predict(X)
+    >>> bool(labels[0] == labels[1] != labels[2] == labels[3])
+    True
+    """
+
+    _State = State
+    _parameter_constraints: ClassVar[dict] = {
+        **CodebookLearner._parameter_constraints,
+        "algorithm": [StrOptions({"batch", "hebbian"})],
+        "p": [Interval(Real, 1, None, closed="left")],
+        "rival_rank": [Interval(Integral, 2, None, closed="left")],
+        "repulsion": [Interval(Real, 0, None, closed="left")],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+    }
+
+    def __init__(
+        self,
+        n_components: int | Literal["auto"] = "auto",
+        *,
+        algorithm: Literal["batch", "hebbian"] = "batch",
+        p: float = 2,
+        rival_rank: int = 2,
+        repulsion: float = 0.4,
+        n_active: int | None = None,
+        inhibition: Literal["mean", "load"] | None = "mean",
+        inhibition_strength: float = 0.5,
+        revive: bool = True,
+        max_iter: int = 50,
+        batch_size: int | Literal["auto"] = "auto",
+        shuffle: bool = True,
+        tol: float = 1e-3,
+        learning_rate: float = 0.02,
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.n_components = n_components
+        self.algorithm = algorithm
+        self.p = p
+        self.rival_rank = rival_rank
+        self.repulsion = repulsion
+        self.n_active = n_active
+        self.inhibition = inhibition
+        self.inhibition_strength = inhibition_strength
+        self.revive = revive
+        self.max_iter = max_iter
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.tol = tol
+        self.learning_rate = learning_rate
+        self.random_state = random_state
+        self.verbose = verbose
+
+    # -- the four hooks ------------------------------------------------------------------------------------------
+
+    def _start(self, X: Any, n_components: int, rng: Any) -> State:
+        if self.algorithm == "hebbian":
+            weights = rng.standard_normal((n_components, X.shape[1])).astype(X.dtype)
+            weights = ops.to_device_of(weights, X)
+        else:
+            weights = spread_directions(X, n_components, rng)
+            if self.p != 2:
+                weights /= (abs(weights) ** self.p).sum(axis=1, keepdims=True) ** (1 / self.p)
+        xp = ops.xp(weights)
+        none, even = xp.zeros(n_components, X.dtype), xp.full(n_components, 1 / n_components, X.dtype)
+        state = State(weights, none, even, none, int(rng.randint(np.iinfo(np.int32).max)), 0)
+        # The first ranking needs the habits of these units, so they are counted before anything is learned.
+        usage, inhibition = self._habits(state, self._statistics(X, state), even.dtype.type(0))
+        return state._replace(usage=usage, inhibition=inhibition)
+
+    def _statistics(self, X: Any, state: State) -> Sums:
+        n_units = len(state.components)
+        rank = min(self.rival_rank, n_units)
+        found = ops.nearest(X, self._directions(state), state.inhibition, rank)
+        xp = ops.xp(found.norms)
+        filled = found.norms > 0
+        share = filled.astype(X.dtype) if self.algorithm == "hebbian" else reciprocal(found.norms)
+        winners = found.index[:, 0]
+        if rank > 1 and self.repulsion > 0:
+            index = found.index[:, [0, rank - 1]]
+            gain = share[:, None] * xp.asarray([1, -self.repulsion], X.dtype)
+        else:
+            index, gain = winners[:, None], share[:, None]
+        return Sums(
+            pull=ops.scatter_rows(xp.zeros_like(state.components), index, gain, X),
+            wins=xp.bincount(winners, weights=filled, minlength=n_units).astype(X.dtype),
+            scores=found.total,
+            energy=(found.score[:, 0] ** 2).sum(),
+            n_rows=filled.sum(),
+        )
+
+    def _update(self, state: State, sums: Sums, progress: Progress) -> State:
+        keep = self._keep(sums)
+        if self.algorithm == "hebbian":
+            rate = self.learning_rate * (1 - progress.epoch / progress.n_epochs)
+            components, mass = self._hebbian_step(state, sums.pull, rate), state.mass
+        else:
+            components, mass = self._batch_step(state, sums.pull, keep)
+        usage, inhibition = self._habits(state, sums, keep)
+        return State(components, mass, usage, inhibition, state.seed, state.n_updates + 1)
+
+    def _encode(self, X: Any, state: State) -> Any:
+        scores, norms = cosine_scores(X, self._directions(state))
+        xp = ops.xp(scores)
+        known = scores.any(axis=1)
+        scores -= state.inhibition
+        if self.n_active is not None and self.n_active < scores.shape[1]:
+            # Kept units answer by how far they stand above the first that is left out, so the winner is never hidden.
+            loudest_silent = ops.top_k(scores, self.n_active + 1)[:, -1:]
+            scores = xp.maximum(scores - xp.take_along_axis(scores, loudest_silent, axis=1), 0)
+        scores *= (norms * known)[:, None]
+        return scores
+
+    # -- the rule ------------------------------------------------------------------------------------------------
+
+    def _directions(self, state: State) -> Any:
+        """`sgn(W) |W|^(p-1)`: what the dot product with a row is its score."""
+        W = state.components
+        if self.p == 2:
+            return W
+        xp = ops.xp(W)
+        return xp.sign(W) * xp.abs(W) ** (self.p - 1)
+
+    def _batch_step(self, state: State, pull: Any, keep: Any) -> tuple[Any, Any]:
+        """Directions and p-norms of the decayed sums; the sums of the past are `mass * components`."""
+        mass = keep * state.mass
+        if self.p == 2:
+            norms = ops.blend_directions(pull, mass, state.components)
+        else:
+            pull += mass[:, None] * state.components
+            norms = (ops.xp(pull).abs(pull) ** self.p).sum(axis=1) ** (1 / self.p)
+            pull *= reciprocal(norms)[:, None]
+        if not norms.all():  # nothing ever pulled these
+            pull = ops.xp(pull).where(norms[:, None] > 0, pull, state.components)
+        return pull, norms
+
+    def _hebbian_step(self, state: State, pull: Any, rate: float) -> Any:
+        """One minibatch of the published rule, its step divided by its largest entry.
+
+        The decay `sum_b g_kb s_kb` needs no second pass over the rows: it is the score of the unit's own pull.
+        """
+        W = state.components
+        xp = ops.xp(W)
+        decay = (self._directions(state) * pull).sum(axis=1)
+        step = pull - decay[:, None] * W
+        return (W + rate * step / xp.maximum(xp.abs(step).max(), 1e-30)).astype(W.dtype)
+
+    def _annealed(self, state: State, epoch: int) -> float:
+        if self.algorithm == "hebbian":
+            return epoch / self.max_iter
+        return 1.0
+
+    def _split(self, state: State, heaviest: int, idle: int, noise: np.ndarray) -> State:
+        state = super()._split(state, heaviest, idle, noise)
+        mass = state.mass.copy()
+        mass[idle] = mass[heaviest] = mass[heaviest] / 2
+        return state._replace(mass=mass)

@@ -1,0 +1,164 @@
+"""How to compute: the one interface behind which NumPy, SciPy, Numba and CuPy stand.
+
+The array says where. Every function reads the device off its arguments and leaves its result there; float32 stays
+float32. `X` and `Y` may be dense or CSR, everything else is dense. Arguments are trusted: the door is
+`codebooks.inputs`. What NumPy and CuPy spell alike is written once in `shared`; what they do not, or where a compiled
+loop pays, has a body in `cpu` and one in `gpu`, both imported at the first call.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from codebooks.ops import shared
+
+Array = Any
+"""A NumPy or CuPy array, or a SciPy or CuPy CSR matrix where a function says so."""
+
+__all__ = [
+    "Nearest",
+    "accumulate",
+    "blend_directions",
+    "gather_rows",
+    "is_on_gpu",
+    "nearest",
+    "nearest_orthonormal",
+    "row_norms",
+    "scatter_rows",
+    "similarity",
+    "softmax",
+    "synchronize",
+    "take_rows",
+    "to_device_of",
+    "to_host",
+    "top_k",
+    "warmup",
+    "xp",
+]
+
+
+class Nearest(NamedTuple):
+    """What `nearest` finds."""
+
+    index: Array  # (n_rows, k) int64, rows of W by descending score minus handicap, ties to the lower index
+    score: Array  # (n_rows, k) their scores, without the handicap; 0 for an empty row
+    norms: Array  # (n_rows,) lengths of the rows of X
+    total: Array  # (n_units,) scores of each row of W, summed over the rows of X
+
+
+def is_on_gpu(a: Array) -> bool:
+    """True for CuPy arrays and `cupyx` sparse matrices."""
+    return type(a).__module__.partition(".")[0] in ("cupy", "cupyx")
+
+
+def xp(a: Array) -> ModuleType:
+    """The module that spells elementwise maths for `a`: numpy or cupy."""
+    return _body(a).xp
+
+
+def to_host(a: Array) -> Array:
+    """`a` in host memory; the same object when it is there already."""
+    return a.get() if is_on_gpu(a) else a
+
+
+def to_device_of(a: Array, like: Array) -> Array:
+    """`a` on the device of `like`; the same object when it is there already."""
+    return _body(like).to_device(a)
+
+
+def synchronize(a: Array) -> None:
+    """Wait until the device of `a` has finished; nothing to wait for on the CPU."""
+    _body(a).synchronize()
+
+
+def similarity(X: Array, Y: Array) -> Array:
+    """All dot products of rows, `X Y'`, shape (len(X), len(Y)), dense. No copy is made of a Fortran-ordered `Y`."""
+    return _body(X).similarity(X, Y)
+
+
+def nearest(X: Array, W: Array, handicap: Array, k: int) -> Nearest:
+    """Score every row of `X`, scaled to length 1, with every row of `W`, and keep the `k` best after a handicap.
+
+    One pass over `X` that holds no more than a row of scores: `similarity`, `row_norms` and `top_k` at once.
+    """
+    return Nearest(*_body(X).nearest(X, W, handicap, k))
+
+
+def accumulate(G: Array, X: Array) -> Array:
+    """Sums of the rows of `X` weighted by the columns of `G`: `G' X`, shape (columns of G, columns of X)."""
+    return _body(X).accumulate(G, X)
+
+
+def top_k(scores: Array, k: int) -> Array:
+    """Column indices of the `k` largest of each row, descending, int64; equal scores go to the lower index."""
+    return _body(scores).top_k(scores, k)
+
+
+def scatter_rows(out: Array, index: Array, weight: Array, X: Array) -> Array:
+    """Add weighted rows of `X` to chosen rows of `out`: `out[index[i, m]] += weight[i, m] X[i]`, in place."""
+    return _body(X).scatter_rows(out, index, weight, X)
+
+
+def gather_rows(index: Array, weight: Array, W: Array) -> Array:
+    """Weighted sums of chosen rows: row i of the result is `sum_m weight[i, m] W[index[i, m]]`."""
+    return _body(W).gather_rows(index, weight, W)
+
+
+def blend_directions(out: Array, weight: Array, W: Array) -> Array:
+    """Add weighted rows of `W` to those of `out` and scale these to length 1, in place; return the lengths before.
+
+    `out[k] += weight[k] W[k]`, then `out[k] /= |out[k]|`; a row of zeros stays. Fastest for Fortran order.
+    """
+    return _body(out).blend_directions(out, weight, W)
+
+
+def take_rows(X: Array, rows: Array) -> Array:
+    """The rows of `X` that `rows` names, in its order: an index array makes a copy, a slice of step 1 a view."""
+    return _body(X).take_rows(X, rows)
+
+
+def softmax(scores: Array) -> Array:
+    """Each row exponentiated and scaled to sum 1; `-inf` gives 0, and a row of nothing but `-inf` gives zeros."""
+    return shared.softmax(xp(scores), scores)
+
+
+def row_norms(X: Array) -> Array:
+    """Euclidean length of each row, dense or CSR; accumulated in float64, returned in the dtype of `X`."""
+    return _body(X).row_norms(X)
+
+
+def nearest_orthonormal(M: Array) -> Array:
+    """The matrix with orthonormal rows that lies nearest to `M` in the Frobenius norm: its polar factor.
+
+    Where `M` has lost rank, the missing directions are filled with some orthonormal completion, so the answer is
+    always orthonormal. `M` has at most as many rows as columns.
+    """
+    return shared.nearest_orthonormal(xp(M), M)
+
+
+def warmup() -> None:
+    """Compile the CPU kernels ahead of their first use.
+
+    They compile when first called, once per type of array, and are kept on disk where a folder can be written
+    (`NUMBA_CACHE_DIR`, beside the sources, or the user's cache folder). This pays for that when it suits you.
+
+    Examples
+    --------
+    >>> import codebooks
+    >>> codebooks.warmup()
+    """
+    from codebooks.ops import cpu
+
+    cpu.warmup()
+
+
+def _body(a: Array) -> ModuleType:
+    """The module of bodies for the device of `a`, imported here so that `import codebooks` compiles nothing."""
+    if is_on_gpu(a):
+        from codebooks.ops import gpu
+
+        return gpu
+    from codebooks.ops import cpu
+
+    return cpu

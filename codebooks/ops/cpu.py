@@ -1,0 +1,372 @@
+"""CPU bodies of the primitives: SciPy and BLAS where they are good, Numba loops where those are better.
+
+What each function promises stands in `codebooks.ops`. Kernels come last; each is a scalar loop over a range of items
+whose results it owns, so any number of threads gives the same bits (see `threads`).
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+from scipy.sparse import issparse
+
+from codebooks.ops import threads
+
+xp = np
+
+# Columns of a result that one piece of `accumulate` owns: whole cache lines, so that threads do not share any.
+_COLUMN_BLOCK = 16
+# Rows whose scores `nearest` adds up before they join the others.
+_ROW_BLOCK = 64
+# Features whose squares `blend_directions` adds up before they join the others.
+_FEATURE_BLOCK = 128
+# What a step that jumps through memory costs, in steps that do not.
+_SCATTERED = 8
+# Up to so many best of a row are found one after another.
+_FEW = 3
+
+
+def to_device(a):
+    return a
+
+
+def synchronize():
+    pass
+
+
+def similarity(X, Y):
+    if issparse(Y):
+        return (X @ Y.T).toarray() if issparse(X) else np.ascontiguousarray(similarity(Y, X).T)
+    if not issparse(X):
+        return X @ Y.T
+    out = np.empty((X.shape[0], Y.shape[0]), np.result_type(X.dtype, Y.dtype))
+    features_first = np.ascontiguousarray(Y.T)  # the innermost loop runs over the rows of Y
+    _in_pieces(_similarity, X, X.nnz * Y.shape[0], features_first, out)
+    return out
+
+
+def nearest(X, W, handicap, k):
+    n_rows, dtype = X.shape[0], np.result_type(X.dtype, W.dtype)
+    index, score = np.empty((n_rows, k), np.int64), np.empty((n_rows, k), dtype)
+    # Totals of blocks of rows, added in order afterwards: the same bits for any number of threads.
+    totals = np.zeros((-(-n_rows // _ROW_BLOCK), len(W)), dtype)
+    norms = row_norms(X)
+    scale = np.divide(1, norms, out=np.zeros_like(norms), where=norms > 0).astype(dtype)
+    found = scale, np.asarray(handicap, dtype), index, score, totals
+    if issparse(X):
+        features_first = np.ascontiguousarray(W.T)
+        steps = X.nnz * len(W)
+        threads.run(_nearest, len(totals), steps, X.indptr, X.indices, X.data, features_first, *found)
+    else:
+        threads.run(_nearest_of, len(totals), n_rows * len(W), _in_rows(X @ W.T), *found)
+    return index, score, norms, totals.sum(axis=0)
+
+
+def blend_directions(out, weight, W):
+    columns, old = out.T, W.T
+    if not columns.flags.c_contiguous:
+        columns = np.ascontiguousarray(columns)
+    n_blocks = -(-len(columns) // _FEATURE_BLOCK)
+    squares = np.zeros((n_blocks, len(out)), out.dtype)
+    weight = np.asarray(weight, out.dtype)
+    threads.run(_blend, n_blocks, out.size, columns, np.ascontiguousarray(old), weight, squares)
+    norms = np.sqrt(squares.sum(axis=0, dtype=np.float64)).astype(out.dtype)
+    scale = 1 / np.where(norms > 0, norms, 1)
+    threads.run(_scale, n_blocks, out.size, columns, scale)
+    if not np.shares_memory(columns, out):
+        out[...] = columns.T
+    return norms
+
+
+def accumulate(G, X):
+    if not issparse(X):
+        return G.T @ X
+    out = np.zeros((X.shape[1], G.shape[1]), np.result_type(X.dtype, G.dtype))
+    n_blocks = -(-G.shape[1] // _COLUMN_BLOCK)
+    threads.run(_accumulate, n_blocks, X.nnz * G.shape[1], X.indptr, X.indices, X.data, _in_rows(G), out)
+    return out.T
+
+
+def top_k(scores, k):
+    out = np.empty((len(scores), k), np.int64)
+    threads.run(_top_k, len(scores), scores.size, _in_rows(scores), out)
+    return out
+
+
+def scatter_rows(out, index, weight, X):
+    order, starts = _sort_by_owner(index, len(out))
+    row = order // index.shape[1]
+    share = _in_rows(weight).ravel()[order]
+    if issparse(X):
+        steps = _SCATTERED * X.nnz * index.shape[1]
+        threads.run(_scatter_sparse, len(out), steps, starts, row, share, X.indptr, X.indices, X.data, out)
+    else:
+        threads.run(_scatter_dense, len(out), index.size * X.shape[1], starts, row, share, X, out)
+    return out
+
+
+def gather_rows(index, weight, W):
+    out = np.zeros((len(index), W.shape[1]), np.result_type(weight.dtype, W.dtype))
+    threads.run(_gather, len(out), index.size * W.shape[1], index, weight, _in_rows(W), out)
+    return out
+
+
+def take_rows(X, rows):
+    if not issparse(X):
+        return X[rows]
+    if isinstance(rows, slice):
+        start, stop, _ = rows.indices(X.shape[0])
+        first, last = X.indptr[start], X.indptr[stop]
+        parts = X.data[first:last], X.indices[first:last], X.indptr[start : stop + 1] - first
+    else:
+        lengths = X.indptr[rows + 1] - X.indptr[rows]
+        indptr = np.zeros(len(rows) + 1, X.indptr.dtype)
+        np.cumsum(lengths, out=indptr[1:])
+        indices, data = np.empty(indptr[-1], X.indices.dtype), np.empty(indptr[-1], X.data.dtype)
+        threads.run(_take, len(rows), _SCATTERED * len(data), X.indptr, X.indices, X.data, rows, indptr, indices, data)
+        parts = data, indices, indptr
+    return type(X)(parts, shape=(len(parts[2]) - 1, X.shape[1]), copy=False)
+
+
+def row_norms(X):
+    if not issparse(X):
+        return np.sqrt(np.einsum("ij,ij->i", X, X, dtype=np.float64)).astype(X.dtype)
+    out = np.empty(X.shape[0], X.dtype)
+    threads.run(_row_norms, X.shape[0], _SCATTERED * X.nnz, X.indptr, X.data, out)
+    return out
+
+
+def warmup():
+    """Compile every kernel for the usual types: float32 and float64 values, int32 indices."""
+    from scipy.sparse import csr_matrix
+
+    for dtype in (np.float32, np.float64):
+        dense = np.eye(3, dtype=dtype)
+        index = top_k(dense, 2)
+        weight = np.ones(index.shape, dtype)
+        for X in (dense, csr_matrix(dense)):
+            similarity(X, dense)
+            accumulate(dense, X)
+            scatter_rows(np.zeros((3, 3), dtype), index, weight, X)
+            row_norms(X)
+            nearest(X, dense, dense[0], 2)
+            take_rows(X, index[:, 0])
+        blend_directions(dense.copy(order="F"), dense[0], dense)
+        gather_rows(index, weight, dense)
+
+
+def _in_rows(a):
+    """`a` in C order, so that a kernel is compiled for one layout only."""
+    return np.ascontiguousarray(a)
+
+
+def _in_pieces(kernel, X, steps, *arguments):
+    threads.run(kernel, X.shape[0], steps, X.indptr, X.indices, X.data, *arguments)
+
+
+def _sort_by_owner(index, n_owners):
+    """Positions in the flattened `index`, sorted by the value there, equals in order; and where each value starts."""
+    flat = _in_rows(index).ravel()
+    order, starts = np.empty(len(flat), np.int64), np.zeros(n_owners + 1, np.int64)
+    _counting_sort(flat, order, starts)
+    return order, starts
+
+
+def _compiled(function):
+    """Numba's compiler; its result is kept on disk where a folder can be written, and else made anew."""
+    options = {"nogil": True, "fastmath": {"contract", "nnan", "nsz"}}
+    try:
+        return numba.njit(cache=True, **options)(function)
+    except RuntimeError:  # Numba found no place for its cache
+        return numba.njit(**options)(function)
+
+
+@_compiled
+def _score_row(i, indptr, indices, data, scale, features_first, row, values):
+    """`values[row]` becomes the dot products of row i, times `scale`."""
+    n_units = values.shape[1]
+    for k in range(n_units):
+        values[row, k] = 0
+    p, last = indptr[i], indptr[i + 1]
+    # Four features at a time: `values` is read and written a quarter as often.
+    while p + 4 <= last:
+        a, b, c, d = indices[p], indices[p + 1], indices[p + 2], indices[p + 3]
+        xa, xb, xc, xd = scale * data[p], scale * data[p + 1], scale * data[p + 2], scale * data[p + 3]
+        for k in range(n_units):
+            values[row, k] += (xa * features_first[a, k] + xb * features_first[b, k]) + (
+                xc * features_first[c, k] + xd * features_first[d, k]
+            )
+        p += 4
+    while p < last:
+        a, xa = indices[p], scale * data[p]
+        for k in range(n_units):
+            values[row, k] += xa * features_first[a, k]
+        p += 1
+
+
+@_compiled
+def _peak(work):
+    """The largest entry. Four runners, since one would wait for itself at every step."""
+    a = b = c = d = work[0]
+    j = 0
+    while j + 4 <= len(work):
+        a, b, c, d = max(a, work[j]), max(b, work[j + 1]), max(c, work[j + 2]), max(d, work[j + 3])
+        j += 4
+    while j < len(work):
+        a = max(a, work[j])
+        j += 1
+    return max(max(a, b), max(c, d))
+
+
+@_compiled
+def _choose(work, i, index):
+    """`index[i]` becomes where `work` is largest, descending, ties to the lower index; `work` may lose its peaks."""
+    n_units, n_best = len(work), index.shape[1]
+    if n_best <= _FEW:
+        # Taking the largest off again and again has no branch to guess wrong.
+        for m in range(n_best):
+            peak = _peak(work)
+            place = np.int32(n_units)
+            for j in range(np.int32(n_units)):
+                place = min(place, np.int32(j) if work[j] == peak else np.int32(n_units))
+            index[i, m] = place
+            work[place] = -np.inf
+        return
+    n_kept = 0
+    for j in range(n_units):
+        value = work[j]
+        if n_kept < n_best or value > work[index[i, n_best - 1]]:
+            place = min(n_kept, n_best - 1)
+            while place > 0 and value > work[index[i, place - 1]]:
+                index[i, place] = index[i, place - 1]
+                place -= 1
+            index[i, place] = j
+            n_kept = min(n_kept + 1, n_best)
+
+
+@_compiled
+def _nearest(start, stop, indptr, indices, data, features_first, scale, handicap, index, score, totals):
+    n_units = totals.shape[1]
+    values, work = np.empty((1, n_units), totals.dtype), np.empty(n_units, totals.dtype)
+    for block in range(start, stop):
+        for i in range(block * _ROW_BLOCK, min((block + 1) * _ROW_BLOCK, len(scale))):
+            _score_row(i, indptr, indices, data, scale[i], features_first, 0, values)
+            for j in range(n_units):
+                totals[block, j] += values[0, j]
+                work[j] = values[0, j] - handicap[j]
+            _choose(work, i, index)
+            for m in range(index.shape[1]):
+                score[i, m] = values[0, index[i, m]]
+
+
+@_compiled
+def _nearest_of(start, stop, products, scale, handicap, index, score, totals):
+    n_units = totals.shape[1]
+    work = np.empty(n_units, totals.dtype)
+    for block in range(start, stop):
+        for i in range(block * _ROW_BLOCK, min((block + 1) * _ROW_BLOCK, len(scale))):
+            for j in range(n_units):
+                products[i, j] *= scale[i]
+                totals[block, j] += products[i, j]
+                work[j] = products[i, j] - handicap[j]
+            _choose(work, i, index)
+            for m in range(index.shape[1]):
+                score[i, m] = products[i, index[i, m]]
+
+
+@_compiled
+def _top_k(start, stop, scores, out):
+    work = np.empty(scores.shape[1], scores.dtype)
+    for i in range(start, stop):
+        for j in range(scores.shape[1]):
+            work[j] = scores[i, j]
+        _choose(work, i, out)
+
+
+@_compiled
+def _similarity(start, stop, indptr, indices, data, features_first, out):
+    for i in range(start, stop):
+        _score_row(i, indptr, indices, data, data.dtype.type(1), features_first, i, out)
+
+
+@_compiled
+def _accumulate(start, stop, indptr, indices, data, G, out):
+    first, last = start * _COLUMN_BLOCK, min(stop * _COLUMN_BLOCK, out.shape[1])
+    for i in range(len(indptr) - 1):
+        for p in range(indptr[i], indptr[i + 1]):
+            j, x = indices[p], data[p]
+            for k in range(first, last):
+                out[j, k] += x * G[i, k]
+
+
+@_compiled
+def _counting_sort(owner, order, starts):
+    for k in owner:
+        starts[k + 1] += 1
+    for k in range(len(starts) - 1):
+        starts[k + 1] += starts[k]
+    place = starts.copy()
+    for i in range(len(owner)):
+        order[place[owner[i]]] = i
+        place[owner[i]] += 1
+
+
+@_compiled
+def _scatter_sparse(start, stop, starts, row, share, indptr, indices, data, out):
+    for k in range(start, stop):
+        for s in range(starts[k], starts[k + 1]):
+            if share[s] != 0:
+                for p in range(indptr[row[s]], indptr[row[s] + 1]):
+                    out[k, indices[p]] += share[s] * data[p]
+
+
+@_compiled
+def _scatter_dense(start, stop, starts, row, share, X, out):
+    for k in range(start, stop):
+        for s in range(starts[k], starts[k + 1]):
+            if share[s] != 0:
+                for j in range(out.shape[1]):
+                    out[k, j] += share[s] * X[row[s], j]
+
+
+@_compiled
+def _gather(start, stop, index, weight, W, out):
+    for i in range(start, stop):
+        for m in range(index.shape[1]):
+            for j in range(out.shape[1]):
+                out[i, j] += weight[i, m] * W[index[i, m], j]
+
+
+@_compiled
+def _row_norms(start, stop, indptr, data, out):
+    for i in range(start, stop):
+        total = 0.0
+        for p in range(indptr[i], indptr[i + 1]):
+            total += float(data[p]) * float(data[p])
+        out[i] = np.sqrt(total)
+
+
+@_compiled
+def _take(start, stop, indptr, indices, data, rows, new_indptr, new_indices, new_data):
+    for i in range(start, stop):
+        shift = indptr[rows[i]] - new_indptr[i]
+        for p in range(new_indptr[i], new_indptr[i + 1]):
+            new_indices[p], new_data[p] = indices[p + shift], data[p + shift]
+
+
+@_compiled
+def _blend(start, stop, columns, old, weight, squares):
+    n_units = columns.shape[1]
+    for block in range(start, stop):
+        for j in range(block * _FEATURE_BLOCK, min((block + 1) * _FEATURE_BLOCK, len(columns))):
+            for k in range(n_units):
+                value = columns[j, k] + weight[k] * old[j, k]
+                columns[j, k] = value
+                squares[block, k] += value * value
+
+
+@_compiled
+def _scale(start, stop, columns, scale):
+    for j in range(start * _FEATURE_BLOCK, min(stop * _FEATURE_BLOCK, len(columns))):
+        for k in range(columns.shape[1]):
+            columns[j, k] *= scale[k]

@@ -1,0 +1,370 @@
+"""The laws that every public estimator of arrays obeys."""
+
+import pickle
+from io import BytesIO
+
+import joblib
+import numpy as np
+import pytest
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.metrics import normalized_mutual_info_score
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import codebooks
+from codebooks.datasets import planted_corpus
+
+LEARNERS = [
+    getattr(codebooks, name)
+    for name in codebooks.__all__
+    if isinstance(getattr(codebooks, name), type) and hasattr(getattr(codebooks, name), "fit")
+]
+# The settings in which a learner follows another path through its code.
+VARIANTS = {
+    codebooks.KrotovHopfield: [
+        {},
+        {"algorithm": "hebbian"},
+        {"n_active": 2},
+        {"p": 3, "rival_rank": 3},
+        {"inhibition": "load"},
+        {"inhibition": None},
+        {"inhibition_strength": 1.0},
+    ]
+}
+CASES = [
+    pytest.param(learner, settings, id=f"{learner.__name__}-{'-'.join(map(str, settings.values())) or 'default'}")
+    for learner in LEARNERS
+    for settings in VARIANTS[learner]
+]
+FORMATS = {
+    "csr_matrix": sparse.csr_matrix,
+    "csr_array": sparse.csr_array,
+    "csc": sparse.csc_matrix,
+    "coo": sparse.coo_matrix,
+    "int64 indices": lambda X: _with_int64_indices(sparse.csr_matrix(X)),
+    "duplicate entries": lambda X: _with_halved_duplicates(sparse.csr_matrix(X)),
+    "Fortran order": np.asfortranarray,
+    "lists": lambda X: X.tolist(),
+}
+
+
+def _with_int64_indices(X):
+    X.indices, X.indptr = X.indices.astype(np.int64), X.indptr.astype(np.int64)
+    return X
+
+
+def _with_halved_duplicates(X):
+    parts = np.repeat(X.data / 2, 2), np.repeat(X.indices, 2), X.indptr * 2
+    return sparse.csr_matrix(parts, shape=X.shape)
+
+
+@pytest.fixture(scope="module")
+def planted():
+    corpus = planted_corpus(400, 5, random_state=0)
+    return corpus.X.toarray().astype(np.float64), corpus.labels
+
+
+def build(learner, settings, **more):
+    return learner(**{"n_components": 5, "random_state": 0, "max_iter": 10, "batch_size": 100, **settings, **more})
+
+
+@pytest.mark.filterwarnings("ignore:.*units? wins? no row")
+@parametrize_with_checks([learner(**settings) for learner in LEARNERS for settings in VARIANTS[learner]])
+def test_scikit_learn_contract(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize(("learner", "settings"), CASES)
+class TestLaws:
+    def test_codes_and_labels_agree(self, learner, settings, planted):
+        X, _ = planted
+        model = build(learner, settings).fit(X)
+        np.testing.assert_array_equal(model.transform(X).argmax(axis=1), model.predict(X))
+        np.testing.assert_array_equal(model.labels_, model.predict(X))
+        np.testing.assert_array_equal(clone(model).fit_predict(X), model.labels_)
+
+    def test_codes_and_labels_agree_on_signed_data(self, learner, settings):
+        X = np.random.default_rng(3).standard_normal((300, 4))
+        model = build(learner, settings).fit(X)
+        np.testing.assert_array_equal(model.transform(X).argmax(axis=1), model.predict(X))
+
+    def test_an_empty_row_is_nobodys(self, learner, settings, planted):
+        X, _ = planted
+        with_empty = np.vstack([X[:50], np.zeros((3, X.shape[1])), X[50:]])
+        model = build(learner, settings).fit(with_empty)
+        assert (model.transform(with_empty)[50:53] == 0).all()
+        assert (model.predict(with_empty)[50:53] == -1).all()
+        assert (model.labels_[50:53] == -1).all()
+        assert model.usage_.sum() == pytest.approx(1)
+
+    def test_an_empty_row_weighs_nothing(self, learner, settings, planted):
+        X, _ = planted
+        batch, empty = X[:100], np.zeros((20, X.shape[1]))
+        one = build(learner, settings).partial_fit(batch).partial_fit(X[100:200])
+        two = build(learner, settings).partial_fit(batch).partial_fit(np.vstack([empty, X[100:200], empty]))
+        np.testing.assert_allclose(one.components_, two.components_, atol=1e-12)
+        np.testing.assert_allclose(one.inhibition_, two.inhibition_, atol=1e-12)
+        np.testing.assert_allclose(one.usage_, two.usage_, atol=1e-12)
+
+    @pytest.mark.parametrize("name", FORMATS)
+    def test_any_format_gives_the_same_step(self, learner, settings, planted, name):
+        X, _ = planted
+        dense = build(learner, settings).partial_fit(X[:100]).partial_fit(X[100:200])
+        other = build(learner, settings)
+        for rows in (X[:100], X[100:200]):
+            other.partial_fit(FORMATS[name](rows))
+        assert not np.shares_memory(dense.components_, other.components_)
+        np.testing.assert_allclose(other.components_, dense.components_, atol=1e-10)
+        np.testing.assert_allclose(other.transform(FORMATS[name](X)), dense.transform(X), atol=1e-8)
+
+    def test_sparse_and_dense_fits_find_the_same(self, learner, settings, planted):
+        X, labels = planted
+        dense = build(learner, settings).fit(X)
+        csr = build(learner, settings).fit(sparse.csr_matrix(X))
+        np.testing.assert_allclose(csr.components_, dense.components_, atol=1e-8)
+        if not settings or "n_active" in settings:
+            assert normalized_mutual_info_score(labels, dense.labels_) > 0.9
+
+    def test_float32_is_kept_and_close(self, learner, settings, planted):
+        X, _ = planted
+        wide = build(learner, settings).fit(X)
+        narrow = build(learner, settings).fit(X.astype(np.float32))
+        assert wide.components_.dtype == wide.transform(X).dtype == np.float64
+        narrow_codes = narrow.transform(X.astype(np.float32))
+        assert narrow.components_.dtype == narrow_codes.dtype == np.float32
+        assert narrow.inhibition_.dtype == narrow.usage_.dtype == np.float32
+        one = build(learner, settings).partial_fit(X[:100])
+        two = build(learner, settings).partial_fit(X[:100].astype(np.float32))
+        np.testing.assert_allclose(two.components_, one.components_, atol=1e-3 * np.abs(one.components_).max())
+
+    def test_read_only_and_memory_mapped_input(self, learner, settings, planted, tmp_path):
+        X, _ = planted
+        expected = build(learner, settings).fit(X).components_
+        path = tmp_path / "X.npy"
+        np.save(path, X)
+        mapped = np.load(path, mmap_mode="r")
+        np.testing.assert_array_equal(build(learner, settings).fit(mapped).components_, expected)
+        csr = sparse.csr_matrix(X)
+        expected = build(learner, settings).fit(csr).components_
+        for part in (csr.data, csr.indices, csr.indptr):
+            part.flags.writeable = False
+        np.testing.assert_array_equal(build(learner, settings).fit(csr).components_, expected)
+
+    def test_input_is_left_alone(self, learner, settings, planted):
+        X, _ = planted
+        csr = sparse.csr_matrix(X)
+        before = [part.copy() for part in (csr.data, csr.indices, csr.indptr)]
+        model = build(learner, settings).fit(csr)
+        model.transform(csr)
+        model.score(csr)
+        for part, old in zip((csr.data, csr.indices, csr.indptr), before, strict=True):
+            np.testing.assert_array_equal(part, old)
+
+    def test_one_seed_is_one_model(self, learner, settings, planted):
+        X = sparse.csr_matrix(planted[0])
+        one, two, other = (build(learner, settings, random_state=seed).fit(X) for seed in (7, 7, 8))
+        assert not np.shares_memory(one.components_, two.components_)
+        np.testing.assert_array_equal(one.components_, two.components_)
+        np.testing.assert_array_equal(one.labels_, two.labels_)
+        assert not np.array_equal(one.components_, other.components_)
+
+    def test_partial_fits_are_an_epoch(self, learner, settings, planted):
+        X, _ = planted
+        whole = build(learner, settings, max_iter=1, shuffle=False).fit(X)
+        parts = build(learner, settings, max_iter=1)
+        for start in range(0, len(X), 100):
+            parts.partial_fit(X[start : start + 100])
+        assert not np.shares_memory(whole.components_, parts.components_)
+        np.testing.assert_array_equal(parts.components_, whole.components_)
+        np.testing.assert_array_equal(parts.inhibition_, whole.inhibition_)
+        assert parts.n_updates_ == whole.n_updates_ == 4
+
+    def test_blocks_of_rows_add_up(self, learner, settings, planted):
+        X, _ = planted
+        model = build(learner, settings).fit(X)
+        state = model._state()
+        whole = model._statistics(X, state)
+        blocks = [model._statistics(X[rows], state) for rows in (slice(0, 7), slice(7, 250), slice(250, None))]
+        for name, total in whole._asdict().items():
+            summed = sum(np.asarray(getattr(block, name), dtype=float) for block in blocks)
+            np.testing.assert_allclose(summed, total, rtol=1e-9, atol=1e-9)
+
+    def test_rows_permuted_codes_permuted(self, learner, settings, planted):
+        X = sparse.csr_matrix(planted[0])
+        model = build(learner, settings).fit(X)
+        order = np.random.default_rng(0).permutation(X.shape[0])
+        np.testing.assert_array_equal(model.transform(X[order]), model.transform(X)[order])
+        np.testing.assert_array_equal(model.predict(X[order]), model.predict(X)[order])
+
+    def test_the_start_does_not_see_the_order_of_rows(self, learner, settings, planted):
+        X, _ = planted
+        batch = sparse.csr_matrix(X[:100])
+        order = np.random.default_rng(0).permutation(100)
+        model = build(learner, settings)
+        one = model._start(batch, 5, np.random.RandomState(0))
+        two = model._start(batch[order], 5, np.random.RandomState(0))
+        np.testing.assert_allclose(one.components, two.components, atol=1e-10)
+
+    def test_round_trips(self, learner, settings, planted):
+        X, _ = planted
+        model = build(learner, settings).fit(X)
+        codes = model.transform(X)
+        buffer = BytesIO()
+        joblib.dump(model, buffer)
+        for copy in (pickle.loads(pickle.dumps(model)), joblib.load(BytesIO(buffer.getvalue()))):
+            np.testing.assert_array_equal(copy.transform(X), codes)
+            np.testing.assert_array_equal(
+                copy.partial_fit(X[:100]).components_,
+                pickle.loads(pickle.dumps(model)).partial_fit(X[:100]).components_,
+            )
+        fresh = clone(model)
+        assert fresh.get_params() == model.get_params()
+        assert learner().set_params(**model.get_params()).get_params() == model.get_params()
+        np.testing.assert_array_equal(fresh.fit(X).transform(X), codes)
+
+    def test_more_units_than_rows(self, learner, settings):
+        X = np.eye(3, 6) + 0.1
+        model = build(learner, settings, n_components=5)
+        with pytest.warns(UserWarning, match="win no row"):
+            model.fit(X)
+        assert model.components_.shape == (5, 6)
+        assert np.isfinite(model.transform(X)).all()
+
+    def test_tiny_first_minibatches(self, learner, settings, planted):
+        X, _ = planted
+        model = build(learner, settings)
+        for row in X[:20]:
+            model.partial_fit(row[None])
+        assert np.isfinite(model.components_).all()
+        assert model.n_updates_ == 20
+
+    def test_one_unit_and_one_feature(self, learner, settings):
+        X = np.array([[1.0], [2.0], [3.0]])
+        model = build(learner, settings, n_components=1).fit(X)
+        np.testing.assert_array_equal(model.predict(X), [0, 0, 0])
+        assert model.score(X) == pytest.approx(1)
+
+    def test_score_ignores_what_only_changes_the_reading(self, learner, settings, planted):
+        X, _ = planted
+        model = build(learner, settings).fit(X)
+        score = model.score(X)
+        assert 0 < score <= 1
+        assert model.set_params(n_active=1, inhibition_strength=0.1).score(X) == score
+
+    def test_reject_below(self, learner, settings, planted):
+        X, _ = planted
+        model = build(learner, settings).fit(X)
+        won = model.components_[model.predict(X)]
+        cosines = (X * won).sum(axis=1) / np.linalg.norm(X, axis=1) / np.linalg.norm(won, axis=1)
+        limit = np.quantile(cosines, 0.3, method="midpoint")
+        every, some, none = (model.predict(X, reject_below=below) for below in (-1.0, limit, 1.01))
+        np.testing.assert_array_equal(every, model.predict(X))
+        assert (none == -1).all()
+        kept = some >= 0
+        np.testing.assert_array_equal(some[kept], every[kept])
+        np.testing.assert_array_equal(kept, cosines >= limit)
+        assert 0 < kept.mean() < 1
+
+    def test_codes_come_back_as_rows(self, learner, settings, planted):
+        X, _ = planted
+        model = build(learner, settings).fit(X)
+        np.testing.assert_allclose(model.inverse_transform(np.eye(5)), model.components_)
+        with pytest.raises(ValueError, match=r"wants codes of shape \(n_samples, 5\)"):
+            model.inverse_transform(np.eye(4))
+
+    def test_a_failed_call_loses_nothing(self, learner, settings, planted):
+        X, _ = planted
+        model = build(learner, settings).fit(X)
+        codes = model.transform(X)
+        for bad in (X[:, :3] * np.nan, np.zeros((4, 2)), np.full((4, 2), np.inf), np.empty((0, 3))):
+            with pytest.raises(ValueError):
+                model.fit(bad)
+            with pytest.raises(ValueError):
+                model.partial_fit(bad)
+        np.testing.assert_array_equal(model.transform(X), codes)
+
+    def test_column_names(self, learner, settings, planted):
+        pd = pytest.importorskip("pandas")
+        X, _ = planted
+        frame = pd.DataFrame(X, columns=[f"word {j}" for j in range(X.shape[1])])
+        model = build(learner, settings).set_output(transform="pandas").fit(frame)
+        codes = model.transform(frame)
+        assert list(codes.columns) == list(model.get_feature_names_out())
+        assert list(model.feature_names_in_) == list(frame.columns)
+
+
+@pytest.mark.parametrize("learner", LEARNERS)
+class TestLearning:
+    def test_planted_topics_one_row_at_a_time(self, learner):
+        corpus = planted_corpus(600, 5, random_state=1)
+        model = learner(5, batch_size=1, max_iter=5, random_state=0).fit(corpus.X)
+        assert normalized_mutual_info_score(corpus.labels, model.labels_) > 0.9
+
+    @pytest.mark.parametrize("kind", ["counts", "binary", "scaled", "skewed", "embeddings"])
+    def test_planted_topics_at_the_defaults(self, learner, kind):
+        corpus = planted_corpus(800, 6, balance=0.6 if kind == "skewed" else 1.0, random_state=2)
+        X, labels = corpus.X, corpus.labels
+        if kind == "binary":
+            X = (X > 0).astype(np.float32)
+        elif kind == "scaled":
+            X = X * 1e6
+        elif kind == "embeddings":
+            rng = np.random.default_rng(0)
+            centres = rng.standard_normal((6, 50))
+            X = centres[labels] + 0.5 * rng.standard_normal((len(labels), 50))
+        model = learner(6, random_state=0).fit(X)
+        assert normalized_mutual_info_score(labels, model.labels_) > 0.85
+        assert (model.usage_ > 0).all()
+
+    def test_verbose_speaks_and_silence_is_silent(self, learner, capsys):
+        X = planted_corpus(200, 3, random_state=0).X
+        learner(3, random_state=0, max_iter=2).fit(X)
+        captured = capsys.readouterr()
+        assert captured.out == captured.err == ""
+        learner(3, random_state=0, max_iter=2, verbose=1).fit(X)
+        assert "epoch 1/2" in capsys.readouterr().out
+        learner(3, random_state=0, max_iter=2, verbose=2).fit(X)
+        assert learner.__name__ in capsys.readouterr().out
+
+
+BAD_INPUT = {
+    "text": (["some text", "more text"], TypeError, "got text. Put a vectorizer before it"),
+    "NaN": (np.array([[1.0, np.nan]]), ValueError, "NaN"),
+    "infinity": (np.array([[1.0, np.inf]]), ValueError, "infinity"),
+    "no rows": (np.empty((0, 3)), ValueError, "0 sample"),
+    "only zeros": (np.zeros((4, 3)), ValueError, "nothing but zeros"),
+    "only zeros, sparse": (sparse.csr_matrix((4, 3)), ValueError, "nothing but zeros"),
+    "one dimension": (np.ones(4), ValueError, "2D array"),
+    "overflow": (np.array([[1e200, 0.0], [0.0, 1.0]]), ValueError, "Scale the data"),
+    "complex": (np.array([[1j, 1.0]]), ValueError, "[Cc]omplex"),
+}
+
+
+@pytest.mark.parametrize("learner", LEARNERS)
+@pytest.mark.parametrize("kind", BAD_INPUT)
+def test_bad_input_is_refused_in_words(learner, kind):
+    X, error, words = BAD_INPUT[kind]
+    for call in (learner().fit, learner().partial_fit):
+        with pytest.raises(error, match=words):
+            call(X)
+
+
+@pytest.mark.parametrize("learner", LEARNERS)
+def test_dask_is_sent_elsewhere(learner):
+    collection = type("Array", (), {"__module__": "dask.array.core"})()
+    with pytest.raises(TypeError, match="Dask collection"):
+        learner().fit(collection)
+
+
+@pytest.mark.parametrize("learner", LEARNERS)
+def test_other_features_are_refused(learner):
+    model = learner(2, random_state=0).fit(np.eye(4))
+    with pytest.raises(ValueError, match="expecting 4 features"):
+        model.transform(np.eye(3))
+
+
+@pytest.mark.parametrize("learner", LEARNERS)
+@pytest.mark.parametrize("setting", ["n_components", "max_iter", "batch_size", "n_active"])
+def test_settings_out_of_range_are_refused(learner, setting):
+    with pytest.raises(ValueError, match=f"The '{setting}' parameter"):
+        learner(**{setting: 0}).fit(np.eye(4))

@@ -1,0 +1,169 @@
+"""Krotov-Hopfield units against plain transcriptions of their rules, and where these could go wrong."""
+
+import numpy as np
+import oracles
+import pytest
+from scipy import sparse
+from sklearn.feature_extraction.text import TfidfTransformer
+from sklearn.metrics import normalized_mutual_info_score
+
+from codebooks import KrotovHopfield
+from codebooks.datasets import planted_corpus
+
+FORMATS = {"dense": np.asarray, "csr": sparse.csr_matrix}
+
+
+@pytest.fixture(scope="module")
+def planted():
+    corpus = planted_corpus(300, 10, random_state=3)
+    return TfidfTransformer(sublinear_tf=True).fit_transform(corpus.X.astype(np.float64)), corpus.labels
+
+
+def published(p, rank, **settings):
+    return KrotovHopfield(
+        10,
+        algorithm="hebbian",
+        p=p,
+        rival_rank=rank,
+        inhibition=None,
+        revive=False,
+        shuffle=False,
+        random_state=0,
+        **settings,
+    )
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("rank", [2, 7])
+@pytest.mark.parametrize("p", [2, 3])
+class TestHebbian:
+    """`algorithm="hebbian"` is the published rule: a start of N(0, 1), rows as they are, the given order."""
+
+    def start(self, X):
+        return np.random.RandomState(0).standard_normal((10, X.shape[1]))
+
+    def test_one_step(self, planted, p, rank, form):
+        X = planted[0].toarray()[:100]
+        model = published(p, rank, learning_rate=0.05).partial_fit(FORMATS[form](X))
+        expected = oracles.krotov_hopfield_step(self.start(X), X, p, rank, 0.4, 0.05)
+        np.testing.assert_allclose(model.components_, expected, rtol=1e-6)
+        assert np.abs(expected - self.start(X)).max() == pytest.approx(0.05)
+
+    def test_ten_steps(self, planted, p, rank, form):
+        X = planted[0].toarray()
+        model = published(p, rank, learning_rate=0.05, batch_size=60, max_iter=2).fit(FORMATS[form](X))
+        expected = self.start(X)
+        for epoch in range(2):
+            for start in range(0, 300, 60):
+                batch, rate = X[start : start + 60], 0.05 * (1 - epoch / 2)
+                expected = oracles.krotov_hopfield_step(expected, batch, p, rank, 0.4, rate)
+        np.testing.assert_allclose(model.components_, expected, rtol=1e-6)
+        assert model.n_updates_ == 10
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize(("p", "rank"), [(2, 2), (2, 4), (3, 2), (1.5, 3)])
+@pytest.mark.parametrize("strength", [0.0, 0.5])
+def test_batch_steps(planted, p, rank, form, strength):
+    """Six minibatches of the default algorithm, from its own start, against the plain loops of the oracle."""
+    X = planted[0].toarray()
+    model = KrotovHopfield(
+        10, p=p, rival_rank=rank, inhibition_strength=strength, revive=False, shuffle=False, random_state=0
+    )
+    state = model._start(FORMATS[form](X[:50]), 10, np.random.RandomState(0))
+    W, mass, inhibition, usage = state.components, state.mass, state.inhibition, state.usage
+    model.partial_fit(FORMATS[form](X[:50]))
+    for step in range(6):
+        batch = X[50 * step : 50 * step + 50]
+        if step:
+            model.partial_fit(FORMATS[form](batch))
+        keep = 1 - 50 / max(5 * 50, 50 * 10)  # memory: five minibatches, or fifty rows for each unit
+        norms = np.linalg.norm(batch, axis=1)
+        scores = oracles.similarity(batch / norms[:, None], oracles.metric(W, p))
+        W, mass, winners = oracles.krotov_hopfield_batch_step(W, mass, inhibition, batch, p, rank, 0.4, keep)
+        inhibition = keep * inhibition + (1 - keep) * strength * scores.mean(axis=0)
+        usage = keep * usage + (1 - keep) * np.bincount(winners, minlength=10) / 50
+        np.testing.assert_allclose(model.components_, W, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(model.mass_, mass, rtol=1e-9)
+        np.testing.assert_allclose(model.inhibition_, inhibition, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(model.usage_, usage, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("p", [1.5, 2, 3])
+@pytest.mark.parametrize(("n_units", "repulsion"), [(10, 0.0), (2, 0.4)])
+def test_where_the_batch_rule_rests_the_published_rule_rests(planted, p, n_units, repulsion):
+    """Both have their fixed point at the p-normalised sums of rows won less rows all but won (ALGORITHMS 1.6.2)."""
+    X = planted[0].toarray()
+    X = X / np.linalg.norm(X, axis=1, keepdims=True)
+    model = KrotovHopfield(n_units, p=p, repulsion=repulsion, inhibition=None, random_state=0)
+    for _ in range(200):
+        model.partial_fit(X)
+    W = model.components_
+    order = oracles.top_k(oracles.similarity(X, oracles.metric(W, p)), 2)
+    pull = np.zeros_like(W)
+    for row, (winner, rival) in zip(X, order, strict=True):
+        pull[winner] += row
+        pull[rival] -= repulsion * row
+    np.testing.assert_allclose(W, pull / (np.abs(pull) ** p).sum(axis=1, keepdims=True) ** (1 / p), atol=1e-6)
+    moved = oracles.krotov_hopfield_step(W, X, p, 2, repulsion, rate=1.0, precision=1.0)
+    np.testing.assert_allclose(moved, W, atol=1e-4)
+
+
+def test_codes_by_hand():
+    """Codes are dot products less inhibition times length; with `n_active`, what stands above the rest."""
+    model = KrotovHopfield(3, random_state=0).fit(np.eye(3) + 0.1)
+    model.components_ = np.array([[1.0, 0, 0], [0, 1.0, 0], [0, 0.6, 0.8]])
+    model.inhibition_ = np.array([0.1, 0.2, 0.3])
+    x = np.array([[3.0, 4.0, 0.0]])
+    np.testing.assert_allclose(model.transform(x), [[3 - 0.5, 4 - 1.0, 2.4 - 1.5]])
+    np.testing.assert_allclose(model.set_params(n_active=2).transform(x), [[2.5 - 0.9, 3.0 - 0.9, 0]])
+    np.testing.assert_allclose(model.set_params(n_active=1).transform(x), [[0, 3.0 - 2.5, 0]])
+    np.testing.assert_allclose(model.set_params(n_active=3).transform(x), [[2.5, 3.0, 0.9]])
+    assert model.score(x) == pytest.approx(0.8**2)  # the best unit's cosine is 4/5, whatever the inhibition
+
+
+@pytest.mark.parametrize("inhibition", ["mean", "load", None])
+@pytest.mark.parametrize("repulsion", [0.0, 0.4, 1.0])
+def test_the_start_does_not_collapse(planted, inhibition, repulsion):
+    X, labels = planted
+    model = KrotovHopfield(10, inhibition=inhibition, repulsion=repulsion, revive=False, random_state=0).fit(X)
+    assert normalized_mutual_info_score(labels, model.labels_) > 0.85
+    assert (model.usage_ > 0.02).all()
+
+
+def test_revival_brings_idle_units_back(planted):
+    X, labels = planted
+    lost = KrotovHopfield(10, random_state=0, inhibition=None, revive=False).fit(X)
+    lost.components_[5:] = -np.abs(lost.components_[5:])  # half of the units point away from every row
+    lost.usage_ = np.r_[np.full(5, 0.2), np.zeros(5)]
+    again = lost.set_params(revive=True)
+    for _ in range(30):
+        again.partial_fit(X)
+    assert (np.bincount(again.labels_, minlength=10) > 0).all()
+    assert normalized_mutual_info_score(labels, again.labels_) > 0.8
+
+
+def test_without_revival_idle_units_stay(planted):
+    X, _ = planted
+    model = KrotovHopfield(10, random_state=0, inhibition=None, revive=False).fit(X)
+    model.components_[5:] = -np.abs(model.components_[5:])
+    for _ in range(30):
+        model.partial_fit(X)
+    assert (np.bincount(model.labels_, minlength=10)[5:] == 0).all()
+
+
+def test_learning_stops_on_a_plateau(planted):
+    X, _ = planted
+    model = KrotovHopfield(10, max_iter=40, tol=0.5, random_state=0).fit(X)
+    assert model.n_iter_ == 4  # the first pass sets the mark, three do not pass it
+    every_pass = KrotovHopfield(10, algorithm="hebbian", max_iter=12, tol=0.5, random_state=0).fit(X)
+    assert every_pass.n_iter_ == 12
+
+
+def test_long_rows_do_not_drown_short_ones(planted):
+    X, _ = planted
+    lengths = np.random.default_rng(0).uniform(1e-3, 1e3, X.shape[0])
+    one = KrotovHopfield(10, random_state=0).fit(X)
+    two = KrotovHopfield(10, random_state=0).fit(sparse.diags(lengths) @ X)
+    np.testing.assert_array_equal(one.labels_, two.labels_)
+    np.testing.assert_allclose(one.components_, two.components_, atol=1e-8)

@@ -1,0 +1,754 @@
+"""The primitives of `codebooks.ops` against the oracle, and what is promised about threads, forks and the disk cache.
+
+What has to run in a fresh interpreter is a function of this file, called there by its name.
+"""
+
+import functools
+import hashlib
+import inspect
+import json
+import multiprocessing
+import sys
+import threading
+import time
+import tracemalloc
+from itertools import product
+from typing import Any, NamedTuple
+
+import numpy as np
+import oracles
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
+
+import codebooks
+from codebooks import ops
+
+DTYPES = (np.float32, np.float64)
+TOLERANCE = {np.float32: {"rtol": 2e-5, "atol": 2e-5}, np.float64: {"rtol": 1e-12, "atol": 1e-12}}
+
+
+# -- inputs ----------------------------------------------------------------------------------------------------------
+
+
+def with_int64_indices(dense):
+    X = sparse.csr_matrix(dense)
+    X.indices, X.indptr = X.indices.astype(np.int64), X.indptr.astype(np.int64)
+    return X
+
+
+def strided(dense):
+    """Every second column of an array with twice as many."""
+    return np.repeat(dense, 2, axis=1)[:, ::2]
+
+
+def slice_of_csr(dense):
+    """A view into a larger matrix, as minibatches are."""
+    more = np.pad(dense, ((2, 1), (0, 0)), constant_values=7)
+    return ops.take_rows(sparse.csr_matrix(more), slice(2, 2 + len(dense)))
+
+
+def with_stored_zeros(dense):
+    return sparse.csr_matrix(
+        (dense.ravel(), np.tile(np.arange(dense.shape[1]), len(dense)), np.arange(len(dense) + 1) * dense.shape[1]),
+        shape=dense.shape,
+    )
+
+
+LAYOUTS = {
+    "C": np.ascontiguousarray,
+    "Fortran": np.asfortranarray,
+    "strided": strided,
+    "csr_matrix": sparse.csr_matrix,
+    "csr_array": sparse.csr_array,
+    "int64 indices": with_int64_indices,
+    "slice of CSR": slice_of_csr,
+    "stored zeros": with_stored_zeros,
+}
+# Read-only arrays are types of their own to Numba; one dtype says enough and saves compiling.
+FORMS = [
+    *((layout, dtype, False) for layout, dtype in product(LAYOUTS, DTYPES)),
+    *((layout, np.float64, True) for layout in ("C", "Fortran", "csr_matrix", "csr_array")),
+]
+
+
+class Kind(NamedTuple):
+    n_rows: int
+    n_features: int
+    n_units: int
+    density: float = 0.4
+
+
+KINDS = {
+    "signed": Kind(13, 9, 5),
+    "full rows": Kind(6, 23, 4, density=1),
+    "one unit": Kind(13, 9, 1),
+    "one row": Kind(1, 9, 5),
+    "one feature": Kind(7, 1, 3),
+    "no rows": Kind(0, 9, 5),
+    "zeros": Kind(4, 9, 3, density=0),
+    "many rows and units": Kind(131, 10, 35),
+}
+
+
+class Given(NamedTuple):
+    """Arguments of the primitives that fit together."""
+
+    X: Any  # rows in the layout under test; some are empty
+    dense: np.ndarray  # the same rows for the oracle
+    W: np.ndarray  # units
+    G: np.ndarray  # a weight for each row and unit
+    index: np.ndarray  # some units for each row, some of them twice
+    weight: np.ndarray  # a weight for each of these, some of them 0
+    handicap: np.ndarray  # one for each unit
+
+
+def given_of(kind, layout, dtype, frozen=False):
+    rng = np.random.default_rng(list(map(ord, kind)))
+    n_rows, n_features, n_units, density = KINDS[kind]
+
+    def numbers(*shape, density=1.0):
+        return (rng.standard_normal(shape) * (rng.random(shape) < density)).astype(dtype)
+
+    dense = numbers(n_rows, n_features, density=density)
+    dense[[i for i in (2, 9, 12) if i < n_rows]] = 0
+    given = Given(
+        X=LAYOUTS[layout](dense.copy()),
+        dense=dense,
+        W=numbers(n_units, n_features),
+        G=numbers(n_rows, n_units),
+        index=rng.integers(n_units, size=(n_rows, 3)),
+        weight=numbers(n_rows, 3, density=0.8),
+        handicap=np.abs(numbers(n_units)),
+    )
+    return Given(*map(read_only, given)) if frozen else given
+
+
+def parts_of(a):
+    return (a.data, a.indices, a.indptr) if sparse.issparse(a) else (a,)
+
+
+def read_only(a):
+    for part in parts_of(a):
+        part.flags.writeable = False
+    return a
+
+
+def name_of(case):
+    kind, (layout, dtype, frozen) = case
+    return f"{kind}-{layout}-{dtype.__name__}" + ("-read-only" if frozen else "")
+
+
+@pytest.fixture(params=product(KINDS, FORMS), ids=name_of)
+def given(request):
+    kind, form = request.param
+    return given_of(kind, *form)
+
+
+def untouched(function, *arguments):
+    """Call the function; its arguments have to be afterwards what they were before."""
+
+    def contents():
+        return [part.tobytes() for a in arguments if hasattr(a, "dtype") for part in parts_of(a)]
+
+    before = contents()
+    found = function(*arguments)
+    assert contents() == before
+    return found
+
+
+def assert_same(found, expected, dtype):
+    assert isinstance(found, np.ndarray)
+    assert found.dtype == dtype
+    assert found.shape == np.shape(expected)
+    assert_allclose(found, expected, **TOLERANCE[np.dtype(dtype).type])
+
+
+def peak_memory(function, *arguments):
+    function(*arguments)  # compiles
+    tracemalloc.start()
+    try:
+        function(*arguments)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+# -- sums of products ------------------------------------------------------------------------------------------------
+
+
+def test_similarity(given):
+    found = untouched(ops.similarity, given.X, given.W)
+    assert_same(found, oracles.similarity(given.dense, given.W), given.W.dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("form", ["Fortran", "strided", "csr_matrix", "csr_array", "int64 indices"])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_similarity_with_units_in_any_layout(layout, form, dtype):
+    given = given_of("signed", layout, dtype)
+    units = given.W * (given.W > 0)
+    found = untouched(ops.similarity, given.X, LAYOUTS[form](units))
+    assert_same(found, oracles.similarity(given.dense, units), dtype)
+
+
+@pytest.mark.parametrize("layout", ["C", "csr_matrix"])
+def test_similarity_makes_no_copy_of_fortran_ordered_units(layout):
+    X, units = LAYOUTS[layout](np.eye(3, 2000)), np.ones((1000, 2000), order="F")
+    assert peak_memory(ops.similarity, X, units) < units.nbytes / 4
+
+
+def test_accumulate(given):
+    found = untouched(ops.accumulate, given.G, given.X)
+    assert_same(found, oracles.accumulate(given.G, given.dense), given.G.dtype)
+
+
+@pytest.mark.parametrize("form", ["Fortran", "strided"])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_accumulate_with_weights_in_any_layout(layout, form):
+    given = given_of("signed", layout, np.float64)
+    found = untouched(ops.accumulate, LAYOUTS[form](given.G), given.X)
+    assert_same(found, oracles.accumulate(given.G, given.dense), np.float64)
+
+
+# -- chosen rows -----------------------------------------------------------------------------------------------------
+
+
+def test_scatter_rows(given):
+    out = given.W.copy()  # what is there before is added to
+    expected = oracles.scatter_rows(out, given.index, given.weight, given.dense)
+    untouched(functools.partial(ops.scatter_rows, out), given.index, given.weight, given.X)
+    assert_same(out, expected, given.W.dtype)
+
+
+@pytest.mark.parametrize("layout", ["C", "csr_matrix"])
+def test_scatter_rows_takes_views(layout):
+    given = given_of("signed", layout, np.float64)
+    around = np.ones((7, 18))
+    out = around[1:-1, ::2]
+    index, weight = np.asfortranarray(given.index)[:, ::2], strided(given.weight)[:, ::2]
+    expected = oracles.scatter_rows(out, index, weight, given.dense)
+    untouched(functools.partial(ops.scatter_rows, out), index, weight, given.X)
+    assert_same(out, expected, np.float64)
+    assert_array_equal(around[[0, -1]], 1)
+    assert_array_equal(around[:, 1::2], 1)
+
+
+@pytest.mark.parametrize("layout", ["C", "csr_matrix"])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_scatter_rows_adds_a_unit_that_is_named_twice_twice(layout, dtype):
+    X = LAYOUTS[layout](np.array([[1, 0, 2], [0, 3, 0]], dtype))
+    out = np.zeros((3, 3), dtype)
+    ops.scatter_rows(out, np.array([[1, 1], [1, 0]]), np.array([[1, 2], [-1, 4]], dtype), X)
+    assert_array_equal(out, [[0, 12, 0], [3, -3, 6], [0, 0, 0]])
+
+
+def test_gather_rows(given):
+    found = untouched(ops.gather_rows, given.index, given.weight, given.W)
+    assert_same(found, oracles.gather_rows(given.index, given.weight, given.W), given.W.dtype)
+
+
+@pytest.mark.parametrize("form", ["C", "Fortran", "strided"])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_gather_rows_takes_any_layout(form, dtype):
+    given, change = given_of("signed", "C", dtype), LAYOUTS[form]
+    found = untouched(ops.gather_rows, change(given.index), change(given.weight), change(given.W))
+    assert_same(found, oracles.gather_rows(given.index, given.weight, given.W), dtype)
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("form", ["C", "Fortran", "strided"])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(5, 9), (1, 9), (4, 1), (3, 300), (20, 257)])
+def test_blend_directions(shape, dtype, form, frozen):
+    rng = np.random.default_rng(0)
+    start, W = rng.standard_normal((2, *shape))
+    start[shape[0] // 2] = W[shape[0] // 2] = 0
+    out, W, weight = (a.astype(dtype) for a in (start, W, rng.standard_normal(len(W))))
+    directions, norms = oracles.blend_directions(out, weight, W)
+    out, W = LAYOUTS[form](out), LAYOUTS[form](W)
+    if frozen:
+        read_only(W), read_only(weight)
+    found = untouched(functools.partial(ops.blend_directions, out), weight, W)
+    assert_same(out, directions, dtype)
+    assert_same(found, norms, dtype)
+    assert found[shape[0] // 2] == 0
+    assert not out[shape[0] // 2].any()
+
+
+def test_blend_directions_of_very_long_and_very_short_rows():
+    # Their squares are beyond float32.
+    out = np.array([[3e30, 0], [3e-30, 0]], np.float32, order="F")
+    found = ops.blend_directions(out, np.ones(2, np.float32), np.array([[0, 4e30], [0, 4e-30]], np.float32))
+    assert_allclose(found, [5e30, 5e-30], rtol=1e-6)
+    assert_allclose(out, [[0.6, 0.8], [0.6, 0.8]], rtol=1e-6)
+
+
+ROWS = {
+    "all": slice(None),
+    "middle": slice(3, 8),
+    "with a step of 1": slice(3, 8, 1),
+    "from the end": slice(-4, None),
+    "past the end": slice(9, 99),
+    "none": slice(3, 3),
+    "backwards": slice(5, 2),
+    "array": np.array([4, 0, 12, 2]),
+    "array with repeats": np.array([1, 1, 7, 1]),
+    "array of nothing": np.array([], np.int64),
+}
+
+
+@pytest.mark.parametrize("rows", ROWS.values(), ids=ROWS)
+@pytest.mark.parametrize(("layout", "dtype", "frozen"), FORMS)
+def test_take_rows(layout, dtype, frozen, rows):
+    given = given_of("signed", layout, dtype, frozen)
+    found = untouched(ops.take_rows, given.X, rows)
+    assert type(found) is type(given.X)
+    dense = found.toarray() if sparse.issparse(found) else found
+    assert_same(dense, oracles.take_rows(given.dense, rows), dtype)
+    shared = np.shares_memory(parts_of(found)[0], parts_of(given.X)[0])
+    assert shared == (isinstance(rows, slice) and len(dense) > 0)
+
+
+def test_rows_taken_from_csr_feed_the_other_primitives():
+    given = given_of("many rows and units", "csr_matrix", np.float64)
+    rows = ops.take_rows(given.X, slice(40, 90))
+    assert_same(ops.row_norms(rows), oracles.row_norms(given.dense[40:90]), np.float64)
+    assert_same(
+        ops.accumulate(given.G[40:90], rows), oracles.accumulate(given.G[40:90], given.dense[40:90]), np.float64
+    )
+
+
+# -- choosing --------------------------------------------------------------------------------------------------------
+
+inf = np.inf
+SCORES = {
+    "random": np.random.default_rng(0).standard_normal((40, 9)),
+    "negative": -np.random.default_rng(1).random((7, 5)),
+    "ties": np.random.default_rng(2).integers(3, size=(60, 8)),
+    "all equal": np.zeros((3, 6)),
+    "zeros of both signs": np.array([[-0.0, 0.0, -0.0], [0.0, -0.0, 1.0]]),
+    "falling": np.arange(12)[None, ::-1],
+    "rising": np.arange(12)[None],
+    "one column": np.ones((4, 1)),
+    "no rows": np.zeros((0, 4)),
+    "infinite": np.array([[-inf, 1, -inf, 2], [-inf, -inf, -inf, -inf], [inf, 0, inf, -inf]]),
+}
+
+
+@pytest.mark.parametrize("kept", ["one", "some", "all"])
+@pytest.mark.parametrize("form", ["C", "Fortran", "strided"])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("scores", SCORES.values(), ids=SCORES)
+def test_top_k(scores, dtype, form, kept):
+    k = {"one": 1, "some": (scores.shape[1] + 1) // 2, "all": scores.shape[1]}[kept]
+    scores = LAYOUTS[form](scores.astype(dtype))
+    found = untouched(ops.top_k, scores, k)
+    assert found.dtype == np.int64
+    assert_array_equal(found, oracles.top_k(scores, k), strict=True)
+
+
+def test_top_k_reads_what_it_may_not_write():
+    scores = read_only(SCORES["ties"].astype(np.float64))
+    assert_array_equal(ops.top_k(scores, 3), oracles.top_k(scores, 3))
+
+
+def test_nearest(given):
+    dtype, n_units = given.W.dtype, len(given.W)
+    for k in {1, (n_units + 1) // 2, n_units}:
+        found = untouched(ops.nearest, given.X, given.W, given.handicap, k)
+        index, score, norms, total = oracles.nearest(given.dense, given.W, given.handicap, k)
+        assert found.index.dtype == np.int64
+        assert_array_equal(found.index, index)
+        assert_same(found.score, score, dtype)
+        assert_same(found.norms, norms, dtype)
+        assert_allclose(found.total, total, **{**TOLERANCE[dtype.type], "atol": TOLERANCE[dtype.type]["atol"] * 20})
+        assert found.total.dtype == dtype
+        assert_array_equal(found.score[norms == 0], 0)
+
+
+def test_nearest_is_similarity_and_norms_and_top_k_at_once(given):
+    k = min(3, len(given.W))
+    found = ops.nearest(given.X, given.W, given.handicap, k)
+    norms = ops.row_norms(given.X)
+    scores = ops.similarity(given.X, given.W)
+    scores[norms > 0] /= norms[norms > 0, None]
+    index = ops.top_k(scores - given.handicap, k)
+    assert_array_equal(found.index, index)
+    assert_array_equal(found.norms, norms)
+    assert_same(found.score, np.take_along_axis(scores, index, axis=1), given.W.dtype)
+    tolerance = TOLERANCE[given.W.dtype.type]["atol"] * max(len(norms), 1)
+    assert_allclose(found.total, scores.sum(axis=0), atol=tolerance)
+
+
+@pytest.mark.parametrize("layout", ["C", "csr_matrix"])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_nearest_breaks_ties_after_the_handicap(layout, dtype):
+    X = LAYOUTS[layout](np.array([[0, 2, 0], [0, 0, 0], [0, 0, 4]], dtype))
+    W = np.array([[0, 1, 0], [0, 2, 1], [0, 1, 0], [0, 2, 1]], dtype)
+    found = ops.nearest(X, W, np.array([0, 1, 0, 0.5], dtype), 4)
+    # After the handicap the rows score (1, 1, 1, 1.5), (0, -1, 0, -0.5) and (0, 0, 0, 0.5).
+    assert_array_equal(found.index, [[3, 0, 1, 2], [0, 2, 3, 1], [3, 0, 1, 2]])
+    assert_array_equal(found.score, [[2, 1, 2, 1], [0, 0, 0, 0], [1, 0, 1, 0]])
+    assert_array_equal(found.norms, [2, 0, 4])
+    assert_array_equal(found.total, [1, 3, 1, 3])
+
+
+@pytest.mark.parametrize("layout", ["C", "csr_matrix"])
+def test_nearest_and_norms_of_very_long_and_very_short_rows(layout):
+    # Their squares are beyond float32.
+    dense = np.array([[3e30, 4e30], [3e-30, 4e-30]], np.float32)
+    found = ops.nearest(LAYOUTS[layout](dense), np.eye(2, dtype=np.float32), np.zeros(2, np.float32), 1)
+    assert_allclose(found.norms, [5e30, 5e-30], rtol=1e-6)
+    assert_allclose(found.score, [[0.8], [0.8]], rtol=1e-6)
+    assert_array_equal(found.index, [[1], [1]])
+
+
+def test_nearest_holds_no_table_of_scores():
+    X, W = sparse.random(20_000, 50, 0.05, "csr", random_state=0), np.ones((60, 50))
+    assert peak_memory(ops.nearest, X, W, np.zeros(60), 1) < X.shape[0] * len(W) * 8 / 4
+
+
+# -- rows and small dense algebra ------------------------------------------------------------------------------------
+
+
+def test_row_norms(given):
+    found = untouched(ops.row_norms, given.X)
+    assert_same(found, oracles.row_norms(given.dense), given.W.dtype)
+
+
+LOGITS = {
+    **SCORES,
+    "infinite": np.array([[-inf, 1, -inf, 2], [-inf, -inf, -inf, -inf], [0, 0, 0, -inf]]),
+    "far apart": np.array([[1e5, -1e5, 0], [1e30, 1e30, -1e30], [-1e30, -1e30, -1e30]]),
+}
+
+
+@pytest.mark.parametrize("form", ["C", "Fortran", "strided"])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("scores", LOGITS.values(), ids=LOGITS)
+def test_softmax(scores, dtype, form):
+    scores = read_only(LAYOUTS[form](scores.astype(dtype)))
+    found = untouched(ops.softmax, scores)
+    assert_same(found, oracles.softmax(scores), dtype)
+    assert_array_equal(found[np.isneginf(scores)], 0)
+    assert_allclose(found.sum(axis=1), (scores > -inf).any(axis=1), atol=1e-6)
+
+
+def with_singular_values(*values, n_columns=None, seed=0):
+    rng, n = np.random.default_rng(seed), len(values)
+    left = np.linalg.qr(rng.standard_normal((n, n)))[0]
+    right = np.linalg.qr(rng.standard_normal((n_columns or n + 3, n)))[0]
+    return left @ np.diag(values) @ right.T
+
+
+MATRICES = {
+    "wide": np.random.default_rng(0).standard_normal((4, 30)),
+    "square": np.random.default_rng(1).standard_normal((6, 6)),
+    "one row": np.array([[3.0, -4.0]]),
+    "one number": np.array([[-2.0]]),
+    "orthonormal": np.eye(4)[::-1],
+    "reflection": np.diag([1.0, -2.0, 3.0]),
+    "huge": 1e30 * np.random.default_rng(2).standard_normal((3, 5)),
+    "tiny": 1e-30 * np.random.default_rng(3).standard_normal((3, 5)),
+    "condition 1e3": with_singular_values(1, 0.1, 1e-3),
+    "condition 1e4": with_singular_values(1, 0.1, 1e-4),
+}
+ILL = {
+    "condition 3e4": with_singular_values(1, 0.1, 3.2e-5),
+    "condition 1e6": with_singular_values(1, 0.1, 1e-6),
+    "condition 1e12": with_singular_values(1, 1e-6, 1e-12),
+    "square, condition 1e12": with_singular_values(1, 1e-6, 1e-12, n_columns=3),
+    "rows alike": np.ones((3, 7)),
+    "one row of zeros": np.array([[1.0, 2.0, 0.0], [0.0, 0.0, 0.0], [0.0, 1.0, 1.0]]),
+    "all zero": np.zeros((3, 5)),
+    "all zero, square": np.zeros((4, 4)),
+    "one row, all zero": np.zeros((1, 4)),
+}
+
+
+@pytest.mark.parametrize("form", ["C", "Fortran", "strided"])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("M", [*MATRICES.values(), *ILL.values()], ids=[*MATRICES, *ILL])
+def test_nearest_orthonormal_is_orthonormal_and_nearest(M, dtype, form):
+    M = read_only(LAYOUTS[form](M.astype(dtype)))
+    found = untouched(ops.nearest_orthonormal, M)
+    assert found.dtype == dtype
+    assert found.shape == M.shape
+    wide = found.astype(np.float64)
+    assert_allclose(wide @ wide.T, np.eye(len(M)), atol=1e-5 if dtype == np.float32 else 1e-10)
+    assert_allclose(np.linalg.norm(wide - M), oracles.distance_to_orthonormal(M), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("M", MATRICES.values(), ids=MATRICES)
+def test_nearest_orthonormal_is_the_polar_factor(M, dtype):
+    M = M.astype(dtype)
+    tolerance = 1e-5 if dtype == np.float32 else 1e-10
+    assert_allclose(ops.nearest_orthonormal(M), oracles.nearest_orthonormal(M), rtol=0, atol=tolerance)
+
+
+# -- where arrays live -----------------------------------------------------------------------------------------------
+
+FUNCTIONS = [name for name in ops.__all__ if inspect.isfunction(getattr(ops, name))]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_on_the_host_arrays_stay_where_they_are(layout):
+    a = LAYOUTS[layout](np.eye(3))
+    assert not ops.is_on_gpu(a)
+    assert ops.xp(a) is np
+    assert ops.to_host(a) is a
+    assert ops.to_device_of(a, np.zeros(1)) is a
+    assert ops.synchronize(a) is None
+
+
+def array_of(module):
+    return type("ndarray", (), {"__module__": module, "get": lambda self: "in host memory"})()
+
+
+@pytest.mark.parametrize("module", ["cupy", "cupy._core.core", "cupyx.scipy.sparse._csr"])
+@pytest.mark.parametrize("name", sorted({*FUNCTIONS} - {"is_on_gpu", "to_host", "warmup"}))
+def test_a_cupy_array_is_refused_in_one_clear_sentence(name, module):
+    function, fake = getattr(ops, name), array_of(module)
+    assert ops.is_on_gpu(fake)
+    with pytest.raises(NotImplementedError, match=r"CuPy array came.*not written yet.*cupy\.asnumpy"):
+        function(*[fake] * len(inspect.signature(function).parameters))
+
+
+def test_the_host_can_fetch_a_cupy_array():
+    assert ops.to_host(array_of("cupy")) == "in host memory"
+
+
+def test_only_cupy_is_taken_for_cupy():
+    assert not ops.is_on_gpu(array_of("cupy_like.core"))
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_body_has_the_parameters_that_the_interface_has(name):
+    from codebooks.ops import cpu
+
+    body = getattr(cpu, name, None)
+    if not inspect.isfunction(body):
+        pytest.skip("has one body for both devices")
+    assert list(inspect.signature(body).parameters) == list(inspect.signature(getattr(ops, name)).parameters)
+
+
+# -- threads, forks, the disk cache ----------------------------------------------------------------------------------
+
+
+def jobs(n_rows):
+    """Every kernel and every CSR path, on inputs so large that they are shared out among threads."""
+    rng = np.random.default_rng(0)
+    n_features, n_units = 500, 160
+    dense = rng.standard_normal((n_rows, n_features)) * (rng.random((n_rows, n_features)) < 0.4)
+    dense[5::50] = 0
+    units, weights = rng.standard_normal((n_units, n_features)), rng.standard_normal((n_rows, n_units))
+    index, handicap = rng.integers(n_units, size=(n_rows, 2)), rng.random(n_units)
+    weight, order = rng.random(400), rng.permutation(n_rows)
+    todo = {}
+    for dtype in DTYPES:
+        X, W, G, h, w = (a.astype(dtype) for a in (dense, units, weights, handicap, weight))
+        share, wide = np.ascontiguousarray(G[:, :2]), dense[:, :400].astype(dtype)
+
+        def scattered(rows, share=share, like=W):
+            out = np.zeros_like(like)
+            ops.scatter_rows(out, index, share, rows)
+            return out
+
+        def blended(start, weight=w):
+            out = start.copy(order="F")
+            return ops.blend_directions(out, weight, start[::-1]), out
+
+        # Sums of small whole numbers are exact, so BLAS has no say in the bits.
+        whole, whole_units = np.rint(3 * X), np.rint(3 * X[:400])
+        todo |= {
+            f"top_k {dtype.__name__}": functools.partial(ops.top_k, wide, 3),
+            f"top_k, many {dtype.__name__}": functools.partial(ops.top_k, wide, 9),
+            f"blend_directions {dtype.__name__}": functools.partial(blended, np.ascontiguousarray(wide.T)),
+            f"gather_rows {dtype.__name__}": functools.partial(ops.gather_rows, index, share, W),
+            f"scatter_rows, dense {dtype.__name__}": functools.partial(scattered, X),
+            f"nearest, dense {dtype.__name__}": functools.partial(ops.nearest, whole, whole_units, w, 2),
+        }
+        for layout in ("csr_matrix", "int64 indices"):
+            rows, which = LAYOUTS[layout](X), f"{layout} {dtype.__name__}"
+            todo |= {
+                f"similarity, {which}": functools.partial(ops.similarity, rows, W),
+                f"similarity with CSR units, {which}": functools.partial(ops.similarity, W, rows),
+                f"accumulate, {which}": functools.partial(ops.accumulate, G, rows),
+                f"scatter_rows, {which}": functools.partial(scattered, rows),
+                f"take_rows, {which}": functools.partial(ops.take_rows, rows, order),
+                f"row_norms, {which}": functools.partial(ops.row_norms, rows),
+                f"nearest, {which}": functools.partial(ops.nearest, rows, W, h, 2),
+            }
+    return todo
+
+
+def fingerprints(todo):
+    """A hash of the bytes that each job gives."""
+
+    def fingerprint(found):
+        arrays = found if isinstance(found, tuple) else (found,)
+        return hashlib.sha256(b"".join(part.tobytes() for a in arrays for part in parts_of(a))).hexdigest()
+
+    return {name: fingerprint(job()) for name, job in todo.items()}
+
+
+def kernels():
+    """The compiled loops that work on a range of items, by name."""
+    from codebooks.ops import cpu
+
+    found = {name: f for name, f in vars(cpu).items() if hasattr(f, "py_func")}
+    return {name: f for name, f in found.items() if [*inspect.signature(f.py_func).parameters][:2] == ["start", "stop"]}
+
+
+def report_threads():
+    """Print what the jobs give, and into how many pieces each kernel was cut at least."""
+    from codebooks.ops import threads
+
+    run, pieces = threads.run, {}
+
+    def counted(kernel, n_items, steps, *arguments):
+        calls = []
+
+        def called(start, stop, *arguments):
+            calls.append(start)
+            kernel(start, stop, *arguments)
+
+        run(called, n_items, steps, *arguments)
+        pieces[kernel.__name__] = min(len(calls), pieces.get(kernel.__name__, len(calls)))
+
+    threads.run = counted
+    found = fingerprints(jobs(4003))
+    print(json.dumps({"fingerprints": found, "pieces": pieces, "kernels": sorted(kernels())}))
+
+
+@pytest.fixture(scope="module")
+def with_threads(fresh_python):
+    return functools.cache(
+        lambda n: json.loads(fresh_python("import test_ops; test_ops.report_threads()", NUMBA_NUM_THREADS=str(n)))
+    )
+
+
+@pytest.mark.parametrize("n_threads", [2, 4])
+def test_any_number_of_threads_gives_the_same_bits(with_threads, n_threads):
+    alone, together = with_threads(1), with_threads(n_threads)
+    assert sorted(together["pieces"]) == together["kernels"]
+    assert set(alone["pieces"].values()) == {1}
+    assert min(together["pieces"].values()) >= n_threads, "the inputs are too small to be shared out"
+    assert together["fingerprints"] == alone["fingerprints"]
+
+
+def call_from_two_threads():
+    """Enter every primitive from two Python threads at once, the first time before it is compiled or loaded."""
+    todo, found = jobs(1501), []
+    together, until = threading.Barrier(2), time.monotonic() + 1.5
+
+    def work():
+        together.wait()
+        found.append(fingerprints(todo))
+        while time.monotonic() < until:
+            found.append(fingerprints(todo))
+
+    workers = [threading.Thread(target=work) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    alone = fingerprints(todo)
+    assert len(found) >= 2
+    assert all(one == alone for one in found)
+
+
+def test_two_python_threads_may_enter_at_once(fresh_python):
+    fresh_python("import test_ops; test_ops.call_from_two_threads()", NUMBA_NUM_THREADS="2")
+
+
+def call_after_a_fork():
+    todo = jobs(1501)
+    expected = fingerprints(todo)  # makes this process's threads
+
+    def same():
+        assert fingerprints(todo) == expected
+
+    child = multiprocessing.get_context("fork").Process(target=same)
+    child.start()
+    child.join(60)
+    hangs = child.is_alive()
+    child.kill()
+    assert not hangs
+    assert child.exitcode == 0
+    same()
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this system does not fork")
+def test_a_forked_child_computes_the_same(fresh_python):
+    fresh_python("import test_ops; test_ops.call_after_a_fork()", NUMBA_NUM_THREADS="2")
+
+
+def compile_without_a_place_for_files():
+    import numba
+    from numba.core import caching
+
+    assert "codebooks.ops.cpu" not in sys.modules
+    for locator in vars(caching).values():
+        if isinstance(locator, type) and hasattr(locator, "from_function"):
+            locator.from_function = classmethod(lambda *ignored: None)
+    with pytest.raises(RuntimeError, match="no locator"):
+        numba.njit(cache=True)(parts_of)
+
+    given = given_of("signed", "csr_matrix", np.float64)
+    found = ops.nearest(given.X, given.W, given.handicap, 2)
+    assert_array_equal(found.index, oracles.nearest(given.dense, given.W, given.handicap, 2)[0])
+    out = np.zeros_like(given.W)
+    ops.scatter_rows(out, given.index, given.weight, given.X)
+    assert_same(out, oracles.scatter_rows(np.zeros_like(out), given.index, given.weight, given.dense), np.float64)
+    assert not any(kernel.stats.cache_path for kernel in kernels().values())
+
+
+def test_kernels_compile_where_no_file_can_be_kept(fresh_python):
+    fresh_python("import test_ops; test_ops.compile_without_a_place_for_files()")
+
+
+def report_cache():
+    """Print how often the disk cache was asked for a kernel in vain, and how often not."""
+    given = given_of("signed", "csr_matrix", np.float64)
+    assert_same(ops.row_norms(given.X), oracles.row_norms(given.dense), np.float64)
+    assert_array_equal(ops.top_k(given.G, 2), oracles.top_k(given.G, 2))
+    stats = [kernels()[name].stats for name in ("_row_norms", "_top_k")]
+    hits, misses = (sum(sum(of.values()) for of in counts) for counts in zip(*[s[1:] for s in stats], strict=True))
+    print(json.dumps({"hits": hits, "misses": misses}))
+
+
+def test_the_second_process_finds_what_the_first_compiled(fresh_python, tmp_path):
+    code = "import test_ops; test_ops.report_cache()"
+    first, second = (json.loads(fresh_python(code, NUMBA_CACHE_DIR=str(tmp_path))) for _ in range(2))
+    assert first == {"hits": 0, "misses": 2}
+    assert second == {"hits": 2, "misses": 0}
+
+
+def warm_up_and_use():
+    codebooks.warmup()
+
+    def compiled():
+        return {name: set(kernel.signatures) for name, kernel in kernels().items()}
+
+    warm = compiled()
+    assert all(len(signatures) >= len(DTYPES) for signatures in warm.values())
+    for layout, dtype in product(("C", "csr_matrix", "csr_array", "slice of CSR"), DTYPES):
+        given = given_of("signed", layout, dtype)
+        found = ops.nearest(given.X, given.W, given.handicap, 2)
+        ops.similarity(given.X, given.W)
+        ops.accumulate(given.G, given.X)
+        for order in "CF":
+            ops.scatter_rows(np.zeros_like(given.W, order=order), found.index, found.score, given.X)
+        ops.row_norms(given.X)
+        ops.take_rows(given.X, np.array([3, 1]))
+        ops.blend_directions(given.W.copy(order="F"), given.handicap, given.W)
+        ops.top_k(given.G, 2)
+        ops.gather_rows(found.index, found.score, given.W)
+    assert compiled() == warm
+
+
+def test_after_warmup_the_usual_types_compile_nothing(fresh_python):
+    fresh_python("import test_ops; test_ops.warm_up_and_use()")
