@@ -1,1 +1,1 @@
-"""What the learners give and cost, against what a user would pick otherwise: `python -m benchmarks`."""
+"""Measured claims: `python -m benchmarks quality|speed|memory` writes results/*.json and prints the tables."""

@@ -69,7 +69,7 @@ def to_device_of(a: Array, like: Array) -> Array:
 
 def synchronize(a: Array) -> None:
     """Wait until the device of `a` has finished; nothing to wait for on the CPU."""
-    _body(a).synchronize()
+    _body(a).synchronize(a)
 
 
 def similarity(X: Array, Y: Array) -> Array:
@@ -156,9 +156,11 @@ def warmup() -> None:
 def _body(a: Array) -> ModuleType:
     """The module of bodies for the device of `a`, imported here so that `import codebooks` compiles nothing."""
     if is_on_gpu(a):
-        from codebooks.ops import gpu
-
-        return gpu
+        # The seam: `from codebooks.ops import gpu; return gpu`, once that file has bodies.
+        raise NotImplementedError(
+            "codebooks computes NumPy arrays and SciPy CSR matrices; a CuPy array came, and its code is not "
+            "written yet. Move it to the host first, with cupy.asnumpy(X) or X.get()."
+        )
     from codebooks.ops import cpu
 
     return cpu

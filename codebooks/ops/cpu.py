@@ -30,7 +30,7 @@ def to_device(a):
     return a
 
 
-def synchronize():
+def synchronize(a):
     pass
 
 
@@ -116,6 +116,7 @@ def take_rows(X, rows):
         return X[rows]
     if isinstance(rows, slice):
         start, stop, _ = rows.indices(X.shape[0])
+        stop = max(start, stop)
         first, last = X.indptr[start], X.indptr[stop]
         parts = X.data[first:last], X.indices[first:last], X.indptr[start : stop + 1] - first
     else:

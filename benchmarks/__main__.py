@@ -1,0 +1,37 @@
+"""`python -m benchmarks quality|speed|memory`."""
+
+import argparse
+
+from benchmarks import corpora
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    quality = commands.add_parser("quality", help="topics against labels, ours and our peers'")
+    quality.add_argument("--on", choices=["report", "choosing", "offline"], default="report")
+    quality.add_argument("--seeds", type=int, default=5)
+    quality.add_argument("--models", nargs="+", help="default: Krotov-Hopfield, NMF, KMeans")
+    commands.add_parser("speed", help="fit times, one epoch against one product, coherence, import, compilation")
+    commands.add_parser("memory", help="growth of the resident set while fitting a matrix of 500 MB")
+    arguments = parser.parse_args()
+
+    if arguments.command == "quality":
+        from benchmarks.quality import run
+
+        names = {"report": corpora.REPORT, "choosing": corpora.CHOOSING, "offline": corpora.OFFLINE}[arguments.on]
+        models = arguments.models or ["Krotov-Hopfield", "NMF", "KMeans"]
+        command = f"python -m benchmarks quality --on {arguments.on} --seeds {arguments.seeds}"
+        run(names, models, arguments.seeds, f"quality-{arguments.on}", command)
+    elif arguments.command == "speed":
+        from benchmarks.speed import run as run_speed
+
+        run_speed()
+    else:
+        from benchmarks.memory import run as run_memory
+
+        run_memory()
+
+
+if __name__ == "__main__":
+    main()
