@@ -151,15 +151,17 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
         reporter = Reporter(type(self).__name__, self.max_iter, self.verbose)
         state: Any = None
         for epoch in reporter.epochs():
-            energy = n_rows = 0.0
+            epoch_sums = []
             for rows in self._minibatches(X.shape[0], rng):
                 batch = ops.take_rows(X, rows)
                 state = self._begin(batch, rng) if state is None else state
                 state, sums = self._step(batch, state, epoch)
-                energy, n_rows = energy + sums.energy, n_rows + sums.n_rows
-            score = float(ops.to_host(energy)) / max(float(ops.to_host(n_rows)), 1.0)
-            reporter.tell(epoch, score, int((ops.to_host(state.usage) == 0).sum()))
-            if self._annealed(state, epoch) >= 1 and plateau(score):
+                epoch_sums.append(sums._replace(pull=None))
+            score, n_idle = _explained(epoch_sums)
+            reporter.tell(epoch, score, n_idle)
+            # A unit that has won nothing is about to be revived, and then has to learn.
+            settled = n_idle == 0 or not self.revive
+            if self._annealed(state, epoch) >= 1 and plateau(score) and settled:
                 break
         self._publish(state)
         self.n_iter_ = epoch + 1
@@ -406,6 +408,12 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
                 UserWarning,
                 stacklevel=4,
             )
+
+
+def _explained(epoch_sums: list[Sums]) -> tuple[float, int]:
+    """Explained energy per row over an epoch, and how many units won nothing in it."""
+    energy, n_rows, wins = (ops.to_host(sum(getattr(s, name) for s in epoch_sums)) for name in ("energy", "n_rows", "wins"))
+    return float(energy) / max(float(n_rows), 1.0), int((wins == 0).sum())
 
 
 def unit_rows(W: Any) -> Any:

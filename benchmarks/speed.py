@@ -1,0 +1,122 @@
+"""How fast: fit times against scikit-learn, an epoch against one sparse product, coherence, import and compilation.
+
+Everything that is compared runs in one process, turn by turn, and medians are given; compile time stands apart.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from statistics import median
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from threadpoolctl import threadpool_info
+
+import codebooks
+from benchmarks import corpora
+from benchmarks.contenders import CONTENDERS, matrix_for
+from benchmarks.report import table, write
+from codebooks import KrotovHopfield, scores
+
+CORPUS = "newsgroups"
+UNITS = (20, 50)
+EPOCH_UNITS = 100
+REPEATS = {"Krotov-Hopfield": 5, "NMF": 3, "KMeans": 3, "LDA": 1}
+
+
+def seconds(work: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def fit_times(corpus: corpora.Matrix) -> list[dict[str, Any]]:
+    """Seconds to fit each contender, and how many times longer than ours that is."""
+    rows = []
+    for k in UNITS:
+        taken = {}
+        for name, repeats in REPEATS.items():
+            X = matrix_for(CONTENDERS[name], corpus)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                fits = [CONTENDERS[name].build(k, seed) for seed in range(repeats)]
+                taken[name] = median(seconds(lambda fit=fit, X=X: fit.fit(X)) for fit in fits)
+            ratio = taken[name] / taken["Krotov-Hopfield"]
+            rows.append({"what": f"fit, K={k}", "model": name, "seconds": taken[name], "times ours": ratio})
+            print(table(rows[-1:], ["what", "model", "seconds", "times ours"]).splitlines()[-1], flush=True)
+    return rows
+
+
+def epoch_against_product(corpus: corpora.Matrix, n_rounds: int = 15, n_epochs: int = 10) -> dict[str, Any]:
+    """One epoch, everything included, over one product of the same shapes by SciPy; rounds in turn."""
+    X, k = corpus.X, EPOCH_UNITS
+    features_first = np.random.default_rng(0).random((X.shape[1], k), dtype=np.float32)
+
+    def fit(n: int) -> float:
+        model = KrotovHopfield(k, max_iter=n, tol=0, revive=False, random_state=0)
+        # Patience would end a fit whose energy rests: this one is to make all its passes.
+        model._annealed = lambda state, epoch: 0.0
+        return seconds(lambda: model.fit(X))
+
+    fit(1)
+    rounds = []
+    for _ in range(n_rounds):
+        product = median(seconds(lambda: X @ features_first) for _ in range(5))
+        rounds.append(((fit(1 + n_epochs) - fit(1)) / n_epochs, product))
+    epoch, product = (median(column) for column in zip(*rounds, strict=True))
+    return {
+        "what": f"epoch, K={k}, over one SciPy product",
+        "seconds": epoch,
+        "product seconds": product,
+        "ratio": median(a / b for a, b in rounds),
+    }
+
+
+def coherence(n_topics: int = 20, repeats: int = 7) -> dict[str, Any]:
+    """NPMI of all topics on the BBC corpus."""
+    corpus = corpora.load("bbc")
+    topics = codebooks.topics(KrotovHopfield(n_topics, random_state=0).fit(corpus.X), corpus.terms)
+    taken = [seconds(lambda: scores.npmi(topics, corpus.counts, terms=corpus.terms)) for _ in range(repeats)]
+    return {"what": f"NPMI of {n_topics} topics, BBC", "seconds": median(taken)}
+
+
+def in_fresh_process(code: str, repeats: int, **environment: str) -> float:
+    """Median of what `code` prints, in seconds, over fresh interpreters."""
+    environment = {**os.environ, **environment}
+    runs = (
+        subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+        for _ in range(repeats)
+    )
+    return median(float(run.stdout) for run in runs)
+
+
+def start_up() -> list[dict[str, Any]]:
+    """Import beyond scikit-learn's own, and compilation with an empty cache and with a full one."""
+    clock = "import time; start = time.perf_counter(); {}; print(time.perf_counter() - start)"
+    after = "import sklearn.decomposition; " + clock.format("import codebooks")
+    warm = "import codebooks, numba; " + clock.format("codebooks.warmup()")
+    with tempfile.TemporaryDirectory() as folder:
+        empty = in_fresh_process(warm, 1, NUMBA_CACHE_DIR=folder)
+        full = in_fresh_process(warm, 3, NUMBA_CACHE_DIR=folder)
+    return [
+        {"what": "import codebooks after sklearn.decomposition", "seconds": in_fresh_process(after, 5)},
+        {"what": "warmup, empty cache", "seconds": empty},
+        {"what": "warmup, full cache", "seconds": full},
+    ]
+
+
+def run() -> None:
+    codebooks.warmup()
+    corpus = corpora.load(CORPUS)
+    print(f"{CORPUS}: {corpus.X.shape[0]} documents, {corpus.X.shape[1]} terms, {corpus.X.nnz} non-zeros, CSR float32")
+    blas = ", ".join(f"{pool['internal_api']} {pool['num_threads']}" for pool in threadpool_info())
+    print(f"threads: ours {os.environ.get('NUMBA_NUM_THREADS', os.cpu_count())}; {blas}; SciPy's product 1\n")
+    rows = fit_times(corpus)
+    rows += [epoch_against_product(corpus), coherence(), *start_up()]
+    write("speed", rows, "python -m benchmarks speed")
+    print("\n" + table(rows, ["what", "model", "seconds", "times ours", "product seconds", "ratio"]))
