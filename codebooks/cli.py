@@ -1,5 +1,7 @@
 """The command line: text in; topics, a figure and a model out."""
 
+# ruff: noqa: UP045 - the oldest typer that we support reads Optional[X], not X | None
+
 from __future__ import annotations
 
 import csv
@@ -25,14 +27,21 @@ from codebooks.documents import Documents, UserError, read_documents
 
 MODELS = {"krotov-hopfield": "KrotovHopfield"}  # how the user spells it -> its name in `codebooks`
 MOST_TOPICS = 20  # unless asked for more
-TERM = r"\b(?=\w*[^\W\d_])\w\w+\b"  # two characters or more, one of them a letter
+TERM = r"\b(?=\w\w)\w*[^\W\d_]\w*"  # two characters or more, one of them a letter
 FILES = ("topics.csv", "codes.csv", "topics.png", "model.joblib")
 N_STEPS = 5  # of the work, for the progress bar
 
 app = typer.Typer(
-    help="Topics without labels: what is in these documents, and which document is about what?",
+    help="""Topics without labels: what is in these documents, and which is about what?
+
+\b
+codebooks topics --demo                     on docstrings that are installed anyway
+codebooks topics reviews.csv --column text  on your own; writes into topics/
+codebooks assign topics/model.joblib new.txt""",
+    context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
 
@@ -42,7 +51,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a terminal that lacks a letter is no reason to lose the work
             stream.reconfigure(errors="backslashreplace")
-    app()
+    app(prog_name="codebooks")
 
 
 def told(command: Callable[..., None]) -> Callable[..., None]:
@@ -74,7 +83,7 @@ def options(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Topics without labels: what is in these documents, and which document is about what?"""
+    """Hold what stands before a command."""
 
 
 Column = Annotated[
@@ -88,6 +97,7 @@ def learn(
     source: Annotated[
         Optional[Path],
         typer.Argument(
+            metavar="SOURCE",
             help="A .txt with a document per line; a .csv, .tsv or .jsonl with a document per row; or a folder of "
             ".txt, .md and .rst files. UTF-8, also gzipped.",
             show_default=False,
@@ -100,8 +110,7 @@ def learn(
         typer.Option(
             "--topics",
             "-k",
-            help="How many topics.",
-            show_default=f"{MOST_TOPICS}, or the square root of half the documents where that is less",
+            help=f"How many; left out, {MOST_TOPICS}, or the square root of half the documents where that is less.",
         ),
     ] = None,
     model: Annotated[str, typer.Option(help=f"What learns: {', '.join(MODELS)}.")] = "krotov-hopfield",
@@ -116,10 +125,11 @@ def learn(
     out: Annotated[Path, typer.Option(help=f"The folder for {', '.join(FILES)}.")] = Path("topics"),
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
 ) -> None:
-    """Find the topics of your documents, and say which document is about which.
+    """Find the topics of your documents.
 
-    Words are weighted by tf-idf. A word counts if it occurs in enough documents (1 of fewer than 50, 2 of fewer than
-    500, 3 of fewer than 5000, else 5) and, from 50 documents on, in no more than half of them.
+    Prints them, and writes a table of the topics, one with the topic of every document, a figure and the model. Words
+    are weighted by tf-idf. A word counts if it occurs in enough documents (1 of fewer than 50, 2 of fewer than 500, 3
+    of fewer than 5000, else 5) and, from 50 documents on, in no more than half of them.
     """
     if model not in MODELS:
         raise UserError(f"there is no model {model!r}; choose one of: {', '.join(MODELS)}.")
@@ -127,7 +137,7 @@ def learn(
         step("reading")
         documents, name = _source(source, demo, column)
         learner = getattr(codebooks, MODELS[model])(_n_topics(n_topics, len(documents.texts)), random_state=seed)
-        step("compiling (first run only)")
+        step("loading (the first run compiles)")
         codebooks.warmup()
         step("counting words")
         vectorizer, X = _vectorized(documents.texts, stop_words)
@@ -143,23 +153,21 @@ def learn(
 @app.command()
 @told
 def assign(
-    model: Annotated[Path, typer.Argument(help="A model.joblib. Loading one can run code: trust whom it is from.")],
-    source: Annotated[Path, typer.Argument(metavar="FILE", help="New text, in any form that `topics` reads.")],
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="A model.joblib. Loading one can run code: trust whom it is from.")
+    ],
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="New text, in any form that `topics` reads.")],
     column: Column = None,
-    out: Annotated[
-        Optional[Path], typer.Option(help="The CSV file to write.", show_default="standard output")
-    ] = None,
+    out: Annotated[Optional[Path], typer.Option(help="The CSV file to write; left out, it is printed.")] = None,
     reject_below: Annotated[
-        Optional[float],
-        typer.Option(help="Give topic -1 to documents of less strength, -1 to 1.", show_default="none"),
+        Optional[float], typer.Option(help="Give topic -1 to documents of less strength than this.")
     ] = None,
 ) -> None:
-    """Say which topic each new document is about, with a model that `codebooks topics` has saved.
+    """Label new documents with a saved model.
 
-    Strength is the cosine of a document with its topic, 1 at best.
+    Gives the topic of each as CSV, with its strength and what the topic is about. Strength is the cosine of a document
+    with its topic, 1 at best.
     """
-    from codebooks.topics import topics
-
     if reject_below is not None and not -1 <= reject_below <= 1:
         raise UserError(f"--reject-below is a cosine, from -1 to 1; {reject_below} came.")
     pipeline = _loaded(model)
@@ -168,14 +176,14 @@ def assign(
     labels, strength = _winners(pipeline[-1], X)
     if reject_below is not None:
         labels[strength < reject_below] = -1
-    rows = _codes(documents, labels, strength, getattr(pipeline, "topics_", None) or topics(pipeline))
+    rows = _codes(documents, labels, strength, pipeline.topics_)
     if out is None:
         _write_csv(sys.stdout, rows)
     else:
         with written_aside(out.parent, [out.name]) as folder:
             _save_csv(folder / out.name, rows)
     if documents.n_empty:
-        print(f"codebooks: {documents.n_empty} empty documents skipped", file=sys.stderr)
+        print(f"codebooks: empty documents skipped: {documents.n_empty:,}", file=sys.stderr)
 
 
 # -- learning --------------------------------------------------------------------------------------------------------
@@ -217,7 +225,7 @@ def _n_topics(wanted: int | None, n_documents: int) -> int:
     if wanted < 1:
         raise UserError(f"--topics must be 1 or more; {wanted} came.")
     if wanted > n_documents:
-        raise UserError(f"{wanted} topics want as many documents, and there are {n_documents}; lower --topics.")
+        raise UserError(f"{wanted} topics need {wanted} documents or more; {n_documents} came. Lower --topics.")
     return wanted
 
 
@@ -237,11 +245,10 @@ def _vectorized(texts: list[str], stop_words: bool) -> tuple[Any, Any]:
     try:
         return vectorizer, vectorizer.fit_transform(texts)
     except ValueError as error:  # scikit-learn: "empty vocabulary", "no terms remain"
-        kept = "" if stop_words else "not "
+        advice = "Try --no-stop-words, or give more text." if stop_words else "Give more text."
         raise UserError(
-            f"no word is left to learn from: of words that have a letter, those in {fewest} or more of the "
-            f"{len(texts)} documents count, but not those in most of them, and English stop words are {kept}left out "
-            "(--no-stop-words, --stop-words); give more text."
+            f"no word of the {len(texts)} documents is left to learn from: codebooks topics --help says which count. "
+            + advice
         ) from error
 
 
@@ -288,7 +295,6 @@ def _winners(learner: Any, X: Any) -> tuple[Any, Any]:
 def _loaded(file: Path) -> Any:
     import joblib
     from sklearn.pipeline import Pipeline
-    from sklearn.utils.validation import check_is_fitted
 
     try:
         pipeline = joblib.load(file)
@@ -296,8 +302,8 @@ def _loaded(file: Path) -> Any:
         raise UserError(f"there is no model {file}; make one with codebooks topics.") from None
     except Exception as error:  # a broken pickle can raise anything
         raise UserError(f"{file} cannot be loaded as a model ({type(error).__name__}: {error}).") from error
-    if not isinstance(pipeline, Pipeline) or not hasattr(pipeline[-1], "components_"):
-        raise UserError(f"{file} holds no pipeline with a fitted codebook; make one with codebooks topics.")
+    if not isinstance(pipeline, Pipeline) or "topics_" not in vars(pipeline):
+        raise UserError(f"{file} is not a model of ours; make one with codebooks topics.")
     return pipeline
 
 
@@ -314,7 +320,7 @@ def progress_bar(quiet: bool) -> Iterator[Callable[[str], None]]:
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     hidden = quiet or not console.is_terminal
     with Progress(*columns, console=console, transient=True, disable=hidden) as progress:
-        task = progress.add_task("", total=N_STEPS, completed=-1)
+        task = progress.add_task("", total=N_STEPS, completed=-1)  # a step counts when the next one begins
         yield lambda name: progress.update(task, description=name, advance=1)
 
 
@@ -331,25 +337,31 @@ def _show(found: Found, documents: Documents, out: Path) -> None:
     for heading in ("topic", "share", "NPMI"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("words", overflow="fold")
-    used = [(topic, score) for topic, score in found.largest_first() if topic.usage > 0]
-    for topic, score in used:
-        table.add_row(str(topic.index), f"{topic.usage:.1%}", f"{score:.2f}", ", ".join(topic.terms))
+    for topic, score in found.largest_first():
+        if topic.usage > 0:
+            table.add_row(str(topic.index), f"{topic.usage:.1%}", _known(score, 2), ", ".join(topic.terms))
     console.print(table)
 
     judged = found.coherence[~np.isnan(found.coherence)]
     mean = f"mean NPMI {judged.mean():.2f}, " if len(judged) else ""
     console.print(
         f"{len(documents.texts):,} documents, {found.n_terms:,} terms; learned in {found.seconds:.2f} s; "
-        f"{mean}diversity {topic_diversity(found.topics):.2f}"
+        f"{mean}diversity {topic_diversity(found.topics):.2f}",
+        soft_wrap=True,
     )
     if idle := [str(topic.index) for topic in found.topics if topic.usage == 0]:
-        console.print(f"topics without a document: {', '.join(idle)}; a lower --topics would do")
+        console.print(f"topics without a document: {', '.join(idle)}; a lower --topics would do", soft_wrap=True)
     if documents.n_empty:
-        console.print(f"{documents.n_empty:,} empty documents skipped")
+        console.print(f"empty documents skipped: {documents.n_empty:,}")
     if lost := int((found.labels < 0).sum()):
-        console.print(f"{lost:,} documents have none of the terms: topic -1")
-    console.print(f"wrote {', '.join(str(out / name) for name in FILES)}", soft_wrap=True)
-    console.print(f"label new text: codebooks assign {shlex.quote(str(out / 'model.joblib'))} FILE", soft_wrap=True)
+        console.print(f"documents with none of the terms, given topic -1: {lost:,}")
+    console.print(f"wrote {', '.join(FILES)} into {out}", soft_wrap=True)
+    console.print(f"label new text: codebooks assign {shlex.quote(str(out / 'model.joblib'))} SOURCE", soft_wrap=True)
+
+
+def _known(score: float, digits: int) -> str:
+    """A number, or nothing for nan: a topic of one word has no coherence."""
+    return "" if score != score else f"{score:.{digits}f}"
 
 
 # -- writing ---------------------------------------------------------------------------------------------------------
@@ -379,12 +391,11 @@ def _write(folder: Path, found: Found, documents: Documents, name: str) -> None:
 
     from codebooks.plots import plot_topics
 
-    shares = [(topic, (found.labels == topic.index).sum(), score) for topic, score in found.largest_first()]
-    rows = [
-        (topic.index, count, f"{topic.usage:.4f}", f"{score:.4f}", " ".join(topic.terms))
-        for topic, count, score in shares
-    ]
-    _save_csv(folder / "topics.csv", [("topic", "documents", "share", "npmi", "words"), *rows])
+    rows: list[tuple[Any, ...]] = [("topic", "documents", "share", "npmi", "words")]
+    for topic, score in found.largest_first():
+        count = (found.labels == topic.index).sum()
+        rows.append((topic.index, count, f"{topic.usage:.4f}", _known(score, 4), " ".join(topic.terms)))
+    _save_csv(folder / "topics.csv", rows)
     _save_csv(folder / "codes.csv", _codes(documents, found.labels, found.strength, found.topics))
     figure = plot_topics(found.topics, found.coherence, title=f"{name} · {len(documents.texts):,} documents")
     with warnings.catch_warnings():

@@ -19,6 +19,7 @@ __all__ = ["plot_topic", "plot_topics", "plot_usage"]
 
 _BAR, _WORD, _QUIET = "#b9d3ea", "#1a1a1a", "#6b6b6b"  # told apart by lightness alone
 _LONGEST_WORD = 26  # characters that fit a panel
+_LEGEND = "bar: what a word weighs in the topic · %: share of documents · NPMI: how often its words meet, 1 at best"
 
 
 def plot_topic(topic: Topic, coherence: float | None = None, n_words: int = 8, *, ax: Axes | None = None) -> Axes:
@@ -60,7 +61,7 @@ def plot_topic(topic: Topic, coherence: float | None = None, n_words: int = 8, *
             color=_WORD,
             parse_math=False,
         )
-    ax.set_title(_title(topic, coherence), loc="left", fontsize=9, color=_QUIET, pad=4)
+    ax.set_title(_title(topic, coherence), loc="left", fontsize=9, fontweight="bold", color=_WORD, pad=4)
     ax.set_ylim(n_words - 0.5, -0.5)
     ax.set_xlim(0)
     ax.set_axis_off()
@@ -88,7 +89,7 @@ def plot_topics(
     n_topics : int, default=20
         At most so many panels; where there are more topics, the figure says so.
     title : str, optional
-        Stands above all.
+        Stands above all panels.
 
     Returns
     -------
@@ -114,11 +115,11 @@ def plot_topics(
         raise ValueError(f"coherence must have one value for each of the {len(topics)} topics; {len(scores)} came.")
     shown = sorted(zip(topics, scores, strict=True), key=lambda pair: -np.nan_to_num(pair[0].usage))[:n_topics]
 
-    n_columns = min(len(shown), 5 if len(shown) > 12 else 4 if len(shown) > 6 else 3)
+    n_columns = 5 if len(shown) > 12 else 4 if len(shown) > 6 else 3
     n_rows = -(-len(shown) // n_columns)
     # All in inches, so that words are as large in a figure of five panels as in one of twenty.
-    width, height, gap, margin, head = 2.5, 0.19 * n_words + 0.1, 0.42, 0.25, 0.8
-    figure = Figure(figsize=(n_columns * (width + margin) + margin, n_rows * (height + gap) + head + margin - gap))
+    width, height, gap, margin, head, foot = 2.5, 0.19 * n_words + 0.1, 0.42, 0.25, 0.8, 0.5
+    figure = Figure(figsize=(n_columns * (width + margin) + margin, n_rows * (height + gap) - gap + head + foot))
     across, up = figure.get_size_inches()
     for place, (topic, score) in enumerate(shown):
         row, column = divmod(place, n_columns)
@@ -129,6 +130,7 @@ def plot_topics(
     left_out = f"the {len(shown)} largest of {len(topics)} topics" if len(shown) < len(topics) else ""
     heading = " · ".join(filter(None, [title, left_out]))
     figure.text(margin / across, 1 - 0.32 / up, heading, fontsize=12, color=_WORD, va="center", parse_math=False)
+    figure.text(margin / across, 0.22 / up, _LEGEND, fontsize=8, color=_QUIET, va="center")
     return figure
 
 

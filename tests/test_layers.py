@@ -37,6 +37,7 @@ LAYERS = {
     # What comes in.
     "inputs.py": May(("ops",), LEARNING),
     "datasets.py": May((), ARRAYS),
+    "documents.py": May(),
     # What is learned. `start` and `monitor` are helpers that every model shares.
     "models/__init__.py": May(),
     "models/monitor.py": May((), ARRAYS, late=("rich",)),

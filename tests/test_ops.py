@@ -68,7 +68,7 @@ LAYOUTS = {
 # Read-only arrays are types of their own to Numba; one dtype says enough and saves compiling.
 FORMS = [
     *((layout, dtype, False) for layout, dtype in product(LAYOUTS, DTYPES)),
-    *((layout, np.float64, True) for layout in ("C", "Fortran", "csr_matrix", "csr_array")),
+    *((layout, np.float64, True) for layout in ("C", "csr_matrix")),
 ]
 
 
@@ -690,8 +690,7 @@ def compile_without_a_place_for_files():
         numba.njit(cache=True)(parts_of)
 
     given = given_of("signed", "csr_matrix", np.float64)
-    found = ops.nearest(given.X, given.W, given.handicap, 2)
-    assert_array_equal(found.index, oracles.nearest(given.dense, given.W, given.handicap, 2)[0])
+    assert_array_equal(ops.top_k(given.G, 2), oracles.top_k(given.G, 2))
     out = np.zeros_like(given.W)
     ops.scatter_rows(out, given.index, given.weight, given.X)
     assert_same(out, oracles.scatter_rows(np.zeros_like(out), given.index, given.weight, given.dense), np.float64)

@@ -31,7 +31,6 @@ __all__ = [
     "StrOptions",
     "Sums",
     "cosine_scores",
-    "reciprocal",
     "unit_rows",
 ]
 
@@ -412,25 +411,20 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
 
 def _explained(epoch_sums: list[Sums]) -> tuple[float, int]:
     """Explained energy per row over an epoch, and how many units won nothing in it."""
-    energy, n_rows, wins = (ops.to_host(sum(getattr(s, name) for s in epoch_sums)) for name in ("energy", "n_rows", "wins"))
+    energy, n_rows, wins = (
+        ops.to_host(sum(getattr(s, name) for s in epoch_sums)) for name in ("energy", "n_rows", "wins")
+    )
     return float(energy) / max(float(n_rows), 1.0), int((wins == 0).sum())
 
 
 def unit_rows(W: Any) -> Any:
     """`W` with rows of length 1; rows of zeros stay zeros."""
-    return W * reciprocal(ops.row_norms(W))[:, None]
+    return W * ops.reciprocal(ops.row_norms(W))[:, None]
 
 
 def cosine_scores(X: Any, units: Any) -> tuple[Any, Any]:
     """Dot products of the rows of `X`, scaled to length 1, with those of `units`; and the lengths of the rows."""
     norms = ops.row_norms(X)
     scores = ops.similarity(X, units)
-    scores *= reciprocal(norms)[:, None]
+    scores *= ops.reciprocal(norms)[:, None]
     return scores, norms
-
-
-def reciprocal(norms: Any) -> Any:
-    """`1 / norms`, and 0 for 0."""
-    xp = ops.xp(norms)
-    positive = norms > 0
-    return positive / xp.where(positive, norms, 1)

@@ -15,7 +15,6 @@ from codebooks.models.base import (
     StrOptions,
     Sums,
     cosine_scores,
-    reciprocal,
 )
 from codebooks.models.start import spread_directions
 
@@ -182,7 +181,7 @@ class KrotovHopfield(CodebookLearner):
         found = ops.nearest(X, self._directions(state), state.inhibition, rank)
         xp = ops.xp(found.norms)
         filled = found.norms > 0
-        share = filled.astype(X.dtype) if self.algorithm == "hebbian" else reciprocal(found.norms)
+        share = filled.astype(X.dtype) if self.algorithm == "hebbian" else ops.reciprocal(found.norms)
         winners = found.index[:, 0]
         if rank > 1 and self.repulsion > 0:
             index = found.index[:, [0, rank - 1]]
@@ -237,7 +236,7 @@ class KrotovHopfield(CodebookLearner):
         else:
             pull += mass[:, None] * state.components
             norms = (ops.xp(pull).abs(pull) ** self.p).sum(axis=1) ** (1 / self.p)
-            pull *= reciprocal(norms)[:, None]
+            pull *= ops.reciprocal(norms)[:, None]
         if not norms.all():  # nothing ever pulled these
             pull = ops.xp(pull).where(norms[:, None] > 0, pull, state.components)
         return pull, norms

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from codebooks import ops
-from codebooks.models.base import cosine_scores, reciprocal, unit_rows
+from codebooks.models.base import cosine_scores, unit_rows
 
 _N_ROWS = 1000  # looked at, at most
 _N_STARTS = 8  # drawn, and compared after refining
@@ -58,7 +58,7 @@ def _sample_in_canonical_order(X: Any, rng: Any) -> Any:
 
 def _cosines(X: Any) -> np.ndarray:
     """Cosines of all rows with all rows, on the host."""
-    scale = reciprocal(ops.row_norms(X))
+    scale = ops.reciprocal(ops.row_norms(X))
     return ops.to_host(ops.similarity(X, X) * scale[:, None] * scale)
 
 
@@ -86,7 +86,7 @@ def _refined(X: Any, W: Any) -> tuple[Any, float]:
         found = ops.nearest(X, W, nothing, 1)
         total = float(ops.to_host(found.score.sum()))
         # A little of the old direction keeps units that win nothing where they are.
-        W = unit_rows(ops.scatter_rows(W * 1e-3, found.index, reciprocal(found.norms)[:, None], X))
+        W = unit_rows(ops.scatter_rows(W * 1e-3, found.index, ops.reciprocal(found.norms)[:, None], X))
     return W, total
 
 
@@ -94,6 +94,6 @@ def _unit(X: Any, rows: np.ndarray) -> Any:
     """Some rows of `X`, dense and scaled to length 1."""
     picked = ops.take_rows(X, rows)
     index = np.arange(len(rows))[:, None]
-    weight = reciprocal(ops.row_norms(picked))[:, None]
+    weight = ops.reciprocal(ops.row_norms(picked))[:, None]
     out = ops.xp(weight).zeros((len(rows), X.shape[1]), X.dtype)
     return ops.scatter_rows(out, ops.to_device_of(index, weight), weight, picked)

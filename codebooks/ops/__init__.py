@@ -24,6 +24,7 @@ __all__ = [
     "is_on_gpu",
     "nearest",
     "nearest_orthonormal",
+    "reciprocal",
     "row_norms",
     "scatter_rows",
     "similarity",
@@ -80,7 +81,7 @@ def similarity(X: Array, Y: Array) -> Array:
 def nearest(X: Array, W: Array, handicap: Array, k: int) -> Nearest:
     """Score every row of `X`, scaled to length 1, with every row of `W`, and keep the `k` best after a handicap.
 
-    One pass over `X` that holds no more than a row of scores: `similarity`, `row_norms` and `top_k` at once.
+    One pass over `X` that holds a small block of scores at a time: `similarity`, `row_norms` and `top_k` at once.
     """
     return Nearest(*_body(X).nearest(X, W, handicap, k))
 
@@ -108,7 +109,8 @@ def gather_rows(index: Array, weight: Array, W: Array) -> Array:
 def blend_directions(out: Array, weight: Array, W: Array) -> Array:
     """Add weighted rows of `W` to those of `out` and scale these to length 1, in place; return the lengths before.
 
-    `out[k] += weight[k] W[k]`, then `out[k] /= |out[k]|`; a row of zeros stays. Fastest for Fortran order.
+    `out[k] += weight[k] W[k]`, then `out[k] /= |out[k]|`; a row of zeros stays. Squares are taken in the dtype of
+    `out`, and Fortran order is fastest.
     """
     return _body(out).blend_directions(out, weight, W)
 
@@ -126,6 +128,11 @@ def softmax(scores: Array) -> Array:
 def row_norms(X: Array) -> Array:
     """Euclidean length of each row, dense or CSR; accumulated in float64, returned in the dtype of `X`."""
     return _body(X).row_norms(X)
+
+
+def reciprocal(norms: Array) -> Array:
+    """`1 / norms`, never infinite, and 0 for 0: what scales rows to length 1 and leaves empty ones empty."""
+    return shared.reciprocal(xp(norms), norms)
 
 
 def nearest_orthonormal(M: Array) -> Array:

@@ -10,7 +10,7 @@ import numba
 import numpy as np
 from scipy.sparse import issparse
 
-from codebooks.ops import threads
+from codebooks.ops import shared, threads
 
 xp = np
 
@@ -18,12 +18,14 @@ xp = np
 _COLUMN_BLOCK = 16
 # Rows whose scores `nearest` adds up before they join the others.
 _ROW_BLOCK = 64
+# So many of these blocks of a dense X are multiplied at once.
+_DENSE_BLOCKS = 64
 # Features whose squares `blend_directions` adds up before they join the others.
 _FEATURE_BLOCK = 128
 # What a step that jumps through memory costs, in steps that do not.
-_SCATTERED = 8
+_SCATTERED = 16
 # Up to so many best of a row are found one after another.
-_FEW = 3
+_FEW = 4
 
 
 def to_device(a):
@@ -51,14 +53,17 @@ def nearest(X, W, handicap, k):
     # Totals of blocks of rows, added in order afterwards: the same bits for any number of threads.
     totals = np.zeros((-(-n_rows // _ROW_BLOCK), len(W)), dtype)
     norms = row_norms(X)
-    scale = np.divide(1, norms, out=np.zeros_like(norms), where=norms > 0).astype(dtype)
-    found = scale, np.asarray(handicap, dtype), index, score, totals
+    rest = np.asarray(handicap, dtype), index, score, totals
+    scale = shared.reciprocal(np, norms).astype(dtype)
     if issparse(X):
         features_first = np.ascontiguousarray(W.T)
         steps = X.nnz * len(W)
-        threads.run(_nearest, len(totals), steps, X.indptr, X.indices, X.data, features_first, *found)
+        threads.run(_nearest, len(totals), steps, X.indptr, X.indices, X.data, features_first, scale, *rest)
     else:
-        threads.run(_nearest_of, len(totals), n_rows * len(W), _in_rows(X @ W.T), *found)
+        for first in range(0, len(totals), _DENSE_BLOCKS):
+            last = min(first + _DENSE_BLOCKS, len(totals))
+            products = _in_rows(X[first * _ROW_BLOCK : last * _ROW_BLOCK] @ W.T)
+            threads.run(_nearest_of, last - first, products.size, products, first, scale, *rest)
     return index, score, norms, totals.sum(axis=0)
 
 
@@ -126,14 +131,17 @@ def take_rows(X, rows):
         indices, data = np.empty(indptr[-1], X.indices.dtype), np.empty(indptr[-1], X.data.dtype)
         threads.run(_take, len(rows), _SCATTERED * len(data), X.indptr, X.indices, X.data, rows, indptr, indices, data)
         parts = data, indices, indptr
-    return type(X)(parts, shape=(len(parts[2]) - 1, X.shape[1]), copy=False)
+    taken = type(X)((len(parts[2]) - 1, X.shape[1]), dtype=X.dtype)
+    # The constructor would copy a small part of a large array; that is what a minibatch is.
+    taken.data, taken.indices, taken.indptr = parts
+    return taken
 
 
 def row_norms(X):
     if not issparse(X):
         return np.sqrt(np.einsum("ij,ij->i", X, X, dtype=np.float64)).astype(X.dtype)
     out = np.empty(X.shape[0], X.dtype)
-    threads.run(_row_norms, X.shape[0], _SCATTERED * X.nnz, X.indptr, X.data, out)
+    threads.run(_row_norms, X.shape[0], 4 * X.nnz, X.indptr, X.data, out)
     return out
 
 
@@ -141,17 +149,19 @@ def warmup():
     """Compile every kernel for the usual types: float32 and float64 values, int32 indices."""
     from scipy.sparse import csr_matrix
 
+    rows = np.arange(3)
     for dtype in (np.float32, np.float64):
         dense = np.eye(3, dtype=dtype)
         index = top_k(dense, 2)
         weight = np.ones(index.shape, dtype)
         for X in (dense, csr_matrix(dense)):
             similarity(X, dense)
-            accumulate(dense, X)
-            scatter_rows(np.zeros((3, 3), dtype), index, weight, X)
-            row_norms(X)
             nearest(X, dense, dense[0], 2)
-            take_rows(X, index[:, 0])
+            accumulate(dense, X)
+            take_rows(X, rows)
+            row_norms(X)
+            for order in "CF":
+                scatter_rows(np.zeros((3, 3), dtype, order), index, weight, X)
         blend_directions(dense.copy(order="F"), dense[0], dense)
         gather_rows(index, weight, dense)
 
@@ -174,7 +184,10 @@ def _sort_by_owner(index, n_owners):
 
 
 def _compiled(function):
-    """Numba's compiler; its result is kept on disk where a folder can be written, and else made anew."""
+    """Numba's compiler; its result is kept on disk where a folder can be written, and else made anew.
+
+    Input holds no NaN, so comparisons need not heed it; sums keep the order in which they are written.
+    """
     options = {"nogil": True, "fastmath": {"contract", "nnan", "nsz"}}
     try:
         return numba.njit(cache=True, **options)(function)
@@ -189,20 +202,30 @@ def _score_row(i, indptr, indices, data, scale, features_first, row, values):
     for k in range(n_units):
         values[row, k] = 0
     p, last = indptr[i], indptr[i + 1]
-    # Four features at a time: `values` is read and written a quarter as often.
-    while p + 4 <= last:
+    # Eight features at a time, then two: `values` is read and written so many times less.
+    while p + 8 <= last:
         a, b, c, d = indices[p], indices[p + 1], indices[p + 2], indices[p + 3]
+        e, f, g, h = indices[p + 4], indices[p + 5], indices[p + 6], indices[p + 7]
         xa, xb, xc, xd = scale * data[p], scale * data[p + 1], scale * data[p + 2], scale * data[p + 3]
+        xe, xf, xg, xh = scale * data[p + 4], scale * data[p + 5], scale * data[p + 6], scale * data[p + 7]
         for k in range(n_units):
-            values[row, k] += (xa * features_first[a, k] + xb * features_first[b, k]) + (
-                xc * features_first[c, k] + xd * features_first[d, k]
+            values[row, k] += (
+                (xa * features_first[a, k] + xb * features_first[b, k])
+                + (xc * features_first[c, k] + xd * features_first[d, k])
+            ) + (
+                (xe * features_first[e, k] + xf * features_first[f, k])
+                + (xg * features_first[g, k] + xh * features_first[h, k])
             )
-        p += 4
-    while p < last:
+        p += 8
+    while p + 2 <= last:
+        a, b, xa, xb = indices[p], indices[p + 1], scale * data[p], scale * data[p + 1]
+        for k in range(n_units):
+            values[row, k] += xa * features_first[a, k] + xb * features_first[b, k]
+        p += 2
+    if p < last:
         a, xa = indices[p], scale * data[p]
         for k in range(n_units):
             values[row, k] += xa * features_first[a, k]
-        p += 1
 
 
 @_compiled
@@ -220,6 +243,15 @@ def _peak(work):
 
 
 @_compiled
+def _holds(index, i, n, value):
+    """Whether `value` is among the first n of `index[i]`."""
+    for m in range(n):
+        if index[i, m] == value:
+            return True
+    return False
+
+
+@_compiled
 def _choose(work, i, index):
     """`index[i]` becomes where `work` is largest, descending, ties to the lower index; `work` may lose its peaks."""
     n_units, n_best = len(work), index.shape[1]
@@ -230,6 +262,10 @@ def _choose(work, i, index):
             place = np.int32(n_units)
             for j in range(np.int32(n_units)):
                 place = min(place, np.int32(j) if work[j] == peak else np.int32(n_units))
+            if peak == -np.inf or place == n_units:  # nothing finite is left: the lowest index that is not taken
+                place = np.int32(0)
+                while _holds(index, i, m, place):
+                    place += np.int32(1)
             index[i, m] = place
             work[place] = -np.inf
         return
@@ -261,18 +297,19 @@ def _nearest(start, stop, indptr, indices, data, features_first, scale, handicap
 
 
 @_compiled
-def _nearest_of(start, stop, products, scale, handicap, index, score, totals):
+def _nearest_of(start, stop, products, first, scale, handicap, index, score, totals):
     n_units = totals.shape[1]
     work = np.empty(n_units, totals.dtype)
-    for block in range(start, stop):
+    for block in range(first + start, first + stop):
         for i in range(block * _ROW_BLOCK, min((block + 1) * _ROW_BLOCK, len(scale))):
+            row = i - first * _ROW_BLOCK
             for j in range(n_units):
-                products[i, j] *= scale[i]
-                totals[block, j] += products[i, j]
-                work[j] = products[i, j] - handicap[j]
+                products[row, j] *= scale[i]
+                totals[block, j] += products[row, j]
+                work[j] = products[row, j] - handicap[j]
             _choose(work, i, index)
             for m in range(index.shape[1]):
-                score[i, m] = products[i, index[i, m]]
+                score[i, m] = products[row, index[i, m]]
 
 
 @_compiled
@@ -341,10 +378,18 @@ def _gather(start, stop, index, weight, W, out):
 @_compiled
 def _row_norms(start, stop, indptr, data, out):
     for i in range(start, stop):
-        total = 0.0
-        for p in range(indptr[i], indptr[i + 1]):
-            total += float(data[p]) * float(data[p])
-        out[i] = np.sqrt(total)
+        # Four sums side by side, as each step would wait for the one before.
+        a = b = c = d = 0.0
+        p, last = indptr[i], indptr[i + 1]
+        while p + 4 <= last:
+            xa, xb = np.float64(data[p]), np.float64(data[p + 1])
+            xc, xd = np.float64(data[p + 2]), np.float64(data[p + 3])
+            a, b, c, d = a + xa * xa, b + xb * xb, c + xc * xc, d + xd * xd
+            p += 4
+        while p < last:
+            a += np.float64(data[p]) ** 2
+            p += 1
+        out[i] = np.sqrt((a + b) + (c + d))
 
 
 @_compiled

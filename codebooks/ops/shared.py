@@ -6,7 +6,7 @@ from types import ModuleType
 from typing import Any
 
 # Below this ratio of smallest to largest eigenvalue the Gram matrix no longer tells the small directions from noise.
-_TRUSTED_CONDITION = 1e-9
+_TRUSTED_CONDITION = 1e-6
 
 
 def softmax(xp: ModuleType, scores: Any) -> Any:
@@ -16,6 +16,13 @@ def softmax(xp: ModuleType, scores: Any) -> Any:
     powers = xp.exp(scores - xp.where(xp.isfinite(peak), peak, 0))
     total = powers.sum(axis=1, keepdims=True)
     return powers / xp.where(total > 0, total, 1)
+
+
+def reciprocal(xp: ModuleType, norms: Any) -> Any:
+    """See `codebooks.ops.reciprocal`."""
+    positive = norms > 0
+    with_limit = xp.maximum(norms, 4 / xp.finfo(norms.dtype).max)  # beyond that the answer would be infinite
+    return xp.where(positive, 1 / with_limit, 0).astype(norms.dtype)
 
 
 def nearest_orthonormal(xp: ModuleType, M: Any) -> Any:

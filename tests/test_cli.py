@@ -1,0 +1,432 @@
+import csv
+import errno
+import gzip
+import json
+import os
+import random
+import subprocess
+import sys
+from io import StringIO
+from pathlib import Path
+from typing import NamedTuple
+
+import joblib
+import numpy as np
+import pytest
+
+import codebooks
+from codebooks import KrotovHopfield, cli, datasets
+from codebooks.datasets import Corpus
+
+THEMES = {
+    "sport": ["goal", "match", "team", "league", "striker", "referee", "penalty", "stadium"],
+    "money": ["loan", "bank", "rate", "credit", "savings", "cheque", "mortgage", "deposit"],
+    "food": ["brødre", "soup", "bread", "pepper", "onion", "garlic", "crème", "oven"],
+}
+
+
+def texts(n=30):
+    rng = random.Random(0)
+    return [" ".join(rng.choices(words, k=7)) for _, words in zip(range(n), list(THEMES.values()) * n, strict=False)]
+
+
+class Done(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, tmp_path):
+    """Run the command line in this process, in a folder of its own: quick, and code can be patched."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["codebooks", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = capsys.readouterr()
+        return Done(ended.value.code or 0, said.out, said.err)
+
+    return run
+
+
+@pytest.fixture
+def text(tmp_path):
+    file = tmp_path / "text.txt"
+    file.write_text("\n".join(texts()), encoding="utf-8")
+    return file
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A model that another process has made, and the documents that it was made of."""
+    folder = tmp_path_factory.mktemp("model")
+    (folder / "text.txt").write_text("\n".join(texts()), encoding="utf-8")
+    done = python("-m", "codebooks", "topics", "text.txt", "-k", "3", "--quiet", cwd=folder)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    return folder / "topics" / "model.joblib"
+
+
+def python(*arguments, cwd):
+    path = os.pathsep.join([str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": path}
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, encoding="utf-8", timeout=300)
+
+
+def table(text):
+    return list(csv.DictReader(StringIO(text)))
+
+
+def files(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+# -- topics ----------------------------------------------------------------------------------------------------------
+
+
+def test_topics_tells_and_writes_what_it_found(run, text, tmp_path):
+    text.write_text("\n".join([*texts(), "", "!!! 12 3"]), encoding="utf-8")
+    done = run("topics", text, "-k", 3)
+    assert (done.code, done.err) == (0, "")
+    for said in ("31 documents, 24 terms; learned in ", "mean NPMI", "empty documents skipped: 1", "topic -1: 1"):
+        assert said in done.out
+    assert f"codebooks assign {Path('topics', 'model.joblib')} SOURCE" in done.out
+
+    assert {path.name for path in (tmp_path / "topics").iterdir()} == set(cli.FILES)
+    found = table((tmp_path / "topics/topics.csv").read_text(encoding="utf-8"))
+    assert sorted(sorted(row["words"].split()) for row in found) == sorted(map(sorted, THEMES.values()))
+    assert [int(row["documents"]) for row in found] == [10, 10, 10]
+    assert all(row["share"] == "0.3333" and -1 <= float(row["npmi"]) <= 1 for row in found)
+    assert (tmp_path / "topics/topics.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_codes_name_the_topic_of_each_document(run, text, tmp_path):
+    text.write_text("\n".join(["", *texts(), "12"]), encoding="utf-8")
+    run("topics", text, "-k", 3)
+    pipeline = joblib.load(tmp_path / "topics/model.joblib")
+    codes = table((tmp_path / "topics/codes.csv").read_text(encoding="utf-8"))
+    assert [row["document"] for row in codes] == [str(number) for number in range(2, 33)]
+    assert [int(row["topic"]) for row in codes] == pipeline.predict([*texts(), "12"]).tolist()
+    assert codes[-1] == {"document": "32", "topic": "-1", "strength": "0.0000", "words": ""}
+    assert all(set(row["words"].split()) <= set(THEMES["sport"]) for row in codes[:-1:3])
+
+    X = pipeline["vectorizer"].transform(texts()).toarray()
+    units = pipeline["learner"].components_
+    cosines = X @ (units / np.linalg.norm(units, axis=1, keepdims=True)).T
+    winners = pipeline.predict(texts())
+    np.testing.assert_allclose(
+        [float(row["strength"]) for row in codes[:-1]], cosines[np.arange(30), winners], atol=1e-4
+    )
+
+
+def write_csv(path, delimiter=","):
+    with path.open("w", encoding="utf-8", newline="") as file:
+        rows = [(n, f"{text}\nand a line") for n, text in enumerate(texts())]
+        csv.writer(file, delimiter=delimiter).writerows([("id", "text"), *rows])
+
+
+def write_folder(path):
+    for number, text in enumerate(texts()):
+        path.joinpath("deep" if number % 2 else "").mkdir(parents=True, exist_ok=True)
+        path.joinpath("deep" if number % 2 else "", f"é{number:02}.md").write_text(text, encoding="utf-8")
+
+
+SOURCES = {
+    "a.txt": lambda path: path.write_bytes(b"\xef\xbb\xbf" + "\r\n".join(texts()).encode()),
+    "a.txt.gz": lambda path: path.write_bytes(gzip.compress("\n".join(texts()).encode())),
+    "a.csv": write_csv,
+    "a.tsv": lambda path: path.write_text("text\tid\n" + "\t0\n".join(texts()) + "\t0\n", encoding="utf-8"),
+    "a.jsonl": lambda path: path.write_text("\n".join(json.dumps({"text": t, "n": 0}) for t in texts())),
+    "folder": write_folder,
+}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_every_kind_of_source(run, monkeypatch, tmp_path, name):
+    monkeypatch.setattr("codebooks.plots.plot_topics", no_figure)
+    SOURCES[name](tmp_path / name)
+    column = ("--column", "text") if name.endswith(("csv", "tsv")) else ()
+    done = run("topics", name, *column, "-k", 3, "--out", "here")
+    assert (done.code, done.err) == (0, "")
+    codes = table((tmp_path / "here/codes.csv").read_text(encoding="utf-8"))
+    names = [row["document"] for row in codes]
+    assert len(names) == 30
+    assert names[:2] == (["deep/é01.md", "deep/é03.md"] if name == "folder" else ["1", "2"])
+    assert len({row["topic"] for row in codes}) == 3
+
+
+def no_figure(*arguments, **options):
+    class Blank:
+        def savefig(self, path, dpi):
+            path.write_bytes(b"")
+
+    return Blank()
+
+
+def test_demo(run, monkeypatch, tmp_path):
+    ids = [f"a.b{number}" for number in range(30)]
+    monkeypatch.setattr(datasets, "load_docstrings", lambda: Corpus(texts(), ids, "docstrings", ids))
+    done = run("topics", "--demo", "--quiet")
+    assert done == Done(0, "", "")
+    assert [row["document"] for row in table((tmp_path / "topics/codes.csv").read_text(encoding="utf-8"))] == ids
+    assert len(table((tmp_path / "topics/topics.csv").read_text(encoding="utf-8"))) == 4  # about sqrt(30 / 2)
+
+
+def test_the_same_seed_gives_the_same_tables(run, text, tmp_path):
+    for out, seed in {"one": 1, "two": 1, "three": 2}.items():
+        assert run("topics", text, "--seed", seed, "--out", out).code == 0
+    for name in ("topics.csv", "codes.csv"):
+        one, two, three = ((tmp_path / out / name).read_bytes() for out in ("one", "two", "three"))
+        assert one == two != three
+
+
+def test_language_and_names_are_the_users_own(run, tmp_path):
+    source, out = tmp_path / "[bold] мой $x$.txt", tmp_path / "out [red] folder"
+    source.write_text("кот спит на окне\nкот и пёс спят\nthe of and 数据\nthe of and 主题", encoding="utf-8")
+    done = run("topics", source, "--no-stop-words", "-k", 2, "--out", out)
+    assert (done.code, done.err) == (0, "")
+    assert "кот" in done.out
+    assert "the, " in done.out
+    assert f"into {out}\n" in done.out
+    assert f"assign '{out / 'model.joblib'}'" in done.out
+    assert "the" not in run("topics", source, "-k", 2).out.split("words")[1].split("documents")[0]
+
+
+@pytest.mark.parametrize(
+    ("n_documents", "n_topics"), [(1, 1), (2, 2), (8, 2), (18, 3), (200, 10), (800, 20), (10**6, 20)]
+)
+def test_small_corpora_get_fewer_topics(n_documents, n_topics):
+    assert cli._n_topics(None, n_documents) == n_topics
+
+
+def test_idle_topics_are_told_and_do_not_warn(run, text, tmp_path):
+    text.write_text("goal match\n" * 9, encoding="utf-8")
+    done = run("topics", text, "-k", 4)
+    assert (done.code, done.err) == (0, "")
+    assert "topics without a document: " in done.out
+    assert [row["documents"] for row in table((tmp_path / "topics/topics.csv").read_text())] == ["9", "0", "0", "0"]
+
+
+def test_a_topic_of_one_word_has_no_coherence(run, text, tmp_path):
+    text.write_text("goal\n" * 3, encoding="utf-8")
+    done = run("topics", text, "-k", 1)
+    assert done.code == 0
+    assert "nan" not in done.out + (tmp_path / "topics/topics.csv").read_text()
+    assert (tmp_path / "topics/topics.csv").read_text() == "topic,documents,share,npmi,words\n0,3,1.0000,,goal\n"
+
+
+def test_what_stands_in_out_stays_or_is_replaced_as_a_whole(run, text, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "mine.txt").write_text("mine")
+    (out / "topics.csv").write_text("old")
+    assert run("topics", text, "--out", out).code == 0
+    assert {path.name for path in out.iterdir()} == {*cli.FILES, "mine.txt"}
+    assert (out / "mine.txt").read_text() == "mine"
+    assert (out / "topics.csv").read_text(encoding="utf-8").startswith("topic,")
+
+
+# -- what goes wrong -------------------------------------------------------------------------------------------------
+
+BAD = {
+    "no source": ([], "give either a SOURCE"),
+    "two sources": (["good.txt", "--demo"], "give either a SOURCE"),
+    "columns of the demo": (["--demo", "--column", "text"], "leave out --column"),
+    "missing file": (["none.txt"], "cannot read none.txt: No such file"),
+    "no column chosen": (["two.csv"], "choose one with --column: id, text"),
+    "wrong column": (["two.csv", "--column", "body"], "has no column 'body'; it has: id, text"),
+    "column of a text": (["good.txt", "--column", "text"], "leave out --column"),
+    "not UTF-8": (["latin.txt"], "latin.txt is not UTF-8"),
+    "empty documents": (["blank.txt"], "blank.txt holds no text"),
+    "malformed csv": (["open.csv"], "line 2 of open.csv"),
+    "malformed jsonl": (["broken.jsonl"], "line 2 of broken.jsonl"),
+    "unknown kind": (["a.pdf"], "a.pdf is of no kind"),
+    "too many topics": (["good.txt", "-k", "31"], "31 topics need 31 documents or more; 30 came"),
+    "no topics": (["good.txt", "-k", "0"], "--topics must be 1 or more; 0 came"),
+    "unknown model": (["good.txt", "--model", "lda"], "there is no model 'lda'; choose one of: krotov-hopfield"),
+    "seed": (["good.txt", "--seed", "-1"], "random_state"),
+    "only stop words": (["stop.txt"], "Try --no-stop-words"),
+    "only numbers": (["numbers.txt", "--no-stop-words"], "no word of the 2 documents is left"),
+    "out is a file": (["good.txt", "--out", "good.txt"], "cannot write to good.txt"),
+    "out in a file": (["good.txt", "--out", "good.txt/out"], "cannot write to good.txt/out"),
+    "out holds a folder": (["good.txt", "--out", "taken"], "taken/topics.csv is a folder"),
+}
+CONTENTS = {
+    "good.txt": "\n".join(texts()).encode(),
+    "two.csv": b"id,text\n1,goal\n",
+    "latin.txt": b"na\xefve",
+    "blank.txt": b"\n \n",
+    "open.csv": b'text\n"goal\n',
+    "broken.jsonl": b'{"text": "goal"}\n{"text"\n',
+    "a.pdf": b"%PDF",
+    "stop.txt": b"the of and\nand to",
+    "numbers.txt": b"1 2 3\n12 345",
+    "topics/mine.txt": b"mine",
+    "topics/topics.csv": b"an older one",
+    "taken/topics.csv/mine.txt": b"mine",
+    "taken/codes.csv": b"an older one",
+}
+
+
+@pytest.fixture
+def before(tmp_path):
+    """Files of the user's, and what is in them."""
+    for name, content in CONTENTS.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    return files(tmp_path)
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_bad_input_is_one_sentence_and_harms_nothing(run, before, tmp_path, what):
+    arguments, sentence = BAD[what]
+    done = run("topics", *arguments)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("codebooks: ")
+    assert done.err.count("\n") == 1
+    assert sentence in done.err.replace("\\", "/")
+    assert files(tmp_path) == before
+
+
+def test_a_stranger_sees_no_traceback(before, tmp_path):
+    done = python("-m", "codebooks", "topics", "latin.txt", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("codebooks: latin.txt is not UTF-8")
+    assert (done.stderr.count("\n"), done.stdout) == (1, "")
+    assert files(tmp_path) == before
+
+
+@pytest.mark.parametrize("out", ["topics", "new/folder"])
+def test_ctrl_c_harms_nothing(run, monkeypatch, before, tmp_path, out):
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(KrotovHopfield, "fit", interrupted)
+    assert run("topics", "good.txt", "--out", out) == Done(130, "", "codebooks: interrupted\n")
+    assert files(tmp_path) == before
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are others there")
+def test_a_real_ctrl_c(before, tmp_path):
+    code = """
+import os, signal, sys, time
+from codebooks import KrotovHopfield, cli
+KrotovHopfield.fit = lambda *arguments: os.kill(os.getpid(), signal.SIGINT) or time.sleep(60)
+sys.argv = ["codebooks", "topics", "good.txt"]
+cli.main()"""
+    done = python("-c", code, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "codebooks: interrupted\n")
+    assert files(tmp_path) == before
+
+
+def test_a_full_disk_harms_nothing(run, monkeypatch, before, tmp_path):
+    def full(*arguments, **options):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(joblib, "dump", full)
+    done = run("topics", "good.txt")
+    assert done == Done(2, "", "codebooks: cannot write to topics: No space left on device; choose another --out.\n")
+    assert files(tmp_path) == before
+
+
+def test_a_bug_of_ours_shows_where_it_is(run, monkeypatch, before, tmp_path):
+    def buggy(*arguments):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(cli, "_found", buggy)
+    with pytest.raises(ZeroDivisionError):
+        run("topics", "good.txt")
+    assert files(tmp_path) == before
+
+
+def test_a_terminal_that_lacks_letters_loses_nothing(text, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    done = python("-m", "codebooks", "topics", "text.txt", "-k", "3", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert r"br\xf8dre" in done.stdout
+
+
+# -- assign ----------------------------------------------------------------------------------------------------------
+
+
+def test_assign_is_predict(run, model, text):
+    pipeline = joblib.load(model)
+    done = run("assign", model, text)
+    assert (done.code, done.err) == (0, "")
+    rows = table(done.out)
+    assert [int(row["topic"]) for row in rows] == pipeline.predict(texts()).tolist()
+    assert done.out == (model.parent / "codes.csv").read_text(encoding="utf-8")
+
+    words = {str(topic.index): " ".join(topic.terms[:5]) for topic in pipeline.topics_}
+    assert all(row["words"] == words[row["topic"]] for row in rows)
+
+
+def test_assign_rejects(run, model, text):
+    threshold = float(np.median([float(row["strength"]) for row in table(run("assign", model, text).out)]))
+    threshold -= 1e-6  # away from any strength itself
+    rows = table(run("assign", model, text, "--reject-below", threshold).out)
+    pipeline = joblib.load(model)
+    X = pipeline[:-1].transform(texts())
+    expected = pipeline[-1].predict(X, reject_below=threshold)
+    assert [int(row["topic"]) for row in rows] == expected.tolist()
+    assert {row["words"] for row in rows if row["topic"] == "-1"} == {""}
+    assert 0 < (expected < 0).sum() < len(rows)
+
+
+def test_assign_writes_a_file(run, model, tmp_path):
+    (tmp_path / "new.csv").write_text('id,text\n1,"striker\n\n"\n2,\n3,crème\n4,unheard\n', encoding="utf-8")
+    done = run("assign", model, "new.csv", "--column", "text", "--out", "there/new.csv")
+    assert done == Done(0, "", "codebooks: empty documents skipped: 1\n")
+    rows = table((tmp_path / "there/new.csv").read_text(encoding="utf-8"))
+    assert [row["document"] for row in rows] == ["1", "3", "4"]
+    assert rows[0]["topic"] != rows[1]["topic"] != rows[2]["topic"] == "-1"
+    assert [path.name for path in (tmp_path / "there").iterdir()] == ["new.csv"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["none.joblib", "good.txt"], "there is no model none.joblib"),
+        (["good.txt", "good.txt"], "good.txt cannot be loaded as a model"),
+        (["topics", "good.txt"], "topics cannot be loaded as a model"),
+        (["stranger.joblib", "good.txt"], "stranger.joblib is not a model of ours"),
+        (["good.joblib", "none.txt"], "cannot read none.txt"),
+        (["good.joblib", "two.csv"], "choose one with --column"),
+        (["good.joblib", "good.txt", "--reject-below", "2"], "--reject-below is a cosine, from -1 to 1; 2.0 came"),
+        (["good.joblib", "good.txt", "--out", "topics"], "topics is a folder"),
+        (["good.joblib", "good.txt", "--out", "good.txt/a"], "cannot write to good.txt"),
+    ],
+)
+def test_bad_input_of_assign(run, model, before, tmp_path, arguments, sentence):
+    joblib.dump(KrotovHopfield(), tmp_path / "stranger.joblib")
+    (tmp_path / "good.joblib").write_bytes(model.read_bytes())
+    before = files(tmp_path)
+    done = run("assign", *arguments)
+    assert (done.code, done.out) == (2, "")
+    assert sentence in done.err.replace("\\", "/")
+    assert done.err.count("\n") == 1
+    assert files(tmp_path) == before
+
+
+# -- the rest --------------------------------------------------------------------------------------------------------
+
+
+def test_version_and_help(run):
+    assert run("--version") == Done(0, f"codebooks {codebooks.__version__}\n", "")
+    for arguments in ([], ["topics"], ["assign"]):
+        done = run(*arguments, "--help")
+        assert done.code == 0
+        assert "Usage: codebooks" in done.out
+    assert "can run code" in " ".join(run("assign", "-h").out.split())
+
+
+def test_help_waits_for_nothing_heavy(fresh_python):
+    code = "import sys; from codebooks import cli; print(*{name.partition('.')[0] for name in sys.modules})"
+    assert {"numba", "matplotlib", "torch"}.isdisjoint(fresh_python(code).split())
+
+
+def test_every_model_is_there():
+    assert all(isinstance(getattr(codebooks, name), type) for name in cli.MODELS.values())

@@ -1,0 +1,140 @@
+import csv
+import gzip
+import json
+
+import pytest
+
+from codebooks.documents import Documents, UserError, read_documents
+
+TEXTS = ["Ein Bär", 'say "hi", twice', "two\nlines", "日本"]
+NUMBERED = Documents(TEXTS, ["1", "2", "3", "4"], 0)
+
+
+def table(path, rows, **dialect):
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, **dialect).writerows(rows)
+    return path
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"], ids=["", "bom"])
+def test_lines(tmp_path, newline, start):
+    file = tmp_path / "a.txt"
+    file.write_bytes(start + newline.join(["first", "", " \t", "naïve\x0b\u2028still"]).encode())
+    assert read_documents(file) == Documents(["first", "naïve\x0b\u2028still"], ["1", "4"], 2)
+
+
+def test_an_end_of_file_is_no_empty_document(tmp_path):
+    (tmp_path / "a.txt").write_text("first\nsecond\n")
+    assert read_documents(tmp_path / "a.txt") == Documents(["first", "second"], ["1", "2"], 0)
+
+
+@pytest.mark.parametrize("lineterminator", ["\n", "\r\n"])
+@pytest.mark.parametrize("delimiter", [",", ";"])
+def test_csv_with_newlines_in_quotes(tmp_path, delimiter, lineterminator):
+    rows = [("id", "text"), *enumerate(TEXTS)]
+    file = table(tmp_path / "a.csv", rows, delimiter=delimiter, lineterminator=lineterminator)
+    assert read_documents(file, "text") == NUMBERED
+
+
+def test_csv_of_one_column_needs_no_name(tmp_path):
+    file = table(tmp_path / "a.csv", [["text"], *([text] for text in TEXTS), [""]])
+    assert read_documents(file) == NUMBERED._replace(n_empty=1)
+
+
+def test_csv_with_a_byte_order_mark_and_blank_lines(tmp_path):
+    (tmp_path / "a.csv").write_bytes(b"\xef\xbb\xbftext,n\n\na,1\n\nb,2\n\n")
+    assert read_documents(tmp_path / "a.csv", "text") == Documents(["a", "b"], ["1", "2"], 0)
+
+
+def test_a_field_may_be_long_and_the_limit_of_others_stays(tmp_path):
+    limit = csv.field_size_limit()
+    file = table(tmp_path / "a.csv", [["text"], ["word " * 100_000]])
+    assert len(read_documents(file).texts[0]) == 500_000
+    assert csv.field_size_limit() == limit
+
+
+def test_tsv_takes_quotes_as_they_are(tmp_path):
+    (tmp_path / "a.tsv").write_text('text\tlabel\n"open\ta\nclose"\tb\n')
+    assert read_documents(tmp_path / "a.tsv", "text").texts == ['"open', 'close"']
+
+
+def test_jsonl(tmp_path):
+    records = [{"id": n, "text": text} for n, text in enumerate(TEXTS)] + [{"id": 4, "text": None}, {"id": 5}]
+    (tmp_path / "a.jsonl").write_text("\r\n".join(map(json.dumps, records)) + "\n\n")
+    assert read_documents(tmp_path / "a.jsonl") == read_documents(tmp_path / "a.jsonl", "text")
+    assert read_documents(tmp_path / "a.jsonl") == NUMBERED._replace(n_empty=2)
+
+
+def test_gzip(tmp_path):
+    (tmp_path / "a.TXT.gz").write_bytes(gzip.compress("Bär\nzwei".encode()))
+    assert read_documents(tmp_path / "a.TXT.gz") == Documents(["Bär", "zwei"], ["1", "2"], 0)
+
+
+def test_folder(tmp_path):
+    files = {"b.txt": "bee", "a/z.md": "zed", "a/é.rst": "eh", "c.txt": " \n", "c.py": "no", ".git/x.txt": "no"}
+    for name, text in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    (tmp_path / "folder.txt").mkdir()
+    assert read_documents(str(tmp_path)) == Documents(["zed", "eh", "bee"], ["a/z.md", "a/é.rst", "b.txt"], 1)
+
+
+BAD = {
+    "latin.txt": (b"na\xefve", "not UTF-8 (at byte 2)"),
+    "utf16.txt": ("text".encode("utf-16"), "not UTF-8"),
+    "blank.txt": (b"\n \n", "holds no text: 2 documents"),
+    "nothing.csv": (b"", "holds no text"),
+    "nothing.jsonl": (b"", "holds no text"),
+    "header.csv": (b"text\n", "holds no text"),
+    "columns.csv": (b"id,title\n1,a\n", "one with --column: id, title"),
+    "ragged.csv": (b'text\n"a\nb"\nc,d\n', "line 4 of"),
+    "open.csv": (b'text\na\n"b\nc\nd\n', "line 3 of"),
+    "stray.csv": (b'text\n"b"c\n', "line 2 of"),
+    "ragged.tsv": (b"text\na\tb\n", "line 2 of"),
+    "broken.jsonl": (b'{"text": "a"}\n\n{"text": \n', "line 3 of"),
+    "deep.jsonl": (b"[" * 100_000, "line 1 of"),
+    "list.jsonl": (b'["a"]\n', "line 1 of"),
+    "number.jsonl": (b'{"text": "a"}\n{"text": 5}\n', "has 5 in 'text'"),
+    "fields.jsonl": (b'{"text": "a", "title": "b"}\n', "text, title"),
+    "numbers.jsonl": (b'{"n": 1}\n', "none that holds text"),
+    "picture.png": (b"", "of no kind that is read here: .txt, .csv"),
+    "torn.txt.gz": (gzip.compress(b"text" * 999)[:-9], "not a whole gzip file"),
+    "false.txt.gz": (b"text", "not a whole gzip file"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_files_are_told_in_a_sentence(tmp_path, name):
+    content, sentence = BAD[name]
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        read_documents(tmp_path / name)
+    said = str(caught.value)
+    assert sentence in said
+    assert name in said
+    assert "\n" not in said
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("a.csv", "id,title\n1,a\n", "has no column 'text'; it has: id, title"),
+        ("a.jsonl", '{"title": "a"}\n', "has no column 'text'; it has: title"),
+        ("a.txt", "a\n", "leave out --column"),
+    ],
+)
+def test_a_column_that_is_not_there(tmp_path, name, content, sentence):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(UserError, match=sentence):
+        read_documents(tmp_path / name, "text")
+
+
+def test_nothing_to_read(tmp_path):
+    with pytest.raises(UserError, match=r"cannot read .*none.txt: No such file"):
+        read_documents(tmp_path / "none.txt")
+    with pytest.raises(UserError, match=r"has no .txt, .md, .rst file"):
+        read_documents(tmp_path)
+    with pytest.raises(UserError, match="leave out --column"):
+        read_documents(tmp_path, "text")
