@@ -158,14 +158,14 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
                 epoch_sums.append(sums._replace(pull=None))
             score, n_idle = _explained(epoch_sums)
             reporter.tell(epoch, score, n_idle)
-            # A unit that has won nothing is about to be revived, and then has to learn.
-            settled = n_idle == 0 or not self.revive
-            if self._annealed(state, epoch) >= 1 and plateau(score) and settled:
-                break
-        self._publish(state)
+            if self._annealed(state, epoch) >= 1 and plateau(score):
+                state = state._replace(usage=_shares(self._winners(X, state), state.usage))
+                if not self.revive or (state.usage > 0).all():
+                    break  # else the idle units are revived by the next update, and then have to learn
         self.n_iter_ = epoch + 1
-        self.labels_ = self._winners(X)
-        self._count_wins()
+        self.labels_ = self._winners(X, state)
+        self._publish(state._replace(usage=_shares(self.labels_, state.usage)))
+        self._name_idle_units()
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -192,7 +192,7 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
         state, _ = self._step(X, state, epoch=0)
         self._publish(state)
         self.n_iter_ = 1
-        self.labels_ = self._winners(X)
+        self.labels_ = self._winners(X, state)
         return self
 
     def _begin(self, batch: Any, rng: Any) -> Any:
@@ -308,7 +308,7 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
         ndarray of shape (n_samples,), int64
             -1 for a row that is empty or shares nothing with any unit.
         """
-        return self._winners(self._check(X), reject_below)
+        return self._winners(self._check(X), self._state(), reject_below)
 
     def fit_predict(self, X: Any, y: Any = None, **fit_params: Any) -> Any:
         """Learn from `X` and return `labels_`, the winning unit of each row."""
@@ -365,8 +365,8 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
             n_rows += int(ops.to_host((norms > 0).sum()))
         return energy / max(n_rows, 1)
 
-    def _winners(self, X: Any, reject_below: float | None = None) -> Any:
-        state, units, labels = self._state(), unit_rows(self.components_), []
+    def _winners(self, X: Any, state: Any, reject_below: float | None = None) -> Any:
+        units, labels = unit_rows(state.components), []
         for block in self._blocks(X):
             winners = self._encode(block, state).argmax(axis=1)
             cosines, _ = cosine_scores(block, units)
@@ -392,21 +392,24 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
         for field, value in state._asdict().items():
             setattr(self, field + "_", value)
 
-    def _count_wins(self) -> None:
-        """Make `usage_` exact once `labels_` are known, and name the units that stay idle."""
-        labels = ops.to_host(self.labels_)
-        wins = np.bincount(labels[labels >= 0], minlength=len(self.components_))
-        shares = (wins / max(wins.sum(), 1)).astype(self.components_.dtype)
-        self.usage_ = ops.to_device_of(shares, self.components_)
-        idle = np.flatnonzero(wins == 0)
+    def _name_idle_units(self) -> None:
+        usage = ops.to_host(self.usage_)
+        idle = np.flatnonzero(usage == 0)
         if len(idle) > 0:
             named = ", ".join(map(str, idle[:10])) + (", ..." if len(idle) > 10 else "")
             warnings.warn(
-                f"{len(idle)} of {len(wins)} units win no row: {named}. They do no harm; n_components="
-                f"{len(wins) - len(idle)} would do.",
+                f"{len(idle)} of {len(usage)} units win no row: {named}. They do no harm; n_components="
+                f"{len(usage) - len(idle)} would do.",
                 UserWarning,
                 stacklevel=4,
             )
+
+
+def _shares(labels: Any, like: Any) -> Any:
+    """The share of rows that each unit wins, rows that nobody wins left out; in the form of `like`."""
+    won = ops.to_host(labels)
+    wins = np.bincount(won[won >= 0], minlength=len(like))
+    return ops.to_device_of((wins / max(wins.sum(), 1)).astype(like.dtype), like)
 
 
 def _explained(epoch_sums: list[Sums]) -> tuple[float, int]:
