@@ -77,7 +77,7 @@ def test_batch_steps(planted, p, rank, form, strength):
         batch = X[50 * step : 50 * step + 50]
         if step:
             model.partial_fit(FORMATS[form](batch))
-        keep = 1 - 50 / max(5 * 50, 50 * 10)  # memory: five minibatches, or fifty rows for each unit
+        keep = 1 - 50 / max(2 * 50, 50 * 10)  # memory: two minibatches, or fifty rows for each unit
         norms = np.linalg.norm(batch, axis=1)
         scores = oracles.similarity(batch / norms[:, None], oracles.metric(W, p))
         W, mass, winners = oracles.krotov_hopfield_batch_step(W, mass, inhibition, batch, p, rank, 0.4, keep)

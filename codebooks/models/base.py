@@ -36,10 +36,10 @@ __all__ = [
 
 # How many rows of codes are held at once where only labels or a score are wanted.
 _BLOCK = 8192
-# batch_size="auto": about ten updates an epoch, which pays for the passes over the codebook that each one makes.
-_BATCHES, _SMALLEST_BATCH, _LARGEST_BATCH = 10, 1_000, 10_000
+# batch_size="auto": about four updates an epoch, which pays for the passes over the codebook that each one makes.
+_BATCHES, _SMALLEST_BATCH, _LARGEST_BATCH = 4, 1_000, 10_000
 # Running means remember so many minibatches, and at least so many rows for each unit.
-_MEMORY_BATCHES = 5
+_MEMORY_BATCHES = 2
 _MEMORY_ROWS = 50
 # A unit counts as idle when its share of wins has faded below this part of an even share.
 _IDLE = 0.02
@@ -152,7 +152,7 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
         for epoch in reporter.epochs():
             epoch_sums = []
             for rows in self._minibatches(X.shape[0], rng):
-                batch = ops.take_rows(X, rows)
+                batch = ops.view_rows(X, rows)
                 state = self._begin(batch, rng) if state is None else state
                 state, sums = self._step(batch, state, epoch)
                 epoch_sums.append(sums._replace(pull=None))
@@ -226,9 +226,11 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
         if not self.shuffle:
             yield from (slice(start, min(start + size, n_rows)) for start in starts)
             return
-        order = rng.permutation(n_rows)
+        batch_of = np.empty(n_rows, np.uint16 if len(starts) < 2**16 else np.int64)
+        batch_of[rng.permutation(n_rows)] = np.arange(n_rows) // size
         # Inside a minibatch the order does not matter, and rising row numbers are read faster.
-        yield from (np.sort(order[start : start + size]) for start in starts)
+        order = np.argsort(batch_of, kind="stable")
+        yield from (order[start : start + size] for start in starts)
 
     def _keep(self, sums: Sums) -> Any:
         """The share of a running mean that survives a minibatch; memory is counted in rows that are not empty."""

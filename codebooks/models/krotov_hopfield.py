@@ -66,7 +66,7 @@ class KrotovHopfield(CodebookLearner):
     max_iter : int, default=50
         Passes over the rows at most.
     batch_size : int or "auto", default="auto"
-        Rows per update; "auto" is a tenth of the rows, but at least 1,000 and at most 10,000.
+        Rows per update; "auto" is a quarter of the rows, but at least 1,000 and at most 10,000.
     shuffle : bool, default=True
         Whether each pass visits the rows in a new order.
     tol : float, default=1e-3

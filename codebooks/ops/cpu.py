@@ -6,6 +6,8 @@ whose results it owns, so any number of threads gives the same bits (see `thread
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numba
 import numpy as np
 from scipy.sparse import issparse
@@ -39,11 +41,11 @@ def synchronize(a):
 def similarity(X, Y):
     if issparse(Y):
         return (X @ Y.T).toarray() if issparse(X) else np.ascontiguousarray(similarity(Y, X).T)
-    if not issparse(X):
+    if not _is_sparse(X):
         return X @ Y.T
     out = np.empty((X.shape[0], Y.shape[0]), np.result_type(X.dtype, Y.dtype))
     features_first = np.ascontiguousarray(Y.T)  # the innermost loop runs over the rows of Y
-    _in_pieces(_similarity, X, X.nnz * Y.shape[0], features_first, out)
+    threads.run(_similarity, X.shape[0], X.nnz * Y.shape[0], *_parts(X), features_first, out)
     return out
 
 
@@ -55,10 +57,10 @@ def nearest(X, W, handicap, k):
     norms = row_norms(X)
     rest = np.asarray(handicap, dtype), index, score, totals
     scale = shared.reciprocal(np, norms).astype(dtype)
-    if issparse(X):
+    if _is_sparse(X):
         features_first = np.ascontiguousarray(W.T)
         steps = X.nnz * len(W)
-        threads.run(_nearest, len(totals), steps, X.indptr, X.indices, X.data, features_first, scale, *rest)
+        threads.run(_nearest, len(totals), steps, *_parts(X), features_first, scale, *rest)
     else:
         for first in range(0, len(totals), _DENSE_BLOCKS):
             last = min(first + _DENSE_BLOCKS, len(totals))
@@ -84,11 +86,11 @@ def blend_directions(out, weight, W):
 
 
 def accumulate(G, X):
-    if not issparse(X):
+    if not _is_sparse(X):
         return G.T @ X
     out = np.zeros((X.shape[1], G.shape[1]), np.result_type(X.dtype, G.dtype))
     n_blocks = -(-G.shape[1] // _COLUMN_BLOCK)
-    threads.run(_accumulate, n_blocks, X.nnz * G.shape[1], X.indptr, X.indices, X.data, _in_rows(G), out)
+    threads.run(_accumulate, n_blocks, X.nnz * G.shape[1], *_parts(X), _in_rows(G), out)
     return out.T
 
 
@@ -102,9 +104,9 @@ def scatter_rows(out, index, weight, X):
     order, starts = _sort_by_owner(index, len(out))
     row = order // index.shape[1]
     share = _in_rows(weight).ravel()[order]
-    if issparse(X):
+    if _is_sparse(X):
         steps = _SCATTERED * X.nnz * index.shape[1]
-        threads.run(_scatter_sparse, len(out), steps, starts, row, share, X.indptr, X.indices, X.data, out)
+        threads.run(_scatter_sparse, len(out), steps, starts, row, share, *_parts(X), out)
     else:
         threads.run(_scatter_dense, len(out), index.size * X.shape[1], starts, row, share, X, out)
     return out
@@ -117,31 +119,36 @@ def gather_rows(index, weight, W):
 
 
 def take_rows(X, rows):
-    if not issparse(X):
+    if not _is_sparse(X):
         return X[rows]
     if isinstance(rows, slice):
         start, stop, _ = rows.indices(X.shape[0])
         stop = max(start, stop)
         first, last = X.indptr[start], X.indptr[stop]
         parts = X.data[first:last], X.indices[first:last], X.indptr[start : stop + 1] - first
-    else:
-        lengths = X.indptr[rows + 1] - X.indptr[rows]
-        indptr = np.zeros(len(rows) + 1, X.indptr.dtype)
-        np.cumsum(lengths, out=indptr[1:])
-        indices, data = np.empty(indptr[-1], X.indices.dtype), np.empty(indptr[-1], X.data.dtype)
-        threads.run(_take, len(rows), _SCATTERED * len(data), X.indptr, X.indices, X.data, rows, indptr, indices, data)
-        parts = data, indices, indptr
-    taken = type(X)((len(parts[2]) - 1, X.shape[1]), dtype=X.dtype)
-    # The constructor would copy a small part of a large array; that is what a minibatch is.
-    taken.data, taken.indices, taken.indptr = parts
-    return taken
+        return _csr_of(type(X), parts, X.shape[1])
+    chosen = view_rows(X, rows)
+    indptr = np.zeros(len(rows) + 1, chosen.starts.dtype)
+    np.cumsum(chosen.stops - chosen.starts, out=indptr[1:])
+    indices, data = np.empty(indptr[-1], X.indices.dtype), np.empty(indptr[-1], X.dtype)
+    threads.run(_take, len(rows), _SCATTERED * len(data), *_parts(chosen), indptr, indices, data)
+    return _csr_of(chosen.form, (data, indices, indptr), X.shape[1])
+
+
+def view_rows(X, rows):
+    if not _is_sparse(X):
+        return X[rows]
+    starts, stops, indices, data = _parts(X)
+    form = X.form if isinstance(X, _RowView) else type(X)
+    return _RowView(starts[rows], stops[rows], indices, data, X.shape[1], form)
 
 
 def row_norms(X):
-    if not issparse(X):
+    if not _is_sparse(X):
         return np.sqrt(np.einsum("ij,ij->i", X, X, dtype=np.float64)).astype(X.dtype)
     out = np.empty(X.shape[0], X.dtype)
-    threads.run(_row_norms, X.shape[0], 4 * X.nnz, X.indptr, X.data, out)
+    starts, stops, _, data = _parts(X)
+    threads.run(_row_norms, X.shape[0], 4 * X.nnz, starts, stops, data, out)
     return out
 
 
@@ -166,13 +173,48 @@ def warmup():
         gather_rows(index, weight, dense)
 
 
+class _RowView(NamedTuple):
+    """Some rows of a CSR matrix, in place: where each starts and stops in the arrays of the whole."""
+
+    starts: Any
+    stops: Any
+    indices: Any
+    data: Any
+    n_features: int
+    form: type  # of the matrix that it is a view of
+
+    @property
+    def shape(self):
+        return len(self.starts), self.n_features
+
+    @property
+    def dtype(self):
+        return self.data.dtype
+
+    @property
+    def nnz(self):
+        return int((self.stops - self.starts).sum())
+
+
+def _is_sparse(X):
+    return isinstance(X, _RowView) or issparse(X)
+
+
+def _parts(X):
+    """The arrays of a CSR matrix or a view of one: where rows start, where they stop, columns, values."""
+    return X[:4] if isinstance(X, _RowView) else (X.indptr[:-1], X.indptr[1:], X.indices, X.data)
+
+
+def _csr_of(form, parts, n_features):
+    """A CSR matrix of these parts; its constructor would copy a small part of a large array."""
+    X = form((len(parts[2]) - 1, n_features), dtype=parts[0].dtype)
+    X.data, X.indices, X.indptr = parts
+    return X
+
+
 def _in_rows(a):
     """`a` in C order, so that a kernel is compiled for one layout only."""
     return np.ascontiguousarray(a)
-
-
-def _in_pieces(kernel, X, steps, *arguments):
-    threads.run(kernel, X.shape[0], steps, X.indptr, X.indices, X.data, *arguments)
 
 
 def _sort_by_owner(index, n_owners):
@@ -196,12 +238,12 @@ def _compiled(function):
 
 
 @_compiled
-def _score_row(i, indptr, indices, data, scale, features_first, row, values):
+def _score_row(i, starts, stops, indices, data, scale, features_first, row, values):
     """`values[row]` becomes the dot products of row i, times `scale`."""
     n_units = values.shape[1]
     for k in range(n_units):
         values[row, k] = 0
-    p, last = indptr[i], indptr[i + 1]
+    p, last = starts[i], stops[i]
     # Eight features at a time, then two: `values` is read and written so many times less.
     while p + 8 <= last:
         a, b, c, d = indices[p], indices[p + 1], indices[p + 2], indices[p + 3]
@@ -282,12 +324,12 @@ def _choose(work, i, index):
 
 
 @_compiled
-def _nearest(start, stop, indptr, indices, data, features_first, scale, handicap, index, score, totals):
+def _nearest(start, stop, starts, stops, indices, data, features_first, scale, handicap, index, score, totals):
     n_units = totals.shape[1]
     values, work = np.empty((1, n_units), totals.dtype), np.empty(n_units, totals.dtype)
     for block in range(start, stop):
         for i in range(block * _ROW_BLOCK, min((block + 1) * _ROW_BLOCK, len(scale))):
-            _score_row(i, indptr, indices, data, scale[i], features_first, 0, values)
+            _score_row(i, starts, stops, indices, data, scale[i], features_first, 0, values)
             for j in range(n_units):
                 totals[block, j] += values[0, j]
                 work[j] = values[0, j] - handicap[j]
@@ -322,46 +364,46 @@ def _top_k(start, stop, scores, out):
 
 
 @_compiled
-def _similarity(start, stop, indptr, indices, data, features_first, out):
+def _similarity(start, stop, starts, stops, indices, data, features_first, out):
     for i in range(start, stop):
-        _score_row(i, indptr, indices, data, data.dtype.type(1), features_first, i, out)
+        _score_row(i, starts, stops, indices, data, data.dtype.type(1), features_first, i, out)
 
 
 @_compiled
-def _accumulate(start, stop, indptr, indices, data, G, out):
+def _accumulate(start, stop, starts, stops, indices, data, G, out):
     first, last = start * _COLUMN_BLOCK, min(stop * _COLUMN_BLOCK, out.shape[1])
-    for i in range(len(indptr) - 1):
-        for p in range(indptr[i], indptr[i + 1]):
+    for i in range(len(starts)):
+        for p in range(starts[i], stops[i]):
             j, x = indices[p], data[p]
             for k in range(first, last):
                 out[j, k] += x * G[i, k]
 
 
 @_compiled
-def _counting_sort(owner, order, starts):
+def _counting_sort(owner, order, firsts):
     for k in owner:
-        starts[k + 1] += 1
-    for k in range(len(starts) - 1):
-        starts[k + 1] += starts[k]
-    place = starts.copy()
+        firsts[k + 1] += 1
+    for k in range(len(firsts) - 1):
+        firsts[k + 1] += firsts[k]
+    place = firsts.copy()
     for i in range(len(owner)):
         order[place[owner[i]]] = i
         place[owner[i]] += 1
 
 
 @_compiled
-def _scatter_sparse(start, stop, starts, row, share, indptr, indices, data, out):
+def _scatter_sparse(start, stop, firsts, row, share, starts, stops, indices, data, out):
     for k in range(start, stop):
-        for s in range(starts[k], starts[k + 1]):
+        for s in range(firsts[k], firsts[k + 1]):
             if share[s] != 0:
-                for p in range(indptr[row[s]], indptr[row[s] + 1]):
+                for p in range(starts[row[s]], stops[row[s]]):
                     out[k, indices[p]] += share[s] * data[p]
 
 
 @_compiled
-def _scatter_dense(start, stop, starts, row, share, X, out):
+def _scatter_dense(start, stop, firsts, row, share, X, out):
     for k in range(start, stop):
-        for s in range(starts[k], starts[k + 1]):
+        for s in range(firsts[k], firsts[k + 1]):
             if share[s] != 0:
                 for j in range(out.shape[1]):
                     out[k, j] += share[s] * X[row[s], j]
@@ -376,11 +418,11 @@ def _gather(start, stop, index, weight, W, out):
 
 
 @_compiled
-def _row_norms(start, stop, indptr, data, out):
+def _row_norms(start, stop, starts, stops, data, out):
     for i in range(start, stop):
         # Four sums side by side, as each step would wait for the one before.
         a = b = c = d = 0.0
-        p, last = indptr[i], indptr[i + 1]
+        p, last = starts[i], stops[i]
         while p + 4 <= last:
             xa, xb = np.float64(data[p]), np.float64(data[p + 1])
             xc, xd = np.float64(data[p + 2]), np.float64(data[p + 3])
@@ -393,11 +435,11 @@ def _row_norms(start, stop, indptr, data, out):
 
 
 @_compiled
-def _take(start, stop, indptr, indices, data, rows, new_indptr, new_indices, new_data):
+def _take(start, stop, starts, stops, indices, data, new_starts, new_indices, new_data):
     for i in range(start, stop):
-        shift = indptr[rows[i]] - new_indptr[i]
-        for p in range(new_indptr[i], new_indptr[i + 1]):
-            new_indices[p], new_data[p] = indices[p + shift], data[p + shift]
+        shift = new_starts[i] - starts[i]
+        for p in range(starts[i], stops[i]):
+            new_indices[p + shift], new_data[p + shift] = indices[p], data[p]
 
 
 @_compiled
