@@ -26,8 +26,9 @@ lint: .venv/.dev
 	$(BIN)/mypy
 
 bench: .venv/.dev
-	$(BIN)/python -m benchmarks quality
+	$(BIN)/python -m benchmarks quality --on $(if $(CODEBOOKS_DATA),report,offline)
 	$(BIN)/python -m benchmarks speed
+	$(BIN)/python -m benchmarks memory
 
 clean:
 	rm -rf .venv .venv-oldest demo build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache

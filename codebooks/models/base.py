@@ -221,7 +221,7 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
         """Row numbers of one epoch: shuffled, or slices in the given order."""
         size = self.batch_size
         if isinstance(size, str):
-            size = min(max(n_rows // _BATCHES, _SMALLEST_BATCH), _LARGEST_BATCH)
+            size = min(max(-(-n_rows // _BATCHES), _SMALLEST_BATCH), _LARGEST_BATCH)
         starts = range(0, n_rows, size)
         if not self.shuffle:
             yield from (slice(start, min(start + size, n_rows)) for start in starts)
