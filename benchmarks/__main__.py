@@ -1,4 +1,4 @@
-"""`python -m benchmarks quality|speed|memory`."""
+"""`python -m benchmarks quality|speed|memory|readme`."""
 
 import argparse
 
@@ -14,6 +14,7 @@ def main() -> None:
     quality.add_argument("--models", nargs="+", help="default: Krotov-Hopfield, NMF, KMeans")
     commands.add_parser("speed", help="fit times, one epoch against one product, coherence, import, compilation")
     commands.add_parser("memory", help="growth of the resident set while fitting a matrix of 500 MB")
+    commands.add_parser("readme", help="write the figures of results/ into README.md")
     arguments = parser.parse_args()
 
     if arguments.command == "quality":
@@ -27,10 +28,14 @@ def main() -> None:
         from benchmarks.speed import run as run_speed
 
         run_speed()
-    else:
+    elif arguments.command == "memory":
         from benchmarks.memory import run as run_memory
 
         run_memory()
+    else:
+        from benchmarks.readme import run as write_readme
+
+        write_readme()
 
 
 if __name__ == "__main__":

@@ -264,10 +264,11 @@ def _is_installed(package: str) -> bool:
 def _collect(packages: list[str], min_length: int) -> Corpus:
     found: dict[str, _Docstring] = {}  # text -> the shortest of its names: copies and inherited texts go
     with _quiet():
-        for package in packages:
-            for doc in _docstrings(package):
-                if len(doc.text) >= min_length:
-                    found[doc.text] = min(doc, found.get(doc.text, doc), key=_Docstring.rank)
+        # All are imported before any is read: an import may add names to modules that came before it.
+        modules = [module for package in packages for module in _modules(package)]
+        for doc in _docstrings(modules):
+            if len(doc.text) >= min_length:
+                found[doc.text] = min(doc, found.get(doc.text, doc), key=_Docstring.rank)
     documents = sorted(found.values())
     return Corpus(
         documents=[doc.text for doc in documents],
@@ -307,9 +308,9 @@ def _modules(name: str) -> Iterator[ModuleType]:
             yield from _modules(f"{name}.{submodule}")
 
 
-def _docstrings(package: str) -> Iterator[_Docstring]:
-    """Yield the docstrings of the modules of a package, of what is at home in them, and of its methods."""
-    for module in _modules(package):
+def _docstrings(modules: list[ModuleType]) -> Iterator[_Docstring]:
+    """Yield the docstrings of modules, of what is at home in them, and of its methods."""
+    for module in modules:
         subpackage = ".".join(module.__name__.split(".")[:2])
         for id_, thing in _members(module):
             text = getattr(thing, "__doc__", None)
@@ -355,7 +356,7 @@ def _version(package: str) -> str | None:
 def _cache_file(packages: list[str], versions: list[str | None], min_length: int) -> Path | None:
     """Name the file after all that its content depends on; the first number changes with this code."""
     python = [platform.python_version(), sys.flags.optimize]  # python -OO strips docstrings
-    key = json.dumps([1, packages, versions, python, min_length])
+    key = json.dumps([2, packages, versions, python, min_length])
     folder = _cache_folder()
     return folder and folder / f"docstrings-{hashlib.sha256(key.encode()).hexdigest()[:16]}.json.gz"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -10,8 +12,6 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
 from codebooks import ops
-
-_CHECKED_NAMES = ("n_features_in_", "feature_names_in_")
 
 
 def check_input(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:
@@ -48,19 +48,25 @@ def check_input(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:
     """
     name = type(estimator).__name__
     _refuse_foreign_kinds(name, X)
-    before = {key: vars(estimator)[key] for key in _CHECKED_NAMES if key in vars(estimator)}
-    try:
+    with unharmed(estimator):
         X = validate_data(estimator, X, accept_sparse="csr", dtype=[np.float64, np.float32], order=None, reset=reset)
         if issparse(X) and not X.has_canonical_format:
             X = X.copy()
             X.sum_duplicates()
         _check_size(name, X, reset)
+    return X
+
+
+@contextmanager
+def unharmed(estimator: BaseEstimator) -> Iterator[None]:
+    """All or nothing: what `estimator` knew before comes back unless the block ends well."""
+    before = dict(vars(estimator))
+    try:
+        yield
     except BaseException:
-        for key in _CHECKED_NAMES:
-            vars(estimator).pop(key, None)
+        vars(estimator).clear()
         vars(estimator).update(before)
         raise
-    return X
 
 
 def _refuse_foreign_kinds(name: str, X: Any) -> None:

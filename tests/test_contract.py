@@ -283,6 +283,31 @@ class TestLaws:
                 model.partial_fit(bad)
         np.testing.assert_array_equal(model.transform(X), codes)
 
+    def test_an_interrupted_fit_loses_nothing(self, learner, settings, planted, monkeypatch):
+        X, _ = planted
+        model = build(learner, settings).fit(X)
+        codes = model.transform(X)
+        updates = []
+
+        def interrupted(*_):
+            updates.append(1)
+            raise KeyboardInterrupt
+
+        for call in (model.fit, model.partial_fit):
+            with monkeypatch.context() as patch:
+                patch.setattr(model, "_statistics", interrupted)
+                with pytest.raises(KeyboardInterrupt):
+                    call(X if call == model.partial_fit else X[:, :100] + 1)
+        assert len(updates) == 2
+        np.testing.assert_array_equal(model.transform(X), codes)
+
+    def test_empty_rows_may_come_first(self, learner, settings, planted):
+        X, _ = planted
+        model = build(learner, settings, shuffle=False)
+        model.fit(np.vstack([np.zeros((250, X.shape[1])), X]))
+        assert (model.labels_[:250] == -1).all()
+        assert (model.labels_[250:] >= 0).all()
+
     def test_column_names(self, learner, settings, planted):
         pd = pytest.importorskip("pandas")
         X, _ = planted
@@ -325,6 +350,22 @@ class TestLearning:
         assert "epoch 1/2" in capsys.readouterr().out
         learner(3, random_state=0, max_iter=2, verbose=2).fit(X)
         assert learner.__name__ in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("learner", LEARNERS)
+def test_any_number_of_threads_gives_the_same_bits(learner, fresh_python):
+    code = f"""
+import hashlib
+from codebooks import {learner.__name__}
+from codebooks.datasets import planted_corpus
+X = planted_corpus(6000, 20, length=60, random_state=0).X
+model = {learner.__name__}(40, random_state=0, max_iter=3).fit(X)
+for array in (model.components_, model.inhibition_, model.labels_, model.transform(X)):
+    print(hashlib.sha256(array.tobytes(order="C")).hexdigest())
+"""
+    one, two, four = (fresh_python(code, NUMBA_NUM_THREADS=str(n)) for n in (1, 2, 4))
+    assert one.count("\n") == 4
+    assert one == two == four
 
 
 BAD_INPUT = {

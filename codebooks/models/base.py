@@ -20,7 +20,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from codebooks import ops
-from codebooks.inputs import check_input
+from codebooks.inputs import check_input, unharmed
 from codebooks.models.monitor import Plateau, Reporter
 
 __all__ = [
@@ -97,7 +97,7 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
     A learner brings a state, a NamedTuple with at least the fields `components`, `usage`, `inhibition`, `seed` and
     `n_updates` (each becomes an attribute with an underscore behind its name), and four hooks:
 
-    - `_start(X, rng)`: the first state, from the first minibatch, whatever the order of its rows;
+    - `_start(X, n_components, rng)`: the first state, from the first minibatch, whatever the order of its rows;
     - `_statistics(X, state)`: a `Sums` over rows; the only code that touches data while learning;
     - `_update(state, sums, progress)`: the next state;
     - `_encode(X, state)`: codes of rows.
@@ -144,27 +144,11 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
         ValueError
             If `X` is empty, all zeros, or holds NaN or infinity.
         """
-        X = self._check(X, reset=True)
-        rng = check_random_state(self.random_state)
-        plateau = Plateau(self.tol)
-        reporter = Reporter(type(self).__name__, self.max_iter, self.verbose)
-        state: Any = None
-        for epoch in reporter.epochs():
-            epoch_sums = []
-            for rows in self._minibatches(X.shape[0], rng):
-                batch = ops.view_rows(X, rows)
-                state = self._begin(batch, rng) if state is None else state
-                state, sums = self._step(batch, state, epoch)
-                epoch_sums.append(sums._replace(pull=None))
-            score, n_idle = _explained(epoch_sums)
-            reporter.tell(epoch, score, n_idle)
-            if self._annealed(state, epoch) >= 1 and plateau(score):
-                state = state._replace(usage=_shares(self._winners(X, state), state.usage))
-                if not self.revive or (state.usage > 0).all():
-                    break  # else the idle units are revived by the next update, and then have to learn
-        self.n_iter_ = epoch + 1
-        self.labels_ = self._winners(X, state)
-        self._publish(state._replace(usage=_shares(self.labels_, state.usage)))
+        with unharmed(self):
+            X = self._check(X, reset=True)
+            state, self.n_iter_ = self._learned(X, check_random_state(self.random_state))
+            self.labels_ = self._winners(X, state)
+            self._publish(state._replace(usage=_shares(self.labels_, state.usage)))
         self._name_idle_units()
         return self
 
@@ -187,13 +171,37 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
             `labels_` are those of this minibatch.
         """
         first = not self.__sklearn_is_fitted__()
-        X = self._check(X, reset=first)
-        state = self._begin(X, check_random_state(self.random_state)) if first else self._state()
-        state, _ = self._step(X, state, epoch=0)
-        self._publish(state)
-        self.n_iter_ = 1
-        self.labels_ = self._winners(X, state)
+        with unharmed(self):
+            X = self._check(X, reset=first)
+            state = self._begin(X, check_random_state(self.random_state)) if first else self._state()
+            state, _ = self._step(X, state, epoch=0)
+            self._publish(state)
+            self.n_iter_ = 1
+            self.labels_ = self._winners(X, state)
         return self
+
+    def _learned(self, X: Any, rng: Any) -> tuple[Any, int]:
+        """The state after as many epochs as it takes, and how many these are."""
+        plateau = Plateau(self.tol)
+        reporter = Reporter(type(self).__name__, self.max_iter, self.verbose)
+        state: Any = None
+        for epoch in reporter.epochs():
+            epoch_sums = []
+            for rows in self._minibatches(X.shape[0], rng):
+                batch = ops.view_rows(X, rows)
+                if state is None:
+                    if not ops.row_norms(batch).any():
+                        continue  # nothing to begin with
+                    state = self._begin(batch, rng)
+                state, sums = self._step(batch, state, epoch)
+                epoch_sums.append(sums._replace(pull=None))
+            score, n_idle = _explained(epoch_sums)
+            reporter.tell(epoch, score, n_idle)
+            if self._annealed(state, epoch) >= 1 and plateau(score):
+                state = state._replace(usage=_shares(self._winners(X, state), state.usage))
+                if not self.revive or (state.usage > 0).all():
+                    break  # else the idle units are revived by the next update, and then have to learn
+        return state, epoch + 1
 
     def _begin(self, batch: Any, rng: Any) -> Any:
         if isinstance(self.n_components, str):
@@ -292,9 +300,10 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
         Returns
         -------
         ndarray of shape (n_samples, n_components)
-            In the dtype of `X`.
+            In the dtype of `X`; the code of a row that is empty or shares nothing with any unit is zero.
         """
-        return self._encode(self._check(X), self._state())
+        X = self._check(X)
+        return self._encode(X, self._state())
 
     def predict(self, X: Any, *, reject_below: float | None = None) -> Any:
         """The index of the unit that wins each row of `X`.

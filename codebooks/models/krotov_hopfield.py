@@ -216,7 +216,7 @@ class KrotovHopfield(CodebookLearner):
             loudest_silent = ops.top_k(scores, self.n_active + 1)[:, -1:]
             scores = xp.maximum(scores - xp.take_along_axis(scores, loudest_silent, axis=1), 0)
         scores *= (norms * known)[:, None]
-        return scores
+        return scores.astype(X.dtype, copy=False)
 
     # -- the rule ------------------------------------------------------------------------------------------------
 

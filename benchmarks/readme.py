@@ -1,0 +1,81 @@
+"""The measured part of README.md, written from results/*.json so that no figure is typed by hand."""
+
+import json
+import re
+from typing import Any
+
+from benchmarks.report import RESULTS, table
+
+README = RESULTS.parent / "README.md"
+SHOWN = ["corpus", "K", "model", "NMI", "ARI", "purity", "TD", "NPMI", "TD*", "NPMI*"]
+
+
+def load(name: str) -> dict[str, Any]:
+    """Read what a benchmark has written."""
+    return json.loads((RESULTS / f"{name}.json").read_text())
+
+
+def quality(name: str) -> str:
+    """Our row and those of our peers, the best figure of each corpus of texts in bold."""
+    rows = [dict(row) for row in load(name)["rows"] if row["corpus"] != "digits"]
+    for corpus in dict.fromkeys(row["corpus"] for row in rows):
+        group = [row for row in rows if row["corpus"] == corpus]
+        for column in SHOWN[3:]:
+            best = max(row[column] for row in group)
+            for row in group:
+                shown = f"{row[column]:.3f}"
+                row[column] = f"**{shown}**" if row[column] == best else shown
+    head, body = table(rows, SHOWN).split("\n", 1)
+    return head.replace("*", "\\*") + "\n" + body
+
+
+def speed() -> str:
+    """Times as ratios first: they travel better than seconds."""
+    content = load("speed")
+    rows = {(row["what"], row.get("model")): row for row in content["rows"]}
+    lines = []
+    for k in (20, 50):
+        ours, *peers = (rows[f"fit, K={k}", model] for model in ("Krotov-Hopfield", "NMF", "LDA", "KMeans"))
+        times = ", ".join(f"{peer['model']} {peer['times ours']:.0f} times" for peer in peers[:2])
+        kmeans = f"KMeans {peers[2]['times ours']:.1f} times"
+        lines.append(f"- fit, K={k}: {ours['seconds']:.2f} s; {times} and {kmeans} that")
+    epoch = next(row for row in content["rows"] if "ratio" in row)
+    lines.append(f"- one epoch at K=100, everything included: {epoch['ratio']:.2f} times one SciPy product `X @ W`")
+    for what, words in {
+        "NPMI of 20 topics, bbc": "NPMI of 20 topics of 2,225 articles",
+        "import codebooks after sklearn.decomposition": "`import codebooks` after scikit-learn",
+        "warmup, empty cache": "compiling every kernel, once",
+        "warmup, full cache": "reading them from disk, later",
+    }.items():
+        lines.append(f"- {words}: {rows[what, None]['seconds']:.3f} s")
+    machine = content["machine"]
+    lines.append(f"- on {machine['cores']} cores ({machine['processor']}), scikit-learn {machine['scikit-learn']}")
+    return "\n".join(lines)
+
+
+def memory() -> str:
+    """How much the process grew."""
+    (row,) = load("memory")["rows"]
+    return f"- learning from a CSR matrix of {row['matrix MB']:.0f} MB: the process grows by {row['growth MB']:.0f} MB"
+
+
+PARTS = {
+    "quality-report": lambda: quality("quality-report"),
+    "quality-offline": lambda: quality("quality-offline"),
+    "speed": speed,
+    "memory": memory,
+}
+
+
+def run() -> None:
+    """Replace what stands between the markers of each part."""
+    text = README.read_text(encoding="utf-8")
+    for name, part in PARTS.items():
+        opening, closing = f"<!-- {name} -->", f"<!-- end of {name} -->"
+        new = f"{opening}\n{part()}\n{closing}"
+        text, n_found = re.subn(f"{opening}.*?{closing}", lambda _, new=new: new, text, flags=re.DOTALL)
+        if n_found != 1:
+            raise SystemExit(
+                f"README.md wants the markers {opening} and {closing} once; they stand there {n_found} times."
+            )
+    README.write_text(text, encoding="utf-8")
