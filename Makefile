@@ -9,7 +9,7 @@ PIP := -m pip --disable-pip-version-check --quiet
 .PHONY: demo test test-oldest lint bench clean
 
 demo: .venv/.core
-	$(BIN)/codebooks topics --demo --out demo
+	$(BIN)/codebooks topics --demo --topics 30 --out demo
 	@echo
 	@echo "Look at demo/topics.png: each panel is a topic and its words. demo/topics.csv holds them as a table,"
 	@echo "demo/codes.csv says which topic each docstring belongs to. Your own text: $(BIN)/codebooks topics FILE"
