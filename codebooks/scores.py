@@ -194,7 +194,7 @@ def usage(labels: ArrayLike, n_components: int) -> NDArray[np.float64]:
             "Pass the n_components of the model that made them."
         )
     count = wins(labels, n_components)
-    return count / max(count.sum(), 1)
+    return count / np.maximum(count.sum(), 1)
 
 
 class Agreement(NamedTuple):
@@ -327,7 +327,7 @@ def npmi_scorer(estimator: Any, X: Any, y: Any = None) -> float:
     labels = np.where(filled, labels, -1)
     covered = _covered(columns, X, labels)
     score = (covered * _coherence_beyond_nearest(columns, X) - (1.0 - covered)).mean()
-    won = (labels >= 0).sum() / max(filled.sum(), 1)
+    won = (labels >= 0).sum() / np.maximum(filled.sum(), 1)
     return float(won * score - (1.0 - won))
 
 

@@ -139,7 +139,7 @@ def topics(
         X = _prepared(preparation, X)
         labels = winners(learner, X)
         count = wins(labels, len(weights))
-        usage = count / max(count.sum(), 1)
+        usage = count / np.maximum(count.sum(), 1)
         scores = _contrast(X, labels, count, weights) if naming == "documents" else weights
 
     rows = zip(scores, usage, strict=True)

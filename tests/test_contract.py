@@ -10,6 +10,7 @@ from scipy import sparse
 from sklearn.base import clone
 from sklearn.metrics import normalized_mutual_info_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from threadpoolctl import threadpool_limits
 
 import codebooks
 from codebooks.datasets import planted_corpus
@@ -366,6 +367,19 @@ for array in (model.components_, model.inhibition_, model.labels_, model.transfo
     one, two, four = (fresh_python(code, NUMBA_NUM_THREADS=str(n)) for n in (1, 2, 4))
     assert one.count("\n") == 4
     assert one == two == four
+
+
+@pytest.mark.parametrize("learner", LEARNERS)
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 1e-5), (np.float64, 1e-12)])
+def test_dense_input_leaves_only_what_blas_leaves_to_chance(learner, dtype, tolerance, planted):
+    X = np.tile(planted[0], (5, 1)).astype(dtype)
+    steps, labels = [], []
+    for n_threads in (1, 2):
+        with threadpool_limits(n_threads):
+            steps.append(learner(5, random_state=0).partial_fit(X).components_)
+            labels.append(learner(5, random_state=0).fit_predict(X))
+    np.testing.assert_allclose(*steps, rtol=0, atol=tolerance)
+    np.testing.assert_array_equal(*labels)
 
 
 BAD_INPUT = {

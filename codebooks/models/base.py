@@ -420,7 +420,7 @@ def _shares(labels: Any, like: Any) -> Any:
     """The share of rows that each unit wins, rows that nobody wins left out; in the form of `like`."""
     won = ops.to_host(labels)
     wins = np.bincount(won[won >= 0], minlength=len(like))
-    return ops.to_device_of((wins / max(wins.sum(), 1)).astype(like.dtype), like)
+    return ops.to_device_of((wins / np.maximum(wins.sum(), 1)).astype(like.dtype), like)
 
 
 def _explained(epoch_sums: list[Sums]) -> tuple[float, int]:
