@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_array, validate_data
 
 from codebooks import ops
 
@@ -55,6 +55,25 @@ def check_input(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:
             X.sum_duplicates()
         _check_size(name, X, reset)
     return X
+
+
+def check_codes(estimator: BaseEstimator, codes: Any, n_components: int) -> Any:
+    """Check codes that come back to `estimator`: finite numbers, a column for each of its units.
+
+    Raises
+    ------
+    ValueError
+        They are not a matrix of finite numbers, or have another number of columns.
+    """
+    if ops.is_on_gpu(codes):
+        ops.xp(codes)  # the seam, as below
+    codes = check_array(codes, accept_sparse="csr", dtype=[np.float64, np.float32])
+    if codes.shape[1] != n_components:
+        raise ValueError(
+            f"{type(estimator).__name__} wants codes of shape (n_samples, {n_components}) and got {codes.shape}. "
+            f"Give inverse_transform what transform returned."
+        )
+    return codes
 
 
 @contextmanager

@@ -272,6 +272,8 @@ class TestLaws:
         np.testing.assert_allclose(model.inverse_transform(np.eye(5)), model.components_)
         with pytest.raises(ValueError, match=r"wants codes of shape \(n_samples, 5\)"):
             model.inverse_transform(np.eye(4))
+        with pytest.raises(ValueError, match="NaN"):
+            model.inverse_transform(np.full((2, 5), np.nan))
 
     def test_a_failed_call_loses_nothing(self, learner, settings, planted):
         X, _ = planted

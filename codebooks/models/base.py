@@ -20,7 +20,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from codebooks import ops
-from codebooks.inputs import check_input, unharmed
+from codebooks.inputs import check_codes, check_input, unharmed
 from codebooks.models.monitor import Plateau, Reporter
 
 __all__ = [
@@ -53,7 +53,7 @@ class Progress(NamedTuple):
 
     annealed: float  # 0 at the first update, 1 when every schedule has reached its end
     epoch: int  # number of the epoch in `fit`, 0 in `partial_fit`
-    n_epochs: int  # how many epochs `fit` makes at most, 1 in `partial_fit`
+    n_epochs: int  # how many epochs `fit` makes at most
 
 
 class Sums(NamedTuple):
@@ -340,15 +340,10 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
         Raises
         ------
         ValueError
-            If the codes do not have one column per unit.
+            If the codes are not finite numbers, or do not have one column per unit.
         """
         check_is_fitted(self)
-        codes = np.asarray(X, dtype=self.components_.dtype) if not ops.is_on_gpu(X) else X
-        if codes.ndim != 2 or codes.shape[1] != len(self.components_):
-            raise ValueError(
-                f"inverse_transform wants codes of shape (n_samples, {len(self.components_)}) and got "
-                f"{codes.shape}. Give it what transform returned."
-            )
+        codes = check_codes(self, X, len(self.components_))
         return codes @ self.components_
 
     def score(self, X: Any, y: Any = None) -> float:
