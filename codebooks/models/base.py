@@ -31,6 +31,7 @@ __all__ = [
     "StrOptions",
     "Sums",
     "cosine_scores",
+    "tally",
     "unit_rows",
 ]
 
@@ -102,7 +103,8 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
     - `_update(state, sums, progress)`: the next state;
     - `_encode(X, state)`: codes of rows.
 
-    A rule that is sequential by nature overrides `_learn` instead of the middle two.
+    A rule that is sequential by nature overrides `_learn` instead of the middle two. A learner whose codes are signed
+    overrides `_strength`.
     """
 
     _State: ClassVar[Any]
@@ -367,15 +369,15 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
         energy, n_rows = 0.0, 0
         for block in self._blocks(X):
             cosines, norms = cosine_scores(block, units)
-            energy += float(ops.to_host((cosines.max(axis=1).clip(0, None) ** 2).sum()))
+            energy += float(ops.to_host((self._strength(cosines).max(axis=1).clip(0, None) ** 2).sum()))
             n_rows += int(ops.to_host((norms > 0).sum()))
         return energy / max(n_rows, 1)
 
     def _winners(self, X: Any, state: Any, reject_below: float | None = None) -> Any:
         units, labels = unit_rows(state.components), []
         for block in self._blocks(X):
-            winners = self._encode(block, state).argmax(axis=1)
-            cosines, _ = cosine_scores(block, units)
+            winners = self._strength(self._encode(block, state)).argmax(axis=1)
+            cosines = self._strength(cosine_scores(block, units)[0])
             known = cosines.any(axis=1)
             if reject_below is not None:
                 xp = ops.xp(winners)
@@ -383,6 +385,10 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
             winners[~known] = -1
             labels.append(winners)
         return ops.xp(labels[0]).concatenate(labels)
+
+    def _strength(self, scores: Any) -> Any:
+        """How strongly scores or codes speak for their units: the winner is where this is largest."""
+        return scores
 
     def _blocks(self, X: Any) -> Iterator[Any]:
         """Slices of rows, where the codes of all of them need not be held at once."""
@@ -409,6 +415,19 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
                 UserWarning,
                 stacklevel=4,
             )
+
+
+def tally(found: ops.Nearest, pull: Any) -> Sums:
+    """The statistics of rows whose nearest units were `found` and which sum to `pull`; empty rows do not count."""
+    xp = ops.xp(found.norms)
+    filled = found.norms > 0
+    return Sums(
+        pull=pull,
+        wins=xp.bincount(found.index[:, 0], weights=filled, minlength=len(found.total)).astype(found.total.dtype),
+        scores=found.total,
+        energy=(found.score[:, 0] ** 2).sum(),
+        n_rows=filled.sum(),
+    )
 
 
 def _shares(labels: Any, like: Any) -> Any:

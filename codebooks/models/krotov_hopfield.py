@@ -15,6 +15,7 @@ from codebooks.models.base import (
     StrOptions,
     Sums,
     cosine_scores,
+    tally,
 )
 from codebooks.models.start import spread_directions
 
@@ -180,21 +181,14 @@ class KrotovHopfield(CodebookLearner):
         rank = min(self.rival_rank, n_units)
         found = ops.nearest(X, self._directions(state), state.inhibition, rank)
         xp = ops.xp(found.norms)
-        filled = found.norms > 0
-        share = filled.astype(X.dtype) if self.algorithm == "hebbian" else ops.reciprocal(found.norms)
-        winners = found.index[:, 0]
+        hebbian = self.algorithm == "hebbian"
+        share = (found.norms > 0).astype(X.dtype) if hebbian else ops.reciprocal(found.norms)
         if rank > 1 and self.repulsion > 0:
             index = found.index[:, [0, rank - 1]]
             gain = share[:, None] * xp.asarray([1, -self.repulsion], X.dtype)
         else:
-            index, gain = winners[:, None], share[:, None]
-        return Sums(
-            pull=ops.scatter_rows(xp.zeros_like(state.components), index, gain, X),
-            wins=xp.bincount(winners, weights=filled, minlength=n_units).astype(X.dtype),
-            scores=found.total,
-            energy=(found.score[:, 0] ** 2).sum(),
-            n_rows=filled.sum(),
-        )
+            index, gain = found.index[:, :1], share[:, None]
+        return tally(found, ops.scatter_rows(xp.zeros_like(state.components), index, gain, X))
 
     def _update(self, state: State, sums: Sums, progress: Progress) -> State:
         keep = self._keep(sums)
