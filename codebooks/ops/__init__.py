@@ -20,15 +20,19 @@ __all__ = [
     "Nearest",
     "accumulate",
     "blend_directions",
+    "deflate_by_rows",
     "gather_rows",
     "is_on_gpu",
     "nearest",
     "nearest_orthonormal",
+    "pull_apart",
     "reciprocal",
+    "rotate_to_rows",
     "row_norms",
     "scatter_rows",
     "similarity",
     "softmax",
+    "stack_sparse",
     "synchronize",
     "take_rows",
     "to_device_of",
@@ -128,7 +132,7 @@ def view_rows(X: Array, rows: Array) -> Array:
 
 def softmax(scores: Array) -> Array:
     """Each row exponentiated and scaled to sum 1; `-inf` gives 0, and a row of nothing but `-inf` gives zeros."""
-    return shared.softmax(xp(scores), scores)
+    return _body(scores).softmax(scores)
 
 
 def row_norms(X: Array) -> Array:
@@ -145,9 +149,50 @@ def nearest_orthonormal(M: Array) -> Array:
     """The matrix with orthonormal rows that lies nearest to `M` in the Frobenius norm: its polar factor.
 
     Where `M` has lost rank, the missing directions are filled with some orthonormal completion, so the answer is
-    always orthonormal. `M` has at most as many rows as columns.
+    always orthonormal. `M` has at most as many rows as columns; the result is Fortran-ordered.
     """
-    return shared.nearest_orthonormal(xp(M), M)
+    return _body(M).nearest_orthonormal(M)
+
+
+def pull_apart(W: Array, amount: float) -> Array:
+    """Rows of length 1 on the way from `W` to its nearest orthonormal set, `(1 - amount) W + amount polar(W)`.
+
+    `W` has rows of length 1, and may have more of them than columns: then no orthonormal set exists, and what is
+    approached is the one that covers all directions evenly.
+    """
+    return _body(W).pull_apart(W, amount)
+
+
+def stack_sparse(blocks: list[Array]) -> Array:
+    """Dense blocks of rows, one below another, as one CSR matrix."""
+    return _body(blocks[0]).stack_sparse(blocks)
+
+
+def rotate_to_rows(
+    W: Array, X: Array, scale: Array, rate: float, handicap: Array, n_active: int, threshold: float, signed: bool
+) -> Array:
+    """Turn orthonormal units towards one row after another; the rows of the result are orthonormal again.
+
+    With `x = scale[i] X[i]`, `y` the part of it that the kept units explain and r the rest, a step multiplies the units
+    by `expm(rate (x y' - y x'))`: a rotation by `rate |y| |r|` in the plane of y and r, in closed form.
+
+    Units are ranked by projection on x (its magnitude when `signed`) minus `handicap |x|`. The `n_active` first are
+    kept, or those whose projection on `X[i]` reaches `threshold` where that is not negative; without `signed`, only
+    positive projections are. A row whose scale is 0 is passed over.
+    """
+    return _body(W).rotate_to_rows(W, X, scale, rate, handicap, n_active, threshold, signed)
+
+
+def deflate_by_rows(
+    W: Array, X: Array, scale: Array, rate: float, handicap: Array, n_active: int, threshold: float, signed: bool
+) -> Array:
+    """Orthogonal sparse coding as published, one row after another; arguments as in `rotate_to_rows`.
+
+    For each row, units are visited in the order of their rank, the kept ones first. A unit is made orthogonal to those
+    visited before, moved by `rate (w'r) r` where r is what these have left of the row (if it is kept), scaled to length
+    1, and takes its part off r. The units that come in are orthonormal, and so are those that come out.
+    """
+    return _body(W).deflate_by_rows(W, X, scale, rate, handicap, n_active, threshold, signed)
 
 
 def warmup() -> None:

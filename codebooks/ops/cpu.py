@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
-from scipy.sparse import issparse
+from scipy.sparse import csr_matrix, issparse, vstack
 
-from codebooks.ops import shared, threads
+from codebooks.ops import sequential, shared, threads
+from codebooks.ops.compiler import compiled as _compiled
 
 xp = np
 
@@ -26,6 +26,8 @@ _DENSE_BLOCKS = 64
 _FEATURE_BLOCK = 128
 # What a step that jumps through memory costs, in steps that do not.
 _SCATTERED = 16
+# What an exponential costs, in steps of a vectorised loop.
+_EXPONENTIAL = 16
 # Up to so many best of a row are found one after another.
 _FEW = 4
 
@@ -94,6 +96,12 @@ def accumulate(G, X):
     return out.T
 
 
+def softmax(scores):
+    out = np.empty(scores.shape, scores.dtype)
+    threads.run(_softmax, len(scores), _EXPONENTIAL * scores.size, _in_rows(scores), out)
+    return out
+
+
 def top_k(scores, k):
     out = np.empty((len(scores), k), np.int64)
     threads.run(_top_k, len(scores), scores.size, _in_rows(scores), out)
@@ -143,6 +151,10 @@ def view_rows(X, rows):
     return _RowView(starts[rows], stops[rows], indices, data, X.shape[1], form)
 
 
+def stack_sparse(blocks):
+    return csr_matrix(vstack([csr_matrix(block) for block in blocks]))
+
+
 def row_norms(X):
     if not _is_sparse(X):
         return np.sqrt(np.einsum("ij,ij->i", X, X, dtype=np.float64)).astype(X.dtype)
@@ -152,14 +164,31 @@ def row_norms(X):
     return out
 
 
+def nearest_orthonormal(M):
+    with threads.blas_alone():
+        return shared.nearest_orthonormal(np, M)
+
+
+def pull_apart(W, amount):
+    with threads.blas_alone():
+        return shared.pull_apart(np, W, amount)
+
+
+def rotate_to_rows(W, X, scale, rate, handicap, n_active, threshold, signed):
+    return _learned_row_by_row(W, X, scale, rate, handicap, n_active, threshold, signed, rotate=True)
+
+
+def deflate_by_rows(W, X, scale, rate, handicap, n_active, threshold, signed):
+    return _learned_row_by_row(W, X, scale, rate, handicap, n_active, threshold, signed, rotate=False)
+
+
 def warmup():
     """Compile every kernel for the usual types: float32 and float64 values, int32 indices."""
-    from scipy.sparse import csr_matrix
-
     rows = np.arange(3)
     for dtype in (np.float32, np.float64):
         dense = np.eye(3, dtype=dtype)
         index = top_k(dense, 2)
+        softmax(dense)
         weight = np.ones(index.shape, dtype)
         for X in (dense, csr_matrix(dense)):
             similarity(X, dense)
@@ -171,6 +200,8 @@ def warmup():
                 scatter_rows(np.zeros((3, 3), dtype, order), index, weight, X)
         blend_directions(dense.copy(order="F"), dense[0], dense)
         gather_rows(index, weight, dense)
+        for X in (dense, csr_matrix(dense)):
+            rotate_to_rows(dense, X, dense[0], 0.1, dense[0], 1, -1, True)
 
 
 class _RowView(NamedTuple):
@@ -212,6 +243,17 @@ def _csr_of(form, parts, n_features):
     return X
 
 
+def _learned_row_by_row(W, X, scale, rate, handicap, n_active, threshold, signed, rotate):
+    learned = np.array(W, order="C")
+    scale, handicap = np.asarray(scale, W.dtype), np.asarray(handicap, W.dtype)
+    how = learned, scale, float(rate), handicap, int(n_active), float(threshold), bool(signed), rotate
+    if _is_sparse(X):
+        sequential.learn_sparse(*_parts(X), *how)
+    else:
+        sequential.learn_dense(_in_rows(X), *how)
+    return learned
+
+
 def _in_rows(a):
     """`a` in C order, so that a kernel is compiled for one layout only."""
     return np.ascontiguousarray(a)
@@ -223,18 +265,6 @@ def _sort_by_owner(index, n_owners):
     order, starts = np.empty(len(flat), np.int64), np.zeros(n_owners + 1, np.int64)
     _counting_sort(flat, order, starts)
     return order, starts
-
-
-def _compiled(function):
-    """Numba's compiler; its result is kept on disk where a folder can be written, and else made anew.
-
-    Input holds no NaN, so comparisons need not heed it; sums keep the order in which they are written.
-    """
-    options = {"nogil": True, "fastmath": {"contract", "nnan", "nsz"}}
-    try:
-        return numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # Numba found no place for its cache
-        return numba.njit(**options)(function)
 
 
 @_compiled
@@ -361,6 +391,21 @@ def _top_k(start, stop, scores, out):
         for j in range(scores.shape[1]):
             work[j] = scores[i, j]
         _choose(work, i, out)
+
+
+@_compiled
+def _softmax(start, stop, scores, out):
+    for i in range(start, stop):
+        peak = scores[i, 0]
+        for j in range(1, scores.shape[1]):
+            peak = max(peak, scores[i, j])
+        total = scores.dtype.type(0)
+        for j in range(scores.shape[1]):
+            # A row of nothing but -inf has no peak to be measured from, and no shares.
+            out[i, j] = np.exp(scores[i, j] - peak) if peak > -np.inf else 0
+            total += out[i, j]
+        for j in range(scores.shape[1]):
+            out[i, j] = out[i, j] / total if total > 0 else 0
 
 
 @_compiled

@@ -7,15 +7,8 @@ from typing import Any
 
 # Below this ratio of smallest to largest eigenvalue the Gram matrix no longer tells the small directions from noise.
 _TRUSTED_CONDITION = 1e-6
-
-
-def softmax(xp: ModuleType, scores: Any) -> Any:
-    """See `codebooks.ops.softmax`."""
-    peak = scores.max(axis=1, keepdims=True)
-    # A row without a finite entry would give inf - inf; measured from 0 it gives exp(-inf) = 0 instead.
-    powers = xp.exp(scores - xp.where(xp.isfinite(peak), peak, 0))
-    total = powers.sum(axis=1, keepdims=True)
-    return powers / xp.where(total > 0, total, 1)
+# Above this one, a product in float32 keeps rows orthonormal to 1e-6 or so.
+_BENIGN_CONDITION = 1e-3
 
 
 def reciprocal(xp: ModuleType, norms: Any) -> Any:
@@ -29,15 +22,42 @@ def nearest_orthonormal(xp: ModuleType, M: Any) -> Any:
     """See `codebooks.ops.nearest_orthonormal`.
 
     With `M M' = V diag(s) V'` the polar factor is `V diag(s)^-1/2 V' M`: one small eigenproblem instead of a singular
-    value decomposition of the wide matrix. Ill-conditioned input takes the decomposition.
+    value decomposition of the wide matrix. Ill-conditioned input takes the decomposition. All is done in float64 but
+    the last product of well-conditioned float32, whose rounding that condition cannot enlarge much.
     """
-    wide = M.astype(xp.float64)
-    peak = xp.abs(wide).max() if wide.size else 0.0
-    wide = wide / xp.where(peak > 0, peak, 1.0)
+    wide = _of_moderate_size(xp, M)
     values, vectors = xp.linalg.eigh(wide @ wide.T)
-    if bool(values[0] > _TRUSTED_CONDITION * values[-1]):
-        polar = (vectors / xp.sqrt(values)) @ (vectors.T @ wide)
-    else:
+    condition = values[0] / xp.maximum(values[-1], xp.finfo(xp.float64).tiny)
+    if not bool(condition > _TRUSTED_CONDITION):
         left, _, right = xp.linalg.svd(wide, full_matrices=False)
-        polar = left @ right
-    return polar.astype(M.dtype)
+        return xp.asfortranarray((left @ right).astype(M.dtype))
+    root = (vectors / xp.sqrt(values)) @ vectors.T
+    if M.dtype == xp.float32 and bool(condition > _BENIGN_CONDITION):
+        return (M.T @ root.astype(xp.float32)).T
+    return (wide.T @ root).T.astype(M.dtype)
+
+
+def pull_apart(xp: ModuleType, W: Any, amount: float) -> Any:
+    """See `codebooks.ops.pull_apart`.
+
+    All of it is one small matrix times `W`, made of the Gram matrix `G = W W'`: `polar(W) = G^-1/2 W`, and a row of
+    `B W` has the squared length `(B G B')_kk`.
+    """
+    gram = (W @ W.T).astype(xp.float64)
+    values, vectors = xp.linalg.eigh(gram)
+    if W.dtype == xp.float32 and not bool(values[0] > _BENIGN_CONDITION * values[-1]):
+        return pull_apart(xp, W.astype(xp.float64), amount).astype(W.dtype)  # the rounding of G would show in lengths
+    trusted = xp.maximum(values, _TRUSTED_CONDITION * values[-1])
+    root = (vectors / xp.sqrt(trusted)) @ vectors.T
+    mix = (1 - amount) * xp.eye(len(W)) + amount * root
+    mix /= xp.sqrt(((mix @ gram) * mix).sum(axis=1))[:, None]
+    return (W.T @ mix.T.astype(W.dtype)).T
+
+
+def _of_moderate_size(xp: ModuleType, M: Any) -> Any:
+    """`M` in float64, so that its squares are no larger than that; those of float32 never are."""
+    wide = M.astype(xp.float64)
+    if M.dtype == xp.float32 or not wide.size:
+        return wide
+    peak = xp.abs(wide).max()
+    return wide / xp.where(peak > 0, peak, 1.0)

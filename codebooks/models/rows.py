@@ -1,0 +1,22 @@
+"""Rows as directions: what every learner asks of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from codebooks import ops
+
+__all__ = ["cosine_scores", "unit_rows"]
+
+
+def unit_rows(W: Any) -> Any:
+    """`W` with rows of length 1; rows of zeros stay zeros."""
+    return W * ops.reciprocal(ops.row_norms(W))[:, None]
+
+
+def cosine_scores(X: Any, units: Any) -> tuple[Any, Any]:
+    """Dot products of the rows of `X`, scaled to length 1, with those of `units`; and the lengths of the rows."""
+    norms = ops.row_norms(X)
+    scores = ops.similarity(X, units)
+    scores *= ops.reciprocal(norms)[:, None]
+    return scores, norms

@@ -1,0 +1,30 @@
+"""Numba's compiler, set up as our kernels want it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+
+# Input holds no NaN, so comparisons need not heed it.
+_FASTMATH = frozenset({"contract", "nnan", "nsz"})
+
+
+def compiled(function: Callable[..., Any]) -> Any:
+    """`function` as a kernel that releases the GIL; its sums keep the order in which they are written."""
+    return _kept_on_disk(function, _FASTMATH)
+
+
+def compiled_for_one_thread(function: Callable[..., Any]) -> Any:
+    """`function` as a kernel whose sums may be reordered: no other thread does a part of its work differently."""
+    return _kept_on_disk(function, _FASTMATH | {"reassoc"})
+
+
+def _kept_on_disk(function: Callable[..., Any], fastmath: frozenset[str]) -> Any:
+    """The result of compiling is kept on disk where a folder can be written, and else made anew."""
+    options: dict[str, Any] = {"nogil": True, "fastmath": set(fastmath)}
+    try:
+        return numba.njit(cache=True, **options)(function)
+    except RuntimeError:  # Numba found no place for its cache
+        return numba.njit(**options)(function)
