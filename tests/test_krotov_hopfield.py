@@ -65,11 +65,13 @@ class TestHebbian:
 @pytest.mark.parametrize(("p", "rank"), [(2, 2), (2, 4), (3, 2), (1.5, 3)])
 @pytest.mark.parametrize("strength", [0.0, 0.5])
 def test_batch_steps(planted, p, rank, form, strength):
-    """Six minibatches of the default algorithm, from its own start, against the plain loops of the oracle."""
+    """Six minibatches of the default algorithm, from its own start, against the plain loops of the oracle.
+
+    The first four are warm: units share rows. In the last two the winner takes all.
+    """
     X = planted[0].toarray()
-    model = KrotovHopfield(
-        10, p=p, rival_rank=rank, inhibition_strength=strength, revive=False, shuffle=False, random_state=0
-    )
+    settings = {"p": p, "rival_rank": rank, "inhibition_strength": strength, "annealing_updates": 4}
+    model = KrotovHopfield(10, **settings, revive=False, shuffle=False, random_state=0)
     state = model._start(FORMATS[form](X[:50]), 10, np.random.RandomState(0))
     W, mass, inhibition, usage = state.components, state.mass, state.inhibition, state.usage
     model.partial_fit(FORMATS[form](X[:50]))
@@ -80,7 +82,10 @@ def test_batch_steps(planted, p, rank, form, strength):
         keep = 1 - 50 / max(2 * 50, 50 * 10)  # memory: two minibatches, or fifty rows for each unit
         norms = np.linalg.norm(batch, axis=1)
         scores = oracles.similarity(batch / norms[:, None], oracles.metric(W, p))
-        W, mass, winners = oracles.krotov_hopfield_batch_step(W, mass, inhibition, batch, p, rank, 0.4, keep)
+        warmth = 0.5 * (0.003 / 0.5) ** (step / 4) if step < 4 else None
+        W, mass, winners = oracles.krotov_hopfield_batch_step(
+            W, mass, inhibition, usage, batch, p, rank, 0.4, keep, warmth
+        )
         inhibition = keep * inhibition + (1 - keep) * strength * scores.mean(axis=0)
         usage = keep * usage + (1 - keep) * np.bincount(winners, minlength=10) / 50
         np.testing.assert_allclose(model.components_, W, rtol=1e-9, atol=1e-12)
@@ -92,10 +97,14 @@ def test_batch_steps(planted, p, rank, form, strength):
 @pytest.mark.parametrize("p", [1.5, 2, 3])
 @pytest.mark.parametrize(("n_units", "repulsion"), [(10, 0.0), (2, 0.4)])
 def test_where_the_batch_rule_rests_the_published_rule_rests(planted, p, n_units, repulsion):
-    """Both have their fixed point at the p-normalised sums of rows won less rows all but won (ALGORITHMS 1.6.2)."""
+    """Both have their fixed point at the p-normalised sums of rows won less rows all but won (ALGORITHMS 1.6.2).
+
+    With a rival this holds where it is pushed as published, whatever its size.
+    """
     X = planted[0].toarray()
     X = X / np.linalg.norm(X, axis=1, keepdims=True)
     model = KrotovHopfield(n_units, p=p, repulsion=repulsion, inhibition=None, random_state=0)
+    model._fair = False
     for _ in range(200):
         model.partial_fit(X)
     W = model.components_
@@ -154,8 +163,9 @@ def test_without_revival_idle_units_stay(planted):
 
 def test_learning_stops_on_a_plateau(planted):
     X, _ = planted
-    model = KrotovHopfield(10, max_iter=40, tol=0.5, random_state=0).fit(X)
+    model = KrotovHopfield(10, max_iter=40, tol=0.5, annealing_updates=0, random_state=0).fit(X)
     assert model.n_iter_ == 4  # the first pass sets the mark, three do not pass it
+    assert model.set_params(annealing_updates=9).fit(X).n_iter_ == 12  # a pass has one update; the ninth is cold
     every_pass = KrotovHopfield(10, algorithm="hebbian", max_iter=12, tol=0.5, random_state=0).fit(X)
     assert every_pass.n_iter_ == 12
 
@@ -167,3 +177,62 @@ def test_long_rows_do_not_drown_short_ones(planted):
     two = KrotovHopfield(10, random_state=0).fit(sparse.diags(lengths) @ X)
     np.testing.assert_array_equal(one.labels_, two.labels_)
     np.testing.assert_allclose(one.components_, two.components_, atol=1e-8)
+
+
+class TestPruning:
+    """`prune=True` begins with too many units and ends with as many as there are groups."""
+
+    @pytest.mark.parametrize("seed", [0, 1, 2])
+    @pytest.mark.parametrize("balance", [1.0, 0.8], ids=["even", "skewed"])
+    @pytest.mark.parametrize(("n_topics", "n_begun"), [(10, 30), (5, 20), (3, 3)])
+    def test_the_planted_number_is_left(self, n_topics, n_begun, balance, seed):
+        corpus = planted_corpus(1000, n_topics, balance=balance, random_state=seed)
+        X = TfidfTransformer(sublinear_tf=True).fit_transform(corpus.X)
+        model = KrotovHopfield(n_begun, prune=True, random_state=seed).fit(X)
+        assert len(model.components_) == n_topics
+        assert normalized_mutual_info_score(corpus.labels, model.labels_) > 0.95
+
+    @pytest.mark.parametrize("settings", [{}, {"algorithm": "hebbian"}, {"p": 3}, {"inhibition": None}])
+    def test_everything_has_the_smaller_number(self, planted, settings):
+        X, _ = planted
+        model = KrotovHopfield(30, prune=True, random_state=0, **settings).fit(X)  # an idle unit would warn, and fail
+        n = len(model.components_)
+        assert 8 <= n <= 12
+        for field in ("usage_", "inhibition_", "mass_", "get_feature_names_out"):
+            value = getattr(model, field)
+            assert len(value() if callable(value) else value) == n
+        assert set(model.labels_) == set(range(n))
+        assert (model.usage_ > 0).all()
+        assert model.transform(X).shape == (X.shape[0], n)
+        np.testing.assert_array_equal(model.predict(X), model.labels_)
+
+    def test_one_may_learn_on(self, planted):
+        X, _ = planted
+        model = KrotovHopfield(30, prune=True, random_state=0).fit(X)
+        n, seen = len(model.components_), model.n_updates_
+        model.partial_fit(X[:100])
+        assert len(model.components_) == len(model.mass_) == n
+        assert model.n_updates_ == seen + 1
+        assert len(KrotovHopfield(30, prune=True).partial_fit(X).components_) == 30
+
+    def test_without_it_units_share_topics(self, planted):
+        X, _ = planted
+        model = KrotovHopfield(30, random_state=0).fit(X)
+        assert len(model.components_) == 30
+        assert (model.usage_ > 0).all()
+
+    @pytest.mark.parametrize("seed", range(3))
+    def test_groups_that_lie_close_are_not_driven_away(self, seed):
+        """All cosines are large, so each unit is a strong rival to all: no avalanche that leaves one unit."""
+        rng = np.random.default_rng(seed)
+        centres = 2 + rng.standard_normal((8, 40))
+        X = np.repeat(centres, 60, axis=0) + 0.3 * rng.standard_normal((480, 40))
+        model = KrotovHopfield(24, prune=True, random_state=seed).fit(X)
+        assert len(model.components_) >= 4
+
+    def test_its_passes_are_told(self, planted, capsys):
+        X, _ = planted
+        model = KrotovHopfield(20, prune=True, max_iter=12, random_state=0, verbose=1).fit(X)
+        lines = capsys.readouterr().out.splitlines()
+        assert len(lines) == model.n_iter_
+        assert 0 < sum(line.startswith("[KrotovHopfield, pruning]") for line in lines) < len(lines)

@@ -22,6 +22,8 @@ from sklearn.utils.validation import check_is_fitted
 from codebooks import ops
 from codebooks.inputs import check_codes, check_input, unharmed
 from codebooks.models.monitor import Plateau, Reporter
+from codebooks.models.rows import cosine_scores, unit_rows
+from codebooks.models.twins import moves
 
 __all__ = [
     "ArrayTransformer",
@@ -31,6 +33,7 @@ __all__ = [
     "StrOptions",
     "Sums",
     "cosine_scores",
+    "gates",
     "tally",
     "unit_rows",
 ]
@@ -44,6 +47,8 @@ _MEMORY_BATCHES = 2
 _MEMORY_ROWS = 50
 # A unit counts as idle when its share of wins has faded below this part of an even share.
 _IDLE = 0.02
+# How often units that have learned one thing twice are sent elsewhere.
+_MOST_MOVES = 5
 # Gain per update of the inhibition that evens out loads, for scores within [-1, 1] (Wang et al. 2024, arXiv 2408.15664,
 # in its form for softmax gates).
 _LOAD_GAIN = 0.02
@@ -108,6 +113,10 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
     """
 
     _State: ClassVar[Any]
+    _n_batches: ClassVar[int] = _BATCHES  # an epoch makes about so many with batch_size="auto"
+    _largest_batch: ClassVar[int] = _LARGEST_BATCH
+    _halved: ClassVar[tuple[str, ...]] = ("usage",)  # fields of the state that two units share when one is split
+    annealing_updates: int = 0  # minibatches until the schedules of a learner reach their ends; none by default
 
     _parameter_constraints: ClassVar[dict] = {
         "n_components": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
@@ -151,7 +160,9 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
             state, self.n_iter_ = self._learned(X, check_random_state(self.random_state))
             self.labels_ = self._winners(X, state)
             self._publish(state._replace(usage=_shares(self.labels_, state.usage)))
-        self._name_idle_units()
+            self._observe(X, self._state())
+        for complaint in self._complaints():
+            warnings.warn(complaint, UserWarning, stacklevel=3)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -182,28 +193,39 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
             self.labels_ = self._winners(X, state)
         return self
 
-    def _learned(self, X: Any, rng: Any) -> tuple[Any, int]:
-        """The state after as many epochs as it takes, and how many these are."""
+    def _learned(self, X: Any, rng: Any, state: Any = None) -> tuple[Any, int]:
+        """The state after as many epochs as it takes, from the given one or a new one, and how many these are."""
         plateau = Plateau(self.tol)
         reporter = Reporter(type(self).__name__, self.max_iter, self.verbose)
-        state: Any = None
+        n_moves = 0
         for epoch in reporter.epochs():
-            epoch_sums = []
-            for rows in self._minibatches(X.shape[0], rng):
-                batch = ops.view_rows(X, rows)
-                if state is None:
-                    if not ops.row_norms(batch).any():
-                        continue  # nothing to begin with
-                    state = self._begin(batch, rng)
-                state, sums = self._step(batch, state, epoch)
-                epoch_sums.append(sums._replace(pull=None))
-            score, n_idle = _explained(epoch_sums)
+            state, score, n_idle = self._pass(X, state, epoch, rng)
             reporter.tell(epoch, score, n_idle)
-            if self._annealed(state, epoch) >= 1 and plateau(score):
-                state = state._replace(usage=_shares(self._winners(X, state), state.usage))
-                if not self.revive or (state.usage > 0).all():
-                    break  # else the idle units are revived by the next update, and then have to learn
+            if self._annealed(state, epoch) < 1 or not plateau(score):
+                continue
+            labels = self._winners(X, state)
+            state = state._replace(usage=_shares(labels, state.usage))
+            if not self._revives:
+                break
+            if (state.usage > 0).all():  # else the idle units are revived by the next update, and then have to learn
+                moved = self._separated(X, state, labels) if n_moves < _MOST_MOVES else state
+                if moved is state:
+                    break
+                state, plateau, n_moves = moved, Plateau(self.tol), n_moves + 1
         return state, epoch + 1
+
+    def _pass(self, X: Any, state: Any, epoch: int, rng: Any) -> tuple[Any, float, int]:
+        """The state after one epoch, the energy explained per row in it, and how many units won nothing in it."""
+        epoch_sums = []
+        for rows in self._minibatches(X.shape[0], rng):
+            batch = ops.view_rows(X, rows)
+            if state is None:
+                if not ops.row_norms(batch).any():
+                    continue  # nothing to begin with
+                state = self._begin(batch, rng)
+            state, sums = self._step(batch, state, epoch)
+            epoch_sums.append(sums._replace(pull=None))
+        return state, *_explained(epoch_sums)
 
     def _begin(self, batch: Any, rng: Any) -> Any:
         if isinstance(self.n_components, str):
@@ -216,7 +238,7 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
         """One update, and what the minibatch showed."""
         progress = Progress(self._annealed(state, epoch), epoch, self.max_iter)
         state, sums = self._learn(batch, state, progress)
-        return self._revived(state) if self.revive else state, sums
+        return self._revived(state) if self._revives else state, sums
 
     def _learn(self, X: Any, state: Any, progress: Progress) -> tuple[Any, Sums]:
         """Learn from one minibatch: the statistics of its rows, then an update from their total."""
@@ -224,14 +246,18 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
         return self._update(state, sums, progress), sums
 
     def _annealed(self, state: Any, epoch: int) -> float:
-        """The share of its schedules that a learner has behind it; one without schedules has nothing before it."""
-        return 1.0
+        """The share of its schedules that a learner has behind it, by the updates that it has made."""
+        return min(state.n_updates / self.annealing_updates, 1.0) if self.annealing_updates else 1.0
+
+    def _temperature(self, state: Any, start: float, end: float) -> float:
+        """Falls geometrically from `start` to `end`: slowly where differences between scores begin to count."""
+        return end * (start / end) ** (1 - self._annealed(state, 0))
 
     def _minibatches(self, n_rows: int, rng: Any) -> Iterator[Any]:
         """Row numbers of one epoch: shuffled, or slices in the given order."""
         size = self.batch_size
         if isinstance(size, str):
-            size = min(max(-(-n_rows // _BATCHES), _SMALLEST_BATCH), _LARGEST_BATCH)
+            size = min(max(-(-n_rows // self._n_batches), _SMALLEST_BATCH), self._largest_batch)
         starts = range(0, n_rows, size)
         if not self.shuffle:
             yield from (slice(start, min(start + size, n_rows)) for start in starts)
@@ -263,6 +289,19 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
             inhibition = state.inhibition
         return usage, inhibition
 
+    @property
+    def _revives(self) -> bool:
+        """Whether idle units come back."""
+        return bool(self.revive)
+
+    def _blended(self, state: Any, pull: Any, keep: Any) -> tuple[Any, Any]:
+        """Directions and lengths of the decayed sums; the sums of the past are `mass * components`."""
+        pull = ops.xp(pull).asfortranarray(pull)  # as it is read, by the units of one feature
+        mass = ops.blend_directions(pull, keep * state.mass, state.components)
+        if not mass.all():  # nothing ever pulled these
+            pull = ops.xp(pull).where(mass[:, None] > 0, pull, state.components)
+        return pull, mass
+
     def _revived(self, state: Any) -> Any:
         """The state in which each idle unit has taken half of the heaviest one, perturbed."""
         usage = ops.to_host(state.usage)
@@ -281,14 +320,32 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
 
         Multiplying keeps zeros and signs; pushing both alike gives both a chance to win.
         """
-        components, usage, inhibition = state.components.copy(), state.usage.copy(), state.inhibition.copy()
+        components, inhibition = state.components.copy(), state.inhibition.copy()
         push = ops.to_device_of((noise / 2).astype(components.dtype), components)
         length = ops.row_norms(components[heaviest : heaviest + 1])
         halves = unit_rows(components[heaviest] * ops.xp(push).stack([1 + push, 1 - push])) * length
         components[idle], components[heaviest] = halves[0], halves[1]
-        usage[idle] = usage[heaviest] = usage[heaviest] / 2
         inhibition[idle] = inhibition[heaviest]
-        return state._replace(components=components, usage=usage, inhibition=inhibition)
+        shared = {name: getattr(state, name).copy() for name in self._halved}
+        for field in shared.values():
+            field[idle] = field[heaviest] = field[heaviest] / 2
+        return state._replace(components=components, inhibition=inhibition, **shared)
+
+    def _separated(self, X: Any, state: Any, labels: Any) -> Any:
+        """The state in which no two units have learned one thing: the lighter goes where rows are explained worst."""
+        found = moves(X, state.components, labels)
+        if not found:
+            return state
+        fields = {name: getattr(state, name).copy() for name in ("components", "mass", "usage", "inhibition")}
+        for move in found:
+            for unit, direction in ((move.twin, move.together), (move.unit, move.elsewhere)):
+                fields["components"][unit] = direction
+            for name in ("mass", "usage"):
+                fields[name][move.twin] += fields[name][move.unit]
+            fields["mass"][move.unit] = 0  # nothing is behind it yet
+            fields["usage"][move.unit] = move.n_rows / X.shape[0]
+            fields["inhibition"][move.unit] = fields["inhibition"].min()
+        return state._replace(**fields)
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -404,16 +461,18 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
         for field, value in state._asdict().items():
             setattr(self, field + "_", value)
 
-    def _name_idle_units(self) -> None:
+    def _observe(self, X: Any, state: Any) -> None:
+        """Set what else a learner wants to say of the rows that `fit` saw."""
+
+    def _complaints(self) -> Iterator[str]:
+        """What the user should hear of after `fit`, and can act on."""
         usage = ops.to_host(self.usage_)
         idle = np.flatnonzero(usage == 0)
         if len(idle) > 0:
             named = ", ".join(map(str, idle[:10])) + (", ..." if len(idle) > 10 else "")
-            warnings.warn(
+            yield (
                 f"{len(idle)} of {len(usage)} units win no row: {named}. They do no harm; n_components="
-                f"{len(usage) - len(idle)} would do.",
-                UserWarning,
-                stacklevel=4,
+                f"{len(usage) - len(idle)} would do."
             )
 
 
@@ -430,6 +489,12 @@ def tally(found: ops.Nearest, pull: Any) -> Sums:
     )
 
 
+def gates(found: ops.Nearest, inhibition: Any, temperature: float, n_active: int) -> Any:
+    """Shares of each row that its `n_active` nearest units take: `softmax((score - inhibition) / temperature)`."""
+    index, score = found.index[:, :n_active], found.score[:, :n_active]
+    return ops.softmax((score - inhibition[index]) / score.dtype.type(temperature))
+
+
 def _shares(labels: Any, like: Any) -> Any:
     """The share of rows that each unit wins, rows that nobody wins left out; in the form of `like`."""
     won = ops.to_host(labels)
@@ -443,16 +508,3 @@ def _explained(epoch_sums: list[Sums]) -> tuple[float, int]:
         ops.to_host(sum(getattr(s, name) for s in epoch_sums)) for name in ("energy", "n_rows", "wins")
     )
     return float(energy) / max(float(n_rows), 1.0), int((wins == 0).sum())
-
-
-def unit_rows(W: Any) -> Any:
-    """`W` with rows of length 1; rows of zeros stay zeros."""
-    return W * ops.reciprocal(ops.row_norms(W))[:, None]
-
-
-def cosine_scores(X: Any, units: Any) -> tuple[Any, Any]:
-    """Dot products of the rows of `X`, scaled to length 1, with those of `units`; and the lengths of the rows."""
-    norms = ops.row_norms(X)
-    scores = ops.similarity(X, units)
-    scores *= ops.reciprocal(norms)[:, None]
-    return scores, norms

@@ -15,9 +15,27 @@ from codebooks.models.base import (
     StrOptions,
     Sums,
     cosine_scores,
+    gates,
     tally,
+    unit_rows,
 )
+from codebooks.models.monitor import Reporter
 from codebooks.models.start import spread_directions
+
+# While learning is warm, so many units share each row; cold, a row belongs to its winner.
+_N_SHARING, _COLD = 3, 0.003
+# Pruning. Weaker rivals leave two units to a group; stronger ones drive away the units of small groups as well.
+_FIERCE = {
+    "algorithm": "batch",
+    "rival_rank": 2,
+    "repulsion": 0.8,
+    "annealing_updates": 0,
+    "inhibition": None,
+    "revive": False,
+}
+_SUPERFLUOUS = 0.1  # part of an even share of wins that a unit needs to stay; single odd rows do not keep one
+_LEAST_GAIN = 1 / 3  # part of what many units explain beyond a single one that those left must explain
+_QUIET_PASSES = 5  # without a loss, then pruning is over; long after that even a sound unit may be driven away
 
 
 class State(NamedTuple):
@@ -39,7 +57,9 @@ class KrotovHopfield(CodebookLearner):
     :math:`-\Delta` (`repulsion`). The published rule [1]_ moves weights by
     :math:`g_k (x - s_k W_k)`; its fixed point is :math:`W_k = m_k / \|m_k\|_p` with :math:`m_k` the gain-weighted sum
     of rows. `algorithm="batch"` goes there directly, with sums that decay over minibatches: spherical k-means with a
-    penalised rival [2]_. `algorithm="hebbian"` is the rule as published.
+    penalised rival [2]_. There the rival r of the winner w bears the part
+    :math:`\min(1, u_r / u_w) \max(0, s_r) / s_w` of the repulsion, with :math:`u` the shares of rows won: what a large
+    group pushes away would otherwise drown the few rows of a small one. `algorithm="hebbian"` is the rule as published.
 
     Parameters
     ----------
@@ -55,6 +75,12 @@ class KrotovHopfield(CodebookLearner):
         Rank of the unit that is pushed away ("k" in [1]_); at most `n_components`.
     repulsion : float, default=0.4
         How hard it is pushed ("Delta").
+    start_temperature : float, default=0.5
+        "batch" begins warm: the three best units share a row by softmax of their scores over a temperature, which falls
+        geometrically from here until the winner takes all; only then are rivals pushed away. Deciding late finds better
+        optima than deciding at once [3]_.
+    annealing_updates : int, default=20
+        Minibatches until then, in `fit` and in `partial_fit`; 0 lets the winner take all from the first.
     n_active : int, optional
         Units kept per row by `transform`; None keeps all.
     inhibition : {"mean", "load"} or None, default="mean"
@@ -75,6 +101,9 @@ class KrotovHopfield(CodebookLearner):
         passes, as its learning rate falls to the last.
     learning_rate : float, default=0.02
         Step of "hebbian" at the first pass ("epsilon"), falling linearly over `max_iter`.
+    prune : bool, default=False
+        Whether `fit` drops units that are not needed, so that `n_components` is only how many it begins with: give two
+        to ten times as many as you expect. See Notes.
     random_state : int, RandomState or None, default=None
         Seed of the start, the order of rows and revival.
     verbose : int, default=0
@@ -93,15 +122,28 @@ class KrotovHopfield(CodebookLearner):
     mass_ : ndarray of shape (n_components,)
         Norms of the decayed sums, with which `partial_fit` carries on.
     n_iter_, n_updates_ : int
-        Passes made and minibatches seen.
+        Passes made and minibatches seen, those of pruning among them.
     n_features_in_ : int
     feature_names_in_ : ndarray of str, where the input had names
+
+    Notes
+    -----
+    With `prune=True` units first compete harder than they live with afterwards, by the batch rule with `rival_rank=2`,
+    `repulsion=0.8` even of small units, no inhibition, no warm beginning and no revival, whatever the settings. Of two
+    units in one group each is the other's rival; the stronger drives the weaker away, until that wins almost nothing
+    and is dropped [2]_. Once five passes bring no loss, or a loss would leave whole groups to nobody, the survivors
+    learn on by the settings. Of two to ten times too many units the number of planted topics is left, and about the
+    number of themes of long documents. Titles and other short texts fall into many small groups that share a word:
+    there few units are dropped, and `codebooks.choose_n_components` says more. `partial_fit` drops nothing; it goes on
+    with the units that `fit` left, or begins with all.
 
     References
     ----------
     .. [1] D. Krotov, J. J. Hopfield, "Unsupervised learning by competing hidden units", PNAS 116 (2019), 7723-7731.
     .. [2] L. Xu, A. Krzyzak, E. Oja, "Rival penalized competitive learning for clustering analysis, RBF net, and curve
        detection", IEEE Transactions on Neural Networks 4 (1993), 636-649.
+    .. [3] K. Rose, "Deterministic annealing for clustering, compression, classification, regression, and related
+       optimization problems", Proceedings of the IEEE 86 (1998), 2210-2239.
 
     Examples
     --------
@@ -113,13 +155,18 @@ class KrotovHopfield(CodebookLearner):
     """
 
     _State = State
+    _halved = ("usage", "mass")
+    _fair: bool = True  # whether small units are spared by large ones
     _parameter_constraints: ClassVar[dict] = {
         **CodebookLearner._parameter_constraints,
         "algorithm": [StrOptions({"batch", "hebbian"})],
         "p": [Interval(Real, 1, None, closed="left")],
         "rival_rank": [Interval(Integral, 2, None, closed="left")],
         "repulsion": [Interval(Real, 0, None, closed="left")],
+        "start_temperature": [Interval(Real, 0, None, closed="neither")],
+        "annealing_updates": [Interval(Integral, 0, None, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "prune": ["boolean"],
     }
 
     def __init__(
@@ -130,6 +177,8 @@ class KrotovHopfield(CodebookLearner):
         p: float = 2,
         rival_rank: int = 2,
         repulsion: float = 0.4,
+        start_temperature: float = 0.5,
+        annealing_updates: int = 20,
         n_active: int | None = None,
         inhibition: Literal["mean", "load"] | None = "mean",
         inhibition_strength: float = 0.5,
@@ -139,6 +188,7 @@ class KrotovHopfield(CodebookLearner):
         shuffle: bool = True,
         tol: float = 1e-3,
         learning_rate: float = 0.02,
+        prune: bool = False,
         random_state: Any = None,
         verbose: int = 0,
     ) -> None:
@@ -147,6 +197,8 @@ class KrotovHopfield(CodebookLearner):
         self.p = p
         self.rival_rank = rival_rank
         self.repulsion = repulsion
+        self.start_temperature = start_temperature
+        self.annealing_updates = annealing_updates
         self.n_active = n_active
         self.inhibition = inhibition
         self.inhibition_strength = inhibition_strength
@@ -156,6 +208,7 @@ class KrotovHopfield(CodebookLearner):
         self.shuffle = shuffle
         self.tol = tol
         self.learning_rate = learning_rate
+        self.prune = prune
         self.random_state = random_state
         self.verbose = verbose
 
@@ -179,16 +232,13 @@ class KrotovHopfield(CodebookLearner):
     def _statistics(self, X: Any, state: State) -> Sums:
         n_units = len(state.components)
         rank = min(self.rival_rank, n_units)
-        found = ops.nearest(X, self._directions(state), state.inhibition, rank)
-        xp = ops.xp(found.norms)
-        hebbian = self.algorithm == "hebbian"
-        share = (found.norms > 0).astype(X.dtype) if hebbian else ops.reciprocal(found.norms)
-        if rank > 1 and self.repulsion > 0:
-            index = found.index[:, [0, rank - 1]]
-            gain = share[:, None] * xp.asarray([1, -self.repulsion], X.dtype)
-        else:
-            index, gain = found.index[:, :1], share[:, None]
-        return tally(found, ops.scatter_rows(xp.zeros_like(state.components), index, gain, X))
+        n_sharing = min(_N_SHARING, n_units) if self._cooled(state) < 1 else 1
+        found = ops.nearest(X, self._directions(state), state.inhibition, max(rank, n_sharing))
+        share = found.norms > 0 if self.algorithm == "hebbian" else ops.reciprocal(found.norms)
+        index, gain = self._gains(found, state, rank, n_sharing)
+        gain *= share.astype(X.dtype)[:, None]
+        pull = ops.xp(gain).zeros(state.components.shape, gain.dtype)  # row by row, as it is written
+        return tally(found, ops.scatter_rows(pull, index, gain, X))
 
     def _update(self, state: State, sums: Sums, progress: Progress) -> State:
         keep = self._keep(sums)
@@ -222,18 +272,40 @@ class KrotovHopfield(CodebookLearner):
         xp = ops.xp(W)
         return xp.sign(W) * xp.abs(W) ** (self.p - 1)
 
+    def _gains(self, found: ops.Nearest, state: State, rank: int, n_sharing: int) -> tuple[Any, Any]:
+        """The units that learn from each row, and how much."""
+        xp = ops.xp(found.score)
+        if n_sharing > 1:  # rivals share the row; none is pushed off it
+            warmth = self._temperature(state, self.start_temperature, _COLD)
+            return found.index[:, :n_sharing], gates(found, state.inhibition, warmth, n_sharing)
+        won = xp.ones((len(found.score), 1), found.score.dtype)
+        if rank == 1 or self.repulsion == 0:
+            return found.index[:, :1], won
+        push = self.repulsion * won
+        if self._fair and self.algorithm == "batch":
+            push *= self._fairness(found, state, rank)[:, None]
+        return found.index[:, [0, rank - 1]], xp.concatenate([won, -push], axis=1)
+
+    def _fairness(self, found: ops.Nearest, state: State, rank: int) -> Any:
+        """The part of `repulsion` that each row's rival bears: how near it came, and how its size compares."""
+        xp = ops.xp(found.score)
+        first, rival = found.score[:, 0], found.score[:, rank - 1]
+        nearness = (xp.maximum(rival, 0) * ops.reciprocal(xp.maximum(first, 0))).clip(0, 1)
+        sizes = state.usage[found.index[:, [0, rank - 1]]]
+        return nearness * (sizes[:, 1] * ops.reciprocal(sizes[:, 0])).clip(0, 1)
+
+    def _cooled(self, state: State) -> float:
+        """How far the winner is on its way to taking all, which it does from the first in the published rule."""
+        return 1.0 if self.algorithm == "hebbian" else self._annealed(state, 0)
+
     def _batch_step(self, state: State, pull: Any, keep: Any) -> tuple[Any, Any]:
         """Directions and p-norms of the decayed sums; the sums of the past are `mass * components`."""
-        mass = keep * state.mass
         if self.p == 2:
-            norms = ops.blend_directions(pull, mass, state.components)
-        else:
-            pull += mass[:, None] * state.components
-            norms = (ops.xp(pull).abs(pull) ** self.p).sum(axis=1) ** (1 / self.p)
-            pull *= ops.reciprocal(norms)[:, None]
-        if not norms.all():  # nothing ever pulled these
-            pull = ops.xp(pull).where(norms[:, None] > 0, pull, state.components)
-        return pull, norms
+            return self._blended(state, pull, keep)
+        pull += (keep * state.mass)[:, None] * state.components
+        norms = (ops.xp(pull).abs(pull) ** self.p).sum(axis=1) ** (1 / self.p)
+        pull *= ops.reciprocal(norms)[:, None]
+        return ops.xp(pull).where(norms[:, None] > 0, pull, state.components), norms
 
     def _hebbian_step(self, state: State, pull: Any, rate: float) -> Any:
         """One minibatch of the published rule, its step divided by its largest entry.
@@ -249,10 +321,66 @@ class KrotovHopfield(CodebookLearner):
     def _annealed(self, state: State, epoch: int) -> float:
         if self.algorithm == "hebbian":
             return epoch / self.max_iter
-        return 1.0
+        return super()._annealed(state, epoch)
 
-    def _split(self, state: State, heaviest: int, idle: int, noise: np.ndarray) -> State:
-        state = super()._split(state, heaviest, idle, noise)
-        mass = state.mass.copy()
-        mass[idle] = mass[heaviest] = mass[heaviest] / 2
-        return state._replace(mass=mass)
+    # -- how many units ------------------------------------------------------------------------------------------
+
+    def _learned(self, X: Any, rng: Any, state: State | None = None) -> tuple[State, int]:
+        if not self.prune:
+            return super()._learned(X, rng, state)
+        state, n_before = self._survivors(X, rng)
+        # They know their groups, and are not to be warmed up again.
+        state = state._replace(n_updates=max(state.n_updates, self.annealing_updates))
+        state, n_after = super()._learned(X, rng, state)
+        labels = ops.to_host(self._winners(X, state))
+        won = np.bincount(labels[labels >= 0], minlength=len(state.components)) > 0
+        return _kept(state, won) if won.any() else state, n_before + n_after
+
+    def _survivors(self, X: Any, rng: Any) -> tuple[State, int]:
+        """The state of the units that hold their ground against rivals, and the passes that this took."""
+        fierce = type(self)(**{**self.get_params(deep=False), **_FIERCE, "prune": False})
+        fierce._fair = False
+        reporter = Reporter(f"{type(self).__name__}, pruning", self.max_iter, self.verbose)
+        state: Any = None
+        sound: Any = None  # the last state in which every group had its unit
+        floor, n_quiet = 0.0, 0
+        for epoch in reporter.epochs():
+            state, score, n_idle = fierce._pass(X, state, epoch, rng)
+            reporter.tell(epoch, score, n_idle)
+            usage = ops.to_host(state.usage)
+            held = usage >= _SUPERFLUOUS / len(usage)
+            if sound is None or not held.all():
+                state = _kept(state, held)
+                energy, alone = fierce._centres_explain(X, state)
+                if sound is None:
+                    floor = alone + _LEAST_GAIN * (energy - alone)
+                elif energy < floor:
+                    break  # without the units lost last, whole groups have nobody
+            sound = state
+            n_quiet = n_quiet + 1 if held.all() and n_idle == 0 else 0  # an idle unit's running share has yet to fade
+            if n_quiet == _QUIET_PASSES:
+                break
+        return sound, epoch + 1
+
+    def _centres_explain(self, X: Any, state: State) -> tuple[float, float]:
+        """Explained energy if each unit stood amid the rows that it wins, and if one unit stood amid all rows."""
+        xp = ops.xp(state.components)
+        found = ops.nearest(X, self._directions(state), state.inhibition, 1)
+        weight = ops.reciprocal(found.norms)[:, None]
+        sums = ops.scatter_rows(xp.zeros_like(state.components), found.index, weight, X)
+        energies = []
+        for centres in (sums, sums.sum(axis=0, keepdims=True)):
+            nothing = xp.zeros(len(centres), centres.dtype)
+            score = ops.nearest(X, xp.asfortranarray(unit_rows(centres)), nothing, 1).score
+            energies.append(float(ops.to_host((score**2).sum())) / max(float(ops.to_host((weight > 0).sum())), 1.0))
+        return energies[0], energies[1]
+
+
+def _kept(state: State, kept: np.ndarray) -> State:
+    """The state of some of the units, those where the host array `kept` is true."""
+    if kept.all():
+        return state
+    index = ops.to_device_of(np.flatnonzero(kept), state.components)
+    fields = {name: getattr(state, name)[index] for name in ("components", "mass", "usage", "inhibition")}
+    fields["components"] = ops.xp(index).asfortranarray(fields["components"])
+    return state._replace(**fields)

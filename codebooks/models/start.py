@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from codebooks import ops
-from codebooks.models.base import cosine_scores, unit_rows
+from codebooks.models.rows import cosine_scores, unit_rows
 
 _N_ROWS = 1000  # looked at, at most
 _N_STARTS = 8  # drawn, and compared after refining

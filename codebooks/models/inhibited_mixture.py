@@ -1,0 +1,290 @@
+"""A mixture of experts that share each row by softmax, and hold back those that always speak first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from numbers import Integral, Real
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import numpy as np
+
+from codebooks import ops
+from codebooks.models.base import (
+    CodebookLearner,
+    Interval,
+    Progress,
+    Sums,
+    cosine_scores,
+    gates,
+    tally,
+)
+from codebooks.models.start import spread_directions
+
+# Updates from one leaning to the next: it costs as much as an update of its own, and oftener gives no better topics.
+_LEANING = 4
+# The gate tells nothing when nearly all rows are shared evenly, or given whole to one expert to six digits.
+_NEARLY_ALL = 0.99
+_EVEN = 0.99  # of the largest entropy
+_WHOLE = 1 - 1e-6
+
+
+class State(NamedTuple):
+    """What the experts know after `n_updates` minibatches."""
+
+    components: Any  # (n_components, n_features) directions of length 1
+    mass: Any  # (n_components,) lengths of the decayed sums behind them
+    usage: Any  # (n_components,) share of rows won, a running mean
+    inhibition: Any  # (n_components,) what is taken off an expert's score before the gate
+    seed: int  # of every random draw after the start
+    n_updates: int
+
+
+class InhibitedMixture(CodebookLearner):
+    r"""Experts that share each row: soft topics, of which none dies.
+
+    For a row :math:`x` of length 1 expert k, a direction :math:`W_k` of length 1, scores :math:`s_k = W_k x`. The
+    `n_active` experts with the largest :math:`s_k - \mu_k` take shares
+
+    .. math:: g_k = \frac{\exp((s_k - \mu_k) / T)}{\sum_j \exp((s_j - \mu_j) / T)},
+
+    where :math:`\mu_k` (`inhibition_`), a running mean of the expert's own scores, holds back those that speak to
+    everything [1]_. Learning climbs :math:`\sum_x T \log \sum_k \exp((s_k - \mu_k) / T)`, the negative free energy,
+    whose best directions for given shares are :math:`W_k \propto \sum_x g_k x`: no gradient, no learning rate. Sums
+    decay over minibatches. After every fourth, experts lean towards the nearest orthonormal set by `orthogonality`, and
+    meanwhile :math:`T` falls geometrically from `start_temperature` [2]_: while it is high every row counts for
+    several experts, which finds better optima than deciding at once.
+
+    Parameters
+    ----------
+    n_components : int or "auto", default="auto"
+        Number of experts; "auto" is min(10, n_features).
+    n_active : int or None, default=3
+        Experts that may share one row, in learning and in its gates; None lets all.
+    temperature : float, default=0.05
+        The divisor T at the end of learning and in `transform`. Scores are cosines: at 1 shares are almost even.
+    start_temperature : float, default=0.5
+        T at the first update.
+    annealing_updates : int, default=20
+        Minibatches until T has come down, in `fit` and in `partial_fit`; 0 begins with `temperature`.
+    orthogonality : float in [0, 1], default=0.5
+        How far experts lean towards the nearest orthonormal set each time: 0 not at all, 1 all the way. More gives
+        topics with fewer words in common.
+    inhibition : {"mean", "load"} or None, default="mean"
+        What experts that win habitually lose before the gate: "mean" their running mean score, "load" a bias that grows
+        while they win more than an even share. It is kept at prediction.
+    inhibition_strength : float in [0, 1], default=0.5
+        How much of it is taken off. Lower it where groups differ much in size.
+    revive : bool, default=True
+        Whether an expert that wins nothing takes half of the heaviest one.
+    max_iter : int, default=50
+        Passes over the rows at most.
+    batch_size : int or "auto", default="auto"
+        Rows per update; "auto" is a quarter of the rows, but at least 1,000 and at most 10,000.
+    shuffle : bool, default=True
+        Whether each pass visits the rows in a new order.
+    tol : float, default=1e-3
+        Once T has come down, learning stops when the explained energy has not risen by this share for three passes.
+    sparse_output : bool, default=False
+        Whether `transform` gives a CSR matrix.
+    random_state : int, RandomState or None, default=None
+        Seed of the start, the order of rows and revival.
+    verbose : int, default=0
+        1 prints a line per pass, 2 shows a progress bar.
+
+    Attributes
+    ----------
+    components_ : ndarray of shape (n_components, n_features)
+        Experts, one a row, of length 1.
+    labels_ : ndarray of shape (n_samples,), int64
+        The expert with the largest share of each row last learned from; -1 for empty rows.
+    usage_ : ndarray of shape (n_components,)
+        Share of rows won.
+    inhibition_ : ndarray of shape (n_components,)
+        What is taken off each expert's score.
+    load_ : ndarray of shape (n_components,)
+        Mean gate of each expert over the rows that `fit` saw; sums to 1.
+    max_violation_ : float
+        How far the heaviest load lies above an even one, in even loads: 0 is perfect balance ("MaxVio" in [3]_).
+    gate_entropy_ : float in [0, 1]
+        Mean entropy of the rows' gates over the largest that `n_active` experts could have: 1 is even, 0 is whole.
+    mass_ : ndarray of shape (n_components,)
+        Lengths of the decayed sums, with which `partial_fit` carries on.
+    n_iter_, n_updates_ : int
+        Passes made and minibatches seen.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of str, where the input had names
+
+    Warns
+    -----
+    UserWarning
+        When the gates of nearly all rows are even, or nearly all rows belong to one expert to six digits: then the
+        codes say no more than a constant, or than labels.
+
+    References
+    ----------
+    .. [1] K. Chen, O. Chen, A. Ragni, M. Gales, "Active memory networks for language modeling", Interspeech 2018,
+       3338-3342, on annealed gates; the running mean that inhibits is from a blog post on topic models without names.
+    .. [2] K. Rose, "Deterministic annealing for clustering, compression, classification, regression, and related
+       optimization problems", Proceedings of the IEEE 86 (1998), 2210-2239.
+    .. [3] L. Wang et al., "Auxiliary-loss-free load balancing strategy for mixture-of-experts", arXiv 2408.15664, 2024.
+
+    Examples
+    --------
+    >>> from codebooks import InhibitedMixture
+    >>> X = [[3, 1, 0, 0], [2, 1, 0, 0], [0, 0, 1, 2], [0, 0, 1, 3], [1, 1, 1, 1]]
+    >>> gates = InhibitedMixture(2, temperature=0.2, random_state=0).fit_transform(X)
+    >>> gates.sum(axis=1).round(6).tolist()
+    [1.0, 1.0, 1.0, 1.0, 1.0]
+    >>> bool(gates[:4].max(axis=1).min() > 0.9 > gates[4].max())
+    True
+    """
+
+    _State = State
+    _halved = ("usage", "mass")
+    _parameter_constraints: ClassVar[dict] = {
+        **CodebookLearner._parameter_constraints,
+        "temperature": [Interval(Real, 0, None, closed="neither")],
+        "start_temperature": [Interval(Real, 0, None, closed="neither")],
+        "annealing_updates": [Interval(Integral, 0, None, closed="left")],
+        "orthogonality": [Interval(Real, 0, 1, closed="both")],
+        "sparse_output": ["boolean"],
+    }
+
+    def __init__(
+        self,
+        n_components: int | Literal["auto"] = "auto",
+        *,
+        n_active: int | None = 3,
+        temperature: float = 0.05,
+        start_temperature: float = 0.5,
+        annealing_updates: int = 20,
+        orthogonality: float = 0.5,
+        inhibition: Literal["mean", "load"] | None = "mean",
+        inhibition_strength: float = 0.5,
+        revive: bool = True,
+        max_iter: int = 50,
+        batch_size: int | Literal["auto"] = "auto",
+        shuffle: bool = True,
+        tol: float = 1e-3,
+        sparse_output: bool = False,
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.n_components = n_components
+        self.n_active = n_active
+        self.temperature = temperature
+        self.start_temperature = start_temperature
+        self.annealing_updates = annealing_updates
+        self.orthogonality = orthogonality
+        self.inhibition = inhibition
+        self.inhibition_strength = inhibition_strength
+        self.revive = revive
+        self.max_iter = max_iter
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.tol = tol
+        self.sparse_output = sparse_output
+        self.random_state = random_state
+        self.verbose = verbose
+
+    # -- the four hooks ------------------------------------------------------------------------------------------
+
+    def _start(self, X: Any, n_components: int, rng: Any) -> State:
+        experts = spread_directions(X, n_components, rng)
+        xp = ops.xp(experts)
+        none, even = xp.zeros(n_components, X.dtype), xp.full(n_components, 1 / n_components, X.dtype)
+        state = State(experts, none, even, none, int(rng.randint(np.iinfo(np.int32).max)), 0)
+        # The first ranking needs the habits of these experts, so they are counted before anything is learned.
+        usage, inhibition = self._habits(state, self._statistics(X, state), even.dtype.type(0))
+        return state._replace(usage=usage, inhibition=inhibition)
+
+    def _statistics(self, X: Any, state: State) -> Sums:
+        n_active = self._n_active(state)
+        found = ops.nearest(X, state.components, state.inhibition, n_active)
+        temperature = self._temperature(state, self.start_temperature, self.temperature)
+        share = gates(found, state.inhibition, temperature, n_active) * ops.reciprocal(found.norms)[:, None]
+        pull = ops.xp(share).zeros(state.components.shape, share.dtype)  # row by row, as it is written
+        return tally(found, ops.scatter_rows(pull, found.index, share, X))
+
+    def _update(self, state: State, sums: Sums, progress: Progress) -> State:
+        keep = self._keep(sums)
+        components, mass = self._blended(state, sums.pull, keep)
+        if self.orthogonality > 0 and (state.n_updates + 1) % _LEANING == 0:
+            components = ops.pull_apart(components, self.orthogonality)
+        usage, inhibition = self._habits(state, sums, keep)
+        return State(components, mass, usage, inhibition, state.seed, state.n_updates + 1)
+
+    def _encode(self, X: Any, state: State) -> Any:
+        scores, _ = cosine_scores(X, state.components)
+        xp = ops.xp(scores)
+        known = scores.any(axis=1)
+        scores -= state.inhibition
+        n_active = self._n_active(state)
+        if n_active < scores.shape[1]:
+            kept = ops.top_k(scores, n_active)
+            shown = xp.full_like(scores, -xp.inf)
+            xp.put_along_axis(shown, kept, xp.take_along_axis(scores, kept, axis=1), axis=1)
+            scores = shown
+        codes = ops.softmax(scores / scores.dtype.type(self.temperature))
+        codes[~known] = 1 / codes.shape[1]  # nothing is known, so nothing is preferred
+        return codes.astype(X.dtype, copy=False)
+
+    def _n_active(self, state: State) -> int:
+        n_components = len(state.components)
+        return n_components if self.n_active is None else min(self.n_active, n_components)
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    def transform(self, X: Any) -> Any:
+        """Gates of the rows of `X`: the share that each expert takes.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray, or CSR matrix with `sparse_output`, of shape (n_samples, n_components)
+            In the dtype of `X`. Rows sum to 1 and have at most `n_active` entries; those of a row that is empty or
+            shares nothing with any expert are all even.
+        """
+        if not self.sparse_output:
+            return super().transform(X)
+        X = self._check(X)
+        return ops.stack_sparse([self._encode(block, self._state()) for block in self._blocks(X)])
+
+    def _observe(self, X: Any, state: State) -> None:
+        n_rows, n_active = 0, self._n_active(state)
+        load: Any = 0.0
+        entropy, even, whole = 0.0, 0, 0
+        largest = np.log(max(n_active, 2))
+        for block in self._blocks(X):
+            filled = ops.row_norms(block) > 0
+            share = self._encode(block, state)[filled]
+            xp = ops.xp(share)
+            entropies = -(share * xp.log(xp.maximum(share, xp.finfo(share.dtype).tiny))).sum(axis=1) / largest
+            entropies = entropies.clip(0, 1)  # a row that shares nothing with any expert is even over all of them
+            load = load + share.sum(axis=0)
+            entropy += float(ops.to_host(entropies.sum()))
+            even += int(ops.to_host((entropies > _EVEN).sum()))
+            whole += int(ops.to_host((share.max(axis=1) > _WHOLE).sum())) if len(share) else 0
+            n_rows += len(share)
+        self.load_ = (load / n_rows).astype(X.dtype)
+        self.max_violation_ = float(ops.to_host(load.max() / load.mean())) - 1.0
+        self.gate_entropy_ = entropy / n_rows
+        self._even_share, self._whole_share = even / n_rows, whole / n_rows
+
+    def _complaints(self) -> Iterator[str]:
+        yield from super()._complaints()
+        if self._n_active(self._state()) == 1:
+            return  # one expert a row was asked for
+        if self._even_share > _NEARLY_ALL:
+            yield (
+                f"{self._even_share:.1%} of the rows share their gates evenly, so the gates say nothing. Lower the "
+                f"temperature, which is {self.temperature:g}."
+            )
+        if self._whole_share > _NEARLY_ALL:
+            yield (
+                f"{self._whole_share:.1%} of the rows belong to one expert alone, so the gates say no more than labels "
+                f"do. Raise the temperature, which is {self.temperature:g}, or take KrotovHopfield."
+            )

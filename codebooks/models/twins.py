@@ -1,0 +1,104 @@
+"""Units that have learned one thing twice, and rows that no unit has learned: what the first could do for the second.
+
+A codebook that explains as much as it can puts two units into a large group before it gives one to a small group: half
+of many small gains outweighs a few large ones. So explained energy never tells that a unit is wasted; its twin does.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from codebooks import ops
+from codebooks.models.rows import cosine_scores, unit_rows
+
+# Means of rows won whose cosine lies above are of one group. Between groups we have not seen more than .7, between
+# halves of one .8 to .97.
+_TWINS = 0.8
+# Rows that are tried as a new unit: those that are explained worst.
+_N_CANDIDATES = 200
+# A new unit has to be nearer to so many rows than any other is: fewer are odd rows, not a group.
+_FEWEST = 3
+
+
+class Move(NamedTuple):
+    """A unit that leaves its twin, and where it goes."""
+
+    unit: int
+    twin: int
+    together: Any  # (n_features,) direction of what both have won
+    elsewhere: Any  # (n_features,) direction of the rows that it will win
+    n_rows: int  # how many these are
+
+
+def moves(X: Any, units: Any, labels: Any) -> list[Move]:
+    """The moves that would leave no unit with a twin, as long as there are groups to go to.
+
+    Parameters
+    ----------
+    X : array or CSR matrix of shape (n_rows, n_features)
+    units : array of shape (n_units, n_features)
+    labels : int array of shape (n_rows,)
+        The unit that wins each row, -1 for none.
+    """
+    xp = ops.xp(units)
+    sums, counts = _sums(X, labels, units)
+    centres = unit_rows(sums)
+    pairs = _twins(ops.to_host(centres @ centres.T), ops.to_host(counts))
+    if not pairs:
+        return []
+    covered = ops.nearest(X, xp.asfortranarray(unit_rows(units)), xp.zeros(len(units), units.dtype), 1).score[:, 0]
+    candidates = _worst_explained(X, covered)
+    rows = unit_rows(_dense_rows(X, candidates, units.dtype))
+    cosines, _ = cosine_scores(X, rows)
+    found = []
+    for unit, twin in pairs:
+        gain = xp.maximum(cosines - covered[:, None], 0)
+        best = int(ops.to_host(gain.sum(axis=0).argmax()))
+        won = ops.to_host(gain[:, best] > 0)
+        if won.sum() < _FEWEST:
+            break
+        elsewhere, _ = _sums(X, ops.to_device_of(np.where(won, 0, -1), covered), units[:1])
+        together = unit_rows((sums[unit] + sums[twin])[None])[0]
+        found.append(Move(unit, twin, together, unit_rows(elsewhere)[0], int(won.sum())))
+        covered = xp.maximum(covered, cosines[:, best])
+    return found
+
+
+def _twins(cosines: np.ndarray, counts: np.ndarray) -> list[tuple[int, int]]:
+    """Pairs (lighter, heavier) of units alike, each unit in one at most, the closest first."""
+    np.fill_diagonal(cosines, 0)
+    pairs: list[tuple[int, int]] = []
+    taken: set[int] = set()
+    for place in np.argsort(-cosines, axis=None, kind="stable"):
+        a, b = divmod(int(place), len(cosines))
+        if cosines[a, b] <= _TWINS:
+            break
+        if not {a, b} & taken:
+            taken |= {a, b}
+            pairs.append((a, b) if counts[a] < counts[b] else (b, a))
+    return pairs
+
+
+def _sums(X: Any, labels: Any, like: Any) -> tuple[Any, Any]:
+    """For each unit the sum of the rows with its label, scaled to length 1, and how many they are."""
+    xp = ops.xp(like)
+    weight = ops.reciprocal(ops.row_norms(X)) * (labels >= 0)
+    index = xp.maximum(labels, 0)
+    sums = ops.scatter_rows(xp.zeros(like.shape, like.dtype), index[:, None], weight[:, None], X)
+    return sums, xp.bincount(index, weights=weight > 0, minlength=len(like))
+
+
+def _worst_explained(X: Any, covered: Any) -> np.ndarray:
+    """Numbers of the rows whose nearest unit is farthest; empty rows, which no unit can explain, are none of them."""
+    order = np.argsort(ops.to_host(covered), kind="stable")
+    return order[ops.to_host(ops.row_norms(X))[order] > 0][:_N_CANDIDATES]
+
+
+def _dense_rows(X: Any, rows: np.ndarray, dtype: Any) -> Any:
+    picked = ops.take_rows(X, rows)
+    norms = ops.row_norms(picked)
+    index = ops.to_device_of(np.arange(len(rows))[:, None], norms)
+    out = ops.xp(norms).zeros(picked.shape, dtype)
+    return ops.scatter_rows(out, index, ops.xp(norms).ones((len(rows), 1), dtype), picked)
