@@ -1,8 +1,24 @@
 """Topics and codebooks without labels: simple, online, sparse, orthogonal."""
 
+from codebooks.concepts import expand, rank_documents, suggest
+from codebooks.models.inhibited_mixture import InhibitedMixture
 from codebooks.models.krotov_hopfield import KrotovHopfield
+from codebooks.models.orthogonal_sparse_coding import OrthogonalSparseCoding
 from codebooks.ops import warmup
+from codebooks.selection import choose_n_components
 from codebooks.topics import Topic, top_documents, topics
 
-__all__ = ["KrotovHopfield", "Topic", "top_documents", "topics", "warmup"]
+__all__ = [
+    "InhibitedMixture",
+    "KrotovHopfield",
+    "OrthogonalSparseCoding",
+    "Topic",
+    "choose_n_components",
+    "expand",
+    "rank_documents",
+    "suggest",
+    "top_documents",
+    "topics",
+    "warmup",
+]
 __version__ = "0.1.0"

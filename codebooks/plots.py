@@ -1,4 +1,4 @@
-"""Figures of a codebook: the words of each topic, and how the documents are shared out among them.
+"""Figures of a codebook: the words of each topic, how documents are shared out among them, how many units to take.
 
 Figures are made without pyplot, so that nothing global changes and no display is needed; `figure.savefig(path)` writes
 one, and `ax=` draws into a figure of yours.
@@ -11,11 +11,13 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
+from codebooks.selection import Selection
 from codebooks.topics import Topic
 
-__all__ = ["plot_topic", "plot_topics", "plot_usage"]
+__all__ = ["plot_selection", "plot_topic", "plot_topics", "plot_usage"]
 
 _BAR, _WORD, _QUIET = "#b9d3ea", "#1a1a1a", "#6b6b6b"  # told apart by lightness alone
 _LONGEST_WORD = 26  # characters that fit a panel
@@ -164,6 +166,49 @@ def plot_usage(topics: Sequence[Topic], *, ax: Axes | None = None) -> Axes:
     ax.set_xlabel("topic")
     ax.set_ylabel("documents (%)")
     ax.spines[["top", "right"]].set_visible(False)
+    return ax
+
+
+def plot_selection(selection: Selection, *, ax: Axes | None = None) -> Axes:
+    """Draw what speaks for each number of units, and mark the one recommended.
+
+    The merit has a band of its standard error; under it lie the two that it is made of, separation and half of the
+    agreement.
+
+    Parameters
+    ----------
+    selection : Selection
+        From `codebooks.choose_n_components`.
+    ax : Axes, optional
+        Where to draw; default: a figure of its own.
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> from codebooks.selection import Selection
+    >>> row = {"n_components": 2, "separation": 0.3, "agreement": 1.0, "merit": 0.8, "error": 0.1}
+    >>> plot_selection(Selection(2, "", [row, {**row, "n_components": 3, "merit": 0.6}])).get_title(loc="left")
+    '2 units'
+    """
+    ax = Figure(figsize=(6, 3.2), layout="constrained").add_subplot() if ax is None else ax
+    columns = ("n_components", "separation", "agreement", "merit", "error")
+    number, separation, agreement, merit, error = (
+        np.array([row[name] for row in selection.table], dtype=float) for name in columns
+    )
+    ax.axvline(selection.n_components, color=_BAR, linewidth=6, zorder=0)
+    ax.fill_between(number, merit - error, merit + error, color=_QUIET, alpha=0.25, linewidth=0)
+    ax.plot(number, merit, color=_WORD, linewidth=2, marker="o", markersize=4, label="merit, the sum")
+    ax.plot(number, separation, color=_WORD, linewidth=1, linestyle="--", label="separation")
+    ax.plot(number, agreement / 2, color=_QUIET, linewidth=1, label="half the agreement")
+    ax.set_title(f"{selection.n_components} units", loc="left", fontsize=11, fontweight="bold", color=_WORD)
+    ax.set_xlabel("units")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    ax.spines[["top", "right"]].set_visible(False)
+    # Above the panel, where no line can run through it.
+    ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, frameon=False, fontsize=8, borderaxespad=0.3)
     return ax
 
 
