@@ -1,4 +1,4 @@
-"""`python -m benchmarks quality|speed|memory|readme`."""
+"""`python -m benchmarks quality|speed|memory|images|readme`."""
 
 import argparse
 
@@ -11,19 +11,21 @@ def main() -> None:
     quality = commands.add_parser("quality", help="topics against labels, ours and our peers'")
     quality.add_argument("--on", choices=["report", "choosing", "offline"], default="report")
     quality.add_argument("--seeds", type=int, default=5)
-    quality.add_argument("--models", nargs="+", help="default: Krotov-Hopfield, NMF, KMeans")
+    quality.add_argument("--models", nargs="+", help="default: all of ours and all peers")
     commands.add_parser("speed", help="fit times, one epoch against one product, coherence, import, compilation")
     commands.add_parser("memory", help="growth of the resident set while fitting a matrix of 500 MB")
+    commands.add_parser("images", help="orthonormal codebooks: planted bases, photographs, the published rule")
     commands.add_parser("readme", help="write the figures of results/ into README.md")
     arguments = parser.parse_args()
 
     if arguments.command == "quality":
+        from benchmarks.contenders import CONTENDERS
         from benchmarks.quality import run
 
-        names = {"report": corpora.REPORT, "choosing": corpora.CHOOSING, "offline": corpora.OFFLINE}[arguments.on]
-        models = arguments.models or ["Krotov-Hopfield", "NMF", "KMeans"]
+        cases = {"report": corpora.REPORT, "choosing": corpora.CHOOSING, "offline": corpora.OFFLINE}[arguments.on]
+        models = arguments.models or list(CONTENDERS)
         command = f"python -m benchmarks quality --on {arguments.on} --seeds {arguments.seeds}"
-        run(names, models, arguments.seeds, f"quality-{arguments.on}", command)
+        run(cases, models, arguments.seeds, f"quality-{arguments.on}", command)
     elif arguments.command == "speed":
         from benchmarks.speed import run as run_speed
 
@@ -32,6 +34,10 @@ def main() -> None:
         from benchmarks.memory import run as run_memory
 
         run_memory()
+    elif arguments.command == "images":
+        from benchmarks.images import run as run_images
+
+        run_images()
     else:
         from benchmarks.readme import run as write_readme
 

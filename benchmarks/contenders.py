@@ -7,7 +7,7 @@ from sklearn.cluster import KMeans
 from sklearn.decomposition import NMF, LatentDirichletAllocation, MiniBatchNMF
 
 from benchmarks.corpora import Matrix
-from codebooks import KrotovHopfield
+from codebooks import InhibitedMixture, KrotovHopfield, OrthogonalSparseCoding
 
 
 class Contender(NamedTuple):
@@ -19,7 +19,10 @@ class Contender(NamedTuple):
 
 OURS = {
     "Krotov-Hopfield": Contender(lambda k, seed: KrotovHopfield(k, random_state=seed)),
+    "mixture": Contender(lambda k, seed: InhibitedMixture(k, random_state=seed)),
+    "OSC": Contender(lambda k, seed: OrthogonalSparseCoding(k, random_state=seed)),
 }
+RECOMMENDED = "Krotov-Hopfield"  # what the command line takes, and what is held against every peer
 PEERS = {
     "NMF": Contender(lambda k, seed: NMF(k, random_state=seed)),
     "MiniBatchNMF": Contender(lambda k, seed: MiniBatchNMF(k, random_state=seed)),
@@ -38,5 +41,5 @@ def labels_of(model: Any, X: Any) -> np.ndarray:
     """The unit that wins each row: `predict`, or the largest code, -1 where there is none."""
     if hasattr(model, "predict"):
         return np.asarray(model.predict(X))
-    codes = model.transform(X)
+    codes = model.transform(X)  # of a peer: ours can all predict
     return np.where(codes.any(axis=1), codes.argmax(axis=1), -1)

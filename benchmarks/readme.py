@@ -4,10 +4,12 @@ import json
 import re
 from typing import Any
 
+from benchmarks.contenders import OURS, PEERS, RECOMMENDED
+from benchmarks.quality import FIGURES, summary
 from benchmarks.report import RESULTS, table
 
 README = RESULTS.parent / "README.md"
-SHOWN = ["corpus", "K", "model", "NMI", "ARI", "purity", "TD", "NPMI", "TD*", "NPMI*"]
+SHOWN = ["corpus", "K", "model", *FIGURES, "seconds"]
 
 
 def load(name: str) -> dict[str, Any]:
@@ -16,17 +18,34 @@ def load(name: str) -> dict[str, Any]:
 
 
 def quality(name: str) -> str:
-    """Our row and those of our peers, the best figure of each corpus of texts in bold."""
-    rows = [dict(row) for row in load(name)["rows"] if row["corpus"] != "digits"]
-    for corpus in dict.fromkeys(row["corpus"] for row in rows):
-        group = [row for row in rows if row["corpus"] == corpus]
-        for column in SHOWN[3:]:
+    """The recommended model and its peers, the best figure of each corpus of texts in bold; then a count."""
+    measured = [row for row in load(name)["rows"] if row["corpus"] != "digits"]
+    rows = [dict(row) for row in measured if row["model"] in (RECOMMENDED, *PEERS)]
+    for case in dict.fromkeys((row["corpus"], row["K"]) for row in rows):
+        group = [row for row in rows if (row["corpus"], row["K"]) == case]
+        for column in FIGURES:
             best = max(row[column] for row in group)
             for row in group:
                 shown = f"{row[column]:.3f}"
                 row[column] = f"**{shown}**" if row[column] == best else shown
+        for row in group:
+            row["seconds"] = f"{row['seconds']:.2f}"
     head, body = table(rows, SHOWN).split("\n", 1)
-    return head.replace("*", "\\*") + "\n" + body
+    return f"{head.replace('*', '')}\n{body}\n\n{RECOMMENDED}: {summary(measured)}."
+
+
+def ours(name: str) -> str:
+    """Our three side by side: means over the corpora of texts."""
+    measured = [row for row in load(name)["rows"] if row["corpus"] != "digits"]
+    rows = []
+    for model in (*OURS, *PEERS):
+        own = [row for row in measured if row["model"] == model]
+        means = {key: sum(row[key] for row in own) / len(own) for key in (*FIGURES, "TD", "NPMI")}
+        rows.append({"model": model, **means})
+    columns = ["model", *FIGURES, "TD", "NPMI"]
+    head, body = table(rows, columns).split("\n", 1)
+    head = head.replace("TD*", "TD").replace("NPMI*", "NPMI").removesuffix("| TD | NPMI |")
+    return f"{head}| TD by weights | NPMI by weights |\n{body}"
 
 
 def speed() -> str:
@@ -60,6 +79,7 @@ def memory() -> str:
 
 
 PARTS = {
+    "ours": lambda: ours("quality-report"),
     "quality-report": lambda: quality("quality-report"),
     "quality-offline": lambda: quality("quality-offline"),
     "speed": speed,

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from codebooks.plots import plot_topic, plot_topics, plot_usage
+from codebooks.plots import plot_selection, plot_topic, plot_topics, plot_usage
+from codebooks.selection import Selection
 from codebooks.topics import Topic
 
 WORDS = ("apple", "a_word_that_is_longer_than_its_panel", "$x_1$", "über", "сад", "six", "seven", "eight", "nine")
@@ -95,3 +96,36 @@ def test_pyplot_is_not_touched(fresh_python):
     code = "import sys; from codebooks.plots import plot_topics; print('matplotlib.pyplot' in sys.modules)"
     assert fresh_python(code).split() == ["False"]
     assert sys.modules.get("matplotlib.pyplot") is None or not sys.modules["matplotlib.pyplot"].get_fignums()
+
+
+def selection(best, numbers, error=0.1):
+    row = {"separation": 0.2, "agreement": 0.8, "merit": 0.6, "error": error}
+    return Selection(best, "", [{**row, "n_components": n} for n in numbers])
+
+
+def test_a_selection_shows_the_merit_and_its_parts():
+    ax = plot_selection(selection(5, [2, 5, 30]))
+    lines = {line.get_label(): line for line in ax.lines}
+    np.testing.assert_allclose(lines["merit, the sum"].get_xydata(), [[2, 0.6], [5, 0.6], [30, 0.6]])
+    np.testing.assert_allclose(lines["separation"].get_ydata(), 0.2)
+    np.testing.assert_allclose(lines["half the agreement"].get_ydata(), 0.4)
+    band = ax.collections[0].get_paths()[0].vertices[:, 1]
+    assert (band.min(), band.max()) == pytest.approx((0.5, 0.7))
+    assert ax.get_title(loc="left") == "5 units"
+    assert ax.lines[0].get_xdata()[0] == 5  # the mark
+
+
+@pytest.mark.parametrize("numbers", [[7], [2, 3], range(2, 31), range(2, 200, 20)])
+def test_a_selection_fits_its_figure(tmp_path, numbers):
+    ax = plot_selection(selection(numbers[0], numbers))
+    ax.figure.savefig(tmp_path / "a.png")
+    title, legend = ax._left_title.get_window_extent(), ax.get_legend().get_window_extent()
+    assert title.x1 < legend.x0
+    assert legend.x1 <= ax.figure.bbox.x1
+    assert legend.y1 <= ax.figure.bbox.y1
+    assert all(float(tick).is_integer() for tick in ax.get_xticks())
+
+
+def test_a_selection_may_be_drawn_into_a_figure_of_ones_own():
+    mine = Figure().add_subplot()
+    assert plot_selection(selection(2, [2, 3]), ax=mine) is mine

@@ -1,0 +1,245 @@
+"""The number of units recommended, against planted numbers and sums done another way."""
+
+from itertools import permutations
+
+import numpy as np
+import pytest
+from scipy import sparse
+from sklearn.base import BaseEstimator
+from sklearn.cluster import KMeans
+from sklearn.decomposition import NMF, TruncatedSVD
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.feature_extraction.text import TfidfTransformer, TfidfVectorizer
+from sklearn.metrics import adjusted_mutual_info_score
+from sklearn.model_selection import ShuffleSplit
+from sklearn.pipeline import make_pipeline
+
+from codebooks import KrotovHopfield, choose_n_components
+from codebooks.datasets import planted_corpus
+from codebooks.scores import npmi, npmi_scorer, redundancy, topic_diversity
+from codebooks.selection import Selection, _reason, _silhouette
+from codebooks.topics import top_columns
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+def planted(n_topics, balance=1.0, seed=0, n=600):
+    X = planted_corpus(n, n_topics, balance=balance, random_state=seed).X
+    return TfidfTransformer(sublinear_tf=True).fit_transform(X)
+
+
+def blobs(n_groups, seed=0, n=400):
+    rng = np.random.default_rng(seed)
+    return rng.standard_normal((n_groups, 30))[np.arange(n) % n_groups] + 0.5 * rng.standard_normal((n, 30))
+
+
+class Frozen(BaseEstimator):
+    """It has the first rows of the identity for units, whatever it is shown."""
+
+    def __init__(self, n_components=2, n_features=6):
+        self.n_components, self.n_features = n_components, n_features
+
+    def fit(self, X, y=None):
+        self.components_ = np.eye(self.n_components, self.n_features)
+        return self
+
+    def predict(self, X):
+        return np.asarray(X @ self.components_.T).argmax(axis=1)
+
+
+@pytest.mark.parametrize(("n_topics", "balance"), [(3, 1.0), (3, 0.5), (5, 1.0), (5, 0.7), (10, 1.0), (10, 0.85)])
+def test_the_planted_number_is_found(n_topics, balance):
+    numbers = [n_topics - 1, n_topics, n_topics + 1, 2, 6, 14]
+    found = choose_n_components(KrotovHopfield(), planted(n_topics, balance, n=800), numbers)
+    assert found.n_components == n_topics
+    assert found.reason.startswith(f"Take {n_topics} units: they have words")
+
+
+@pytest.mark.parametrize("learner", [NMF(init="nndsvda"), KMeans(n_init=2)], ids=["NMF", "KMeans"])
+def test_peers_are_counted_too(learner):
+    before = learner.get_params()
+    found = choose_n_components(learner, planted(5, n=300), [3, 5, 8])
+    assert found.n_components == 5
+    assert learner.get_params() == before
+    assert not hasattr(learner, "components_")
+    scores = [row["score"] for row in found.table]
+    assert np.isnan(scores).all() if isinstance(learner, NMF) else np.isfinite(scores).all()
+
+
+@pytest.mark.parametrize("learner", [KrotovHopfield(), KMeans(n_init=2)], ids=["ours", "KMeans"])
+@pytest.mark.parametrize("n_groups", [4, 7])
+def test_signed_rows_have_no_words(learner, n_groups):
+    found = choose_n_components(learner, blobs(n_groups), [2, 4, 5, 7, 9])
+    assert found.n_components == n_groups
+    assert "rows near to them" in found.reason
+    assert np.isnan([[row["npmi"], row["diversity"]] for row in found.table]).all()
+    assert "npmi" not in str(found)
+
+
+def test_each_column_means_what_it_says():
+    X = planted(4)
+    learner = KrotovHopfield(inhibition=None)
+    (row,) = choose_n_components(learner, X, [5], n_seeds=2, test_size=0.4, random_state=7).table
+    models, unseen = [], []
+    for seed, (train, test) in enumerate(ShuffleSplit(2, test_size=0.4, random_state=7).split(X)):
+        models.append(KrotovHopfield(5, inhibition=None, random_state=7 + seed).fit(X[np.sort(train)]))
+        unseen.append(X[np.sort(test)])
+    lists = [top_columns(model.components_, 10) for model in models]
+    pairs = list(zip(models, unseen, strict=True))
+    agreement = adjusted_mutual_info_score(models[0].predict(X), models[1].predict(X))
+    W, V = (model.components_ / np.linalg.norm(model.components_, axis=1, keepdims=True) for model in models)
+    separation = [npmi_scorer(model, held_out) for model, held_out in pairs]
+    merit = np.array(separation) + agreement / 2
+    expected = {
+        "n_components": 5,
+        "score": np.mean([model.score(held_out) for model, held_out in pairs]),
+        "npmi": np.mean([npmi(words, held_out) for words, held_out in zip(lists, unseen, strict=True)]),
+        "separation": np.mean(separation),
+        "diversity": np.mean([topic_diversity(words) for words in lists]),
+        "redundancy": np.mean([redundancy(model.components_) for model in models]),
+        "idle": np.mean([(np.bincount(model.predict(rows), minlength=5) == 0).sum() for model, rows in pairs]),
+        "stability": max(np.abs((W * V[list(order)]).sum(axis=1)).mean() for order in permutations(range(5))),
+        "agreement": agreement,
+        "merit": merit.mean(),
+        "error": abs(merit[0] - merit[1]) / 2,
+    }
+    assert list(row) == list(expected)
+    np.testing.assert_allclose(list(row.values()), list(expected.values()), rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_silhouette_equals_slow_loops(metric):
+    X = blobs(3, n=40)
+    model = KMeans(4, n_init=1, random_state=0).fit(X) if metric == "euclidean" else KrotovHopfield(4).fit(X)
+    units = model.cluster_centers_ if metric == "euclidean" else model.components_
+    labels = model.predict(X)
+    labels[:3] = -1
+    values = []
+    for x, label in zip(X, labels, strict=True):
+        if metric == "euclidean":
+            away = [np.linalg.norm(x - w) for w in units]
+        else:
+            away = [1 - x @ w / np.linalg.norm(x) / np.linalg.norm(w) for w in units]
+        a = away.pop(label)
+        values.append((min(away) - a) / max(min(away), a) if label >= 0 else 0)
+    assert _silhouette(model, X, labels) == pytest.approx(np.mean(values), rel=1e-5)
+
+
+def test_documents_are_prepared_once():
+    fits = []
+
+    class Counted(TfidfVectorizer):
+        def fit_transform(self, documents, y=None):
+            fits.append(len(documents))
+            return super().fit_transform(documents, y)
+
+    corpus = planted_corpus(300, 4, random_state=0)
+    words = np.asarray(corpus.terms)
+    documents = [" ".join(np.repeat(words[row.indices], row.data.astype(int))) for row in corpus.X]
+    pipeline = make_pipeline(Counted(sublinear_tf=True), KrotovHopfield())
+    assert choose_n_components(pipeline, documents, [2, 3, 4, 5]).n_components == 4
+    assert fits == [300]
+    assert not hasattr(pipeline[0], "vocabulary_")
+    assert choose_n_components(make_pipeline(KrotovHopfield()), planted(4), [2, 3, 4, 5]).n_components == 4
+
+
+def test_one_seed_is_one_answer_for_every_format():
+    X = planted(4, n=300).astype(np.float64)
+    one, two, other = (
+        choose_n_components(KrotovHopfield(), rows, [3, 4], random_state=seed)
+        for rows, seed in [(X, 3), (sparse.csc_matrix(X), 3), (X, 4)]
+    )
+    assert one == two
+    assert one != other
+    dense = choose_n_components(KrotovHopfield(), X.toarray(), [4, 3, 4], random_state=3)
+    for row, same in zip(one.table, dense.table, strict=True):
+        np.testing.assert_allclose(list(row.values()), list(same.values()), atol=1e-6)
+
+
+def test_idle_units_are_counted():
+    X = np.eye(6)[np.arange(60) % 3]
+    found = choose_n_components(Frozen(), X, [2, 3, 6])
+    assert [row["idle"] for row in found.table] == [0, 0, 3]
+
+
+def test_a_learner_that_drops_units_may_be_asked():
+    found = choose_n_components(KrotovHopfield(prune=True), planted(4), [2, 4, 12])
+    assert found.table[2]["agreement"] == pytest.approx(found.table[1]["agreement"], abs=0.05)
+
+
+def test_models_that_tell_nothing_apart_do_not_agree():
+    X = np.hstack([np.ones((40, 1)), np.eye(40, 5)])
+    found = choose_n_components(Frozen(n_features=6), X, [2])  # all rows go to the first unit, in each model
+    assert found.table[0]["agreement"] == 0
+
+
+def row(number, merit, error=0.0, agreement=0.9):
+    return {"n_components": number, "merit": merit, "error": error, "separation": 0.5, "agreement": agreement}
+
+
+@pytest.mark.parametrize(
+    ("table", "said", "unsaid"),
+    [
+        ([row(2, 0.1), row(3, 0.9), row(4, 0.8)], "separation .500", "good: |number tried|But"),
+        ([row(2, 0.85, 0.03), row(3, 0.9, 0.02), row(4, 0.8)], "About as good: 2;", "4"),
+        ([row(2, 0.1), row(3, 0.9)], "the largest number tried: try larger", "smallest"),
+        ([row(5, 0.9), row(6, 0.1)], "the smallest number tried: try smaller", "largest"),
+        ([row(2, 0.9), row(3, 0.1)], "Take 2 units", "smallest|largest"),
+        ([row(2, 0.1), row(3, 0.9, agreement=0.2), row(4, 0.1)], "hardly agree", "number tried"),
+    ],
+)
+def test_the_reason_says_what_to_do(table, said, unsaid):
+    reason = _reason(max(table, key=lambda row: row["merit"]), table, words=True)
+    assert said in reason
+    assert not any(words in reason for words in unsaid.split("|"))
+
+
+def test_noise_is_doubted():
+    X = np.random.default_rng(0).standard_normal((200, 20))
+    assert "hardly agree" in choose_n_components(KrotovHopfield(), X, [3, 4, 5]).reason
+
+
+def test_it_prints_as_a_table():
+    table = [{**row(9, 0.25), "score": -12345.6}, {**row(10, 1.125), "score": -0.5}]
+    assert str(Selection(10, "Take 10.", table)).splitlines() == [
+        "units   score  separation  agreement  merit",
+        "    9  -12346        .500       .900   .250",
+        "   10   -.500        .500       .900  1.125 <",
+        "",
+        "Take 10.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "words"),
+    [
+        ({"range": []}, ValueError, r"each at least 2; \[\] came. Try range"),
+        ({"range": range(1, 4)}, ValueError, r"each at least 2; range\(1, 4\) came"),
+        ({"range": [2.5]}, ValueError, "whole numbers"),
+        ({"range": 5}, ValueError, "5 came"),
+        ({"n_seeds": 1}, ValueError, "at least 2, since models are compared"),
+        ({"test_size": 1.0}, ValueError, r"within \(0, 1\); 1.0 came"),
+        ({"words": True, "X": -np.eye(8)}, ValueError, "never below zero"),
+        ({"X": np.eye(3)}, ValueError, "at least four rows are wanted"),
+        ({"X": np.full((8, 2), np.nan)}, ValueError, "NaN"),
+        ({"X": ["some text"] * 8}, TypeError, "Put a vectorizer before the learner"),
+        ({"estimator": RandomForestClassifier()}, TypeError, "RandomForestClassifier has neither"),
+        ({"estimator": "NMF"}, TypeError, "str has neither"),
+        ({"estimator": TfidfVectorizer(), "X": np.eye(8)}, TypeError, "TfidfVectorizer has neither"),
+    ],
+)
+def test_bad_arguments_are_refused_in_words(changes, error, words):
+    arguments = {"estimator": KrotovHopfield(), "X": np.eye(8), "range": [2, 3], **changes}
+    with pytest.raises(error, match=words):
+        choose_n_components(**arguments)
+
+
+def test_a_codebook_of_components_may_be_signed():
+    found = choose_n_components(TruncatedSVD(), blobs(4), [2, 3])
+    assert [r["n_components"] for r in found.table] == [2, 3]
+
+
+def test_data_frames_come_in():
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(planted(3, n=200).toarray()).rename(columns="word {}".format)
+    assert choose_n_components(KrotovHopfield(), frame, [2, 3, 4]).n_components == 3
