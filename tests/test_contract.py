@@ -15,6 +15,10 @@ from threadpoolctl import threadpool_limits
 import codebooks
 from codebooks.datasets import planted_corpus
 
+# Planted groups lie so far apart that a mixture shares no row, and some of scikit-learn's data has no groups at all:
+# the mixture says so, and it is right.
+pytestmark = pytest.mark.filterwarnings("ignore:.*of the rows (belong to one expert|share their gates evenly)")
+
 LEARNERS = [
     getattr(codebooks, name)
     for name in codebooks.__all__
@@ -22,6 +26,16 @@ LEARNERS = [
 ]
 # The settings in which a learner follows another path through its code.
 VARIANTS = {
+    codebooks.InhibitedMixture: [
+        {},
+        {"n_active": 1},
+        {"n_active": None},
+        {"orthogonality": 0.0},
+        {"orthogonality": 1.0},
+        {"inhibition": "load"},
+        {"inhibition": None},
+        {"annealing_updates": 0},
+    ],
     codebooks.KrotovHopfield: [
         {},
         {"algorithm": "hebbian"},
@@ -30,7 +44,19 @@ VARIANTS = {
         {"inhibition": "load"},
         {"inhibition": None},
         {"inhibition_strength": 1.0},
-    ]
+        {"prune": True},
+    ],
+    codebooks.OrthogonalSparseCoding: [
+        {},
+        {"algorithm": "geodesic"},
+        {"algorithm": "online"},
+        {"signed": True},
+        {"algorithm": "geodesic", "signed": True},
+        {"n_active": 1},
+        {"n_active": None},
+        {"inhibition": "mean"},
+        {"threshold": 0.01},
+    ],
 }
 CASES = [
     pytest.param(learner, settings, id=f"{learner.__name__}-{'-'.join(map(str, settings.values())) or 'default'}")
@@ -69,8 +95,21 @@ def build(learner, settings, **more):
     return learner(**{"n_components": 5, "random_state": 0, "max_iter": 10, "batch_size": 100, **settings, **more})
 
 
+def expected_failures(estimator):
+    """Checks of scikit-learn that ask for what a learner does not claim, each with its reason."""
+    if getattr(estimator, "signed", False) or getattr(estimator, "algorithm", "") == "geodesic":
+        # Three blobs around the origin, two features, so two units at most. A signed unit wins on both of its sides;
+        # and while all rows keep both units the geodesic rule has nothing to turn to.
+        reason = "two orthogonal axes through the middle of three blobs are no clustering of them"
+        return {"check_clustering": reason}
+    return {}
+
+
 @pytest.mark.filterwarnings("ignore:.*units? wins? no row")
-@parametrize_with_checks([learner(**settings) for learner in LEARNERS for settings in VARIANTS[learner]])
+@parametrize_with_checks(
+    [learner(**settings) for learner in LEARNERS for settings in VARIANTS[learner]],
+    expected_failed_checks=expected_failures,
+)
 def test_scikit_learn_contract(estimator, check):
     check(estimator)
 
@@ -80,20 +119,27 @@ class TestLaws:
     def test_codes_and_labels_agree(self, learner, settings, planted):
         X, _ = planted
         model = build(learner, settings).fit(X)
-        np.testing.assert_array_equal(model.transform(X).argmax(axis=1), model.predict(X))
+        strength = model._strength(model.transform(X))  # signed codes compete by their magnitude
+        np.testing.assert_array_equal(strength.argmax(axis=1), model.predict(X))
         np.testing.assert_array_equal(model.labels_, model.predict(X))
         np.testing.assert_array_equal(clone(model).fit_predict(X), model.labels_)
 
     def test_codes_and_labels_agree_on_signed_data(self, learner, settings):
-        X = np.random.default_rng(3).standard_normal((300, 4))
+        X = np.random.default_rng(3).standard_normal((300, 5))
         model = build(learner, settings).fit(X)
-        np.testing.assert_array_equal(model.transform(X).argmax(axis=1), model.predict(X))
+        strength, labels = model._strength(model.transform(X)), model.predict(X)
+        known = labels >= 0
+        np.testing.assert_array_equal(strength.argmax(axis=1)[known], labels[known])
+        # Nobody answers only where a threshold leaves no code.
+        assert known.all() or ("threshold" in settings and not strength[~known].any())
 
     def test_an_empty_row_is_nobodys(self, learner, settings, planted):
         X, _ = planted
         with_empty = np.vstack([X[:50], np.zeros((3, X.shape[1])), X[50:]])
         model = build(learner, settings).fit(with_empty)
-        assert (model.transform(with_empty)[50:53] == 0).all()
+        # A gate always sums to 1, so it says nothing by being even.
+        nothing = 1 / 5 if learner is codebooks.InhibitedMixture else 0
+        assert (model.transform(with_empty)[50:53] == nothing).all()
         assert (model.predict(with_empty)[50:53] == -1).all()
         assert (model.labels_[50:53] == -1).all()
         assert model.usage_.sum() == pytest.approx(1)
@@ -170,6 +216,8 @@ class TestLaws:
         assert not np.array_equal(one.components_, other.components_)
 
     def test_partial_fits_are_an_epoch(self, learner, settings, planted):
+        if settings.get("prune"):
+            pytest.skip("fit drops units before its first epoch, partial_fit drops none")
         X, _ = planted
         whole = build(learner, settings, max_iter=1, shuffle=False).fit(X)
         parts = build(learner, settings, max_iter=1)
@@ -226,6 +274,9 @@ class TestLaws:
     def test_more_units_than_rows(self, learner, settings):
         X = np.eye(3, 6) + 0.1
         model = build(learner, settings, n_components=5)
+        if settings.get("prune"):
+            assert len(model.fit(X).components_) <= 3  # and no warning
+            return
         with pytest.warns(UserWarning, match="win no row"):
             model.fit(X)
         assert model.components_.shape == (5, 6)
@@ -257,6 +308,7 @@ class TestLaws:
         model = build(learner, settings).fit(X)
         won = model.components_[model.predict(X)]
         cosines = (X * won).sum(axis=1) / np.linalg.norm(X, axis=1) / np.linalg.norm(won, axis=1)
+        cosines = model._strength(cosines)
         limit = np.quantile(cosines, 0.3, method="midpoint")
         every, some, none = (model.predict(X, reject_below=below) for below in (-1.0, limit, 1.01))
         np.testing.assert_array_equal(every, model.predict(X))

@@ -31,7 +31,9 @@ LAYERS = {
     "cli.py": May(ours=("*",), others=("*",)),
     # How to compute.
     "ops/cpu.py": May(("ops", "ops.*"), (*ARRAYS, "numba")),
-    "ops/threads.py": May(("ops", "ops.*"), (*ARRAYS, "numba")),
+    "ops/compiler.py": May((), ("numba",)),
+    "ops/sequential.py": May(("ops.compiler",), ("numpy",)),
+    "ops/threads.py": May(("ops", "ops.*"), (*ARRAYS, "numba", "threadpoolctl")),
     "ops/gpu.py": May(("ops", "ops.*"), (*ARRAYS, "cupy", "cupyx")),
     "ops/*.py": May(("ops", "ops.*"), ARRAYS),
     # What comes in.
@@ -41,8 +43,10 @@ LAYERS = {
     # What is learned. `start` and `monitor` are helpers that every model shares.
     "models/__init__.py": May(),
     "models/monitor.py": May((), ARRAYS, late=("rich",)),
-    "models/base.py": May(("ops", "inputs", "models.monitor"), LEARNING, private=True),
-    "models/start.py": May(("ops", "models.base"), ARRAYS),
+    "models/rows.py": May(("ops",), ARRAYS),
+    "models/twins.py": May(("ops", "models.rows"), ARRAYS),
+    "models/start.py": May(("ops", "models.rows"), ARRAYS),
+    "models/base.py": May(("ops", "inputs", "models.monitor", "models.rows", "models.twins"), LEARNING, private=True),
     "models/*.py": May(("ops", "models.base", "models.start", "models.monitor"), ARRAYS),
     # Words to vectors.
     "text/weighting.py": May(("ops",), LEARNING),
@@ -52,10 +56,12 @@ LAYERS = {
     ),
     "text/*.py": May(("inputs", "models.*", "ops", "scores", "text.*"), LEARNING),
     # What is made of it.
-    "topics.py": May(("ops", "text.weighting"), LEARNING),
+    "naming.py": May((), ARRAYS),
+    "topics.py": May(("ops", "naming", "text.weighting"), LEARNING),
+    "concepts.py": May(("ops", "topics"), LEARNING),
     "scores.py": May(("ops", "text.weighting", "topics"), LEARNING),
     "selection.py": May(("ops", "scores", "topics"), LEARNING),
-    "plots.py": May(("ops", "scores", "topics"), (*LEARNING, "matplotlib")),
+    "plots.py": May(("ops", "scores", "selection", "topics"), (*LEARNING, "matplotlib")),
     "report.py": May(("ops", "plots", "scores", "topics"), (*LEARNING, "matplotlib"), late=("jinja2",)),
     # The same fit elsewhere.
     "streams.py": May(("ops", "inputs", "models.base"), ARRAYS),
@@ -154,6 +160,7 @@ def test_imports_point_down(file):
         ("scores.py", "from codebooks.models.krotov_hopfield import KrotovHopfield"),
         ("scores.py", "from codebooks import KrotovHopfield"),
         ("topics.py", "def f():\n    import matplotlib.pyplot as plt"),
+        ("concepts.py", "from codebooks.models.krotov_hopfield import KrotovHopfield"),
         ("plots.py", "import codebooks.ops.gpu"),
         ("report.py", "from codebooks.ops import cpu"),
         ("text/paired_head.py", "import torch"),

@@ -1,6 +1,7 @@
 """Topics against slow loops and codebooks made by hand."""
 
 import numpy as np
+import oracles
 import pytest
 from scipy import sparse
 from sklearn.base import BaseEstimator
@@ -46,17 +47,6 @@ class FixedLabels(Fixed):
 
     def predict(self, X):
         return np.asarray(self.labels)
-
-
-def slow_contrast(X, labels, n_components):
-    """m_kw sqrt(m_kw / m_w), one number at a time."""
-    score = np.zeros((n_components, X.shape[1]))
-    for k in range(n_components):
-        for w in range(X.shape[1]):
-            own = [X[i, w] for i in range(len(X)) if labels[i] == k]
-            mean, overall = sum(own) / len(own), sum(X[:, w]) / len(X)
-            score[k, w] = mean * (mean / overall) ** 0.5 if overall else 0.0
-    return score
 
 
 @pytest.fixture
@@ -118,26 +108,35 @@ def test_naming_by_documents_equals_slow_loops(as_format, documents):
     labels = np.where(documents.any(axis=1), np.arange(40) % 3, -1)
     model = FixedLabels(np.ones((3, 12)), labels).fit()
     terms = [f"word{w}" for w in range(12)]
-    expected = slow_contrast(documents, labels, 3)
-    found = topics(model, terms, as_format(documents), n=6)
-    for topic, row in zip(found, expected, strict=True):
-        order = np.argsort(-row, kind="stable")[:6]
-        assert topic.terms == tuple(terms[w] for w in order)
-        np.testing.assert_allclose(topic.weights, row[order], rtol=1e-12)
-    everything = topics(model, terms, as_format(documents), n=12)
-    assert all("word5" not in topic.terms for topic in everything)
+    for n in (2, 6, 12):
+        found = topics(model, terms, as_format(documents), n=n)
+        for topic, (scores, columns) in zip(found, oracles.name_by_documents(documents, labels, 3, n), strict=True):
+            assert topic.terms == tuple(terms[w] for w in columns)
+            np.testing.assert_allclose(topic.weights, scores[columns], rtol=1e-12)
+            assert "word5" not in topic.terms
 
 
 def test_naming_by_documents_differs_from_weights_and_can_be_declined():
-    """A word that all topics share weighs much and tells little."""
+    """A word that all topics share weighs much and tells nothing."""
     X = np.array([[3, 2, 0], [3, 2, 0], [3, 0, 2], [3, 0, 2]])
     model = Fixed([[3.0, 2.0, 0.0], [3.0, 0.0, 2.0]]).fit()
     terms = ["all", "left", "right"]
     by_weights, by_documents = topics(model, terms, X, naming="weights"), topics(model, terms, X)
     assert [topic.terms[0] for topic in by_weights] == ["all", "all"]
-    assert [topic.weights[1] for topic in by_documents] == pytest.approx([2 * 2**0.5] * 2)
+    assert [topic.terms for topic in by_documents] == [("left",), ("right",)]
+    # Both words of a unit stand at its centre, 1 / sqrt 2 each, and the second is twice as likely as elsewhere.
+    assert [topic.weights[0] for topic in by_documents] == pytest.approx([np.log(2) ** 2 / 2**0.5] * 2)
     assert topics(model, terms, X, naming="documents") == by_documents
     assert [topic.usage for topic in by_weights] == [topic.usage for topic in by_documents] == [0.5, 0.5]
+
+
+def test_a_unit_that_wins_everything_prefers_nothing_and_still_has_words():
+    X = np.array([[1, 2, 0, 0, 0], [0, 1, 1, 0, 0], [0, 3, 1, 1, 0]])
+    (found,) = topics(FixedLabels(np.ones((1, 5)), [0, 0, 0]).fit(), TERMS, X)
+    ((scores, columns),) = oracles.name_by_documents(X, [0, 0, 0], 1, 10)
+    assert found.terms == tuple(TERMS[w] for w in columns) == ("goal", "loan", "match", "bank")
+    np.testing.assert_allclose(found.weights, scores[columns], rtol=1e-12)
+    assert found.usage == 1.0
 
 
 def test_a_unit_without_documents_is_named_by_its_weights():

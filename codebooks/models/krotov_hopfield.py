@@ -57,8 +57,8 @@ class KrotovHopfield(CodebookLearner):
     :math:`-\Delta` (`repulsion`). The published rule [1]_ moves weights by
     :math:`g_k (x - s_k W_k)`; its fixed point is :math:`W_k = m_k / \|m_k\|_p` with :math:`m_k` the gain-weighted sum
     of rows. `algorithm="batch"` goes there directly, with sums that decay over minibatches: spherical k-means with a
-    penalised rival [2]_. There the rival r of the winner w bears the part
-    :math:`\min(1, u_r / u_w) \max(0, s_r) / s_w` of the repulsion, with :math:`u` the shares of rows won: what a large
+    penalised rival [2]_. There the rival r of the winner w is pushed by :math:`x - s_r W_r`, aside and not back, and
+    bears only the part :math:`\min(1, u_r / u_w)` of the repulsion, with :math:`u` the shares of rows won: what a large
     group pushes away would otherwise drown the few rows of a small one. `algorithm="hebbian"` is the rule as published.
 
     Parameters
@@ -129,7 +129,7 @@ class KrotovHopfield(CodebookLearner):
     Notes
     -----
     With `prune=True` units first compete harder than they live with afterwards, by the batch rule with `rival_rank=2`,
-    `repulsion=0.8` even of small units, no inhibition, no warm beginning and no revival, whatever the settings. Of two
+    `repulsion=0.8` that spares nobody, no inhibition, no warm beginning and no revival, whatever the settings. Of two
     units in one group each is the other's rival; the stronger drives the weaker away, until that wins almost nothing
     and is dropped [2]_. Once five passes bring no loss, or a loss would leave whole groups to nobody, the survivors
     learn on by the settings. Of two to ten times too many units the number of planted topics is left, and about the
@@ -156,7 +156,7 @@ class KrotovHopfield(CodebookLearner):
 
     _State = State
     _halved = ("usage", "mass")
-    _fair: bool = True  # whether small units are spared by large ones
+    _fair: bool = True  # whether rivals are spared: small ones pushed less, and none pushed back
     _parameter_constraints: ClassVar[dict] = {
         **CodebookLearner._parameter_constraints,
         "algorithm": [StrOptions({"batch", "hebbian"})],
@@ -234,11 +234,21 @@ class KrotovHopfield(CodebookLearner):
         rank = min(self.rival_rank, n_units)
         n_sharing = min(_N_SHARING, n_units) if self._cooled(state) < 1 else 1
         found = ops.nearest(X, self._directions(state), state.inhibition, max(rank, n_sharing))
-        share = found.norms > 0 if self.algorithm == "hebbian" else ops.reciprocal(found.norms)
-        index, gain = self._gains(found, state, rank, n_sharing)
-        gain *= share.astype(X.dtype)[:, None]
-        pull = ops.xp(gain).zeros(state.components.shape, gain.dtype)  # row by row, as it is written
-        return tally(found, ops.scatter_rows(pull, index, gain, X))
+        xp = ops.xp(found.score)
+        if n_sharing > 1:  # rivals share the row; none is pushed off it
+            warmth = self._temperature(state, self.start_temperature, _COLD)
+            index, gain = found.index[:, :n_sharing], gates(found, state.inhibition, warmth, n_sharing)
+            push = None
+        else:
+            index, gain, push = self._gains(found, state, rank)
+        length = (found.norms > 0).astype(X.dtype) if self.algorithm == "hebbian" else ops.reciprocal(found.norms)
+        pull = xp.zeros(state.components.shape, gain.dtype)  # row by row, as it is written
+        pull = ops.scatter_rows(pull, index, gain * length[:, None], X)
+        if push is not None and self._fair and self.algorithm == "batch":
+            # Pushed aside, not back: what the unit and the row have in common it keeps.
+            kept = xp.bincount(index[:, 1], weights=push * found.score[:, rank - 1], minlength=n_units)
+            pull += kept.astype(gain.dtype)[:, None] * state.components
+        return tally(found, pull)
 
     def _update(self, state: State, sums: Sums, progress: Progress) -> State:
         keep = self._keep(sums)
@@ -272,27 +282,17 @@ class KrotovHopfield(CodebookLearner):
         xp = ops.xp(W)
         return xp.sign(W) * xp.abs(W) ** (self.p - 1)
 
-    def _gains(self, found: ops.Nearest, state: State, rank: int, n_sharing: int) -> tuple[Any, Any]:
-        """The units that learn from each row, and how much."""
+    def _gains(self, found: ops.Nearest, state: State, rank: int) -> tuple[Any, Any, Any]:
+        """The units that learn from each row, how much, and how hard the rival is pushed (None without rivals)."""
         xp = ops.xp(found.score)
-        if n_sharing > 1:  # rivals share the row; none is pushed off it
-            warmth = self._temperature(state, self.start_temperature, _COLD)
-            return found.index[:, :n_sharing], gates(found, state.inhibition, warmth, n_sharing)
-        won = xp.ones((len(found.score), 1), found.score.dtype)
+        won = xp.ones(len(found.score), found.score.dtype)
         if rank == 1 or self.repulsion == 0:
-            return found.index[:, :1], won
-        push = self.repulsion * won
+            return found.index[:, :1], won[:, None], None
+        index, push = found.index[:, [0, rank - 1]], self.repulsion * won
         if self._fair and self.algorithm == "batch":
-            push *= self._fairness(found, state, rank)[:, None]
-        return found.index[:, [0, rank - 1]], xp.concatenate([won, -push], axis=1)
-
-    def _fairness(self, found: ops.Nearest, state: State, rank: int) -> Any:
-        """The part of `repulsion` that each row's rival bears: how near it came, and how its size compares."""
-        xp = ops.xp(found.score)
-        first, rival = found.score[:, 0], found.score[:, rank - 1]
-        nearness = (xp.maximum(rival, 0) * ops.reciprocal(xp.maximum(first, 0))).clip(0, 1)
-        sizes = state.usage[found.index[:, [0, rank - 1]]]
-        return nearness * (sizes[:, 1] * ops.reciprocal(sizes[:, 0])).clip(0, 1)
+            sizes = state.usage[index]
+            push *= (sizes[:, 1] * ops.reciprocal(sizes[:, 0])).clip(0, 1)
+        return index, xp.stack([won, -push], axis=1), push
 
     def _cooled(self, state: State) -> float:
         """How far the winner is on its way to taking all, which it does from the first in the published rule."""

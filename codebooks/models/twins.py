@@ -13,9 +13,9 @@ import numpy as np
 from codebooks import ops
 from codebooks.models.rows import cosine_scores, unit_rows
 
-# Means of rows won whose cosine lies above are of one group. Between groups we have not seen more than .7, between
-# halves of one .8 to .97.
-_TWINS = 0.8
+# Units are twins when the directions of what they win, less what all have in common, have a cosine above. Halves of one
+# group have .9 or so; parts of a large group, among many small ones, .5 and more.
+_TWINS = 0.5
 # Rows that are tried as a new unit: those that are explained worst.
 _N_CANDIDATES = 200
 # A new unit has to be nearer to so many rows than any other is: fewer are odd rows, not a group.
@@ -45,7 +45,7 @@ def moves(X: Any, units: Any, labels: Any) -> list[Move]:
     xp = ops.xp(units)
     sums, counts = _sums(X, labels, units)
     centres = unit_rows(sums)
-    pairs = _twins(ops.to_host(centres @ centres.T), ops.to_host(counts))
+    pairs = _twins(_likeness(ops.to_host(centres @ centres.T).astype(np.float64)), ops.to_host(counts))
     if not pairs:
         return []
     covered = ops.nearest(X, xp.asfortranarray(unit_rows(units)), xp.zeros(len(units), units.dtype), 1).score[:, 0]
@@ -66,6 +66,21 @@ def moves(X: Any, units: Any, labels: Any) -> list[Move]:
     return found
 
 
+def _likeness(gram: np.ndarray) -> np.ndarray:
+    """Cosines of the centres a and b, from each of which m, what the others have in common, is taken; by dot products.
+
+    In embeddings and images all rows point more or less one way; that is no likeness. The sum of the others is divided
+    by one more than their number: one or two of them are no measure of what is common.
+    """
+    share = 1 / max(len(gram) - 1, 1)
+    own, to_all = np.diagonal(gram), gram.sum(axis=1)
+    a_m = share * (to_all - own)[:, None] - share * gram  # a . m; its transpose is b . m
+    m_m = share**2 * (gram.sum() + own[:, None] + own + 2 * gram - 2 * to_all[:, None] - 2 * to_all)
+    squared = own[:, None] - 2 * a_m + m_m  # |a - m|^2; its transpose is |b - m|^2
+    lengths = np.sqrt(np.maximum(squared * squared.T, np.finfo(np.float64).tiny))
+    return (gram - a_m - a_m.T + m_m) / lengths
+
+
 def _twins(cosines: np.ndarray, counts: np.ndarray) -> list[tuple[int, int]]:
     """Pairs (lighter, heavier) of units alike, each unit in one at most, the closest first."""
     np.fill_diagonal(cosines, 0)
@@ -75,7 +90,7 @@ def _twins(cosines: np.ndarray, counts: np.ndarray) -> list[tuple[int, int]]:
         a, b = divmod(int(place), len(cosines))
         if cosines[a, b] <= _TWINS:
             break
-        if not {a, b} & taken:
+        if not {a, b} & taken and counts[a] and counts[b]:  # a unit that wins nothing is nobody's twin
             taken |= {a, b}
             pairs.append((a, b) if counts[a] < counts[b] else (b, a))
     return pairs
