@@ -29,6 +29,7 @@ bench: .venv/.dev
 	$(BIN)/python -m benchmarks quality --on $(if $(CODEBOOKS_DATA),report,offline)
 	$(BIN)/python -m benchmarks speed
 	$(BIN)/python -m benchmarks memory
+	$(if $(CODEBOOKS_DATA),$(BIN)/python -m benchmarks images)
 
 clean:
 	rm -rf .venv .venv-oldest demo build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache

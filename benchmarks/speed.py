@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_info
 
 import codebooks
 from benchmarks import corpora
-from benchmarks.contenders import CONTENDERS, matrix_for
+from benchmarks.contenders import CONTENDERS, OURS, RECOMMENDED, matrix_for
 from benchmarks.report import table, write
 from codebooks import KrotovHopfield, scores
 
@@ -28,7 +28,7 @@ HAS_DATA = bool(os.environ.get("CODEBOOKS_DATA"))
 CORPUS, COHERENCE_CORPUS = ("newsgroups", "bbc") if HAS_DATA else ("docstrings", "docstrings")
 UNITS = (20, 50)
 EPOCH_UNITS = 100
-REPEATS = {"Krotov-Hopfield": 5, "NMF": 3, "KMeans": 3, "LDA": 1}
+REPEATS = {"Krotov-Hopfield": 5, "mixture": 5, "OSC": 5, "NMF": 3, "MiniBatchNMF": 3, "KMeans": 3, "LDA": 1}
 
 
 def seconds(work: Callable[[], Any]) -> float:
@@ -54,25 +54,26 @@ def fit_times(corpus: corpora.Matrix) -> list[dict[str, Any]]:
     return rows
 
 
-def epoch_against_product(corpus: corpora.Matrix, n_rounds: int = 15, n_epochs: int = 10) -> dict[str, Any]:
-    """One epoch, everything included, over one product of the same shapes by SciPy; rounds in turn."""
+def epoch_against_product(
+    corpus: corpora.Matrix, name: str, *, warm: bool = False, n_rounds: int = 25
+) -> dict[str, Any]:
+    """One epoch, everything included, over one product of the same shapes by SciPy; rounds in turn.
+
+    The epoch is one after all schedules have ended; `warm`, the first.
+    """
     X, k = corpus.X, EPOCH_UNITS
     features_first = np.random.default_rng(0).random((X.shape[1], k), dtype=np.float32)
-
-    def fit(n: int) -> float:
-        model = KrotovHopfield(k, max_iter=n, tol=0, revive=False, random_state=0)
-        # Patience would end a fit whose energy rests: this one is to make all its passes.
-        model._annealed = lambda state, epoch: 0.0
-        return seconds(lambda: model.fit(X))
-
-    fit(1)
+    model, rng = OURS[name].build(k, 0).set_params(revive=False), np.random.RandomState(0)
+    state, *_ = model._pass(X, None, 0, rng)
+    state = state._replace(n_updates=0 if warm else 10_000)
     rounds = []
     for _ in range(n_rounds):
         product = median(seconds(lambda: X @ features_first) for _ in range(5))
-        rounds.append(((fit(1 + n_epochs) - fit(1)) / n_epochs, product))
+        rounds.append((median(seconds(lambda: model._pass(X, state, 1, rng)) for _ in range(5)), product))
     epoch, product = (median(column) for column in zip(*rounds, strict=True))
     return {
-        "what": f"epoch, K={k}, over one SciPy product",
+        "what": f"{'first ' if warm else ''}epoch, K={k}, over one SciPy product",
+        "model": name,
         "seconds": epoch,
         "product seconds": product,
         "ratio": median(a / b for a, b in rounds),
@@ -119,6 +120,7 @@ def run() -> None:
     blas = ", ".join(f"{pool['internal_api']} {pool['num_threads']}" for pool in threadpool_info())
     print(f"threads: ours {os.environ.get('NUMBA_NUM_THREADS', os.cpu_count())}; {blas}; SciPy's product 1\n")
     rows = fit_times(corpus)
-    rows += [epoch_against_product(corpus), coherence(), *start_up()]
+    rows += [epoch_against_product(corpus, name) for name in OURS]
+    rows += [epoch_against_product(corpus, RECOMMENDED, warm=True), coherence(), *start_up()]
     write("speed" if HAS_DATA else "speed-offline", rows, "python -m benchmarks speed")
     print("\n" + table(rows, ["what", "model", "seconds", "times ours", "product seconds", "ratio"]))

@@ -25,7 +25,11 @@ from codebooks.documents import Documents, UserError, read_documents
 
 # What learns, numpy, scikit-learn and matplotlib are imported where they are used: --help must not wait for them.
 
-MODELS = {"krotov-hopfield": "KrotovHopfield"}  # how the user spells it -> its name in `codebooks`
+MODELS = {  # how the user spells it -> its name in `codebooks`; the first is taken unless asked
+    "krotov-hopfield": "KrotovHopfield",
+    "mixture": "InhibitedMixture",
+    "osc": "OrthogonalSparseCoding",
+}
 MOST_TOPICS = 20  # unless asked for more
 TERM = r"\b(?=\w\w)\w*[^\W\d_]\w*"  # two characters or more, one of them a letter
 FILES = ("topics.csv", "codes.csv", "topics.png", "model.joblib")
@@ -113,7 +117,7 @@ def learn(
             help=f"How many; left out, {MOST_TOPICS}, or the square root of half the documents where that is less.",
         ),
     ] = None,
-    model: Annotated[str, typer.Option(help=f"What learns: {', '.join(MODELS)}.")] = "krotov-hopfield",
+    model: Annotated[str, typer.Option(help=f"What learns: {', '.join(MODELS)}.")] = next(iter(MODELS)),
     stop_words: Annotated[
         bool,
         typer.Option(
@@ -257,6 +261,7 @@ def _fitted(learner: Any, X: Any) -> float:
     started = perf_counter()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".* units win no row")  # told below the table
+        warnings.filterwarnings("ignore", ".* of the rows belong to one expert")  # topics are labels here
         try:
             learner.fit(X)
         except ValueError as error:

@@ -428,5 +428,9 @@ def test_help_waits_for_nothing_heavy(fresh_python):
     assert {"numba", "matplotlib", "torch"}.isdisjoint(fresh_python(code).split())
 
 
-def test_every_model_is_there():
-    assert all(isinstance(getattr(codebooks, name), type) for name in cli.MODELS.values())
+@pytest.mark.parametrize("name", cli.MODELS)
+def test_every_model_learns(run, text, tmp_path, name):
+    done = run("topics", text, "--model", name, "-k", 3, "--out", tmp_path / "out")
+    assert done.code == 0, done.err
+    assert done.err == ""
+    assert type(joblib.load(tmp_path / "out" / "model.joblib")[-1]).__name__ == cli.MODELS[name]
