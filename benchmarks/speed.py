@@ -54,6 +54,21 @@ def fit_times(corpus: corpora.Matrix) -> list[dict[str, Any]]:
     return rows
 
 
+def fits_against_kmeans(repeats: int = 5) -> list[dict[str, Any]]:
+    """Fit times of the recommended model over those of KMeans, on every corpus that is reported, turn by turn."""
+    rows = []
+    for name, k in corpora.REPORT if HAS_DATA else corpora.OFFLINE:
+        X = corpora.load(name).X
+        taken = [
+            [seconds(lambda model=CONTENDERS[who].build(k, seed): model.fit(X)) for who in (RECOMMENDED, "KMeans")]
+            for seed in range(repeats)
+        ]
+        ours, theirs = (median(column) for column in zip(*taken, strict=True))
+        what = f"fit over KMeans, {name}, K={k}"
+        rows.append({"what": what, "model": RECOMMENDED, "seconds": ours, "ratio": ours / theirs})
+    return rows
+
+
 def epoch_against_product(
     corpus: corpora.Matrix, name: str, *, warm: bool = False, n_rounds: int = 25
 ) -> dict[str, Any]:
@@ -120,6 +135,7 @@ def run() -> None:
     blas = ", ".join(f"{pool['internal_api']} {pool['num_threads']}" for pool in threadpool_info())
     print(f"threads: ours {os.environ.get('NUMBA_NUM_THREADS', os.cpu_count())}; {blas}; SciPy's product 1\n")
     rows = fit_times(corpus)
+    rows += fits_against_kmeans()
     rows += [epoch_against_product(corpus, name) for name in OURS]
     rows += [epoch_against_product(corpus, RECOMMENDED, warm=True), coherence(), *start_up()]
     write("speed" if HAS_DATA else "speed-offline", rows, "python -m benchmarks speed")

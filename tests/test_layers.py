@@ -46,7 +46,14 @@ LAYERS = {
     "models/rows.py": May(("ops",), ARRAYS),
     "models/twins.py": May(("ops", "models.rows"), ARRAYS),
     "models/start.py": May(("ops", "models.rows"), ARRAYS),
-    "models/base.py": May(("ops", "inputs", "models.monitor", "models.rows", "models.twins"), LEARNING, private=True),
+    "models/sums.py": May(("ops",), ARRAYS),
+    "models/pruning.py": May(("ops", "models.rows", "models.monitor"), ARRAYS),
+    "models/base.py": May(
+        ("ops", "inputs", "models.monitor", "models.rows", "models.sums", "models.twins"), LEARNING, private=True
+    ),
+    "models/krotov_hopfield.py": May(
+        ("ops", "models.base", "models.start", "models.monitor", "models.pruning"), ARRAYS
+    ),
     "models/*.py": May(("ops", "models.base", "models.start", "models.monitor"), ARRAYS),
     # Words to vectors.
     "text/weighting.py": May(("ops",), LEARNING),

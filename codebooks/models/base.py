@@ -23,6 +23,7 @@ from codebooks import ops
 from codebooks.inputs import check_codes, check_input, unharmed
 from codebooks.models.monitor import Plateau, Reporter
 from codebooks.models.rows import cosine_scores, unit_rows
+from codebooks.models.sums import Sums, explained, gates, shares, tally
 from codebooks.models.twins import moves
 
 __all__ = [
@@ -60,16 +61,6 @@ class Progress(NamedTuple):
     annealed: float  # 0 at the first update, 1 when every schedule has reached its end
     epoch: int  # number of the epoch in `fit`, 0 in `partial_fit`
     n_epochs: int  # how many epochs `fit` makes at most
-
-
-class Sums(NamedTuple):
-    """Statistics of some rows. They add: those of two blocks are the sums of their fields."""
-
-    pull: Any  # (n_components, n_features) weighted sums of rows, unit by unit
-    wins: Any  # (n_components,) rows won
-    scores: Any  # (n_components,) cosines with all rows, summed
-    energy: Any  # squared cosines of the rows with their winners, summed
-    n_rows: Any  # rows that are not empty
 
 
 class ArrayTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -159,7 +150,7 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
             X = self._check(X, reset=True)
             state, self.n_iter_ = self._learned(X, check_random_state(self.random_state))
             self.labels_ = self._winners(X, state)
-            self._publish(state._replace(usage=_shares(self.labels_, state.usage)))
+            self._publish(state._replace(usage=shares(self.labels_, state.usage)))
             self._observe(X, self._state())
         for complaint in self._complaints():
             warnings.warn(complaint, UserWarning, stacklevel=3)
@@ -204,7 +195,7 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
             if self._annealed(state, epoch) < 1 or not plateau(score):
                 continue
             labels = self._winners(X, state)
-            state = state._replace(usage=_shares(labels, state.usage))
+            state = state._replace(usage=shares(labels, state.usage))
             if not self._revives:
                 break
             if (state.usage > 0).all():  # else the idle units are revived by the next update, and then have to learn
@@ -225,7 +216,7 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
                 state = self._begin(batch, rng)
             state, sums = self._step(batch, state, epoch)
             epoch_sums.append(sums._replace(pull=None))
-        return state, *_explained(epoch_sums)
+        return state, *explained(epoch_sums)
 
     def _begin(self, batch: Any, rng: Any) -> Any:
         if isinstance(self.n_components, str):
@@ -474,37 +465,3 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
                 f"{len(idle)} of {len(usage)} units win no row: {named}. They do no harm; n_components="
                 f"{len(usage) - len(idle)} would do."
             )
-
-
-def tally(found: ops.Nearest, pull: Any) -> Sums:
-    """The statistics of rows whose nearest units were `found` and which sum to `pull`; empty rows do not count."""
-    xp = ops.xp(found.norms)
-    filled = found.norms > 0
-    return Sums(
-        pull=pull,
-        wins=xp.bincount(found.index[:, 0], weights=filled, minlength=len(found.total)).astype(found.total.dtype),
-        scores=found.total,
-        energy=(found.score[:, 0] ** 2).sum(),
-        n_rows=filled.sum(),
-    )
-
-
-def gates(found: ops.Nearest, inhibition: Any, temperature: float, n_active: int) -> Any:
-    """Shares of each row that its `n_active` nearest units take: `softmax((score - inhibition) / temperature)`."""
-    index, score = found.index[:, :n_active], found.score[:, :n_active]
-    return ops.softmax((score - inhibition[index]) / score.dtype.type(temperature))
-
-
-def _shares(labels: Any, like: Any) -> Any:
-    """The share of rows that each unit wins, rows that nobody wins left out; in the form of `like`."""
-    won = ops.to_host(labels)
-    wins = np.bincount(won[won >= 0], minlength=len(like))
-    return ops.to_device_of((wins / np.maximum(wins.sum(), 1)).astype(like.dtype), like)
-
-
-def _explained(epoch_sums: list[Sums]) -> tuple[float, int]:
-    """Explained energy per row over an epoch, and how many units won nothing in it."""
-    energy, n_rows, wins = (
-        ops.to_host(sum(getattr(s, name) for s in epoch_sums)) for name in ("energy", "n_rows", "wins")
-    )
-    return float(energy) / max(float(n_rows), 1.0), int((wins == 0).sum())

@@ -17,25 +17,13 @@ from codebooks.models.base import (
     cosine_scores,
     gates,
     tally,
-    unit_rows,
 )
 from codebooks.models.monitor import Reporter
+from codebooks.models.pruning import FIERCE, kept, survivors
 from codebooks.models.start import spread_directions
 
 # While learning is warm, so many units share each row; cold, a row belongs to its winner.
 _N_SHARING, _COLD = 3, 0.003
-# Pruning. Weaker rivals leave two units to a group; stronger ones drive away the units of small groups as well.
-_FIERCE = {
-    "algorithm": "batch",
-    "rival_rank": 2,
-    "repulsion": 0.8,
-    "annealing_updates": 0,
-    "inhibition": None,
-    "revive": False,
-}
-_SUPERFLUOUS = 0.1  # part of an even share of wins that a unit needs to stay; single odd rows do not keep one
-_LEAST_GAIN = 1 / 3  # part of what many units explain beyond a single one that those left must explain
-_QUIET_PASSES = 5  # without a loss, then pruning is over; long after that even a sound unit may be driven away
 
 
 class State(NamedTuple):
@@ -328,59 +316,13 @@ class KrotovHopfield(CodebookLearner):
     def _learned(self, X: Any, rng: Any, state: State | None = None) -> tuple[State, int]:
         if not self.prune:
             return super()._learned(X, rng, state)
-        state, n_before = self._survivors(X, rng)
+        fierce = type(self)(**{**self.get_params(deep=False), **FIERCE, "prune": False})
+        fierce._fair = False
+        reporter = Reporter(f"{type(self).__name__}, pruning", self.max_iter, self.verbose)
+        state, n_before = survivors(fierce, X, rng, reporter)
         # They know their groups, and are not to be warmed up again.
         state = state._replace(n_updates=max(state.n_updates, self.annealing_updates))
         state, n_after = super()._learned(X, rng, state)
         labels = ops.to_host(self._winners(X, state))
         won = np.bincount(labels[labels >= 0], minlength=len(state.components)) > 0
-        return _kept(state, won) if won.any() else state, n_before + n_after
-
-    def _survivors(self, X: Any, rng: Any) -> tuple[State, int]:
-        """The state of the units that hold their ground against rivals, and the passes that this took."""
-        fierce = type(self)(**{**self.get_params(deep=False), **_FIERCE, "prune": False})
-        fierce._fair = False
-        reporter = Reporter(f"{type(self).__name__}, pruning", self.max_iter, self.verbose)
-        state: Any = None
-        sound: Any = None  # the last state in which every group had its unit
-        floor, n_quiet = 0.0, 0
-        for epoch in reporter.epochs():
-            state, score, n_idle = fierce._pass(X, state, epoch, rng)
-            reporter.tell(epoch, score, n_idle)
-            usage = ops.to_host(state.usage)
-            held = usage >= _SUPERFLUOUS / len(usage)
-            if sound is None or not held.all():
-                state = _kept(state, held)
-                energy, alone = fierce._centres_explain(X, state)
-                if sound is None:
-                    floor = alone + _LEAST_GAIN * (energy - alone)
-                elif energy < floor:
-                    break  # without the units lost last, whole groups have nobody
-            sound = state
-            n_quiet = n_quiet + 1 if held.all() and n_idle == 0 else 0  # an idle unit's running share has yet to fade
-            if n_quiet == _QUIET_PASSES:
-                break
-        return sound, epoch + 1
-
-    def _centres_explain(self, X: Any, state: State) -> tuple[float, float]:
-        """Explained energy if each unit stood amid the rows that it wins, and if one unit stood amid all rows."""
-        xp = ops.xp(state.components)
-        found = ops.nearest(X, self._directions(state), state.inhibition, 1)
-        weight = ops.reciprocal(found.norms)[:, None]
-        sums = ops.scatter_rows(xp.zeros_like(state.components), found.index, weight, X)
-        energies = []
-        for centres in (sums, sums.sum(axis=0, keepdims=True)):
-            nothing = xp.zeros(len(centres), centres.dtype)
-            score = ops.nearest(X, xp.asfortranarray(unit_rows(centres)), nothing, 1).score
-            energies.append(float(ops.to_host((score**2).sum())) / max(float(ops.to_host((weight > 0).sum())), 1.0))
-        return energies[0], energies[1]
-
-
-def _kept(state: State, kept: np.ndarray) -> State:
-    """The state of some of the units, those where the host array `kept` is true."""
-    if kept.all():
-        return state
-    index = ops.to_device_of(np.flatnonzero(kept), state.components)
-    fields = {name: getattr(state, name)[index] for name in ("components", "mass", "usage", "inhibition")}
-    fields["components"] = ops.xp(index).asfortranarray(fields["components"])
-    return state._replace(**fields)
+        return kept(state, won) if won.any() else state, n_before + n_after

@@ -1,0 +1,55 @@
+"""What rows say while a learner learns: statistics that add over rows, and how they are read."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from codebooks import ops
+
+__all__ = ["Sums", "explained", "gates", "shares", "tally"]
+
+
+class Sums(NamedTuple):
+    """Statistics of some rows. They add: those of two blocks are the sums of their fields."""
+
+    pull: Any  # (n_components, n_features) weighted sums of rows, unit by unit
+    wins: Any  # (n_components,) rows won
+    scores: Any  # (n_components,) cosines with all rows, summed
+    energy: Any  # squared cosines of the rows with their winners, summed
+    n_rows: Any  # rows that are not empty
+
+
+def tally(found: ops.Nearest, pull: Any) -> Sums:
+    """The statistics of rows whose nearest units were `found` and which sum to `pull`; empty rows do not count."""
+    xp = ops.xp(found.norms)
+    filled = found.norms > 0
+    return Sums(
+        pull=pull,
+        wins=xp.bincount(found.index[:, 0], weights=filled, minlength=len(found.total)).astype(found.total.dtype),
+        scores=found.total,
+        energy=(found.score[:, 0] ** 2).sum(),
+        n_rows=filled.sum(),
+    )
+
+
+def gates(found: ops.Nearest, inhibition: Any, temperature: float, n_active: int) -> Any:
+    """Shares of each row that its `n_active` nearest units take: `softmax((score - inhibition) / temperature)`."""
+    index, score = found.index[:, :n_active], found.score[:, :n_active]
+    return ops.softmax((score - inhibition[index]) / score.dtype.type(temperature))
+
+
+def shares(labels: Any, like: Any) -> Any:
+    """The share of rows that each unit wins, rows that nobody wins left out; in the form of `like`."""
+    won = ops.to_host(labels)
+    wins = np.bincount(won[won >= 0], minlength=len(like))
+    return ops.to_device_of((wins / np.maximum(wins.sum(), 1)).astype(like.dtype), like)
+
+
+def explained(epoch_sums: list[Sums]) -> tuple[float, int]:
+    """Explained energy per row over an epoch, and how many units won nothing in it."""
+    energy, n_rows, wins = (
+        ops.to_host(sum(getattr(s, name) for s in epoch_sums)) for name in ("energy", "n_rows", "wins")
+    )
+    return float(energy) / max(float(n_rows), 1.0), int((wins == 0).sum())
