@@ -293,6 +293,11 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
             pull = ops.xp(pull).where(mass[:, None] > 0, pull, state.components)
         return pull, mass
 
+    def _accustomed(self, X: Any, state: Any) -> Any:
+        """A first state with the habits of its units: the first ranking needs them, before anything is learned."""
+        usage, inhibition = self._habits(state, self._statistics(X, state), state.usage.dtype.type(0))
+        return state._replace(usage=usage, inhibition=inhibition)
+
     def _revived(self, state: Any) -> Any:
         """The state in which each idle unit has taken half of the heaviest one, perturbed."""
         usage = ops.to_host(state.usage)

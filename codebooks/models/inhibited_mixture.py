@@ -193,10 +193,7 @@ class InhibitedMixture(CodebookLearner):
         experts = spread_directions(X, n_components, rng)
         xp = ops.xp(experts)
         none, even = xp.zeros(n_components, X.dtype), xp.full(n_components, 1 / n_components, X.dtype)
-        state = State(experts, none, even, none, int(rng.randint(np.iinfo(np.int32).max)), 0)
-        # The first ranking needs the habits of these experts, so they are counted before anything is learned.
-        usage, inhibition = self._habits(state, self._statistics(X, state), even.dtype.type(0))
-        return state._replace(usage=usage, inhibition=inhibition)
+        return self._accustomed(X, State(experts, none, even, none, int(rng.randint(np.iinfo(np.int32).max)), 0))
 
     def _statistics(self, X: Any, state: State) -> Sums:
         n_active = self._n_active(state)

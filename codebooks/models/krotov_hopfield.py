@@ -212,10 +212,7 @@ class KrotovHopfield(CodebookLearner):
                 weights /= (abs(weights) ** self.p).sum(axis=1, keepdims=True) ** (1 / self.p)
         xp = ops.xp(weights)
         none, even = xp.zeros(n_components, X.dtype), xp.full(n_components, 1 / n_components, X.dtype)
-        state = State(weights, none, even, none, int(rng.randint(np.iinfo(np.int32).max)), 0)
-        # The first ranking needs the habits of these units, so they are counted before anything is learned.
-        usage, inhibition = self._habits(state, self._statistics(X, state), even.dtype.type(0))
-        return state._replace(usage=usage, inhibition=inhibition)
+        return self._accustomed(X, State(weights, none, even, none, int(rng.randint(np.iinfo(np.int32).max)), 0))
 
     def _statistics(self, X: Any, state: State) -> Sums:
         n_units = len(state.components)

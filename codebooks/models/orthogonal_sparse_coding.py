@@ -204,10 +204,7 @@ class OrthogonalSparseCoding(CodebookLearner):
         xp = ops.xp(components)
         none, even = xp.zeros(n_components, X.dtype), xp.full(n_components, 1 / n_components, X.dtype)
         seed = int(rng.randint(np.iinfo(np.int32).max))
-        state = State(components, xp.zeros_like(components), even, none, 0.0, 0, 0.0, seed, 0)
-        # The first ranking needs the habits of these units, so they are counted before anything is learned.
-        usage, inhibition = self._habits(state, self._statistics(X, state), even.dtype.type(0))
-        return state._replace(usage=usage, inhibition=inhibition)
+        return self._accustomed(X, State(components, xp.zeros_like(components), even, none, 0.0, 0, 0.0, seed, 0))
 
     def _statistics(self, X: Any, state: State) -> Sums:
         found, codes = self._signed_codes(X, state) if self.signed else self._unsigned_codes(X, state)
