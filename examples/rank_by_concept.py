@@ -21,15 +21,13 @@ def show(title, concept):
 
 
 named = topics(pipeline, X=corpus.documents, n=5)
-examples = ["euclidean distance metric", "hierarchical clustering linkage", "csr sparse matrix", "directed graph"]
-distances, linkage, sparse, graphs = (int(unit) for unit in pipeline.predict(examples))
-print("Four of 60 concepts:")
-for unit in (distances, linkage, sparse, graphs):
+sparse, graphs = (int(unit) for unit in pipeline.predict(["csr sparse matrix", "directed graph"]))
+print("Two of 60 concepts:")
+for unit in (sparse, graphs):
     print("   ", named[unit])
 
-show(f"Concept {distances}, distances", distances)
-show(f"{distances} with {linkage}: distances for hierarchical clustering", {distances: 1, linkage: 1})
-show(f"{distances} without {linkage}", {distances: 1, linkage: -1})
+show(f"Concept {sparse}", sparse)
 show(f"{sparse} with {graphs}: graphs that are sparse matrices", {sparse: 1, graphs: 1})
-for question in ("How similar are two clusterings?", "Draw a random sample", "Which colors for a heat map?"):
+show(f"{sparse} without {graphs}", {sparse: 1, graphs: -1})
+for question in ("Smooth a noisy signal", "Draw a random sample", "Which colors for a heat map?"):
     show(question, question)
