@@ -619,6 +619,7 @@ def jobs(n_rows):
         # Sums of small whole numbers are exact, so BLAS has no say in the bits.
         whole, whole_units = np.rint(3 * X), np.rint(3 * X[:400])
         todo |= {
+            f"softmax {dtype.__name__}": functools.partial(ops.softmax, wide),
             f"top_k {dtype.__name__}": functools.partial(ops.top_k, wide, 3),
             f"top_k, many {dtype.__name__}": functools.partial(ops.top_k, wide, 9),
             f"blend_directions {dtype.__name__}": functools.partial(blended, np.ascontiguousarray(wide.T)),
