@@ -784,7 +784,7 @@ def test_the_second_process_finds_what_the_first_compiled(fresh_python, tmp_path
 
 
 def warm_up_and_use():
-    codebooks.warmup()
+    codebooks.warmup(row_by_row=True)
 
     def compiled():
         return {name: set(kernel.signatures) for name, kernel in kernels().items()}

@@ -231,8 +231,9 @@ class KrotovHopfield(CodebookLearner):
         pull = ops.scatter_rows(pull, index, gain * length[:, None], X)
         if push is not None and self._fair and self.algorithm == "batch":
             # Pushed aside, not back: what the unit and the row have in common it keeps.
-            kept = xp.bincount(index[:, 1], weights=push * found.score[:, rank - 1], minlength=n_units)
-            pull += kept.astype(gain.dtype)[:, None] * state.components
+            common = xp.bincount(index[:, 1], weights=push * found.score[:, rank - 1], minlength=n_units)
+            pull = xp.asfortranarray(pull)  # as the units are
+            pull += common.astype(gain.dtype)[:, None] * state.components
         return tally(found, pull)
 
     def _update(self, state: State, sums: Sums, progress: Progress) -> State:

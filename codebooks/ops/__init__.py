@@ -195,11 +195,17 @@ def deflate_by_rows(
     return _body(W).deflate_by_rows(W, X, scale, rate, handicap, n_active, threshold, signed)
 
 
-def warmup() -> None:
+def warmup(*, row_by_row: bool = False) -> None:
     """Compile the CPU kernels ahead of their first use.
 
     They compile when first called, once per type of array, and are kept on disk where a folder can be written
     (`NUMBA_CACHE_DIR`, beside the sources, or the user's cache folder). This pays for that when it suits you.
+
+    Parameters
+    ----------
+    row_by_row : bool, default=False
+        Whether to compile the long kernels too that learn row after row: those of `OrthogonalSparseCoding` with
+        `algorithm="geodesic"` and `"online"`.
 
     Examples
     --------
@@ -208,7 +214,7 @@ def warmup() -> None:
     """
     from codebooks.ops import cpu
 
-    cpu.warmup()
+    cpu.warmup(row_by_row=row_by_row)
 
 
 def _body(a: Array) -> ModuleType:

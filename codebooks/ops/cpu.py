@@ -182,8 +182,8 @@ def deflate_by_rows(W, X, scale, rate, handicap, n_active, threshold, signed):
     return _learned_row_by_row(W, X, scale, rate, handicap, n_active, threshold, signed, rotate=False)
 
 
-def warmup():
-    """Compile every kernel for the usual types: float32 and float64 values, int32 indices."""
+def warmup(*, row_by_row=False):
+    """Compile kernels for the usual types: float32 and float64 values, int32 indices."""
     rows = np.arange(3)
     for dtype in (np.float32, np.float64):
         dense = np.eye(3, dtype=dtype)
@@ -198,10 +198,10 @@ def warmup():
             row_norms(X)
             for order in "CF":
                 scatter_rows(np.zeros((3, 3), dtype, order), index, weight, X)
+            if row_by_row:
+                rotate_to_rows(dense, X, dense[0], 0.1, dense[0], 1, -1, True)
         blend_directions(dense.copy(order="F"), dense[0], dense)
         gather_rows(index, weight, dense)
-        for X in (dense, csr_matrix(dense)):
-            rotate_to_rows(dense, X, dense[0], 0.1, dense[0], 1, -1, True)
 
 
 class _RowView(NamedTuple):
