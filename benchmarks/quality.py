@@ -15,7 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 import codebooks
 from benchmarks import corpora
 from benchmarks.contenders import CONTENDERS, PEERS, RECOMMENDED, Contender, labels_of, matrix_for
-from benchmarks.report import table, write
+from benchmarks.report import read, table, write
 from codebooks import scores
 
 COLUMNS = ["corpus", "K", "model", "NMI", "ARI", "purity", "TD", "NPMI", "TD*", "NPMI*", "used", "seconds", "passes"]
@@ -45,20 +45,25 @@ def measure(contender: Contender, corpus: corpora.Matrix, k: int, seed: int) -> 
 
 
 def run(cases: Sequence[tuple[str, int]], models: list[str], n_seeds: int, result: str, command: str) -> None:
-    """Measure `models` on the corpora of `cases`, (name, number of units), and report."""
+    """Measure `models` on the corpora of `cases`, (name, number of units), and report; keep other models' results."""
     codebooks.warmup()
+    before = {(row["corpus"], row["K"], row["model"]): row for row in read(result)}
     rows: list[dict[str, Any]] = []
     for name, k in cases:
         corpus = corpora.load(name)
-        for model in models:
+        for model in CONTENDERS:
+            if model not in models:
+                rows += [before[name, k, model]] if (name, k, model) in before else []
+                continue
             runs = [measure(CONTENDERS[model], corpus, k, seed) for seed in range(n_seeds)]
             medians = {key: float(np.median([run[key] for run in runs])) for key in runs[0]}
             rows.append({"corpus": name, "K": k, "labels": corpus.n_labels, "model": model, **medians})
             print(table(rows[-1:], COLUMNS).splitlines()[-1], flush=True)
     write(result, rows, command)
     print("\n" + table(rows, COLUMNS) + "\n\n" + LEGEND.format(n=n_seeds))
+    known = {row["model"] for row in rows}
     for model in models:
-        if model not in PEERS and set(PEERS) & set(models):
+        if model not in PEERS and set(PEERS) & known:
             print(f"\n{model} less the best of its peers, and cells not behind:\n")
             print(table(compared(rows, model), ["corpus", "K", *FIGURES, "seconds"]))
             print(summary(rows, model))

@@ -37,6 +37,12 @@ def write(name: str, rows: Sequence[dict[str, Any]], command: str) -> None:
     (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
 
 
+def read(name: str) -> list[dict[str, Any]]:
+    """Rows that were written before; none where there are none."""
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_text())["rows"] if path.exists() else []
+
+
 def table(rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> str:
     """Rows as a Markdown table."""
     lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]

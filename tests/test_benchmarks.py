@@ -21,7 +21,11 @@ def test_quality_on_what_everybody_has(results, capsys):
     quality.run([("digits", 10)], ["Krotov-Hopfield", "KMeans", "NMF"], 2, "trial", "a command")
     written = json.loads((results / "trial.json").read_text())
     assert written["command"] == "a command"
-    assert [row["model"] for row in written["rows"]] == ["Krotov-Hopfield", "KMeans", "NMF"]
+    assert [row["model"] for row in written["rows"]] == ["Krotov-Hopfield", "NMF", "KMeans"]
+    quality.run([("digits", 10)], ["Krotov-Hopfield"], 1, "trial", "another command")
+    again = json.loads((results / "trial.json").read_text())["rows"]
+    assert again[1:] == written["rows"][1:]  # the peers have not been measured again
+    assert again[0]["seconds"] != written["rows"][0]["seconds"]
     for row in written["rows"]:
         assert 0.2 < row["NMI"] <= 1
         assert row["seconds"] > 0

@@ -49,7 +49,7 @@ _MEMORY_ROWS = 50
 # A unit counts as idle when its share of wins has faded below this part of an even share.
 _IDLE = 0.02
 # How often units that have learned one thing twice are sent elsewhere.
-_MOST_MOVES = 5
+_MOST_MOVES = 3
 # Gain per update of the inhibition that evens out loads, for scores within [-1, 1] (Wang et al. 2024, arXiv 2408.15664,
 # in its form for softmax gates).
 _LOAD_GAIN = 0.02
