@@ -17,7 +17,7 @@ from codebooks.models.rows import cosine_scores, unit_rows
 # group have .9 or so; parts of a large group, among many small ones, .5 and more.
 _TWINS = 0.5
 # Rows that are tried as a new unit: those that are explained worst.
-_N_CANDIDATES = 200
+_N_CANDIDATES = 100
 # A new unit has to be nearer to so many rows than any other is: fewer are odd rows, not a group.
 _FEWEST = 3
 
