@@ -202,8 +202,8 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
                 moved = self._separated(X, state, labels) if n_moves < _MOST_MOVES else state
                 if moved is state:
                     break
-                # Those that stay have learned already, so the next standstill is believed at once.
-                state, plateau, n_moves = moved, Plateau(self.tol, patience=1), n_moves + 1
+                # Those that stay have learned already, so the next standstill is believed sooner.
+                state, plateau, n_moves = moved, Plateau(self.tol, patience=2), n_moves + 1
         return state, epoch + 1
 
     def _pass(self, X: Any, state: Any, epoch: int, rng: Any) -> tuple[Any, float, int]:
