@@ -53,7 +53,7 @@ def speed() -> str:
     lines = []
     for k in (20, 50):
         own, *peers = (rows[f"fit, K={k}", model] for model in (RECOMMENDED, *PEERS))
-        times = ", ".join(f"{peer['model']} {peer['times ours']:.2g} times" for peer in peers)
+        times = ", ".join(f"{peer['model']} {_times(peer['times ours'])} times" for peer in peers)
         lines.append(f"- fit, K={k}: {own['seconds']:.2f} s; {times} that")
     shares = [row["ratio"] for row in content["rows"] if row["what"].startswith("fit over KMeans")]
     lines.append(f"- fit, the five cases above, in KMeans fits (n_init=1): {min(shares):.2f} to {max(shares):.2f}")
@@ -70,6 +70,10 @@ def speed() -> str:
     machine = content["machine"]
     lines.append(f"- on {machine['cores']} cores ({machine['processor']}), scikit-learn {machine['scikit-learn']}")
     return "\n".join(lines)
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.1f}" if ratio < 10 else f"{ratio:.0f}"
 
 
 def memory() -> str:
