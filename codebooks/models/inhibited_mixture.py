@@ -65,7 +65,8 @@ class InhibitedMixture(CodebookLearner):
     start_temperature : float, default=0.5
         T at the first update.
     annealing_updates : int, default=20
-        Minibatches until T has come down, in `fit` and in `partial_fit`; 0 begins with `temperature`.
+        Minibatches until T has come down, in `fit` and in `partial_fit`; 0 begins with `temperature`. A `max_iter` that
+        allows fewer ends learning while it is warm.
     orthogonality : float in [0, 1], default=0.5
         How far experts lean towards the nearest orthonormal set each time: 0 not at all, 1 all the way. More gives
         topics with fewer words in common.

@@ -68,7 +68,8 @@ class KrotovHopfield(CodebookLearner):
         geometrically from here until the winner takes all; only then are rivals pushed away. Deciding late finds better
         optima than deciding at once [3]_.
     annealing_updates : int, default=20
-        Minibatches until then, in `fit` and in `partial_fit`; 0 lets the winner take all from the first.
+        Minibatches until then, in `fit` and in `partial_fit`; 0 lets the winner take all from the first. A `max_iter`
+        that allows fewer ends learning while it is warm.
     n_active : int, optional
         Units kept per row by `transform`; None keeps all.
     inhibition : {"mean", "load"} or None, default="mean"
