@@ -19,7 +19,7 @@ from sklearn.preprocessing import normalize
 from sklearn.utils.validation import check_array
 
 from codebooks import ops
-from codebooks.topics import codebook, codes_of, largest, names_of, split, top_columns
+from codebooks.topics import codebook, codes_of, largest, names_of, prepared, split, top_columns
 
 __all__ = ["AddedWord", "Ranking", "expand", "rank_documents", "suggest"]
 
@@ -28,8 +28,8 @@ Floats = NDArray[np.float64]
 
 # How many rows are compared at once with those liked.
 _BLOCK = 8192
-# What a disliked row takes off, for one that is liked. Where up to three wrong suggestions are disliked, 0.1 finds more
-# of the right label than 0 and than 0.2 on each labelled corpus and number of units tried, and 1 loses a third of them.
+# What a disliked row takes off, for one that is liked. A row that was suggested shares most of its concepts with those
+# liked, so a large share would take these away too.
 _DISLIKE = 0.1
 
 
@@ -206,7 +206,7 @@ def rank_documents(
     _at_least_one("n", n)
     preparation, learner = split(model)
     weights = _weights(preparation, learner, concept, terms, n_concepts)
-    X = X if preparation is None else preparation.transform(X)
+    X = prepared(preparation, X)
     codes = codes_of(learner, X)
     return _ranked(_weighed(codes, weights), _filled(X) & codes.any(axis=1), n)
 
@@ -218,10 +218,8 @@ def suggest(codes: Any, liked: ArrayLike, n: int = 10, *, disliked: ArrayLike = 
 
         like_i = (mean over liked j of cos_ij + max over liked j of cos_ij) / 2,
 
-    so that it shares concepts with all of them, and most with one. (Ours; averaged over three labelled corpora,
-    each of six kinds of codes finds as many rows of the same label as by the mean alone, or more; the max alone
-    is better for some and much worse for others; rarity of concepts does not help.) Where rows are disliked, a
-    tenth of the same for them is taken off. A row that was suggested and is disliked shares most concepts with
+    so that it shares concepts with all of them, and most with one. Where rows are disliked, a tenth of the same
+    for them is taken off. A row that was suggested and is disliked shares most concepts with
     those liked: with more than that, they would go too.
 
     Parameters

@@ -13,7 +13,7 @@ __all__ = ["Name", "largest", "name_by_documents", "name_by_weights"]
 
 Ints = NDArray[np.intp]
 
-# Steps of the power iteration: what follows changes no list of ten words that we have seen.
+# Steps of the power iteration: more change few words.
 _N_STEPS = 3
 # A word is passed over unless it shares a document of the unit with this part of the words listed before it.
 _COMPANY = 0.8

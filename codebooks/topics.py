@@ -27,6 +27,7 @@ __all__ = [
     "codes_of",
     "largest",
     "names_of",
+    "prepared",
     "split",
     "top_columns",
     "top_documents",
@@ -152,7 +153,7 @@ def topics(
     if X is None:
         usage = ops.to_host(getattr(learner, "usage_", np.full(len(weights), np.nan)))
     else:
-        X = _prepared(preparation, X)
+        X = prepared(preparation, X)
         labels = winners(learner, X)
         count = wins(labels, len(weights))
         usage = count / np.maximum(count.sum(), 1)
@@ -199,7 +200,7 @@ def top_documents(model: Any, X: Any, n: int = 3) -> list[Ints]:
     _require_some(n)
     preparation, learner = split(model)
     n_components = len(codebook(learner))
-    X = _prepared(preparation, X)
+    X = prepared(preparation, X)
     codes = codes_of(learner, X)
     labels = _labels(learner, X, codes)
 
@@ -279,7 +280,8 @@ def _opposed(row: NDArray[Any], n: int) -> Ints:
     return against[-row[against] >= max(0.1 * np.abs(row).max(), np.finfo(np.float64).tiny)]
 
 
-def _prepared(preparation: Pipeline | None, X: Any) -> Any:
+def prepared(preparation: Pipeline | None, X: Any) -> Any:
+    """What reaches the learner of X."""
     return X if preparation is None else preparation.transform(X)
 
 

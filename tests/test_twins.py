@@ -6,6 +6,7 @@ from scipy import sparse
 
 from codebooks import InhibitedMixture, KrotovHopfield
 from codebooks.datasets import planted_corpus
+from codebooks.models import twins
 from codebooks.models.twins import moves
 
 FORMATS = {"dense": np.asarray, "csr": sparse.csr_matrix}
@@ -43,6 +44,16 @@ def test_the_lighter_one_goes_whichever_it_is(form):
     labels[:7] = 1 - labels[:7]
     (move,) = moves(FORMATS[form](X), scaled(UNITS)[[1, 0, 2]], labels)
     assert (move.unit, move.twin) == (0, 1)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_it_goes_there_block_by_block_too(form, monkeypatch):
+    X, labels = setting()
+    whole = moves(FORMATS[form](X), scaled(UNITS), labels)
+    monkeypatch.setattr(twins, "_BLOCK", 3)  # the uncovered rows fall into two blocks, and others hold none of them
+    (found,), (expected,) = moves(FORMATS[form](X), scaled(UNITS), labels), whole
+    assert found.n_rows == expected.n_rows == 4
+    np.testing.assert_allclose(found.elsewhere, expected.elsewhere, atol=1e-12)
 
 
 def test_two_pairs_go_to_two_groups():

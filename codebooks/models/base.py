@@ -95,7 +95,8 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
     `n_updates` (each becomes an attribute with an underscore behind its name), and four hooks:
 
     - `_start(X, n_components, rng)`: the first state, from the first minibatch, whatever the order of its rows;
-    - `_statistics(X, state)`: a `Sums` over rows; the only code that touches data while learning;
+    - `_statistics(X, state)`: a `Sums` over rows; the only code that touches data in an update (between passes, `twins`
+      and `pruning` look at all rows);
     - `_update(state, sums, progress)`: the next state;
     - `_encode(X, state)`: codes of rows.
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from codebooks import ops
 
-__all__ = ["cosine_scores", "unit_rows"]
+__all__ = ["cosine_scores", "directions_of", "unit_rows"]
 
 
 def unit_rows(W: Any) -> Any:
@@ -20,3 +22,12 @@ def cosine_scores(X: Any, units: Any) -> tuple[Any, Any]:
     scores = ops.similarity(X, units)
     scores *= ops.reciprocal(norms)[:, None]
     return scores, norms
+
+
+def directions_of(X: Any, rows: np.ndarray) -> Any:
+    """Some rows of `X`, dense and scaled to length 1."""
+    picked = ops.take_rows(X, rows)
+    index = np.arange(len(rows))[:, None]
+    weight = ops.reciprocal(ops.row_norms(picked))[:, None]
+    out = ops.xp(weight).zeros((len(rows), X.shape[1]), X.dtype)
+    return ops.scatter_rows(out, ops.to_device_of(index, weight), weight, picked)

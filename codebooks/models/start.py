@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from codebooks import ops
-from codebooks.models.rows import cosine_scores, unit_rows
+from codebooks.models.rows import cosine_scores, directions_of, unit_rows
 
 _N_ROWS = 1000  # looked at, at most
 _N_STARTS = 8  # drawn, and compared after refining
@@ -40,7 +40,7 @@ def spread_directions(X: Any, n_directions: int, rng: Any) -> Any:
     """
     X = _sample_in_canonical_order(X, rng)
     cosines = _cosines(X)
-    found = [_refined(X, _unit(X, _drawn_rows(cosines, n_directions, rng))) for _ in range(_N_STARTS)]
+    found = [_refined(X, directions_of(X, _drawn_rows(cosines, n_directions, rng))) for _ in range(_N_STARTS)]
     directions, _ = max(found, key=lambda pair: pair[1])
     return ops.xp(directions).asfortranarray(directions)
 
@@ -88,12 +88,3 @@ def _refined(X: Any, W: Any) -> tuple[Any, float]:
         # A little of the old direction keeps units that win nothing where they are.
         W = unit_rows(ops.scatter_rows(W * 1e-3, found.index, ops.reciprocal(found.norms)[:, None], X))
     return W, total
-
-
-def _unit(X: Any, rows: np.ndarray) -> Any:
-    """Some rows of `X`, dense and scaled to length 1."""
-    picked = ops.take_rows(X, rows)
-    index = np.arange(len(rows))[:, None]
-    weight = ops.reciprocal(ops.row_norms(picked))[:, None]
-    out = ops.xp(weight).zeros((len(rows), X.shape[1]), X.dtype)
-    return ops.scatter_rows(out, ops.to_device_of(index, weight), weight, picked)

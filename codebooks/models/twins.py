@@ -11,13 +11,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from codebooks import ops
-from codebooks.models.rows import cosine_scores, unit_rows
+from codebooks.models.rows import cosine_scores, directions_of, unit_rows
 
-# Units are twins when the directions of what they win, less what all have in common, have a cosine above. Halves of one
-# group have .9 or so; parts of a large group, among many small ones, .5 and more.
+# Units are twins when the directions of what they win, less what all have in common, have a cosine above: halves of one
+# group, and parts of a large group among many small ones.
 _TWINS = 0.5
 # Rows that are tried as a new unit: those that are explained worst.
 _N_CANDIDATES = 100
+# Cosines with these are held for so many rows at once.
+_BLOCK = 8192
 # A new unit has to be nearer to so many rows than any other is: fewer are odd rows, not a group.
 _FEWEST = 3
 
@@ -49,9 +51,8 @@ def moves(X: Any, units: Any, labels: Any) -> list[Move]:
     if not pairs:
         return []
     covered = ops.nearest(X, xp.asfortranarray(unit_rows(units)), xp.zeros(len(units), units.dtype), 1).score[:, 0]
-    candidates = _worst_explained(X, covered)
-    rows = unit_rows(_dense_rows(X, candidates, units.dtype))
-    cosines, _ = cosine_scores(X, rows)
+    gainers, cosines = _reached(X, directions_of(X, _worst_explained(X, covered)), covered)
+    rows, covered = ops.take_rows(X, gainers), covered[gainers]
     found = []
     for unit, twin in pairs:
         gain = xp.maximum(cosines - covered[:, None], 0)
@@ -59,11 +60,22 @@ def moves(X: Any, units: Any, labels: Any) -> list[Move]:
         won = ops.to_host(gain[:, best] > 0)
         if won.sum() < _FEWEST:
             break
-        elsewhere, _ = _sums(X, ops.to_device_of(np.where(won, 0, -1), covered), units[:1])
+        elsewhere, _ = _sums(rows, ops.to_device_of(np.where(won, 0, -1), covered), units[:1])
         together = unit_rows((sums[unit] + sums[twin])[None])[0]
         found.append(Move(unit, twin, together, unit_rows(elsewhere)[0], int(won.sum())))
         covered = xp.maximum(covered, cosines[:, best])
     return found
+
+
+def _reached(X: Any, candidates: Any, covered: Any) -> tuple[np.ndarray, Any]:
+    """Numbers of the rows to which some candidate is nearer than any unit, and their cosines with all candidates."""
+    rows, cosines = [], []
+    for start in range(0, X.shape[0], _BLOCK):
+        near, _ = cosine_scores(ops.take_rows(X, slice(start, start + _BLOCK)), candidates)
+        gains = (near > covered[start : start + _BLOCK, None]).any(axis=1)
+        rows.append(start + np.flatnonzero(ops.to_host(gains)))
+        cosines.append(near[gains])
+    return np.concatenate(rows), ops.xp(covered).concatenate(cosines)
 
 
 def _likeness(gram: np.ndarray) -> np.ndarray:
@@ -109,11 +121,3 @@ def _worst_explained(X: Any, covered: Any) -> np.ndarray:
     """Numbers of the rows whose nearest unit is farthest; empty rows, which no unit can explain, are none of them."""
     order = np.argsort(ops.to_host(covered), kind="stable")
     return order[ops.to_host(ops.row_norms(X))[order] > 0][:_N_CANDIDATES]
-
-
-def _dense_rows(X: Any, rows: np.ndarray, dtype: Any) -> Any:
-    picked = ops.take_rows(X, rows)
-    norms = ops.row_norms(picked)
-    index = ops.to_device_of(np.arange(len(rows))[:, None], norms)
-    out = ops.xp(norms).zeros(picked.shape, dtype)
-    return ops.scatter_rows(out, index, ops.xp(norms).ones((len(rows), 1), dtype), picked)

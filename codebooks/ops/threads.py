@@ -57,7 +57,7 @@ def blas_alone() -> Iterator[None]:
     """BLAS on one thread, for small dense algebra.
 
     Its threads meet some hundred times in a small decomposition, and where others use the machine every meeting may
-    wait for the system's clock: 200 ms instead of 1.6 for 100 units.
+    wait for the system's clock, for far longer than the work takes.
     """
     # The number of threads belongs to the process: who comes second would put back what the first has set.
     with _changing_blas, _blas().limit(limits=1):
