@@ -1,14 +1,20 @@
 """Topics and codebooks without labels: simple, online, sparse, orthogonal."""
 
 from codebooks.concepts import expand, rank_documents, suggest
+from codebooks.models.hopfield_memory import HopfieldMemory
 from codebooks.models.inhibited_mixture import InhibitedMixture
 from codebooks.models.krotov_hopfield import KrotovHopfield
 from codebooks.models.orthogonal_sparse_coding import OrthogonalSparseCoding
 from codebooks.ops import warmup
 from codebooks.selection import choose_n_components
+from codebooks.text.retriever import HopfieldRetriever
+from codebooks.text.weighting import BM25Transformer
 from codebooks.topics import Topic, top_documents, topics
 
 __all__ = [
+    "BM25Transformer",
+    "HopfieldMemory",
+    "HopfieldRetriever",
     "InhibitedMixture",
     "KrotovHopfield",
     "OrthogonalSparseCoding",

@@ -76,6 +76,26 @@ def check_codes(estimator: BaseEstimator, codes: Any, n_components: int) -> Any:
     return codes
 
 
+def check_targets(estimator: BaseEstimator, y: Any, n_rows: int) -> Any:
+    """Check what belongs to the rows of a matrix: a label each, a number each or a row of numbers each; None stays.
+
+    Raises
+    ------
+    ValueError
+        There are not as many as rows, or numbers among them are not finite.
+    """
+    if y is None:
+        return None
+    name, y = type(estimator).__name__, np.asarray(y)
+    if y.ndim not in (1, 2) or (y.ndim == 2 and y.dtype.kind not in "biuf"):
+        raise ValueError(f"{name} wants a label or a row of numbers for each row of X and got y of shape {y.shape}.")
+    if len(y) != n_rows:
+        raise ValueError(f"{name} wants as many targets as rows and got {len(y)} of them for {n_rows} rows of X.")
+    if y.dtype.kind == "f" and not np.isfinite(y).all():
+        raise ValueError(f"{name} wants finite targets and got NaN or infinity in y.")
+    return y.ravel() if y.ndim == 2 and y.shape[1] == 1 else y.copy()
+
+
 @contextmanager
 def unharmed(estimator: BaseEstimator) -> Iterator[None]:
     """All or nothing: what `estimator` knew before comes back unless the block ends well."""
@@ -83,8 +103,9 @@ def unharmed(estimator: BaseEstimator) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        vars(estimator).clear()
-        vars(estimator).update(before)
+        for name in vars(estimator).keys() - before.keys():
+            del vars(estimator)[name]
+        vars(estimator).update(before)  # and nothing is missing at any time, for other threads
         raise
 
 

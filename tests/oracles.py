@@ -415,3 +415,256 @@ def name_by_documents(X, labels, n_units, n):
             (taken if len(taken) < n and 5 * n_met >= 4 * len(taken) else waiting).append(word)
         named.append((np.array(scores), (taken + waiting)[:n]))
     return named
+
+
+# -- weights of words ------------------------------------------------------------------------------------------------
+
+
+def bm25(X, variant, k1=1.5, b=0.75, delta=0.5, k1_of_terms=None):
+    """What each term gives to the score of each document, also where a document lacks it; all rows of X are the corpus.
+
+    For "bm25-adpt" the k1 of each term is given.
+    """
+    X = wide(X)
+    n_documents, n_terms = X.shape
+    mean_length = sum(sum(row) for row in X) / n_documents
+
+    def ratio(part, whole):
+        return part / whole if part > 0 else 0.0  # 0 / 0 in empty documents, and where k1 is 0
+
+    out = np.zeros(X.shape)
+    for t in range(n_terms):
+        df = sum(f > 0 for f in X[:, t])
+        if df == 0:
+            continue
+        for d in range(n_documents):
+            f, length = X[d, t], 1 - b + b * sum(X[d]) / mean_length
+            if variant == "lucene":
+                idf, worth = np.log(1 + (n_documents - df + 0.5) / (df + 0.5)), ratio(f, k1 * length + f)
+            elif variant == "robertson":
+                idf, worth = np.log(max(1, (n_documents - df + 0.5) / (df + 0.5))), ratio(f, k1 * length + f)
+            elif variant == "atire":
+                idf, worth = np.log(n_documents / df), (k1 + 1) * ratio(f, k1 * length + f)
+            elif variant == "bm25l":
+                c = ratio(f, length)
+                idf, worth = np.log((n_documents + 1) / (df + 0.5)), (k1 + 1) * ratio(c + delta, k1 + c + delta)
+            elif variant == "bm25+":
+                idf, worth = np.log((n_documents + 1) / df), (k1 + 1) * ratio(f, k1 * length + f) + delta
+            else:
+                k = k1_of_terms[t]
+                idf, worth = max(0.0, information_gains(X, t, b)[1]), (k + 1) * ratio(f, k * length + f)
+            out[d, t] = idf * worth
+    return out
+
+
+def information_gains(X, t, b):
+    """G_0, G_1, ... of term t, as many as some document has occurrences of it, 20 at most, and at least two."""
+    X = wide(X)
+    n_documents = len(X)
+    mean_length = sum(sum(row) for row in X) / n_documents
+    occurrences = [row[t] / (1 - b + b * sum(row) / mean_length) for row in X if row[t] > 0]
+
+    def n_having(r):
+        return n_documents if r == 0 else len(occurrences) if r == 1 else sum(c >= r - 0.5 for c in occurrences)
+
+    gains = []
+    for r in range(21):
+        if r > 1 and n_having(r) == 0:
+            break
+        first = np.log2((n_having(1) + 0.5) / (n_documents + 1))
+        gains.append(np.log2((n_having(r + 1) + 0.5) / (n_having(r) + 1)) - first)
+    return gains
+
+
+def adapted_k1(X, t, k1, b):
+    """The k in [0.01, 100] whose curve of saturation is nearest to the gains of term t, by ever finer grids."""
+    gains = information_gains(X, t, b)
+    if len(gains) < 3 or gains[1] <= 0:
+        return k1
+
+    def error(k):
+        return sum((gain / gains[1] - (k + 1) * r / (k + r)) ** 2 for r, gain in enumerate(gains))
+
+    low, high = 0.01, 100.0
+    for _ in range(10):
+        grid = np.geomspace(low, high, 101)
+        best = min(range(101), key=lambda i: error(grid[i]))
+        low, high = grid[max(best - 1, 0)], grid[min(best + 1, 100)]
+    return np.sqrt(low * high)
+
+
+# -- rankings --------------------------------------------------------------------------------------------------------
+# Of one query: a ranking is a list of ids or -1, `grades` a dict with a relevant document at least.
+
+
+def dcg(grades, exponential=False):
+    return sum((2**g - 1 if exponential else g) / np.log2(rank + 1) for rank, g in enumerate(grades, 1) if g > 0)
+
+
+def ndcg(ranking, grades, k, exponential=False):
+    best = sorted(grades.values(), reverse=True)
+    return dcg([grades.get(d, 0) for d in ranking[:k]], exponential) / dcg(best[:k], exponential)
+
+
+def is_relevant(document, grades):
+    return document != -1 and grades.get(document, 0) > 0
+
+
+def n_relevant(grades):
+    return sum(g > 0 for g in grades.values())
+
+
+def average_precision(ranking, grades, k):
+    total, hits = 0.0, 0
+    for rank, document in enumerate(ranking[:k], 1):
+        if is_relevant(document, grades):
+            hits += 1
+            total += hits / rank
+    return total / n_relevant(grades)
+
+
+def reciprocal_rank(ranking, grades, k):
+    for rank, document in enumerate(ranking[:k], 1):
+        if is_relevant(document, grades):
+            return 1 / rank
+    return 0.0
+
+
+def hits_at(ranking, grades, k):
+    return sum(is_relevant(document, grades) for document in ranking[:k])
+
+
+# -- the Hopfield memory ---------------------------------------------------------------------------------------------
+
+
+def softmax_weights(z):
+    shifted = np.exp(wide(z) - np.max(z))
+    return shifted / shifted.sum()
+
+
+def sparsemax_weights(z):
+    """Martins and Astudillo 2016, algorithm 1: sort, find the support, subtract the threshold."""
+    z = wide(z)
+    falling = sorted(z, reverse=True)
+    for n in range(1, len(z) + 1):
+        if 1 + n * falling[n - 1] > sum(falling[:n]):
+            size = n
+    tau = (sum(falling[:size]) - 1) / size
+    return np.maximum(z - tau, 0)
+
+
+def entmax15_weights(z):
+    """Peters, Niculae and Martins 2019, by bisection of the sum of squares."""
+    half = wide(z) / 2
+    low, high = half.max() - 1, half.max()
+    for _ in range(200):
+        tau = (low + high) / 2
+        if (np.maximum(half - tau, 0) ** 2).sum() >= 1:
+            low = tau
+        else:
+            high = tau
+    weights = np.maximum(half - low, 0) ** 2
+    return weights / weights.sum()
+
+
+def max_weights(z):
+    weights = np.zeros(len(z))
+    weights[int(np.argmax(z))] = 1
+    return weights
+
+
+SEPARATIONS = {
+    "softmax": softmax_weights,
+    "sparsemax": sparsemax_weights,
+    "entmax15": entmax15_weights,
+    "max": max_weights,
+}
+
+
+def conjugate(z, weights, kind):
+    """`p'z` less the penalty of p, at the weights p that maximise it."""
+    p = wide(weights)
+    if kind == "softmax":
+        penalty = sum(v * np.log(v) for v in p if v > 0)
+    elif kind == "sparsemax":
+        penalty = (p @ p - 1) / 2
+    elif kind == "entmax15":
+        penalty = 4 / 3 * (sum(p**1.5) - sum(p))
+    else:
+        penalty = 0.0
+    return p @ wide(z) - penalty
+
+
+def memory_scores(q, patterns, similarity, penalty):
+    """The score of each pattern."""
+    scores = []
+    for x in wide(patterns):
+        score = float(wide(q) @ x)
+        if similarity == "cosine":
+            score /= np.sqrt(q @ q) * np.sqrt(x @ x) or 1
+        elif similarity == "euclidean":
+            score -= x @ x / 2
+        elif similarity == "containment":
+            score -= penalty * np.abs(x).sum()
+        scores.append(score)
+    return np.array(scores)
+
+
+def memory_step(q, patterns, similarity, penalty, kind, beta):
+    """Weights of all patterns, and the completed query: equal patterns compete as one and share evenly."""
+    patterns = wide(patterns)
+    distinct = np.unique(patterns, axis=0)
+    scores = memory_scores(q, distinct, similarity, penalty)
+    if not (distinct @ wide(q)).any() and similarity != "euclidean":
+        return np.zeros(len(patterns)), np.zeros(len(q))
+    by_pattern = SEPARATIONS[kind](beta * scores)
+    weights = np.zeros(len(patterns))
+    for pattern, weight in zip(distinct, by_pattern, strict=True):
+        same = (patterns == pattern).all(axis=1)
+        weights[same] = weight / same.sum()
+    return weights, weights @ patterns
+
+
+def memory_energy(q, patterns, similarity, penalty, kind, beta):
+    q, distinct = wide(q), np.unique(wide(patterns), axis=0)
+    z, nothing = beta * memory_scores(q, distinct, similarity, penalty), np.zeros(len(distinct))
+    value = conjugate(z, SEPARATIONS[kind](z), kind)
+    at_rest = conjugate(nothing, SEPARATIONS[kind](nothing), kind)
+    longest = max(x @ x for x in distinct)
+    return -value / beta + q @ q / 2 + longest / 2 + at_rest / beta
+
+
+# -- the retriever ---------------------------------------------------------------------------------------------------
+
+
+def feedback_step(q, W, n_documents, n_terms, weight):
+    """A completed query, from counts q and weighted documents W."""
+    q, W = wide(q), wide(W)
+    scores = [max(float(w @ q), 0.0) for w in W]
+    order = sorted(range(len(W)), key=lambda i: (-scores[i], i))
+    left_out = scores[order[n_documents]] if len(W) > n_documents else 0.0
+    shares = {i: scores[i] - left_out for i in order[:n_documents]}
+    if not any(shares.values()):
+        shares = {i: float(scores[i] > 0) for i in order[:n_documents]}
+    added = np.zeros(len(q))
+    for i, share in shares.items():
+        length = np.sqrt(W[i] @ W[i])
+        if share > 0 and length > 0:
+            added += share / sum(shares.values()) * W[i] / length
+    kept = sorted(range(len(q)), key=lambda j: (-added[j], j))[:n_terms]
+    added = np.array([value if j in kept and value > 0 else 0.0 for j, value in enumerate(added)])
+    return _unit(q) + weight * _unit(added)
+
+
+def _unit(v):
+    length = np.sqrt(v @ v)
+    return v / length if length > 0 else v
+
+
+def fused_ranks(rankings, constant=60):
+    """Documents by the sum of their reciprocal ranks."""
+    scores = {}
+    for ranking in rankings:
+        for rank, document in enumerate(ranking, 1):
+            scores[document] = scores.get(document, 0.0) + 1 / (constant + rank)
+    return sorted(scores, key=lambda d: (-scores[d], d))

@@ -48,6 +48,8 @@ LAYERS = {
     "models/start.py": May(("ops", "models.rows"), ARRAYS),
     "models/sums.py": May(("ops",), ARRAYS),
     "models/pruning.py": May(("ops", "models.rows", "models.monitor"), ARRAYS),
+    "models/patterns.py": May(("ops",), ARRAYS),
+    "models/hopfield_memory.py": May(("ops", "inputs", "models.base", "models.patterns"), ARRAYS),
     "models/base.py": May(
         ("ops", "inputs", "models.monitor", "models.rows", "models.sums", "models.twins"), LEARNING, private=True
     ),
@@ -56,7 +58,7 @@ LAYERS = {
     ),
     "models/*.py": May(("ops", "models.base", "models.start", "models.monitor"), ARRAYS),
     # Words to vectors.
-    "text/weighting.py": May(("ops",), LEARNING),
+    "text/weighting.py": May(("ops", "inputs"), LEARNING),
     "text/paired_head.py": May(("inputs", "models.*", "ops", "scores", "text.*"), LEARNING, late=("torch",)),
     "text/embedder.py": May(
         ("inputs", "models.*", "ops", "scores", "text.*"), LEARNING, late=("sentence_transformers", "transformers")
@@ -66,7 +68,9 @@ LAYERS = {
     "naming.py": May((), ARRAYS),
     "topics.py": May(("ops", "naming", "text.weighting"), LEARNING),
     "concepts.py": May(("ops", "topics"), LEARNING),
-    "scores.py": May(("ops", "text.weighting", "topics"), LEARNING),
+    "scores/__init__.py": May(("scores.*",)),
+    "scores/ranking.py": May(("ops",), ARRAYS),
+    "scores/*.py": May(("ops", "scores.coherence", "text.weighting", "topics"), LEARNING),
     "selection.py": May(("ops", "scores", "topics"), LEARNING),
     "plots.py": May(("ops", "scores", "selection", "topics"), (*LEARNING, "matplotlib")),
     "report.py": May(("ops", "plots", "scores", "topics"), (*LEARNING, "matplotlib"), late=("jinja2",)),
@@ -164,8 +168,9 @@ def test_imports_point_down(file):
         ("models/a.py", "from codebooks import inputs"),
         ("models/a.py", "import sklearn"),
         ("models/a.py", "from codebooks.ops.cpu import top_k"),
-        ("scores.py", "from codebooks.models.krotov_hopfield import KrotovHopfield"),
-        ("scores.py", "from codebooks import KrotovHopfield"),
+        ("scores/coherence.py", "from codebooks.models.krotov_hopfield import KrotovHopfield"),
+        ("scores/coherence.py", "from codebooks import KrotovHopfield"),
+        ("scores/ranking.py", "from sklearn.metrics import ndcg_score"),
         ("topics.py", "def f():\n    import matplotlib.pyplot as plt"),
         ("concepts.py", "from codebooks.models.krotov_hopfield import KrotovHopfield"),
         ("plots.py", "import codebooks.ops.gpu"),

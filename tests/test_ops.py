@@ -602,6 +602,7 @@ def jobs(n_rows):
     units, weights = rng.standard_normal((n_units, n_features)), rng.standard_normal((n_rows, n_units))
     index, handicap = rng.integers(n_units, size=(n_rows, 2)), rng.random(n_units)
     weight, order = rng.random(400), rng.permutation(n_rows)
+    rare = dense * (rng.random(dense.shape) < np.linspace(0, 1, n_features))  # in columns from empty to common
     todo = {}
     for dtype in DTYPES:
         X, W, G, h, w = (a.astype(dtype) for a in (dense, units, weights, handicap, weight))
@@ -616,6 +617,8 @@ def jobs(n_rows):
             out = start.copy(order="F")
             return ops.blend_directions(out, weight, start[::-1]), out
 
+        postings, queries = ops.invert(sparse.csr_matrix(rare.astype(dtype))), sparse.csr_matrix(W[:40])
+
         # Sums of small whole numbers are exact, so BLAS has no say in the bits.
         whole, whole_units = np.rint(3 * X), np.rint(3 * X[:400])
         todo |= {
@@ -626,6 +629,9 @@ def jobs(n_rows):
             f"gather_rows {dtype.__name__}": functools.partial(ops.gather_rows, index, share, W),
             f"scatter_rows, dense {dtype.__name__}": functools.partial(scattered, X),
             f"nearest, dense {dtype.__name__}": functools.partial(ops.nearest, whole, whole_units, w, 2),
+            f"match {dtype.__name__}": functools.partial(ops.match, queries, postings),
+            f"best {dtype.__name__}": functools.partial(ops.best, queries, postings, 20),
+            f"separate {dtype.__name__}": functools.partial(ops.separate, wide, 0.5, "sparsemax"),
         }
         for layout in ("csr_matrix", "int64 indices"):
             rows, which = LAYOUTS[layout](X), f"{layout} {dtype.__name__}"
@@ -637,6 +643,7 @@ def jobs(n_rows):
                 f"take_rows, {which}": functools.partial(ops.take_rows, rows, order),
                 f"row_norms, {which}": functools.partial(ops.row_norms, rows),
                 f"nearest, {which}": functools.partial(ops.nearest, rows, W, h, 2),
+                f"gather_largest, {which}": functools.partial(ops.gather_largest, index, share, rows, 20),
             }
     return todo
 
@@ -653,9 +660,10 @@ def fingerprints(todo):
 
 def kernels():
     """The compiled loops that work on a range of items, by name."""
-    from codebooks.ops import cpu
+    from codebooks.ops import completion, cpu, postings, separation
 
-    found = {name: f for name, f in vars(cpu).items() if hasattr(f, "py_func")}
+    modules = completion, cpu, postings, separation
+    found = {name: f for module in modules for name, f in vars(module).items() if hasattr(f, "py_func")}
     return {name: f for name, f in found.items() if [*inspect.signature(f.py_func).parameters][:2] == ["start", "stop"]}
 
 
@@ -803,6 +811,12 @@ def warm_up_and_use():
         ops.blend_directions(given.W.copy(order="F"), given.handicap, given.W)
         ops.top_k(given.G, 2)
         ops.gather_rows(found.index, found.score, given.W)
+        if layout != "C":
+            postings = ops.invert(given.X)
+            ops.match(given.X, postings)
+            ops.best(given.X, postings, 2)
+            ops.gather_largest(found.index, found.score, given.X, 2)
+        ops.separate(given.G, 1.0, "softmax")
     new = {name: found - warm[name] for name, found in compiled().items() if found != warm[name]}
     assert not new, f"compiled after warmup: {new}"
 

@@ -8,14 +8,16 @@ from numbers import Integral, Real
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
+from sklearn import get_config
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
     ClusterMixin,
+    OneToOneFeatureMixin,
     TransformerMixin,
     _fit_context,
 )
-from sklearn.utils import check_random_state
+from sklearn.utils import check_random_state, gen_batches
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
@@ -30,17 +32,23 @@ __all__ = [
     "ArrayTransformer",
     "CodebookLearner",
     "Interval",
+    "OneToOneFeatureMixin",
     "Progress",
     "StrOptions",
     "Sums",
+    "check_random_state",
     "cosine_scores",
+    "fit_context",
     "gates",
+    "row_blocks",
     "tally",
     "unit_rows",
 ]
 
 # How many rows of codes are held at once where only labels or a score are wanted.
 _BLOCK = 8192
+# Blocks of scores need not be larger than this (MiB) to be computed at full speed.
+_FAST_BLOCK = 64
 # batch_size="auto": about four updates an epoch, which pays for the passes over the codebook that each one makes.
 _BATCHES, _SMALLEST_BATCH, _LARGEST_BATCH = 4, 1_000, 10_000
 # Running means remember so many minibatches, and at least so many rows for each unit.
@@ -53,6 +61,16 @@ _MOST_MOVES = 3
 # Gain per update of the inhibition that evens out loads, for scores within [-1, 1] (Wang et al. 2024, arXiv 2408.15664,
 # in its form for softmax gates).
 _LOAD_GAIN = 0.02
+
+
+fit_context = _fit_context
+
+
+def row_blocks(n_rows: int, row_bytes: int) -> Iterator[slice]:
+    """Slices of rows of which each needs so many bytes, within scikit-learn's `working_memory`."""
+    memory = int(min(get_config()["working_memory"], _FAST_BLOCK) * 2**20)
+    if n_rows:
+        yield from gen_batches(n_rows, max(1, memory // max(row_bytes, 1)))
 
 
 class Progress(NamedTuple):
@@ -70,6 +88,9 @@ class ArrayTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         if not reset:
             check_is_fitted(self)
         return check_input(self, X, reset=reset)
+
+    def _check_fitted(self) -> None:
+        check_is_fitted(self)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -18,20 +18,34 @@ Array = Any
 
 __all__ = [
     "Nearest",
+    "Postings",
+    "Separated",
     "accumulate",
+    "best",
     "blend_directions",
+    "combine",
     "deflate_by_rows",
+    "entries",
+    "gather_largest",
     "gather_rows",
+    "in_form_of",
+    "invert",
     "is_on_gpu",
+    "match",
     "nearest",
     "nearest_orthonormal",
+    "ones_from",
+    "own",
     "pull_apart",
     "reciprocal",
     "rotate_to_rows",
+    "row_hashes",
     "row_norms",
     "scatter_rows",
+    "separate",
     "similarity",
     "softmax",
+    "stack_rows",
     "stack_sparse",
     "synchronize",
     "take_rows",
@@ -51,6 +65,28 @@ class Nearest(NamedTuple):
     score: Array  # (n_rows, k) their scores, without the handicap; 0 for an empty row
     norms: Array  # (n_rows,) lengths of the rows of X
     total: Array  # (n_units,) scores of each row of W, summed over the rows of X
+
+
+class Postings(NamedTuple):
+    """What `invert` makes of a CSR matrix: for every column, which rows hold it and with which value.
+
+    Its arrays may be memory-mapped.
+    """
+
+    starts: Array  # (n_columns + 1,) int64, column c is `starts[c]:starts[c + 1]` of `rows` and `values`
+    rows: Array  # rising in each column; int32 where that is enough
+    values: Array
+    highest: Array  # (n_columns,) largest value of each column, 0 at least
+    lowest: Array  # (n_columns,) smallest value of each column, 0 at most
+    line: Array  # (n_columns,) int32, line of `table` for a column that many rows hold, else -1
+    table: Array  # (n_lines, n_rows) those columns once more, with their zeros
+
+
+class Separated(NamedTuple):
+    """What `separate` finds."""
+
+    weights: Array  # CSR (n_rows, n_scores), weights that are not zero
+    value: Array  # (n_rows,) convex conjugate of the penalty at `beta scores`, over beta; 0 without a finite score
 
 
 def is_on_gpu(a: Array) -> bool:
@@ -91,6 +127,27 @@ def nearest(X: Array, W: Array, handicap: Array, k: int) -> Nearest:
     return Nearest(*_body(X).nearest(X, W, handicap, k))
 
 
+def invert(X: Array) -> Postings | Array:
+    """The rows of the CSR matrix `X` by the columns that they hold, for `match` and `best`; a dense one as it is."""
+    return _body(X).invert(X)
+
+
+def match(Q: Array, postings: Postings | Array) -> Array:
+    """All dot products of the rows of `Q`, CSR or dense as `X` was, with the rows that were inverted, `Q X'`, dense."""
+    return _body(Q).match(Q, postings)
+
+
+def best(Q: Array, postings: Postings, k: int, handicap: Array | None = None) -> tuple[Array, Array]:
+    """The `k` rows with the largest product for each row of `Q`, descending, ties to the lower row: index and score.
+
+    What `match` and `top_k` would find, to the last bit, without a table of all products. A `handicap`, one for each
+    row that was inverted, is taken off the scores that are compared and returned; a row whose handicap is infinite is
+    never found. There are as many columns as rows can be asked for, `min(k, n_rows)`; where fewer are left, the index
+    is -1 and the score `-inf`.
+    """
+    return _body(Q).best(Q, postings, k, handicap)
+
+
 def accumulate(G: Array, X: Array) -> Array:
     """Sums of the rows of `X` weighted by the columns of `G`: `G' X`, shape (columns of G, columns of X)."""
     return _body(X).accumulate(G, X)
@@ -109,6 +166,14 @@ def scatter_rows(out: Array, index: Array, weight: Array, X: Array) -> Array:
 def gather_rows(index: Array, weight: Array, W: Array) -> Array:
     """Weighted sums of chosen rows: row i of the result is `sum_m weight[i, m] W[index[i, m]]`."""
     return _body(W).gather_rows(index, weight, W)
+
+
+def gather_largest(index: Array, weight: Array, X: Array, n: int) -> Array:
+    """Weighted sums of chosen rows of a CSR matrix, of each the `n` largest entries above zero, as CSR.
+
+    Equal entries go to the lower column.
+    """
+    return _body(X).gather_largest(index, weight, X, n)
 
 
 def blend_directions(out: Array, weight: Array, W: Array) -> Array:
@@ -133,6 +198,41 @@ def view_rows(X: Array, rows: Array) -> Array:
 def softmax(scores: Array) -> Array:
     """Each row exponentiated and scaled to sum 1; `-inf` gives 0, and a row of nothing but `-inf` gives zeros."""
     return _body(scores).softmax(scores)
+
+
+def separate(scores: Array, beta: float, kind: str) -> Separated:
+    """Turn each row of scores into weights that sum to 1, with `z = beta scores`.
+
+    `kind` is `"softmax"`, `"sparsemax"` (the nearest point of the simplex), `"entmax15"` (between the two) or `"max"`
+    (all on the best, ties to the lower index). A score of `-inf` has no weight, and a row of nothing else has none at
+    all. Weights of a softmax that rounding would not show are left out.
+    """
+    return Separated(*_body(scores).separate(scores, beta, kind))
+
+
+def combine(weights: Array, X: Array) -> Array:
+    """Weighted sums of rows, `weights X`, with `weights` a CSR matrix; the result has the form of `X`."""
+    return _body(X).combine(weights, X)
+
+
+def in_form_of(X: Array, like: Array) -> Array:
+    """`X` as CSR where `like` is CSR, and dense where `like` is dense; the same object where it is so already."""
+    return _body(like).in_form_of(X, like)
+
+
+def own(X: Array) -> Array:
+    """A copy of `X` that nobody else holds: dense in C order, or CSR without stored zeros."""
+    return _body(X).own(X)
+
+
+def ones_from(X: Array, threshold: float) -> Array:
+    """1 where `X` is at least `threshold`, which is positive, and 0 elsewhere; the form and dtype of `X`."""
+    return _body(X).ones_from(X, threshold)
+
+
+def row_hashes(X: Array) -> Array:
+    """A whole number for each row, uint64: the same for equal rows, and hardly ever for others."""
+    return _body(X).row_hashes(X)
 
 
 def row_norms(X: Array) -> Array:
@@ -161,6 +261,16 @@ def pull_apart(W: Array, amount: float) -> Array:
     approached is the one that covers all directions evenly.
     """
     return _body(W).pull_apart(W, amount)
+
+
+def stack_rows(blocks: list[Array]) -> Array:
+    """Blocks of rows, all dense or all CSR, one below another."""
+    return _body(blocks[0]).stack_rows(blocks)
+
+
+def entries(X: Array) -> Array:
+    """The numbers that `X` holds: itself where it is dense, those that are stored where it is CSR. Not a copy."""
+    return _body(X).entries(X)
 
 
 def stack_sparse(blocks: list[Array]) -> Array:

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.sparse import csr_matrix, issparse, vstack
 
-from codebooks.ops import sequential, shared, threads
+from codebooks.ops import completion, separation, sequential, shared, threads
 from codebooks.ops.compiler import compiled as _compiled
+from codebooks.ops.postings import best, invert, match
 
 xp = np
 
@@ -30,6 +31,10 @@ _SCATTERED = 16
 _EXPONENTIAL = 16
 # Up to so many best of a row are found one after another.
 _FEW = 4
+# From this share of weights that are not zero on, BLAS with all of them is faster.
+_DENSE_SHARE = 0.05
+# Rows whose bits `row_hashes` holds at once.
+_HASH_BLOCK = 2048
 
 
 def to_device(a):
@@ -126,6 +131,18 @@ def gather_rows(index, weight, W):
     return out
 
 
+def gather_largest(index, weight, X, n):
+    n_rows, n_kept = len(index), min(int(n), X.shape[1])
+    columns, values = np.empty((n_rows, n_kept), np.int64), np.empty((n_rows, n_kept), X.dtype)
+    counts = np.zeros(n_rows, np.int64)
+    steps = _SCATTERED * index.size * (X.nnz // max(X.shape[0], 1))
+    how = index, np.asarray(weight, X.dtype), *_parts(X), X.shape[1], columns, values, counts
+    threads.run(completion.gather_largest, n_rows, steps, *how)
+    kept = np.arange(n_kept) < counts[:, None]
+    firsts = np.concatenate([[0], np.cumsum(counts)])
+    return csr_matrix((values[kept], columns[kept], firsts), shape=(n_rows, X.shape[1]))
+
+
 def take_rows(X, rows):
     if not _is_sparse(X):
         return X[rows]
@@ -155,6 +172,14 @@ def stack_sparse(blocks):
     return csr_matrix(vstack([csr_matrix(block) for block in blocks]))
 
 
+def stack_rows(blocks):
+    return csr_matrix(vstack(blocks)) if issparse(blocks[0]) else np.concatenate(blocks)
+
+
+def entries(X):
+    return X.data if issparse(X) else X
+
+
 def row_norms(X):
     if not _is_sparse(X):
         return np.sqrt(np.einsum("ij,ij->i", X, X, dtype=np.float64)).astype(X.dtype)
@@ -182,6 +207,69 @@ def deflate_by_rows(W, X, scale, rate, handicap, n_active, threshold, signed):
     return _learned_row_by_row(W, X, scale, rate, handicap, n_active, threshold, signed, rotate=False)
 
 
+def separate(scores, beta, kind):
+    n_rows, n_scores = scores.shape
+    peaks, values = np.empty(n_rows, scores.dtype), np.zeros(n_rows, scores.dtype)
+    firsts = np.zeros(n_rows + 1, np.int64)
+    if n_scores:
+        scores = _in_rows(scores)
+        reach = scores.dtype.type(separation.reach(kind, beta, n_scores, scores.dtype))
+        how = scores, reach, kind == "max", peaks, firsts[1:]
+        threads.run(separation.find_candidates, n_rows, scores.size, *how)
+    np.cumsum(firsts, out=firsts)
+    indices, weights = np.empty(firsts[-1], np.int32), np.empty(firsts[-1], scores.dtype)
+    if len(indices):
+        how = scores, reach, float(beta), separation.KINDS[kind], peaks, firsts, indices, weights, values
+        threads.run(separation.weigh_candidates, n_rows, scores.size + _EXPONENTIAL * len(indices), *how)
+    found = csr_matrix((weights, indices, firsts), shape=scores.shape)
+    found.eliminate_zeros()
+    return found, values
+
+
+def combine(weights, X):
+    if issparse(X):
+        return csr_matrix(weights @ X)
+    if weights.nnz > _DENSE_SHARE * weights.shape[0] * weights.shape[1]:
+        return weights.toarray() @ X
+    return weights @ X
+
+
+def in_form_of(X, like):
+    if issparse(like):
+        return X if issparse(X) else csr_matrix(X)
+    return X.toarray() if issparse(X) else X
+
+
+def own(X):
+    if not issparse(X):
+        return np.array(X, order="C")
+    X = csr_matrix(X, copy=True)
+    X.eliminate_zeros()
+    return X
+
+
+def ones_from(X, threshold):
+    if not issparse(X):
+        return (threshold <= X).astype(X.dtype)
+    reached = X.copy()
+    reached.data = (threshold <= X.data).astype(X.dtype)
+    reached.eliminate_zeros()
+    return reached
+
+
+def row_hashes(X):
+    if not X.shape[0]:
+        return np.zeros(0, np.uint64)
+    # Sums of whole numbers that wrap around do not depend on their order. Adding 0.0 makes one zero of two.
+    factors = np.random.default_rng(0).integers(2**63, size=X.shape[1], dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+    if issparse(X):
+        sums = np.zeros(X.nnz + 1, np.uint64)
+        np.cumsum(_bits(X.data) * factors[X.indices], out=sums[1:])
+        return sums[X.indptr[1:]] - sums[X.indptr[:-1]]
+    blocks = (X[start : start + _HASH_BLOCK] for start in range(0, X.shape[0], _HASH_BLOCK))
+    return np.concatenate([_bits(block) @ factors for block in blocks])
+
+
 def warmup(*, row_by_row=False):
     """Compile kernels for the usual types: float32 and float64 values, int32 indices."""
     rows = np.arange(3)
@@ -189,7 +277,13 @@ def warmup(*, row_by_row=False):
         dense = np.eye(3, dtype=dtype)
         index = top_k(dense, 2)
         softmax(dense)
+        separate(dense, 1.0, "sparsemax")
+        sparse = csr_matrix(dense)
+        postings = invert(sparse)
+        match(sparse, postings)
+        best(sparse, postings, 2)
         weight = np.ones(index.shape, dtype)
+        gather_largest(index, weight, sparse, 2)
         for X in (dense, csr_matrix(dense)):
             similarity(X, dense)
             nearest(X, dense, dense[0], 2)
@@ -252,6 +346,11 @@ def _learned_row_by_row(W, X, scale, rate, handicap, n_active, threshold, signed
     else:
         sequential.learn_dense(_in_rows(X), *how)
     return learned
+
+
+def _bits(a):
+    """The bits of floats, with those of one zero for both, as whole numbers."""
+    return (np.ascontiguousarray(a) + a.dtype.type(0)).view(f"u{a.dtype.itemsize}").astype(np.uint64)
 
 
 def _in_rows(a):

@@ -1,0 +1,180 @@
+"""What a memory has stored: rows with their ids and targets, and what is derived from them when it is first needed.
+
+A store never changes. Appending and forgetting make another one, so a search that has begun elsewhere goes on with what
+it has, and nothing derived from rows outlives them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import RLock
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from codebooks import ops
+
+__all__ = ["Patterns", "fragments"]
+
+# How many rows are compared at once.
+_BLOCK = 4096
+
+
+class Patterns:
+    """Stored rows.
+
+    Parameters
+    ----------
+    blocks : list of ndarray or CSR matrices
+        All dense or all sparse, of one dtype; they become one when the rows are first asked for.
+    ids : ndarray of shape (n_patterns,), int64, rising
+    targets : ndarray of shape (n_patterns, ...), optional
+    next_id : int
+        What the next appended row is called: an id that was forgotten does not come back.
+    """
+
+    def __init__(self, blocks: list[Any], ids: np.ndarray, targets: Any = None, next_id: int | None = None):
+        self._blocks = blocks
+        self.ids = ids
+        self.targets = targets
+        self.next_id = len(ids) if next_id is None else next_id
+        self._derived: dict[str, Any] = {}
+        self._lock = RLock()
+
+    @classmethod
+    def of(cls, rows: Any, targets: Any = None) -> Patterns:
+        """A store of these rows, with ids from 0."""
+        return cls([rows], np.arange(rows.shape[0]), targets)
+
+    def __getstate__(self) -> tuple:
+        return [ops.to_host(self.rows)], self.ids, self.targets, self.next_id
+
+    def __setstate__(self, state: tuple) -> None:
+        self.__init__(*state)  # type: ignore[misc]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def derived(self, name: str, make: Callable[[], Any]) -> Any:
+        """What `make` gives, made once; other threads wait for it."""
+        if name not in self._derived:
+            with self._lock:
+                if name not in self._derived:
+                    self._derived[name] = make()
+        return self._derived[name]
+
+    @property
+    def form(self) -> Any:
+        """Some array of the kind that the rows have."""
+        return self._blocks[0]
+
+    @property
+    def rows(self) -> Any:
+        """All stored rows, of shape (n_patterns, n_features)."""
+        if len(self._blocks) > 1:
+            with self._lock:
+                self._blocks = [ops.stack_rows(self._blocks)]
+        return self._blocks[0]
+
+    # -- other stores ------------------------------------------------------------------------------------------------
+
+    def appended(self, rows: Any, targets: Any = None) -> Patterns:
+        """The store with more rows, which get the next ids."""
+        n_new = rows.shape[0]
+        ids = np.concatenate([self.ids, np.arange(self.next_id, self.next_id + n_new)])
+        if self.targets is not None:
+            targets = np.concatenate([self.targets, targets])
+        return Patterns([*self._blocks, rows], ids, targets, self.next_id + n_new)
+
+    def without(self, kept: np.ndarray) -> Patterns:
+        """The store with these rows only, given by position."""
+        targets = None if self.targets is None else self.targets[kept]
+        return Patterns([ops.take_rows(self.rows, kept)], self.ids[kept], targets, self.next_id)
+
+    # -- what is derived from the rows -------------------------------------------------------------------------------
+
+    @property
+    def index(self) -> Any:
+        """What finds rows by their features."""
+        return self.derived("index", lambda: ops.invert(self.rows))
+
+    @property
+    def lengths(self) -> Any:
+        """Euclidean length of each row."""
+        return self.derived("lengths", lambda: ops.row_norms(self.rows))
+
+    @property
+    def sums(self) -> Any:
+        """Sum of magnitudes in each row."""
+        return self.derived("sums", lambda: _magnitudes(self.rows))
+
+    @property
+    def medians(self) -> tuple[float, float]:
+        """The median row's sum of magnitudes and squared length."""
+        return self.derived("medians", lambda: (_median(self.sums), _median(self.lengths**2)))
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether all entries are 0 or 1."""
+        return self.derived(
+            "is_binary", lambda: bool(((ops.entries(self.rows) == 0) | (ops.entries(self.rows) == 1)).all())
+        )
+
+    @property
+    def leaders(self) -> np.ndarray:
+        """For each row the first one that equals it, by position."""
+        return self.derived("leaders", self._find_leaders)
+
+    @property
+    def copies(self) -> np.ndarray:
+        """Positions of the rows that equal an earlier one."""
+        return self.derived("copies", lambda: np.flatnonzero(self.leaders != np.arange(len(self))))
+
+    @property
+    def sharing(self) -> Any:
+        """Multiplied from the right, lets equal rows share the weight of the first of them; None without any."""
+        return self.derived("sharing", lambda: self._share_evenly() if len(self.copies) else None)
+
+    def _share_evenly(self) -> Any:
+        n = len(self)
+        shares = (1 / np.bincount(self.leaders, minlength=n)[self.leaders]).astype(self.rows.dtype)
+        return ops.to_device_of(csr_matrix((shares, (self.leaders, np.arange(n))), shape=(n, n)), self.rows)
+
+    def _find_leaders(self) -> np.ndarray:
+        hashes = ops.to_host(ops.row_hashes(self.rows))
+        _, first, group = np.unique(hashes, return_index=True, return_inverse=True)
+        leaders = first[group.ravel()]
+        suspects = np.flatnonzero(leaders != np.arange(len(self)))
+        if len(suspects):
+            starts = range(_BLOCK, len(suspects), _BLOCK)
+            equal = [self._are_equal(some, leaders[some]) for some in np.split(suspects, starts)]
+            strangers = suspects[~np.concatenate(equal)]  # two unlike rows met in one hash: each leads itself
+            leaders[strangers] = strangers
+        return leaders
+
+    def _are_equal(self, some: np.ndarray, others: np.ndarray) -> np.ndarray:
+        rows = self.rows
+        return ops.to_host(_magnitudes(ops.take_rows(rows, some) - ops.take_rows(rows, others))) == 0
+
+
+def _median(values: Any) -> float:
+    return float(np.median(ops.to_host(values)))
+
+
+def _magnitudes(rows: Any) -> Any:
+    """The sum of magnitudes of each row."""
+    return abs(rows) @ ops.xp(rows).ones(rows.shape[1], rows.dtype)
+
+
+def fragments(rows: Any, rng: Any) -> Any:
+    """Rows of which a random half is left, at least one entry each: the others are zero."""
+    left = csr_matrix(ops.to_host(rows), copy=True)
+    n_entries = np.diff(left.indptr)
+    row = np.repeat(np.arange(len(n_entries)), n_entries)
+    order = np.lexsort((rng.random_sample(left.nnz), row))
+    rank = np.empty(left.nnz, np.int64)
+    rank[order] = np.arange(left.nnz) - left.indptr[row]
+    left.data[rank >= (n_entries[row] + 1) // 2] = 0
+    left.eliminate_zeros()
+    return ops.to_device_of(ops.in_form_of(left, rows), rows)

@@ -1,0 +1,393 @@
+"""The memory: every similarity and separation against the oracle, exactness, appending, forgetting, energy."""
+
+import pickle
+import threading
+
+import numpy as np
+import oracles
+import pytest
+from scipy import sparse
+from sklearn import config_context
+from sklearn.base import clone
+from sklearn.neighbors import NearestNeighbors
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from codebooks import HopfieldMemory
+
+SIMILARITIES = ("dot", "cosine", "euclidean", "containment")
+KINDS = ("softmax", "sparsemax", "entmax15", "max")
+FORMS = {"dense": np.asarray, "CSR": sparse.csr_matrix}
+
+
+def dense(a):
+    return a.toarray() if sparse.issparse(a) else np.asarray(a)
+
+
+def words(n=300, n_features=200, seed=0, rate=8):
+    """Sets of words, the common ones in many of them."""
+    rng = np.random.default_rng(seed)
+    share = 1 / np.arange(1, n_features + 1)
+    X = np.zeros((n, n_features))
+    for row in X:
+        row[rng.choice(n_features, max(1, rng.poisson(rate)), p=share / share.sum())] = 1
+    return np.unique(X, axis=0)[rng.permutation(len(np.unique(X, axis=0)))]
+
+
+def masked(X, share, seed=0):
+    """Rows that have lost this share of their entries, but not all."""
+    rng = np.random.default_rng(seed)
+    Q = X.copy()
+    for row in Q:
+        there = np.flatnonzero(row)
+        row[rng.choice(there, min(len(there) - 1, round(share * len(there))), replace=False)] = 0
+    return Q
+
+
+def recovered(memory, Q, X):
+    return float((dense(memory.transform(Q)) == X).all(axis=1).mean())
+
+
+@parametrize_with_checks(
+    [
+        HopfieldMemory(),
+        HopfieldMemory("dot", separation="softmax", beta=1.0),
+        HopfieldMemory("euclidean", separation="max", n_steps=3),
+        HopfieldMemory("containment", separation="entmax15", threshold=0.5),
+    ]
+)
+def test_scikit_learn_contract(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("similarity", SIMILARITIES)
+@pytest.mark.parametrize("separation", KINDS)
+class TestAgainstTheOracle:
+    def test_weights_and_completions(self, form, similarity, separation):
+        rng = np.random.default_rng(1)
+        X = np.round(rng.standard_normal((40, 15)) * (rng.random((40, 15)) < 0.5), 1)
+        X[7], X[20] = X[3], X[3]  # copies
+        Q = np.vstack([rng.standard_normal((10, 15)), X[[3, 5]], np.zeros(15)])
+        memory = HopfieldMemory(similarity, separation=separation, beta=0.7, length_penalty=0.2).fit(FORMS[form](X))
+        completed = memory.transform(FORMS[form](Q))
+        assert sparse.issparse(completed) == (form == "CSR")
+        weights, ids = memory.recall(FORMS[form](Q), n_patterns=len(X))
+        for q, row, w, names in zip(Q, dense(completed), weights, ids, strict=True):
+            wanted, pattern = oracles.memory_step(q, X, similarity, 0.2, separation, 0.7)
+            np.testing.assert_allclose(row, pattern, atol=1e-12)
+            found = np.zeros(len(X))
+            found[names[names >= 0]] = w[names >= 0]
+            np.testing.assert_allclose(found, wanted, atol=1e-12)
+            assert (np.diff(w) <= 0).all()
+
+    def test_energy(self, form, similarity, separation):
+        if similarity == "cosine":
+            pytest.skip("is the oracle's for queries and patterns of length 1; tested below")
+        rng = np.random.default_rng(2)
+        X, Q = rng.standard_normal((30, 8)), rng.standard_normal((10, 8))
+        memory = HopfieldMemory(similarity, separation=separation, beta=1.5, length_penalty=0.2).fit(FORMS[form](X))
+        beta = 1.0 if separation == "max" else 1.5
+        wanted = [oracles.memory_energy(q, X, similarity, 0.2, separation, beta) for q in Q]
+        np.testing.assert_allclose(memory.energy(Q), wanted, rtol=1e-9)
+
+
+@pytest.mark.parametrize("similarity", SIMILARITIES)
+@pytest.mark.parametrize("separation", KINDS)
+@pytest.mark.parametrize("beta", [0.1, 1.0, 5.0])
+def test_no_step_raises_the_energy(similarity, separation, beta):
+    rng = np.random.default_rng(3)
+    X, Q = rng.standard_normal((60, 10)), 2 * rng.standard_normal((40, 10))
+    if similarity == "cosine":
+        X /= np.linalg.norm(X, axis=1, keepdims=True)
+    energies = [HopfieldMemory(similarity, separation=separation, beta=beta, length_penalty=0.1).fit(X).energy(Q)]
+    for n_steps in (1, 2, 3, 5, 8):
+        memory = HopfieldMemory(similarity, separation=separation, beta=beta, length_penalty=0.1, n_steps=n_steps).fit(
+            X
+        )
+        energies.append(memory.energy(memory.transform(Q)))
+    assert (np.diff(energies, axis=0) <= 1e-9).all()
+    assert (energies[0] - energies[-1]).max() > 0.1  # and falls
+    assert (np.array(energies) >= -1e-9).all()
+
+
+@pytest.mark.parametrize(("separation", "margin"), [("sparsemax", 1.0), ("entmax15", 2.0)])
+def test_a_pattern_comes_back_alone_iff_its_gap_reaches_the_margin(separation, margin):
+    X = np.array([[2.0, 0, 0], [0, 2.0, 0], [0, 0, 1.0]])
+    beta = margin / 3
+    for gap, alone in ((3.0, True), (2.99, False)):
+        q = np.array([[1 + gap / 2, 1.0, 0]])  # scores 2 + gap, 2, 0
+        completed = HopfieldMemory("dot", separation=separation, beta=beta).fit(X).transform(q)
+        assert (completed == X[:1]).all() == alone
+
+
+def test_the_sample_for_beta_and_the_retrievable_share():
+    X = words()
+    for separation in ("sparsemax", "entmax15", "softmax"):
+        memory = HopfieldMemory("dot", separation=separation).fit(X)
+        enough = 0.99 if separation == "softmax" else 1 - 1e-9
+        scores = X @ X.T * memory.beta_
+        own = [oracles.SEPARATIONS[separation](z)[i] for i, z in enumerate(scores)]
+        assert memory.retrievable_ == pytest.approx(np.mean(np.array(own) >= enough))
+        assert 0 < memory.retrievable_ <= 1
+    # Overlaps are whole numbers, so a gap of one word is the least: 1 / beta for sparsemax.
+    assert HopfieldMemory("dot").fit(X).beta_ == pytest.approx(1)
+    assert HopfieldMemory("dot", separation="entmax15").fit(X).beta_ == pytest.approx(2)
+
+
+def test_estimates_are_stale_after_an_append():
+    X = words()
+    memory = HopfieldMemory("dot").fit(X)
+    before = memory.beta_, memory.retrievable_
+    memory.partial_fit(10 * X[:50])
+    assert memory.beta_ != before[0]
+    again = HopfieldMemory("dot").fit(np.vstack([X, 10 * X[:50]]))
+    assert (memory.beta_, memory.retrievable_) == (again.beta_, again.retrievable_)
+    assert HopfieldMemory("dot", beta=3).fit(X).beta_ == 3
+
+
+def test_the_estimates_follow_settings_changed_after_fitting():
+    memory = HopfieldMemory("dot").fit(words())
+    assert memory.set_params(separation="entmax15").beta_ == pytest.approx(
+        2 * memory.set_params(separation="sparsemax").beta_
+    )
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_fragments_of_sets_of_words_come_back(form):
+    X = words(rate=15, n_features=1000)
+    memory = HopfieldMemory(threshold=0.5).fit(FORMS[form](X))
+    seeds_way = HopfieldMemory("dot", separation="softmax", beta=2.5, threshold=0.5).fit(FORMS[form](X))
+    assert memory.similarity_ == "containment"
+    for share, least in ((0.3, 0.95), (0.6, 0.85), (0.8, 0.4)):
+        Q = FORMS[form](masked(X, share))
+        assert recovered(memory, Q, X) >= max(least, recovered(seeds_way, Q, X))
+
+
+def test_the_defaults_suit_numbers_too():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((500, 64)) * rng.lognormal(size=(500, 1))
+    memory = HopfieldMemory().fit(X)
+    assert memory.similarity_ == "cosine"
+    assert recovered(memory, masked(X, 0.5), X) > 0.95
+    assert memory.score(X) > 0.95
+    assert recovered(HopfieldMemory().fit(1000 * X), 1000 * masked(X, 0.5), 1000 * X) > 0.95
+
+
+def test_the_penalty_scales_with_the_data():
+    X = words()
+    Q = masked(X, 0.6)
+    for scale in (0.01, 100.0):
+        small, large = (
+            HopfieldMemory("containment", separation="max").fit(s * X).recall(s * Q, 1)[1] for s in (1, scale)
+        )
+        np.testing.assert_array_equal(small, large)
+
+
+# -- appending and forgetting ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_appending_equals_storing_at_once(form):
+    X, Q = words(), masked(words(), 0.5, seed=5)
+    at_once = HopfieldMemory(beta=3).fit(FORMS[form](X))
+    step_by_step = HopfieldMemory(beta=3).partial_fit(FORMS[form](X[:1]))
+    for rows in (slice(1, 2), slice(2, 100), slice(100, None)):
+        step_by_step.transform(Q[:3])  # the index is there, and has to be made again
+        step_by_step.partial_fit(X[rows] if rows.start == 2 else FORMS[form](X[rows]))
+    np.testing.assert_array_equal(dense(step_by_step.transform(Q)), dense(at_once.transform(Q)))
+    np.testing.assert_array_equal(step_by_step.ids_, np.arange(len(X)))
+
+
+def test_ids_are_stable_and_never_used_again():
+    X = np.eye(6)
+    memory = HopfieldMemory().fit(X[:4]).forget([1, 3]).partial_fit(X[4:])
+    np.testing.assert_array_equal(memory.ids_, [0, 2, 4, 5])
+    assert memory.recall(X[[4]], 1)[1] == 4
+    assert memory.kneighbors(X[[5]], 1, return_distance=False) == 5
+    memory.forget(5).partial_fit(X[[1]])
+    np.testing.assert_array_equal(memory.ids_, [0, 2, 4, 6])
+    restored = pickle.loads(pickle.dumps(memory)).partial_fit(X[[5]])
+    np.testing.assert_array_equal(restored.ids_, [0, 2, 4, 6, 7])
+
+
+def test_forgetting_what_is_not_there_changes_nothing():
+    memory = HopfieldMemory().fit(np.eye(4))
+    with pytest.raises(ValueError, match="got others: 9, -1"):
+        memory.forget([1, 9, -1])
+    np.testing.assert_array_equal(memory.ids_, [0, 1, 2, 3])
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_an_emptied_memory_recalls_nothing(form):
+    memory = HopfieldMemory().fit(FORMS[form](np.eye(3))).forget([0, 1, 2])
+    assert not dense(memory.transform(np.eye(3))).any()
+    np.testing.assert_array_equal(memory.recall(np.eye(3), 2)[1], -1)
+    memory.partial_fit(FORMS[form](np.eye(3)[:1]))
+    np.testing.assert_array_equal(memory.recall(np.eye(3)[:1], 1)[1], [[3]])
+
+
+def test_a_failed_append_changes_nothing():
+    X = np.eye(4)
+    memory = HopfieldMemory().fit(X, y=list("abcd"))
+    for bad, y in ((np.eye(3), list("abc")), (X * np.nan, list("abcd")), (X, None), (X, list("abc")), (X, np.eye(4))):
+        with pytest.raises(ValueError):
+            memory.partial_fit(bad, y)
+    np.testing.assert_array_equal(memory.ids_, [0, 1, 2, 3])
+    np.testing.assert_array_equal(memory.transform(X), X)
+
+
+def test_what_the_caller_does_to_the_array_does_not_reach_the_memory():
+    X = np.eye(4)
+    memory = HopfieldMemory().fit(X)
+    X[:] = 7
+    np.testing.assert_array_equal(memory.transform(np.eye(4)), np.eye(4))
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("separation", KINDS)
+def test_copies_change_no_completion_and_share(form, separation):
+    X = words(60, 40)
+    Q = masked(X, 0.5)
+    copied = np.vstack([X, X[[4]], X[[9, 4]]])
+    once = HopfieldMemory("dot", separation=separation, beta=0.8).fit(FORMS[form](X))
+    often = HopfieldMemory("dot", separation=separation, beta=0.8).fit(FORMS[form](copied))
+    np.testing.assert_allclose(dense(often.transform(Q)), dense(once.transform(Q)), atol=1e-12)
+    weights, ids = often.recall(X[[4]], 3)
+    assert set(ids[0][:3]) >= {4, len(X), len(X) + 2} or separation == "softmax"
+    np.testing.assert_allclose(weights[0, 0], weights[0, 2])
+    assert often.kneighbors(X[[4]], 3, return_distance=False).tolist() == [[4, len(X), len(X) + 2]]
+    assert often.retrievable_ == once.retrievable_
+
+
+# -- answers ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(("similarity", "metric"), [("euclidean", "euclidean"), ("cosine", "cosine")])
+def test_neighbours_are_those_of_scikit_learn(form, similarity, metric):
+    rng = np.random.default_rng(0)
+    X, Q = rng.standard_normal((200, 10)), rng.standard_normal((30, 10))
+    peer, memory = NearestNeighbors(metric=metric).fit(X), HopfieldMemory(similarity).fit(FORMS[form](X))
+    for query in (Q, None):
+        wanted, found = peer.kneighbors(query, 7), memory.kneighbors(query, 7)
+        np.testing.assert_array_equal(found[1], wanted[1])
+        np.testing.assert_allclose(found[0], wanted[0], atol=1e-7)
+    np.testing.assert_array_equal(
+        memory.kneighbors(Q, return_distance=False), peer.kneighbors(Q, return_distance=False)
+    )
+    with pytest.raises(ValueError, match="n_neighbors=201"):
+        memory.kneighbors(Q, 201)
+    with pytest.raises(ValueError, match="n_neighbors=200"):
+        memory.kneighbors(None, 200)
+
+
+def test_labels_and_values():
+    rng = np.random.default_rng(0)
+    centres = 4 * rng.standard_normal((3, 8))
+    code = rng.integers(3, size=120)
+    X = centres[code] + rng.standard_normal((120, 8))
+    names = np.array(["red", "green", "blue"])[code]
+    memory = HopfieldMemory("euclidean").fit(X[:80], names[:80])
+    assert memory.score(X[80:], names[80:]) > 0.9
+    assert memory.predict(X[:1]).dtype == names.dtype
+    by_number = HopfieldMemory("euclidean", beta=0.5).fit(X[:80], X[:80, 0])
+    assert by_number.predict(X[80:]).shape == (40,)
+    assert by_number.score(X[80:], X[80:, 0]) > 0.5
+    rows = HopfieldMemory("euclidean", beta=0.5).fit(X[:80], X[:80, :2]).predict(X[80:])
+    assert rows.shape == (40, 2)
+    np.testing.assert_allclose(rows[:, 0], by_number.predict(X[80:]))
+    with pytest.raises(ValueError, match="wants targets"):
+        HopfieldMemory().fit(X).predict(X)
+
+
+def test_a_row_that_recalls_nothing_gets_the_commonest_label():
+    memory = HopfieldMemory().fit(np.eye(4), [1, 2, 2, 3])
+    np.testing.assert_array_equal(memory.predict([[0, 0, 0, 0], [1, 0, 0, 0]]), [2, 1])
+
+
+def test_several_steps_and_binary_states():
+    X = words(80)
+    Q = masked(X, 0.6)[:30]
+    memory = HopfieldMemory("dot", separation="softmax", beta=1.0, threshold=0.5, n_steps=4).fit(X)
+    state = Q
+    for _ in range(4):
+        state = (np.array([oracles.memory_step(q, X, "dot", 0, "softmax", 1.0)[1] for q in state]) >= 0.5).astype(float)
+    np.testing.assert_array_equal(memory.transform(Q), state)
+    np.testing.assert_array_equal(
+        HopfieldMemory(**memory.get_params()).fit(sparse.csr_matrix(X)).transform(Q).toarray(), state
+    )
+
+
+# -- laws ------------------------------------------------------------------------------------------------------------
+
+
+def test_blocks_do_not_matter():
+    X = words(300, 500)
+    Q = masked(X, 0.5)
+    for form in FORMS.values():
+        memory = HopfieldMemory(beta=4).fit(form(X))
+        whole = dense(memory.transform(Q)), *memory.recall(Q, 3), *memory.kneighbors(Q)
+        with config_context(working_memory=0.05):
+            parts = dense(memory.transform(Q)), *memory.recall(Q, 3), *memory.kneighbors(Q)
+        for a, b in zip(whole, parts, strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-12)
+
+
+@pytest.mark.parametrize("similarity", SIMILARITIES)
+def test_forms_and_dtypes_agree(similarity):
+    X = words()
+    Q = masked(X, 0.5)
+    wanted = dense(HopfieldMemory(similarity, beta=2).fit(X).transform(Q))
+    for form in (*FORMS.values(), sparse.csr_array, sparse.csc_matrix, sparse.coo_matrix, np.asfortranarray):
+        for dtype, tolerance in ((np.float64, 1e-9), (np.float32, 1e-5)):
+            memory = HopfieldMemory(similarity, beta=2).fit(form(X.astype(dtype)))
+            for asked in (Q, sparse.csr_matrix(Q.astype(np.float32))):
+                completed = memory.transform(asked)
+                assert completed.dtype == dtype
+                np.testing.assert_allclose(dense(completed), wanted, atol=tolerance)
+
+
+def test_an_empty_query_recalls_nothing():
+    X = words()
+    X[:, 0] = 0
+    Q = np.zeros((2, X.shape[1]))
+    Q[1, 0] = 1  # in no pattern
+    for similarity in ("dot", "cosine", "containment"):
+        memory = HopfieldMemory(similarity).fit(X)
+        assert not memory.transform(Q).any()
+        assert (memory.recall(Q)[1] == -1).all()
+
+
+def test_pickle_clone_and_seed():
+    X = words()
+    memory = HopfieldMemory(random_state=3).fit(X)
+    Q = masked(X, 0.7)
+    wanted = memory.transform(Q)
+    for other in (pickle.loads(pickle.dumps(memory)), clone(memory).fit(X)):
+        np.testing.assert_array_equal(other.transform(Q), wanted)
+        assert other.beta_ == memory.beta_
+        assert other.score(X) == memory.score(X)
+
+
+def test_searches_while_patterns_come_and_go():
+    X = words(400, 300)
+    memory = HopfieldMemory("cosine", separation="max").fit(sparse.csr_matrix(X[:200]))
+    wanted, failures, stop = X[:150], [], threading.Event()
+
+    def search():
+        while not stop.is_set():
+            completed = memory.transform(X[:150]).toarray()
+            if not (completed == wanted).all():
+                failures.append(completed)
+                return
+
+    searchers = [threading.Thread(target=search) for _ in range(3)]
+    for thread in searchers:
+        thread.start()
+    for i in range(200, len(X), 20):
+        memory.partial_fit(sparse.csr_matrix(X[i : i + 20]))
+        memory.forget(memory.ids_[-5:])
+    stop.set()
+    for thread in searchers:
+        thread.join()
+    assert not failures

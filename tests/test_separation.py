@@ -1,0 +1,72 @@
+"""Scores become weights: against slow transcriptions of the papers, and where exactness begins and ends."""
+
+import numpy as np
+import oracles
+import pytest
+
+from codebooks import ops
+
+KINDS = ("softmax", "sparsemax", "entmax15", "max")
+MARGINS = {"sparsemax": 1.0, "entmax15": 2.0}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-12), (np.float32, 1e-6)])
+@pytest.mark.parametrize("beta", [0.05, 1.0, 30.0])
+def test_weights_and_values_equal_the_papers(kind, dtype, tolerance, beta):
+    rng = np.random.default_rng(0)
+    scores = np.vstack([rng.standard_normal((20, 50)), 5 * rng.integers(0, 4, (20, 50)), np.zeros((1, 50))])
+    found = ops.separate(scores.astype(dtype), beta, kind)
+    assert found.weights.dtype == dtype
+    for row, weights, value in zip(scores.astype(dtype), found.weights.toarray(), found.value, strict=True):
+        wanted = oracles.SEPARATIONS[kind](beta * oracles.wide(row))
+        np.testing.assert_allclose(weights, wanted, atol=tolerance)
+        conjugate = oracles.conjugate(beta * oracles.wide(row), wanted, kind) / beta
+        np.testing.assert_allclose(value, conjugate, rtol=10 * tolerance, atol=10 * tolerance)
+
+
+@pytest.mark.parametrize("kind", MARGINS)
+@pytest.mark.parametrize("beta", [0.5, 1.0, 8.0])
+def test_one_pattern_alone_iff_the_gap_reaches_the_margin(kind, beta):
+    margin = MARGINS[kind] / beta
+    at, below = (ops.separate(np.array([[gap, 0, -margin]]), beta, kind) for gap in (margin, 0.99 * margin))
+    np.testing.assert_array_equal(at.weights.toarray(), [[1, 0, 0]])
+    assert (below.weights.toarray()[0, :2] > 0).all()
+    assert below.weights.toarray().sum() == pytest.approx(1)
+
+
+def test_ties_of_the_maximum_go_to_the_lower_index():
+    found = ops.separate(np.array([[1.0, 3, 3], [2, 2, 2]]), 1.0, "max")
+    np.testing.assert_array_equal(found.weights.toarray(), [[0, 1, 0], [1, 0, 0]])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_minus_infinity_has_no_weight(kind):
+    scores = np.array([[-np.inf, 1.0, -np.inf], [-np.inf, -np.inf, -np.inf]])
+    found = ops.separate(scores, 2.0, kind)
+    np.testing.assert_allclose(found.weights.toarray(), [[0, 1, 0], [0, 0, 0]])
+    np.testing.assert_allclose(found.value, [1, 0])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shape", [(3, 0), (0, 3)])
+def test_nothing_to_weigh(kind, shape):
+    found = ops.separate(np.zeros(shape), 1.0, kind)
+    assert found.weights.shape == shape
+    assert found.weights.nnz == 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_scores_far_apart_and_far_from_zero(kind):
+    scores = np.array([[1e6, 1e6 - 1e-3, -1e6], [-1e30, -1e30, 1e30]])
+    weights = ops.separate(scores, 1e3, kind).weights.toarray()
+    np.testing.assert_allclose(weights.sum(axis=1), 1)
+    np.testing.assert_allclose(weights[0], oracles.SEPARATIONS[kind](1e3 * scores[0]), atol=1e-6)
+    np.testing.assert_array_equal(weights[1], [0, 0, 1])
+
+
+def test_a_softmax_leaves_out_only_what_rounding_hides():
+    scores = np.linspace(0, 60, 400)[None, :]
+    found = ops.separate(scores, 1.0, "softmax")
+    assert found.weights.nnz < 400
+    np.testing.assert_allclose(found.weights.toarray()[0], oracles.softmax_weights(scores[0]), atol=1e-15)
