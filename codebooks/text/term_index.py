@@ -1,0 +1,106 @@
+"""Counted documents, weighted and inverted: what a retriever searches. It never changes; additions make another one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from threading import RLock
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.sparse import csr_matrix
+from sklearn.base import clone
+
+from codebooks import ops
+
+__all__ = ["TermIndex", "Weighted"]
+
+
+class Weighted(NamedTuple):
+    """What is derived from all counts together."""
+
+    rows: Any  # CSR (n_documents, n_terms), float32, weights of terms
+    absent: np.ndarray  # (n_terms,) what a term gives to documents that lack it
+    reciprocals: np.ndarray  # (n_documents,) 1 / length of each row, 0 for an empty one
+    postings: ops.Postings
+
+
+class TermIndex:
+    """Documents as counts of terms, with their ids.
+
+    Parameters
+    ----------
+    counts : CSR matrix of shape (n_documents, n_terms), float32
+    ids : ndarray of shape (n_documents,), int64 or str
+    weighting : transformer of counts, or None
+        Not fitted; a clone of it is fitted to all counts. None leaves them as they are.
+    texts : sequence of str, optional
+        The documents themselves.
+    next_id : int
+        What the next document without a name is called.
+    """
+
+    def __init__(
+        self,
+        counts: Any,
+        ids: np.ndarray,
+        weighting: Any = None,
+        texts: Sequence[str] | None = None,
+        next_id: int | None = None,
+    ):
+        self.counts = counts
+        self.ids = ids
+        self.weighting = weighting
+        self.texts = texts
+        self.next_id = len(ids) if next_id is None else next_id
+        self._weighted: Weighted | None = None
+        self._lock = RLock()
+
+    def __getstate__(self) -> tuple:
+        return self.counts, self.ids, self.weighting, self.texts, self.next_id
+
+    def __setstate__(self, state: tuple) -> None:
+        self.__init__(*state)  # type: ignore[misc]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @classmethod
+    def ready(cls, weighted: Weighted, *parts: Any) -> TermIndex:
+        """An index of which all is known already."""
+        index = cls(*parts)
+        index._weighted = weighted
+        return index
+
+    @property
+    def weighted(self) -> Weighted:
+        """Weights of all documents, and where to find them; made when first asked for, while other threads wait."""
+        if self._weighted is None:
+            with self._lock:
+                if self._weighted is None:
+                    self._weighted = self._weigh()
+        return self._weighted
+
+    def appended(self, counts: Any, ids: np.ndarray, texts: Sequence[str] | None, next_id: int) -> TermIndex:
+        """The index with more documents; they may have more terms."""
+        old = _widened(self.counts, counts.shape[1])
+        texts = None if self.texts is None else [*self.texts, *(texts or ())]
+        return TermIndex(ops.stack_rows([old, counts]), np.concatenate([self.ids, ids]), self.weighting, texts, next_id)
+
+    def without(self, kept: np.ndarray) -> TermIndex:
+        """The index of these documents only, given by position."""
+        texts = None if self.texts is None else [self.texts[i] for i in kept]
+        return TermIndex(ops.take_rows(self.counts, kept), self.ids[kept], self.weighting, texts, self.next_id)
+
+    def _weigh(self) -> Weighted:
+        absent = np.zeros(self.counts.shape[1], np.float32)
+        rows = self.counts
+        if self.weighting is not None and self.counts.nnz:
+            weighting = clone(self.weighting)
+            rows = csr_matrix(weighting.fit_transform(self.counts), dtype=np.float32)
+            absent = np.asarray(getattr(weighting, "absent_", absent), np.float32)
+        return Weighted(rows, absent, ops.reciprocal(ops.row_norms(rows)), ops.invert(rows))
+
+
+def _widened(X: Any, n_columns: int) -> Any:
+    """`X` with more columns, which are empty."""
+    return csr_matrix((X.data, X.indices, X.indptr), shape=(X.shape[0], n_columns))

@@ -1,0 +1,362 @@
+"""The retriever: BM25 exactly, one associative step by the oracle, documents that come and go, hybrid search."""
+
+import pickle
+import threading
+
+import numpy as np
+import oracles
+import pytest
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
+
+from codebooks import BM25Transformer, HopfieldRetriever
+
+bm25s = pytest.importorskip("bm25s")
+
+
+def corpus(n=300, n_words=200, seed=0):
+    """Documents about a few things each, common words in many of them."""
+    rng = np.random.default_rng(seed)
+    names = np.array([f"w{i}" for i in range(n_words)])
+    share = 1 / np.arange(1, n_words + 1)
+    texts = []
+    for _ in range(n):
+        about = rng.choice(n_words, 6)
+        chosen = rng.choice(n_words, rng.integers(5, 40), p=share / share.sum())
+        texts.append(" ".join(names[np.concatenate([about, about[:3], chosen])]))
+    return texts
+
+
+def questions(n=40, n_words=200, seed=1):
+    rng = np.random.default_rng(seed)
+    return [" ".join(f"w{i}" for i in rng.choice(n_words, rng.integers(1, 8))) for _ in range(n)]
+
+
+TEXTS, QUERIES = corpus(), questions()
+
+
+def dense(retriever, queries=QUERIES):
+    return retriever.transform(queries).toarray()
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return HopfieldRetriever().fit(TEXTS)
+
+
+class TestPlain:
+    """`feedback=0` is BM25."""
+
+    @pytest.mark.parametrize("variant", ["lucene", "robertson", "atire", "bm25l", "bm25+"])
+    def test_hits_and_scores_are_those_of_bm25s(self, variant):
+        retriever = HopfieldRetriever(feedback=0, weighting=BM25Transformer(variant)).fit(TEXTS)
+        analyze = retriever.vectorizer_.build_analyzer()
+        peer = bm25s.BM25(method=variant, k1=1.5, b=0.75, delta=0.5)
+        peer.index([analyze(text) for text in TEXTS], show_progress=False)
+        hits = retriever.search(QUERIES, k=10)
+        for query, ids, weights in zip(QUERIES, hits.ids, hits.weights, strict=True):
+            scores, n = peer.get_scores(analyze(query)), (ids >= 0).sum()
+            np.testing.assert_allclose(weights[:n], np.sort(scores)[::-1][:n], rtol=1e-5, atol=1e-6)
+            np.testing.assert_allclose(scores[ids[:n]], weights[:n], rtol=1e-5, atol=1e-6)  # ids differ in ties at most
+            assert n == 10 or len(np.unique(scores)) <= n + 1  # the others share no word with the query
+
+    def test_words_that_are_asked_for_twice_count_twice(self):
+        retriever = HopfieldRetriever(feedback=0).fit(TEXTS)
+        once, twice = (retriever.search(text, k=3).weights for text in ("w1 w7", "w1 w7 w7 w1"))
+        np.testing.assert_allclose(twice, 2 * once, rtol=1e-6)
+
+    def test_the_completed_query_is_the_query(self):
+        retriever = HopfieldRetriever(feedback=0).fit(TEXTS)
+        np.testing.assert_array_equal(dense(retriever), retriever.vectorizer_.transform(QUERIES).toarray())
+        assert retriever.expand("w1") == []
+
+
+class TestFeedback:
+    @pytest.mark.parametrize(
+        ("n_documents", "n_terms", "weight"), [(20, 30, 2.0), (1, 3, 0.5), (400, 1000, 1.0), (5, 1, 0)]
+    )
+    def test_one_step_is_the_oracle(self, n_documents, n_terms, weight):
+        settings = {"feedback_documents": n_documents, "feedback_terms": n_terms, "feedback_weight": weight}
+        retriever = HopfieldRetriever(**settings).fit(TEXTS)
+        counts = retriever.vectorizer_.transform(QUERIES).toarray()
+        W = retriever.weights_.toarray()
+        completed = dense(retriever)
+        for q, row in zip(counts, completed, strict=True):
+            np.testing.assert_allclose(row, oracles.feedback_step(q, W, n_documents, n_terms, weight), atol=2e-4)
+        hits, scores = retriever.search(QUERIES, k=5), completed @ W.T
+        np.testing.assert_allclose(hits.weights, -np.sort(-scores, axis=1)[:, :5], rtol=1e-4)
+
+    def test_the_share_of_documents_is_a_sparsemax(self, fitted):
+        """At the inverse temperature at which the document after the last one has no weight any more."""
+        index = fitted._state.stored
+        counts = fitted.vectorizer_.transform(QUERIES)
+        position, share = fitted._step(counts, index)
+        scores = (counts @ index.weighted.rows.T).toarray()
+        for row, where, found in zip(scores, position, share, strict=True):
+            falling = np.sort(row.clip(0))[::-1]
+            beta = 1 / (falling[:20] - falling[20]).sum()
+            wanted = oracles.sparsemax_weights(beta * row.clip(0))
+            np.testing.assert_allclose(wanted[where], found, atol=1e-5)
+            assert wanted.sum() == pytest.approx(wanted[where].sum())
+
+    def test_two_steps(self, fitted):
+        twice = HopfieldRetriever(feedback=2).fit(TEXTS)
+        W = fitted.weights_.toarray()
+        once = dense(fitted, QUERIES[:5])
+        counts = fitted.vectorizer_.transform(QUERIES[:5]).toarray()
+        for q, first, row in zip(counts, once, dense(twice, QUERIES[:5]), strict=True):
+            added = oracles.feedback_step(first, W, 20, 30, 2.0) - oracles.wide(first) / np.sqrt(first @ first)
+            np.testing.assert_allclose(row, q / np.sqrt(q @ q) + added, atol=2e-4)
+
+    def test_a_completed_query_finds_what_shares_no_word_with_it(self):
+        texts = ["car engine wheel", "engine wheel road", "automobile engine wheel", "banana bread", "car road"]
+        hits = HopfieldRetriever(feedback_documents=2).fit(texts).search("car", k=5)
+        assert 2 in hits.ids[0]
+        assert 3 not in hits.ids[0]
+        assert 2 not in HopfieldRetriever(feedback=0).fit(texts).search("car", k=5).ids
+
+    def test_expand_says_what_and_why(self, fitted):
+        for query in QUERIES[:10]:
+            added = fitted.expand(query, n_terms=5)
+            row = dict(zip(fitted.terms_, dense(fitted, [query])[0], strict=True))
+            assert [a.weight for a in added] == sorted((a.weight for a in added), reverse=True)
+            for term, weight, because in added:
+                assert weight == pytest.approx(row[term])
+                assert term not in query.split()
+                assert 0 < sum(share for _, share in because) <= 1 + 1e-6
+                assert all(term in TEXTS[id].split() for id, _ in because)
+
+    def test_explain_adds_up(self, fitted):
+        hits = fitted.search(QUERIES, k=3)
+        for query, ids, weights in zip(QUERIES, hits.ids, hits.weights, strict=True):
+            for id, weight in zip(ids, weights, strict=True):
+                matched, added = fitted.explain(query, int(id))
+                assert sum(matched.values()) + sum(added.values()) == pytest.approx(weight, rel=1e-4)
+                assert set(matched) <= set(query.split())
+        with pytest.raises(ValueError, match="id of a document"):
+            fitted.explain(QUERIES[0], 5000)
+
+
+class TestComingAndGoing:
+    @pytest.mark.parametrize("feedback", [0, 1])
+    def test_adding_equals_storing_at_once(self, feedback):
+        at_once = HopfieldRetriever(feedback=feedback).fit(TEXTS)
+        step_by_step = HopfieldRetriever(feedback=feedback).fit(TEXTS[:3])
+        for start in (3, 4, 100):
+            step_by_step.search(QUERIES[:2])
+            step_by_step.add(TEXTS[start : {3: 4, 4: 100, 100: 300}[start]])
+        a, b = (r.search(QUERIES, k=20) for r in (at_once, step_by_step))
+        np.testing.assert_allclose(a.weights, b.weights, rtol=1e-4, atol=1e-6)
+        assert (a.ids == b.ids).mean() > 0.99  # ties that rounding breaks
+        assert sorted(step_by_step.terms_) == sorted(at_once.terms_)
+
+    def test_removing_equals_never_having_stored(self):
+        kept = [i for i in range(len(TEXTS)) if i % 3]
+        fresh = HopfieldRetriever(feedback=0).fit([TEXTS[i] for i in kept])
+        thinned = HopfieldRetriever(feedback=0).fit(TEXTS).remove(np.arange(0, len(TEXTS), 3))
+        a, b = fresh.search(QUERIES), thinned.search(QUERIES)
+        np.testing.assert_allclose(a.weights, b.weights, rtol=1e-5, atol=1e-6)
+        np.testing.assert_array_equal(np.array([*kept, -1])[a.ids], b.ids)
+
+    def test_new_words_are_found(self):
+        retriever = HopfieldRetriever().fit(["one apple", "two pears"]).add(["a zebra eats apple"])
+        assert retriever.search("zebra").ids[0, 0] == 2
+        assert "zebra" in retriever.get_feature_names_out()
+        fixed = HopfieldRetriever(CountVectorizer(vocabulary=["apple", "pears"])).fit(["apple", "pears"])
+        assert fixed.add(["zebra"]).search("zebra").ids[0, 0] == -1
+
+    def test_ids_are_never_used_again(self):
+        retriever = HopfieldRetriever().fit(TEXTS[:5]).remove([4]).add([TEXTS[5]])
+        np.testing.assert_array_equal(retriever.ids_, [0, 1, 2, 3, 5])
+        retriever.remove(retriever.ids_)
+        assert (retriever.search("w1").ids == -1).all()
+        np.testing.assert_array_equal(retriever.add(TEXTS[:1]).ids_, [6])
+        assert retriever.search(TEXTS[0], k=1).ids == 6
+
+    def test_names_of_ones_own(self):
+        retriever = HopfieldRetriever().fit(TEXTS[:3], ids=["c", "a", "long name"])
+        assert retriever.search(TEXTS[2], k=5).ids.tolist() == [
+            ["long name", *retriever.search(TEXTS[2], k=5).ids[0, 1:]]
+        ]
+        retriever.add(TEXTS[3:5], ids=["d", "even longer name"]).remove("a")
+        assert retriever.ids_.tolist() == ["c", "long name", "d", "even longer name"]
+        assert retriever.search("nothing", k=2).ids.tolist() == [["", ""]]
+        numbered = HopfieldRetriever().fit(TEXTS[:2], ids=[70, 7]).add([TEXTS[2]])
+        assert numbered.ids_.tolist() == [70, 7, 71]
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            (lambda r: r.add(["x"], ids=[1]), "already taken: 1"),
+            (lambda r: r.add(["x", "y"], ids=[9, 9]), "already taken: 9"),
+            (lambda r: r.add(["x"], ids=["nine"]), "of one kind"),
+            (lambda r: r.add(["x"], ids=[8, 9]), "one for each document"),
+            (lambda r: r.add(["x"], ids=[-1]), "must not be negative"),
+            (lambda r: r.add(["x"], ids=[0.5]), "whole numbers or str"),
+            (lambda r: r.remove([1, 99]), "got others: 99"),
+        ],
+    )
+    def test_a_refused_change_changes_nothing(self, change, message):
+        retriever = HopfieldRetriever().fit(TEXTS[:5])
+        with pytest.raises(ValueError, match=message):
+            change(retriever)
+        np.testing.assert_array_equal(retriever.ids_, range(5))
+
+    def test_texts_are_kept_where_asked(self):
+        retriever = HopfieldRetriever(keep_texts=True).fit(TEXTS[:4]).add([TEXTS[4]]).remove([1])
+        assert list(retriever.texts_) == [TEXTS[i] for i in (0, 2, 3, 4)]
+        assert HopfieldRetriever().fit(TEXTS[:4]).texts_ is None
+
+    def test_searches_while_documents_come_and_go(self):
+        retriever = HopfieldRetriever(feedback=0).fit(TEXTS[:100])
+        failures, stop = [], threading.Event()
+
+        def search():
+            try:
+                while not stop.is_set():
+                    hits = retriever.search(TEXTS[:20], k=1)
+                    if not (hits.ids[:, 0] == np.arange(20)).all():
+                        failures.append(hits)
+            except Exception as error:  # whatever it is, it fails the test
+                failures.append(error)
+
+        searchers = [threading.Thread(target=search) for _ in range(3)]
+        for thread in searchers:
+            thread.start()
+        for i in range(100, 200, 10):
+            retriever.add(TEXTS[i : i + 10]).remove(retriever.ids_[-3:])
+        stop.set()
+        for thread in searchers:
+            thread.join()
+        assert not failures
+
+
+class TestForms:
+    def test_counts_instead_of_texts(self, fitted):
+        counts = fitted.vectorizer_.transform(TEXTS)
+        asked = fitted.vectorizer_.transform(QUERIES)
+        wanted = fitted.search(QUERIES)
+        for form in (sparse.csr_matrix, sparse.csc_matrix, sparse.coo_array, lambda X: X.toarray()):
+            by_counts = HopfieldRetriever().fit(form(counts))
+            hits = by_counts.search(form(asked))
+            np.testing.assert_array_equal(hits.ids, wanted.ids)
+            np.testing.assert_array_equal(hits.weights, wanted.weights)
+        by_counts.add(counts[:2])
+        assert len(by_counts) == len(TEXTS) + 2
+        with pytest.raises(ValueError, match="add wants counts of"):
+            by_counts.add(counts[:, :5])
+        with pytest.raises(ValueError, match="queries want"):
+            by_counts.search(asked[:, :5])
+        with pytest.raises(TypeError, match="matrix of counts"):
+            by_counts.search("w1")
+
+    def test_other_vectorizers_and_weights(self):
+        by_cosine = HopfieldRetriever(TfidfVectorizer(), weighting=None, feedback=0).fit(TEXTS)
+        X, Q = (by_cosine.vectorizer_.transform(t) for t in (TEXTS, QUERIES))
+        np.testing.assert_allclose(
+            by_cosine.search(QUERIES, k=3).weights, -np.sort(-(Q @ X.T).toarray(), axis=1)[:, :3], rtol=1e-5
+        )
+        assert (
+            HopfieldRetriever(CountVectorizer(ngram_range=(1, 2)))
+            .fit(["new york", "york"])
+            .search("new york")
+            .ids[0, 0]
+            == 0
+        )
+
+    def test_more_hits_wanted_than_documents(self, fitted):
+        hits = HopfieldRetriever().fit(TEXTS[:3]).search(QUERIES, k=50)
+        assert hits.ids.shape == hits.weights.shape == (len(QUERIES), 50)
+        assert (hits.ids[:, 3:] == -1).all()
+        assert not hits.weights[hits.ids == -1].any()
+
+    def test_queries_that_find_nothing(self, fitted):
+        hits = fitted.search(["", "unheard of", "the"], k=4)
+        assert (hits.ids == -1).all()
+        assert not hits.weights.any()
+        assert fitted.search([], k=4).ids.shape == (0, 4)
+        assert fitted.expand("unheard of") == []
+
+    def test_batches_do_not_matter(self, fitted):
+        many = QUERIES * 60
+        hits = fitted.search(many)
+        for i in (0, 1023, 1024, 2047, 2399):
+            np.testing.assert_array_equal(fitted.search(many[i]).ids[0], hits.ids[i])
+            np.testing.assert_array_equal(fitted.search(many[i]).weights[0], hits.weights[i])
+
+    def test_empty_documents_are_never_found(self):
+        retriever = HopfieldRetriever().fit(["", *TEXTS[:5], "the"])
+        hits = retriever.search(QUERIES, k=7)
+        assert not np.isin(hits.ids, [0, 6]).any()
+
+    def test_pickle_and_clone(self, fitted):
+        wanted = fitted.search(QUERIES)
+        for other in (pickle.loads(pickle.dumps(fitted)), clone(fitted).fit(TEXTS)):
+            np.testing.assert_array_equal(other.search(QUERIES).ids, wanted.ids)
+            np.testing.assert_array_equal(other.search(QUERIES).weights, wanted.weights)
+
+    @pytest.mark.parametrize(
+        ("use", "error", "message"),
+        [
+            (lambda r: r.fit("one text"), TypeError, "list of texts"),
+            (lambda r: r.fit([1, 2]), TypeError, "number 0 is int"),
+            (lambda r: r.fit([]), ValueError, "vocabulary"),
+            (lambda r: r.fit(["the", "of"]), ValueError, "vocabulary"),
+            (lambda r: r.fit(["a cat", None]), TypeError, "number 1 is NoneType"),
+            (lambda r: r.search("cat"), Exception, "not fitted"),
+            (lambda r: r.fit(TEXTS).search("w1", k=0), ValueError, "k must be"),
+            (lambda r: r.fit(TEXTS).search(3), TypeError, "list of texts"),
+            (lambda r: r.fit(TEXTS).expand(["w1", "w2"]), ValueError, "one query"),
+            (lambda r: r.set_params(feedback=-1).fit(TEXTS), ValueError, "feedback must be"),
+            (lambda r: r.set_params(feedback_weight=np.nan).fit(TEXTS), ValueError, "feedback_weight must be"),
+            (lambda r: r.set_params(weighting="bm52").fit(TEXTS), ValueError, "weighting must be"),
+            (lambda r: r.fit(np.array([[1.0, -1.0]])).search(np.array([[1.0, 0.0]])), ValueError, "negative"),
+        ],
+    )
+    def test_bad_input_is_refused(self, use, error, message):
+        with pytest.raises(error, match=message):
+            use(HopfieldRetriever())
+
+
+class TestHybrid:
+    def embed(self, texts):
+        """A few random directions for words."""
+        words = np.random.default_rng(0).standard_normal((1000, 16))
+        return np.array(
+            [sum((words[int(w[1:])] for w in text.split() if w[0] == "w"), np.zeros(16)) + 1e-3 for text in texts]
+        )
+
+    def test_both_lists_are_fused_by_reciprocal_rank(self):
+        plain = HopfieldRetriever().fit(TEXTS)
+        hybrid = HopfieldRetriever(embedder=self.embed).fit(TEXTS)
+        E, Q = self.embed(TEXTS), self.embed(QUERIES)
+        cosines = (Q @ E.T) / np.linalg.norm(E, axis=1)
+        by_words = plain.search(QUERIES, k=100).ids
+        hits = hybrid.search(QUERIES, k=10)
+        for words, cosine, ids in zip(by_words, cosines, hits.ids, strict=True):
+            wanted = oracles.fused_ranks([words[words >= 0], np.argsort(-cosine, kind="stable")[:100]])
+            np.testing.assert_array_equal(ids, wanted[:10])
+        assert (np.diff(hits.weights) <= 0).all()
+
+    def test_documents_come_and_go(self):
+        changed = HopfieldRetriever(embedder=self.embed).fit(TEXTS[:100]).add(TEXTS[100:150]).remove(range(0, 150, 2))
+        fresh = HopfieldRetriever(embedder=self.embed).fit([TEXTS[i] for i in range(1, 150, 2)], ids=range(1, 150, 2))
+        np.testing.assert_array_equal(changed.search(QUERIES, k=5).ids, fresh.search(QUERIES, k=5).ids)
+
+    def test_embedders_may_have_encode_or_transform(self):
+        class Encoder:
+            encode = staticmethod(self.embed)
+
+        class Transformer:
+            transform = staticmethod(self.embed)
+
+        wanted = HopfieldRetriever(embedder=self.embed).fit(TEXTS).search(QUERIES[:3]).ids
+        for embedder in (Encoder(), Transformer()):
+            np.testing.assert_array_equal(
+                HopfieldRetriever(embedder=embedder).fit(TEXTS).search(QUERIES[:3]).ids, wanted
+            )
+
+    def test_an_embedder_wants_texts(self):
+        with pytest.raises(ValueError, match="wants texts"):
+            HopfieldRetriever(embedder=self.embed).fit(sparse.csr_matrix(np.eye(3)))
