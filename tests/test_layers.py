@@ -28,10 +28,10 @@ LEARNING = (*ARRAYS, "sklearn")
 LAYERS = {
     "__init__.py": May(ours=("*",)),
     "__main__.py": May(ours=("*",), others=("*",)),
-    "cli.py": May(ours=("*",), others=("*",)),
+    "cli/*.py": May(ours=("*",), others=("*",)),
     # How to compute.
     "ops/cpu.py": May(("ops", "ops.*"), (*ARRAYS, "numba")),
-    "ops/compiler.py": May((), ("numba",)),
+    "ops/compiler.py": May((), ("numba", "numpy")),
     "ops/sequential.py": May(("ops.compiler",), ("numpy",)),
     "ops/threads.py": May(("ops", "ops.*"), (*ARRAYS, "numba", "threadpoolctl")),
     "ops/gpu.py": May(("ops", "ops.*"), (*ARRAYS, "cupy", "cupyx")),
@@ -40,6 +40,7 @@ LAYERS = {
     "inputs.py": May(("ops",), LEARNING),
     "datasets.py": May((), ARRAYS),
     "documents.py": May(),
+    "storage.py": May((), ("numpy",)),
     # What is learned. `start` and `monitor` are helpers that every model shares.
     "models/__init__.py": May(),
     "models/monitor.py": May((), ARRAYS, late=("rich",)),
@@ -49,7 +50,8 @@ LAYERS = {
     "models/sums.py": May(("ops",), ARRAYS),
     "models/pruning.py": May(("ops", "models.rows", "models.monitor"), ARRAYS),
     "models/patterns.py": May(("ops",), ARRAYS),
-    "models/hopfield_memory.py": May(("ops", "inputs", "models.base", "models.patterns"), ARRAYS),
+    "models/association.py": May(("ops", "models.base", "models.patterns"), ARRAYS),
+    "models/hopfield_memory.py": May(("ops", "inputs", "models.association", "models.base", "models.patterns"), ARRAYS),
     "models/base.py": May(
         ("ops", "inputs", "models.monitor", "models.rows", "models.sums", "models.twins"), LEARNING, private=True
     ),
@@ -63,7 +65,7 @@ LAYERS = {
     "text/embedder.py": May(
         ("inputs", "models.*", "ops", "scores", "text.*"), LEARNING, late=("sentence_transformers", "transformers")
     ),
-    "text/*.py": May(("inputs", "models.*", "ops", "scores", "text.*"), LEARNING),
+    "text/*.py": May(("inputs", "models.*", "ops", "scores", "storage", "text.*"), LEARNING),
     # What is made of it.
     "naming.py": May((), ARRAYS),
     "topics.py": May(("ops", "naming", "text.weighting"), LEARNING),

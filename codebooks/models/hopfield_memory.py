@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import wraps
 from numbers import Integral, Real
+from threading import RLock
 from typing import Any, ClassVar
 
 import numpy as np
+from scipy.sparse import csr_matrix, issparse
 
 from codebooks import ops
 from codebooks.inputs import check_targets, unharmed
+from codebooks.models.association import Association
 from codebooks.models.base import (
     ArrayTransformer,
     Interval,
@@ -18,34 +19,15 @@ from codebooks.models.base import (
     StrOptions,
     check_random_state,
     fit_context,
-    row_blocks,
 )
 from codebooks.models.patterns import Patterns, fragments
 
 __all__ = ["HopfieldMemory"]
 
-# How many patterns beta is estimated from: at most, at least, and so that they meet about so many others.
-_LARGEST_SAMPLE, _SMALLEST_SAMPLE, _MEETINGS = 2_000, 200, 20_000_000
-# beta="auto" lets all but this share of the fragments that can be told apart bring back their pattern alone.
-_AMBIGUOUS = 0.02
-# A softmax never gives all weight to one pattern; this much counts as all.
-_NEARLY_ALL = 0.99
-# length_penalty="auto": this part of the share of an ordinary pattern that the query holds.
-_PENALTY = 0.25
+# One change at a time; searches do not wait.
+_changing = RLock()
 # Completions that differ from a pattern by less, relative to it, equal it.
 _ROUNDING = 1e-5
-
-
-def at_one_moment(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a method see the memory as it is when the call begins, whatever other threads store or forget meanwhile."""
-
-    @wraps(method)
-    def run(self: HopfieldMemory, *args: Any, **kwargs: Any) -> Any:
-        frozen = object.__new__(type(self))
-        frozen.__dict__.update(vars(self))
-        return method(frozen, *args, **kwargs)
-
-    return run
 
 
 class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
@@ -214,10 +196,10 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
         """
         if not self.__sklearn_is_fitted__():
             return self.fit(X, y)
-        with unharmed(self):
+        with _changing, unharmed(self):
             X = self._check(X)
             y = self._matching(check_targets(self, y, X.shape[0]))
-            self._store = self._store.appended(ops.own(self._adapted(X)), y)
+            self._store = self._store.appended(ops.own(self._now().adapted(X)), y)
         return self
 
     def forget(self, ids: Any) -> HopfieldMemory:
@@ -248,9 +230,29 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
         self._store = store.without(np.flatnonzero(~np.isin(store.ids, ids)))
         return self
 
+    @classmethod
+    def around(cls, patterns: Any, **settings: Any) -> HopfieldMemory:
+        """A memory of checked patterns that are not copied: they may lie in a file, and there may be none.
+
+        Parameters
+        ----------
+        patterns : ndarray or CSR matrix of shape (n_patterns, n_features)
+            float32 or float64, finite; nobody may write to them afterwards.
+        **settings
+            As the constructor takes them.
+
+        Returns
+        -------
+        HopfieldMemory
+        """
+        memory = cls(**settings)
+        memory.n_features_in_ = int(patterns.shape[1])
+        memory._seed = memory._drawn_seed()
+        memory._store = Patterns.of(patterns)
+        return memory
+
     # -- recalling ---------------------------------------------------------------------------------------------------
 
-    @at_one_moment
     def transform(self, X: Any) -> Any:
         """Complete the rows of `X`.
 
@@ -263,9 +265,9 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
         ndarray or CSR matrix of shape (n_queries, n_features)
             In the form and dtype of the stored patterns.
         """
-        return ops.stack_rows([self._completed(block) for block in self._blocks(self._check(X))])
+        X, now = self._check(X), self._now()
+        return ops.stack_rows([now.completed(block, self.n_steps, self.threshold) for block in now.blocks(X)])
 
-    @at_one_moment
     def recall(self, X: Any, n_patterns: int = 10) -> tuple[np.ndarray, np.ndarray]:
         """The patterns that the completion of each row of `X` is made of, and their weights.
 
@@ -282,12 +284,11 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
         ids : ndarray of shape (n_queries, n_patterns), int64
             As in `ids_`; -1, with weight 0, where fewer patterns have a weight.
         """
-        X = self._check(X)
-        found = [self._largest(self._shared_weights(block), n_patterns) for block in self._blocks(X)]
+        X, now = self._check(X), self._now()
+        found = [now.largest(block, n_patterns) for block in now.blocks(X)]
         weights, ids = (np.concatenate(parts) for parts in zip(*found, strict=True))
         return weights, ids
 
-    @at_one_moment
     def kneighbors(self, X: Any = None, n_neighbors: int = 5, return_distance: bool = True) -> Any:
         """The stored patterns nearest to each row of `X`, as `sklearn.neighbors.NearestNeighbors` gives them.
 
@@ -311,24 +312,20 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
         ValueError
             If there are fewer patterns than neighbours wanted.
         """
-        themselves = X is None
-        X = self._own_rows() if themselves else self._check(X)
-        store, n_others = self._store, len(self._store) - themselves
+        now, themselves = self._now(), X is None
+        X = now.store.rows if themselves else self._check(X)
+        n_others = len(now.store) - themselves
         if not 1 <= n_neighbors <= n_others:
             raise ValueError(f"n_neighbors={n_neighbors} wants as many patterns; there are {n_others} to choose from.")
-        distances, ids, start = [], [], 0
-        for block in self._blocks(X):
-            scores, _ = self._scores(block)
-            if themselves:
-                scores[np.arange(len(scores)), np.arange(start, start + len(scores))] = -np.inf
-            start += len(scores)
-            index = ops.top_k(scores, n_neighbors)
-            ids.append(store.ids[ops.to_host(index)])
-            distances.append(self._distances(block, ops.xp(scores).take_along_axis(scores, index, axis=1)))
-        found = np.concatenate(ids)
-        return (ops.xp(distances[0]).concatenate(distances), found) if return_distance else found
+        found, start = [], 0
+        for block in now.blocks(X):
+            found.append(now.neighbours(block, n_neighbors, start if themselves else None))
+            start += block.shape[0]
+        distances, ids = zip(*found, strict=True)
+        if not return_distance:
+            return np.concatenate(ids)
+        return ops.xp(distances[0]).concatenate(distances), np.concatenate(ids)
 
-    @at_one_moment
     def predict(self, X: Any) -> np.ndarray:
         """What belongs to each row of `X`, by the `y` of the patterns that it recalls.
 
@@ -347,21 +344,22 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
         ValueError
             If the memory was fitted without `y`.
         """
-        X, targets = self._check(X), self._store.targets
+        X, now = self._check(X), self._now()
+        targets = now.store.targets
         if targets is None:
             raise ValueError("predict wants targets, and none are stored. Give fit a y: a label or a number per row.")
-        values, labels = self._values()
-        totals = []
-        for block in self._blocks(X):
-            weights = self._shared_weights(block)
-            known = np.diff(ops.to_host(weights.indptr)) > 0
-            totals.append(np.where(known[:, None], ops.to_host(weights @ values), values.mean(axis=0)))
-        total = np.concatenate(totals)
-        if labels is not None:
-            return labels[total.argmax(axis=1)]
-        return total.reshape(-1, *targets.shape[1:])
+        values, labels = _to_average(targets)
+        of_all = np.asarray(values.mean(axis=0)).ravel()
+        answers = []
+        for block in now.blocks(X):
+            weights = ops.to_host(now.shared_weights(block))
+            known = np.diff(weights.indptr) > 0
+            totals = weights @ values
+            totals = np.where(known[:, None], totals.toarray() if issparse(totals) else totals, of_all)
+            answers.append(totals if labels is None else labels[totals.argmax(axis=1)])
+        found = np.concatenate(answers)
+        return found if labels is not None else found.reshape(-1, *targets.shape[1:])
 
-    @at_one_moment
     def score(self, X: Any, y: Any = None) -> float:
         """How well the memory answers. Higher is better.
 
@@ -379,13 +377,12 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
         """
         X = self._check(X)
         if y is not None:
-            return self._agreement(self.predict(X), check_targets(self, y, X.shape[0]))
-        X = self._adapted(X)
+            return _agreement(self.predict(X), check_targets(self, y, X.shape[0]))
+        X = self._now().adapted(X)
         completed = self.transform(fragments(X, check_random_state(self._seed)))
         ones = ops.xp(X).ones(X.shape[1], X.dtype)
         return float((abs(completed - X) @ ones <= _ROUNDING * (abs(X) @ ones)).mean())
 
-    @at_one_moment
     def energy(self, X: Any) -> np.ndarray:
         """The energy of the network at each row of `X`, which a step of completion does not raise.
 
@@ -404,23 +401,8 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
             a threshold. For cosine, queries are taken at length 1, and it never rises where all patterns have one
             length.
         """
-        X, store = self._check(X), self._store
-        kind, n = self.separation, len(store) - len(store.copies)
-        at_rest = {
-            "softmax": np.log(max(n, 1)),
-            "sparsemax": (1 - 1 / max(n, 1)) / 2,
-            "entmax15": 4 / 3 * (1 - max(n, 1) ** -0.5),
-            "max": 0.0,
-        }[kind]
-        by_direction = self.similarity_ == "cosine"
-        longest = 1.0 if by_direction else float(store.lengths.max(initial=0))
-        energies = []
-        for block in self._blocks(X):
-            scores = self._without_copies(self._scores(block)[0])
-            value = ops.separate(scores, self._inverse_temperature, kind).value
-            lengths = ops.row_norms(block)
-            lengths = (lengths > 0).astype(lengths.dtype) if by_direction else lengths
-            energies.append(lengths**2 / 2 - value + (longest**2 / 2 + at_rest / self._inverse_temperature))
+        X, now = self._check(X), self._now()
+        energies = [now.energy(block) for block in now.blocks(X)]
         return ops.xp(energies[0]).concatenate(energies)
 
     # -- what is stored ----------------------------------------------------------------------------------------------
@@ -428,47 +410,32 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
     @property
     def patterns_(self) -> Any:
         """The stored rows."""
-        return self._stored.rows
+        return self._now().store.rows
 
     @property
     def ids_(self) -> np.ndarray:
         """The names of the stored rows."""
-        return self._stored.ids
+        return self._now().store.ids
 
     @property
     def targets_(self) -> Any:
         """What belongs to the stored rows."""
-        return self._stored.targets
+        return self._now().store.targets
 
     @property
     def similarity_(self) -> str:
         """The similarity in use."""
-        store = self._stored
-        if self.similarity != "auto":
-            return self.similarity
-        return "containment" if store.is_binary else "cosine"
+        return self._now().similarity
 
     @property
-    @at_one_moment
     def beta_(self) -> float:
         """The inverse temperature in use."""
-        store = self._stored
-        if not isinstance(self.beta, str):
-            return float(self.beta)
-        return store.derived(f"beta {self._settings()}", self._estimated_beta)
+        return self._now().beta
 
     @property
-    @at_one_moment
     def retrievable_(self) -> float:
         """The share of the stored rows that one step leaves where they are."""
-        store = self._stored
-        return store.derived(f"retrievable {self._settings()} {self.beta_}", self._estimated_share)
-
-    @property
-    def _stored(self) -> Patterns:
-        if not self.__sklearn_is_fitted__():
-            raise AttributeError(f"this {type(self).__name__} has stored nothing yet: call fit first")
-        return self._store
+        return self._now().retrievable
 
     def __sklearn_is_fitted__(self) -> bool:
         return "_store" in vars(self)
@@ -477,174 +444,12 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
     def _n_features_out(self) -> int:
         return int(self.n_features_in_)
 
-    # -- scores and weights ------------------------------------------------------------------------------------------
+    # -- below the surface -------------------------------------------------------------------------------------------
 
-    def _scores(self, Q: Any) -> tuple[Any, Any]:
-        """Scores of all patterns, and which queries have any say: the others share nothing with any pattern."""
-        store, similarity = self._store, self.similarity_
-        scores = ops.match(Q, store.index)
-        if similarity == "euclidean":
-            scores -= store.lengths**2 / 2
-            return scores, ops.xp(scores).ones(len(scores), bool)
-        known = scores.any(axis=1)
-        if similarity == "cosine":
-            scores *= ops.reciprocal(store.lengths)
-            scores *= ops.reciprocal(ops.row_norms(Q))[:, None]
-        elif similarity == "containment":
-            scores -= self._penalties(Q)[:, None] * store.sums
-        return scores, known
-
-    def _rivals(self, Q: Any) -> Any:
-        """Scores of the patterns that compete for each query: `-inf` for those that do not."""
-        scores, known = self._scores(Q)
-        if not known.all():
-            scores[~known] = -np.inf
-        return self._without_copies(scores)
-
-    def _without_copies(self, scores: Any) -> Any:
-        if len(self._store.copies):
-            scores[:, self._store.copies] = -np.inf
-        return scores
-
-    def _penalties(self, Q: Any) -> Any:
-        """What an entry of a pattern costs, for each query."""
-        squares = ops.row_norms(Q) ** 2
-        if not isinstance(self.length_penalty, str):
-            return ops.xp(squares).full(len(squares), self.length_penalty, squares.dtype)
-        store = self._store
-        if not len(store):
-            return squares
-        magnitude, square = store.medians
-        if magnitude == 0:
-            return 0 * squares
-        return _PENALTY * ops.xp(squares).minimum(squares, square) / magnitude
-
-    @property
-    def _inverse_temperature(self) -> float:
-        return 1.0 if self.separation == "max" else self.beta_  # the best is the best at any temperature
-
-    def _weights(self, Q: Any) -> Any:
-        """Weights of the patterns, CSR; those that equal an earlier one have none."""
-        return ops.separate(self._rivals(Q), self._inverse_temperature, self.separation).weights
-
-    def _shared_weights(self, Q: Any) -> Any:
-        """Weights of the patterns, CSR; equal ones share."""
-        weights, sharing = self._weights(Q), self._store.sharing
-        return weights if sharing is None else weights @ sharing
-
-    def _completed(self, block: Any) -> Any:
-        state, before = block, None
-        for _ in range(self.n_steps):
-            if before is not None and not ops.entries(state - before).any():
-                break
-            before, state = state, ops.combine(self._weights(state), self._store.rows)
-            if self.threshold is not None:
-                state = ops.ones_from(state, self.threshold)
-        return state
-
-    def _largest(self, weights: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
-        """The `n` largest weights of each row, and the ids of their patterns."""
-        weights = ops.to_host(weights)
-        n_kept = np.diff(weights.indptr)
-        row = np.repeat(np.arange(len(n_kept)), n_kept)
-        order = np.lexsort((weights.indices, -weights.data, row))
-        rank = np.arange(len(order)) - weights.indptr[row]
-        order, rank = order[rank < n], rank[rank < n]
-        top, ids = np.zeros((len(n_kept), n), weights.dtype), np.full((len(n_kept), n), -1)
-        top[row[order], rank] = weights.data[order]
-        ids[row[order], rank] = self._store.ids[weights.indices[order]]
-        return top, ids
-
-    def _distances(self, Q: Any, scores: Any) -> Any:
-        xp = ops.xp(scores)
-        if self.similarity_ == "cosine":
-            return (1 - scores).clip(0, None)
-        if self.similarity_ == "euclidean":
-            squares = ops.row_norms(Q).astype(scores.dtype) ** 2
-            return xp.sqrt((squares[:, None] - 2 * scores).clip(0, None))
-        return -scores
-
-    def _values(self) -> tuple[np.ndarray, np.ndarray | None]:
-        """Numbers to be averaged: those given, or one column per label, then with the labels."""
-        targets = self._store.targets
-        if targets.dtype.kind == "f" or targets.ndim > 1:
-            return targets.reshape(len(targets), -1).astype(float), None
-        labels, code = np.unique(targets, return_inverse=True)
-        return np.eye(len(labels))[code.ravel()], labels
-
-    def _agreement(self, predicted: np.ndarray, y: np.ndarray) -> float:
-        if self._values()[1] is not None:
-            return float((predicted == y).mean())
-        rest, spread = ((y - predicted) ** 2).sum(), ((y - y.mean(axis=0)) ** 2).sum()
-        return float(1 - rest / spread) if spread else float(rest == 0)
-
-    # -- estimates ---------------------------------------------------------------------------------------------------
-
-    def _settings(self) -> str:
-        """What the estimates depend on beside the patterns."""
-        return f"{self.similarity_} {self.length_penalty} {self.separation}"
-
-    def _sample(self) -> np.ndarray:
-        """Positions of some patterns, no two of them equal and none empty."""
-        n = len(self._store)
-        filled = np.flatnonzero(ops.to_host(self._store.lengths))
-        distinct = np.setdiff1d(filled, self._store.copies)
-        size = int(np.clip(_MEETINGS // max(n, 1), _SMALLEST_SAMPLE, _LARGEST_SAMPLE))
-        if len(distinct) <= size:
-            return distinct
-        return np.sort(check_random_state(self._seed).choice(distinct, size, replace=False))
-
-    def _estimated_beta(self) -> float:
-        sample = self._sample()
-        rows = ops.take_rows(self._store.rows, sample)
-        gaps = self._gaps(fragments(rows, check_random_state(self._seed)), sample)
-        gaps = gaps[np.isfinite(gaps)]
-        told_apart = gaps[gaps > _ROUNDING * np.abs(gaps).max(initial=0)]
-        if len(told_apart) == 0:
-            return 1.0  # one pattern, or patterns that nobody can tell apart: it does not matter
-        n = len(self._store)
-        margin = {"sparsemax": 1.0, "entmax15": 2.0}.get(self.separation, np.log(n / (1 - _NEARLY_ALL)))
-        return float(margin / np.quantile(told_apart, _AMBIGUOUS))
-
-    def _gaps(self, Q: Any, own: np.ndarray) -> np.ndarray:
-        """By how much the score of each row's own pattern exceeds that of the best other one."""
-        gaps, start = [], 0
-        for block in self._blocks(Q):
-            scores = self._rivals(block)
-            at = np.arange(len(scores)), own[start : start + len(scores)]
-            start += len(scores)
-            mine = scores[at]
-            scores[at] = -np.inf
-            gaps.append(ops.to_host(mine - scores.max(axis=1)))
-        return np.concatenate(gaps) if gaps else np.zeros(0)
-
-    def _estimated_share(self) -> float:
-        sample = self._sample()
-        rows, kept, start = ops.take_rows(self._store.rows, sample), [], 0
-        enough = _NEARLY_ALL if self.separation == "softmax" else 1 - _ROUNDING
-        for block in self._blocks(rows):
-            weights = ops.to_host(self._weights(block))
-            own = sample[start : start + block.shape[0]]
-            start += block.shape[0]
-            kept.append(np.asarray(weights[np.arange(len(own)), own]).ravel() >= enough)
-        return float(np.concatenate(kept).mean()) if kept else 1.0
-
-    # -- forms -------------------------------------------------------------------------------------------------------
-
-    def _blocks(self, X: Any) -> Iterator[Any]:
-        """Rows of `X` in the form of the patterns, so many that their scores can be held."""
-        row_bytes = (len(self._store) + X.shape[1]) * X.dtype.itemsize
-        for rows in row_blocks(X.shape[0], row_bytes):
-            yield self._adapted(ops.take_rows(X, rows))
-
-    def _adapted(self, X: Any) -> Any:
-        """`X` in the form and dtype of the patterns."""
-        form = self._store.form
-        return ops.in_form_of(X, form).astype(form.dtype, copy=False)
-
-    def _own_rows(self) -> Any:
+    def _now(self) -> Association:
+        """The memory as it is now, whatever other threads store or forget meanwhile."""
         self._check_fitted()
-        return self._store.rows
+        return Association(self._store, self.similarity, self.length_penalty, self.separation, self.beta, self._seed)
 
     def _matching(self, y: Any) -> Any:
         """Targets of further patterns, if they go with those of the first."""
@@ -659,3 +464,24 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
     def _drawn_seed(self) -> int:
         seed = 0 if self.random_state is None else self.random_state
         return int(check_random_state(seed).randint(2**31 - 1))
+
+
+def _are_numbers(targets: np.ndarray) -> bool:
+    """Whether targets are averaged; others are labels."""
+    return targets.dtype.kind == "f" or targets.ndim > 1
+
+
+def _to_average(targets: np.ndarray) -> tuple[Any, np.ndarray | None]:
+    """Numbers as they are, or one column per label, then with the labels."""
+    if _are_numbers(targets):
+        return targets.reshape(len(targets), -1).astype(float), None
+    labels, code = np.unique(targets, return_inverse=True)
+    n = len(targets)
+    return csr_matrix((np.ones(n), (np.arange(n), code.ravel())), shape=(n, len(labels))), labels
+
+
+def _agreement(predicted: np.ndarray, y: np.ndarray) -> float:
+    if not _are_numbers(predicted):
+        return float((predicted == y).mean())
+    rest, spread = ((y - predicted) ** 2).sum(), ((y - y.mean(axis=0)) ** 2).sum()
+    return float(1 - rest / spread) if spread else float(rest == 0)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numba
+import numpy as np
 
 # Input holds no NaN, so comparisons need not heed it.
 _FASTMATH = frozenset({"contract", "nnan", "nsz"})
@@ -19,6 +20,13 @@ def compiled(function: Callable[..., Any]) -> Any:
 def compiled_for_one_thread(function: Callable[..., Any]) -> Any:
     """`function` as a kernel whose sums may be reordered: no other thread does a part of its work differently."""
     return _kept_on_disk(function, _FASTMATH | {"reassoc"})
+
+
+def read_only(a: Any) -> Any:
+    """A view that nobody writes through: to Numba a type of its own, and so the only one that a kernel comes to see."""
+    view = np.asarray(a).view()
+    view.flags.writeable = False
+    return view
 
 
 def _kept_on_disk(function: Callable[..., Any], fastmath: frozenset[str]) -> Any:

@@ -13,6 +13,7 @@ from scipy.sparse import csr_matrix, issparse, vstack
 
 from codebooks.ops import completion, separation, sequential, shared, threads
 from codebooks.ops.compiler import compiled as _compiled
+from codebooks.ops.compiler import read_only
 from codebooks.ops.postings import best, invert, match
 
 xp = np
@@ -136,7 +137,7 @@ def gather_largest(index, weight, X, n):
     columns, values = np.empty((n_rows, n_kept), np.int64), np.empty((n_rows, n_kept), X.dtype)
     counts = np.zeros(n_rows, np.int64)
     steps = _SCATTERED * index.size * (X.nnz // max(X.shape[0], 1))
-    how = index, np.asarray(weight, X.dtype), *_parts(X), X.shape[1], columns, values, counts
+    how = index, np.asarray(weight, X.dtype), *map(read_only, _parts(X)), X.shape[1], columns, values, counts
     threads.run(completion.gather_largest, n_rows, steps, *how)
     kept = np.arange(n_kept) < counts[:, None]
     firsts = np.concatenate([[0], np.cumsum(counts)])

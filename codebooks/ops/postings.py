@@ -15,6 +15,7 @@ from scipy.sparse import issparse
 
 from codebooks.ops import Postings, threads
 from codebooks.ops.compiler import compiled as _compiled
+from codebooks.ops.compiler import read_only
 
 # A column is kept with its zeros too where more than one row in so many holds it.
 _COMMON = 3
@@ -50,7 +51,7 @@ def invert(X):
     for values, column in zip(table, common, strict=True):
         held = slice(starts[column], starts[column + 1])
         values[rows[held]] = columns.data[held]
-    return Postings(*map(_frozen, (starts, rows, columns.data, highest, lowest, line, table)))
+    return Postings(*map(read_only, (starts, rows, columns.data, highest, lowest, line, table)))
 
 
 def match(Q, postings):
@@ -81,14 +82,7 @@ def _parts(Q, postings):
     queries = Q.indptr.astype(np.int64), indices, Q.data.astype(postings.values.dtype)
     counts = postings.starts[indices + 1] - postings.starts[indices]
     n_steps = _SCATTERED * int(counts.sum()) + Q.shape[0] * postings.table.shape[1] // _CHUNK
-    return queries, tuple(map(_frozen, postings)), n_steps
-
-
-def _frozen(a):
-    """A view that nobody writes through: to Numba a type of its own, and so the only one that kernels come to see."""
-    view = np.asarray(a).view()
-    view.flags.writeable = False
-    return view
+    return queries, tuple(map(read_only, postings)), n_steps
 
 
 @_compiled
