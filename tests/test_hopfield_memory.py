@@ -136,11 +136,14 @@ def test_the_sample_for_beta_and_the_retrievable_share():
 
 def test_estimates_are_stale_after_an_append():
     X = words()
-    memory = HopfieldMemory("dot").fit(X)
-    before = memory.beta_, memory.retrievable_
-    memory.partial_fit(10 * X[:50])
-    assert memory.beta_ != before[0]
-    again = HopfieldMemory("dot").fit(np.vstack([X, 10 * X[:50]]))
+    nothing = np.zeros_like(X)
+    large, small = np.hstack([10 * X, nothing]), np.hstack([nothing, X])
+    memory = HopfieldMemory("dot").fit(large)
+    assert memory.beta_ == pytest.approx(0.01)
+    assert memory.retrievable_ > 0
+    memory.partial_fit(small)
+    assert memory.beta_ == pytest.approx(1)
+    again = HopfieldMemory("dot").fit(np.vstack([large, small]))
     assert (memory.beta_, memory.retrievable_) == (again.beta_, again.retrievable_)
     assert HopfieldMemory("dot", beta=3).fit(X).beta_ == 3
 

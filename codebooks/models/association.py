@@ -15,6 +15,8 @@ __all__ = ["Association"]
 
 # How many patterns beta is estimated from: at most, at least, and so that they meet about so many others.
 _LARGEST_SAMPLE, _SMALLEST_SAMPLE, _MEETINGS = 2_000, 200, 20_000_000
+# beta="auto" looks at fragments that hold this share of their pattern.
+_FRAGMENT = 0.2
 # beta="auto" lets all but this share of the fragments that can be told apart bring back their pattern alone.
 _AMBIGUOUS = 0.02
 # A softmax never gives all weight to one pattern; this much counts as all.
@@ -179,7 +181,7 @@ class Association(NamedTuple):
     def _estimated_beta(self) -> float:
         sample = self._sample()
         rows = ops.take_rows(self.store.rows, sample)
-        gaps = self._gaps(fragments(rows, check_random_state(self.seed)), sample)
+        gaps = self._gaps(fragments(rows, _FRAGMENT, check_random_state(self.seed)), sample)
         gaps = gaps[np.isfinite(gaps)]
         told_apart = gaps[gaps > _ROUNDING * np.abs(gaps).max(initial=0)]
         if len(told_apart) == 0:

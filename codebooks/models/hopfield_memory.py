@@ -56,15 +56,16 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
           it is the best for sets of words;
         - `"auto"`: `"containment"` where all stored patterns are zeros and ones, else `"cosine"`.
     length_penalty : float or "auto", default="auto"
-        Price of an entry in `"containment"`. The best one is about a quarter of the share of its pattern that a query
-        holds; `"auto"` takes the median pattern for it: `min(1, |q|^2 / m2) m2 / (4 m1)`, with m1 and m2 the medians
-        of `|x|_1` and of `|x|^2`, which scales with the data.
+        Price of an entry in `"containment"`. `"auto"` lets it grow with the part of a pattern that a query seems to
+        hold, so that large fragments do not recall longer patterns and small ones still recall any:
+        `min(1, |q|^2 / m2) m2 / (4 m1)`, with m1 and m2 the medians of `|x|_1` and of `|x|^2` over the patterns. It
+        scales with the data.
     separation : {"sparsemax", "softmax", "entmax15", "max"}, default="sparsemax"
         How scores become weights. Only softmax gives weight to all patterns; `"max"` gives all to the best one.
     beta : float or "auto", default="auto"
-        Inverse temperature: the larger, the closer to `"max"`. `"auto"` halves a sample of the patterns and chooses it
-        so that 98 % of those halves that can be told from all other patterns bring back their own alone (99 % of the
-        weight with softmax).
+        Inverse temperature: the larger, the closer to `"max"`. `"auto"` takes random fifths of a sample of the patterns
+        and chooses it so that, of those fifths that are nearest to their own pattern, 98 % bring it back alone (with
+        99 % of the weight, for softmax).
     n_steps : int, default=1
         Most steps of a completion; it ends when nothing changes.
     threshold : float, optional
@@ -379,7 +380,7 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
         if y is not None:
             return _agreement(self.predict(X), check_targets(self, y, X.shape[0]))
         X = self._now().adapted(X)
-        completed = self.transform(fragments(X, check_random_state(self._seed)))
+        completed = self.transform(fragments(X, 0.5, check_random_state(self._seed)))
         ones = ops.xp(X).ones(X.shape[1], X.dtype)
         return float((abs(completed - X) @ ones <= _ROUNDING * (abs(X) @ ones)).mean())
 

@@ -6,7 +6,7 @@ it has, and nothing derived from rows outlives them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from threading import RLock
 from typing import Any
 
@@ -107,7 +107,7 @@ class Patterns:
     @property
     def sums(self) -> Any:
         """Sum of magnitudes in each row."""
-        return self.derived("sums", lambda: _magnitudes(self.rows))
+        return self.derived("sums", lambda: self._by_blocks(_magnitudes))
 
     @property
     def medians(self) -> tuple[float, float]:
@@ -117,9 +117,7 @@ class Patterns:
     @property
     def is_binary(self) -> bool:
         """Whether all entries are 0 or 1."""
-        return self.derived(
-            "is_binary", lambda: bool(((ops.entries(self.rows) == 0) | (ops.entries(self.rows) == 1)).all())
-        )
+        return self.derived("is_binary", lambda: all(map(_is_binary, self._in_blocks())))
 
     @property
     def leaders(self) -> np.ndarray:
@@ -142,7 +140,7 @@ class Patterns:
         return ops.to_device_of(csr_matrix((shares, (self.leaders, np.arange(n))), shape=(n, n)), self.rows)
 
     def _find_leaders(self) -> np.ndarray:
-        hashes = ops.to_host(ops.row_hashes(self.rows))
+        hashes = ops.to_host(self._by_blocks(ops.row_hashes))
         _, first, group = np.unique(hashes, return_index=True, return_inverse=True)
         leaders = first[group.ravel()]
         suspects = np.flatnonzero(leaders != np.arange(len(self)))
@@ -153,9 +151,24 @@ class Patterns:
             leaders[strangers] = strangers
         return leaders
 
+    def _in_blocks(self) -> Iterator[Any]:
+        """Some rows at a time: what is made on the way must not be as large as all of them."""
+        for start in range(0, max(len(self), 1), _BLOCK):
+            yield ops.take_rows(self.rows, slice(start, start + _BLOCK))
+
+    def _by_blocks(self, measure: Callable[[Any], Any]) -> Any:
+        """A number for each row."""
+        parts = [measure(block) for block in self._in_blocks()]
+        return ops.xp(parts[0]).concatenate(parts)
+
     def _are_equal(self, some: np.ndarray, others: np.ndarray) -> np.ndarray:
         rows = self.rows
         return ops.to_host(_magnitudes(ops.take_rows(rows, some) - ops.take_rows(rows, others))) == 0
+
+
+def _is_binary(rows: Any) -> bool:
+    values = ops.entries(rows)
+    return bool(((values == 0) | (values == 1)).all())
 
 
 def _median(values: Any) -> float:
@@ -167,14 +180,14 @@ def _magnitudes(rows: Any) -> Any:
     return abs(rows) @ ops.xp(rows).ones(rows.shape[1], rows.dtype)
 
 
-def fragments(rows: Any, rng: Any) -> Any:
-    """Rows of which a random half is left, at least one entry each: the others are zero."""
+def fragments(rows: Any, share: float, rng: Any) -> Any:
+    """Rows of which a random share is left, at least one entry each: the others are zero."""
     left = csr_matrix(ops.to_host(rows), copy=True)
     n_entries = np.diff(left.indptr)
     row = np.repeat(np.arange(len(n_entries)), n_entries)
     order = np.lexsort((rng.random_sample(left.nnz), row))
     rank = np.empty(left.nnz, np.int64)
     rank[order] = np.arange(left.nnz) - left.indptr[row]
-    left.data[rank >= (n_entries[row] + 1) // 2] = 0
+    left.data[rank >= np.ceil(share * n_entries)[row]] = 0
     left.eliminate_zeros()
     return ops.to_device_of(ops.in_form_of(left, rows), rows)

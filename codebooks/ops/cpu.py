@@ -34,8 +34,6 @@ _EXPONENTIAL = 16
 _FEW = 4
 # From this share of weights that are not zero on, BLAS with all of them is faster.
 _DENSE_SHARE = 0.05
-# Rows whose bits `row_hashes` holds at once.
-_HASH_BLOCK = 2048
 
 
 def to_device(a):
@@ -259,16 +257,13 @@ def ones_from(X, threshold):
 
 
 def row_hashes(X):
-    if not X.shape[0]:
-        return np.zeros(0, np.uint64)
     # Sums of whole numbers that wrap around do not depend on their order. Adding 0.0 makes one zero of two.
     factors = np.random.default_rng(0).integers(2**63, size=X.shape[1], dtype=np.uint64) * np.uint64(2) + np.uint64(1)
     if issparse(X):
         sums = np.zeros(X.nnz + 1, np.uint64)
         np.cumsum(_bits(X.data) * factors[X.indices], out=sums[1:])
         return sums[X.indptr[1:]] - sums[X.indptr[:-1]]
-    blocks = (X[start : start + _HASH_BLOCK] for start in range(0, X.shape[0], _HASH_BLOCK))
-    return np.concatenate([_bits(block) @ factors for block in blocks])
+    return _bits(X) @ factors
 
 
 def warmup(*, row_by_row=False):
