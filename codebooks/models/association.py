@@ -18,7 +18,7 @@ _LARGEST_SAMPLE, _SMALLEST_SAMPLE, _MEETINGS = 2_000, 200, 20_000_000
 # beta="auto" looks at fragments that hold this share of their pattern.
 _FRAGMENT = 0.2
 # beta="auto" lets all but this share of the fragments that can be told apart bring back their pattern alone.
-_AMBIGUOUS = 0.02
+_AMBIGUOUS = 0.005
 # A softmax never gives all weight to one pattern; this much counts as all.
 _NEARLY_ALL = 0.99
 # length_penalty="auto": this part of the share of an ordinary pattern that the query holds.

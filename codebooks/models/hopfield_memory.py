@@ -64,7 +64,7 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
         How scores become weights. Only softmax gives weight to all patterns; `"max"` gives all to the best one.
     beta : float or "auto", default="auto"
         Inverse temperature: the larger, the closer to `"max"`. `"auto"` takes random fifths of a sample of the patterns
-        and chooses it so that, of those fifths that are nearest to their own pattern, 98 % bring it back alone (with
+        and chooses it so that, of those fifths that are nearest to their own pattern, 99.5 % bring it back alone (with
         99 % of the weight, for softmax).
     n_steps : int, default=1
         Most steps of a completion; it ends when nothing changes.
