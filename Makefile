@@ -26,10 +26,12 @@ lint: .venv/.dev
 	$(BIN)/mypy
 
 bench: .venv/.dev
+	$(BIN)/python $(PIP) install --editable ".[bench]"
 	$(BIN)/python -m benchmarks quality --on $(if $(CODEBOOKS_DATA),report,offline)
 	$(BIN)/python -m benchmarks speed
 	$(BIN)/python -m benchmarks memory
 	$(if $(CODEBOOKS_DATA),$(BIN)/python -m benchmarks images)
+	$(BIN)/python -m benchmarks retrieval $(if $(CODEBOOKS_DATA),,--part speed large)
 
 clean:
 	rm -rf .venv .venv-oldest demo build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache

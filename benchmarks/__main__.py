@@ -1,8 +1,10 @@
-"""`python -m benchmarks quality|speed|memory|images|readme`."""
+"""`python -m benchmarks quality|speed|memory|images|retrieval|readme`."""
 
 import argparse
 
 from benchmarks import corpora
+
+RETRIEVAL = ("quality", "speed", "large", "words", "images", "mnist")
 
 
 def main() -> None:
@@ -15,6 +17,10 @@ def main() -> None:
     commands.add_parser("speed", help="fit times, one epoch against one product, coherence, import, compilation")
     commands.add_parser("memory", help="growth of the resident set while fitting a matrix of 500 MB")
     commands.add_parser("images", help="orthonormal codebooks: planted bases, photographs, the published rule")
+    retrieval = commands.add_parser("retrieval", help="search against BM25 and others, and what a memory brings back")
+    retrieval.add_argument("--part", nargs="+", choices=RETRIEVAL, default=list(RETRIEVAL), help="default: all")
+    retrieval.add_argument("--on", choices=["report", "choosing"], default="report", help="collections of `quality`")
+    retrieval.add_argument("--engines", nargs="+", help="of `quality`; default: ours and all others")
     commands.add_parser("readme", help="write the figures of results/ into README.md")
     arguments = parser.parse_args()
 
@@ -38,10 +44,33 @@ def main() -> None:
         from benchmarks.images import run as run_images
 
         run_images()
+    elif arguments.command == "retrieval":
+        for part in arguments.part:
+            run_retrieval(part, arguments.on, arguments.engines)
     else:
         from benchmarks.readme import run as write_readme
 
         write_readme()
+
+
+def run_retrieval(part: str, on: str, engines: list[str] | None) -> None:
+    """Run one part of the benchmark of search and recall."""
+    if part == "quality":
+        from benchmarks import retrieval
+
+        retrieval.run(on, engines or list(retrieval.ENGINES))
+    elif part == "speed":
+        from benchmarks import throughput
+
+        throughput.run()
+    elif part in ("words", "images"):
+        from benchmarks import recall
+
+        (recall.run_words if part == "words" else recall.run_images)()
+    else:
+        from benchmarks import scale
+
+        (scale.run_large if part == "large" else scale.run_mnist)()
 
 
 if __name__ == "__main__":

@@ -4,7 +4,9 @@ Rows keep the order of the files, which is often sorted by label: our learners s
 batch methods or shuffle themselves. Documents without a single term are dropped, and counted.
 """
 
+import os
 from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -74,6 +76,14 @@ RECIPES = {
 CHOOSING = (("bbc", 5), ("bbc", 20), ("m10", 10), ("stackoverflow", 20), ("biomedical", 20), ("dbpedia_it", 5))
 REPORT = (("newsgroups", 20), ("newsgroups", 50), ("snippets", 8), ("reuters", 20), ("google_news", 152))
 OFFLINE = (("docstrings", 20), ("digits", 10))  # what anyone can run: no download, no CODEBOOKS_DATA
+
+
+def data_folder(name: str) -> Path:
+    """Where the files of a data set lie."""
+    folder = os.environ.get("CODEBOOKS_DATA")
+    if not folder:
+        raise FileNotFoundError(f"The data set {name!r} is found through the environment variable CODEBOOKS_DATA.")
+    return Path(folder) / name
 
 
 @cache

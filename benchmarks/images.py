@@ -3,11 +3,7 @@
 The published rule is timed against `transcription`, plain NumPy written from the rule, as the oracle of the tests is.
 """
 
-import os
-import time
 import warnings
-from collections.abc import Callable
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -17,6 +13,7 @@ from sklearn.decomposition import MiniBatchDictionaryLearning
 
 import codebooks
 from benchmarks import corpora
+from benchmarks.clock import seconds
 from benchmarks.report import table, write
 from codebooks import OrthogonalSparseCoding, ops
 
@@ -58,7 +55,7 @@ def recovery(algorithm: Any) -> dict[str, Any]:
         model = OrthogonalSparseCoding(
             16, algorithm=algorithm, n_active=8, signed=True, max_iter=25, tol=0, random_state=seed
         )
-        taken.append(_seconds(lambda model=model, X=X: model.fit(X)))
+        taken.append(seconds(lambda model=model, X=X: model.fit(X)))
         shares.append(float((np.abs(model.components_ @ basis.T).max(axis=0) > 0.99).mean()))
     return {
         "what": f"16 planted atoms, 8 active, 25 passes, {N_SEEDS} seeds",
@@ -98,8 +95,8 @@ def patches(n_patches: int = N_PATCHES) -> list[dict[str, Any]]:
     for name, model in learners.items():
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that an orthonormal unit for the mean wins nothing
-            to_fit = _seconds(lambda model=model: model.fit(X))
-        to_encode = _seconds(lambda model=model: model.transform(X))
+            to_fit = seconds(lambda model=model: model.fit(X))
+        to_encode = seconds(lambda model=model: model.transform(X))
         rebuilt = model.transform(held_out) @ model.components_
         rows.append({"what": what, "model": name, "PSNR": _psnr(rebuilt, held_out, size)})
         rows[-1] |= {"seconds to fit": to_fit, "seconds to encode": to_encode}
@@ -112,10 +109,7 @@ def patches(n_patches: int = N_PATCHES) -> list[dict[str, Any]]:
 
 
 def _photographs() -> np.ndarray:
-    folder = os.environ.get("CODEBOOKS_DATA")
-    if not folder:
-        raise FileNotFoundError("The photographs are found through the environment variable CODEBOOKS_DATA.")
-    with np.load(Path(folder) / "kodak_gray" / "kodak_gray.npz") as file:
+    with np.load(corpora.data_folder("kodak_gray") / "kodak_gray.npz") as file:
         return file["landscape"].astype(np.float32)
 
 
@@ -156,8 +150,8 @@ def published_rule(n_units: int = 30, n_active: int = 2, n_rows: int = 100) -> d
     taken, plain = [], []
     for _ in range(3):
         dense = X[:n_rows].toarray()
-        plain.append(_seconds(lambda dense=dense: transcription(W, dense, 0.1, n_active)) * X.shape[0] / n_rows)
-        taken.append(_seconds(lambda: ops.deflate_by_rows(W, X, scale, 0.1, handicap, n_active, -1, True)))
+        plain.append(seconds(lambda dense=dense: transcription(W, dense, 0.1, n_active)) * X.shape[0] / n_rows)
+        taken.append(seconds(lambda: ops.deflate_by_rows(W, X, scale, 0.1, handicap, n_active, -1, True)))
     few = ops.deflate_by_rows(W, X[:n_rows], scale[:n_rows], 0.1, handicap, n_active, -1, True)
     np.testing.assert_allclose(few, transcription(W, X[:n_rows].toarray(), 0.1, n_active), atol=1e-8)
     return {
@@ -183,9 +177,3 @@ def transcription(W: np.ndarray, X: np.ndarray, rate: float, n_active: int) -> n
             W[i] /= np.linalg.norm(W[i])
             residual -= (W[i] @ residual) * W[i]
     return W
-
-
-def _seconds(work: Callable[[], Any]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start

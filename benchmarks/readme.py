@@ -10,6 +10,10 @@ from benchmarks.report import RESULTS, table
 
 README = RESULTS.parent / "README.md"
 SHOWN = ["corpus", "K", "model", *FIGURES]
+SHOWN_MEMORIES = ("defaults", "dot, softmax, beta 2.5", "cosine, sparsemax", "dot, max", "containment, max")
+SHOWN_IMAGE_MEMORIES = ("defaults", "cosine, softmax", "euclidean, sparsemax", "dot, sparsemax", "NearestNeighbors(1)")
+# Images stored, noise, share masked.
+SHOWN_TRIALS = ((100, 0.5, 0.0), (1000, 0.5, 0.0), (100, 1.0, 0.0), (1000, 0.0, 0.5), (50, 0.0, 0.8))
 
 
 def load(name: str) -> dict[str, Any]:
@@ -101,6 +105,77 @@ def images() -> str:
     )
 
 
+def retrieval() -> str:
+    """MAP and nDCG@10 of every engine on every collection, the best in bold; then ours query by query."""
+    rows = load("retrieval-report")["rows"]
+    figures = {(row["collection"], row["engine"]): row for row in rows if "MAP" in row}
+    collections = list(dict.fromkeys(name for name, _ in figures))
+    columns = [f"{name.split('_')[0]} {figure}" for figure in ("MAP", "nDCG@10") for name in collections]
+    lines = []
+    for engine in dict.fromkeys(engine for _, engine in figures):
+        values = [figures[name, engine][figure] for figure in ("MAP", "nDCG@10") for name in collections]
+        lines.append({"engine": engine} | dict(zip(columns, values, strict=True)))
+    for column in columns:
+        best = max(line[column] for line in lines)
+        for line in lines:
+            line[column] = f"**{line[column]:.3f}**" if line[column] == best else f"{line[column]:.3f}"
+    gains = [row for row in rows if "p" in row]
+    said = [_gains(rival, gains) for rival in dict.fromkeys(row["against"] for row in gains)]
+    return "\n".join([table(lines, ["engine", *columns]), "", "MAP with feedback, query by query:", "", *said])
+
+
+def _gains(rival: str, rows: list[dict[str, Any]]) -> str:
+    parts = [
+        f"{row['collection'].split('_')[0]} {row['MAP gain']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f}, "
+        f"p {_chance(row['p'])})"
+        for row in rows
+        if row["against"] == rival
+    ]
+    return f"- over {rival}: {', '.join(parts)}"
+
+
+def _chance(p: float) -> str:
+    return "< .001" if p < 0.001 else f"{p:.3f}"
+
+
+def search_speed() -> str:
+    """Queries per second as ratios, then a million patterns, then all of MNIST."""
+    content = load("retrieval-speed")
+    lines = []
+    for what in dict.fromkeys(row["what"] for row in content["rows"]):
+        theirs, *own = (row for row in content["rows"] if row["what"] == what)
+        said = [f"{row['engine'].removeprefix('ours, ')} {row['times bm25s']:.1f} times that" for row in own]
+        if "seconds to index" in theirs:
+            said.append(f"indexing {theirs['seconds to index']:.1f} s, ours {own[0]['seconds to index']:.1f} s")
+        lines.append(f"- {what}: bm25s {theirs['queries per second']:,.0f} a second; {'; '.join(said)}")
+    for row in load("retrieval-large")["rows"]:
+        times = ", ".join(f"{key.removesuffix(' ms')} {row[key]:.1f} ms" for key in row if key.endswith(" ms"))
+        grown = f"beside a matrix of {row['matrix MB']:.0f} MB the process grows by {row['growth MB']:.0f} MB"
+        lines.append(f"- {row['what']} of {row['patterns']:,} sets of 50 words, one thread: {times}; {grown}")
+    for row in load("retrieval-mnist")["rows"]:
+        product = f"{row['ratio']:.1f} times one BLAS product of that size"
+        lines.append(f"- {row['what']}: {row['seconds of transform']:.1f} s, {product}, {row['peak MB']:.0f} MB in all")
+    machine = content["machine"]
+    lines.append(f"- on {machine['cores']} cores ({machine['processor']}), bm25s {machine['bm25s']} with Numba")
+    return "\n".join(lines)
+
+
+def recall() -> str:
+    """Sets of words that come back to the last word, the defaults beside the plain rule (softmax, beta 2.5)."""
+    rows = [row for row in load("retrieval-words")["rows"] if row["memory"] in SHOWN_MEMORIES]
+    return table(rows, list(rows[0]))
+
+
+def recall_of_images() -> str:
+    """Images that come back, in some of the trials."""
+    found: dict[tuple, dict[str, Any]] = {}
+    for row in load("retrieval-images")["rows"]:
+        trial = row["n_stored"], row["noise"], row["masked"]
+        line = found.setdefault(trial, dict(zip(("stored", "noise", "masked"), map(str, trial), strict=True)))
+        line[row["memory"]] = row["recovered"]
+    return table([found[trial] for trial in SHOWN_TRIALS], ["stored", "noise", "masked", *SHOWN_IMAGE_MEMORIES])
+
+
 PARTS = {
     "images": images,
     "ours": lambda: ours("quality-report"),
@@ -108,6 +183,10 @@ PARTS = {
     "quality-offline": lambda: quality("quality-offline"),
     "speed": speed,
     "memory": memory,
+    "retrieval": retrieval,
+    "search speed": search_speed,
+    "recall": recall,
+    "recall of images": recall_of_images,
 }
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import platform
 from collections.abc import Iterable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +31,10 @@ def machine() -> dict[str, Any]:
     }
 
 
-def write(name: str, rows: Sequence[dict[str, Any]], command: str) -> None:
-    """Write rows with the machine and the command that made them."""
+def write(name: str, rows: Sequence[dict[str, Any]], command: str, peers: Sequence[str] = ()) -> None:
+    """Write rows with the machine, the versions of further packages, and the command that made them."""
     RESULTS.mkdir(exist_ok=True)
-    content = {"command": command, "machine": machine(), "rows": rows}
+    content = {"command": command, "machine": machine() | {peer: version(peer) for peer in peers}, "rows": rows}
     (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
 
 

@@ -7,9 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 import warnings
-from collections.abc import Callable
 from functools import partial
 from statistics import median
 from typing import Any
@@ -20,6 +18,7 @@ from threadpoolctl import threadpool_info
 
 import codebooks
 from benchmarks import corpora
+from benchmarks.clock import seconds
 from benchmarks.contenders import CONTENDERS, OURS, RECOMMENDED, matrix_for
 from benchmarks.report import table, write
 from codebooks import KrotovHopfield, scores
@@ -30,12 +29,6 @@ CORPUS, COHERENCE_CORPUS = ("newsgroups", "bbc") if HAS_DATA else ("docstrings",
 UNITS = (20, 50)
 EPOCH_UNITS = 100
 REPEATS = {"Krotov-Hopfield": 5, "mixture": 5, "OSC": 5, "NMF": 3, "MiniBatchNMF": 3, "KMeans": 3, "LDA": 1}
-
-
-def seconds(work: Callable[[], Any]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
 
 
 def fit_times(corpus: corpora.Matrix) -> list[dict[str, Any]]:

@@ -1,14 +1,18 @@
 """The benchmark scripts run, and write what they print."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import oracles
 import pytest
+from scipy import sparse
 from sklearn.cluster import KMeans
 
-from benchmarks import images, memory, quality, report
+from benchmarks import engines, images, judged, memory, quality, readme, recall, report, retrieval, scale, throughput
 from benchmarks.contenders import CONTENDERS, labels_of
+from benchmarks.engines import BM25, RM3, Found, Rocchio, largest, same_but_for_ties, tokens
+from codebooks import HopfieldMemory
 
 
 @pytest.fixture
@@ -70,6 +74,160 @@ def test_planted_bases_and_the_published_rule(monkeypatch):
     W, X = np.eye(3, 4), np.random.default_rng(0).random((5, 4))
     expected = oracles.orthogonal_sparse_coding_epoch(W, X, 0.1, 2)
     np.testing.assert_allclose(images.transcription(W, X, 0.1, 2), expected, atol=1e-12)
+
+
+@pytest.fixture(scope="module")
+def collection():
+    """Documents of three subjects, a query and its judgements for each."""
+    rng = np.random.default_rng(0)
+    subjects = [[f"{subject}{i}" for i in range(80)] for subject in ("ship", "tree", "coin")]
+    texts = [" ".join(rng.choice(subjects[i % 3] + subjects[(i + 1) % 3][:9], 20)) for i in range(60)]
+    queries = [" ".join(rng.choice(words, 10)) for words in subjects]
+    relevant = [dict.fromkeys(range(subject, 60, 3), 1) for subject in range(3)]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(engines, "THREADS", 1)  # half as much is compiled
+        yield judged.collected("planted", texts, queries, relevant)
+
+
+def slow_feedback(query, documents, scores, n_terms, mean_of, combined):
+    """Feedback as Anserini gives it, in dictionaries; documents and query are dicts of counts."""
+    total = {}
+    for document, score in zip(documents, scores, strict=True):
+        for term, weight in mean_of(document, score).items():
+            total[term] = total.get(term, 0) + weight
+    first = dict(sorted(total.items(), key=lambda item: (-item[1], item[0]))[:n_terms])
+    return {term: combined(query, first, term) for term in {*query, *first}}
+
+
+def share(vector, term, power):
+    norm = sum(abs(value) ** power for value in vector.values()) ** (1 / power)
+    return vector.get(term, 0) / norm if norm else 0
+
+
+def cut(document, n_terms):
+    return dict(sorted(document.items(), key=lambda item: (-item[1], item[0]))[:n_terms])
+
+
+def as_dict(row):
+    return {term: float(row[term]) for term in np.flatnonzero(row)}
+
+
+@pytest.mark.parametrize("kind", [RM3, Rocchio])
+def test_feedback_is_that_of_a_slow_transcription(collection, kind):
+    pytest.importorskip("bm25s", minversion="0.2.14")
+    engine, n_terms = kind(collection.counts, n_documents=5, n_terms=7), 7
+    first = BM25(collection.counts).search(collection.queries, 5)
+    counts = collection.counts.toarray()
+    counts[:, (counts > 0).sum(axis=0) > 0.1 * len(counts)] = 0
+    mean_of, combined = {
+        RM3: (
+            lambda document, score: {t: score * share(cut(document, n_terms), t, 1) for t in cut(document, n_terms)},
+            lambda query, model, t: 0.5 * share(query, t, 1) + 0.5 * share(model, t, 1),
+        ),
+        Rocchio: (
+            lambda document, score: {t: share(document, t, 2) / 5 for t in document},
+            lambda query, model, t: share(query, t, 2) + 0.75 * share(model, t, 2),
+        ),
+    }[kind]
+    expanded = engine.expanded(collection.queries).toarray()
+    for query, ids, scores, got in zip(collection.queries.toarray(), *first, expanded, strict=True):
+        documents = [as_dict(counts[i]) for i in ids]
+        expected = slow_feedback(as_dict(query), documents, scores, n_terms, mean_of, combined)
+        np.testing.assert_allclose(got, [expected.get(term, 0) for term in range(len(got))], rtol=1e-5)
+        assert any(documents)  # there was something to learn from
+
+
+def test_the_second_search_weighs_terms(collection):
+    pytest.importorskip("bm25s", minversion="0.2.14")
+    engine = BM25(collection.counts)
+    plain, weighted = engine.search(collection.queries, 10), engine.search_weighted(2 * collection.queries, 10)
+    assert same_but_for_ties(plain, Found(weighted.ids, weighted.scores / 2)).all()
+    nothing = engine.search(0 * collection.queries, 4)
+    assert (nothing.ids == -1).all()
+
+
+def test_parts_of_engines():
+    counts = sparse.csr_matrix(np.array([[0, 2, 1], [0, 0, 0], [1, 0, 0]], np.float32))
+    assert tokens(counts) == [[1, 1, 2], [], [0]]
+    np.testing.assert_array_equal(largest(np.array([[1, 3, 3, 2.0]]), 2), [[0, 3, 3, 0]])
+    one = Found(np.array([[1, 2, 3]]), np.array([[3.0, 2, 1]]))
+    assert same_but_for_ties(one, Found(np.array([[1, 2, 7]]), one.scores)).all()
+    assert not same_but_for_ties(one, Found(np.array([[1, 7, 3]]), one.scores)).any()
+    assert not same_but_for_ties(one, Found(one.ids, 2 * one.scores)).any()
+
+
+def test_search_is_measured_and_shown(collection, results, monkeypatch):
+    pytest.importorskip("bm25s", minversion="0.2.14")
+    pytest.importorskip("faiss")
+    monkeypatch.setattr(judged, "REPORT", ("planted",))
+    monkeypatch.setattr(judged, "load", lambda name: collection)
+    retrieval.run("report")
+    retrieval.run("report", ["BM25"])  # the others stay
+    rows = report.read("retrieval-report")
+    assert [row["engine"] for row in rows if "MAP" in row] == list(retrieval.ENGINES)
+    assert all(0.5 < row["MAP"] <= 1 for row in rows if "MAP" in row)
+    monkeypatch.setattr(readme, "RESULTS", results)
+    monkeypatch.setattr(throughput, "N_ROUNDS", 1)
+    monkeypatch.setattr(throughput, "N_WORDS", 300)
+    throughput.run(200, 10)
+    same = [row["same ten as bm25s"] for row in report.read("retrieval-speed") if "same ten as bm25s" in row]
+    assert same == [1, 1]
+    report.write("retrieval-large", [{"what": "A", "patterns": 5, "b ms": 1, "matrix MB": 2, "growth MB": 3}], "")
+    report.write("retrieval-mnist", [{"what": "C", "seconds of transform": 4, "ratio": 5, "peak MB": 6}], "")
+    assert "BM25 + RM3" in readme.retrieval()
+    assert "b 1.0 ms" in readme.search_speed()
+
+
+def test_a_difference_between_engines_has_an_interval_and_a_chance():
+    rng = np.random.default_rng(0)
+    base = rng.random(50)
+    same = retrieval.compared(base, base)
+    assert same["MAP gain"] == 0
+    assert same["p"] == 1
+    better = retrieval.compared(base + 0.1 * rng.random(50), base)
+    assert 0 < better["low"] < better["MAP gain"] < better["high"]
+    assert better["p"] < 0.001
+
+
+def test_recall_of_words():
+    patterns = recall.planted(50, 300, 8, seed=0)
+    assert patterns.has_canonical_format
+    queries = recall.masked(patterns, 0.5, seed=0)
+    assert (queries.getnnz(axis=1) >= 1).all()
+    assert abs(queries - patterns.multiply(queries)).sum() == 0
+    rows = recall.words("trial", [patterns], {"defaults": HopfieldMemory(threshold=0.5)})
+    assert rows[0]["30% masked"] > 0.9
+    assert len(recall.word_memories()) == 21
+
+
+def test_recall_of_images():
+    pictures = np.random.default_rng(0).random((30, 784), dtype=np.float32)
+    trial = recall.Trial("trial", 5, noise=0.1, masked=0.5)
+    harmed = recall.harmed(pictures, trial, np.random.default_rng(0))
+    assert not harmed[:, 392:].any()
+    assert 0 <= harmed.min() < harmed.max() <= 1
+    found = recall.images_back(trial, pictures, seeds=[0])
+    assert found["defaults"] == found["NearestNeighbors(1)"] == 1
+
+
+def test_large_memories_are_what_they_say():
+    X = scale.zipf(200, 5000, 10)
+    assert X.has_canonical_format
+    assert (X.getnnz(axis=1) == 10).all()
+    assert scale.product_seconds(np.ones((300, 4), np.float32), np.ones((5, 4), np.float32)) > 0
+    pictures = np.random.default_rng(0).random((30, 784), dtype=np.float32)
+    memory = HopfieldMemory(similarity="cosine").fit(pictures)
+    assert scale.difference(memory, pictures, pictures[:7, ::-1]) < 1e-5
+    np.testing.assert_allclose(scale.plain_sparsemax(np.array([0.5, 0.1, -2])), [0.7, 0.3, 0])
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="counts memory as Linux does")
+@pytest.mark.parametrize("which", list(scale.ASKED))
+def test_latency_and_growth_are_measured(which, monkeypatch):
+    monkeypatch.setattr(scale, "N_WORDS", 2000)
+    figures = scale.large(which, n_patterns=2000)
+    assert all(value >= 0 for value in figures.values())
+    assert {f"{method} ms" for method in scale.ASKED[which]} <= set(figures)
 
 
 def test_tables_are_markdown():

@@ -1,0 +1,71 @@
+"""Collections whose queries have been judged by people, as counts: every engine reads the same tokens."""
+
+import csv
+import gzip
+import json
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import sparse
+from sklearn.feature_extraction.text import CountVectorizer
+
+from benchmarks.corpora import data_folder
+
+# What counts as a word, for ours and for every peer.
+WORDS = {"token_pattern": r"(?u)\b\w\w+\b", "lowercase": True, "stop_words": "english"}
+
+# Constants are chosen on the first and judged on the second, never the reverse.
+CHOOSING = ("cranfield", "medline1033")
+REPORT = ("cisi", "npl", "nfcorpus_preprocessed")
+
+
+class Collection(NamedTuple):
+    """Documents, and queries with what is relevant to them.
+
+    Attributes
+    ----------
+    name : str
+    counts : csr_matrix of shape (n_documents, n_terms), float32
+    queries : csr_matrix of shape (n_queries, n_terms), float32
+        Counts of the queries that have a relevant document; the others are left out.
+    relevant : list of dict
+        For each query the grades of the documents that are relevant, by row of `counts`.
+    """
+
+    name: str
+    counts: sparse.csr_matrix
+    queries: sparse.csr_matrix
+    relevant: list[dict[int, int]]
+
+
+@cache
+def load(name: str) -> Collection:
+    """Read a collection from the folder that CODEBOOKS_DATA names; all its judgements, whatever their split."""
+    folder = data_folder(name)
+    documents = [json.loads(line) for line in _lines(folder / "corpus.jsonl.gz")]
+    queries = [json.loads(line) for line in _lines(folder / "queries.jsonl.gz")]
+    row = {document["_id"]: i for i, document in enumerate(documents)}
+    relevant: dict[str, dict[int, int]] = {query["_id"]: {} for query in queries}
+    for judgement in csv.DictReader(_lines(folder / "qrels.tsv.gz"), delimiter="\t"):
+        if int(judgement["score"]) > 0:
+            relevant[judgement["query-id"]][row[judgement["corpus-id"]]] = int(judgement["score"])
+    judged = [query for query in queries if relevant[query["_id"]]]
+    return collected(
+        name,
+        [f"{document['title']} {document['text']}" for document in documents],
+        [query["text"] for query in judged],
+        [relevant[query["_id"]] for query in judged],
+    )
+
+
+def collected(name: str, documents: list[str], queries: list[str], relevant: list[dict[int, int]]) -> Collection:
+    """Count the words of documents and queries."""
+    vectorizer = CountVectorizer(dtype=np.float32, **WORDS)
+    counts = vectorizer.fit_transform(documents)
+    return Collection(name, counts, vectorizer.transform(queries), relevant)
+
+
+def _lines(path: Any) -> list[str]:
+    with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
+        return file.read().splitlines()

@@ -1,0 +1,177 @@
+"""What a memory brings back: sets of words from a part of them, and images from a half or from noise.
+
+Words: the experiment that the memory was asked for with (1,000 binary patterns over some 7,000 words, softmax at beta 2.5, threshold .5), and
+short sets of words as queries are. Images: the protocol of Millidge et al., "Universal Hopfield Networks" (ICML 2022),
+on MNIST: noise and masks of several sizes, success where the squared error of 784 pixels is 50 at most.
+"""
+
+import gzip
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import sparse
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.neighbors import NearestNeighbors
+
+from benchmarks.corpora import data_folder
+from benchmarks.report import table, write
+from codebooks import HopfieldMemory
+from codebooks.datasets import load_corpus
+
+SIMILARITIES = ("dot", "cosine", "containment", "euclidean")
+SEPARATIONS = ("softmax", "sparsemax", "entmax15", "max")
+MASKED = (0.3, 0.6, 0.8)
+SEEDS = range(5)
+PLAIN_RULE: dict[str, Any] = {"separation": "softmax", "beta": 2.5}
+DEFAULTS = "defaults"
+PEER = "NearestNeighbors(1)"
+
+
+# -- sets of words ---------------------------------------------------------------------------------------------------
+
+
+def planted(n_patterns: int, n_words: int, per_pattern: float, seed: int) -> sparse.csr_matrix:
+    """Sets of different words drawn by Zipf's law, Poisson many of them and at least one."""
+    rng = np.random.default_rng(seed)
+    share = 1 / np.arange(1, n_words + 1)
+    sizes = np.clip(rng.poisson(per_pattern, n_patterns), 1, n_words)
+    words = [np.sort(rng.choice(n_words, size, replace=False, p=share / share.sum())) for size in sizes]
+    ends = np.concatenate([[0], np.cumsum(sizes)])
+    return sparse.csr_matrix((np.ones(ends[-1], np.float32), np.concatenate(words), ends), (n_patterns, n_words))
+
+
+def articles(n_patterns: int = 1000, n_words: int = 7000) -> sparse.csr_matrix:
+    """Which of the commonest words stand in each of some BBC articles."""
+    documents = load_corpus("bbc_news").documents
+    chosen = np.random.default_rng(0).permutation(len(documents))[:n_patterns]
+    words = CountVectorizer(stop_words="english", max_features=n_words, binary=True, dtype=np.float32)
+    return words.fit_transform([documents[i] for i in chosen])
+
+
+def masked(patterns: sparse.csr_matrix, share: float, seed: int) -> sparse.csr_matrix:
+    """Patterns without this share of their words, at least one word left."""
+    rng = np.random.default_rng(seed)
+    left = patterns.copy()
+    for start, stop in zip(left.indptr[:-1], left.indptr[1:], strict=True):
+        n_lost = min(round(share * (stop - start)), stop - start - 1)
+        left.data[start + rng.permutation(stop - start)[: max(n_lost, 0)]] = 0
+    left.eliminate_zeros()
+    return left
+
+
+def recovered(memory: HopfieldMemory, patterns: sparse.csr_matrix, queries: sparse.csr_matrix) -> float:
+    """Share of the patterns that come back to the last word."""
+    differ = abs(memory.transform(queries) - patterns)
+    return float((np.asarray(differ.sum(axis=1)).ravel() == 0).mean())
+
+
+def word_memories(separations: Sequence[str] = SEPARATIONS) -> dict[str, HopfieldMemory]:
+    """The defaults, the plain rule (softmax, beta 2.5) with every similarity, and all similarities and separations."""
+    memories = {DEFAULTS: HopfieldMemory(threshold=0.5)}
+    for similarity in SIMILARITIES:
+        memories[f"{similarity}, softmax, beta 2.5"] = HopfieldMemory(similarity, threshold=0.5, **PLAIN_RULE)
+    for similarity in SIMILARITIES:
+        for separation in separations:
+            memories[f"{similarity}, {separation}"] = HopfieldMemory(similarity, separation=separation, threshold=0.5)
+    return memories
+
+
+def words(what: str, sets: Sequence[sparse.csr_matrix], memories: dict[str, HopfieldMemory]) -> list[dict[str, Any]]:
+    """A row a memory: exact recovery at each mask, the mean over sets of patterns."""
+    shares: dict[str, dict[str, float]] = {name: {} for name in memories}
+    for share in MASKED:
+        queries = [masked(patterns, share, seed) for seed, patterns in enumerate(sets)]
+        for name, memory in memories.items():
+            found = [recovered(memory.fit(X), X, Q) for X, Q in zip(sets, queries, strict=True)]
+            shares[name][f"{share:.0%} masked"] = float(np.mean(found))
+    return [{"what": what, "memory": name, **found} for name, found in shares.items()]
+
+
+def run_words() -> None:
+    """Write what is recovered of sets of words."""
+    everything = word_memories()
+    rows = words("1,000 patterns of some 30 among 7,000 words", [planted(1000, 7000, 30, s) for s in SEEDS], everything)
+    rows += words("1,000 BBC articles, 7,000 words", [articles()], everything)
+    short = [planted(4000, 3000, 10, seed) for seed in SEEDS]
+    rows += words("4,000 patterns of some 10 among 3,000 words", short, everything)
+    write("retrieval-words", rows, "python -m benchmarks retrieval --part words")
+    print(table(rows, list(rows[0])), flush=True)
+
+
+# -- images ----------------------------------------------------------------------------------------------------------
+
+
+class Trial(NamedTuple):
+    """How many images are stored, and what is done to the queries."""
+
+    what: str
+    n_stored: int
+    noise: float = 0.0
+    masked: float = 0.0
+
+
+N_STORED = (10, 20, 50, 100, 200, 300, 500, 700, 1000)
+NOISES = (0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.0, 1.5)
+MASKS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+TRIALS = (
+    *(Trial("stored, noise .5", n, noise=0.5) for n in N_STORED),
+    *(Trial("stored, half masked", n, masked=0.5) for n in N_STORED),
+    *(Trial("noise, 100 stored", 100, noise=noise) for noise in NOISES),
+    *(Trial("masked, 50 stored", 50, masked=share) for share in MASKS),
+)
+LARGEST_ERROR = 50 / 784  # a pixel
+
+
+def mnist(part: str = "train") -> np.ndarray:
+    """Images as rows of float32 between 0 and 1."""
+    file = data_folder("mnist") / f"{'t10k' if part == 'test' else part}-images-idx3-ubyte.gz"
+    with gzip.open(file) as opened:
+        return np.frombuffer(opened.read(), np.uint8, offset=16).reshape(-1, 784).astype(np.float32) / 255
+
+
+def harmed(images: np.ndarray, trial: Trial, rng: np.random.Generator) -> np.ndarray:
+    """Gaussian noise within the range of pixels, then the lowest part at zero."""
+    queries = images
+    if trial.noise:
+        queries = np.clip(images + trial.noise * rng.standard_normal(images.shape, np.float32), 0, 1)
+    queries = queries.copy()
+    queries[:, images.shape[1] - round(trial.masked * images.shape[1]) :] = 0
+    return queries
+
+
+def image_memories() -> Iterator[tuple[str, HopfieldMemory]]:
+    """The defaults, and all similarities and separations."""
+    yield DEFAULTS, HopfieldMemory()
+    for similarity in SIMILARITIES:
+        for separation in SEPARATIONS:
+            yield f"{similarity}, {separation}", HopfieldMemory(similarity, separation=separation)
+
+
+def success(completed: np.ndarray, images: np.ndarray) -> float:
+    return float((((completed - images) ** 2).sum(axis=1) <= LARGEST_ERROR * images.shape[1]).mean())
+
+
+def images_back(trial: Trial, images: np.ndarray, seeds: Sequence[int] = SEEDS) -> dict[str, float]:
+    """For each memory the share of images that come back, the mean over draws of images."""
+    shares: dict[str, list[float]] = {}
+    for seed in seeds:
+        rng = np.random.default_rng(seed)
+        stored = images[rng.choice(len(images), trial.n_stored, replace=False)]
+        queries = harmed(stored, trial, rng)
+        for name, memory in image_memories():
+            shares.setdefault(name, []).append(success(memory.fit(stored).transform(queries), stored))
+        nearest = NearestNeighbors(n_neighbors=1).fit(stored).kneighbors(queries, return_distance=False)
+        shares.setdefault(PEER, []).append(success(stored[nearest[:, 0]], stored))
+    return {name: float(np.mean(found)) for name, found in shares.items()}
+
+
+def run_images() -> None:
+    """Write how many images come back in each trial."""
+    images, rows = mnist(), []
+    for trial in TRIALS:
+        found = images_back(trial, images)
+        rows += [{**trial._asdict(), "memory": name, "recovered": share} for name, share in found.items()]
+        shown = {name: found[name] for name in (DEFAULTS, "euclidean, max", "dot, softmax", PEER)}
+        print(table([{**trial._asdict(), **shown}], [*trial._fields, *shown]).splitlines()[-1], flush=True)
+    write("retrieval-images", rows, "python -m benchmarks retrieval --part images")

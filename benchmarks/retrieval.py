@@ -1,0 +1,89 @@
+"""How well and how fast documents are found: ours against BM25, two classical kinds of feedback, and vectors.
+
+Every engine reads the same counts. MAP and MRR are over rankings of 1,000 documents. Two engines are compared query by
+query: the interval of the mean difference by bootstrap, and how often a difference as large comes about when signs are
+drawn (a paired randomisation test).
+"""
+
+from collections.abc import Callable, Sequence
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from benchmarks import engines, judged
+from benchmarks.clock import seconds
+from benchmarks.engines import ENGINES, Found
+from benchmarks.judged import Collection
+from benchmarks.report import read, table, write
+from codebooks import scores
+
+DEPTH = 1000
+FIGURES = ["nDCG@10", "MAP", "MRR", "recall@100", "accuracy@1", "accuracy@10"]
+OURS, WITHOUT_FEEDBACK = "ours, feedback=1", "ours, feedback=0"
+RIVALS = ("BM25", "BM25 + RM3", "BM25 + RM3, tuned", "BM25 + Rocchio")
+SPEED = "queries per second"
+PEERS = ("bm25s", "faiss-cpu")
+N_DRAWS = 10_000
+
+
+def measure(build: Callable[[Any], Any], collection: Collection) -> tuple[dict[str, float], np.ndarray, Found]:
+    """All figures of an engine, the average precision of each query, and the ten best documents of each."""
+    build(collection.counts[:50]).search(collection.queries[:5], 10)  # what is compiled is compiled here
+    engine = build(collection.counts)
+    # Ours makes its index when it is first asked.
+    to_index = seconds(lambda: build(collection.counts).search(collection.queries[:1], 10))
+    ten = engine.search(collection.queries, 10)
+    taken = median(seconds(lambda: engine.search(collection.queries, 10)) for _ in range(3))
+    ids = engine.search(collection.queries, DEPTH).ids
+    figures = scores.ranking_scores(ids, collection.relevant)
+    figures = {name: value for name, value in figures.items() if not name.startswith(("recall@", "precision@"))}
+    figures["recall@100"] = float(scores.recall_at(ids, collection.relevant, ks=100))
+    speed = {"seconds to index": to_index, SPEED: collection.queries.shape[0] / taken}
+    return figures | speed, np.asarray(scores.average_precision(ids, collection.relevant, per_query=True)), ten
+
+
+def quality(collection: Collection, names: Sequence[str] = tuple(ENGINES)) -> list[dict[str, Any]]:
+    """A row an engine, and what our feedback changes against each of its rivals."""
+    rows, precision, found = [], {}, {}
+    for name in names:
+        figures, precision[name], found[name] = measure(ENGINES[name], collection)
+        rows.append({"collection": collection.name, "engine": name, **figures})
+        print(table(rows[-1:], ["collection", "engine", *FIGURES, SPEED]).splitlines()[-1], flush=True)
+    for rival in RIVALS:
+        if OURS in precision and rival in precision:
+            gain = compared(precision[OURS], precision[rival])
+            rows.append({"collection": collection.name, "engine": OURS, "against": rival, **gain})
+    for one, other in (("BM25", WITHOUT_FEEDBACK), ("LSA + faiss", "LSA + HopfieldMemory")):
+        if one in found and other in found:
+            share = float(engines.same_but_for_ties(found[one], found[other]).mean())
+            rows.append({"collection": collection.name, "engine": other, "same ten as": one, "share": share})
+    return rows
+
+
+def compared(ours: np.ndarray, theirs: np.ndarray) -> dict[str, float]:
+    """The mean difference of two scores per query, where it lies in 95 of 100 samples, and its p-value."""
+    difference = ours - theirs
+    low, high = scores.bootstrap_interval(difference)
+    signs = np.random.default_rng(0).choice([-1.0, 1.0], (N_DRAWS, len(difference)))
+    as_large = np.abs(signs @ difference) >= np.abs(difference.sum()) * (1 - 1e-12)
+    chance = (1 + int(as_large.sum())) / (1 + N_DRAWS)
+    return {"MAP gain": float(difference.mean()), "low": low, "high": high, "p": chance}
+
+
+def run(on: str = "report", names: Sequence[str] = tuple(ENGINES)) -> None:
+    """Measure some engines on the collections for choosing or for reporting; the rows of the others stay."""
+    result, rows = f"retrieval-{on}", []
+    before = [row for row in read(result) if row["engine"] not in names and "against" not in row]
+    for name in {"choosing": judged.CHOOSING, "report": judged.REPORT}[on]:
+        new = quality(judged.load(name), names)
+        rows += sorted([row for row in before if row["collection"] == name] + new, key=_place)
+    write(result, rows, f"python -m benchmarks retrieval --part quality --on {on}", PEERS)
+    print("\n" + table([row for row in rows if "MAP" in row], ["collection", "engine", *FIGURES, SPEED]))
+    print("\n" + table([row for row in rows if "p" in row], ["collection", "against", "MAP gain", "low", "high", "p"]))
+    print("\n" + table([row for row in rows if "share" in row], ["collection", "engine", "same ten as", "share"]))
+
+
+def _place(row: dict[str, Any]) -> tuple[bool, bool, int]:
+    """Figures first, in the order of the engines; comparisons behind them."""
+    return "against" in row, "share" in row, list(ENGINES).index(row["engine"])

@@ -1,0 +1,167 @@
+"""Memories that are large: a million sets of words, and all of MNIST. Each is measured in a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from benchmarks.clock import seconds
+from benchmarks.memory import resident
+from benchmarks.recall import mnist
+from benchmarks.report import table, write
+
+N_PATTERNS, N_WORDS, PER_PATTERN, PER_QUERY = 1_000_000, 100_000, 50, 10
+N_QUERIES = 30
+MEGABYTE = 2**20
+ONE_THREAD = dict.fromkeys(("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+BLOCK = 256  # queries of the plain product at a time: 60 MB of scores
+
+
+def apart(code: str, **environment: str) -> Any:
+    """What `code` gives, as JSON, in a fresh process."""
+    program = f"import json; from benchmarks import scale; print(json.dumps(scale.{code}))"
+    environment = {**os.environ, **environment}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, stdout=subprocess.PIPE, text=True, check=True
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+# -- a million sets of words -----------------------------------------------------------------------------------------
+
+
+def zipf(n_rows: int, n_words: int, per_row: int, seed: int = 0) -> sparse.csr_matrix:
+    """Rows of `per_row` different words each, drawn by Zipf's law; a few rows are shorter where words are few."""
+    rng = np.random.default_rng(seed)
+    share = 1 / np.arange(1, n_words + 1)
+    ends = np.cumsum(share / share.sum())
+    blocks = [_different(ends, min(10_000, n_rows - start), per_row, rng) for start in range(0, n_rows, 10_000)]
+    indices = np.concatenate([words for words, _ in blocks])
+    indptr = np.concatenate([[0], np.cumsum(np.concatenate([sizes for _, sizes in blocks]))]).astype(np.int32)
+    return sparse.csr_matrix((np.ones(len(indices), np.float32), indices, indptr), shape=(n_rows, n_words))
+
+
+def _different(ends: np.ndarray, n_rows: int, per_row: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """The first `per_row` different words of a stream of draws for each row, sorted; and how many there are."""
+    drawn = np.searchsorted(ends, rng.random((n_rows, 4 * per_row))).clip(max=len(ends) - 1).astype(np.int32)
+    order = np.argsort(drawn, axis=1, kind="stable")
+    sorted_words = np.take_along_axis(drawn, order, axis=1)
+    first = np.ones(drawn.shape, bool)
+    np.put_along_axis(first, order[:, 1:], sorted_words[:, 1:] != sorted_words[:, :-1], axis=1)
+    kept = first & (first.cumsum(axis=1) <= per_row)
+    in_order = np.take_along_axis(kept, order, axis=1)
+    return sorted_words[in_order], kept.sum(axis=1)
+
+
+# What is asked of each, and with which further arguments.
+ASKED: dict[str, dict[str, tuple]] = {
+    "HopfieldMemory": {"recall": (10,), "transform": (), "kneighbors": (10,)},
+    "HopfieldRetriever, feedback=0": {"search": (10,)},
+    "HopfieldRetriever, feedback=1": {"search": (10,)},
+}
+
+
+def large(which: str, n_patterns: int = N_PATTERNS) -> dict[str, float]:
+    """Store patterns, and time queries of some words of a stored one, one by one: medians, and how memory grew."""
+    from codebooks import HopfieldMemory, HopfieldRetriever, warmup
+
+    def build() -> Any:
+        if which == "HopfieldMemory":
+            return HopfieldMemory(threshold=0.5)
+        return HopfieldRetriever(feedback=int(which[-1]))
+
+    warmup()
+    X = zipf(n_patterns, N_WORDS, PER_PATTERN)
+    queries = [_some_words(X, row) for row in np.random.default_rng(1).integers(n_patterns, size=N_QUERIES)]
+    of_few, model = build().fit(X[:1000]), build()
+    for method, further in ASKED[which].items():
+        getattr(of_few, method)(queries[0], *further)  # compiles
+    before = resident("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")
+    figures = {"seconds to fit": seconds(lambda: model.fit(X))}
+    for method, further in ASKED[which].items():
+        ask = getattr(model, method)
+        first, *taken = (seconds(partial(ask, query, *further)) for query in queries)
+        figures.setdefault("seconds of the first query", first)  # what is derived from patterns is made then
+        figures |= {f"{method} ms": 1000 * median(taken), f"{method} ms, slowest": 1000 * max(taken)}
+    matrix = (X.data.nbytes + X.indices.nbytes + X.indptr.nbytes) / MEGABYTE
+    return {**figures, "matrix MB": matrix, "growth MB": resident("VmHWM") - before, "peak MB": resident("VmHWM")}
+
+
+def _some_words(X: sparse.csr_matrix, row: int) -> sparse.csr_matrix:
+    query = X[row].copy()
+    lost = np.random.default_rng(row).permutation(query.nnz)[PER_QUERY:]
+    query.data[lost] = 0
+    query.eliminate_zeros()
+    return query
+
+
+def run_large() -> None:
+    """Write latency and memory at a million patterns, on one thread."""
+    rows = []
+    for which in ASKED:
+        rows.append({"what": which, "patterns": N_PATTERNS, **apart(f"large({which!r})", **ONE_THREAD)})
+        print(json.dumps(rows[-1]), flush=True)
+    write("retrieval-large", rows, "python -m benchmarks retrieval --part large")
+
+
+# -- all of MNIST ----------------------------------------------------------------------------------------------------
+
+
+def half_masked(n_stored: int = 60_000, n_queries: int = 10_000, n_rounds: int = 2) -> dict[str, float]:
+    """Complete the upper halves of test images from all training images, and time one product of that size."""
+    from codebooks import HopfieldMemory, warmup
+
+    warmup()
+    stored, queries = mnist()[:n_stored], mnist("test")[:n_queries].copy()
+    queries[:, 392:] = 0
+    Path("/proc/self/clear_refs").write_text("5")
+    memory = HopfieldMemory(separation="sparsemax")
+    figures = {"seconds to fit": seconds(lambda: memory.fit(stored))}
+    figures["seconds to choose beta"] = seconds(lambda: memory.beta_)
+    rounds = [(seconds(lambda: memory.transform(queries)), product_seconds(queries, stored)) for _ in range(n_rounds)]
+    figures["seconds of transform"] = median(ours for ours, _ in rounds)
+    figures["seconds of the product"] = median(product for _, product in rounds)
+    figures["ratio"] = median(ours / product for ours, product in rounds)
+    figures["peak MB"] = resident("VmHWM")
+    figures["largest difference from the oracle"] = difference(memory, stored, queries[:200])
+    return figures
+
+
+def product_seconds(queries: np.ndarray, stored: np.ndarray) -> float:
+    """One product of BLAS, in blocks that are written to the same place."""
+    out = np.empty((BLOCK, len(stored)), np.float32)
+    blocks = [queries[start : start + BLOCK] for start in range(0, len(queries), BLOCK)]
+    return seconds(lambda: [np.dot(block, stored.T, out=out[: len(block)]) for block in blocks])
+
+
+def difference(memory: Any, stored: np.ndarray, queries: np.ndarray) -> float:
+    """The largest difference of a pixel from completions by plain NumPy in float64, all scores held at once."""
+    stored, queries = stored.astype(np.float64), queries.astype(np.float64)
+    scores = queries @ stored.T
+    scores /= np.maximum(np.linalg.norm(queries, axis=1, keepdims=True), 1e-300)
+    scores /= np.maximum(np.linalg.norm(stored, axis=1), 1e-300)
+    completed = np.stack([plain_sparsemax(memory.beta_ * row) for row in scores]) @ stored
+    return float(np.abs(completed - memory.transform(queries)).max())
+
+
+def plain_sparsemax(z: np.ndarray) -> np.ndarray:
+    """The nearest point of the simplex, by sorting."""
+    falling = np.sort(z)[::-1]
+    excess = falling.cumsum() - 1
+    n_kept = int((falling * np.arange(1, len(z) + 1) > excess).sum())
+    return np.maximum(z - excess[n_kept - 1] / n_kept, 0)
+
+
+def run_mnist() -> None:
+    """Write time, memory and exactness at 60,000 images."""
+    rows = [{"what": "60,000 stored, 10,000 half masked, sparsemax", **apart("half_masked()")}]
+    write("retrieval-mnist", rows, "python -m benchmarks retrieval --part mnist")
+    print(table(rows, list(rows[0])), flush=True)

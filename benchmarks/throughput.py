@@ -1,0 +1,124 @@
+"""Queries per second against bm25s with its Numba backend: 100,000 documents of Zipf's words, ten best of each.
+
+Both use as many threads. Rounds take turns, all of them warm, and medians are given; the ratio is the median of the
+ratios of each round.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from statistics import median
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from sklearn.feature_extraction.text import CountVectorizer
+
+from benchmarks import engines, judged
+from benchmarks.clock import seconds
+from benchmarks.engines import BM25, Found, peer, tokens
+from benchmarks.report import table, write
+from codebooks import HopfieldRetriever, warmup
+
+N_DOCUMENTS, N_WORDS, PER_DOCUMENT = 100_000, 50_000, 60
+N_QUERIES, PER_QUERY, K = 1000, 5, 10
+N_ROUNDS = 7
+COLUMNS = ["what", "engine", "queries per second", "times bm25s"]
+
+
+def documents(n: int) -> sparse.csr_matrix:
+    """Counts of words drawn by Zipf's law, with repetitions."""
+    rng = np.random.default_rng(0)
+    share = 1 / np.arange(1, N_WORDS + 1)
+    ends = np.cumsum(share / share.sum())
+    lengths = np.maximum(rng.poisson(PER_DOCUMENT, n), 1)
+    words = np.searchsorted(ends, rng.random(lengths.sum())).clip(max=N_WORDS - 1)
+    counts = sparse.csr_matrix((np.ones(len(words), np.float32), (np.repeat(np.arange(n), lengths), words)))
+    counts.resize(n, N_WORDS)
+    return counts
+
+
+def queries_from(counts: sparse.csr_matrix, n: int) -> sparse.csr_matrix:
+    """Some different words of a document each."""
+    rng = np.random.default_rng(1)
+    asked = []
+    for row in rng.integers(counts.shape[0], size=n):
+        held = counts.indices[counts.indptr[row] : counts.indptr[row + 1]]
+        asked.append(rng.choice(held, min(PER_QUERY, len(held)), replace=False))
+    ends = np.concatenate([[0], np.cumsum([len(words) for words in asked])])
+    found = sparse.csr_matrix((np.ones(ends[-1], np.float32), np.concatenate(asked), ends), (n, counts.shape[1]))
+    found.sort_indices()
+    return found
+
+
+def texts(counts: sparse.csr_matrix) -> list[str]:
+    """The same in words that can be read off a text."""
+    return [" ".join(f"word{term}" for term in row) for row in tokens(counts)]
+
+
+def from_counts(counts: sparse.csr_matrix, queries: sparse.csr_matrix) -> list[dict[str, Any]]:
+    """Searching alone: bm25s gets lists of term numbers, ours a matrix of counts."""
+    theirs, asked = BM25(counts), tokens(queries)
+    works: dict[str, Callable[[], Any]] = {"bm25s": lambda: theirs.retrieve(asked, K)}
+    for feedback in (0, 1):
+        ours = HopfieldRetriever(feedback=feedback).fit(counts)
+        works[f"ours, feedback={feedback}"] = partial(ours.search, queries, K)
+    return in_turns(f"{counts.shape[0]:,} documents, given as counts", works, queries.shape[0])
+
+
+def from_text(documents: list[str], queries: list[str]) -> list[dict[str, Any]]:
+    """From texts to ten documents each, with the words of `judged.WORDS` on both sides; and how long indexing takes."""
+    ours = {n: HopfieldRetriever(CountVectorizer(**judged.WORDS), feedback=n) for n in (0, 1)}
+    split, theirs = words_for_bm25s(), engines.new_bm25s()
+    to_index = {"bm25s": seconds(lambda: theirs.index(split(documents, return_as="tuple"), show_progress=False))}
+    for n, model in ours.items():
+        # The first search makes the index.
+        work = partial(lambda model: model.fit(documents).search(queries[:1], K), model)
+        to_index[f"ours, feedback={n}"] = seconds(work)
+    works: dict[str, Callable[[], Any]] = {
+        "bm25s": lambda: theirs.retrieve(
+            split(queries, update_vocab=False), k=K, n_threads=engines.THREADS, show_progress=False
+        )
+    }
+    works |= {f"ours, feedback={n}": partial(model.search, queries, K) for n, model in ours.items()}
+    rows = in_turns(f"{len(documents):,} documents, given as texts", works, len(queries))
+    return [row | {"seconds to index": to_index[row["engine"]]} for row in rows]
+
+
+def words_for_bm25s() -> Callable[..., Any]:
+    """The faster of the ways in which bm25s finds words, with those that we find."""
+    stop_words = sorted(CountVectorizer(**judged.WORDS).get_stop_words())
+    tokenizer = peer("bm25s.tokenization", "bm25s").Tokenizer(
+        splitter=judged.WORDS["token_pattern"], stopwords=stop_words, lower=True
+    )
+    return partial(tokenizer.tokenize, show_progress=False)
+
+
+def in_turns(what: str, works: dict[str, Callable[[], Any]], n_queries: int) -> list[dict[str, Any]]:
+    """Time everything in each round, after a first one that does not count; and see whether both find the same."""
+    rounds = [{name: seconds(work) for name, work in works.items()} for _ in range(N_ROUNDS + 1)][1:]
+    rows: list[dict[str, Any]] = [
+        {
+            "what": what,
+            "engine": name,
+            "queries per second": n_queries / median(taken[name] for taken in rounds),
+            "times bm25s": median(taken["bm25s"] / taken[name] for taken in rounds),
+        }
+        for name in works
+    ]
+    theirs, ours = (Found(*works[name]()) for name in ("bm25s", "ours, feedback=0"))
+    rows[1]["same ten as bm25s"] = float(engines.same_but_for_ties(theirs, ours).mean())
+    return rows
+
+
+def run(n_documents: int = N_DOCUMENTS, n_queries: int = N_QUERIES) -> None:
+    """Write queries per second, ours over theirs."""
+    warmup()
+    counts = documents(n_documents)
+    queries = queries_from(counts, n_queries)
+    rows = from_counts(counts, queries)
+    print(table(rows, [*COLUMNS, "same ten as bm25s"]), flush=True)
+    rows += from_text(texts(counts), texts(queries))
+    write("retrieval-speed", rows, "python -m benchmarks retrieval --part speed", ("bm25s",))
+    print(
+        "\n" + table(rows, [*COLUMNS, "same ten as bm25s", "seconds to index"]) + f"\n\n{engines.THREADS} threads each."
+    )
