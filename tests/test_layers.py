@@ -40,7 +40,7 @@ LAYERS = {
     "inputs.py": May(("ops",), LEARNING),
     "datasets.py": May((), ARRAYS),
     "documents.py": May(),
-    "storage.py": May((), ("numpy",)),
+    "storage/*.py": May(("storage.*",), ("numpy",)),
     # What is learned. `start` and `monitor` are helpers that every model shares.
     "models/__init__.py": May(),
     "models/monitor.py": May((), ARRAYS, late=("rich",)),
@@ -181,6 +181,9 @@ def test_imports_point_down(file):
         ("text/isotropy.py", "def f():\n    import torch"),
         ("text/isotropy.py", "import importlib\ndef f():\n    importlib.import_module('torch')"),
         ("streams.py", "def f():\n    import dask"),
+        ("storage/reading.py", "from codebooks.inputs import check_input"),
+        ("storage/places.py", "from scipy import sparse"),
+        ("text/saving.py", "from codebooks.storage.manifest import START"),
         ("brand_new.py", ""),
     ],
 )

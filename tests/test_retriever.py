@@ -11,6 +11,8 @@ from sklearn.base import clone
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 
 from codebooks import BM25Transformer, HopfieldRetriever
+from codebooks.storage import DamagedFileError
+from codebooks.text.feedback import shares
 
 bm25s = pytest.importorskip("bm25s")
 
@@ -91,7 +93,7 @@ class TestFeedback:
         """At the inverse temperature at which the document after the last one has no weight any more."""
         index = fitted._state.stored
         counts = fitted.vectorizer_.transform(QUERIES)
-        position, share = fitted._step(counts, index)
+        position, share = shares(counts, index.weighted, 20)
         scores = (counts @ index.weighted.rows.T).toarray()
         for row, where, found in zip(scores, position, share, strict=True):
             falling = np.sort(row.clip(0))[::-1]
@@ -360,3 +362,108 @@ class TestHybrid:
     def test_an_embedder_wants_texts(self):
         with pytest.raises(ValueError, match="wants texts"):
             HopfieldRetriever(embedder=self.embed).fit(sparse.csr_matrix(np.eye(3)))
+
+
+class TestSaving:
+    def embed(self, texts):
+        return np.array([[text.count("w1"), text.count("w2") + 1.0, len(text)] for text in texts])
+
+    def same(self, a, b):
+        for x, y in ((a.search(QUERIES), b.search(QUERIES)), (a.search(TEXTS[:5], k=400), b.search(TEXTS[:5], k=400))):
+            np.testing.assert_array_equal(x.ids, y.ids)
+            np.testing.assert_array_equal(x.weights, y.weights)
+        assert a.expand(QUERIES[0]) == b.expand(QUERIES[0])
+        np.testing.assert_array_equal(a.terms_, b.terms_)
+
+    @pytest.mark.parametrize("verify", [True, False])
+    @pytest.mark.parametrize(
+        "settings",
+        [
+            {},
+            {"feedback": 0, "keep_texts": True},
+            {"weighting": BM25Transformer("bm25+", k1=1.2)},
+            {"weighting": None, "feedback_terms": 5},
+            {"vectorizer": CountVectorizer(ngram_range=(1, 2), stop_words=["w3"])},
+            {"vectorizer": CountVectorizer(vocabulary=[f"w{i}" for i in range(50)])},
+        ],
+    )
+    def test_what_is_loaded_is_what_was_saved(self, settings, verify, tmp_path):
+        saved = HopfieldRetriever(**settings).fit(TEXTS[:250]).add(TEXTS[250:]).remove([7])
+        saved.save(tmp_path / "index")
+        loaded = HopfieldRetriever.load(tmp_path / "index", verify=verify)
+        self.same(saved, loaded)
+        assert str(loaded.get_params()) == str(saved.get_params())
+        assert (loaded.texts_ is None) == (saved.texts_ is None)
+        if saved.texts_:
+            assert list(loaded.texts_) == saved.texts_
+        for retriever in (saved, loaded):  # and life goes on
+            retriever.add(["a zebra and w1", "w2 w2 w3"]).remove([3])
+        self.same(saved, loaded)
+        assert loaded.ids_.tolist() == saved.ids_.tolist()
+        grows = "vocabulary" not in str(settings)
+        assert (300 in loaded.search("zebra", k=400).ids[0]) == grows
+
+    def test_names_counts_and_an_empty_index(self, tmp_path, fitted):
+        named = HopfieldRetriever().fit(TEXTS, ids=[f"document {i} \N{SNOWMAN}" for i in range(len(TEXTS))])
+        by_counts = HopfieldRetriever().fit(fitted.vectorizer_.transform(TEXTS))
+        asked = fitted.vectorizer_.transform(QUERIES)
+        emptied = HopfieldRetriever().fit(TEXTS[:2]).remove([0, 1])
+        for i, (saved, queries) in enumerate([(named, QUERIES), (by_counts, asked), (emptied, QUERIES)]):
+            saved.save(tmp_path / str(i))
+            hits, wanted = HopfieldRetriever.load(tmp_path / str(i)).search(queries), saved.search(queries)
+            np.testing.assert_array_equal(hits.ids, wanted.ids)
+            np.testing.assert_array_equal(hits.weights, wanted.weights)
+
+    def test_saving_over_an_index_that_is_in_use(self, tmp_path, fitted):
+        fitted.save(tmp_path / "index")
+        in_use = HopfieldRetriever.load(tmp_path / "index")
+        in_use.add(["something new"]).save(tmp_path / "index")
+        again = HopfieldRetriever.load(tmp_path / "index")
+        assert len(again) == len(fitted) + 1
+        self.same(in_use, again)
+
+    def test_what_is_not_saved_has_to_be_given(self, tmp_path):
+        def analyze(text):
+            return text.split()
+
+        own = HopfieldRetriever(CountVectorizer(analyzer=analyze), embedder=self.embed).fit(TEXTS)
+        own.save(tmp_path / "index")
+        with pytest.raises(ValueError, match=r"vectorizer=\.\.\."):
+            HopfieldRetriever.load(tmp_path / "index", embedder=self.embed)
+        with pytest.raises(ValueError, match=r"embedder=\.\.\."):
+            HopfieldRetriever.load(tmp_path / "index", vectorizer=own.vectorizer_)
+        loaded = HopfieldRetriever.load(tmp_path / "index", vectorizer=own.vectorizer_, embedder=self.embed)
+        self.same(own, loaded)
+        loaded.add(TEXTS[:3]).remove([1])
+        self.same(own.add(TEXTS[:3]).remove([1]), loaded)
+
+    def test_a_damaged_file_is_named(self, tmp_path, fitted):
+        fitted.save(tmp_path / "index")
+        for file in sorted((tmp_path / "index").iterdir()):
+            whole = file.read_bytes()
+            if len(whole) < 200:
+                continue
+            for damaged in (whole[:-1], whole[:150] + bytes([whole[150] ^ 1]) + whole[151:]):
+                file.write_bytes(damaged)
+                with pytest.raises(DamagedFileError, match=file.name):
+                    HopfieldRetriever.load(tmp_path / "index")
+            file.write_bytes(whole)
+        self.same(HopfieldRetriever.load(tmp_path / "index"), fitted)
+
+    def test_nothing_to_load_and_a_foreign_place(self, tmp_path, fitted):
+        with pytest.raises(FileNotFoundError, match="nowhere"):
+            HopfieldRetriever.load(tmp_path / "nowhere")
+        (tmp_path / "mine").mkdir()
+        (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+        with pytest.raises(FileExistsError, match="other files"):
+            fitted.save(tmp_path / "mine")
+
+
+def test_two_threads_that_add_lose_nothing():
+    retriever = HopfieldRetriever(feedback=0).fit(TEXTS[:10])
+    threads = [threading.Thread(target=lambda: [retriever.add([text]) for text in TEXTS[10:60]]) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    np.testing.assert_array_equal(np.sort(retriever.ids_), np.arange(160))

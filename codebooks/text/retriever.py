@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from copy import copy
 from numbers import Integral, Real
+from threading import RLock
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.sparse import csr_matrix, issparse
+from scipy.sparse import csr_matrix
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from codebooks import ops
 from codebooks.models.hopfield_memory import HopfieldMemory
+from codebooks.storage import load_folder, save_folder, unpack_strings
+from codebooks.text import feedback, saving
+from codebooks.text.accepting import checked_counts, checked_ids, checked_texts, following_id, grown, is_matrix
 from codebooks.text.term_index import TermIndex
 from codebooks.text.weighting import BM25Transformer
 
@@ -24,8 +28,14 @@ __all__ = ["AddedTerm", "Hits", "HopfieldRetriever"]
 _RANK_CONSTANT = 60
 # So many documents of each list are fused at least.
 _FUSED = 100
+# Settings that are JSON as they are.
+_PLAIN_SETTINGS = ("feedback", "feedback_documents", "feedback_terms", "feedback_weight", "keep_texts")
 # Queries that are searched at a time.
 _QUERIES = 1024
+
+
+# One change at a time; searches do not wait.
+_changing = RLock()
 
 
 class Hits(NamedTuple):
@@ -49,6 +59,11 @@ class _State(NamedTuple):
     vectorizer: Any  # fitted; None where counts are given instead of text
     stored: TermIndex
     memory: HopfieldMemory | None  # of the embedded documents, in the order of the index
+
+    @property
+    def terms(self) -> np.ndarray:
+        """Names of the columns."""
+        return self.stored.terms(self.vectorizer)
 
 
 class HopfieldRetriever(TransformerMixin, BaseEstimator):
@@ -116,13 +131,15 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
     Examples
     --------
     >>> from codebooks import HopfieldRetriever
-    >>> documents = ["the cat chased a mouse", "a mouse and a keyboard", "the keyboard of a piano", "a cat on the sofa"]
-    >>> retriever = HopfieldRetriever().fit(documents)
-    >>> hits = retriever.search(["cat mouse"], k=2)
-    >>> hits.ids
-    array([[0, 1]])
-    >>> [added.term for added in retriever.expand("sofa")]
-    ['cat']
+    >>> documents = ["car engine", "automobile engine", "bread and butter", "car wheels", "automobile wheels"]
+    >>> plain = HopfieldRetriever(feedback=0).fit(documents)
+    >>> plain.search("car", k=4).ids
+    array([[ 0,  3, -1, -1]])
+    >>> retriever = HopfieldRetriever(feedback_documents=2).fit(documents)
+    >>> retriever.search("car", k=4).ids
+    array([[0, 3, 1, 4]])
+    >>> [(added.term, added.because) for added in retriever.expand("car")]
+    [('engine', [(0, 1.0)]), ('wheels', [(3, 1.0)])]
     """
 
     def __init__(
@@ -172,17 +189,16 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         """
         self._check_settings()
         vectorizer = None
-        if _is_matrix(documents):
+        if is_matrix(documents):
             counts, texts = self._document_counts(documents), None
         else:
-            texts = _checked_texts(documents, "fit")
+            texts = checked_texts(documents, "fit")
             vectorizer = self._new_vectorizer()
             counts = csr_matrix(vectorizer.fit_transform(texts), dtype=np.float32)
         counts.sort_indices()
-        names = _checked_ids(ids, counts.shape[0], 0)
-        weighting = BM25Transformer() if isinstance(self.weighting, str) else self.weighting
-        next_id = _next_id(names, 0)
-        index = TermIndex(counts, names, weighting, list(texts) if texts and self.keep_texts else None, next_id)
+        names = checked_ids(ids, counts.shape[0], 0)
+        next_id = following_id(names, 0)
+        index = TermIndex(counts, names, self._weighting(), list(texts) if texts and self.keep_texts else None, next_id)
         memory = HopfieldMemory("cosine").fit(self._embedded(texts)) if self.embedder is not None else None
         _ = index.weighted  # a weighting that fails does so here
         self._state = _State(vectorizer, index, memory)
@@ -207,27 +223,27 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         ValueError
             If an id is there already, or documents are named by str and these are not named; then nothing is added.
         """
-        state = self._fitted()
-        vectorizer, texts = state.vectorizer, None
-        if vectorizer is None:
-            counts = self._document_counts(documents)
-            if counts.shape[1] != state.stored.counts.shape[1]:
-                raise ValueError(
-                    f"add wants counts of {state.stored.counts.shape[1]} terms, as in fit, and got {counts.shape[1]}."
-                )
-        else:
-            texts = _checked_texts(documents, "add")
-            vectorizer = _grown(vectorizer, texts)
-            counts = csr_matrix(vectorizer.transform(texts), dtype=np.float32)
-        counts.sort_indices()
-        index = state.stored
-        names = _checked_ids(ids, counts.shape[0], index.next_id, index.ids)
-        memory = state.memory
-        if memory is not None:
-            memory = copy(memory).partial_fit(self._embedded(texts))
-        index = index.appended(counts, names, texts, _next_id(names, index.next_id))
-        self._state = _State(vectorizer, index, memory)
-        return self
+        with _changing:
+            state = self._fitted()
+            vectorizer, texts = state.vectorizer, None
+            if vectorizer is None:
+                counts = self._document_counts(documents)
+                n_terms = state.stored.counts.shape[1]
+                if counts.shape[1] != n_terms:
+                    raise ValueError(f"add wants counts of {n_terms} terms, as in fit, and got {counts.shape[1]}.")
+            else:
+                texts = checked_texts(documents, "add")
+                vectorizer = grown(vectorizer, texts)
+                counts = csr_matrix(vectorizer.transform(texts), dtype=np.float32)
+            counts.sort_indices()
+            index = state.stored
+            names = checked_ids(ids, counts.shape[0], index.next_id, index.ids)
+            memory = state.memory
+            if memory is not None:
+                memory = copy(memory).partial_fit(self._embedded(texts))
+            index = index.appended(counts, names, texts, following_id(names, index.next_id))
+            self._state = _State(vectorizer, index, memory)
+            return self
 
     def remove(self, ids: Any) -> HopfieldRetriever:
         """Remove documents; all others keep their ids.
@@ -245,18 +261,21 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         ValueError
             If an id is not there; then nothing is removed.
         """
-        state = self._fitted()
-        ids = np.atleast_1d(np.asarray(ids))
-        missing = ids[~np.isin(ids, state.stored.ids)]
-        if len(missing):
-            named = ", ".join(map(str, missing[:10].tolist()))
-            raise ValueError(f"remove wants ids that are there, see ids_, and got others: {named}. Nothing is removed.")
-        removed = np.isin(state.stored.ids, ids)
-        memory = state.memory
-        if memory is not None:
-            memory = copy(memory).forget(memory.ids_[removed])
-        self._state = _State(state.vectorizer, state.stored.without(np.flatnonzero(~removed)), memory)
-        return self
+        with _changing:
+            state = self._fitted()
+            ids = np.atleast_1d(np.asarray(ids))
+            missing = ids[~np.isin(ids, state.stored.ids)]
+            if len(missing):
+                named = ", ".join(map(str, missing[:10].tolist()))
+                raise ValueError(
+                    f"remove wants ids that are there, see ids_, and got others: {named}. Nothing is removed."
+                )
+            removed = np.isin(state.stored.ids, ids)
+            memory = state.memory
+            if memory is not None:
+                memory = copy(memory).forget(memory.ids_[removed])
+            self._state = _State(state.vectorizer, state.stored.without(np.flatnonzero(~removed)), memory)
+            return self
 
     # -- searching ---------------------------------------------------------------------------------------------------
 
@@ -331,9 +350,10 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         if not self.feedback:
             return []
         completed, index = self._completed(counts, state.stored), state.stored
-        position, share = self._step(completed if self.feedback > 1 else counts, index)
+        asked = completed if self.feedback > 1 else counts
+        position, share = feedback.shares(asked, index.weighted, self.feedback_documents)
         position, share = position[0][share[0] > 0], share[0][share[0] > 0]
-        own, terms = set(counts.indices), self._terms(state)
+        own, terms = set(counts.indices), state.terms
         added = [(c, w) for c, w in zip(completed.indices, completed.data, strict=True) if c not in own]
         added.sort(key=lambda pair: (-pair[1], pair[0]))
         bring = (index.weighted.rows[position] if len(position) else index.weighted.rows[:0]).tocsc()
@@ -367,12 +387,98 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
             raise ValueError(f"explain wants the id of a document that is there, see ids_, and got {id!r}.")
         completed = self._completed(counts, state.stored)
         gives = csr_matrix(completed.multiply(state.stored.weighted.rows[[position]]))
-        own, terms = set(counts.indices), self._terms(state)
+        own, terms = set(counts.indices), state.terms
         order = np.argsort(-gives.data, kind="stable")
         named = [(int(gives.indices[p]), float(gives.data[p])) for p in order if gives.data[p] > 0]
         matched = {str(terms[c]): value for c, value in named if c in own}
         added = {str(terms[c]): value for c, value in named if c not in own}
         return matched, added
+
+    # -- on disk -----------------------------------------------------------------------------------------------------
+
+    def save(self, path: Any) -> None:
+        """Write everything into one folder, in place of what was saved there before.
+
+        All or nothing, whatever happens: a kill at any moment leaves the old index or the new one. There is no pickle
+        in it. A vectorizer or weighting that is not a plain `CountVectorizer` or `BM25Transformer`, and every embedder,
+        is not saved: give it again to `load`.
+
+        Parameters
+        ----------
+        path : str or Path
+            The folder: new, empty, or one that was saved before.
+
+        Raises
+        ------
+        FileExistsError
+            It holds something else.
+        OSError
+            It cannot be written.
+        """
+        state = self._fitted()
+        vectorizer = saving.described(state.vectorizer)
+        arrays = saving.index_arrays(state.stored)
+        if isinstance(vectorizer, dict):
+            arrays |= saving.vocabulary_arrays(state.vectorizer)
+        if state.memory is not None:
+            arrays["embeddings"] = np.asarray(state.memory.patterns_)
+        about = {
+            "settings": {name: getattr(self, name) for name in _PLAIN_SETTINGS},
+            "vectorizer": vectorizer,
+            "default_vectorizer": self.vectorizer is None,
+            "weighting": saving.described(self.weighting),
+            "n_terms": int(state.stored.counts.shape[1]),
+            "next_id": int(state.stored.next_id),
+        }
+        save_folder(path, arrays, about, kind=type(self).__name__)
+
+    @classmethod
+    def load(
+        cls, path: Any, *, verify: bool = True, vectorizer: Any = None, weighting: Any = None, embedder: Any = None
+    ) -> HopfieldRetriever:
+        """Open a folder that `save` wrote. Arrays are mapped from it, and read when they are used.
+
+        Parameters
+        ----------
+        path : str or Path
+        verify : bool, default=True
+            Whether to read every byte and compare checksums. False opens a large index at once, and trusts the disk.
+        vectorizer : fitted transformer, optional
+        weighting : transformer, optional
+        embedder : optional
+            Those that were not saved.
+
+        Returns
+        -------
+        HopfieldRetriever
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no saved index.
+        codebooks.storage.DamagedFileError
+            A file is missing, cut off or altered; the message names it.
+        ValueError
+            Something else was saved there, or a part that is not saved has to be given.
+        """
+        arrays, about = load_folder(path, kind=cls.__name__, verify=verify)
+        terms = unpack_strings(arrays["terms_text"], arrays["terms_offsets"]) if "terms_text" in arrays else None
+        counter = saving.rebuilt(about["vectorizer"], vectorizer, "vectorizer", terms)
+        weights = saving.rebuilt(about["weighting"], weighting, "weighting")
+        if "embeddings" in arrays and embedder is None:
+            raise ValueError(
+                "This retriever was saved with an embedder, which is not in the folder. Give it again: "
+                "load(path, embedder=...)."
+            )
+        retriever = cls(
+            None if about["default_vectorizer"] else counter, weighting=weights, embedder=embedder, **about["settings"]
+        )
+        if terms is not None:
+            counter = saving.with_vocabulary(clone(counter), terms)
+        index = saving.index_from(arrays, about["n_terms"], retriever._weighting(), about["next_id"])
+        memory = saving.memory_from(arrays["embeddings"]) if "embeddings" in arrays else None
+        retriever._state = _State(counter, index, memory)
+        return retriever
 
     # -- what is stored ----------------------------------------------------------------------------------------------
 
@@ -384,7 +490,7 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
     @property
     def terms_(self) -> np.ndarray:
         """Names of the columns."""
-        return self._terms(self._fitted_attribute())
+        return self._fitted_attribute().terms
 
     @property
     def vectorizer_(self) -> Any:
@@ -403,7 +509,7 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """The terms, names of the columns that `transform` gives."""
-        return np.asarray(self._terms(self._fitted()), dtype=object)
+        return np.asarray(self._fitted().terms, dtype=object)
 
     def __len__(self) -> int:
         return len(self._state.stored) if self.__sklearn_is_fitted__() else 0
@@ -424,26 +530,14 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
 
     def _completed(self, counts: Any, index: TermIndex) -> Any:
         """Queries with the terms that the memory adds."""
-        state = counts
-        for _ in range(self.feedback):
-            position, share = self._step(state, index)
-            weighted = index.weighted
-            share = share * weighted.reciprocals[position]
-            added = ops.gather_largest(position, share, weighted.rows, self.feedback_terms)
-            state = _unit(counts) + self.feedback_weight * _unit(added)
-        return csr_matrix(state, dtype=np.float32)
-
-    def _step(self, queries: Any, index: TermIndex) -> tuple[np.ndarray, np.ndarray]:
-        """Positions of the documents that complete each query, and their shares: a sparsemax that reaches so many."""
-        n = self.feedback_documents
-        position, score = ops.best(queries, index.weighted.postings, n + 1)
-        score = score.clip(0, None)
-        left_out = score[:, n:] if score.shape[1] > n else np.zeros((len(score), 1), score.dtype)
-        position, above = position[:, :n], (score - left_out)[:, :n]
-        tied = ~above.any(axis=1)
-        above[tied] = score[tied, :n] > 0  # as many as these share one score
-        total = above.sum(axis=1, keepdims=True)
-        return position, above / np.where(total > 0, total, 1)
+        return feedback.completed(
+            counts,
+            index.weighted,
+            steps=self.feedback,
+            n_documents=self.feedback_documents,
+            n_terms=self.feedback_terms,
+            weight=self.feedback_weight,
+        )
 
     def _best(self, queries: Any, index: TermIndex, k: int) -> tuple[np.ndarray, np.ndarray]:
         weighted = index.weighted
@@ -473,8 +567,11 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
 
     # -- text --------------------------------------------------------------------------------------------------------
 
+    def _weighting(self) -> Any:
+        return BM25Transformer() if isinstance(self.weighting, str) else self.weighting
+
     def _document_counts(self, documents: Any) -> Any:
-        counts = _checked_counts(documents)
+        counts = checked_counts(documents)
         if self.weighting is not None and counts.nnz and counts.data.min() < 0:
             raise ValueError(f"Documents want counts and got negative numbers ({counts.data.min()}).")
         return counts
@@ -487,11 +584,11 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
     def _counted(self, queries: Any, state: _State) -> tuple[Any, list[str] | None]:
         n_terms = state.stored.counts.shape[1]
         if state.vectorizer is None:
-            counts, texts = _checked_counts(queries, empty=True), None
+            counts, texts = checked_counts(queries, empty=True), None
             if counts.shape[1] != n_terms:
                 raise ValueError(f"queries want {n_terms} columns, as the documents have; {counts.shape[1]} came.")
         else:
-            texts = _checked_texts([queries] if isinstance(queries, str) else queries, "search")
+            texts = checked_texts([queries] if isinstance(queries, str) else queries, "search")
             counts = csr_matrix(state.vectorizer.transform(texts), dtype=np.float32)
         counts.sort_indices()
         return counts, texts
@@ -504,11 +601,6 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
             (getattr(embedder, name) for name in ("encode", "transform") if hasattr(embedder, name)), embedder
         )
         return check_array(encode(texts), dtype=[np.float64, np.float32])
-
-    def _terms(self, state: _State) -> np.ndarray:
-        if state.vectorizer is None:
-            return np.arange(state.stored.counts.shape[1]).astype(str)
-        return state.vectorizer.get_feature_names_out()
 
     def _check_settings(self) -> None:
         for name, least in (("feedback", 0), ("feedback_documents", 1), ("feedback_terms", 1)):
@@ -526,12 +618,6 @@ def _blocks(counts: Any) -> Iterator[Any]:
         yield ops.take_rows(counts, slice(start, min(start + _QUERIES, counts.shape[0])))
 
 
-def _unit(X: Any) -> Any:
-    """Rows of a CSR matrix scaled to length 1."""
-    scale = ops.reciprocal(ops.row_norms(X))
-    return csr_matrix((X.data * np.repeat(scale, np.diff(X.indptr)), X.indices, X.indptr), shape=X.shape)
-
-
 def _hits(position: np.ndarray, weight: np.ndarray, ids: np.ndarray, k: int) -> Hits:
     """Names for positions, in k columns."""
     missing: Any = "" if ids.dtype.kind == "U" else -1
@@ -541,73 +627,3 @@ def _hits(position: np.ndarray, weight: np.ndarray, ids: np.ndarray, k: int) -> 
     n = position.shape[1]
     names[:, :n][found], weights[:, :n][found] = ids[position[found]], weight[found]
     return Hits(names, weights)
-
-
-def _is_matrix(documents: Any) -> bool:
-    return issparse(documents) or (isinstance(documents, np.ndarray) and documents.ndim == 2)
-
-
-def _checked_counts(documents: Any, *, empty: bool = False) -> Any:
-    if not _is_matrix(documents):
-        raise TypeError(
-            f"This retriever was fitted on a matrix of counts and wants one again, with a row for each text; "
-            f"{type(documents).__name__} came."
-        )
-    return csr_matrix(check_array(documents, accept_sparse="csr", dtype=np.float32, ensure_min_samples=1 - empty))
-
-
-def _checked_texts(documents: Any, method: str) -> list[str]:
-    if isinstance(documents, str | bytes):
-        raise TypeError(f"{method} wants a list of texts and got one text. Put it into a list: [text].")
-    if issparse(documents) or not hasattr(documents, "__iter__"):
-        raise TypeError(f"{method} wants a list of texts and got {type(documents).__name__}.")
-    texts = list(documents)
-    for i, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise TypeError(f"{method} wants texts, and number {i} is {type(text).__name__}: {text!r:.60}.")
-    return texts
-
-
-def _checked_ids(ids: Any, n: int, next_id: int, there: np.ndarray | None = None) -> np.ndarray:
-    """Names of n documents, unlike each other and unlike those that are there."""
-    if ids is None:
-        if there is not None and there.dtype.kind == "U":
-            raise ValueError("The documents here are named by str: name the new ones too, with ids=.")
-        return np.arange(next_id, next_id + n)
-    names = np.asarray(ids)
-    if names.dtype.kind not in "iuU" or names.shape != (n,):
-        raise ValueError(
-            f"ids must be {n} whole numbers or str, one for each document; {names.dtype} of shape {names.shape} came."
-        )
-    names = names if names.dtype.kind == "U" else names.astype(np.int64)
-    if there is not None and len(there) and there.dtype.kind != names.dtype.kind:
-        raise ValueError(
-            "ids must be of one kind: those that are there are "
-            + ("str." if there.dtype.kind == "U" else "whole numbers.")
-        )
-    if names.dtype.kind == "i" and n and names.min() < 0:
-        raise ValueError(f"ids must not be negative, as -1 says that nothing was found; {names.min()} came.")
-    values, counts = np.unique(names, return_counts=True)
-    twice = values[counts > 1] if there is None else values[(counts > 1) | np.isin(values, there)]
-    if len(twice):
-        raise ValueError(f"ids must name one document each; already taken: {', '.join(map(str, twice[:10].tolist()))}.")
-    return names
-
-
-def _next_id(names: np.ndarray, so_far: int) -> int:
-    return max(so_far, int(names.max()) + 1) if names.dtype.kind == "i" and len(names) else so_far
-
-
-def _grown(vectorizer: Any, texts: Sequence[str]) -> Any:
-    """A vectorizer that also counts the terms of these texts, where it learned its terms from documents."""
-    if type(vectorizer) is not CountVectorizer or vectorizer.fixed_vocabulary_ or not texts:
-        return vectorizer
-    analyze, vocabulary = vectorizer.build_analyzer(), dict(vectorizer.vocabulary_)
-    for text in texts:
-        for term in analyze(text):
-            vocabulary.setdefault(term, len(vocabulary))
-    if len(vocabulary) == len(vectorizer.vocabulary_):
-        return vectorizer
-    grown = clone(vectorizer)
-    grown.fixed_vocabulary_, grown.vocabulary_ = False, vocabulary
-    return grown

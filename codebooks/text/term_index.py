@@ -53,6 +53,7 @@ class TermIndex:
         self.texts = texts
         self.next_id = len(ids) if next_id is None else next_id
         self._weighted: Weighted | None = None
+        self._terms: np.ndarray | None = None
         self._lock = RLock()
 
     def __getstate__(self) -> tuple:
@@ -79,6 +80,15 @@ class TermIndex:
                 if self._weighted is None:
                     self._weighted = self._weigh()
         return self._weighted
+
+    def terms(self, vectorizer: Any) -> np.ndarray:
+        """Names of the columns, sorted out once."""
+        if self._terms is None:
+            by_number = vectorizer is None
+            self._terms = (
+                np.arange(self.counts.shape[1]).astype(str) if by_number else vectorizer.get_feature_names_out()
+            )
+        return self._terms
 
     def appended(self, counts: Any, ids: np.ndarray, texts: Sequence[str] | None, next_id: int) -> TermIndex:
         """The index with more documents; they may have more terms."""

@@ -1,0 +1,88 @@
+"""What a retriever accepts: texts, counts in their place, names of documents, and words that were not known before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_matrix, issparse
+from sklearn.base import clone
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.utils.validation import check_array
+
+__all__ = ["checked_counts", "checked_ids", "checked_texts", "following_id", "grown", "is_matrix"]
+
+
+def is_matrix(documents: Any) -> bool:
+    """Whether these are counts and no texts."""
+    return issparse(documents) or (isinstance(documents, np.ndarray) and documents.ndim == 2)
+
+
+def checked_counts(documents: Any, *, empty: bool = False) -> Any:
+    """Counts as a CSR matrix of float32; with `empty`, of no rows too."""
+    if not is_matrix(documents):
+        raise TypeError(
+            f"This retriever was fitted on a matrix of counts and wants one again, with a row for each text; "
+            f"{type(documents).__name__} came."
+        )
+    return csr_matrix(check_array(documents, accept_sparse="csr", dtype=np.float32, ensure_min_samples=1 - empty))
+
+
+def checked_texts(documents: Any, method: str) -> list[str]:
+    """A list of texts, and nothing else among them."""
+    if isinstance(documents, str | bytes):
+        raise TypeError(f"{method} wants a list of texts and got one text. Put it into a list: [text].")
+    if issparse(documents) or not hasattr(documents, "__iter__"):
+        raise TypeError(f"{method} wants a list of texts and got {type(documents).__name__}.")
+    texts = list(documents)
+    for i, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise TypeError(f"{method} wants texts, and number {i} is {type(text).__name__}: {text!r:.60}.")
+    return texts
+
+
+def checked_ids(ids: Any, n: int, first: int, there: np.ndarray | None = None) -> np.ndarray:
+    """Names of n documents, unlike each other and unlike those that are there."""
+    if ids is None:
+        if there is not None and there.dtype.kind == "U":
+            raise ValueError("The documents here are named by str: name the new ones too, with ids=.")
+        return np.arange(first, first + n)
+    names = np.asarray(ids)
+    if names.dtype.kind not in "iuU" or names.shape != (n,):
+        raise ValueError(
+            f"ids must be {n} whole numbers or str, one for each document; {names.dtype} of shape {names.shape} came."
+        )
+    names = names if names.dtype.kind == "U" else names.astype(np.int64)
+    if there is not None and len(there) and there.dtype.kind != names.dtype.kind:
+        raise ValueError(
+            "ids must be of one kind: those that are there are "
+            + ("str." if there.dtype.kind == "U" else "whole numbers.")
+        )
+    if names.dtype.kind == "i" and n and names.min() < 0:
+        raise ValueError(f"ids must not be negative, as -1 says that nothing was found; {names.min()} came.")
+    values, counts = np.unique(names, return_counts=True)
+    twice = values[counts > 1] if there is None else values[(counts > 1) | np.isin(values, there)]
+    if len(twice):
+        raise ValueError(f"ids must name one document each; already taken: {', '.join(map(str, twice[:10].tolist()))}.")
+    return names
+
+
+def following_id(names: np.ndarray, so_far: int) -> int:
+    """The first number that no document has had."""
+    return max(so_far, int(names.max()) + 1) if names.dtype.kind == "i" and len(names) else so_far
+
+
+def grown(vectorizer: Any, texts: Sequence[str]) -> Any:
+    """A vectorizer that also counts the terms of these texts, where it learned its terms from documents."""
+    if type(vectorizer) is not CountVectorizer or vectorizer.fixed_vocabulary_ or not texts:
+        return vectorizer
+    analyze, vocabulary = vectorizer.build_analyzer(), dict(vectorizer.vocabulary_)
+    for text in texts:
+        for term in analyze(text):
+            vocabulary.setdefault(term, len(vocabulary))
+    if len(vocabulary) == len(vectorizer.vocabulary_):
+        return vectorizer
+    grown = clone(vectorizer)
+    grown.fixed_vocabulary_, grown.vocabulary_ = False, vocabulary
+    return grown
