@@ -94,7 +94,7 @@ def test_topics_tells_and_writes_what_it_found(run, text, tmp_path):
         assert said in done.out
     assert f"codebooks assign {Path('topics', 'model.joblib')} SOURCE" in done.out
 
-    assert {path.name for path in (tmp_path / "topics").iterdir()} == set(cli.FILES)
+    assert {path.name for path in (tmp_path / "topics").iterdir()} == set(cli.topics.FILES)
     found = table((tmp_path / "topics/topics.csv").read_text(encoding="utf-8"))
     assert sorted(sorted(row["words"].split()) for row in found) == sorted(map(sorted, THEMES.values()))
     assert [int(row["documents"]) for row in found] == [10, 10, 10]
@@ -198,7 +198,7 @@ def test_language_and_names_are_the_users_own(run, tmp_path):
     ("n_documents", "n_topics"), [(1, 1), (2, 2), (8, 2), (18, 3), (200, 10), (800, 20), (10**6, 20)]
 )
 def test_small_corpora_get_fewer_topics(n_documents, n_topics):
-    assert cli._n_topics(None, n_documents) == n_topics
+    assert cli.topics._n_topics(None, n_documents) == n_topics
 
 
 def test_idle_topics_are_told_and_do_not_warn(run, text, tmp_path):
@@ -223,7 +223,7 @@ def test_what_stands_in_out_stays_or_is_replaced_as_a_whole(run, text, tmp_path)
     (out / "mine.txt").write_text("mine")
     (out / "topics.csv").write_text("old")
     assert run("topics", text, "--out", out).code == 0
-    assert {path.name for path in out.iterdir()} == {*cli.FILES, "mine.txt"}
+    assert {path.name for path in out.iterdir()} == {*cli.topics.FILES, "mine.txt"}
     assert (out / "mine.txt").read_text() == "mine"
     assert (out / "topics.csv").read_text(encoding="utf-8").startswith("topic,")
 
@@ -336,7 +336,7 @@ def test_a_bug_of_ours_shows_where_it_is(run, monkeypatch, before, tmp_path):
     def buggy(*arguments):
         raise ZeroDivisionError
 
-    monkeypatch.setattr(cli, "_found", buggy)
+    monkeypatch.setattr(cli.topics, "_found", buggy)
     with pytest.raises(ZeroDivisionError):
         run("topics", "good.txt")
     assert files(tmp_path) == before
@@ -416,7 +416,7 @@ def test_bad_input_of_assign(run, model, before, tmp_path, arguments, sentence):
 
 def test_version_and_help(run):
     assert run("--version") == Done(0, f"codebooks {codebooks.__version__}\n", "")
-    for arguments in ([], ["topics"], ["assign"]):
+    for arguments in ([], ["topics"], ["assign"], ["search"]):
         done = run(*arguments, "--help")
         assert done.code == 0
         assert "Usage: codebooks" in done.out
@@ -428,9 +428,9 @@ def test_help_waits_for_nothing_heavy(fresh_python):
     assert {"numba", "matplotlib", "torch"}.isdisjoint(fresh_python(code).split())
 
 
-@pytest.mark.parametrize("name", cli.MODELS)
+@pytest.mark.parametrize("name", cli.topics.MODELS)
 def test_every_model_learns(run, text, tmp_path, name):
     done = run("topics", text, "--model", name, "-k", 3, "--out", tmp_path / "out")
     assert done.code == 0, done.err
     assert done.err == ""
-    assert type(joblib.load(tmp_path / "out" / "model.joblib")[-1]).__name__ == cli.MODELS[name]
+    assert type(joblib.load(tmp_path / "out" / "model.joblib")[-1]).__name__ == cli.topics.MODELS[name]

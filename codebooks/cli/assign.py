@@ -1,0 +1,65 @@
+"""`codebooks assign`: new documents, labelled by a saved model."""
+
+# ruff: noqa: UP045 - the oldest typer that we support reads Optional[X], not X | None
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+from codebooks.cli.codes import codes, strongest
+from codebooks.cli.sources import Column
+from codebooks.cli.writing import save_csv, write_csv, written_aside
+from codebooks.documents import UserError, read_documents
+
+
+def assign(
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="A model.joblib. Loading one can run code: trust whom it is from.")
+    ],
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="New text, in any form that `topics` reads.")],
+    column: Column = None,
+    out: Annotated[Optional[Path], typer.Option(help="The CSV file to write; left out, it is printed.")] = None,
+    reject_below: Annotated[
+        Optional[float], typer.Option(help="Give topic -1 to documents of less strength than this.")
+    ] = None,
+) -> None:
+    """Label new documents with a saved model.
+
+    Gives the topic of each as CSV, with its strength and what the topic is about. Strength is the cosine of a document
+    with its topic, 1 at best.
+    """
+    if reject_below is not None and not -1 <= reject_below <= 1:
+        raise UserError(f"--reject-below is a cosine, from -1 to 1; {reject_below} came.")
+    pipeline = _loaded(model)
+    documents = read_documents(source, column)
+    X = pipeline[:-1].transform(documents.texts)
+    labels, strength = strongest(pipeline[-1], X)
+    if reject_below is not None:
+        labels[strength < reject_below] = -1
+    rows = codes(documents, labels, strength, pipeline.topics_)
+    if out is None:
+        write_csv(sys.stdout, rows)
+    else:
+        with written_aside(out.parent, [out.name]) as folder:
+            save_csv(folder / out.name, rows)
+    if documents.n_empty:
+        print(f"codebooks: empty documents skipped: {documents.n_empty:,}", file=sys.stderr)
+
+
+def _loaded(file: Path) -> Any:
+    import joblib
+    from sklearn.pipeline import Pipeline
+
+    try:
+        pipeline = joblib.load(file)
+    except FileNotFoundError:
+        raise UserError(f"there is no model {file}; make one with codebooks topics.") from None
+    except Exception as error:  # a broken pickle can raise anything
+        raise UserError(f"{file} cannot be loaded as a model ({type(error).__name__}: {error}).") from error
+    if not isinstance(pipeline, Pipeline) or "topics_" not in vars(pipeline):
+        raise UserError(f"{file} is not a model of ours; make one with codebooks topics.")
+    return pipeline

@@ -1,0 +1,30 @@
+"""Documents and their topics: who wins each, how strongly, and the table that says so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from codebooks.documents import Documents
+
+
+def strongest(learner: Any, X: Any) -> tuple[Any, Any]:
+    """The unit that wins each row, and the cosine of the row with it: 0 where none does."""
+    import numpy as np
+    from sklearn.preprocessing import normalize
+
+    from codebooks.topics import codebook, winners
+
+    labels, X = winners(learner, X), normalize(X)
+    strength = np.zeros(len(labels))
+    for k, unit in enumerate(normalize(codebook(learner))):
+        strength[labels == k] = X[labels == k] @ unit
+    return labels, strength
+
+
+def codes(documents: Documents, labels: Any, strength: Any, named: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
+    """A table with a row per document: its name, its topic, how strongly, and what the topic is about."""
+    words = [" ".join(topic.terms[:5]) for topic in named] + [""]  # the last is that of topic -1
+    yield "document", "topic", "strength", "words"
+    for name, label, value in zip(documents.names, labels, strength, strict=True):
+        yield name, label, f"{value:.4f}", words[label]

@@ -1,0 +1,204 @@
+"""`codebooks search`: documents that a question finds, and why."""
+
+# ruff: noqa: UP045 - the oldest typer that we support reads Optional[X], not X | None
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from time import perf_counter
+from typing import Annotated, Any, NamedTuple, Optional
+
+import typer
+
+import codebooks
+from codebooks.cli.hits import Found, find, json_lines, nothing, show
+from codebooks.cli.sources import Column, documents_of
+from codebooks.cli.telling import printer, progress_bar
+from codebooks.documents import UserError
+from codebooks.storage import check_place, is_saved_folder
+
+N_STEPS = 3  # of the work, for the progress bar
+
+
+def search(
+    docs: Annotated[
+        Optional[str],
+        typer.Argument(
+            metavar="DOCS",
+            help="Text in any form that `topics` reads, or the folder of a saved index.",
+            show_default=False,
+        ),
+    ] = None,
+    query: Annotated[
+        Optional[list[str]],
+        typer.Argument(metavar="QUERY", help="What to search for, each in quotes.", show_default=False),
+    ] = None,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Search the docstrings of installed packages; leave out DOCS.")
+    ] = False,
+    column: Column = None,
+    n_hits: Annotated[int, typer.Option("--hits", "-k", help="How many documents for each query.")] = 10,
+    feedback: Annotated[
+        int, typer.Option(help="1: the memory adds words to the query; 0: search with its own words, by BM25.")
+    ] = 1,
+    stop_words: Annotated[
+        bool,
+        typer.Option(
+            "--stop-words/--no-stop-words",
+            help="Leave out the commonest English words, or count them: for text in another language.",
+        ),
+    ] = True,
+    save: Annotated[
+        Optional[Path],
+        typer.Option(metavar="FOLDER", help="Keep the index in this folder, which can be searched as DOCS at once."),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a JSON object for each hit, on a line of its own.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but hits and errors.")] = False,
+) -> None:
+    """Find documents by words, and by the words that these bring to mind.
+
+    Documents are weighted by BM25. The best of them complete the query with their own words, and the completed query
+    is searched: it finds documents that say the same in other words. Above the hits stand the words that were added,
+    and the documents that brought them; with each hit, which words it has of both kinds.
+    """
+    source, queries = _told_apart([] if docs is None else [docs, *(query or [])], demo, save)
+    _check(n_hits, feedback, queries)
+    if save is not None:
+        with _told_of_saving(save):
+            check_place(save)
+    with progress_bar(quiet or as_json, N_STEPS) as step:
+        step("reading and counting words")
+        index = _index(source, column, stop_words)
+        if save is not None:
+            step("saving")
+            with _told_of_saving(save):
+                index.retriever.save(save)
+        index.retriever.set_params(feedback=feedback)
+        step("searching (the first run compiles)")
+        found = [find(index.retriever, query, n_hits) for query in queries]
+    stop_words = getattr(index.retriever.vectorizer_, "stop_words", None) is not None
+    _tell(found, stop_words, as_json, quiet)
+    if not (as_json or quiet):
+        _tell_work(index, found, save)
+
+
+class Index(NamedTuple):
+    """Documents that can be searched."""
+
+    retriever: Any
+    origin: str  # where they came from, and how long that took
+    n_empty: int = 0  # documents without text, left out
+
+
+# -- what is wanted --------------------------------------------------------------------------------------------------
+
+
+def _told_apart(words: Sequence[str], demo: bool, save: Path | None) -> tuple[Path | None, Sequence[str]]:
+    """Where the documents are, None for the demo, and the queries."""
+    if not demo and not any(words[:1]):
+        raise UserError("give DOCS, a file or folder, or --demo, and a QUERY; see codebooks search --help.")
+    source, queries = (None, words) if demo else (Path(words[0]), words[1:])
+    if not queries and save is None:
+        raise UserError(f"give a QUERY behind {'--demo' if demo else source}: the words to search for, in quotes.")
+    return source, queries
+
+
+def _check(n_hits: int, feedback: int, queries: Sequence[str]) -> None:
+    if n_hits < 1:
+        raise UserError(f"--hits must be 1 or more; {n_hits} came.")
+    if feedback not in (0, 1):
+        raise UserError(f"--feedback must be 0, plain BM25, or 1, a step of the memory; {feedback} came.")
+    if not all(query.strip() for query in queries):
+        raise UserError("a QUERY is empty; give words to search for.")
+
+
+@contextmanager
+def _told_of_saving(folder: Path) -> Iterator[None]:
+    """Let an index replace nothing but an index, and a full disk be told as one."""
+    try:
+        yield
+    except FileExistsError as error:
+        raise UserError(f"--save: {error}") from error
+    except OSError as error:
+        raise UserError(f"cannot write to {folder}: {error.strerror or error}; choose another --save.") from error
+
+
+# -- the index -------------------------------------------------------------------------------------------------------
+
+
+def _index(source: Path | None, column: str | None, stop_words: bool) -> Index:
+    """The index of a folder, or one that is made now."""
+    if source is None or not is_saved_folder(source):
+        return _built(source, column, stop_words)
+    if column is not None or not stop_words:
+        option = "--no-stop-words" if column is None else "--column"
+        raise UserError(f"{source} is an index that has its words already; leave out {option}.")
+    return _loaded(source)
+
+
+def _built(source: Path | None, column: str | None, stop_words: bool) -> Index:
+    import numpy as np
+    from sklearn.feature_extraction.text import CountVectorizer
+
+    try:
+        documents, _ = documents_of(source, source is None, column)
+    except UserError as error:
+        if source is None or not source.is_dir():
+            raise
+        raise UserError(f"{error} Nor is it a saved index.") from error
+    vectorizer = None if stop_words else CountVectorizer(stop_words=None, dtype=np.float32)
+    started = perf_counter()
+    retriever = codebooks.HopfieldRetriever(vectorizer, keep_texts=True)
+    try:
+        retriever.fit(documents.texts, ids=documents.names)
+    except ValueError as error:  # scikit-learn: "empty vocabulary"
+        advice = "Try --no-stop-words, or give more text." if stop_words else "Give more text."
+        raise UserError(f"none of the {len(documents.texts)} documents has a word to search by. {advice}") from error
+    return Index(retriever, f"built in {perf_counter() - started:.2f} s", documents.n_empty)
+
+
+def _loaded(folder: Path) -> Index:
+    started = perf_counter()
+    try:
+        retriever = codebooks.HopfieldRetriever.load(folder)
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{folder} cannot be loaded as an index ({error}); make it anew with codebooks search DOCS --save {folder}."
+        ) from error
+    if retriever.vectorizer_ is None:
+        raise UserError(f"{folder} was made of counts and knows no words; search it from Python.")
+    return Index(retriever, f"loaded in {perf_counter() - started:.2f} s")
+
+
+# -- telling ---------------------------------------------------------------------------------------------------------
+
+
+def _tell(found: Sequence[Found], stop_words: bool, as_json: bool, quiet: bool) -> None:
+    for of_query in found:
+        if not of_query.hits:
+            print(nothing(of_query.query, stop_words), file=sys.stderr if as_json else sys.stdout)
+        elif as_json:
+            print(*json_lines(of_query), sep="\n")
+        else:
+            show(of_query, quiet)
+
+
+def _tell_work(index: Index, found: Sequence[Found], save: Path | None) -> None:
+    """Sizes and times, and how to search again."""
+    n_documents, n_terms = len(index.retriever), len(index.retriever.terms_)
+    work = f"{n_documents:,} documents, {n_terms:,} terms; {index.origin}"
+    if found:
+        work += f", searched in {1000 * sum(of_query.seconds for of_query in found):.1f} ms"
+    console = printer()
+    console.print(work, soft_wrap=True)
+    if index.n_empty:
+        console.print(f"empty documents skipped: {index.n_empty:,}")
+    if save is not None:
+        console.print(f"wrote the index into {save}", soft_wrap=True)
+        console.print(f"search it again: codebooks search {shlex.quote(str(save))} QUERY", soft_wrap=True)

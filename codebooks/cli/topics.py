@@ -1,0 +1,224 @@
+"""`codebooks topics`: documents in; topics, a figure, tables and a model out."""
+
+# ruff: noqa: UP045 - the oldest typer that we support reads Optional[X], not X | None
+
+from __future__ import annotations
+
+import shlex
+import warnings
+from pathlib import Path
+from time import perf_counter
+from typing import Annotated, Any, NamedTuple, Optional
+
+import typer
+
+import codebooks
+from codebooks.cli.codes import codes, strongest
+from codebooks.cli.sources import Column, documents_of
+from codebooks.cli.telling import known, printer, progress_bar
+from codebooks.cli.writing import save_csv, written_aside
+from codebooks.documents import Documents, UserError
+
+MODELS = {  # how the user spells it -> its name in `codebooks`; the first is taken unless asked
+    "krotov-hopfield": "KrotovHopfield",
+    "mixture": "InhibitedMixture",
+    "osc": "OrthogonalSparseCoding",
+}
+MOST_TOPICS = 20  # unless asked for more
+TERM = r"\b(?=\w\w)\w*[^\W\d_]\w*"  # two characters or more, one of them a letter
+FILES = ("topics.csv", "codes.csv", "topics.png", "model.joblib")
+N_STEPS = 5  # of the work, for the progress bar
+
+
+def learn(
+    source: Annotated[
+        Optional[Path],
+        typer.Argument(
+            metavar="SOURCE",
+            help="A .txt with a document per line; a .csv, .tsv or .jsonl with a document per row; or a folder of "
+            ".txt, .md and .rst files. UTF-8, also gzipped.",
+            show_default=False,
+        ),
+    ] = None,
+    demo: Annotated[bool, typer.Option("--demo", help="Read the docstrings of installed packages instead.")] = False,
+    column: Column = None,
+    n_topics: Annotated[
+        Optional[int],
+        typer.Option(
+            "--topics",
+            "-k",
+            help=f"How many; left out, {MOST_TOPICS}, or the square root of half the documents where that is less.",
+        ),
+    ] = None,
+    model: Annotated[str, typer.Option(help=f"What learns: {', '.join(MODELS)}.")] = next(iter(MODELS)),
+    stop_words: Annotated[
+        bool,
+        typer.Option(
+            "--stop-words/--no-stop-words",
+            help="Leave out the commonest English words, or keep them: for text in another language.",
+        ),
+    ] = True,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same topics.")] = 0,
+    out: Annotated[Path, typer.Option(help=f"The folder for {', '.join(FILES)}.")] = Path("topics"),
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+) -> None:
+    """Find the topics of your documents.
+
+    Prints them, and writes a table of the topics, one with the topic of every document, a figure and the model. Words
+    are weighted by tf-idf. A word counts if it occurs in enough documents (1 of fewer than 50, 2 of fewer than 500, 3
+    of fewer than 5000, else 5) and, from 50 documents on, in no more than half of them.
+    """
+    if model not in MODELS:
+        raise UserError(f"there is no model {model!r}; choose one of: {', '.join(MODELS)}.")
+    with written_aside(out, FILES) as folder, progress_bar(quiet, N_STEPS) as step:
+        step("reading")
+        documents, name = documents_of(source, demo, column)
+        learner = getattr(codebooks, MODELS[model])(_n_topics(n_topics, len(documents.texts)), random_state=seed)
+        step("loading (the first run compiles)")
+        codebooks.warmup()
+        step("counting words")
+        vectorizer, X = _vectorized(documents.texts, stop_words)
+        step("learning")
+        seconds = _fitted(learner, X)
+        step("drawing and writing")
+        found = _found(vectorizer, learner, X, seconds)
+        _write(folder, found, documents, name)
+    if not quiet:
+        _show(found, documents, out)
+
+
+# -- learning --------------------------------------------------------------------------------------------------------
+
+
+class Found(NamedTuple):
+    """What came out of learning, in the order of the documents and of the units."""
+
+    pipeline: Any  # vectorizer and learner, fitted
+    topics: list[Any]
+    coherence: Any  # (n_topics,) NPMI
+    labels: Any  # (n_documents,) the topic of each, -1 for none
+    strength: Any  # (n_documents,) its cosine with it
+    seconds: float  # of learning alone
+    n_terms: int
+
+    def largest_first(self) -> list[tuple[Any, float]]:
+        """Topics and their coherence; equal shares go by number."""
+        return sorted(zip(self.topics, self.coherence, strict=True), key=lambda pair: -pair[0].usage)
+
+
+def _n_topics(wanted: int | None, n_documents: int) -> int:
+    if wanted is None:
+        return min(n_documents, MOST_TOPICS, max(2, round((n_documents / 2) ** 0.5)))
+    if wanted < 1:
+        raise UserError(f"--topics must be 1 or more; {wanted} came.")
+    if wanted > n_documents:
+        raise UserError(f"{wanted} topics need {wanted} documents or more; {n_documents} came. Lower --topics.")
+    return wanted
+
+
+def _vectorized(texts: list[str], stop_words: bool) -> tuple[Any, Any]:
+    import numpy as np
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    fewest = next((df for df, below in ((1, 50), (2, 500), (3, 5000)) if len(texts) < below), 5)
+    vectorizer = TfidfVectorizer(
+        sublinear_tf=True,
+        dtype=np.float32,
+        token_pattern=TERM,
+        stop_words="english" if stop_words else None,
+        min_df=fewest,
+        max_df=1.0 if len(texts) < 50 else 0.5,
+    )
+    try:
+        return vectorizer, vectorizer.fit_transform(texts)
+    except ValueError as error:  # scikit-learn: "empty vocabulary", "no terms remain"
+        advice = "Try --no-stop-words, or give more text." if stop_words else "Give more text."
+        raise UserError(
+            f"no word of the {len(texts)} documents is left to learn from: codebooks topics --help says which count. "
+            + advice
+        ) from error
+
+
+def _fitted(learner: Any, X: Any) -> float:
+    """Fit the learner, and say how many seconds that took."""
+    started = perf_counter()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".* units win no row")  # told below the table
+        warnings.filterwarnings("ignore", ".* of the rows belong to one expert")  # topics are labels here
+        try:
+            learner.fit(X)
+        except ValueError as error:
+            raise UserError(str(error)) from error
+    return perf_counter() - started
+
+
+def _found(vectorizer: Any, learner: Any, X: Any, seconds: float) -> Found:
+    from sklearn.pipeline import Pipeline
+
+    from codebooks.scores import npmi_per_topic
+    from codebooks.topics import topics
+
+    terms = vectorizer.get_feature_names_out()
+    named = topics(learner, terms, X=X)
+    pipeline = Pipeline([("vectorizer", vectorizer), ("learner", learner)])
+    pipeline.topics_ = named  # so that `assign` calls them what the table does
+    coherence = npmi_per_topic(named, X, terms=terms)
+    return Found(pipeline, named, coherence, *strongest(learner, X), seconds, len(terms))
+
+
+# -- telling ---------------------------------------------------------------------------------------------------------
+
+
+def _show(found: Found, documents: Documents, out: Path) -> None:
+    import numpy as np
+    from rich import box
+    from rich.table import Table
+
+    from codebooks.scores import topic_diversity
+
+    console = printer()
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("topic", "share", "NPMI"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("words", overflow="fold")
+    for topic, score in found.largest_first():
+        if topic.usage > 0:
+            table.add_row(str(topic.index), f"{topic.usage:.1%}", known(score, 2), ", ".join(topic.terms))
+    console.print(table)
+
+    judged = found.coherence[~np.isnan(found.coherence)]
+    mean = f"mean NPMI {judged.mean():.2f}, " if len(judged) else ""
+    console.print(
+        f"{len(documents.texts):,} documents, {found.n_terms:,} terms; learned in {found.seconds:.2f} s; "
+        f"{mean}diversity {topic_diversity(found.topics):.2f}",
+        soft_wrap=True,
+    )
+    if idle := [str(topic.index) for topic in found.topics if topic.usage == 0]:
+        console.print(f"topics without a document: {', '.join(idle)}; a lower --topics would do", soft_wrap=True)
+    if documents.n_empty:
+        console.print(f"empty documents skipped: {documents.n_empty:,}")
+    if lost := int((found.labels < 0).sum()):
+        console.print(f"documents with none of the terms, given topic -1: {lost:,}")
+    console.print(f"wrote {', '.join(FILES)} into {out}", soft_wrap=True)
+    console.print(f"label new text: codebooks assign {shlex.quote(str(out / 'model.joblib'))} SOURCE", soft_wrap=True)
+
+
+# -- writing ---------------------------------------------------------------------------------------------------------
+
+
+def _write(folder: Path, found: Found, documents: Documents, name: str) -> None:
+    import joblib
+
+    from codebooks.plots import plot_topics
+
+    rows: list[tuple[Any, ...]] = [("topic", "documents", "share", "npmi", "words")]
+    for topic, score in found.largest_first():
+        count = (found.labels == topic.index).sum()
+        rows.append((topic.index, count, f"{topic.usage:.4f}", known(score, 4), " ".join(topic.terms)))
+    save_csv(folder / "topics.csv", rows)
+    save_csv(folder / "codes.csv", codes(documents, found.labels, found.strength, found.topics))
+    figure = plot_topics(found.topics, found.coherence, title=f"{name} · {len(documents.texts):,} documents")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # a script that the font lacks is shown as boxes
+        figure.savefig(folder / "topics.png", dpi=120)
+    joblib.dump(found.pipeline, folder / "model.joblib", compress=3)

@@ -1,0 +1,397 @@
+import csv
+import gzip
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from sklearn.feature_extraction.text import CountVectorizer
+
+from codebooks import HopfieldRetriever, cli, datasets
+from codebooks.cli.snippets import on_one_line, snippet
+from codebooks.datasets import Corpus
+
+TEXTS = [
+    "The cat chased a mouse through the kitchen.",
+    "A mouse and a keyboard lie on the desk.",
+    "The keyboard of a piano has black keys.",
+    "Eine Katze schläft; the cat and the kitten sleep on the sofa.",
+    "A kitten plays with wool.",
+    "Bread and onion soup.",
+]
+
+
+class Done(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, tmp_path):
+    """Run `codebooks search` in this process, in a folder of its own, on a terminal of 80 columns."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["codebooks", "search", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = capsys.readouterr()
+        return Done(ended.value.code or 0, said.out, said.err)
+
+    return run
+
+
+@pytest.fixture
+def text(tmp_path):
+    file = tmp_path / "text.txt"
+    file.write_text("\n".join(TEXTS), encoding="utf-8")
+    return file
+
+
+@pytest.fixture
+def retriever():
+    """What the command line is to find, by hand."""
+    return HopfieldRetriever().fit(TEXTS, ids=list("123456"))
+
+
+def hits(done):
+    assert (done.code, done.err) == (0, "")
+    return [json.loads(line) for line in done.out.splitlines()]
+
+
+def files(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+# -- what is found ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("feedback", [0, 1])
+def test_search_is_the_retriever(run, text, retriever, feedback):
+    retriever.set_params(feedback=feedback)
+    queries = ["cat mouse", "kitten"]
+    rows = hits(run(text, *queries, "-k", 3, "--feedback", feedback, "--json"))
+    for query, found in zip(queries, zip(*retriever.search(queries, 3), strict=True), strict=True):
+        mine = [row for row in rows if row["query"] == query]
+        there = [(id, weight) for id, weight in zip(*found, strict=True) if id]
+        assert [row["id"] for row in mine] == [id for id, _ in there]
+        assert [row["rank"] for row in mine] == list(range(1, len(there) + 1))
+        np.testing.assert_allclose([row["weight"] for row in mine], [weight for _, weight in there], rtol=1e-6)
+        for row in mine:
+            assert (row["matched"], row["added"]) == retriever.explain(query, row["id"])
+            assert row["snippet"] == TEXTS[int(row["id"]) - 1]
+    assert any(row["added"] for row in rows) == bool(feedback)
+
+
+def test_the_memory_is_told_above_the_table(run, text, retriever):
+    done = run(text, "sofa")
+    assert (done.code, done.err) == (0, "")
+    above, below = done.out.split("document\n" if "document\n" in done.out else "document ", 1)
+    assert above.startswith("sofa\nthe memory adds\n")
+    for term in retriever.expand("sofa", 6):
+        assert term.term in above
+        assert f"from {term.because[0][0]}\n" in above
+    assert "matched sofa; added " in below
+    assert "6 documents, 21 terms; built in " in below
+    assert " s, searched in " in below
+    assert "Katze schläft; the cat and the kitten" in below
+
+    plain = run(text, "sofa", "--feedback", 0).out
+    assert "the memory adds" not in plain
+    assert "added" not in plain
+
+
+def test_quiet_is_hits_alone(run, text):
+    done = run(text, "sofa", "--quiet")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.split()[:3] == ["rank", "weight", "document"]
+    assert "the memory adds" not in done.out
+    assert "built in" not in done.out
+
+
+def test_hits_end_where_nothing_more_is_found(run, text):
+    assert [row["id"] for row in hits(run(text, "piano", "--feedback", 0, "--json"))] == ["3"]
+    assert len(hits(run(text, "cat", "-k", 1, "--json"))) == 1
+
+
+def test_nothing_found_is_no_error(run, text):
+    done = run(text, "zebra", "cat")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith("nothing found for 'zebra': no document has any of its words; stop words do not count\n")
+    assert "matched cat" in done.out
+    said = "nothing found for 'the': no document has any of its words; stop words do not count\n"
+    assert run(text, "the", "--json") == Done(0, "", said)
+
+
+def test_stop_words_count_when_asked(run, text):
+    found = hits(run(text, "the", "--no-stop-words", "--feedback", 0, "--json"))
+    by_hand = HopfieldRetriever(CountVectorizer(stop_words=None, dtype=np.float32), feedback=0).fit(TEXTS)
+    assert [int(row["id"]) - 1 for row in found] == [id for id in by_hand.search("the").ids[0].tolist() if id >= 0]
+    assert "stop words" not in run(text, "zebra", "--no-stop-words").out
+
+
+# -- where documents come from ---------------------------------------------------------------------------------------
+
+
+def write_csv(path):
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("id", "text"), *enumerate(TEXTS)])
+
+
+def write_folder(path):
+    path.mkdir()
+    for number, text in enumerate(TEXTS, 1):
+        (path / f"é{number}.md").write_text(text, encoding="utf-8")
+
+
+SOURCES = {
+    "a.txt.gz": lambda path: path.write_bytes(gzip.compress("\n".join(TEXTS).encode())),
+    "a.csv": write_csv,
+    "a.jsonl": lambda path: path.write_text("\n".join(json.dumps({"text": text, "n": 0}) for text in TEXTS)),
+    "folder": write_folder,
+}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_every_kind_of_source(run, tmp_path, name):
+    SOURCES[name](tmp_path / name)
+    column = ("--column", "text") if name == "a.csv" else ()
+    rows = hits(run(name, "piano", "--feedback", 0, "--json", *column))
+    assert [row["id"] for row in rows] == ["é3.md" if name == "folder" else "3"]
+
+
+def test_demo(run, monkeypatch):
+    ids = [f"a.b{number}" for number in range(len(TEXTS))]
+    monkeypatch.setattr(datasets, "load_docstrings", lambda: Corpus(TEXTS, ids, "docstrings", ids))
+    assert [row["id"] for row in hits(run("--demo", "piano", "bread", "-k", 1, "--json"))] == ["a.b2", "a.b5"]
+
+
+def test_empty_documents_are_told(run, text):
+    text.write_text("\n".join(["", *TEXTS, " "]), encoding="utf-8")
+    done = run(text, "piano")
+    assert "empty documents skipped: 2" in done.out
+    assert [row["id"] for row in hits(run(text, "piano", "-k", 1, "--json"))] == ["4"]
+
+
+# -- a saved index ---------------------------------------------------------------------------------------------------
+
+
+def test_a_saved_index_finds_the_same(run, text, tmp_path):
+    queries = ("cat mouse", "kitten", "schläft")
+    made = run(text, *queries, "--json", "--save", "index")
+    text.unlink()
+    loaded = run("index", *queries, "--json")
+    assert hits(made) == hits(loaded)
+    assert len(hits(loaded)) > 3
+    told = run("index", "kitten")
+    assert "6 documents, 21 terms; loaded in " in told.out
+    assert hits(run("index", "sofa", "--feedback", 0, "--json"))[0]["added"] == {}
+
+
+def test_saving_needs_no_query_and_replaces_an_index(run, text, tmp_path):
+    done = run(text, "--save", "new index")
+    assert (done.code, done.err) == (0, "")
+    assert "wrote the index into new index\nsearch it again: codebooks search 'new index' QUERY\n" in done.out
+    (tmp_path / "other.txt").write_text("one zebra", encoding="utf-8")
+    assert run("other.txt", "--save", "new index", "--quiet") == Done(0, "", "")
+    assert [row["snippet"] for row in hits(run("new index", "zebra", "--json"))] == ["one zebra"]
+    assert run("new index", "zebra", "--save", "new index").code == 0  # onto itself
+    assert len(hits(run("new index", "zebra", "--json"))) == 1
+
+
+def test_texts_beside_a_foreign_index_json_are_texts(run, tmp_path):
+    write_folder(tmp_path / "site")
+    (tmp_path / "site" / "index.json").write_text('{"pages": 6}')
+    assert [row["id"] for row in hits(run("site", "piano", "--feedback", 0, "--json"))] == ["é3.md"]
+
+
+def test_a_place_that_is_taken_is_told_before_the_work(run, monkeypatch, text, tmp_path):
+    monkeypatch.setattr(HopfieldRetriever, "fit", None)
+    write_folder(tmp_path / "mine")
+    done = run(text, "cat", "--save", "mine")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith(
+        "codebooks: --save: wanted a new or empty folder or one that was saved here before, and "
+    )
+
+
+def test_feedback_is_of_the_search_and_not_of_the_index(run, text):
+    run(text, "--feedback", 0, "--save", "index")
+    assert HopfieldRetriever.load("index").feedback == 1
+
+
+def test_an_index_without_texts(run, retriever):
+    retriever.save("index")
+    done = run("index", "piano", "--feedback", 0)
+    assert done.code == 0
+    assert "matched piano" in done.out
+    assert hits(run("index", "piano", "-k", 1, "--json"))[0]["snippet"] == ""
+
+
+def test_numbers_as_names(run):
+    HopfieldRetriever(keep_texts=True).fit(TEXTS).save("index")
+    assert [row["id"] for row in hits(run("index", "cat", "--feedback", 0, "--json"))] == [0, 3]
+    assert "A mouse and a keyboard" in run("index", "desk").out
+
+
+# -- how it looks ----------------------------------------------------------------------------------------------------
+
+
+def test_the_table_fits_the_terminal(run, monkeypatch, tmp_path):
+    words = [f"word{number}" for number in range(400)]
+    random.Random(0).shuffle(words)
+    (tmp_path / "long.jsonl").write_text(json.dumps({"text": " ".join(words)}) + '\n{"text": "short"}')
+    lines = {}
+    for width in (60, 120):
+        monkeypatch.setenv("COLUMNS", str(width))
+        done = run("long.jsonl", words[200], "-q", "--feedback", 0)
+        assert max(map(len, done.out.splitlines())) <= width
+        lines[width] = [line for line in done.out.splitlines() if "word" in line]
+        assert words[200] in done.out
+        assert len(lines[width]) == 3  # two of the text, and one that says what matched
+    assert len(lines[120][0]) > 100
+
+
+def test_no_text_moves_the_cursor(run, tmp_path):
+    (tmp_path / "evil.jsonl").write_text(json.dumps({"text": "goal \x1b[2J [red]match\x07 \ttab\n\n----------\nend"}))
+    done = run("evil.jsonl", "goal", "--no-stop-words")
+    assert "goal [2J [red]match tab end" in done.out
+    assert not set("\x1b\x07\t\r") & set(done.out)
+
+
+def test_output_that_lacks_letters_loses_nothing(text, tmp_path):
+    path = os.pathsep.join([str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-m", "codebooks", "search", "text.txt", "schläft"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        encoding="ascii",
+        timeout=300,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert r"schl\xe4ft" in done.stdout
+
+
+def test_a_snippet_holds_the_words_that_are_worth_most():
+    text = " ".join(["alpha", *["x"] * 100, "alpha", "y", "beta", *["x"] * 100, "alpha", *["x"] * 100, "gamma"])
+    found = snippet(text, {"alpha": 1, "beta": 1, "gamma": 1.5}, 40)
+    assert "alpha y beta" in found
+    assert found.startswith("… x")
+    assert found.endswith("x …")
+    assert len(found) <= 40 + 4
+    assert snippet(text, {"gamma": 1}, 40).endswith(" x gamma")
+    assert snippet(text, {"alpha": 1}, 40).startswith("alpha x")
+    assert snippet(text, {}, 40).startswith("alpha x")
+    assert snippet("short", {}, 40) == "short"
+    assert snippet("猫が眠る。" * 1000 + "犬。" + "猫が眠る。" * 1000, {"犬": 1}, 12) == "… 猫が眠る。犬。猫が眠る。 …"
+
+
+@pytest.mark.parametrize("length", [1, 7, 30, 1000])
+def test_a_snippet_is_a_stretch_of_the_text(length):
+    rng = random.Random(length)
+    for _ in range(100):
+        words = rng.choices(["a", "bb", "word", "猫" * 9, "supercalifragilistic", "É"], k=rng.randint(0, 60))
+        text = on_one_line(" ".join(words))
+        found = snippet(text, {rng.choice(["bb", "word", "é", "none"]): 1.0}, length)
+        inner = found.removeprefix("… ").removesuffix(" …")
+        assert inner in text
+        assert len(inner) <= length
+        assert (found == text) == (len(text) <= length)
+
+
+# -- what goes wrong -------------------------------------------------------------------------------------------------
+
+BAD = {
+    "nothing": ([], "give DOCS, a file or folder, or --demo, and a QUERY"),
+    "empty name": (["", "cat"], "give DOCS, a file or folder, or --demo, and a QUERY"),
+    "empty query of the demo": (["--demo", ""], "a QUERY is empty"),
+    "no query": (["good.txt"], "give a QUERY behind good.txt"),
+    "no query of the demo": (["--demo"], "give a QUERY behind --demo"),
+    "empty query": (["good.txt", "cat", " "], "a QUERY is empty"),
+    "missing file": (["none.txt", "cat"], "cannot read none.txt: No such file"),
+    "unknown kind": (["a.pdf", "cat"], "a.pdf is of no kind"),
+    "no column chosen": (["two.csv", "cat"], "choose one with --column: id, text"),
+    "columns of the demo": (["--demo", "cat", "--column", "text"], "leave out --column"),
+    "no hits": (["good.txt", "cat", "-k", "0"], "--hits must be 1 or more; 0 came"),
+    "much feedback": (["good.txt", "cat", "--feedback", "2"], "--feedback must be 0, plain BM25, or 1"),
+    "only stop words": (["stop.txt", "cat"], "none of the 2 documents has a word to search by. Try --no-stop-words"),
+    "only signs": (["signs.txt", "cat", "--no-stop-words"], "has a word to search by. Give more text"),
+    "neither texts nor index": (["mine", "cat"], "Nor is it a saved index."),
+    "no index of ours": (["foreign", "cat"], "foreign has no .txt, .md, .rst file in it. Nor is it a saved index."),
+    "column of an index": (["index", "cat", "--column", "text"], "leave out --column"),
+    "stop words of an index": (["index", "cat", "--no-stop-words"], "leave out --no-stop-words"),
+    "damaged index": (["damaged", "cat"], "damaged cannot be loaded as an index"),
+    "index of counts": (["counts", "cat"], "counts was made of counts and knows no words"),
+    "save onto a file": (
+        ["good.txt", "cat", "--save", "two.csv"],
+        "--save: wanted a folder to save into, and two.csv is a file",
+    ),
+    "save onto others": (["good.txt", "cat", "--save", "mine"], "mine holds other files (notes.doc). Choose another"),
+    "save onto a stranger's": (
+        ["good.txt", "cat", "--save", "foreign"],
+        "foreign holds other files (index.json). Choose another",
+    ),
+    "save below a file": (["good.txt", "cat", "--save", "good.txt/index"], "good.txt/index"),
+}
+CONTENTS = {
+    "good.txt": "\n".join(TEXTS).encode(),
+    "two.csv": b"id,text\n1,goal\n",
+    "a.pdf": b"%PDF",
+    "stop.txt": b"the of and\nand to",
+    "signs.txt": b"! !\n?",
+    "mine/notes.doc": b"mine",
+    "foreign/index.json": b'{"name": "mine"}',
+}
+
+
+@pytest.fixture
+def before(tmp_path, retriever):
+    """Files of the user's, and what is in them."""
+    for name, content in CONTENTS.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    for name in ("index", "damaged"):
+        retriever.save(tmp_path / name)
+    HopfieldRetriever().fit(np.eye(3)).save(tmp_path / "counts")
+    largest = max((tmp_path / "damaged").glob("*.npy"), key=lambda path: path.stat().st_size)
+    largest.write_bytes(largest.read_bytes()[:-1])
+    return files(tmp_path)
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_bad_input_is_one_sentence_and_harms_nothing(run, before, tmp_path, what):
+    arguments, sentence = BAD[what]
+    done = run(*arguments)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("codebooks: ")
+    assert done.err.count("\n") == 1
+    assert sentence in done.err.replace("\\", "/")
+    assert files(tmp_path) == before
+
+
+def test_ctrl_c_harms_nothing(run, monkeypatch, before, tmp_path):
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(HopfieldRetriever, "fit", interrupted)
+    assert run("good.txt", "cat", "--save", "new") == Done(130, "", "codebooks: interrupted\n")
+    assert files(tmp_path) == before
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_full_disk_is_told(run, monkeypatch, before, tmp_path):
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(HopfieldRetriever, "save", full)
+    done = run("good.txt", "cat", "--save", "new")
+    assert done == Done(2, "", "codebooks: cannot write to new: No space left on device; choose another --save.\n")
+    assert files(tmp_path) == before
