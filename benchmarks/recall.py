@@ -1,8 +1,9 @@
 """What a memory brings back: sets of words from a part of them, and images from a half or from noise.
 
-Words: the experiment that the memory was asked for with (1,000 binary patterns over some 7,000 words, softmax at beta 2.5, threshold .5), and
-short sets of words as queries are. Images: the protocol of Millidge et al., "Universal Hopfield Networks" (ICML 2022),
-on MNIST: noise and masks of several sizes, success where the squared error of 784 pixels is 50 at most.
+Words: the experiment that the memory was asked for with (1,000 binary patterns over some 7,000 words, softmax at beta
+2.5, threshold .5), and short sets of words as queries are. Images: the protocol of Millidge et al., "Universal Hopfield
+Networks" (ICML 2022), on MNIST: noise and masks of several sizes, success where the squared error of 784 pixels is at
+most 50.
 """
 
 import gzip
