@@ -284,6 +284,18 @@ def test_neighbours_are_those_of_scikit_learn(form, similarity, metric):
         memory.kneighbors(None, 200)
 
 
+def test_distances_far_from_the_origin():
+    rng = np.random.default_rng(0)
+    X = (10_000 + rng.standard_normal((300, 20))).astype(np.float32)
+    Q = (X[:50] + 0.1 * rng.standard_normal((50, 20))).astype(np.float32)
+    memory = HopfieldMemory("euclidean").fit(X)
+    distances, ids = memory.kneighbors(Q, 3)
+    wanted = NearestNeighbors(n_neighbors=3).fit(X.astype(float)).kneighbors(Q.astype(float))
+    np.testing.assert_array_equal(ids[:, 0], np.arange(50))
+    np.testing.assert_allclose(distances, wanted[0], rtol=1e-2)
+    np.testing.assert_array_equal(memory.transform(Q), X[:50])
+
+
 def test_labels_and_values():
     rng = np.random.default_rng(0)
     centres = 4 * rng.standard_normal((3, 8))

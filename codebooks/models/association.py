@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.sparse import issparse
 
 from codebooks import ops
 from codebooks.models.base import check_random_state, row_blocks
@@ -65,10 +66,12 @@ class Association(NamedTuple):
     def scores(self, Q: Any) -> tuple[Any, Any]:
         """Scores of all patterns, and which queries have any say: the others share nothing with any pattern."""
         store, similarity = self.store, self.similarity
-        scores = ops.match(Q, store.index)
         if similarity == "euclidean":
+            Q, store = self._around_centre(Q)
+            scores = ops.match(Q, store.index)
             scores -= store.lengths**2 / 2
             return scores, ops.xp(scores).ones(len(scores), bool)
+        scores = ops.match(Q, store.index)
         known = scores.any(axis=1)
         if similarity == "cosine":
             scores *= ops.reciprocal(store.lengths)
@@ -76,6 +79,13 @@ class Association(NamedTuple):
         elif similarity == "containment":
             scores -= self._penalties(Q)[:, None] * store.sums
         return scores, known
+
+    def _around_centre(self, Q: Any) -> tuple[Any, Patterns]:
+        """Queries and patterns less the mean pattern, which changes no distance; sparse ones as they are."""
+        if issparse(Q):
+            return Q, self.store
+        centre, store = self.store.around_centre
+        return Q - centre, store
 
     def rivals(self, Q: Any) -> Any:
         """Scores of the patterns that compete for each query: `-inf` for those that do not."""
@@ -134,7 +144,8 @@ class Association(NamedTuple):
         longest = 1.0 if by_direction else float(self.store.lengths.max(initial=0))
         scores = self._without_copies(self.scores(block)[0])
         value = ops.separate(scores, self.beta, self.separation).value
-        lengths = ops.row_norms(block)
+        placed = self._around_centre(block)[0] if self.similarity == "euclidean" else block
+        lengths = ops.row_norms(placed)
         lengths = (lengths > 0).astype(lengths.dtype) if by_direction else lengths
         return lengths**2 / 2 - value + (longest**2 / 2 + at_rest / self.beta)
 
@@ -162,7 +173,7 @@ class Association(NamedTuple):
         if self.similarity == "cosine":
             return (1 - scores).clip(0, None)
         if self.similarity == "euclidean":
-            squares = ops.row_norms(Q).astype(scores.dtype) ** 2
+            squares = ops.row_norms(self._around_centre(Q)[0]).astype(scores.dtype) ** 2
             return xp.sqrt((squares[:, None] - 2 * scores).clip(0, None))
         return -scores
 
@@ -181,7 +192,11 @@ class Association(NamedTuple):
     def _estimated_beta(self) -> float:
         sample = self._sample()
         rows = ops.take_rows(self.store.rows, sample)
-        gaps = self._gaps(fragments(rows, _FRAGMENT, check_random_state(self.seed)), sample)
+        if self.similarity == "euclidean":
+            # Where a fifth of the way is left to the middle between a pattern and another one, so is of the gap.
+            gaps = _FRAGMENT * self._gaps(rows, sample)
+        else:
+            gaps = self._gaps(fragments(rows, _FRAGMENT, check_random_state(self.seed)), sample)
         gaps = gaps[np.isfinite(gaps)]
         told_apart = gaps[gaps > _ROUNDING * np.abs(gaps).max(initial=0)]
         if len(told_apart) == 0:
@@ -199,7 +214,8 @@ class Association(NamedTuple):
             start += len(scores)
             mine = scores[at]
             scores[at] = -np.inf
-            gaps.append(ops.to_host(mine - scores.max(axis=1)))
+            with np.errstate(invalid="ignore"):  # a fragment that shares nothing has no gap
+                gaps.append(ops.to_host(mine - scores.max(axis=1)))
         return np.concatenate(gaps) if gaps else np.zeros(0)
 
     def _estimated_share(self) -> float:

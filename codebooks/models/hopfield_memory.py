@@ -65,7 +65,8 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
     beta : float or "auto", default="auto"
         Inverse temperature: the larger, the closer to `"max"`. `"auto"` takes random fifths of a sample of the patterns
         and chooses it so that, of those fifths that are nearest to their own pattern, 99.5 % bring it back alone (with
-        99 % of the weight, for softmax).
+        99 % of the weight, for softmax). By Euclidean distance, for which fragments are far away, it takes points on
+        the way to the nearest other pattern, where a fifth of the way to the middle is left.
     n_steps : int, default=1
         Most steps of a completion; it ends when nothing changes.
     threshold : float, optional

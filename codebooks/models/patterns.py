@@ -100,6 +100,11 @@ class Patterns:
         return self.derived("index", lambda: ops.invert(self.rows))
 
     @property
+    def around_centre(self) -> tuple[Any, Patterns]:
+        """The mean row, and the store of dense rows less that: distances lose no digits to a mean that is far away."""
+        return self.derived("around centre", self._centred)
+
+    @property
     def lengths(self) -> Any:
         """Euclidean length of each row."""
         return self.derived("lengths", lambda: ops.row_norms(self.rows))
@@ -133,6 +138,13 @@ class Patterns:
     def sharing(self) -> Any:
         """Multiplied from the right, lets equal rows share the weight of the first of them; None without any."""
         return self.derived("sharing", lambda: self._share_evenly() if len(self.copies) else None)
+
+    def _centred(self) -> tuple[Any, Patterns]:
+        xp, rows = ops.xp(self.rows), self.rows
+        centre = (
+            rows.mean(axis=0, dtype=xp.float64).astype(rows.dtype) if len(self) else xp.zeros(rows.shape[1], rows.dtype)
+        )
+        return centre, Patterns.of(rows - centre)
 
     def _share_evenly(self) -> Any:
         n = len(self)

@@ -485,27 +485,27 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
     @property
     def ids_(self) -> np.ndarray:
         """Names of the documents."""
-        return self._fitted_attribute().stored.ids
+        return self._fitted().stored.ids
 
     @property
     def terms_(self) -> np.ndarray:
         """Names of the columns."""
-        return self._fitted_attribute().terms
+        return self._fitted().terms
 
     @property
     def vectorizer_(self) -> Any:
         """What counts the terms of a text."""
-        return self._fitted_attribute().vectorizer
+        return self._fitted().vectorizer
 
     @property
     def texts_(self) -> Any:
         """The documents, where they are kept."""
-        return self._fitted_attribute().stored.texts
+        return self._fitted().stored.texts
 
     @property
     def weights_(self) -> Any:
         """The stored rows."""
-        return self._fitted_attribute().stored.weighted.rows
+        return self._fitted().stored.weighted.rows
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """The terms, names of the columns that `transform` gives."""
@@ -519,11 +519,6 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
 
     def _fitted(self) -> _State:
         check_is_fitted(self)
-        return self._state
-
-    def _fitted_attribute(self) -> _State:
-        if not self.__sklearn_is_fitted__():
-            raise AttributeError(f"this {type(self).__name__} has no documents yet: call fit first")
         return self._state
 
     # -- one associative step ----------------------------------------------------------------------------------------
