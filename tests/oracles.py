@@ -668,3 +668,117 @@ def fused_ranks(rankings, constant=60):
         for rank, document in enumerate(ranking, 1):
             scores[document] = scores.get(document, 0.0) + 1 / (constant + rank)
     return sorted(scores, key=lambda d: (-scores[d], d))
+
+
+# -- geometry --------------------------------------------------------------------------------------------------------
+
+
+def covariance(X):
+    """Mean of the outer products of rows less their mean."""
+    X = wide(X)
+    mean, out = X.mean(axis=0), np.zeros((X.shape[1], X.shape[1]))
+    for x in X:
+        out += np.outer(x - mean, x - mean) / len(X)
+    return out
+
+
+def opened(fitted, X, power, shrinkage, n_remove=0):
+    """Rows of X less the mean of the fitted ones, each direction scaled by its eigenvalue and the leading ones gone."""
+    fitted, X = wide(fitted), wide(X)
+    values, vectors = np.linalg.eigh(covariance(fitted))
+    out = np.zeros(X.shape)
+    for place in range(len(values) - n_remove):  # ascending: the last ones lead
+        direction = vectors[:, place]
+        gain = (values[place] + shrinkage * values.mean()) ** (-power / 2)
+        for i, x in enumerate(X):
+            out[i] += gain * (direction @ (x - fitted.mean(axis=0))) * direction
+    return out
+
+
+def isoscore(X):
+    """IsoScore in the steps of its authors: rotate, take variances, scale to length sqrt(d), distance from all ones."""
+    X = wide(X)
+    d = X.shape[1]
+    _, vectors = np.linalg.eigh(covariance(X))
+    rotated = (X - X.mean(axis=0)) @ vectors
+    variances = np.array([np.mean(column**2) for column in rotated.T])
+    scaled = np.sqrt(d) * variances / np.linalg.norm(variances)
+    defect = np.linalg.norm(scaled - np.ones(d)) / np.sqrt(2 * (d - np.sqrt(d)))
+    in_use = (d - defect**2 * (d - np.sqrt(d))) ** 2 / d
+    return (in_use - 1) / (d - 1)
+
+
+def average_cosine(X):
+    rows = [_unit(x) for x in wide(X)]
+    return np.mean([a @ b for i, a in enumerate(rows) for j, b in enumerate(rows) if i != j])
+
+
+def alignment(A, B, alpha=2):
+    return np.mean([np.linalg.norm(_unit(a) - _unit(b)) ** alpha for a, b in zip(wide(A), wide(B), strict=True)])
+
+
+def uniformity(X, t=2):
+    rows = [_unit(x) for x in wide(X)]
+    pairs = [(a, b) for i, a in enumerate(rows) for b in rows[:i]]
+    return np.log(np.mean([np.exp(-t * np.sum((a - b) ** 2)) for a, b in pairs]))
+
+
+# -- heads over embeddings ---------------------------------------------------------------------------------------------
+
+
+def spread_inside_groups(X, groups):
+    """Covariance of rows around the mean of their group, over rows less groups."""
+    X = wide(X)
+    names = sorted(set(groups))
+    out = np.zeros((X.shape[1], X.shape[1]))
+    for name in names:
+        members = [X[i] for i in range(len(X)) if groups[i] == name]
+        mean = sum(members) / len(members)
+        for member in members:
+            out += np.outer(member - mean, member - mean)
+    return out / (len(X) - len(names))
+
+
+def first_rank(Z, groups, i):
+    """The rank of the first row of the group of row i, itself left out, by cosine; strangers win ties."""
+    Z = wide(Z)
+    cosines = [Z[i] @ Z[j] / (np.sqrt(Z[i] @ Z[i]) * np.sqrt(Z[j] @ Z[j])) for j in range(len(Z))]
+    best = max(cosines[j] for j in range(len(Z)) if j != i and groups[j] == groups[i])
+    return 1 + sum(groups[j] != groups[i] and cosines[j] >= best for j in range(len(Z)))
+
+
+def barlow_loss(one, two, redundancy):
+    """Barlow's loss of two views, each feature standardised."""
+    one, two = wide(one), wide(two)
+    loss = 0.0
+    for i in range(one.shape[1]):
+        for j in range(one.shape[1]):
+            a, b = one[:, i] - one[:, i].mean(), two[:, j] - two[:, j].mean()
+            c = (a @ b) / np.sqrt((a @ a) * (b @ b))
+            loss += (1 - c) ** 2 if i == j else redundancy * c**2
+    return loss
+
+
+def contrast(one, two, groups, temperature):
+    """Minus the log-probability of each row's partner among all partners, those of its group's other rows left out."""
+    loss = 0.0
+    for i in range(len(one)):
+        chances = []
+        for j in range(len(two)):
+            cosine = one[i] @ two[j] / (np.linalg.norm(one[i]) * np.linalg.norm(two[j]))
+            chances.append(np.exp(cosine / temperature) if i == j or groups[i] != groups[j] else 0.0)
+        loss -= np.log(chances[i] / sum(chances)) / len(one)
+    return loss
+
+
+def marginal_contrast(Z, groups, temperature):
+    """Minus the log of the probability that any row of the group is drawn, by softmax of cosines with all others."""
+    loss = 0.0
+    for i in range(len(Z)):
+        chances = np.zeros(len(Z))
+        for j in range(len(Z)):
+            if j != i:
+                chances[j] = np.exp(Z[i] @ Z[j] / (np.linalg.norm(Z[i]) * np.linalg.norm(Z[j])) / temperature)
+        friends = [groups[j] == groups[i] for j in range(len(Z))]
+        loss -= np.log(chances[friends].sum() / chances.sum()) / len(Z)
+    return loss

@@ -531,6 +531,35 @@ def test_pull_apart_tells_close_rows_apart_and_leaves_equal_ones_together(dtype)
     assert_allclose(ops.pull_apart(equal, 1), equal, atol=1e-5)
 
 
+def spread(n_rows, n_features):
+    X = np.random.default_rng(0).standard_normal((n_rows, n_features)) * np.geomspace(1, 1e-2, n_features)
+    return X.T @ X
+
+
+SYMMETRIC = {
+    "well-conditioned": spread(50, 6),
+    "of lost rank": spread(3, 7),
+    "equal eigenvalues": np.eye(5),
+    "negative eigenvalues": np.array([[0.0, 2.0], [2.0, 0.0]]),
+    "zero": np.zeros((4, 4)),
+    "one": np.array([[3.0]]),
+}
+
+
+@pytest.mark.parametrize("form", ["C", "Fortran", "strided"])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("C", SYMMETRIC.values(), ids=SYMMETRIC)
+def test_principal_axes(C, dtype, form):
+    C = read_only(LAYOUTS[form](C.astype(dtype)))
+    values, axes = untouched(ops.principal_axes, C)
+    assert values.dtype == axes.dtype == dtype
+    assert (np.diff(values) <= 0).all()
+    tolerance = {"rtol": 0, "atol": (1e-5 if dtype == np.float32 else 1e-12) * max(np.abs(C).max(), 1)}
+    assert_allclose(axes @ axes.T, np.eye(len(C)), **tolerance)
+    assert_allclose((axes.T * values) @ axes, C, **tolerance)
+    assert all(axis[np.argmax(np.abs(axis))] > 0 for axis in axes)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("form", ["C", "Fortran", "strided"])
 def test_stack_sparse(form, dtype):

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from codebooks.plots import plot_selection, plot_topic, plot_topics, plot_usage
+from codebooks import Isotropy
+from codebooks.plots import plot_isotropy, plot_selection, plot_topic, plot_topics, plot_usage
+from codebooks.scores import average_cosine, isoscore
 from codebooks.selection import Selection
 from codebooks.topics import Topic
 
@@ -129,3 +131,56 @@ def test_a_selection_fits_its_figure(tmp_path, numbers):
 def test_a_selection_may_be_drawn_into_a_figure_of_ones_own():
     mine = Figure().add_subplot()
     assert plot_selection(selection(2, [2, 3]), ax=mine) is mine
+
+
+def cone(n=300, d=12):
+    return 2 + np.random.default_rng(0).standard_normal((n, d)) * np.geomspace(3, 0.1, d)
+
+
+def test_isotropy_shows_cosines_and_variances():
+    X = cone()
+    cosines, variances = plot_isotropy(X, X - X.mean(axis=0))
+    means = [f"{average_cosine(Y) + 0:.2f}" for Y in (X, X - X.mean(axis=0))]
+    assert cosines.get_title(loc="left") == "mean cosine " + " → ".join(means).replace("-0.00", "0.00").replace(
+        "0.", "."
+    )
+    assert sum(bar.get_height() for bar in cosines.containers[0]) == pytest.approx(100)
+    labels = [text.get_text() for text in variances.get_legend().get_texts()]
+    assert labels == [f"{name}, IsoScore {isoscore(X):.2f}".replace("0.", ".") for name in ("before", "after")]
+    expected = np.linalg.eigvalsh(np.cov(X.T))[::-1]
+    for line in variances.lines[1:]:
+        np.testing.assert_allclose(line.get_ydata(), expected / expected.mean())
+        np.testing.assert_array_equal(line.get_xdata(), np.arange(1, 13))
+
+
+@pytest.mark.parametrize(("n", "d"), [(2, 2), (5, 400), (2000, 3), (50, 1)])
+def test_isotropy_of_any_shape_fits_its_figure(tmp_path, n, d):
+    X = cone(n, d).astype(np.float32)
+    pair = plot_isotropy(X, Isotropy().fit_transform(X))
+    pair[0].figure.savefig(tmp_path / "a.png")
+    boxes = [ax.get_tightbbox() for ax in pair]
+    assert boxes[0].x1 <= boxes[1].x0 + 1
+    assert all(box.x0 >= 0 and box.y0 >= 0 and box.x1 <= pair[0].figure.bbox.x1 + 1 for box in boxes)
+
+
+def test_isotropy_where_nothing_varies(tmp_path):
+    X = np.full((20, 3), 0.5)
+    cosines, variances = plot_isotropy(X, Isotropy().fit_transform(X))
+    cosines.figure.savefig(tmp_path / "a.png")
+    assert cosines.get_title(loc="left") == "mean cosine 1.00 → .00"
+    assert "unknown" in variances.get_legend().get_texts()[0].get_text()
+
+
+def test_isotropy_may_be_drawn_into_axes_of_ones_own():
+    X, mine = cone(), Figure().subplots(1, 2)
+    assert plot_isotropy(X, X, n_rows=50, axes=mine) == tuple(mine)
+
+
+def test_isotropy_wants_the_same_rows():
+    X = cone()
+    with pytest.raises(ValueError, match=r"same rows; 300 and 299 came"):
+        plot_isotropy(X, X[1:])
+    with pytest.raises(ValueError, match="n_rows must be 2 or more"):
+        plot_isotropy(X, X, n_rows=1)
+    with pytest.raises(ValueError, match="minimum of 2"):
+        plot_isotropy(X[:1], X[:1])

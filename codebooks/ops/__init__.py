@@ -36,6 +36,7 @@ __all__ = [
     "nearest_orthonormal",
     "ones_from",
     "own",
+    "principal_axes",
     "pull_apart",
     "reciprocal",
     "rotate_to_rows",
@@ -261,6 +262,14 @@ def pull_apart(W: Array, amount: float) -> Array:
     approached is the one that covers all directions evenly.
     """
     return _body(W).pull_apart(W, amount)
+
+
+def principal_axes(C: Array) -> tuple[Array, Array]:
+    """Eigenvalues of the symmetric matrix `C`, descending, and its eigenvectors as rows in the same order.
+
+    The entry of largest magnitude of each eigenvector is positive. Only the lower triangle of `C` is read.
+    """
+    return _body(C).principal_axes(C)
 
 
 def stack_rows(blocks: list[Array]) -> Array:

@@ -198,6 +198,11 @@ def pull_apart(W, amount):
         return shared.pull_apart(np, W, amount)
 
 
+def principal_axes(C):
+    with threads.blas_alone():
+        return shared.principal_axes(np, C)
+
+
 def rotate_to_rows(W, X, scale, rate, handicap, n_active, threshold, signed):
     return _learned_row_by_row(W, X, scale, rate, handicap, n_active, threshold, signed, rotate=True)
 

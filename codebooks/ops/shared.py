@@ -54,6 +54,14 @@ def pull_apart(xp: ModuleType, W: Any, amount: float) -> Any:
     return (W.T @ mix.T.astype(W.dtype)).T
 
 
+def principal_axes(xp: ModuleType, C: Any) -> tuple[Any, Any]:
+    """See `codebooks.ops.principal_axes`."""
+    values, vectors = xp.linalg.eigh(C)
+    values, axes = values[::-1], vectors.T[::-1]
+    strongest = xp.take_along_axis(axes, xp.abs(axes).argmax(axis=1)[:, None], axis=1)
+    return xp.ascontiguousarray(values), xp.ascontiguousarray(axes * xp.where(strongest < 0, -1, 1).astype(C.dtype))
+
+
 def _of_moderate_size(xp: ModuleType, M: Any) -> Any:
     """`M` in float64, so that its squares are no larger than that; those of float32 never are."""
     wide = M.astype(xp.float64)

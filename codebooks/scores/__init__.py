@@ -1,5 +1,7 @@
 """How good a codebook is: coherence, diversity, redundancy and usage without labels, agreement with them.
 
+How embeddings fill their space: `geometry`.
+
 And how good rankings are, judged by documents that are known to be relevant: `ranking` has the conventions.
 
 No score stands in for reading the topics: Hoyle et al. (2021, "Is automated topic model evaluation broken?")
@@ -8,6 +10,7 @@ found coherence telling models apart that people did not. Use several, and print
 
 from codebooks.scores.coherence import npmi, npmi_per_topic
 from codebooks.scores.diversity import redundancy, topic_diversity, usage
+from codebooks.scores.geometry import alignment, average_cosine, isoscore, uniformity
 from codebooks.scores.labels import Agreement, agreement, purity
 from codebooks.scores.ranking import (
     accuracy_at,
@@ -26,9 +29,12 @@ __all__ = [
     "Agreement",
     "accuracy_at",
     "agreement",
+    "alignment",
+    "average_cosine",
     "average_precision",
     "bootstrap_interval",
     "diversity_scorer",
+    "isoscore",
     "ndcg",
     "npmi",
     "npmi_per_topic",
@@ -40,5 +46,6 @@ __all__ = [
     "reciprocal_rank",
     "redundancy",
     "topic_diversity",
+    "uniformity",
     "usage",
 ]
