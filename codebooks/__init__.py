@@ -7,6 +7,9 @@ from codebooks.models.krotov_hopfield import KrotovHopfield
 from codebooks.models.orthogonal_sparse_coding import OrthogonalSparseCoding
 from codebooks.ops import warmup
 from codebooks.selection import choose_n_components
+from codebooks.text.embedder import TextEmbedder
+from codebooks.text.isotropy import Isotropy
+from codebooks.text.paired_head import PairedHead
 from codebooks.text.retriever import HopfieldRetriever
 from codebooks.text.weighting import BM25Transformer
 from codebooks.topics import Topic, top_documents, topics
@@ -16,8 +19,11 @@ __all__ = [
     "HopfieldMemory",
     "HopfieldRetriever",
     "InhibitedMixture",
+    "Isotropy",
     "KrotovHopfield",
     "OrthogonalSparseCoding",
+    "PairedHead",
+    "TextEmbedder",
     "Topic",
     "choose_n_components",
     "expand",

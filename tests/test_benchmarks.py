@@ -9,10 +9,23 @@ import pytest
 from scipy import sparse
 from sklearn.cluster import KMeans
 
-from benchmarks import engines, images, judged, memory, quality, readme, recall, report, retrieval, scale, throughput
+from benchmarks import (
+    engines,
+    heads,
+    images,
+    judged,
+    memory,
+    quality,
+    readme,
+    recall,
+    report,
+    retrieval,
+    scale,
+    throughput,
+)
 from benchmarks.contenders import CONTENDERS, labels_of
 from benchmarks.engines import BM25, RM3, Found, Rocchio, largest, same_but_for_ties, tokens
-from codebooks import HopfieldMemory
+from codebooks import HopfieldMemory, PairedHead
 
 
 @pytest.fixture
@@ -238,3 +251,18 @@ def test_tables_are_markdown():
         "| A | 0.500 | 12.0 |",
         "| B | 0.250 |  |",
     ]
+
+
+def test_heads_are_judged_on_groups_that_they_have_not_seen():
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(40), 5)
+    X = rng.standard_normal((40, 8))[groups] + rng.standard_normal((200, 8)) * np.repeat([2.0, 0.1], 4)
+    raw, head = heads.held_out("planted", X, groups, {heads.DEFAULT: lambda: PairedHead(shrinkage=0.1)})
+    assert (raw["head"], head["head"]) == (heads.RAW, heads.DEFAULT)
+    assert head["MRR"] > raw["MRR"] + 0.1
+    assert head["kept"] == "5 of 5"
+    assert all(head[f"accuracy@{k}"] <= head[f"accuracy@{k + 1}"] for k in range(1, 10))
+    assert heads.nearest_accuracy(X[::5], groups[::5], X, groups) == 1
+    assert heads.ranking(np.array([1.0, 4.0])) == pytest.approx(
+        {"MRR": 0.625, **{f"accuracy@{k}": 0.5 if k < 4 else 1.0 for k in range(1, 11)}}
+    )

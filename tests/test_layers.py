@@ -62,14 +62,18 @@ LAYERS = {
     # Words to vectors.
     "text/weighting.py": May(("ops", "inputs"), LEARNING),
     "text/paired_head.py": May(("inputs", "models.*", "ops", "scores", "text.*"), LEARNING, late=("torch",)),
+    "text/heads_sgd.py": May(("text.heads_eigen",), ("numpy",), late=("torch",)),
     "text/embedder.py": May(
-        ("inputs", "models.*", "ops", "scores", "text.*"), LEARNING, late=("sentence_transformers", "transformers")
+        ("inputs", "models.*", "ops", "scores", "text.*"),
+        LEARNING,
+        late=("sentence_transformers", "transformers", "torch"),
     ),
     "text/*.py": May(("inputs", "models.*", "ops", "scores", "storage", "text.*"), LEARNING),
     # What is made of it.
     "naming.py": May((), ARRAYS),
-    "topics.py": May(("ops", "naming", "text.weighting"), LEARNING),
-    "concepts.py": May(("ops", "topics"), LEARNING),
+    "codes.py": May(("ops",), ARRAYS),
+    "topics.py": May(("ops", "codes", "naming", "text.weighting"), LEARNING),
+    "concepts.py": May(("ops", "codes", "naming", "topics"), LEARNING),
     "scores/__init__.py": May(("scores.*",)),
     "scores/ranking.py": May(("ops",), ARRAYS),
     "scores/*.py": May(("ops", "scores.coherence", "text.weighting", "topics"), LEARNING),
@@ -178,6 +182,8 @@ def test_imports_point_down(file):
         ("plots.py", "import codebooks.ops.gpu"),
         ("report.py", "from codebooks.ops import cpu"),
         ("text/paired_head.py", "import torch"),
+        ("text/embedder.py", "from transformers import AutoModel"),
+        ("text/vector_cache.py", "def f():\n    import torch"),
         ("text/isotropy.py", "def f():\n    import torch"),
         ("text/isotropy.py", "import importlib\ndef f():\n    importlib.import_module('torch')"),
         ("streams.py", "def f():\n    import dask"),

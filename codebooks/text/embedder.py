@@ -1,0 +1,463 @@
+"""Texts to embeddings: any encoder as a scikit-learn transformer that encodes each text once."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Set
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import lru_cache
+from numbers import Integral, Real
+from pathlib import Path
+from threading import RLock
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.validation import check_array
+
+from codebooks.models.monitor import Reporter
+from codebooks.text.accepting import checked_texts
+from codebooks.text.vector_cache import VectorCache
+
+__all__ = ["TextEmbedder"]
+
+Vectors = NDArray[np.float32]
+
+_INSTALL = "pip install 'codebooks-learn[text]'"
+# Models that stay loaded, the last ones used.
+_LOADED = 2
+# Loading a model, and running one: torch has all cores anyway, and the tokenizers bear one caller at a time.
+_turn = RLock()
+
+
+class TextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """Texts as rows of numbers that are near each other where the texts mean the same.
+
+    It learns nothing: `transform` needs no `fit`. A model that is named is loaded at the first text that is not in the
+    cache, once for all embedders of this process that name it.
+
+    Parameters
+    ----------
+    encoder : str, path, object with `encode`, callable or None, default="sentence-transformers/all-MiniLM-L6-v2"
+        The name of a sentence-transformers model or a folder that holds one; with `pooling`, of any encoder of
+        Hugging Face. Or such a model itself, any object with `encode`, or a callable: they get a list of at most
+        `batch_size` texts and give an array with a row for each. None takes arrays that are embeddings already, so
+        that a pipeline can begin here either way.
+    pooling : {"mean", "cls"}, optional
+        How the vectors of tokens become one, with an encoder that is named: their mean, or the first. Left out, what
+        the sentence-transformers model says.
+    max_length : int, optional
+        Tokens of a text that are read; left out, as many as the model wants. For models named or of
+        sentence-transformers.
+    batch_size : int, default=64
+        Texts encoded at a time.
+    normalize : bool, default=False
+        Whether rows are scaled to length 1. Rows of zeros stay.
+    device : str, optional
+        Where a model that is named runs: "cpu", "cuda", ...; left out, on a GPU where there is one.
+    cache : str or path, optional
+        Where embeddings are kept on disk: a folder, which is made if it is missing, or a file that ends in .sqlite,
+        .sqlite3 or .db. Threads and processes may share it.
+    cache_size : float, default=1024
+        Megabytes of the cache. Past it, the embeddings that were not used for the longest time are removed until a
+        tenth is free.
+    name : str, optional
+        What the cache knows the encoder by. An encoder that is an object must have one; change it when the object
+        changes, as after training.
+    progress : bool, default=False
+        Whether a bar is shown while texts are encoded, and by the libraries while they load a model.
+
+    Notes
+    -----
+    **Encoded once.** Equal texts are encoded once, the longest first, with texts of similar length together. Each batch
+    goes to the cache when it is done, so a run that was broken off goes on where it was. The cache keeps embeddings as
+    the encoder gave them, before `normalize`, by the encoder's name, `pooling`, `max_length` and the text; a folder
+    counts as another encoder when its path, or the size or time of a file in it, has changed. A name on the hub is
+    taken to mean the same weights for ever, and another `device` or version of a library to change nothing: delete the
+    cache where that is not so. Damaged entries are encoded again, with a warning.
+
+    **Copies.** What was given as `encoder` travels in a pickle: of a model that is named, its name and no weights; of
+    an object, the object itself. `clone` copies an object as well. So name models where you can.
+
+    Examples
+    --------
+    >>> from codebooks import TextEmbedder
+    >>> def letters(texts):
+    ...     return [[text.count("e"), text.count("s")] for text in texts]
+    >>> TextEmbedder(letters).transform(["tree", "sea", "tree"])
+    array([[2., 0.],
+           [1., 1.],
+           [2., 0.]], dtype=float32)
+
+    With the extra `text` installed, `TextEmbedder(normalize=True, cache="embeddings").transform(texts)` has meaning.
+    """
+
+    def __init__(
+        self,
+        encoder: Any = "sentence-transformers/all-MiniLM-L6-v2",
+        *,
+        pooling: str | None = None,
+        max_length: int | None = None,
+        batch_size: int = 64,
+        normalize: bool = False,
+        device: str | None = None,
+        cache: Any = None,
+        cache_size: float = 1024,
+        name: str | None = None,
+        progress: bool = False,
+    ):
+        self.encoder = encoder
+        self.pooling = pooling
+        self.max_length = max_length
+        self.batch_size = batch_size
+        self.normalize = normalize
+        self.device = device
+        self.cache = cache
+        self.cache_size = cache_size
+        self.name = name
+        self.progress = progress
+
+    def fit(self, X: Any, y: Any = None) -> TextEmbedder:
+        """Check the settings and the texts. Nothing is learned, and no model is loaded.
+
+        Parameters
+        ----------
+        X : sequence of str, or array of shape (n_texts, n_dims) without an encoder
+        y : ignored
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        TypeError, ValueError
+            As in `transform`.
+        """
+        self._check_settings()
+        self._accepted(X, "fit")
+        return self
+
+    def transform(self, X: Any) -> Any:
+        """Embed texts.
+
+        Parameters
+        ----------
+        X : sequence of str, or array of shape (n_texts, n_dims) without an encoder
+
+        Returns
+        -------
+        ndarray of shape (n_texts, n_dims), float32
+
+        Raises
+        ------
+        ImportError
+            The model is named and the library for it is not installed.
+        OSError
+            The model cannot be found or loaded, or the cache is none.
+        TypeError
+            X is one text, or no sequence of texts.
+        ValueError
+            There are no texts, a setting is out of range, or what the encoder gives is no row of finite numbers for
+            each text.
+        """
+        self._check_settings()
+        given = self._accepted(X, "transform")
+        vectors = given if self.encoder is None else self._embedded(given)
+        self._n_dims = vectors.shape[1]
+        return _of_length_1(vectors) if self.normalize else vectors
+
+    @property
+    def _n_features_out(self) -> int:
+        """How many numbers a row has; before the first `transform`, the encoder is asked."""
+        if not hasattr(self, "_n_dims"):
+            if self.encoder is None:
+                raise AttributeError("known after transform")
+            self._check_settings()
+            self._n_dims = self._embedded(["text"]).shape[1]
+        return self._n_dims
+
+    # -- what comes in -----------------------------------------------------------------------------------------------
+
+    def _accepted(self, X: Any, method: str) -> Any:
+        """Texts as a list of str, or without an encoder an array of float32."""
+        if self.encoder is None:
+            return self._array(X)
+        if isinstance(X, Mapping | Set) or getattr(X, "ndim", 1) != 1:
+            raise TypeError(
+                f"TextEmbedder.{method} wants a list of texts and got {_kind(X)}. Give one column of texts, as in "
+                f"table['text'], or encoder=None for embeddings."
+            )
+        texts = [str(text) for text in checked_texts(X, f"TextEmbedder.{method}")]
+        if not texts:
+            raise ValueError(f"TextEmbedder.{method} wants at least one text and got none.")
+        return texts
+
+    def _array(self, X: Any) -> Vectors:
+        if isinstance(X, str) or (isinstance(X, list | tuple) and X and isinstance(X[0], str)):
+            raise TypeError("TextEmbedder without an encoder wants embeddings and got text. Name one: encoder=...")
+        with np.errstate(over="ignore"):  # what is too large becomes infinity, and that is refused
+            return check_array(X, dtype=np.float32, estimator=self, input_name="X")
+
+    def _check_settings(self) -> None:
+        named = isinstance(self.encoder, str | os.PathLike)
+        if isinstance(self.encoder, type) or not (
+            named or self.encoder is None or hasattr(self.encoder, "encode") or callable(self.encoder)
+        ):
+            raise TypeError(
+                f"encoder must be the name or folder of a model, an object with encode, a callable or None; "
+                f"{self.encoder!r:.80} came."
+            )
+        if type(self.encoder).__module__.startswith("transformers."):
+            raise TypeError(
+                "encoder is a model of transformers, and alone it does not read texts. Give its name or folder, and "
+                'pooling="mean" or "cls".'
+            )
+        if self.pooling not in (None, "mean", "cls"):
+            raise ValueError(f'pooling must be "mean", "cls" or None; {self.pooling!r} came.')
+        for setting in ("pooling", "device"):
+            if getattr(self, setting) is not None and not named:
+                raise ValueError(f"{setting} is for an encoder given by its name or folder. Leave it out.")
+        if self.max_length is not None and not named and not _is_from(self.encoder, "sentence_transformers"):
+            raise ValueError("max_length is for a model given by name or of sentence-transformers. Leave it out.")
+        for setting, value in (("batch_size", self.batch_size), ("max_length", self.max_length)):
+            if value is not None and (not isinstance(value, Integral) or value < 1):
+                raise ValueError(f"{setting} must be a whole number from 1; {value!r} came.")
+        if not isinstance(self.cache_size, Real) or not 0 < self.cache_size < np.inf:
+            raise ValueError(f"cache_size must be a number of megabytes above 0; {self.cache_size!r} came.")
+        if self.cache is not None and self.encoder is not None and not named and not self.name:
+            raise ValueError(
+                "A cache wants to know encoders apart, and this one has no name. Give it one, name=..., and another "
+                "whenever the encoder changes."
+            )
+
+    # -- encoding ----------------------------------------------------------------------------------------------------
+
+    def _embedded(self, texts: list[str]) -> Vectors:
+        unique = list(dict.fromkeys(texts))
+        with self._opened_cache() as cache:
+            known = {} if cache is None else cache.get(unique)
+            sizes = {len(vector) for vector in known.values()}
+            _check_one_size(sizes)
+            new = sorted((text for text in unique if text not in known), key=len, reverse=True)
+            for batch, vectors in self._encoded(new):
+                _check_one_size(sizes | {vectors.shape[1]})
+                sizes = {vectors.shape[1]}
+                if cache is not None:
+                    cache.put(batch, vectors)
+                known.update(zip(batch, vectors, strict=True))
+        return np.array([known[text] for text in texts], dtype=np.float32)
+
+    def _encoded(self, texts: list[str]) -> Iterator[tuple[list[str], Vectors]]:
+        """Batches of texts and their vectors."""
+        if not texts:
+            return
+        encode, size = self._encode(), int(self.batch_size)
+        n_batches = -(-len(texts) // size)
+        for i in Reporter("TextEmbedder", n_batches, 2 if self.progress else 0).epochs():
+            batch = texts[i * size : (i + 1) * size]
+            yield batch, _checked(encode(batch), len(batch))
+
+    def _encode(self) -> Callable[[list[str]], Any]:
+        """What turns a batch of texts into an array."""
+        encoder, model = self.encoder, None
+        if isinstance(encoder, str | os.PathLike):
+            place = _place(encoder)
+            with _turn:
+                model = _loaded(place, _fingerprint(place), self.pooling, self.device, bool(self.progress))
+        elif _is_from(encoder, "sentence_transformers"):
+            model = _SentenceModel(encoder)
+        if model is None:
+            return getattr(encoder, "encode", encoder)
+
+        def in_turn(texts: list[str]) -> Any:
+            with _turn:
+                return model.encode(texts, self.max_length)
+
+        return in_turn
+
+    def _opened_cache(self) -> AbstractContextManager[VectorCache | None]:
+        if self.cache is None:
+            return nullcontext()
+        known_by: Any = self.name
+        if known_by is None:
+            place = _place(self.encoder)
+            known_by = [place, _fingerprint(place)]
+        return VectorCache(self.cache, json.dumps([known_by, self.pooling, self.max_length]), float(self.cache_size))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.requires_fit = False
+        tags.input_tags.string = self.encoder is not None
+        tags.input_tags.two_d_array = self.encoder is None
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
+
+# -- models that are named -------------------------------------------------------------------------------------------
+
+
+class _SentenceModel:
+    """A model of sentence-transformers."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+
+    def encode(self, texts: list[str], max_length: int | None) -> Any:
+        before = self.model.max_seq_length
+        if max_length is not None:
+            self.model.max_seq_length = max_length
+        try:
+            return self.model.encode(texts, batch_size=len(texts), show_progress_bar=False, convert_to_numpy=True)
+        finally:
+            if max_length is not None:
+                self.model.max_seq_length = before
+
+
+class _PooledModel:
+    """An encoder of Hugging Face, the vectors of whose tokens become one."""
+
+    def __init__(self, place: str, pooling: str, device: str | None) -> None:
+        import torch
+        from transformers import AutoModel, AutoTokenizer
+
+        self.pooling = pooling
+        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        self.tokenizer = AutoTokenizer.from_pretrained(place)
+        self.model = AutoModel.from_pretrained(place).eval().to(self.device)
+        # A tokenizer that knows no limit says 1e30.
+        self.limit = min(
+            self.tokenizer.model_max_length, getattr(self.model.config, "max_position_embeddings", None) or 512
+        )
+
+    def encode(self, texts: list[str], max_length: int | None) -> Any:
+        import torch
+
+        tokens = self.tokenizer(
+            texts, padding=True, truncation=True, max_length=max_length or self.limit, return_tensors="pt"
+        ).to(self.device)
+        with torch.inference_mode():
+            vectors = self.model(**tokens).last_hidden_state.float()
+        if self.pooling == "cls":
+            return vectors[:, 0]
+        real = tokens["attention_mask"].unsqueeze(-1)
+        return (vectors * real).sum(1) / real.sum(1).clamp(min=1)
+
+
+@lru_cache(maxsize=_LOADED)
+def _loaded(
+    place: str, fingerprint: str, pooling: str | None, device: str | None, progress: bool
+) -> _SentenceModel | _PooledModel:
+    """A model, loaded; `fingerprint` makes a folder that changed another one."""
+    try:
+        with nullcontext() if progress else _quiet():
+            if pooling is not None:
+                return _PooledModel(place, pooling, device)
+            from sentence_transformers import SentenceTransformer
+
+            return _SentenceModel(SentenceTransformer(place, device=device))
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in ("torch", "transformers", "sentence_transformers"):
+            raise
+        raise ImportError(f"TextEmbedder({place!r}) wants {missing}, which is not installed: {_INSTALL}") from error
+    except (OSError, ValueError) as error:
+        raise OSError(_why_not_loaded(place, error)) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No bars of transformers while a model is loaded."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+def _place(encoder: str | os.PathLike[str]) -> str:
+    """The folder of a model, in full, or its name on the hub.
+
+    Raises
+    ------
+    FileNotFoundError
+        It looks like a folder, and there is none.
+    """
+    given = os.fspath(encoder)
+    folder = Path(given).expanduser()
+    if folder.is_dir():
+        return str(folder.resolve())
+    if isinstance(encoder, os.PathLike) or given.startswith((".", "/", "~", "\\")) or given.count("/") > 1:
+        raise FileNotFoundError(f"There is no folder {given} to load an encoder from.")
+    return given
+
+
+def _fingerprint(place: str) -> str:
+    """Names, sizes and times of the files of a folder; nothing for a name on the hub."""
+    if not os.path.isabs(place):
+        return ""
+    files = sorted(path for path in Path(place).rglob("*") if path.is_file())
+    about = ((path, path.stat()) for path in files)
+    return json.dumps([[path.relative_to(place).as_posix(), is_.st_size, is_.st_mtime_ns] for path, is_ in about])
+
+
+def _why_not_loaded(place: str, error: Exception) -> str:
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    if os.path.isabs(place):
+        todo = "The folder must hold a model of sentence-transformers, or with pooling= one of Hugging Face."
+    else:
+        offline = any(os.environ.get(name) for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"))
+        where = "the network is switched off (HF_HUB_OFFLINE)" if offline else "look at the spelling and the network"
+        todo = f"It is no folder here and was not downloaded before; {where}. Or give a folder that holds a model."
+    return f"TextEmbedder could not load {place!r}: {reason} {todo}"
+
+
+# -- small things ----------------------------------------------------------------------------------------------------
+
+
+def _checked(vectors: Any, n_texts: int) -> Vectors:
+    """What an encoder gave, as a row of finite numbers for each text."""
+    if hasattr(vectors, "detach"):  # a tensor of torch
+        vectors = vectors.detach().cpu().float().numpy()
+    try:
+        rows = np.asarray(vectors, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"The encoder must give an array of numbers; {_kind(vectors)} came: {error}.") from error
+    if rows.ndim != 2 or len(rows) != n_texts or not rows.shape[1]:
+        raise ValueError(
+            f"The encoder must give a row of numbers for each text, shape ({n_texts}, n_dims); shape {rows.shape} came."
+        )
+    bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
+    if len(bad):
+        raise ValueError(f"The encoder must give finite numbers; NaN or infinity came for {len(bad)} of its texts.")
+    return rows
+
+
+def _check_one_size(sizes: set[int]) -> None:
+    if len(sizes) > 1:
+        raise ValueError(
+            f"The encoder must give rows of one length, and they have {' and '.join(map(str, sorted(sizes)))} numbers. "
+            f"Where some come from the cache, another encoder had the same name=: give this one its own."
+        )
+
+
+def _of_length_1(vectors: Vectors) -> Vectors:
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    lengths[lengths == 0] = 1
+    return vectors / lengths
+
+
+def _is_from(thing: Any, package: str) -> bool:
+    """Whether the class of an object, or one above it, is of a package; the package is not loaded for it."""
+    return any(cls.__module__.partition(".")[0] == package for cls in type(thing).__mro__)
+
+
+def _kind(thing: Any) -> str:
+    shape = getattr(thing, "shape", None)
+    return type(thing).__name__ + (f" of shape {shape}" if shape is not None else "")
