@@ -19,7 +19,19 @@ from sklearn.preprocessing import normalize
 from sklearn.utils.validation import check_array
 
 from codebooks import ops
-from codebooks.topics import codebook, codes_of, largest, names_of, prepared, split, top_columns
+from codebooks.codes import codes_given, labels_given
+from codebooks.naming import name_by_documents
+from codebooks.topics import (
+    codebook,
+    codes_of,
+    largest,
+    n_rows,
+    names_of,
+    prepared,
+    split,
+    top_columns,
+    words_beside,
+)
 
 __all__ = ["AddedWord", "Ranking", "expand", "rank_documents", "suggest"]
 
@@ -81,6 +93,8 @@ def expand(
     n: int = 10,
     *,
     n_concepts: int = 3,
+    X: Any = None,
+    codes: Any = None,
 ) -> list[AddedWord]:
     """List the words that a query's concepts add to it, each with its weight and the concept it comes from.
 
@@ -112,6 +126,9 @@ def expand(
         At most so many words; only words with a positive score are listed.
     n_concepts : int, default=3
         At most so many concepts are kept, and at most one less than the model has (but one).
+    X, codes : counts and labels or codes of the same documents, optional
+        For a model fitted on something else than words, such as embeddings, as for `topics`: c_kw is then how well
+        word w names the documents that unit k wins. The query of a plain model is a row of its features.
 
     Returns
     -------
@@ -125,7 +142,8 @@ def expand(
     ValueError
         The query has no word that the model knows: an empty answer would pass for "nothing to add". Words
         that are unknown beside known ones are passed over, as a vectorizer does. Also: several rows, a wrong
-        number of features, no terms or a wrong number of them, n < 1 or n_concepts < 1.
+        number of features, no terms or a wrong number of them, one of X and codes without the other or such that
+        do not fit, n < 1 or n_concepts < 1.
 
     Examples
     --------
@@ -139,13 +157,19 @@ def expand(
     """
     _at_least_one("n", n)
     preparation, learner = split(model)
-    units = normalize(codebook(learner).astype(np.float64))
-    names = names_of(preparation, learner, terms, units.shape[1])
-    row = _query_row(preparation, learner, query, terms, units.shape[1])
+    n_features = codebook(learner).shape[1]
+    units, names = _units_in_words(preparation, learner, terms, X, codes)
+    if codes is not None and preparation is None and _words(query):
+        raise ValueError(
+            f"the columns of this model are not words: a query wants a row of its {n_features} features; words came. "
+            "Pass the query's embedding, or the Pipeline that makes it."
+        )
+    row = _query_row(preparation, learner, query, terms, n_features)
+    asked = row[0] != 0 if codes is None else _counted(_words(query) or [], names)[0] > 0
 
     shares = _shares(learner, row, len(units), n_concepts)
     parts = shares[:, None] * units
-    scores = np.where(row[0] != 0, 0.0, parts.sum(axis=0))
+    scores = np.where(asked, 0.0, parts.sum(axis=0))
     return [AddedWord(names[w], float(scores[w]), int(parts[:, w].argmax())) for w in top_columns(scores[None], n)[0]]
 
 
@@ -157,6 +181,7 @@ def rank_documents(
     *,
     terms: Sequence[str] | NDArray[Any] | None = None,
     n_concepts: int = 3,
+    codes: Any = None,
 ) -> Ranking:
     """Rank all documents by how strongly they show a concept, a mixture of concepts, or a query's concepts.
 
@@ -169,7 +194,7 @@ def rank_documents(
     model : fitted estimator or fitted Pipeline
         As for `topics`, with a `transform`. For a KMeans the code is minus the distance.
     X : array or sparse matrix of shape (n_samples, n_features), or raw documents for a Pipeline
-        The documents.
+        The documents; None will do with codes.
     concept : int, mapping of int to float, or a query
         A unit's index; weights by index, such as {3: 1, 7: -0.5} for unit 3 without unit 7; or a query as for
         `expand`.
@@ -179,6 +204,8 @@ def rank_documents(
         The name of each column, wanted where words are asked of a model without a Pipeline.
     n_concepts : int, default=3
         At most so many concepts of a query.
+    codes : array of shape (n_samples, n_components), optional
+        The codes of the documents, as `transform` gives them, where they are known: embeddings are not made again.
 
     Returns
     -------
@@ -190,8 +217,8 @@ def rank_documents(
     sklearn.exceptions.NotFittedError, TypeError
         The model has not been fitted; it has no codebook.
     ValueError
-        A unit that the model has not, an empty mixture or one of weights that are not finite, n < 1, or
-        anything in a query that `expand` refuses.
+        A unit that the model has not, an empty mixture or one of weights that are not finite, n < 1, neither X nor
+        codes or codes that do not fit, or anything in a query that `expand` refuses.
 
     Examples
     --------
@@ -206,9 +233,17 @@ def rank_documents(
     _at_least_one("n", n)
     preparation, learner = split(model)
     weights = _weights(preparation, learner, concept, terms, n_concepts)
-    X = prepared(preparation, X)
-    codes = codes_of(learner, X)
-    return _ranked(_weighed(codes, weights), _filled(X) & codes.any(axis=1), n)
+    n_components, n_features = codebook(learner).shape
+    if codes is not None:
+        strength = codes_given(learner, codes, n_components, n_rows(X))
+        filled = np.asarray(strength.any(axis=1))
+    elif X is not None:
+        X = prepared(preparation, X, n_features)
+        strength = codes_of(learner, X)
+        filled = _filled(X) & strength.any(axis=1)
+    else:
+        raise ValueError("documents are wanted and none came. Pass X=, or their codes=.")
+    return _ranked(_weighed(strength, weights), filled, n)
 
 
 def suggest(codes: Any, liked: ArrayLike, n: int = 10, *, disliked: ArrayLike = ()) -> Ranking:
@@ -271,6 +306,22 @@ def suggest(codes: Any, liked: ArrayLike, n: int = 10, *, disliked: ArrayLike = 
     scores = _likeness(codes, good[wanted[good]]) - _DISLIKE * _likeness(codes, bad[wanted[bad]])
     wanted[good] = wanted[bad] = False
     return _ranked(scores, wanted, n)
+
+
+def _units_in_words(preparation: Pipeline | None, learner: Any, terms: Any, X: Any, codes: Any) -> tuple[Floats, Any]:
+    """What each word weighs in each unit, scaled to length 1, and the words."""
+    units = codebook(learner).astype(np.float64)
+    if (X is None) != (codes is None):
+        raise ValueError(
+            "X and codes are wanted together, for a model whose columns are not words; one came without the other. "
+            "Pass the counts of some documents as X=, and codes=model.predict of the same."
+        )
+    if codes is None:
+        return normalize(units), names_of(preparation, learner, terms, units.shape[1])
+    X, names = words_beside(X, terms)
+    labels = labels_given(learner, codes, len(units), X.shape[0])
+    named = name_by_documents(X, labels, np.zeros((len(units), len(names))), 1)
+    return normalize(np.stack([name.scores for name in named])), names
 
 
 def _weights(preparation: Pipeline | None, learner: Any, concept: Any, terms: Any, n_concepts: int) -> Floats:

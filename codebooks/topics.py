@@ -2,7 +2,8 @@
 
 The models are known by what they offer, not by their class: ``components_`` (or ``cluster_centers_``),
 ``transform``, and ``predict`` where there is one. Ours, scikit-learn's NMF, KMeans and LDA, and a Pipeline
-that ends in any of them are read alike.
+that ends in any of them are read alike. A model whose columns are not words, as one of embeddings, is read by the
+words of the documents that its units win: see ``codes`` of `topics`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from codebooks import ops
+from codebooks.codes import as_strength, codes_given, labels_given
 from codebooks.naming import Name, largest, name_by_documents, name_by_weights
 
 __all__ = [
@@ -38,6 +40,11 @@ __all__ = [
 
 Ints = NDArray[np.intp]
 Naming = Literal["weights", "documents"]
+
+_OF_OTHER_FEATURES = (
+    "A model of embeddings or of other features is read by the words of its documents: pass terms=, X= their counts, "
+    "and codes= model.predict of the same documents."
+)
 
 
 class Topic(NamedTuple):
@@ -86,6 +93,7 @@ def topics(
     n: int = 10,
     *,
     naming: Naming | None = None,
+    codes: Any = None,
 ) -> list[Topic]:
     """Name every unit of a fitted model by its n strongest words.
 
@@ -111,11 +119,16 @@ def topics(
         The name of each column. Default: what the Pipeline's other steps call them, or the column names of
         the data frame that the model was fitted on.
     X : array or sparse matrix of shape (n_samples, n_features), or raw documents for a Pipeline, optional
-        Documents to name and to count by.
+        Documents to name and to count by. With `codes`: counts or tf-idf of the documents that these speak of,
+        with a column for each of `terms`.
     n : int, default=10
         At most so many words a topic. Only words with a positive score are listed, so there may be fewer.
     naming : {"weights", "documents"}, optional
         Default: "documents" when X is given, else "weights".
+    codes : int array of shape (n_samples,), or array of shape (n_samples, n_components), optional
+        What the model says of the documents: their labels as `predict` gives them (-1 for none), or their codes
+        as `transform` does. For a model fitted on something else than words, such as embeddings: X, which then
+        does not pass through the model, brings the words. A unit that wins no document has none.
 
     Returns
     -------
@@ -132,7 +145,8 @@ def topics(
         The model has no codebook.
     ValueError
         No terms, a wrong number of them, an unknown naming, naming by documents without X or with an X that
-        has negative values, or n < 1.
+        has negative values, an X of other features than the model's without codes, codes that do not fit X and
+        the model, or n < 1.
 
     Examples
     --------
@@ -143,21 +157,37 @@ def topics(
     >>> model = make_pipeline(CountVectorizer(), KMeans(2, n_init=5, random_state=0)).fit(texts)
     >>> sorted(topic.terms for topic in topics(model, X=texts, n=2))
     [('bank', 'loan'), ('goal', 'match')]
+
+    A model of embeddings, here of two numbers a text; the words come from counts of the same texts:
+
+    >>> import numpy as np
+    >>> embeddings = np.array([[1.0, 0.1], [0.9, 0.0], [0.1, 1.0], [0.0, 0.9]])
+    >>> words = CountVectorizer()
+    >>> counts = words.fit_transform(texts)
+    >>> model = KMeans(2, n_init=5, random_state=0).fit(embeddings)
+    >>> found = topics(model, words.get_feature_names_out(), X=counts, n=2, codes=model.predict(embeddings))
+    >>> sorted(topic.terms for topic in found)
+    [('bank', 'loan'), ('goal', 'match')]
     """
     naming = _naming(naming, has_documents=X is not None)
     _require_some(n)
     preparation, learner = split(model)
     weights = codebook(learner)
-    names = names_of(preparation, learner, terms, weights.shape[1])
-
-    if X is None:
-        usage = ops.to_host(getattr(learner, "usage_", np.full(len(weights), np.nan)))
+    n_components, n_features = weights.shape
+    if codes is not None and naming == "documents":  # columns of the codebook are not words, or need not be
+        X, names = words_beside(X, terms)
+        weights = np.zeros((n_components, len(names)))
     else:
-        X = prepared(preparation, X)
+        names = names_of(preparation, learner, terms, n_features)
+
+    labels = None
+    if codes is not None:
+        labels = labels_given(learner, codes, n_components, n_rows(X))
+    elif X is not None:
+        X = prepared(preparation, X, n_features)
         labels = winners(learner, X)
-        count = wins(labels, len(weights))
-        usage = count / np.maximum(count.sum(), 1)
-    if naming == "documents":
+    usage = _usage(learner, labels, n_components)
+    if labels is not None and naming == "documents":
         named = name_by_documents(_counted(X), labels, weights, n)
     else:
         named = name_by_weights(weights, n)
@@ -167,7 +197,7 @@ def topics(
     return [_topic(k, name, against, share, names) for k, (name, against, share) in enumerate(units)]
 
 
-def top_documents(model: Any, X: Any, n: int = 3) -> list[Ints]:
+def top_documents(model: Any, X: Any = None, n: int = 3, *, codes: Any = None) -> list[Ints]:
     """The documents that show each unit best: of those it wins, the n with the largest code.
 
     Parameters
@@ -175,9 +205,11 @@ def top_documents(model: Any, X: Any, n: int = 3) -> list[Ints]:
     model : fitted estimator or fitted Pipeline
         As for `topics`, with a `transform`. For a KMeans the code is minus the distance.
     X : array or sparse matrix of shape (n_samples, n_features), or raw documents for a Pipeline
-        The documents.
+        The documents; needless with codes.
     n : int, default=3
         At most so many a unit.
+    codes : array of shape (n_samples, n_components), optional
+        The codes of the documents, as `transform` gives them, where they are known: embeddings are not made again.
 
     Returns
     -------
@@ -187,7 +219,8 @@ def top_documents(model: Any, X: Any, n: int = 3) -> list[Ints]:
     Raises
     ------
     sklearn.exceptions.NotFittedError, TypeError, ValueError
-        The model has not been fitted; it has no codebook; n < 1.
+        The model has not been fitted; it has no codebook; n < 1, neither X nor codes, codes that do not fit, or
+        an X of other features than the model's.
 
     Examples
     --------
@@ -199,15 +232,21 @@ def top_documents(model: Any, X: Any, n: int = 3) -> list[Ints]:
     """
     _require_some(n)
     preparation, learner = split(model)
-    n_components = len(codebook(learner))
-    X = prepared(preparation, X)
-    codes = codes_of(learner, X)
-    labels = _labels(learner, X, codes)
+    n_components, n_features = codebook(learner).shape
+    if codes is not None:
+        strength = codes_given(learner, codes, n_components, n_rows(X))
+        labels = labels_given(learner, codes, n_components, len(strength))
+    elif X is not None:
+        X = prepared(preparation, X, n_features)
+        strength = codes_of(learner, X)
+        labels = _labels(learner, X, strength)
+    else:
+        raise ValueError("documents are wanted and none came. Pass X=, or their codes=.")
 
     order = np.argsort(labels, kind="stable")
     bounds = np.searchsorted(labels[order], np.arange(n_components + 1))
     won = (order[start:stop] for start, stop in pairwise(bounds))
-    return [rows[largest(codes[rows, k], n)] for k, rows in enumerate(won)]
+    return [rows[largest(strength[rows, k], n)] for k, rows in enumerate(won)]
 
 
 def _topic(index: int, name: Name, opposed: Ints, share: float, terms: list[str]) -> Topic:
@@ -253,10 +292,7 @@ def top_columns(scores: NDArray[Any], n: int) -> list[Ints]:
 
 def codes_of(learner: Any, X: Any) -> NDArray[Any]:
     """Codes of the rows of X, dense and on the host: more is stronger, for every kind of learner."""
-    codes = ops.to_host(learner.transform(X))
-    codes = codes.toarray() if sparse.issparse(codes) else np.asarray(codes)
-    # What the KMeans family calls transform is a distance: there the nearest unit is the smallest one.
-    return -codes if hasattr(learner, "cluster_centers_") else codes
+    return as_strength(learner, learner.transform(X))
 
 
 def _labels(learner: Any, X: Any, codes: NDArray[Any] | None) -> Ints:
@@ -270,9 +306,18 @@ def _counted(X: Any) -> Any:
     X = check_array(ops.to_host(X), accept_sparse="csr")
     if np.any((X.data if sparse.issparse(X) else X) < 0):
         raise ValueError(
-            'naming by documents wants counts or tf-idf, never below zero; X has negative values. Use naming="weights".'
+            "naming by documents wants counts or tf-idf, never below zero; X has negative values. Use "
+            'naming="weights"; of embeddings pass counts of the same documents, and codes=model.predict(embeddings).'
         )
     return X
+
+
+def _usage(learner: Any, labels: Ints | None, n_components: int) -> NDArray[Any]:
+    """The share of documents that each unit wins; where no labels are known what the model says, or nan."""
+    if labels is None:
+        return ops.to_host(getattr(learner, "usage_", np.full(n_components, np.nan)))
+    count = wins(labels, n_components)
+    return count / np.maximum(count.sum(), 1)
 
 
 def _opposed(row: NDArray[Any], n: int) -> Ints:
@@ -280,9 +325,37 @@ def _opposed(row: NDArray[Any], n: int) -> Ints:
     return against[-row[against] >= max(0.1 * np.abs(row).max(), np.finfo(np.float64).tiny)]
 
 
-def prepared(preparation: Pipeline | None, X: Any) -> Any:
-    """What reaches the learner of X."""
-    return X if preparation is None else preparation.transform(X)
+def prepared(preparation: Pipeline | None, X: Any, n_features: int) -> Any:
+    """What reaches the learner of X: a matrix with the columns that the learner knows."""
+    X = X if preparation is None else preparation.transform(X)
+    shape = np.shape(X)
+    if len(shape) == 2 and shape[1] != n_features:
+        raise ValueError(
+            f"X with {n_features} columns is wanted, as the model has; {shape[1]} came. Prepare it as the training "
+            f"matrix was. {_OF_OTHER_FEATURES}"
+        )
+    return X
+
+
+def n_rows(X: Any) -> int | None:
+    """How many documents X holds, None where there is no X."""
+    return None if X is None else X.shape[0] if hasattr(X, "shape") else len(X)
+
+
+def words_beside(X: Any, terms: Any) -> tuple[Any, list[str]]:
+    """Counts of documents that a model has read by other features, and the word of each column."""
+    X = _counted(X)
+    if terms is None:
+        raise ValueError(
+            f"the names of the {X.shape[1]} columns of X are wanted and none came: codes are given for models whose "
+            "columns are not words. Pass terms=, for example vectorizer.get_feature_names_out()."
+        )
+    if len(terms) != X.shape[1]:
+        raise ValueError(
+            f"{X.shape[1]} terms are wanted, one for each column of X; {len(terms)} came. Take them from the "
+            "vectorizer that made X."
+        )
+    return X, [str(term) for term in terms]
 
 
 def names_of(preparation: Pipeline | None, learner: Any, terms: Any, n_features: int) -> list[str]:
@@ -290,19 +363,32 @@ def names_of(preparation: Pipeline | None, learner: Any, terms: Any, n_features:
     if terms is None and preparation is not None:
         with suppress(AttributeError):  # a step that cannot name its columns
             terms = preparation.get_feature_names_out()
+        _refuse_numbers(preparation, terms)
     elif terms is None:
         terms = getattr(learner, "feature_names_in_", None)
     if terms is None:
         raise ValueError(
             f"the names of the {n_features} columns are wanted and none came. Pass terms=, for example "
-            "vectorizer.get_feature_names_out(), or a Pipeline whose steps can name their columns."
+            "vectorizer.get_feature_names_out(), or a Pipeline whose steps can name their columns. "
+            + _OF_OTHER_FEATURES
         )
     if len(terms) != n_features:
         raise ValueError(
             f"{n_features} terms are wanted, one for each column of the codebook; {len(terms)} came. "
-            "Take them from the vectorizer that made the training matrix."
+            "Take them from the vectorizer that made the training matrix. " + _OF_OTHER_FEATURES
         )
     return [str(term) for term in terms]
+
+
+def _refuse_numbers(preparation: Pipeline, terms: Any) -> None:
+    """Refuse names of columns that only count them, as steps that make embeddings give: they are not words."""
+    steps = {type(step).__name__.lower() for _, step in preparation.steps}
+    for prefix in {"x", *steps}:
+        if terms is not None and len(terms) and all(term == f"{prefix}{place}" for place, term in enumerate(terms)):
+            raise ValueError(
+                f"words are wanted, and the columns of this Pipeline are numbered ({terms[0]}, ...). "
+                + _OF_OTHER_FEATURES
+            )
 
 
 def _naming(naming: Naming | None, has_documents: bool) -> Naming:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Optional
 import typer
 
 from codebooks.cli.codes import codes, strongest
+from codebooks.cli.meaning import embedded
 from codebooks.cli.sources import Column
 from codebooks.cli.writing import save_csv, write_csv, written_aside
 from codebooks.documents import UserError, read_documents
@@ -36,7 +37,7 @@ def assign(
         raise UserError(f"--reject-below is a cosine, from -1 to 1; {reject_below} came.")
     pipeline = _loaded(model)
     documents = read_documents(source, column)
-    X = pipeline[:-1].transform(documents.texts)
+    X = embedded(pipeline[:-1].transform, documents.texts)
     labels, strength = strongest(pipeline[-1], X)
     if reject_below is not None:
         labels[strength < reject_below] = -1

@@ -14,6 +14,7 @@ import typer
 
 import codebooks
 from codebooks.cli.codes import codes, strongest
+from codebooks.cli.meaning import embedded, embedder
 from codebooks.cli.sources import Column, documents_of
 from codebooks.cli.telling import known, printer, progress_bar
 from codebooks.cli.writing import save_csv, written_aside
@@ -27,7 +28,7 @@ MODELS = {  # how the user spells it -> its name in `codebooks`; the first is ta
 MOST_TOPICS = 20  # unless asked for more
 TERM = r"\b(?=\w\w)\w*[^\W\d_]\w*"  # two characters or more, one of them a letter
 FILES = ("topics.csv", "codes.csv", "topics.png", "model.joblib")
-N_STEPS = 5  # of the work, for the progress bar
+N_STEPS = 5  # of the work, for the progress bar; embedding is one more
 
 
 def learn(
@@ -51,6 +52,15 @@ def learn(
         ),
     ] = None,
     model: Annotated[str, typer.Option(help=f"What learns: {', '.join(MODELS)}.")] = next(iter(MODELS)),
+    embed: Annotated[
+        Optional[str],
+        typer.Option(
+            metavar="ENCODER",
+            help="Group documents by meaning instead of by their words: the name or folder of a sentence-transformers "
+            "model that embeds them. Needs codebooks-learn[text].",
+            show_default=False,
+        ),
+    ] = None,
     stop_words: Annotated[
         bool,
         typer.Option(
@@ -67,10 +77,15 @@ def learn(
     Prints them, and writes a table of the topics, one with the topic of every document, a figure and the model. Words
     are weighted by tf-idf. A word counts if it occurs in enough documents (1 of fewer than 50, 2 of fewer than 500, 3
     of fewer than 5000, else 5) and, from 50 documents on, in no more than half of them.
+
+    With --embed documents are grouped by what an encoder takes them to mean, and the words tell what the groups are
+    about. The model that is written holds the encoder by its name.
     """
     if model not in MODELS:
         raise UserError(f"there is no model {model!r}; choose one of: {', '.join(MODELS)}.")
-    with written_aside(out, FILES) as folder, progress_bar(quiet, N_STEPS) as step:
+    from sklearn.pipeline import Pipeline
+
+    with written_aside(out, FILES) as folder, progress_bar(quiet, N_STEPS + (embed is not None)) as step:
         step("reading")
         documents, name = documents_of(source, demo, column)
         learner = getattr(codebooks, MODELS[model])(_n_topics(n_topics, len(documents.texts)), random_state=seed)
@@ -78,10 +93,16 @@ def learn(
         codebooks.warmup()
         step("counting words")
         vectorizer, X = _vectorized(documents.texts, stop_words)
+        preparation, features = Pipeline([("vectorizer", vectorizer)]), X
+        if embed is not None:
+            step("embedding")
+            preparation = Pipeline(embedder(embed))
+            features = embedded(preparation.fit_transform, documents.texts)
         step("learning")
-        seconds = _fitted(learner, X)
+        seconds = _fitted(learner, features)
         step("drawing and writing")
-        found = _found(vectorizer, learner, X, seconds)
+        pipeline = Pipeline([*preparation.steps, ("learner", learner)])
+        found = _found(pipeline, features, X, vectorizer.get_feature_names_out(), seconds)
         _write(folder, found, documents, name)
     if not quiet:
         _show(found, documents, out)
@@ -93,7 +114,7 @@ def learn(
 class Found(NamedTuple):
     """What came out of learning, in the order of the documents and of the units."""
 
-    pipeline: Any  # vectorizer and learner, fitted
+    pipeline: Any  # vectorizer or embedder, and learner, fitted
     topics: list[Any]
     coherence: Any  # (n_topics,) NPMI
     labels: Any  # (n_documents,) the topic of each, -1 for none
@@ -152,18 +173,17 @@ def _fitted(learner: Any, X: Any) -> float:
     return perf_counter() - started
 
 
-def _found(vectorizer: Any, learner: Any, X: Any, seconds: float) -> Found:
-    from sklearn.pipeline import Pipeline
-
+def _found(pipeline: Any, features: Any, X: Any, terms: Any, seconds: float) -> Found:
+    """Name the units, from `features` that the learner saw and `X` that counts words, which may be one matrix."""
     from codebooks.scores import npmi_per_topic
     from codebooks.topics import topics
 
-    terms = vectorizer.get_feature_names_out()
-    named = topics(learner, terms, X=X)
-    pipeline = Pipeline([("vectorizer", vectorizer), ("learner", learner)])
+    learner = pipeline[-1]
+    labels, strength = strongest(learner, features)
+    named = topics(learner, terms, X=X, codes=None if features is X else labels)
     pipeline.topics_ = named  # so that `assign` calls them what the table does
     coherence = npmi_per_topic(named, X, terms=terms)
-    return Found(pipeline, named, coherence, *strongest(learner, X), seconds, len(terms))
+    return Found(pipeline, named, coherence, labels, strength, seconds, len(terms))
 
 
 # -- telling ---------------------------------------------------------------------------------------------------------

@@ -1,0 +1,225 @@
+"""Topics on sentence embeddings, against labels and against each other: one encoder for all.
+
+Ours at their defaults after `Isotropy`; KMeans on the same embeddings; BERTopic with UMAP and HDBSCAN as it sets them,
+and reduced to as many topics; turftopic's Gaussian mixture over principal components, as its manual advises. Labels are
+used to score only. Whoever found the groups, they are named in one way, by their documents: what is judged is which
+documents stand together. NPMI counts whole documents as windows, a pair that never occurs together as -1.
+
+BERTopic leaves many documents out. They are given to the topic nearest to them in the embeddings (its own
+`reduce_outliers`), and their share stands in the table.
+"""
+
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from importlib.util import find_spec
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import BaseEstimator
+from sklearn.cluster import KMeans
+from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
+from sklearn.pipeline import make_pipeline
+
+import codebooks
+from benchmarks import corpora
+from benchmarks.report import table, write
+from codebooks import InhibitedMixture, Isotropy, KrotovHopfield, scores
+from codebooks.datasets import load_corpus
+
+COLUMNS = ["corpus", "model", "NMI", "ARI", "purity", "NPMI", "TD", "topics", "outliers", "seconds", "seeds"]
+# (data set, units). Defaults are chosen on the first, and judged on the others.
+CASES = (("bbc_news", 5), ("search_snippets", 8), ("stackoverflow_titles", 20))
+LEGEND = "NPMI, TD: words named by documents for all. Medians over seeds; seconds without encoding."
+
+
+class Meanings(NamedTuple):
+    """A corpus as embeddings, and its words to name groups by."""
+
+    name: str
+    embeddings: np.ndarray  # (n_documents, n_dims) float32, as the encoder gives them
+    X: sparse.csr_matrix  # tf-idf
+    counts: sparse.csr_matrix
+    terms: np.ndarray
+    labels: np.ndarray
+    documents: list[str]
+
+
+class Grouping(NamedTuple):
+    """What a model found: the group of each document, and the share that it left out at first."""
+
+    labels: np.ndarray
+    outliers: float = 0.0
+
+
+Group = Callable[[Meanings, int, int], dict[str, Grouping]]  # (corpus, n_groups, seed) -> groupings, by model
+
+
+# -- who is compared -------------------------------------------------------------------------------------------------
+
+
+def _fitted(build: Callable[[int, int], Any], name: str, corpus: Meanings, k: int, seed: int) -> dict[str, Grouping]:
+    return {name: Grouping(np.asarray(build(k, seed).fit(corpus.embeddings).predict(corpus.embeddings)))}
+
+
+def bertopic(corpus: Meanings, k: int, seed: int) -> dict[str, Grouping]:
+    """BERTopic with as many topics as it finds, and with `k`: the same run, reduced. UMAP gets a seed, no more."""
+    from bertopic import BERTopic
+    from umap import UMAP
+
+    umap = UMAP(n_neighbors=15, n_components=5, min_dist=0.0, metric="cosine", low_memory=False, random_state=seed)
+    model = BERTopic(umap_model=umap, embedding_model=None)
+    model.fit(corpus.documents, corpus.embeddings)
+    found = {"BERTopic": _without_outliers(model, corpus)}
+    n_topics = len(model.get_topic_info())  # with that of the outliers
+    if n_topics - model._outliers > k:
+        model.reduce_topics(corpus.documents, nr_topics=k + model._outliers)
+    found["BERTopic, reduced to K"] = _without_outliers(model, corpus)
+    return found
+
+
+def _without_outliers(model: Any, corpus: Meanings) -> Grouping:
+    labels = np.asarray(model.topics_)
+    outliers = float((labels < 0).mean())
+    if outliers:
+        labels = model.reduce_outliers(corpus.documents, labels, strategy="embeddings", embeddings=corpus.embeddings)
+    return Grouping(np.asarray(labels, dtype=np.int64), outliers)
+
+
+def turftopic(corpus: Meanings, k: int, seed: int) -> dict[str, Grouping]:
+    """A Gaussian mixture over 20 principal components."""
+    from sklearn.decomposition import PCA
+    from turftopic import GMM
+
+    model = GMM(k, encoder=_NoEncoder(), dimensionality_reduction=PCA(20, random_state=seed), random_state=seed)
+    model.fit_transform(corpus.documents, embeddings=corpus.embeddings)
+    return {"turftopic GMM": Grouping(np.asarray(model.labels_))}
+
+
+class _NoEncoder:
+    """Stands where a model wants an encoder, and is never asked: the embeddings are there."""
+
+    def encode(self, texts: Sequence[str], **options: Any) -> np.ndarray:
+        raise AssertionError("embeddings are given")
+
+
+def _centred(model: Any) -> Any:
+    return make_pipeline(Isotropy(), model)
+
+
+OURS: dict[str, Group] = {
+    "Krotov-Hopfield": partial(
+        _fitted, lambda k, seed: _centred(KrotovHopfield(k, random_state=seed)), "Krotov-Hopfield"
+    ),
+    "mixture": partial(_fitted, lambda k, seed: _centred(InhibitedMixture(k, random_state=seed)), "mixture"),
+}
+KMEANS: dict[str, Group] = {
+    "KMeans": partial(_fitted, lambda k, seed: KMeans(k, n_init=10, random_state=seed), "KMeans"),
+    "KMeans after Isotropy": partial(
+        _fitted, lambda k, seed: _centred(KMeans(k, n_init=10, random_state=seed)), "KMeans after Isotropy"
+    ),
+}
+PEERS: dict[str, Group] = {"bertopic": bertopic, "turftopic": turftopic}  # by the package that each needs
+RECOMMENDED, BARS = "Krotov-Hopfield", ("KMeans", "BERTopic", "BERTopic, reduced to K")
+
+
+# -- what is measured ------------------------------------------------------------------------------------------------
+
+
+def load(name: str, embed: Callable[[str, list[str]], np.ndarray]) -> Meanings:
+    """All documents of a data set, embedded, and their words counted as in `corpora`."""
+    corpus = load_corpus(name)
+    vectorizer = CountVectorizer(dtype=np.float32, **corpora.RAW)
+    counts = vectorizer.fit_transform(corpus.documents)
+    X = TfidfTransformer(sublinear_tf=True).fit_transform(counts)
+    labels = np.unique(corpus.labels, return_inverse=True)[1]
+    embeddings = embed(name, corpus.documents)
+    return Meanings(name, embeddings, X, counts, vectorizer.get_feature_names_out(), labels, corpus.documents)
+
+
+class Groups(BaseEstimator):
+    """Groups that anyone has found, so that `codebooks.topics` can name them."""
+
+    def __init__(self, n_groups: int):
+        self.n_groups = n_groups
+
+    def fit(self, X: Any = None, y: Any = None) -> "Groups":
+        """Nothing is learned; scikit-learn wants to see it."""
+        self.components_ = np.zeros((self.n_groups, 1))
+        return self
+
+
+def judge(grouping: Grouping, corpus: Meanings) -> dict[str, float]:
+    """Every figure of one grouping."""
+    agreement = scores.agreement(corpus.labels, grouping.labels)
+    n_groups = int(grouping.labels.max()) + 1
+    named = codebooks.topics(Groups(n_groups).fit(), corpus.terms, X=corpus.X, codes=grouping.labels)
+    named = [topic for topic in named if topic.usage > 0]
+    return {
+        "NMI": agreement.nmi,
+        "ARI": agreement.ari,
+        "purity": agreement.purity,
+        "NPMI": scores.npmi(named, corpus.counts, terms=corpus.terms),
+        "TD": scores.topic_diversity(named),
+        "topics": float(len(named)),
+        "outliers": grouping.outliers,
+    }
+
+
+def measure(group: Group, corpus: Meanings, k: int, n_seeds: int) -> Iterator[dict[str, Any]]:
+    """The medians of each model that `group` fits."""
+    runs: dict[str, list[dict[str, float]]] = {}
+    for seed in range(n_seeds):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of peers; and the mixture's, that its gates are labels here
+            start = time.perf_counter()
+            found = group(corpus, k, seed)
+            seconds = time.perf_counter() - start
+        for model, grouping in found.items():
+            runs.setdefault(model, []).append({**judge(grouping, corpus), "seconds": seconds})
+    for model, measured in runs.items():
+        medians = {key: float(np.median([run[key] for run in measured])) for key in measured[0]}
+        yield {"corpus": corpus.name, "K": k, "model": model, **medians, "seeds": n_seeds}
+
+
+def run(
+    embed: Callable[[str, list[str]], np.ndarray] | None = None,
+    cases: Sequence[tuple[str, int]] = CASES,
+    n_seeds: int = 5,
+    n_peer_seeds: int = 3,
+    result: str = "embeddings-topics",
+) -> None:
+    """Measure ours, KMeans and the peers that are installed on every corpus, and report; peers on fewer seeds."""
+    codebooks.warmup()
+    peers = {package: group for package, group in PEERS.items() if find_spec(package)}
+    for package in PEERS.keys() - peers.keys():
+        print(f"{package} is not installed and stays out: make bench-peers")
+    rows: list[dict[str, Any]] = []
+    for name, k in cases:
+        corpus = load(name, embed or _embedded)
+        groups = [(group, n_seeds) for group in (OURS | KMEANS).values()]
+        for group, times in groups + [(group, n_peer_seeds) for group in peers.values()]:
+            for row in measure(group, corpus, k, times):
+                rows.append(row)
+                print(table([row], COLUMNS).splitlines()[-1], flush=True)
+        write(result, rows, "python -m benchmarks embeddings --part topics", list(peers))
+    print("\n" + table(rows, COLUMNS) + "\n\n" + LEGEND)
+    print(verdict(rows))
+
+
+def verdict(rows: Sequence[dict[str, Any]]) -> str:
+    """What the recommended learner is ahead in NMI of each that it must beat, corpus by corpus."""
+    lines = []
+    for name in dict.fromkeys(row["corpus"] for row in rows):
+        nmi = {row["model"]: row["NMI"] for row in rows if row["corpus"] == name}
+        ahead = [f"{nmi[RECOMMENDED] - nmi[bar]:+.3f} of {bar}" for bar in BARS if bar in nmi]
+        lines.append(f"{name}: {RECOMMENDED} NMI {nmi[RECOMMENDED]:.3f}, ahead {', '.join(ahead)}")
+    return "\n".join(lines)
+
+
+def _embedded(name: str, documents: list[str]) -> np.ndarray:
+    from benchmarks.embedded import embeddings
+
+    return embeddings(documents)

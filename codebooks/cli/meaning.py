@@ -1,0 +1,27 @@
+"""Documents by meaning: an encoder embeds them, and its narrow cone is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from codebooks.documents import UserError
+
+
+def embedder(encoder: str) -> list[tuple[str, Any]]:
+    """The steps of a Pipeline that turn texts into embeddings, by the name or folder of an encoder."""
+    from codebooks.text.embedder import TextEmbedder
+    from codebooks.text.isotropy import Isotropy
+
+    folder = Path(encoder).expanduser()
+    place = str(folder.resolve()) if folder.is_dir() else encoder  # `assign` may be called from elsewhere
+    return [("embedder", TextEmbedder(place)), ("isotropy", Isotropy())]
+
+
+def embedded(transform: Callable[[list[str]], Any], texts: list[str]) -> Any:
+    """What the transform makes of texts; what the user can put right, such as a missing extra, in one sentence."""
+    try:
+        return transform(texts)
+    except (ImportError, OSError, ValueError) as error:
+        raise UserError(str(error)) from error

@@ -1,0 +1,52 @@
+"""Topics by meaning, told in words: an encoder, its narrow cone opened, known groups pulled together, a learner.
+
+Documents are docstrings of the packages that are installed anyway. With the extra `text` an encoder embeds them (the
+first run downloads it; `python examples/topics_on_embeddings.py FOLDER` takes one from a folder). Without, truncated
+singular vectors of tf-idf stand in, so that the example runs anywhere.
+"""
+
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+from sklearn.decomposition import TruncatedSVD
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.pipeline import make_pipeline
+
+from codebooks import Isotropy, KrotovHopfield, PairedHead, TextEmbedder, expand, top_documents, topics
+from codebooks.datasets import load_docstrings
+
+corpus = load_docstrings()
+documents, groups, ids = corpus.documents[::6], corpus.labels[::6], corpus.ids[::6]
+folder = sys.argv[1] if len(sys.argv) > 1 and Path(sys.argv[1]).is_dir() else None
+
+if folder and find_spec("sentence_transformers"):
+    print(f"{len(documents)} docstrings, embedded by the encoder in {folder}")
+    encoder = folder
+else:
+    print(f"{len(documents)} docstrings; singular vectors of tf-idf stand in for an encoder: give the folder of one")
+    stand_in = make_pipeline(TfidfVectorizer(sublinear_tf=True, min_df=3), TruncatedSVD(100, random_state=0))
+    encoder = stand_in.fit(documents).transform
+
+# The words of the same documents, to tell what the units are about.
+vectorizer = TfidfVectorizer(stop_words="english", min_df=3, max_df=0.5, sublinear_tf=True, token_pattern=r"[a-z]{3,}")
+words = vectorizer.fit_transform(documents)
+terms = vectorizer.get_feature_names_out()
+
+by_meaning = make_pipeline(TextEmbedder(encoder), Isotropy(), KrotovHopfield(12, random_state=0)).fit(documents)
+labels, codes = by_meaning.predict(documents), by_meaning.transform(documents)
+print("\nBy meaning alone:")
+examples = top_documents(by_meaning, n=2, codes=codes)
+for topic in sorted(topics(by_meaning, terms, X=words, n=6, codes=labels), key=lambda topic: -topic.usage):
+    print(topic, "- for instance", ", ".join(ids[row] for row in examples[topic.index]))
+
+question = "How do I minimise a function whose jacobian I know?"
+added = expand(by_meaning, question, terms, n=6, X=words, codes=labels)
+print(f"\n{question!r} brings to mind: {', '.join(word.term for word in added)}")
+
+# Where it is known of some documents which belong together, here by their subpackage, a head learns it from these.
+with_groups = make_pipeline(TextEmbedder(encoder), Isotropy(), PairedHead(), KrotovHopfield(12, random_state=0))
+with_groups.fit(documents, groups)
+print("\nWith a head that has learned from known groups:")
+for topic in topics(with_groups, terms, X=words, n=6, codes=with_groups.predict(documents))[:5]:
+    print(topic)

@@ -1,0 +1,43 @@
+"""The benchmark of topics on embeddings, on planted groups and without the peers."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+pytest.importorskip("benchmarks")
+
+from benchmarks import meaning
+from benchmarks.meaning import Grouping, Meanings
+
+
+@pytest.fixture(scope="module")
+def corpus():
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(3), 30)
+    embeddings = 2 + rng.standard_normal((3, 16))[labels] + 0.2 * rng.standard_normal((90, 16))
+    counts = sparse.csr_matrix(np.repeat(np.eye(3), 4, axis=1)[labels] * rng.integers(1, 3, (90, 12)), dtype=np.float32)
+    terms = np.array([f"word{w}" for w in range(12)])
+    return Meanings("planted", embeddings.astype(np.float32), counts, counts, terms, labels, ["text"] * 90)
+
+
+@pytest.mark.parametrize("name", meaning.OURS | meaning.KMEANS)
+def test_every_contender_finds_planted_groups(corpus, name):
+    (row,) = meaning.measure((meaning.OURS | meaning.KMEANS)[name], corpus, 3, 2)
+    assert (row["model"], row["corpus"], row["K"], row["seeds"]) == (name, "planted", 3, 2)
+    assert row["NMI"] == row["ARI"] == row["purity"] == row["TD"] == pytest.approx(1)
+    assert row["NPMI"] == pytest.approx(1)
+    assert row["outliers"] == 0
+
+
+def test_names_are_given_to_groups_that_anyone_has_found(corpus):
+    right = meaning.judge(Grouping(corpus.labels, 0.25), corpus)
+    assert right["topics"] == 3
+    assert right["outliers"] == 0.25
+    wrong = meaning.judge(Grouping(np.arange(90) % 3), corpus)
+    assert wrong["NMI"] < 0.1
+    assert wrong["NPMI"] < right["NPMI"]
+
+
+def test_the_verdict_says_how_far_ahead():
+    rows = [{"corpus": "a", "model": model, "NMI": nmi} for model, nmi in (("Krotov-Hopfield", 0.6), ("KMeans", 0.5))]
+    assert meaning.verdict(rows) == "a: Krotov-Hopfield NMI 0.600, ahead +0.100 of KMeans"
