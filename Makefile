@@ -27,7 +27,7 @@ test-text: .venv-text/.test
 	HF_HUB_OFFLINE=1 $(TEXT)/python -m pytest -p no:cacheprovider tests/text
 
 test-oldest: .venv-oldest/.test
-	$(OLDEST)/python -m pytest -p no:cacheprovider
+	$(OLDEST)/python -m pytest -p no:cacheprovider -m "not slow"
 
 lint: .venv/.dev
 	$(BIN)/ruff check .

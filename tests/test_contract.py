@@ -408,6 +408,7 @@ class TestLearning:
         assert learner.__name__ in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("learner", LEARNERS)
 def test_any_number_of_threads_gives_the_same_bits(learner, fresh_python):
     code = f"""

@@ -456,6 +456,7 @@ def test_a_full_disk_changes_nothing(saved, tmp_path, monkeypatch, at, error):
     assert not (tmp_path / "above").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_an_interrupt_at_any_line_leaves_one_whole(tmp_path, monkeypatch):
     """Stop a save at every line of the package in turn."""
@@ -515,6 +516,7 @@ for line in sys.stdin:
 """
 
 
+@pytest.mark.slow
 @needs_posix
 @pytest.mark.parametrize("begun", [True, False])
 def test_a_kill_at_any_moment_leaves_one_whole(tmp_path, begun):
@@ -581,6 +583,7 @@ print(line, sorted(outcomes), left)
 """
 
 
+@pytest.mark.slow
 @needs_posix
 def test_a_kill_at_every_line_leaves_one_whole(tmp_path, fresh_python):
     code = KILLED_AT_EVERY_LINE.format(tests=str(Path(__file__).parent), path=str(tmp_path / "index"))
@@ -712,6 +715,7 @@ def test_a_symbolic_link_to_a_folder_is_that_folder(saved, tmp_path):
         save(tmp_path / "dangling", 1)
 
 
+@pytest.mark.slow
 @needs_posix
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_live_interrupt_is_a_keyboard_interrupt(saved):
