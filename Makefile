@@ -26,8 +26,9 @@ test-core: .venv/.dev lint
 test-text: .venv-text/.test
 	HF_HUB_OFFLINE=1 $(TEXT)/python -m pytest -p no:cacheprovider tests/text
 
+# Compiled kernels are kept apart from those of the newest Numba: each would throw away the other's.
 test-oldest: .venv-oldest/.test
-	$(OLDEST)/python -m pytest -p no:cacheprovider -m "not slow"
+	NUMBA_CACHE_DIR=$(CURDIR)/.venv-oldest/kernels $(OLDEST)/python -m pytest -p no:cacheprovider -m "not slow"
 
 lint: .venv/.dev
 	$(BIN)/ruff check .

@@ -188,7 +188,7 @@ def run(
     embed: Callable[[str, list[str]], np.ndarray] | None = None,
     cases: Sequence[tuple[str, int]] = CASES,
     n_seeds: int = 5,
-    n_peer_seeds: int = 3,
+    n_peer_seeds: int = 1,
     result: str = "embeddings-topics",
 ) -> None:
     """Measure ours, KMeans and the peers that are installed on every corpus, and report; peers on fewer seeds."""

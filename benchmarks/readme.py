@@ -176,6 +176,31 @@ def recall_of_images() -> str:
     return table([found[trial] for trial in SHOWN_TRIALS], ["stored", "noise", "masked", *SHOWN_IMAGE_MEMORIES])
 
 
+def heads() -> str:
+    """What a head gains on groups that it has seen, and on groups that it has not."""
+    rows = load("embeddings-heads")["rows"]
+    seen = [row for row in rows if row["groups"] == "seen" and "shuffled" not in row["head"]]
+    said = ", ".join(f"{row['head']} {row['accuracy@1']:.3f}" for row in seen)
+    lines = [f"- banking77, nearest neighbour has the same intent: {said}"]
+    for data in dict.fromkeys(row["data"] for row in rows if "MRR" in row):
+        before, after = (row["MRR"] for row in rows if row["data"] == data)
+        lines.append(f"- {data}, groups held out, MRR: no head {before:.3f}, default {after:.3f}")
+    return "\n".join(lines)
+
+
+def cone() -> str:
+    """How even embeddings are, and what that costs."""
+    rows = [row for row in load("embeddings-geometry")["rows"] if "IsoScore" in row]
+    shown = [row for row in rows if row["model"] in ("raw", "centred", "Isotropy()", "Isotropy(power=.5)", "whitened")]
+    return table(shown, ["data", "model", "IsoScore", "mean cosine", "accuracy@1"])
+
+
+def meaning() -> str:
+    """Topics on sentence embeddings."""
+    rows = load("embeddings-topics")["rows"]
+    return table(rows, ["corpus", "model", "NMI", "ARI", "purity", "NPMI", "TD", "topics", "outliers"])
+
+
 PARTS = {
     "images": images,
     "ours": lambda: ours("quality-report"),
@@ -187,6 +212,9 @@ PARTS = {
     "search speed": search_speed,
     "recall": recall,
     "recall of images": recall_of_images,
+    "heads": heads,
+    "cone": cone,
+    "meaning": meaning,
 }
 
 
