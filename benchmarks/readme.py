@@ -197,7 +197,7 @@ def cone() -> str:
 
 def meaning() -> str:
     """Topics on sentence embeddings."""
-    rows = load("embeddings-topics")["rows"]
+    rows = [{**row, "topics": f"{row['topics']:.0f}"} for row in load("embeddings-topics")["rows"]]
     return table(rows, ["corpus", "model", "NMI", "ARI", "purity", "NPMI", "TD", "topics", "outliers"])
 
 
