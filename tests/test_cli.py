@@ -314,6 +314,7 @@ def test_a_real_ctrl_c(before, tmp_path):
     code = """
 import os, signal, sys, time
 from codebooks import KrotovHopfield, cli
+signal.signal(signal.SIGINT, signal.default_int_handler)  # who is started in the background inherits deafness
 KrotovHopfield.fit = lambda *arguments: os.kill(os.getpid(), signal.SIGINT) or time.sleep(60)
 sys.argv = ["codebooks", "topics", "good.txt"]
 cli.main()"""
