@@ -90,7 +90,7 @@ def learn(
         documents, name = documents_of(source, demo, column)
         learner = getattr(codebooks, MODELS[model])(_n_topics(n_topics, len(documents.texts)), random_state=seed)
         step("loading (the first run compiles)")
-        codebooks.warmup()
+        codebooks.warmup(memory=False)
         step("counting words")
         vectorizer, X = _vectorized(documents.texts, stop_words)
         preparation, features = Pipeline([("vectorizer", vectorizer)]), X

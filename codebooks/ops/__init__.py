@@ -314,7 +314,7 @@ def deflate_by_rows(
     return _body(W).deflate_by_rows(W, X, scale, rate, handicap, n_active, threshold, signed)
 
 
-def warmup(*, row_by_row: bool = False) -> None:
+def warmup(*, row_by_row: bool = False, memory: bool = True) -> None:
     """Compile the CPU kernels ahead of their first use.
 
     They compile when first called, once per type of array, and are kept on disk where a folder can be written
@@ -325,6 +325,8 @@ def warmup(*, row_by_row: bool = False) -> None:
     row_by_row : bool, default=False
         Whether to compile the long kernels too that learn row after row: those of `OrthogonalSparseCoding` with
         `algorithm="geodesic"` and `"online"`.
+    memory : bool, default=True
+        Whether to compile those of `HopfieldMemory` and `HopfieldRetriever` too.
 
     Examples
     --------
@@ -333,7 +335,7 @@ def warmup(*, row_by_row: bool = False) -> None:
     """
     from codebooks.ops import cpu
 
-    cpu.warmup(row_by_row=row_by_row)
+    cpu.warmup(row_by_row=row_by_row, memory=memory)
 
 
 def _body(a: Array) -> ModuleType:

@@ -271,20 +271,16 @@ def row_hashes(X):
     return _bits(X) @ factors
 
 
-def warmup(*, row_by_row=False):
+def warmup(*, row_by_row=False, memory=True):
     """Compile kernels for the usual types: float32 and float64 values, int32 indices."""
     rows = np.arange(3)
     for dtype in (np.float32, np.float64):
         dense = np.eye(3, dtype=dtype)
         index = top_k(dense, 2)
         softmax(dense)
-        separate(dense, 1.0, "sparsemax")
-        sparse = csr_matrix(dense)
-        postings = invert(sparse)
-        match(sparse, postings)
-        best(sparse, postings, 2)
         weight = np.ones(index.shape, dtype)
-        gather_largest(index, weight, sparse, 2)
+        if memory:
+            _warm_up_memory(dense, index, weight)
         for X in (dense, csr_matrix(dense)):
             similarity(X, dense)
             nearest(X, dense, dense[0], 2)
@@ -297,6 +293,15 @@ def warmup(*, row_by_row=False):
                 rotate_to_rows(dense, X, dense[0], 0.1, dense[0], 1, -1, True)
         blend_directions(dense.copy(order="F"), dense[0], dense)
         gather_rows(index, weight, dense)
+
+
+def _warm_up_memory(dense, index, weight):
+    sparse = csr_matrix(dense)
+    postings = invert(sparse)
+    match(sparse, postings)
+    best(sparse, postings, 2)
+    separate(dense, 1.0, "sparsemax")
+    gather_largest(index, weight, sparse, 2)
 
 
 class _RowView(NamedTuple):
