@@ -109,7 +109,7 @@ def learned(make: Callable[[], PairedHead], X: np.ndarray, groups: np.ndarray) -
 def nearest_accuracy(queries: np.ndarray, wanted: np.ndarray, rows: np.ndarray, groups: np.ndarray) -> float:
     """Share of queries whose nearest row, by cosine, is of their group."""
     queries, rows = unit_rows(queries), unit_rows(rows)
-    nearest = [(queries[block] @ rows.T).argmax(axis=1) for block in row_blocks(len(queries), 4 * len(rows))]
+    nearest = [(queries[block] @ rows.T).argmax(axis=1) for block in row_blocks(queries, 4 * len(rows))]
     return float((groups[np.concatenate(nearest)] == wanted).mean())
 
 

@@ -1,6 +1,7 @@
 """Topics and codebooks without labels: simple, online, sparse, orthogonal."""
 
 from codebooks.concepts import expand, rank_documents, suggest
+from codebooks.device import to_host
 from codebooks.models.hopfield_memory import HopfieldMemory
 from codebooks.models.inhibited_mixture import InhibitedMixture
 from codebooks.models.krotov_hopfield import KrotovHopfield
@@ -29,6 +30,7 @@ __all__ = [
     "expand",
     "rank_documents",
     "suggest",
+    "to_host",
     "top_documents",
     "topics",
     "warmup",

@@ -7,14 +7,13 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_array, validate_data
 
 from codebooks import ops
 
 
-def check_input(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:
+def check_input(estimator: BaseEstimator, X: Any, *, reset: bool, like: Any = None) -> Any:
     """Check `X` for `estimator` and bring it into the one form that `codebooks.ops` takes.
 
     Parameters
@@ -22,9 +21,12 @@ def check_input(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:
     estimator : BaseEstimator
         Whose input it is; its `n_features_in_` and `feature_names_in_` are set or compared.
     X : array-like or sparse matrix of shape (n_samples, n_features)
-        Dense input of any order, any SciPy sparse format, int32 or int64 indices, read-only or memory-mapped.
+        Dense input of any order, any SciPy sparse format, int32 or int64 indices, read-only or memory-mapped. Or a CuPy
+        array or sparse matrix, which stays where it is.
     reset : bool
         True where a model begins (its features are learned from `X`), False where `X` must fit the model.
+    like : array, optional
+        Something that the model has learned: `X` has to be on the same device.
 
     Returns
     -------
@@ -34,7 +36,7 @@ def check_input(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:
     Raises
     ------
     TypeError
-        `X` is a Dask collection or text.
+        `X` is a Dask collection or text, or lies on another device than the model.
     ValueError
         `X` is empty, holds NaN, infinity or numbers whose squares overflow, has other features than the model, or
         (with `reset`) holds nothing but zeros. What the estimator knew before is kept.
@@ -48,32 +50,53 @@ def check_input(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:
     """
     name = type(estimator).__name__
     _refuse_foreign_kinds(name, X)
+    if like is not None:
+        _refuse_other_device(name, X, like)
     with unharmed(estimator):
-        X = validate_data(estimator, X, accept_sparse="csr", dtype=[np.float64, np.float32], order=None, reset=reset)
-        if issparse(X) and not X.has_canonical_format:
-            X = X.copy()
-            X.sum_duplicates()
+        if ops.is_on_gpu(X):
+            X = _matrix_on_device(name, X)
+            validate_data(estimator, X, reset=reset, skip_check_array=True)  # how many features there are
+        else:
+            how = {"accept_sparse": "csr", "dtype": [np.float64, np.float32], "order": None}
+            X = ops.as_matrix(validate_data(estimator, X, reset=reset, **how))
         _check_size(name, X, reset)
     return X
 
 
-def check_codes(estimator: BaseEstimator, codes: Any, n_components: int) -> Any:
-    """Check codes that come back to `estimator`: finite numbers, a column for each of its units.
+def check_codes(estimator: BaseEstimator, codes: Any, n_components: int, like: Any) -> Any:
+    """Check codes that come back to `estimator`: finite numbers, a column for each of its units, its device (`like`).
+
+    Raises
+    ------
+    TypeError
+        They lie on another device than the model.
+    ValueError
+        They are not a matrix of finite numbers, or have another number of columns.
+    """
+    name = type(estimator).__name__
+    _refuse_other_device(name, codes, like)
+    codes = check_matrix(name, codes)
+    if codes.shape[1] != n_components:
+        raise ValueError(
+            f"{name} wants codes of shape (n_samples, {n_components}) and got {codes.shape}. "
+            f"Give inverse_transform what transform returned."
+        )
+    return codes
+
+
+def check_matrix(name: str, X: Any) -> Any:
+    """Check a matrix that no model has to know: finite numbers, on any device.
 
     Raises
     ------
     ValueError
-        They are not a matrix of finite numbers, or have another number of columns.
+        It is not a matrix of finite numbers; `name` says who wanted one.
     """
-    if ops.is_on_gpu(codes):
-        ops.xp(codes)  # the seam, as below
-    codes = check_array(codes, accept_sparse="csr", dtype=[np.float64, np.float32])
-    if codes.shape[1] != n_components:
-        raise ValueError(
-            f"{type(estimator).__name__} wants codes of shape (n_samples, {n_components}) and got {codes.shape}. "
-            f"Give inverse_transform what transform returned."
-        )
-    return codes
+    if not ops.is_on_gpu(X):
+        return check_array(X, accept_sparse="csr", dtype=[np.float64, np.float32])
+    X = _matrix_on_device(name, X)
+    _check_finite(name, X)
+    return X
 
 
 def check_targets(estimator: BaseEstimator, y: Any, n_rows: int) -> Any:
@@ -86,7 +109,7 @@ def check_targets(estimator: BaseEstimator, y: Any, n_rows: int) -> Any:
     """
     if y is None:
         return None
-    name, y = type(estimator).__name__, np.asarray(y)
+    name, y = type(estimator).__name__, np.asarray(ops.to_host(y))
     if y.ndim not in (1, 2) or (y.ndim == 2 and y.dtype.kind not in "biuf"):
         raise ValueError(f"{name} wants a label or a row of numbers for each row of X and got y of shape {y.shape}.")
     if len(y) != n_rows:
@@ -116,8 +139,6 @@ def _refuse_foreign_kinds(name: str, X: Any) -> None:
             f"{name} wants an array in memory and got a Dask collection. Call X.compute() if it fits, or "
             f"partial_fit on one block after another."
         )
-    if ops.is_on_gpu(X):
-        ops.xp(X)  # the seam: there is no GPU body yet, and it says so
     if isinstance(X, str) or (isinstance(X, list | tuple) and X and isinstance(X[0], str)):
         raise TypeError(
             f"{name} wants a matrix of numbers and got text. Put a vectorizer before it: "
@@ -125,11 +146,48 @@ def _refuse_foreign_kinds(name: str, X: Any) -> None:
         )
 
 
+def _refuse_other_device(name: str, X: Any, like: Any) -> None:
+    """A model computes where it has learned; nothing is moved behind its user's back."""
+    if ops.is_on_gpu(X) and not ops.is_on_gpu(like):
+        raise TypeError(
+            f"This {name} has learned on the CPU and got a CuPy array. Move that to the host, with X.get(), or fit the "
+            f"model on CuPy arrays."
+        )
+    if ops.is_on_gpu(like) and not ops.is_on_gpu(X):
+        raise TypeError(
+            f"This {name} has learned on the GPU and got {type(X).__name__}, which is on the host. Move the array to "
+            f"the GPU, with cupy.asarray(X), or the model to the host, with codebooks.to_host(model)."
+        )
+
+
+def _matrix_on_device(name: str, X: Any) -> Any:
+    """A CuPy matrix in the form that `codebooks.ops` takes; what scikit-learn checks of others is checked here."""
+    if X.ndim != 2:
+        raise ValueError(
+            f"{name} wants a matrix, an array with 2 dimensions, and got one of shape {X.shape}. Reshape a single row "
+            f"with X.reshape(1, -1)."
+        )
+    if X.dtype.kind not in "biuf":
+        raise ValueError(f"{name} wants real numbers and got {X.dtype}. Use X.astype(cupy.float32).")
+    for what, n in zip(("row", "feature"), X.shape, strict=True):
+        if n == 0:
+            raise ValueError(f"{name} wants at least one {what} and got an array of shape {X.shape}.")
+    return ops.as_matrix(X)
+
+
+def _check_finite(name: str, X: Any) -> None:
+    """Refuse NaN and infinity on a device; on the host, scikit-learn has done so."""
+    if not bool(ops.xp(X).isfinite(ops.entries(X)).all()):
+        raise ValueError(f"{name} wants finite numbers and got NaN or infinity. Look at the step before.")
+
+
 def _check_size(name: str, X: Any, reset: bool) -> None:
     """Refuse numbers whose squares overflow, and a matrix of nothing but zeros to learn from."""
-    values = X.data if issparse(X) else X
-    largest = max(values.max(), -values.min()) if values.size else 0.0
-    limit = np.sqrt(np.finfo(X.dtype).max / max(X.size, 1)) / 4
+    if ops.is_on_gpu(X):
+        _check_finite(name, X)
+    values = ops.entries(X)
+    largest = float(max(values.max(), -values.min())) if values.size else 0.0
+    limit = np.sqrt(np.finfo(X.dtype).max / max(values.size, 1)) / 4
     if largest > limit:
         raise ValueError(
             f"{name} wants numbers below {limit:.1e} and got {largest:.1e}: squares would overflow "

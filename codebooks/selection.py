@@ -15,16 +15,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 from scipy.optimize import linear_sum_assignment
 from sklearn.base import clone
 from sklearn.metrics import adjusted_mutual_info_score
 from sklearn.metrics.pairwise import cosine_distances, euclidean_distances
 from sklearn.model_selection import ShuffleSplit
 from sklearn.pipeline import Pipeline
-from sklearn.utils.validation import check_array
 
 from codebooks import ops
+from codebooks.inputs import check_matrix
 from codebooks.scores import N_WORDS, npmi, npmi_scorer, redundancy, topic_diversity
 from codebooks.topics import codebook, top_columns, winners, wins
 
@@ -301,8 +300,7 @@ def _prepared(estimator: Any, X: Any) -> tuple[Any, Any]:
             "a matrix is wanted and text came. Put a vectorizer before the learner: "
             "make_pipeline(TfidfVectorizer(), learner)."
         )
-    if not ops.is_on_gpu(X):
-        X = check_array(X, accept_sparse="csr", dtype=[np.float64, np.float32])
+    X = check_matrix(type(estimator).__name__, X)
     if X.shape[0] < 4:
         raise ValueError(f"at least four rows are wanted, to learn from some and judge by others; {X.shape[0]} came.")
     return estimator, X
@@ -329,7 +327,7 @@ def _with(learner: Any, parameter: str, number: int, seed: int) -> Any:
 
 def _are_words(X: Any, words: bool | None) -> bool:
     """Whether the columns are judged as words: as told, or if no value is below zero and most are zero."""
-    values = X.data if sparse.issparse(X) else ops.to_host(X)
+    values = ops.to_host(ops.entries(X))
     signed = bool((values < 0).any())
     if words and signed:
         raise ValueError("words=True wants counts or tf-idf, never below zero; X has negative values. Leave words out.")

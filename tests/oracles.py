@@ -93,8 +93,7 @@ def blend_directions(out, weight, W):
         out[k] += weight[k] * W[k]
     norms = row_norms(out)
     for k in range(len(out)):
-        if norms[k] > 0:
-            out[k] /= norms[k]
+        out[k] = out[k] / norms[k] if norms[k] > 0 else W[k]
     return out, norms
 
 

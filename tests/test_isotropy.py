@@ -14,7 +14,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from codebooks import Isotropy, KrotovHopfield
-from codebooks.models import base
 from codebooks.scores import average_cosine, isoscore
 
 SETTINGS = [
@@ -115,7 +114,7 @@ def test_blocks_one_after_another_equal_all_at_once(settings, shape):
 def test_many_blocks_inside_fit(monkeypatch):
     X = cone(1000, 20)
     expected = Isotropy().fit_transform(X)
-    monkeypatch.setattr(base, "_FAST_BLOCK", 0.01)
+    monkeypatch.setattr("codebooks.ops.cpu._BLOCK_BYTES", 10_000)
     np.testing.assert_allclose(Isotropy().fit_transform(X), expected, atol=1e-12)
 
 

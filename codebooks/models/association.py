@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.sparse import issparse
 
 from codebooks import ops
 from codebooks.models.base import check_random_state, row_blocks
@@ -71,18 +70,19 @@ class Association(NamedTuple):
             scores = ops.match(Q, store.index)
             scores -= store.lengths**2 / 2
             return scores, ops.xp(scores).ones(len(scores), bool)
+        if similarity == "cosine":
+            Q = ops.scale_rows(Q, ops.reciprocal(ops.row_norms(Q)))
         scores = ops.match(Q, store.index)
         known = scores.any(axis=1)
         if similarity == "cosine":
             scores *= ops.reciprocal(store.lengths)
-            scores *= ops.reciprocal(ops.row_norms(Q))[:, None]
         elif similarity == "containment":
             scores -= self._penalties(Q)[:, None] * store.sums
         return scores, known
 
     def _around_centre(self, Q: Any) -> tuple[Any, Patterns]:
         """Queries and patterns less the mean pattern, which changes no distance; sparse ones as they are."""
-        if issparse(Q):
+        if ops.is_sparse(Q):
             return Q, self.store
         centre, store = self.store.around_centre
         return Q - centre, store
@@ -96,7 +96,7 @@ class Association(NamedTuple):
 
     def _without_copies(self, scores: Any) -> Any:
         if len(self.store.copies):
-            scores[:, self.store.copies] = -np.inf
+            scores[:, ops.to_device_of(self.store.copies, scores)] = -np.inf
         return scores
 
     def _penalties(self, Q: Any) -> Any:
@@ -141,7 +141,7 @@ class Association(NamedTuple):
             "entmax15": 4 / 3 * (1 - n**-0.5),
             "max": 0.0,
         }[self.separation]
-        longest = 1.0 if by_direction else float(self.store.lengths.max(initial=0))
+        longest = 1.0 if by_direction else float(ops.to_host(self.store.lengths).max(initial=0))
         scores = self._without_copies(self.scores(block)[0])
         value = ops.separate(scores, self.beta, self.separation).value
         placed = self._around_centre(block)[0] if self.similarity == "euclidean" else block
@@ -149,24 +149,25 @@ class Association(NamedTuple):
         lengths = (lengths > 0).astype(lengths.dtype) if by_direction else lengths
         return lengths**2 / 2 - value + (longest**2 / 2 + at_rest / self.beta)
 
-    def largest(self, block: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
+    def largest(self, block: Any, n: int) -> tuple[Any, Any]:
         """The `n` largest weights of each row, and the ids of their patterns."""
-        dense = self.shared_weights(block).toarray()
-        index = ops.top_k(dense, min(n, dense.shape[1]))
-        found = ops.to_host(ops.xp(dense).take_along_axis(dense, index, axis=1))
-        top, ids = np.zeros((len(found), n), found.dtype), np.full((len(found), n), -1)
-        top[:, : found.shape[1]] = found
-        ids[:, : found.shape[1]] = np.where(found > 0, self.store.ids[ops.to_host(index)], -1)
-        return top, ids
+        place, top = ops.largest_entries(self.shared_weights(block), n)
+        return top, self._ids(place)
 
-    def neighbours(self, block: Any, n: int, others_than: int | None) -> tuple[Any, np.ndarray]:
+    def _ids(self, place: Any) -> Any:
+        """The ids of patterns by position, -1 for -1; on the device of `place`."""
+        ids = np.append(self.store.ids, -1)  # which stands last, as position -1 says
+        return ops.to_device_of(ids[ops.to_host(place)], place)
+
+    def neighbours(self, block: Any, n: int, others_than: int | None) -> tuple[Any, Any]:
         """Distances and ids of the `n` nearest patterns, the first row itself being pattern `others_than`, if any."""
         scores, _ = self.scores(block)
         if others_than is not None:
-            scores[np.arange(len(scores)), np.arange(others_than, others_than + len(scores))] = -np.inf
+            xp = ops.xp(scores)
+            scores[xp.arange(len(scores)), xp.arange(others_than, others_than + len(scores))] = -np.inf
         index = ops.top_k(scores, n)
         near = ops.xp(scores).take_along_axis(scores, index, axis=1)
-        return self._distances(block, near), self.store.ids[ops.to_host(index)]
+        return self._distances(block, near), self._ids(index)
 
     def _distances(self, Q: Any, scores: Any) -> Any:
         xp = ops.xp(scores)
@@ -210,7 +211,7 @@ class Association(NamedTuple):
         gaps, start = [], 0
         for block in self.blocks(Q):
             scores = self.rivals(block)
-            at = np.arange(len(scores)), own[start : start + len(scores)]
+            at = ops.xp(scores).arange(len(scores)), ops.to_device_of(own[start : start + len(scores)], scores)
             start += len(scores)
             mine = scores[at]
             scores[at] = -np.inf
@@ -234,10 +235,10 @@ class Association(NamedTuple):
     def blocks(self, X: Any) -> Iterator[Any]:
         """Rows of `X` in the form of the patterns, so many that their scores can be held."""
         row_bytes = (len(self.store) + X.shape[1]) * X.dtype.itemsize
-        for rows in row_blocks(X.shape[0], row_bytes):
+        for rows in row_blocks(X, row_bytes):
             yield self.adapted(ops.take_rows(X, rows))
 
     def adapted(self, X: Any) -> Any:
         """`X` in the form and dtype of the patterns."""
         form = self.store.form
-        return ops.in_form_of(X, form).astype(form.dtype, copy=False)
+        return ops.cast(ops.in_form_of(X, form), form.dtype)

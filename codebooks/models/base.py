@@ -47,8 +47,6 @@ __all__ = [
 
 # How many rows of codes are held at once where only labels or a score are wanted.
 _BLOCK = 8192
-# Blocks of scores need not be larger than this (MiB) to be computed at full speed.
-_FAST_BLOCK = 64
 # batch_size="auto": about four updates an epoch, which pays for the passes over the codebook that each one makes.
 _BATCHES, _SMALLEST_BATCH, _LARGEST_BATCH = 4, 1_000, 10_000
 # Running means remember so many minibatches, and at least so many rows for each unit.
@@ -66,11 +64,16 @@ _LOAD_GAIN = 0.02
 fit_context = _fit_context
 
 
-def row_blocks(n_rows: int, row_bytes: int) -> Iterator[slice]:
-    """Slices of rows of which each needs so many bytes, within scikit-learn's `working_memory`."""
-    memory = int(min(get_config()["working_memory"], _FAST_BLOCK) * 2**20)
-    if n_rows:
-        yield from gen_batches(n_rows, max(1, memory // max(row_bytes, 1)))
+def row_blocks(X: Any, row_bytes: int) -> Iterator[slice]:
+    """Slices of the rows of `X` of which each needs so many bytes, within scikit-learn's `working_memory`."""
+    memory = int(min(get_config()["working_memory"] * 2**20, ops.block_bytes(X)))
+    if X.shape[0]:
+        yield from gen_batches(X.shape[0], max(1, memory // max(row_bytes, 1)))
+
+
+def _least_usage(state: Any) -> float:
+    """The share of wins below which a unit counts as idle."""
+    return _IDLE / len(state.usage)
 
 
 class Progress(NamedTuple):
@@ -87,7 +90,11 @@ class ArrayTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     def _check(self, X: Any, *, reset: bool = False) -> Any:
         if not reset:
             check_is_fitted(self)
-        return check_input(self, X, reset=reset)
+        return check_input(self, X, reset=reset, like=None if reset else self._something_learned())
+
+    def _something_learned(self) -> Any:
+        """An array that shows on which device this has learned."""
+        return next(filter(ops.is_on_gpu, vars(self).values()), np.empty(0))
 
     def _check_fitted(self) -> None:
         check_is_fitted(self)
@@ -200,10 +207,10 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
         with unharmed(self):
             X = self._check(X, reset=first)
             state = self._begin(X, check_random_state(self.random_state)) if first else self._state()
-            state, _ = self._step(X, state, epoch=0)
-            self._publish(state)
+            state, _ = self._updated(X, state, epoch=0)
+            self._publish(self._revived(state) if self._revives else state)
             self.n_iter_ = 1
-            self.labels_ = self._winners(X, state)
+            self.labels_ = self._winners(X, self._state())
         return self
 
     def _learned(self, X: Any, rng: Any, state: Any = None) -> tuple[Any, int]:
@@ -230,14 +237,35 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
 
     def _pass(self, X: Any, state: Any, epoch: int, rng: Any) -> tuple[Any, float, int]:
         """The state after one epoch, the energy explained per row in it, and how many units won nothing in it."""
+        batches: Any = self._minibatches(X.shape[0], rng)
+        if state is None or not (self._revives and ops.runs_ahead(X)):
+            return self._visited(X, state, epoch, batches, rng)
+        # Whether a unit is idle is asked after every update, and to look for the answer would wait for the device every
+        # time. Hardly ever is one. So the epoch is made without looking, and once more if there was anything to see.
+        batches = list(batches)
+        least: list[Any] = []
+        hasty = self._visited(X, state, epoch, batches, rng, least)
+        if float(ops.to_host(ops.xp(least[0]).stack(least).min())) >= 0:
+            return hasty
+        return self._visited(X, state, epoch, batches, rng)
+
+    def _visited(
+        self, X: Any, state: Any, epoch: int, batches: Any, rng: Any, least: list[Any] | None = None
+    ) -> tuple[Any, float, int]:
+        """As `_pass`, over these minibatches; with a list, units are not revived, and how busy the least one was goes
+        there after each update: below 0 it was idle.
+        """
         epoch_sums = []
-        for rows in self._minibatches(X.shape[0], rng):
-            batch = ops.view_rows(X, rows)
+        for batch in ops.minibatches(X, batches):
             if state is None:
                 if not ops.row_norms(batch).any():
                     continue  # nothing to begin with
                 state = self._begin(batch, rng)
-            state, sums = self._step(batch, state, epoch)
+            state, sums = self._updated(batch, state, epoch)
+            if least is not None:
+                least.append(state.usage.min() - _least_usage(state))
+            elif self._revives:
+                state = self._revived(state)
             epoch_sums.append(sums._replace(pull=None))
         return state, *explained(epoch_sums)
 
@@ -248,11 +276,9 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
             n_components = self.n_components
         return self._start(batch, n_components, rng)
 
-    def _step(self, batch: Any, state: Any, epoch: int) -> tuple[Any, Sums]:
-        """One update, and what the minibatch showed."""
-        progress = Progress(self._annealed(state, epoch), epoch, self.max_iter)
-        state, sums = self._learn(batch, state, progress)
-        return self._revived(state) if self._revives else state, sums
+    def _updated(self, batch: Any, state: Any, epoch: int) -> tuple[Any, Sums]:
+        """The state after one update, and what the minibatch showed."""
+        return self._learn(batch, state, Progress(self._annealed(state, epoch), epoch, self.max_iter))
 
     def _learn(self, X: Any, state: Any, progress: Progress) -> tuple[Any, Sums]:
         """Learn from one minibatch: the statistics of its rows, then an update from their total."""
@@ -312,8 +338,6 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
         """Directions and lengths of the decayed sums; the sums of the past are `mass * components`."""
         pull = ops.xp(pull).asfortranarray(pull)  # as it is read, by the units of one feature
         mass = ops.blend_directions(pull, keep * state.mass, state.components)
-        if not mass.all():  # nothing ever pulled these
-            pull = ops.xp(pull).where(mass[:, None] > 0, pull, state.components)
         return pull, mass
 
     def _accustomed(self, X: Any, state: Any) -> Any:
@@ -324,7 +348,7 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
     def _revived(self, state: Any) -> Any:
         """The state in which each idle unit has taken half of the heaviest one, perturbed."""
         usage = ops.to_host(state.usage)
-        idle = np.flatnonzero(usage < _IDLE / len(usage))
+        idle = np.flatnonzero(usage < _least_usage(state))
         if len(idle) == 0:
             return state
         rng = np.random.default_rng([state.seed, state.n_updates])
@@ -421,7 +445,7 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
             If the codes are not finite numbers, or do not have one column per unit.
         """
         check_is_fitted(self)
-        codes = check_codes(self, X, len(self.components_))
+        codes = check_codes(self, X, len(self.components_), like=self.components_)
         return codes @ self.components_
 
     def score(self, X: Any, y: Any = None) -> float:

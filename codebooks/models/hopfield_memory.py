@@ -270,7 +270,7 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
         X, now = self._check(X), self._now()
         return ops.stack_rows([now.completed(block, self.n_steps, self.threshold) for block in now.blocks(X)])
 
-    def recall(self, X: Any, n_patterns: int = 10) -> tuple[np.ndarray, np.ndarray]:
+    def recall(self, X: Any, n_patterns: int = 10) -> tuple[Any, Any]:
         """The patterns that the completion of each row of `X` is made of, and their weights.
 
         Parameters
@@ -288,7 +288,7 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
         """
         X, now = self._check(X), self._now()
         found = [now.largest(block, n_patterns) for block in now.blocks(X)]
-        weights, ids = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        weights, ids = (ops.xp(parts[0]).concatenate(parts) for parts in zip(*found, strict=True))
         return weights, ids
 
     def kneighbors(self, X: Any = None, n_neighbors: int = 5, return_distance: bool = True) -> Any:
@@ -323,10 +323,8 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
         for block in now.blocks(X):
             found.append(now.neighbours(block, n_neighbors, start if themselves else None))
             start += block.shape[0]
-        distances, ids = zip(*found, strict=True)
-        if not return_distance:
-            return np.concatenate(ids)
-        return ops.xp(distances[0]).concatenate(distances), np.concatenate(ids)
+        distances, ids = (ops.xp(parts[0]).concatenate(parts) for parts in zip(*found, strict=True))
+        return (distances, ids) if return_distance else ids
 
     def predict(self, X: Any) -> np.ndarray:
         """What belongs to each row of `X`, by the `y` of the patterns that it recalls.
@@ -441,6 +439,9 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
 
     def __sklearn_is_fitted__(self) -> bool:
         return "_store" in vars(self)
+
+    def _something_learned(self) -> Any:
+        return self._store.form
 
     @property
     def _n_features_out(self) -> int:

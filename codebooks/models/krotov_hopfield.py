@@ -232,7 +232,7 @@ class KrotovHopfield(CodebookLearner):
         pull = ops.scatter_rows(pull, index, gain * length[:, None], X)
         if push is not None and self._fair and self.algorithm == "batch":
             # Pushed aside, not back: what the unit and the row have in common it keeps.
-            common = xp.bincount(index[:, 1], weights=push * found.score[:, rank - 1], minlength=n_units)
+            common = ops.sum_by_index(index[:, 1], push * found.score[:, rank - 1], n_units)
             pull = xp.asfortranarray(pull)  # as the units are
             pull += common.astype(gain.dtype)[:, None] * state.components
         return tally(found, pull)
@@ -275,7 +275,7 @@ class KrotovHopfield(CodebookLearner):
         won = xp.ones(len(found.score), found.score.dtype)
         if rank == 1 or self.repulsion == 0:
             return found.index[:, :1], won[:, None], None
-        index, push = found.index[:, [0, rank - 1]], self.repulsion * won
+        index, push = found.index[:, :: rank - 1], self.repulsion * won  # the winner and its rival
         if self._fair and self.algorithm == "batch":
             sizes = state.usage[index]
             push *= (sizes[:, 1] * ops.reciprocal(sizes[:, 0])).clip(0, 1)

@@ -202,4 +202,4 @@ def fragments(rows: Any, share: float, rng: Any) -> Any:
     rank[order] = np.arange(left.nnz) - left.indptr[row]
     left.data[rank >= np.ceil(share * n_entries)[row]] = 0
     left.eliminate_zeros()
-    return ops.to_device_of(ops.in_form_of(left, rows), rows)
+    return ops.in_form_of(ops.to_device_of(left, rows), rows)

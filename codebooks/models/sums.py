@@ -23,11 +23,10 @@ class Sums(NamedTuple):
 
 def tally(found: ops.Nearest, pull: Any) -> Sums:
     """The statistics of rows whose nearest units were `found` and which sum to `pull`; empty rows do not count."""
-    xp = ops.xp(found.norms)
     filled = found.norms > 0
     return Sums(
         pull=pull,
-        wins=xp.bincount(found.index[:, 0], weights=filled, minlength=len(found.total)).astype(found.total.dtype),
+        wins=ops.sum_by_index(found.index[:, 0], filled, len(found.total)).astype(found.total.dtype),
         scores=found.total,
         energy=(found.score[:, 0] ** 2).sum(),
         n_rows=filled.sum(),
@@ -48,8 +47,9 @@ def shares(labels: Any, like: Any) -> Any:
 
 
 def explained(epoch_sums: list[Sums]) -> tuple[float, int]:
-    """Explained energy per row over an epoch, and how many units won nothing in it."""
-    energy, n_rows, wins = (
-        ops.to_host(sum(getattr(s, name) for s in epoch_sums)) for name in ("energy", "n_rows", "wins")
-    )
-    return float(energy) / max(float(n_rows), 1.0), int((wins == 0).sum())
+    """Explained energy per row over an epoch, and how many units won nothing in it. Looks at the device once."""
+    xp = ops.xp(epoch_sums[0].wins)
+    energy, n_rows = (xp.stack([getattr(s, name) for s in epoch_sums]).sum() for name in ("energy", "n_rows"))
+    n_idle = (xp.stack([s.wins for s in epoch_sums]).sum(axis=0) == 0).sum()
+    energy, n_rows, n_idle = ops.to_host(xp.stack([x.astype(xp.float64) for x in (energy, n_rows, n_idle)]))
+    return float(energy) / max(float(n_rows), 1.0), int(n_idle)

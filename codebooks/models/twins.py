@@ -114,7 +114,7 @@ def _sums(X: Any, labels: Any, like: Any) -> tuple[Any, Any]:
     weight = ops.reciprocal(ops.row_norms(X)) * (labels >= 0)
     index = xp.maximum(labels, 0)
     sums = ops.scatter_rows(xp.zeros(like.shape, like.dtype), index[:, None], weight[:, None], X)
-    return sums, xp.bincount(index, weights=weight > 0, minlength=len(like))
+    return sums, ops.sum_by_index(index, weight > 0, len(like))
 
 
 def _worst_explained(X: Any, covered: Any) -> np.ndarray:

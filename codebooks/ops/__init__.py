@@ -8,10 +8,9 @@ loop pays, has a body in `cpu` and one in `gpu`, both imported at the first call
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from types import ModuleType
 from typing import Any, NamedTuple
-
-from codebooks.ops import shared
 
 Array = Any
 """A NumPy or CuPy array, or a SciPy or CuPy CSR matrix where a function says so."""
@@ -21,8 +20,11 @@ __all__ = [
     "Postings",
     "Separated",
     "accumulate",
+    "as_matrix",
     "best",
     "blend_directions",
+    "block_bytes",
+    "cast",
     "combine",
     "deflate_by_rows",
     "entries",
@@ -31,7 +33,10 @@ __all__ = [
     "in_form_of",
     "invert",
     "is_on_gpu",
+    "is_sparse",
+    "largest_entries",
     "match",
+    "minibatches",
     "nearest",
     "nearest_orthonormal",
     "ones_from",
@@ -42,12 +47,15 @@ __all__ = [
     "rotate_to_rows",
     "row_hashes",
     "row_norms",
+    "runs_ahead",
+    "scale_rows",
     "scatter_rows",
     "separate",
     "similarity",
     "softmax",
     "stack_rows",
     "stack_sparse",
+    "sum_by_index",
     "synchronize",
     "take_rows",
     "to_device_of",
@@ -71,7 +79,7 @@ class Nearest(NamedTuple):
 class Postings(NamedTuple):
     """What `invert` makes of a CSR matrix: for every column, which rows hold it and with which value.
 
-    Its arrays may be memory-mapped.
+    Its arrays may be memory-mapped. A GPU has no use for the last four: it leaves them out, and the table empty.
     """
 
     starts: Array  # (n_columns + 1,) int64, column c is `starts[c]:starts[c + 1]` of `rows` and `values`
@@ -113,6 +121,34 @@ def to_device_of(a: Array, like: Array) -> Array:
 def synchronize(a: Array) -> None:
     """Wait until the device of `a` has finished; nothing to wait for on the CPU."""
     _body(a).synchronize(a)
+
+
+def runs_ahead(a: Array) -> bool:
+    """Whether work on the device of `a` is only ordered, so that looking at a number waits for all that was ordered."""
+    return _body(a).runs_ahead(a)
+
+
+def block_bytes(a: Array) -> int:
+    """So many bytes of results on the way make full speed on the device of `a`; more of them bring nothing."""
+    return _body(a).block_bytes(a)
+
+
+def is_sparse(X: Array) -> bool:
+    """Whether `X` is a sparse matrix, or a view of rows of one."""
+    return _body(X).is_sparse(X)
+
+
+def as_matrix(X: Array) -> Array:
+    """`X`, dense or in any sparse format, as `codebooks.ops` takes it: dense, or CSR without entries that come twice.
+
+    Numbers other than float32 become float64. The same object where nothing has to change.
+    """
+    return _body(X).as_matrix(X)
+
+
+def cast(X: Array, dtype: Any) -> Array:
+    """`X`, dense or CSR, with numbers of this type; the same object where it has them already."""
+    return _body(X).cast(X, dtype)
 
 
 def similarity(X: Array, Y: Array) -> Array:
@@ -169,6 +205,19 @@ def gather_rows(index: Array, weight: Array, W: Array) -> Array:
     return _body(W).gather_rows(index, weight, W)
 
 
+def sum_by_index(index: Array, weight: Array, n: int) -> Array:
+    """Sums of weights by the number that each carries: `out[index[i]] += weight[i]`, shape (n,), float64."""
+    return _body(weight).sum_by_index(index, weight, n)
+
+
+def largest_entries(X: Array, n: int) -> tuple[Array, Array]:
+    """The `n` largest entries above zero of each row of a CSR matrix, descending, ties to the lower column.
+
+    Columns, of shape (n_rows, n) and int64, -1 where there are fewer; and values, there 0.
+    """
+    return _body(X).largest_entries(X, n)
+
+
 def gather_largest(index: Array, weight: Array, X: Array, n: int) -> Array:
     """Weighted sums of chosen rows of a CSR matrix, of each the `n` largest entries above zero, as CSR.
 
@@ -180,8 +229,8 @@ def gather_largest(index: Array, weight: Array, X: Array, n: int) -> Array:
 def blend_directions(out: Array, weight: Array, W: Array) -> Array:
     """Add weighted rows of `W` to those of `out` and scale these to length 1, in place; return the lengths before.
 
-    `out[k] += weight[k] W[k]`, then `out[k] /= |out[k]|`; a row of zeros stays. Squares are taken in the dtype of
-    `out`, and Fortran order is fastest.
+    `out[k] += weight[k] W[k]`, then `out[k] /= |out[k]|`; where nothing but zeros comes of it, `out[k] = W[k]`. Squares
+    are taken in the dtype of `out`, and Fortran order is fastest.
     """
     return _body(out).blend_directions(out, weight, W)
 
@@ -189,6 +238,15 @@ def blend_directions(out: Array, weight: Array, W: Array) -> Array:
 def take_rows(X: Array, rows: Array) -> Array:
     """The rows of `X` that `rows` names, in its order: an index array makes a copy, a slice of step 1 a view."""
     return _body(X).take_rows(X, rows)
+
+
+def minibatches(X: Array, batches: Iterable[Array]) -> Iterator[Array]:
+    """The rows of `X` that each of `batches` names, one minibatch after another, as `view_rows` gives them.
+
+    Row numbers are slices or index arrays on the host. A device may copy the rows of several minibatches at a time,
+    those of the first by themselves.
+    """
+    return _body(X).minibatches(X, batches)
 
 
 def view_rows(X: Array, rows: Array) -> Array:
@@ -231,6 +289,11 @@ def ones_from(X: Array, threshold: float) -> Array:
     return _body(X).ones_from(X, threshold)
 
 
+def scale_rows(X: Array, scale: Array) -> Array:
+    """Each row of `X`, dense or CSR, times its number."""
+    return _body(X).scale_rows(X, scale)
+
+
 def row_hashes(X: Array) -> Array:
     """A whole number for each row, uint64: the same for equal rows, and hardly ever for others."""
     return _body(X).row_hashes(X)
@@ -243,7 +306,7 @@ def row_norms(X: Array) -> Array:
 
 def reciprocal(norms: Array) -> Array:
     """`1 / norms`, never infinite, and 0 for 0: what scales rows to length 1 and leaves empty ones empty."""
-    return shared.reciprocal(xp(norms), norms)
+    return _body(norms).reciprocal(norms)
 
 
 def nearest_orthonormal(M: Array) -> Array:
@@ -341,11 +404,9 @@ def warmup(*, row_by_row: bool = False, memory: bool = True) -> None:
 def _body(a: Array) -> ModuleType:
     """The module of bodies for the device of `a`, imported here so that `import codebooks` compiles nothing."""
     if is_on_gpu(a):
-        # The seam: `from codebooks.ops import gpu; return gpu`, once that file has bodies.
-        raise NotImplementedError(
-            "codebooks computes NumPy arrays and SciPy CSR matrices; a CuPy array came, and its code is not "
-            "written yet. Move it to the host first, with cupy.asnumpy(X) or X.get()."
-        )
+        from codebooks.ops import gpu
+
+        return gpu
     from codebooks.ops import cpu
 
     return cpu

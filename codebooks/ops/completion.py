@@ -1,4 +1,4 @@
-"""A kernel that sums chosen rows of a CSR matrix and keeps the largest entries of each sum."""
+"""Kernels that find the largest entries of rows of a CSR matrix, and of weighted sums of such rows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ def gather_largest(start, stop, index, weight, starts, stops, indices, data, n_c
 
     Equal entries go to the lower column.
     """
-    n_kept = columns.shape[1]
     sums = np.zeros(n_columns, values.dtype)
     seen = np.zeros(n_columns, np.bool_)
     touched = np.empty(n_columns, np.int64)
@@ -37,18 +36,34 @@ def gather_largest(start, stop, index, weight, starts, stops, indices, data, n_c
             value = sums[c]
             sums[c] = 0
             seen[c] = False
-            if value <= 0:
-                continue
-            if n == n_kept and not _comes_before(value, c, values[i, n - 1], columns[i, n - 1]):
-                continue
-            place = min(n, n_kept - 1)
-            while place > 0 and _comes_before(value, c, values[i, place - 1], columns[i, place - 1]):
-                values[i, place], columns[i, place] = values[i, place - 1], columns[i, place - 1]
-                place -= 1
-            values[i, place], columns[i, place] = value, c
-            n = min(n + 1, n_kept)
+            n = _offer(value, c, values[i], columns[i], n)
         counts[i] = n
         _sort_by_column(columns[i], values[i], n)
+
+
+@compiled
+def largest_entries(start, stop, starts, stops, indices, data, columns, values):
+    """Fill `columns[i]` and `values[i]` with the largest positive entries of row i, descending."""
+    for i in range(start, stop):
+        n = 0
+        for p in range(starts[i], stops[i]):
+            n = _offer(data[p], indices[p], values[i], columns[i], n)
+
+
+@compiled
+def _offer(value, column, values, columns, n):
+    """Take an entry among the n that are kept, where it belongs there; return how many are kept then."""
+    n_kept = len(values)
+    if value <= 0 or n_kept == 0:
+        return n
+    if n == n_kept and not _comes_before(value, column, values[n - 1], columns[n - 1]):
+        return n
+    place = min(n, n_kept - 1)
+    while place > 0 and _comes_before(value, column, values[place - 1], columns[place - 1]):
+        values[place], columns[place] = values[place - 1], columns[place - 1]
+        place -= 1
+    values[place], columns[place] = value, column
+    return min(n + 1, n_kept)
 
 
 @compiled

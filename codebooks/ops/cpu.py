@@ -18,6 +18,8 @@ from codebooks.ops.postings import best, invert, match
 
 xp = np
 
+# Results on the way that still stay near the processor.
+_BLOCK_BYTES = 64 * 2**20
 # Columns of a result that one piece of `accumulate` owns: whole cache lines, so that threads do not share any.
 _COLUMN_BLOCK = 16
 # Rows whose scores `nearest` adds up before they join the others.
@@ -44,10 +46,18 @@ def synchronize(a):
     pass
 
 
+def block_bytes(a):
+    return _BLOCK_BYTES
+
+
+def runs_ahead(a):
+    return False
+
+
 def similarity(X, Y):
     if issparse(Y):
         return (X @ Y.T).toarray() if issparse(X) else np.ascontiguousarray(similarity(Y, X).T)
-    if not _is_sparse(X):
+    if not is_sparse(X):
         return X @ Y.T
     out = np.empty((X.shape[0], Y.shape[0]), np.result_type(X.dtype, Y.dtype))
     features_first = np.ascontiguousarray(Y.T)  # the innermost loop runs over the rows of Y
@@ -63,7 +73,7 @@ def nearest(X, W, handicap, k):
     norms = row_norms(X)
     rest = np.asarray(handicap, dtype), index, score, totals
     scale = shared.reciprocal(np, norms).astype(dtype)
-    if _is_sparse(X):
+    if is_sparse(X):
         features_first = np.ascontiguousarray(W.T)
         steps = X.nnz * len(W)
         threads.run(_nearest, len(totals), steps, *_parts(X), features_first, scale, *rest)
@@ -88,11 +98,14 @@ def blend_directions(out, weight, W):
     threads.run(_scale, n_blocks, out.size, columns, scale)
     if not np.shares_memory(columns, out):
         out[...] = columns.T
+    if not norms.all():
+        nothing = norms == 0
+        out[nothing] = W[nothing]
     return norms
 
 
 def accumulate(G, X):
-    if not _is_sparse(X):
+    if not is_sparse(X):
         return G.T @ X
     out = np.zeros((X.shape[1], G.shape[1]), np.result_type(X.dtype, G.dtype))
     n_blocks = -(-G.shape[1] // _COLUMN_BLOCK)
@@ -116,7 +129,7 @@ def scatter_rows(out, index, weight, X):
     order, starts = _sort_by_owner(index, len(out))
     row = order // index.shape[1]
     share = _in_rows(weight).ravel()[order]
-    if _is_sparse(X):
+    if is_sparse(X):
         steps = _SCATTERED * X.nnz * index.shape[1]
         threads.run(_scatter_sparse, len(out), steps, starts, row, share, *_parts(X), out)
     else:
@@ -142,8 +155,24 @@ def gather_largest(index, weight, X, n):
     return csr_matrix((values[kept], columns[kept], firsts), shape=(n_rows, X.shape[1]))
 
 
+def sum_by_index(index, weight, n):
+    return np.bincount(index, weights=weight, minlength=n)
+
+
+def largest_entries(X, n):
+    columns, values = np.full((X.shape[0], n), -1, np.int64), np.zeros((X.shape[0], n), X.dtype)
+    how = *map(read_only, _parts(X)), columns, values
+    threads.run(completion.largest_entries, X.shape[0], _SCATTERED * X.nnz, *how)
+    return columns, values
+
+
+def minibatches(X, batches):
+    for rows in batches:
+        yield view_rows(X, rows)
+
+
 def take_rows(X, rows):
-    if not _is_sparse(X):
+    if not is_sparse(X):
         return X[rows]
     if isinstance(rows, slice):
         start, stop, _ = rows.indices(X.shape[0])
@@ -160,7 +189,7 @@ def take_rows(X, rows):
 
 
 def view_rows(X, rows):
-    if not _is_sparse(X):
+    if not is_sparse(X):
         return X[rows]
     starts, stops, indices, data = _parts(X)
     form = X.form if isinstance(X, _RowView) else type(X)
@@ -179,8 +208,36 @@ def entries(X):
     return X.data if issparse(X) else X
 
 
+def is_sparse(X):
+    return isinstance(X, _RowView) or issparse(X)
+
+
+def as_matrix(X):
+    if issparse(X):
+        X = X if X.format == "csr" else csr_matrix(X)
+        if not X.has_canonical_format:
+            X = X.copy()
+            X.sum_duplicates()
+    return X if X.dtype in (np.float32, np.float64) else X.astype(np.float64)
+
+
+def cast(X, dtype):
+    return X.astype(dtype, copy=False)
+
+
+def scale_rows(X, scale):
+    if not issparse(X):
+        return X * scale[:, None]
+    data = X.data * np.repeat(scale, np.diff(X.indptr))
+    return _csr_of(type(X), (data, X.indices, X.indptr), X.shape[1])
+
+
+def reciprocal(norms):
+    return shared.reciprocal(np, norms)
+
+
 def row_norms(X):
-    if not _is_sparse(X):
+    if not is_sparse(X):
         return np.sqrt(np.einsum("ij,ij->i", X, X, dtype=np.float64)).astype(X.dtype)
     out = np.empty(X.shape[0], X.dtype)
     starts, stops, _, data = _parts(X)
@@ -302,6 +359,7 @@ def _warm_up_memory(dense, index, weight):
     best(sparse, postings, 2)
     separate(dense, 1.0, "sparsemax")
     gather_largest(index, weight, sparse, 2)
+    largest_entries(sparse, 2)
 
 
 class _RowView(NamedTuple):
@@ -327,10 +385,6 @@ class _RowView(NamedTuple):
         return int((self.stops - self.starts).sum())
 
 
-def _is_sparse(X):
-    return isinstance(X, _RowView) or issparse(X)
-
-
 def _parts(X):
     """The arrays of a CSR matrix or a view of one: where rows start, where they stop, columns, values."""
     return X[:4] if isinstance(X, _RowView) else (X.indptr[:-1], X.indptr[1:], X.indices, X.data)
@@ -347,7 +401,7 @@ def _learned_row_by_row(W, X, scale, rate, handicap, n_active, threshold, signed
     learned = np.array(W, order="C")
     scale, handicap = np.asarray(scale, W.dtype), np.asarray(handicap, W.dtype)
     how = learned, scale, float(rate), handicap, int(n_active), float(threshold), bool(signed), rotate
-    if _is_sparse(X):
+    if is_sparse(X):
         sequential.learn_sparse(*_parts(X), *how)
     else:
         sequential.learn_dense(_in_rows(X), *how)

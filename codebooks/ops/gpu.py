@@ -1,4 +1,640 @@
-"""CuPy bodies of the primitives. None is written yet; this is where they go, and `codebooks.ops` is what finds them.
+"""GPU bodies of the primitives: CuPy where it is good, our own kernels in `kernels.cu` where those are better.
 
-What each function promises stands in `codebooks.ops`; `cpu` is the twin to follow.
+What each function promises stands in `codebooks.ops`; `cpu` is the twin. Nothing here waits for the device but what
+makes a result whose size depends on numbers (rows taken from a sparse matrix, `separate`), and eigenproblems.
 """
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cupy as cp
+import numpy as np
+from cupyx.scipy import sparse
+
+from codebooks.ops import Postings, shared
+
+xp = cp
+
+# Results that are made on the way are held in blocks of so many bytes: enough to keep a device busy.
+_BLOCK_BYTES = 2**30
+# Rows for an epoch are brought into order in windows of so many bytes.
+_WINDOW_BYTES = 2**28
+# Rows to a block of threads, in kernels that give a row to a warp.
+_WARPS = 8
+# Threads of a block where each takes one element.
+_THREADS = 256
+# Threads that share a row are a multiple of a warp, so that each has about so many elements.
+_ELEMENTS = 8
+# Units that one warp of `sparse_products` takes, as `kernels.cu` has it.
+_UNIT_TILE = 128
+# Columns of a segment of a row of scores.
+_SEGMENT = 16_384
+# More best of a row than these are found by sorting it.
+_FEW = 32
+# A row of blocks of threads is no longer than this.
+_MOST_BLOCKS = 2**31 - 1
+# From this share of weights that are not zero on, one product of all is faster.
+_DENSE_SHARE = 0.05
+_KINDS = {"softmax": 0, "sparsemax": 1, "entmax15": 2, "max": 3}
+
+
+# -- devices -----------------------------------------------------------------------------------------------------------
+
+
+def to_device(a):
+    if _is_device_array(a) or isinstance(a, _RowView):
+        return a
+    return _csr(a) if hasattr(a, "indptr") else cp.asarray(a)
+
+
+def synchronize(a):
+    cp.cuda.get_current_stream().synchronize()
+
+
+def block_bytes(a):
+    return _BLOCK_BYTES
+
+
+def runs_ahead(a):
+    return True
+
+
+# -- products and sums of rows -----------------------------------------------------------------------------------------
+
+
+def similarity(X, Y):
+    if sparse.issparse(Y):
+        Y = Y.toarray()
+    if not is_sparse(X):
+        return X @ Y.T
+    return _sparse_products(X, cp.ascontiguousarray(Y.T))
+
+
+def nearest(X, W, handicap, k):
+    n_rows, dtype = X.shape[0], np.result_type(X.dtype, W.dtype)
+    index, score = cp.empty((n_rows, k), np.int64), cp.empty((n_rows, k), dtype)
+    norms, total = row_norms(X), cp.zeros(len(W), dtype)
+    scale, handicap = reciprocal(norms).astype(dtype, copy=False), cp.asarray(handicap, dtype)
+    for rows in _blocks(n_rows, len(W) * dtype.itemsize):
+        products = similarity(view_rows(X, rows), W)
+        total += scale[rows] @ products
+        _choose(products, scale[rows], handicap, index[rows], score[rows])
+    return index, score, norms, total
+
+
+def accumulate(G, X):
+    if not is_sparse(X):
+        return G.T @ X
+    dtype = np.result_type(X.dtype, G.dtype)
+    starts, stops, indices, data = _parts(X, dtype)
+    out = cp.zeros((X.shape[1], G.shape[1]), dtype)
+    _by_warps("sparse_accumulate", data, indices, X.shape[0])(
+        starts, stops, indices, data, _in_rows(G, dtype), _n(X.shape[0]), _n(G.shape[1]), out
+    )
+    return out.T
+
+
+def scatter_rows(out, index, weight, X):
+    index, weight = _in_rows(index, np.int64), _in_rows(weight, out.dtype)
+    n_rows, n_chosen = index.shape
+    if is_sparse(X):
+        starts, stops, indices, data = _parts(X, out.dtype)
+        _by_warps("scatter_sparse", data, indices, n_rows)(
+            index, weight, _n(n_chosen), starts, stops, indices, data, _n(n_rows), out, *_steps(out)
+        )
+    else:
+        X = X.astype(out.dtype, copy=False)
+        _by_blocks("scatter_dense", X, X.shape[1], (n_rows,))(
+            index, weight, _n(n_chosen), X, _n(X.shape[1]), *_steps(X), out, *_steps(out)
+        )
+    return out
+
+
+def gather_rows(index, weight, W):
+    dtype = np.result_type(weight.dtype, W.dtype)
+    index, weight, W = _in_rows(index, np.int64), _in_rows(weight, dtype), W.astype(dtype, copy=False)
+    out = cp.zeros((len(index), W.shape[1]), dtype)
+    _by_blocks("gather_dense", W, W.shape[1], (len(index),))(
+        index, weight, _n(index.shape[1]), W, _n(W.shape[1]), *_steps(W), out
+    )
+    return out
+
+
+def gather_largest(index, weight, X, n):
+    n_rows, n_chosen = index.shape
+    starts = cp.arange(n_rows + 1, dtype=np.int32) * n_chosen
+    parts = weight.astype(X.dtype).ravel(), index.astype(np.int32).ravel(), starts
+    weights = sparse.csr_matrix(parts, shape=(n_rows, X.shape[0]))
+    weights.sum_duplicates()
+    columns, values = largest_entries(combine(weights, X), min(int(n), X.shape[1]))
+    return _csr_of_kept(columns, values, (n_rows, X.shape[1]))
+
+
+def sum_by_index(index, weight, n):
+    out = cp.zeros(n, np.float64)
+    weight = _in_rows(weight, weight.dtype if weight.dtype in (np.float32, np.float64) else np.float32)
+    _by_threads("sum_by_index", weight, len(index))(_in_rows(index, np.int64), weight, _n(len(index)), out)
+    return out
+
+
+def combine(weights, X):
+    if sparse.issparse(X):
+        return sparse.csr_matrix(weights @ X)
+    if weights.nnz > _DENSE_SHARE * weights.shape[0] * weights.shape[1]:
+        return weights.toarray() @ X
+    return _sparse_products(weights, cp.ascontiguousarray(X))
+
+
+# -- choosing ----------------------------------------------------------------------------------------------------------
+
+
+def top_k(scores, k):
+    index = cp.empty((len(scores), k), np.int64)
+    _choose(_in_rows(scores), None, None, index, None)
+    return index
+
+
+def largest_entries(X, n):
+    n_rows = X.shape[0]
+    columns, values = cp.empty((n_rows, n), np.int64), cp.empty((n_rows, n), X.dtype)
+    starts, stops, indices, data = _parts(X)
+    if n:
+        width = X.nnz // max(n_rows, 1)
+        _by_blocks("largest_entries", data, width, (n_rows,), indices)(
+            starts, stops, indices, data, _n(n), columns, values
+        )
+    return columns, values
+
+
+def softmax(scores):
+    scores = _in_rows(scores)
+    out = cp.empty_like(scores)
+    _by_blocks("softmax_rows", scores, scores.shape[1], (len(scores),))(scores, _n(scores.shape[1]), out)
+    return out
+
+
+def separate(scores, beta, kind):
+    scores = _in_rows(scores)
+    n_rows, n_scores = scores.shape
+    dtype = scores.dtype
+    values = cp.zeros(n_rows, dtype)
+    starts = cp.zeros(n_rows + 1, np.int64)
+    if not scores.size:
+        return _empty_csr(scores.shape, dtype), values
+    reach = dtype.type(_reach(kind, beta, n_scores, dtype))
+    n_segments = -(-n_scores // _SEGMENT)
+    places = scores, _n(n_scores), _n(_SEGMENT)
+    peaks, counts = cp.empty((n_rows, n_segments), dtype), cp.empty((n_rows, n_segments), np.int64)
+    grid, width = (n_rows, n_segments), min(n_scores, _SEGMENT)
+    _by_blocks("segment_peaks", scores, width, grid)(*places, peaks)
+    row_peaks = peaks.max(axis=1)
+    _by_blocks("count_candidates", scores, width, grid)(*places, peaks, row_peaks, reach, counts)
+    ends = cp.cumsum(counts.ravel())
+    starts[1:] = ends[n_segments - 1 :: n_segments]
+    n_candidates = int(ends[-1])
+    columns, z = cp.empty(n_candidates, np.int32), cp.empty(n_candidates, np.float64)
+    weights = cp.empty(n_candidates, dtype)
+    _by_blocks("list_candidates", scores, width, grid)(*places, peaks, row_peaks, reach, counts, ends, columns)
+    _by_blocks("weigh_candidates", scores, n_candidates // n_rows, (n_rows,))(
+        scores, _n(n_scores), row_peaks, starts, columns, np.float64(beta), np.int32(_KINDS[kind]), z, weights, values
+    )
+    found = _csr_of((weights, columns, starts.astype(np.int32)), scores.shape)
+    return _without_zeros(found), values
+
+
+def _reach(kind, beta, n_scores, dtype):
+    """See `separation.reach`."""
+    if kind == "max":
+        return 0.0
+    margin = {"sparsemax": 1.0, "entmax15": 2.0}.get(kind)
+    if margin is None:
+        margin = float(np.log(n_scores) - np.log(np.finfo(dtype).eps))
+    return margin / beta
+
+
+def _choose(scores, scale, handicap, index, score):
+    """Fill `index` and `score` with the best of each row of `scores`."""
+    n_rows, k = index.shape
+    n_units = scores.shape[1]
+    if k <= _FEW:
+        nothing = np.intp(0)
+        _by_blocks("choose", scores, n_units, (n_rows,))(
+            scores,
+            _n(n_units),
+            nothing if scale is None else scale,
+            nothing if handicap is None else handicap,
+            _n(k),
+            index,
+            nothing if score is None else score,
+        )
+        return
+    scores = scores if scale is None else scores * scale[:, None]
+    ranked = scores if handicap is None else scores - handicap
+    index[...] = cp.argsort(-ranked, axis=1, kind="stable")[:, :k]
+    if score is not None:
+        score[...] = cp.take_along_axis(scores, index, axis=1)
+
+
+# -- rows --------------------------------------------------------------------------------------------------------------
+
+
+def minibatches(X, batches):
+    window: list[Any] = []
+    size, n_bytes_of = 0, _bytes_of_rows(X)
+    is_first = True
+    for rows in batches:
+        if isinstance(rows, slice):
+            yield view_rows(X, rows)
+            continue
+        window.append(rows)
+        size += n_bytes_of(rows)
+        # What begins a model draws random numbers after the first minibatch and before the second.
+        if is_first or size >= _WINDOW_BYTES:
+            yield from _in_order(X, window)
+            window, size, is_first = [], 0, False
+    yield from _in_order(X, window)
+
+
+def _bytes_of_rows(X):
+    """How many bytes some rows take, without asking the device."""
+    if is_sparse(X):
+        starts, stops, indices, data = _parts(X)
+        lengths = cp.asnumpy(stops) - cp.asnumpy(starts)
+        width = indices.dtype.itemsize + data.dtype.itemsize
+        return lambda rows: int(lengths[rows].sum()) * width
+    return lambda rows: len(rows) * X.shape[1] * X.dtype.itemsize
+
+
+def _in_order(X, window):
+    """Minibatches as views of one copy of their rows."""
+    if not window:
+        return
+    copied = take_rows(X, np.concatenate(window))
+    start = 0
+    for rows in window:
+        yield view_rows(copied, slice(start, start + len(rows)))
+        start += len(rows)
+
+
+def take_rows(X, rows):
+    if not is_sparse(X):
+        return X[rows if isinstance(rows, slice) else cp.asarray(rows)]
+    if isinstance(rows, slice):
+        start, stop, _ = rows.indices(X.shape[0])
+        chosen = view_rows(X, slice(start, max(start, stop)))
+        first, last = (int(p) for p in cp.asnumpy(X.indptr[cp.asarray([start, max(start, stop)])]))
+        indptr = cp.concatenate([chosen.starts - first, chosen.stops[-1:] - first])
+        if len(chosen.starts) == 0:
+            indptr = cp.zeros(1, X.indptr.dtype)
+        return _csr_of((X.data[first:last], X.indices[first:last], indptr), (len(indptr) - 1, X.shape[1]))
+    chosen = view_rows(X, rows)
+    indptr = cp.zeros(len(chosen.starts) + 1, chosen.starts.dtype)
+    indptr[1:] = cp.cumsum(chosen.stops - chosen.starts)
+    n_entries = int(indptr[-1])
+    indices, data = cp.empty(n_entries, chosen.indices.dtype), cp.empty(n_entries, X.dtype)
+    _by_warps("take_sparse", data, indices, len(chosen.starts))(
+        *chosen[:4], _n(len(chosen.starts)), indptr, indices, data
+    )
+    return _csr_of((data, indices, indptr), (len(chosen.starts), X.shape[1]))
+
+
+def view_rows(X, rows):
+    rows = rows if isinstance(rows, slice) else cp.asarray(rows)
+    if not is_sparse(X):
+        return X[rows]
+    starts, stops, indices, data = _parts(X)
+    return _RowView(starts[rows], stops[rows], indices, data, X.shape[1])
+
+
+def stack_sparse(blocks):
+    return sparse.vstack([sparse.csr_matrix(block) for block in blocks], format="csr")
+
+
+def stack_rows(blocks):
+    return sparse.vstack(blocks, format="csr") if sparse.issparse(blocks[0]) else cp.concatenate(blocks)
+
+
+def entries(X):
+    return X.data if sparse.issparse(X) else X
+
+
+def is_sparse(X):
+    return isinstance(X, _RowView) or sparse.issparse(X)
+
+
+def cast(X, dtype):
+    return X if X.dtype == dtype else X.astype(dtype)
+
+
+def in_form_of(X, like):
+    if sparse.issparse(like):
+        return X if sparse.issparse(X) else sparse.csr_matrix(X)
+    return X.toarray() if sparse.issparse(X) else X
+
+
+def own(X):
+    if not sparse.issparse(X):
+        return cp.array(X, order="C")
+    return _without_zeros(X.copy())
+
+
+def as_matrix(X):
+    if sparse.issparse(X):
+        X = X.tocsr()
+        if not X.has_canonical_format:
+            X = X.copy()
+            X.sum_duplicates()
+    return X if X.dtype in (np.float32, np.float64) else X.astype(np.float64)
+
+
+def ones_from(X, threshold):
+    if not sparse.issparse(X):
+        return (threshold <= X).astype(X.dtype)
+    reached = X.copy()
+    reached.data = (threshold <= X.data).astype(X.dtype)
+    return _without_zeros(reached)
+
+
+def scale_rows(X, scale):
+    if not sparse.issparse(X):
+        return X * scale[:, None]
+    lengths = cp.asnumpy(cp.diff(X.indptr))
+    row = cp.asarray(np.repeat(np.arange(len(lengths)), lengths))
+    return _csr_of((X.data * scale[row], X.indices, X.indptr), X.shape)
+
+
+def row_norms(X):
+    n_rows = X.shape[0]
+    norms = cp.empty(n_rows, X.dtype)
+    if is_sparse(X):
+        starts, stops, indices, data = _parts(X)
+        _by_warps("sparse_norms", data, indices, n_rows)(starts, stops, data, _n(n_rows), norms)
+    else:
+        _by_warps("dense_norms", X, None, n_rows)(X, _n(n_rows), _n(X.shape[1]), *_steps(X), norms)
+    return norms
+
+
+def row_hashes(X):
+    n_rows, n_columns = X.shape
+    draw = np.random.default_rng(0)
+    factors = cp.asarray(draw.integers(2**63, size=n_columns, dtype=np.uint64) * np.uint64(2) + np.uint64(1))
+    hashes = cp.empty(n_rows, np.uint64)
+    if is_sparse(X):
+        starts, stops, indices, data = _parts(X)
+        _by_warps("sparse_hashes", data, indices, n_rows)(starts, stops, indices, data, _n(n_rows), factors, hashes)
+    else:
+        _by_warps("dense_hashes", X, None, n_rows)(X, _n(n_rows), _n(n_columns), *_steps(X), factors, hashes)
+    return hashes
+
+
+def reciprocal(norms):
+    norms = cp.ascontiguousarray(norms)
+    out = cp.empty_like(norms)
+    least = norms.dtype.type(4 / np.finfo(norms.dtype).max)
+    _by_threads("reciprocals", norms, norms.size)(norms, _n(norms.size), least, out)
+    return out
+
+
+# -- searching ---------------------------------------------------------------------------------------------------------
+
+
+def invert(X):
+    if not sparse.issparse(X):
+        return X
+    columns = X.tocsc()
+    return Postings(columns.indptr, columns.indices, columns.data, *[None] * 3, cp.empty((0, X.shape[0]), X.dtype))
+
+
+def match(Q, postings):
+    if not isinstance(postings, Postings):
+        return Q @ postings.T
+    n_rows, values = postings.table.shape[1], postings.values
+    out = cp.zeros((Q.shape[0], n_rows), values.dtype)
+    width = len(values) // max(len(postings.starts) - 1, 1)
+    _by_blocks("match_postings", values, max(width, _THREADS * _ELEMENTS), (Q.shape[0],), postings.rows)(
+        Q.indptr.astype(postings.rows.dtype, copy=False),
+        Q.indices.astype(postings.rows.dtype, copy=False),
+        Q.data.astype(values.dtype, copy=False),
+        postings.starts,
+        postings.rows,
+        values,
+        _n(n_rows),
+        out,
+    )
+    return out
+
+
+def best(Q, postings, k, handicap=None):
+    n_rows, dtype = postings.table.shape[1], postings.values.dtype
+    shape = Q.shape[0], min(int(k), n_rows)
+    index, score = cp.full(shape, -1, np.int64), cp.full(shape, -np.inf, dtype)
+    for rows in _blocks(Q.shape[0] if index.size else 0, n_rows * dtype.itemsize):
+        scores = match(take_rows(Q, rows), postings)
+        if handicap is not None:
+            scores -= cp.asarray(handicap, dtype)
+        found = top_k(scores, shape[1])
+        score[rows] = cp.take_along_axis(scores, found, axis=1)
+        index[rows] = cp.where(score[rows] > -np.inf, found, -1)
+    return index, score
+
+
+# -- directions and small algebra --------------------------------------------------------------------------------------
+
+
+def blend_directions(out, weight, W):
+    weight, W = _in_rows(weight, out.dtype), W.astype(out.dtype, copy=False)
+    units_inside = out.strides[0] < out.strides[1]
+    order = slice(None) if units_inside else slice(None, None, -1)
+    sizes, steps, old_steps = (tuple(pair)[order] for pair in (out.shape, _steps(out), _steps(W)))
+    where = out, _n(sizes[0]), _n(sizes[1]), *steps, _n(units_inside), _n(not units_inside), W, *old_steps
+    _by_threads("blend", out, out.size)(*where, weight)
+    norms = row_norms(out)
+    _by_threads("rescale", out, out.size)(*where, norms)
+    return norms
+
+
+def nearest_orthonormal(M):
+    return shared.nearest_orthonormal(cp, M)
+
+
+def pull_apart(W, amount):
+    # In float64 nothing about its condition has to be asked, and nobody waits.
+    return shared.pull_apart(cp, W.astype(np.float64), amount).astype(W.dtype, copy=False)
+
+
+def principal_axes(C):
+    return shared.principal_axes(cp, C)
+
+
+def rotate_to_rows(W, X, scale, rate, handicap, n_active, threshold, signed):
+    return _on_host("rotate_to_rows", W, X, scale, rate, handicap, n_active, threshold, signed)
+
+
+def deflate_by_rows(W, X, scale, rate, handicap, n_active, threshold, signed):
+    return _on_host("deflate_by_rows", W, X, scale, rate, handicap, n_active, threshold, signed)
+
+
+def _on_host(name, W, X, scale, rate, handicap, *how):
+    """Rules that take one row after another have nothing to do at once, so the CPU does them."""
+    from codebooks.ops import cpu
+
+    if isinstance(X, _RowView):
+        X = take_rows(X, slice(None))
+    W, X, scale, handicap = (a.get() if _is_device_array(a) else a for a in (W, X, scale, handicap))
+    return cp.asarray(getattr(cpu, name)(W, X, scale, rate, handicap, *how))
+
+
+# -- forms -------------------------------------------------------------------------------------------------------------
+
+
+class _RowView(NamedTuple):
+    """Some rows of a CSR matrix, in place: where each starts and stops in the arrays of the whole."""
+
+    starts: Any
+    stops: Any
+    indices: Any
+    data: Any
+    n_features: int
+
+    @property
+    def shape(self):
+        return len(self.starts), self.n_features
+
+    @property
+    def dtype(self):
+        return self.data.dtype
+
+
+def _is_device_array(a):
+    return isinstance(a, cp.ndarray) or sparse.issparse(a)
+
+
+def _parts(X, dtype=None):
+    """The arrays of a CSR matrix or a view of one: where rows start, where they stop, columns, values."""
+    parts = X[:4] if isinstance(X, _RowView) else (X.indptr[:-1], X.indptr[1:], X.indices, X.data)
+    return parts if dtype is None else (*parts[:3], parts[3].astype(dtype, copy=False))
+
+
+def _csr(X):
+    """A host matrix on the device, in canonical form."""
+    if X.nnz > np.iinfo(np.int32).max:
+        raise ValueError(
+            f"CuPy's sparse matrices hold at most {np.iinfo(np.int32).max} entries, and {X.nnz} came. Use partial_fit "
+            f"on a part of the rows at a time."
+        )
+    return sparse.csr_matrix(X)
+
+
+def _csr_of(parts, shape):
+    """A CSR matrix of these parts, which are not checked: that would wait for the device."""
+    X = sparse.csr_matrix(shape, dtype=parts[0].dtype)
+    X.data, X.indices, X.indptr = parts
+    return X
+
+
+def _empty_csr(shape, dtype):
+    return sparse.csr_matrix(shape, dtype=dtype)
+
+
+def _csr_of_kept(columns, values, shape):
+    """A CSR matrix of entries in rows, -1 for none, sorted by column."""
+    columns = cp.where(columns < 0, shape[1], columns)
+    order = cp.argsort(columns, axis=1)
+    columns, values = cp.take_along_axis(columns, order, axis=1), cp.take_along_axis(values, order, axis=1)
+    kept = columns < shape[1]
+    starts = cp.zeros(shape[0] + 1, np.int32)
+    starts[1:] = cp.cumsum(kept.sum(axis=1))
+    return _csr_of((values[kept], columns[kept].astype(np.int32), starts), shape)
+
+
+def _without_zeros(X):
+    """`X` without stored zeros."""
+    kept = X.data != 0
+    before = cp.zeros(len(kept) + 1, np.int32)
+    before[1:] = cp.cumsum(kept)
+    return _csr_of((X.data[kept], X.indices[kept], before[X.indptr]), X.shape)
+
+
+def _in_rows(a, dtype=None):
+    return cp.ascontiguousarray(a if dtype is None else a.astype(dtype, copy=False))
+
+
+def _sparse_products(X, features_first):
+    dtype = np.result_type(X.dtype, features_first.dtype)
+    starts, stops, indices, data = _parts(X, dtype)
+    n_rows, n_units = X.shape[0], features_first.shape[1]
+    out = cp.empty((n_rows, n_units), dtype)
+    _by_warps("sparse_products", data, indices, n_rows, -(-n_units // _UNIT_TILE))(
+        starts, stops, indices, data, features_first.astype(dtype, copy=False), _n(n_rows), _n(n_units), out
+    )
+    return out
+
+
+def _blocks(n_rows, row_bytes):
+    """Slices of rows whose results can be held."""
+    size = max(1, _BLOCK_BYTES // max(row_bytes, 1))
+    for start in range(0, n_rows, size):
+        yield slice(start, min(start + size, n_rows))
+
+
+# -- launching kernels -------------------------------------------------------------------------------------------------
+
+_CUDA_TYPES = {"f4": "float", "f8": "double", "i4": "int", "i8": "Long"}
+_KERNEL = re.compile(r"^template <typename T(, typename I)?>\s+__global__ void (\w+)\(", re.MULTILINE)
+
+
+def kernel_names(source):
+    """Every kernel of the source for every type, as C++ names it."""
+    values, indices = ("float", "double"), ("int", "Long")
+    names = []
+    for is_sparse_one, name in _KERNEL.findall(source):
+        types = [", ".join(pair) for pair in product(values, indices)] if is_sparse_one else values
+        names += [f"{name}<{of}>" for of in types]
+    return names
+
+
+@cache
+def _module():
+    source = Path(__file__).with_name("kernels.cu").read_text(encoding="utf-8")
+    return cp.RawModule(code=source, options=("--std=c++17",), name_expressions=kernel_names(source))
+
+
+@cache
+def _kernel(name, values, indices):
+    types = _CUDA_TYPES[values] if indices is None else f"{_CUDA_TYPES[values]}, {_CUDA_TYPES[indices]}"
+    return _module().get_function(f"{name}<{types}>")
+
+
+def _launcher(name, values, indices, grid, block):
+    """A function that launches a kernel for these types; without a block there is nothing to launch."""
+    kernel = _kernel(name, values.dtype.str[1:], None if indices is None else indices.dtype.str[1:])
+    return lambda *arguments: kernel(grid, block, arguments) if all(grid) else None
+
+
+def _by_warps(name, values, indices, n_rows, n_tiles=1):
+    return _launcher(name, values, indices, (-(-n_rows // _WARPS), n_tiles), (32, _WARPS))
+
+
+def _by_blocks(name, values, width, grid, indices=None):
+    """So many warps to a row that each thread has a few elements of its `width`."""
+    n_warps = min(max(-(-int(width) // (32 * _ELEMENTS)), 1), 32)
+    return _launcher(name, values, indices, grid, (32 * n_warps,))
+
+
+def _by_threads(name, values, n):
+    return _launcher(name, values, None, (-(-int(n) // _THREADS),), (_THREADS,))
+
+
+def _n(number):
+    """A number as kernels take it."""
+    return np.int64(number)
+
+
+def _steps(a):
+    """Strides of a matrix, in elements."""
+    return tuple(np.int64(stride // a.itemsize) for stride in a.strides)

@@ -1,4 +1,4 @@
-"""What a retriever accepts: texts, counts in their place, names of documents, and words that were not known before."""
+"""What comes in beside what `codebooks.inputs` checks: texts, counts in their place, names of documents, embeddings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from sklearn.base import clone
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.utils.validation import check_array
 
-__all__ = ["checked_counts", "checked_ids", "checked_texts", "following_id", "grown", "is_matrix"]
+from codebooks import ops
+
+__all__ = ["checked_counts", "checked_ids", "checked_texts", "following_id", "grown", "is_matrix", "refuse_sparse"]
 
 
 def is_matrix(documents: Any) -> bool:
@@ -27,6 +29,15 @@ def checked_counts(documents: Any, *, empty: bool = False) -> Any:
             f"{type(documents).__name__} came."
         )
     return csr_matrix(check_array(documents, accept_sparse="csr", dtype=np.float32, ensure_min_samples=1 - empty))
+
+
+def refuse_sparse(estimator: Any, X: Any) -> None:
+    """Say what to do with a sparse matrix where `estimator` centres rows."""
+    if ops.is_sparse(X):
+        raise TypeError(
+            f"{type(estimator).__name__} wants dense embeddings and got a sparse matrix, which centring would fill. "
+            f"Put TruncatedSVD(n_components=...) of sklearn.decomposition before it."
+        )
 
 
 def checked_texts(documents: Any, method: str) -> list[str]:

@@ -90,7 +90,7 @@ def first_ranks(Z: NDArray, groups: Groups, queries: NDArray[np.intp] | None = N
         queries = np.flatnonzero(np.bincount(groups)[groups] > 1)
     Z = unit_rows(Z)
     ranks = np.empty(len(queries))
-    for rows in row_blocks(len(queries), 4 * Z.itemsize * len(Z)):
+    for rows in row_blocks(queries, 4 * Z.itemsize * len(Z)):
         asked = queries[rows]
         scores = Z[asked] @ Z.T
         scores[np.arange(len(asked)), asked] = -np.inf

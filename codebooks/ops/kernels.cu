@@ -1,0 +1,568 @@
+// CUDA bodies of the primitives, launched by `gpu.py`; what each is for stands in `codebooks.ops`.
+//
+// Conventions. T is the type of values, float or double, and I that of the indices of a CSR matrix. A CSR matrix comes as
+// `starts` and `stops` of its rows, `indices` and `data`, so that chosen rows need no copy. Kernels "by warps" give a
+// row to each warp: blocks are 32 threads wide and as many warps high as is wanted. Kernels "by blocks" give a row to each
+// block of whole warps, 1,024 threads at most. Strides count elements. Sums that several rows share are made by atomic
+// additions, whose order is not fixed: the last bits may differ from run to run.
+//
+// The file includes nothing, so that NVRTC compiles it anywhere.
+
+typedef long long Long;
+typedef unsigned long long Hash;
+
+const int WARP = 32;
+const unsigned ALL_LANES = 0xffffffffu;
+const int UNITS_PER_LANE = 4;  // of `sparse_products`
+const int MOST_WARPS = 32;     // of a block
+
+template <typename T>
+__device__ __forceinline__ T infinity();
+template <>
+__device__ __forceinline__ float infinity<float>() { return __int_as_float(0x7f800000); }
+template <>
+__device__ __forceinline__ double infinity<double>() { return __longlong_as_double(0x7ff0000000000000LL); }
+
+template <typename T>
+__device__ __forceinline__ T larger(T a, T b) { return a > b ? a : b; }
+
+template <typename T>
+__device__ __forceinline__ T smaller(T a, T b) { return a < b ? a : b; }
+
+__device__ __forceinline__ Long row_of_warp() { return (Long)blockIdx.x * blockDim.y + threadIdx.y; }
+
+// -- sums and peaks over a warp and over a block; every thread gets the result ---------------------------------------
+
+template <typename T>
+__device__ __forceinline__ T warp_sum(T value)
+{
+    for (int apart = WARP / 2; apart > 0; apart /= 2) value += __shfl_xor_sync(ALL_LANES, value, apart);
+    return value;
+}
+
+struct Plus {
+    template <typename T>
+    __device__ __forceinline__ T operator()(T a, T b) const { return a + b; }
+};
+
+struct Larger {
+    template <typename T>
+    __device__ __forceinline__ T operator()(T a, T b) const { return larger(a, b); }
+};
+
+template <typename T, typename Join>
+__device__ T block_join(T value, T nothing, Join join)
+{
+    __shared__ T parts[MOST_WARPS];
+    const int lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, n_warps = blockDim.x / WARP;
+    for (int apart = WARP / 2; apart > 0; apart /= 2) value = join(value, __shfl_xor_sync(ALL_LANES, value, apart));
+    if (n_warps == 1) return value;
+    if (lane == 0) parts[warp] = value;
+    __syncthreads();
+    value = lane < n_warps ? parts[lane] : nothing;
+    for (int apart = WARP / 2; apart > 0; apart /= 2) value = join(value, __shfl_xor_sync(ALL_LANES, value, apart));
+    __syncthreads();  // before anyone writes to `parts` again
+    return value;
+}
+
+template <typename T>
+__device__ T block_sum(T value) { return block_join(value, (T)0, Plus()); }
+
+template <typename T>
+__device__ T block_peak(T value) { return block_join(value, -infinity<T>(), Larger()); }
+
+// -- the best of a row, one after another: descending, ties to the lower place ---------------------------------------
+
+template <typename T>
+struct Best {
+    T value;
+    Long place;
+
+    __device__ __forceinline__ bool comes_before(const Best &other) const
+    {
+        return value > other.value || (value == other.value && place < other.place);
+    }
+};
+
+const Long NOWHERE = 0x7fffffffffffffffLL;
+
+// The best of `values(first) .. values(last - 1)` among those that come after `previous`; for all threads of a block.
+// Where none is left, its place is NOWHERE.
+template <typename T, typename Values>
+__device__ Best<T> next_best(const Values &values, Long first, Long last, Best<T> previous)
+{
+    __shared__ T best_values[MOST_WARPS];
+    __shared__ Long best_places[MOST_WARPS];
+    const int lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, n_warps = blockDim.x / WARP;
+    Best<T> best = {-infinity<T>(), NOWHERE};
+    for (Long place = first + threadIdx.x; place < last; place += blockDim.x) {
+        const Best<T> candidate = {values(place), place};
+        if (previous.comes_before(candidate) && candidate.comes_before(best)) best = candidate;
+    }
+    for (int apart = WARP / 2; apart > 0; apart /= 2) {
+        const Best<T> other = {__shfl_xor_sync(ALL_LANES, best.value, apart), __shfl_xor_sync(ALL_LANES, best.place, apart)};
+        if (other.comes_before(best)) best = other;
+    }
+    if (n_warps == 1) return best;
+    if (lane == 0) {
+        best_values[warp] = best.value;
+        best_places[warp] = best.place;
+    }
+    __syncthreads();
+    for (int other_warp = 0; other_warp < n_warps; other_warp++) {
+        const Best<T> other = {best_values[other_warp], best_places[other_warp]};
+        if (other.comes_before(best)) best = other;
+    }
+    __syncthreads();  // before anyone writes to them again
+    return best;
+}
+
+template <typename T>
+__device__ __forceinline__ Best<T> before_all() { return {infinity<T>(), -1}; }
+
+template <typename T>
+struct Ranked {  // scores of a row as units are ranked by them
+    const T *scores, *handicap;
+    T scale;
+
+    __device__ __forceinline__ T operator()(Long unit) const
+    {
+        return scale * scores[unit] - (handicap ? handicap[unit] : (T)0);
+    }
+};
+
+// By blocks. The k best units of each row of `scores`, scaled and less a handicap, and their scores without it. `scale`,
+// `handicap` and `best` may be null.
+template <typename T>
+__global__ void choose(
+    const T *scores, Long n_units, const T *scale, const T *handicap, Long k, Long *index, T *best)
+{
+    const Long row = blockIdx.x;
+    const Ranked<T> ranked = {scores + row * n_units, handicap, scale ? scale[row] : (T)1};
+    Best<T> found = before_all<T>();
+    for (Long m = 0; m < k; m++) {
+        found = next_best(ranked, 0, n_units, found);
+        if (threadIdx.x == 0) {
+            index[row * k + m] = found.place;
+            if (best) best[row * k + m] = ranked.scale * ranked.scores[found.place];
+        }
+    }
+}
+
+template <typename T>
+struct Entries {
+    const T *data;
+
+    __device__ __forceinline__ T operator()(Long place) const { return data[place]; }
+};
+
+// By blocks. The k largest entries of each row of a CSR matrix that are above zero: columns, -1 behind the last, and values.
+template <typename T, typename I>
+__global__ void largest_entries(
+    const I *starts, const I *stops, const I *indices, const T *data, Long k, Long *columns, T *values)
+{
+    const Long row = blockIdx.x;
+    const Entries<T> entries = {data};
+    Best<T> found = before_all<T>();
+    for (Long m = 0; m < k; m++) {
+        found = next_best(entries, starts[row], stops[row], found);
+        const bool is_there = found.place != NOWHERE && found.value > 0;
+        if (threadIdx.x == 0) {
+            columns[row * k + m] = is_there ? indices[found.place] : -1;
+            values[row * k + m] = is_there ? found.value : (T)0;
+        }
+        if (!is_there) found = {-infinity<T>(), NOWHERE};  // and nothing comes after that
+    }
+}
+
+// -- lengths ---------------------------------------------------------------------------------------------------------
+
+// By warps.
+template <typename T>
+__global__ void dense_norms(const T *X, Long n_rows, Long n_columns, Long row_stride, Long column_stride, T *norms)
+{
+    const Long row = row_of_warp();
+    if (row >= n_rows) return;
+    double total = 0;
+    for (Long j = threadIdx.x; j < n_columns; j += WARP) {
+        const double x = X[row * row_stride + j * column_stride];
+        total += x * x;
+    }
+    total = warp_sum(total);
+    if (threadIdx.x == 0) norms[row] = sqrt(total);
+}
+
+// By warps.
+template <typename T, typename I>
+__global__ void sparse_norms(const I *starts, const I *stops, const T *data, Long n_rows, T *norms)
+{
+    const Long row = row_of_warp();
+    if (row >= n_rows) return;
+    double total = 0;
+    for (Long p = starts[row] + threadIdx.x; p < stops[row]; p += WARP) {
+        const double x = data[p];
+        total += x * x;
+    }
+    total = warp_sum(total);
+    if (threadIdx.x == 0) norms[row] = sqrt(total);
+}
+
+// A thread each. 1 / x, 0 for 0, and never infinite: `least` is where it would be.
+template <typename T>
+__global__ void reciprocals(const T *norms, Long n, T least, T *out)
+{
+    const Long i = (Long)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < n) out[i] = norms[i] > 0 ? 1 / larger(norms[i], least) : (T)0;
+}
+
+// -- products and sums of rows ---------------------------------------------------------------------------------------
+
+// By warps, and by tiles of 128 units: `out = X F`, with X sparse and F of shape (features, units) in C order.
+template <typename T, typename I>
+__global__ void sparse_products(
+    const I *starts, const I *stops, const I *indices, const T *data, const T *F, Long n_rows, Long n_units, T *out)
+{
+    const Long row = row_of_warp();
+    if (row >= n_rows) return;
+    const Long first_unit = (Long)blockIdx.y * WARP * UNITS_PER_LANE + threadIdx.x;
+    T sums[UNITS_PER_LANE] = {};
+#pragma unroll 4
+    for (Long p = starts[row]; p < stops[row]; p++) {
+        const T x = data[p];
+        const T *of_feature = F + (Long)indices[p] * n_units;
+#pragma unroll
+        for (int m = 0; m < UNITS_PER_LANE; m++) {
+            const Long unit = first_unit + m * WARP;
+            if (unit < n_units) sums[m] += x * of_feature[unit];
+        }
+    }
+#pragma unroll
+    for (int m = 0; m < UNITS_PER_LANE; m++) {
+        const Long unit = first_unit + m * WARP;
+        if (unit < n_units) out[row * n_units + unit] = sums[m];
+    }
+}
+
+// By warps: `out += X' G`, with X sparse, G of shape (rows, units) and `out` of shape (features, units), in C order.
+template <typename T, typename I>
+__global__ void sparse_accumulate(
+    const I *starts, const I *stops, const I *indices, const T *data, const T *G, Long n_rows, Long n_units, T *out)
+{
+    const Long row = row_of_warp();
+    if (row >= n_rows) return;
+    for (Long p = starts[row]; p < stops[row]; p++) {
+        const T x = data[p];
+        for (Long unit = threadIdx.x; unit < n_units; unit += WARP) {
+            const T g = G[row * n_units + unit];
+            if (g != 0) atomicAdd(out + (Long)indices[p] * n_units + unit, x * g);
+        }
+    }
+}
+
+// By blocks: `out[index[row, m]] += weight[row, m] X[row]`.
+template <typename T>
+__global__ void scatter_dense(
+    const Long *index, const T *weight, Long n_chosen, const T *X, Long n_columns, Long row_stride, Long column_stride,
+    T *out, Long out_row_stride, Long out_column_stride)
+{
+    const Long row = blockIdx.x;
+    for (Long m = 0; m < n_chosen; m++) {
+        const T w = weight[row * n_chosen + m];
+        if (w == 0) continue;
+        T *to = out + index[row * n_chosen + m] * out_row_stride;
+        for (Long j = threadIdx.x; j < n_columns; j += blockDim.x) {
+            const T x = X[row * row_stride + j * column_stride];
+            if (x != 0) atomicAdd(to + j * out_column_stride, w * x);
+        }
+    }
+}
+
+// By warps: the same with sparse X.
+template <typename T, typename I>
+__global__ void scatter_sparse(
+    const Long *index, const T *weight, Long n_chosen, const I *starts, const I *stops, const I *indices, const T *data,
+    Long n_rows, T *out, Long out_row_stride, Long out_column_stride)
+{
+    const Long row = row_of_warp();
+    if (row >= n_rows) return;
+    for (Long m = 0; m < n_chosen; m++) {
+        const T w = weight[row * n_chosen + m];
+        if (w == 0) continue;
+        T *to = out + index[row * n_chosen + m] * out_row_stride;
+        for (Long p = starts[row] + threadIdx.x; p < stops[row]; p += WARP) {
+            atomicAdd(to + (Long)indices[p] * out_column_stride, w * data[p]);
+        }
+    }
+}
+
+// By blocks: `out[row] = sum over m of weight[row, m] W[index[row, m]]`, with `out` in C order.
+template <typename T>
+__global__ void gather_dense(
+    const Long *index, const T *weight, Long n_chosen, const T *W, Long n_columns, Long row_stride, Long column_stride,
+    T *out)
+{
+    const Long row = blockIdx.x;
+    for (Long j = threadIdx.x; j < n_columns; j += blockDim.x) {
+        T total = 0;
+        for (Long m = 0; m < n_chosen; m++) {
+            total += weight[row * n_chosen + m] * W[index[row * n_chosen + m] * row_stride + j * column_stride];
+        }
+        out[row * n_columns + j] = total;
+    }
+}
+
+// A thread each: `out[index[i]] += weight[i]`.
+template <typename T>
+__global__ void sum_by_index(const Long *index, const T *weight, Long n, double *out)
+{
+    const Long i = (Long)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < n && weight[i] != 0) atomicAdd(out + index[i], (double)weight[i]);
+}
+
+// -- directions ------------------------------------------------------------------------------------------------------
+
+// An element each, in the order in which `out` lies in memory: `inner` runs fastest. Units are counted by the dimension
+// whose `unit_of_` is 1.
+
+// `out[unit] += weight[unit] W[unit]`.
+template <typename T>
+__global__ void blend(
+    T *out, Long n_inner, Long n_outer, Long inner_stride, Long outer_stride, Long unit_of_inner, Long unit_of_outer,
+    const T *W, Long W_inner_stride, Long W_outer_stride, const T *weight)
+{
+    const Long element = (Long)blockIdx.x * blockDim.x + threadIdx.x;
+    if (element >= n_inner * n_outer) return;
+    const Long inner = element % n_inner, outer = element / n_inner;
+    const T w = weight[inner * unit_of_inner + outer * unit_of_outer];
+    out[inner * inner_stride + outer * outer_stride] += w * W[inner * W_inner_stride + outer * W_outer_stride];
+}
+
+// `out[unit] /= norms[unit]`; where that is 0, `out[unit] = W[unit]`.
+template <typename T>
+__global__ void rescale(
+    T *out, Long n_inner, Long n_outer, Long inner_stride, Long outer_stride, Long unit_of_inner, Long unit_of_outer,
+    const T *W, Long W_inner_stride, Long W_outer_stride, const T *norms)
+{
+    const Long element = (Long)blockIdx.x * blockDim.x + threadIdx.x;
+    if (element >= n_inner * n_outer) return;
+    const Long inner = element % n_inner, outer = element / n_inner;
+    const T norm = norms[inner * unit_of_inner + outer * unit_of_outer];
+    T *value = out + inner * inner_stride + outer * outer_stride;
+    *value = norm > 0 ? *value / norm : W[inner * W_inner_stride + outer * W_outer_stride];
+}
+
+// -- rows of sparse matrices -----------------------------------------------------------------------------------------
+
+// By warps: rows, one behind another, at `new_starts`.
+template <typename T, typename I>
+__global__ void take_sparse(
+    const I *starts, const I *stops, const I *indices, const T *data, Long n_rows, const I *new_starts, I *new_indices,
+    T *new_data)
+{
+    const Long row = row_of_warp();
+    if (row >= n_rows) return;
+    const Long shift = (Long)new_starts[row] - (Long)starts[row];
+    for (Long p = starts[row] + threadIdx.x; p < stops[row]; p += WARP) {
+        new_indices[p + shift] = indices[p];
+        new_data[p + shift] = data[p];
+    }
+}
+
+__device__ __forceinline__ Hash bits_of(float x) { return (Hash)(unsigned)__float_as_int(x + 0.0f); }
+__device__ __forceinline__ Hash bits_of(double x) { return (Hash)__double_as_longlong(x + 0.0); }
+
+// By warps: sums of the bits of a row times the factors of its columns. Zeros count nothing, whatever their sign.
+template <typename T>
+__global__ void dense_hashes(const T *X, Long n_rows, Long n_columns, Long row_stride, Long column_stride,
+                             const Hash *factors, Hash *hashes)
+{
+    const Long row = row_of_warp();
+    if (row >= n_rows) return;
+    Hash total = 0;
+    for (Long j = threadIdx.x; j < n_columns; j += WARP) {
+        total += bits_of(X[row * row_stride + j * column_stride]) * factors[j];
+    }
+    total = warp_sum(total);
+    if (threadIdx.x == 0) hashes[row] = total;
+}
+
+// By warps.
+template <typename T, typename I>
+__global__ void sparse_hashes(const I *starts, const I *stops, const I *indices, const T *data, Long n_rows,
+                              const Hash *factors, Hash *hashes)
+{
+    const Long row = row_of_warp();
+    if (row >= n_rows) return;
+    Hash total = 0;
+    for (Long p = starts[row] + threadIdx.x; p < stops[row]; p += WARP) total += bits_of(data[p]) * factors[indices[p]];
+    total = warp_sum(total);
+    if (threadIdx.x == 0) hashes[row] = total;
+}
+
+// By blocks, a query each: `out[query, row] += w * value` for the rows that hold a column of the query. Rows of a column
+// differ, so only columns have to wait for each other.
+template <typename T, typename I>
+__global__ void match_postings(
+    const I *query_starts, const I *query_indices, const T *query_data, const I *starts, const I *rows, const T *values,
+    Long n_rows, T *out)
+{
+    const Long query = blockIdx.x;
+    T *sums = out + query * n_rows;
+    for (Long q = query_starts[query]; q < query_starts[query + 1]; q++) {
+        const Long column = query_indices[q];
+        for (Long p = starts[column] + threadIdx.x; p < starts[column + 1]; p += blockDim.x) {
+            sums[rows[p]] += query_data[q] * values[p];
+        }
+        __syncthreads();
+    }
+}
+
+// -- scores to weights -----------------------------------------------------------------------------------------------
+
+// By blocks.
+template <typename T>
+__global__ void softmax_rows(const T *scores, Long n_columns, T *out)
+{
+    const Long row = blockIdx.x;
+    const T *of_row = scores + row * n_columns;
+    T *to = out + row * n_columns;
+    T peak = -infinity<T>();
+    for (Long j = threadIdx.x; j < n_columns; j += blockDim.x) peak = larger(peak, of_row[j]);
+    peak = block_peak(peak);
+    T total = 0;
+    for (Long j = threadIdx.x; j < n_columns; j += blockDim.x) {
+        // A row of nothing but -inf has no peak to be measured from, and no shares.
+        const T share = peak > -infinity<T>() ? exp(of_row[j] - peak) : (T)0;
+        to[j] = share;
+        total += share;
+    }
+    total = block_sum(total);
+    for (Long j = threadIdx.x; j < n_columns; j += blockDim.x) to[j] = total > 0 ? to[j] / total : (T)0;
+}
+
+// A weight can be positive only where a score lies within `reach` of the best of its row (see `separation.py`). Rows are
+// long and few here, so each is cut into segments of which a block takes one: their peaks, how many candidates each
+// holds, and where these are, in order.
+
+// By blocks: blockIdx.x is the row, blockIdx.y the segment.
+template <typename T>
+__global__ void segment_peaks(const T *scores, Long n_columns, Long segment_size, T *peaks)
+{
+    const Long row = blockIdx.x, segment = blockIdx.y;
+    const Long first = segment * segment_size, last = smaller(first + segment_size, n_columns);
+    T peak = -infinity<T>();
+    for (Long j = first + threadIdx.x; j < last; j += blockDim.x) peak = larger(peak, scores[row * n_columns + j]);
+    peak = block_peak(peak);
+    if (threadIdx.x == 0) peaks[row * gridDim.y + segment] = peak;
+}
+
+template <typename T>
+__device__ __forceinline__ bool holds_candidates(T segment_peak, T row_peak, T reach)
+{
+    return row_peak > -infinity<T>() && segment_peak >= row_peak - reach;
+}
+
+template <typename T>
+__global__ void count_candidates(
+    const T *scores, Long n_columns, Long segment_size, const T *peaks, const T *row_peaks, T reach, Long *counts)
+{
+    const Long row = blockIdx.x, segment = blockIdx.y;
+    const Long first = segment * segment_size, last = smaller(first + segment_size, n_columns);
+    int count = 0;
+    if (holds_candidates(peaks[row * gridDim.y + segment], row_peaks[row], reach)) {  // alike for the whole block
+        const T lowest = row_peaks[row] - reach;
+        for (Long j = first + threadIdx.x; j < last; j += blockDim.x) count += scores[row * n_columns + j] >= lowest;
+        count = block_sum(count);
+    }
+    if (threadIdx.x == 0) counts[row * gridDim.y + segment] = count;
+}
+
+// `ends` are the sums of all counts up to and with a segment.
+template <typename T>
+__global__ void list_candidates(
+    const T *scores, Long n_columns, Long segment_size, const T *peaks, const T *row_peaks, T reach, const Long *counts,
+    const Long *ends, int *columns)
+{
+    __shared__ int in_warp[MOST_WARPS];
+    const Long row = blockIdx.x, segment = blockIdx.y;
+    const Long first = segment * segment_size, last = smaller(first + segment_size, n_columns);
+    const int lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, n_warps = blockDim.x / WARP;
+    if (counts[row * gridDim.y + segment] == 0) return;
+    const T lowest = row_peaks[row] - reach;
+    Long place = ends[row * gridDim.y + segment] - counts[row * gridDim.y + segment];
+    for (Long base = first; base < last; base += blockDim.x) {
+        const Long j = base + threadIdx.x;
+        const bool is_one = j < last && scores[row * n_columns + j] >= lowest;
+        const unsigned ones = __ballot_sync(ALL_LANES, is_one);
+        if (lane == 0) in_warp[warp] = __popc(ones);
+        __syncthreads();
+        Long mine = place + __popc(ones & ((1u << lane) - 1));
+        for (int other = 0; other < n_warps; other++) {
+            if (other < warp) mine += in_warp[other];
+            place += in_warp[other];
+        }
+        if (is_one) columns[mine] = (int)j;
+        __syncthreads();  // before anyone writes to `in_warp` again
+    }
+}
+
+const int SOFTMAX = 0, ENTMAX15 = 2, MAX = 3;
+const int MOST_STEPS = 100;       // Newton's
+const double SETTLED = 1e-15;
+
+// By blocks: candidates of a row become weights in place, `z` being room for as many numbers; the conjugate of what the
+// separation penalises, over beta and with the peak, becomes its value. The rules stand in `separation.py`.
+template <typename T>
+__global__ void weigh_candidates(
+    const T *scores, Long n_columns, const T *row_peaks, const Long *firsts, const int *columns, double beta, int kind,
+    double *z, T *weights, T *values)
+{
+    const Long row = blockIdx.x;
+    const Long first = firsts[row], last = firsts[row + 1];
+    if (first == last) {
+        if (threadIdx.x == 0) values[row] = 0;
+        return;
+    }
+    const double peak = row_peaks[row];
+    if (kind == MAX) {  // the first of the candidates, which are equal
+        for (Long p = first + threadIdx.x; p < last; p += blockDim.x) weights[p] = p == first;
+        if (threadIdx.x == 0) values[row] = row_peaks[row];
+        return;
+    }
+    for (Long p = first + threadIdx.x; p < last; p += blockDim.x) {
+        z[p] = beta * ((double)scores[row * n_columns + columns[p]] - peak);
+    }
+    double total = 0, gain = 0;  // each thread goes on with the numbers that it wrote
+    if (kind == SOFTMAX) {
+        for (Long p = first + threadIdx.x; p < last; p += blockDim.x) total += z[p] = exp(z[p]);
+        total = block_sum(total);
+        gain = log(total);
+    } else {
+        const bool squared = kind == ENTMAX15;
+        const double unit = squared ? 0.5 : 1.0;
+        double tau = -1;  // the best score alone makes 1 here, so this is not past the solution
+        for (int step_number = 0; step_number < MOST_STEPS; step_number++) {
+            double excess = 0, slope = 0;
+            for (Long p = first + threadIdx.x; p < last; p += blockDim.x) {
+                const double rest = unit * z[p] - tau;
+                if (rest > 0) {
+                    excess += squared ? rest * rest : rest;
+                    slope += squared ? 2 * rest : 1;
+                }
+            }
+            const double step = (block_sum(excess) - 1) / block_sum(slope);
+            if (step <= SETTLED) break;
+            tau += step;
+        }
+        for (Long p = first + threadIdx.x; p < last; p += blockDim.x) {
+            const double rest = larger(unit * z[p] - tau, 0.0);
+            const double weight = squared ? rest * rest : rest;
+            gain += weight * z[p] - (squared ? 4.0 / 3 * weight * rest : 0.5 * weight * weight);
+            total += z[p] = weight;
+        }
+        total = block_sum(total);
+        gain = block_sum(gain) + (squared ? 4.0 / 3 : 0.5);
+    }
+    for (Long p = first + threadIdx.x; p < last; p += blockDim.x) weights[p] = z[p] / total;
+    if (threadIdx.x == 0) values[row] = peak + gain / beta;
+}
