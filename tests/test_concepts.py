@@ -405,7 +405,7 @@ def test_gates_dense_and_sparse_give_the_same_rows():
 
 def test_blocks_of_rows_are_one(codes, monkeypatch):
     expected = suggest(codes, [5, 9, 20], n=40, disliked=[1])
-    monkeypatch.setattr("codebooks.concepts._BLOCK", 7)
+    monkeypatch.setattr("codebooks.concepts.suggestion._BLOCK", 7)
     found = suggest(codes, [5, 9, 20], n=40, disliked=[1])
     np.testing.assert_array_equal(found.rows, expected.rows)
     np.testing.assert_array_equal(found.scores, expected.scores)

@@ -13,8 +13,7 @@ from sklearn.decomposition import NMF
 from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.metrics import normalized_mutual_info_score
 
-from codebooks import datasets
-from codebooks.datasets import Corpus, load_corpus, load_docstrings, planted_corpus
+from codebooks.datasets import Corpus, docstrings, load_corpus, load_docstrings, planted_corpus
 
 SMALL = Corpus(["some text"], ["a.b"], "docstrings", ["a.b.c"])
 
@@ -41,7 +40,7 @@ def collected(monkeypatch, tmp_path):
     """Count the times that docstrings are collected, and make that cheap."""
     calls = []
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(datasets, "_collect", lambda *arguments: calls.append(arguments) or SMALL)
+    monkeypatch.setattr(docstrings, "_collect", lambda *arguments: calls.append(arguments) or SMALL)
     return calls
 
 
@@ -143,7 +142,7 @@ def test_a_cache_file_holds_for_its_arguments_and_versions(collected, monkeypatc
     load_docstrings(["numpy"])
     load_docstrings(["numpy"], min_length=300)
     load_docstrings(["numpy", "scipy"])
-    monkeypatch.setattr(datasets, "_version", lambda package: "0.0")
+    monkeypatch.setattr(docstrings, "_version", lambda package: "0.0")
     load_docstrings(["numpy"])
     assert len(collected) == 4
 
@@ -180,7 +179,7 @@ def test_a_user_without_a_home_has_no_cache(collected, monkeypatch):
 
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.delenv("LOCALAPPDATA", raising=False)
-    monkeypatch.setattr(datasets.Path, "home", nowhere)
+    monkeypatch.setattr(docstrings.Path, "home", nowhere)
     assert load_docstrings(["numpy"]) == SMALL
 
 

@@ -356,9 +356,9 @@ def library(monkeypatch):
 
 
 def _forget_models():
-    from codebooks.text import embedder
+    from codebooks.text.encoders import loaded
 
-    embedder._loaded.cache_clear()
+    loaded.cache_clear()
 
 
 class TestNamedModels:

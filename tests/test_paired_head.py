@@ -170,6 +170,16 @@ def test_a_head_that_helps_is_kept(seed):
     assert [entry["epoch"] for entry in head.history_] == [0, 1]
 
 
+@pytest.mark.parametrize("redundancy", [0.0, 0.0051, 0.5])
+def test_a_head_that_changes_nothing_has_the_loss_of_no_head(redundancy):
+    X, groups = planted(40, 5, 6)
+    head = PairedHead(shrinkage=1e9, redundancy=redundancy)
+    with pytest.warns(UserWarning, match="keeps"):
+        head.fit(X, groups)
+    before, after = head.history_
+    assert after["loss"] == pytest.approx(before["loss"], rel=1e-6)
+
+
 @pytest.mark.parametrize("seed", range(10))
 def test_shuffled_labels_fall_back_and_say_so(seed):
     X, groups = planted(seed=seed)

@@ -261,7 +261,7 @@ def test_bootstrap_is_seeded_and_leaves_nan_out(monkeypatch):
     wide = scores.bootstrap_interval(values, level=0.99)
     assert wide[0] < found[0] < found[1] < wide[1]
     assert scores.bootstrap_interval([0.5, 0.5]) == (0.5, 0.5)
-    monkeypatch.setattr("codebooks.scores.ranking._BLOCK", 170)  # draws in many parts are the same draws
+    monkeypatch.setattr("codebooks.scores.resampling._BLOCK", 170)  # draws in many parts are the same draws
     assert scores.bootstrap_interval(values) == pytest.approx(found)
 
 

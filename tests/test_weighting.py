@@ -196,6 +196,14 @@ def test_bad_input_is_refused(X, error, message):
         BM25Transformer().fit(X)
 
 
+@pytest.mark.parametrize("module", ["cupy", "cupyx.scipy.sparse._csr"])
+def test_counts_on_a_gpu_are_told_to_move(module, counts):
+    on_gpu = type("ndarray", (), {"__module__": module})()
+    for call in (BM25Transformer().fit, BM25Transformer().fit(counts).transform):
+        with pytest.raises(TypeError, match=r"host memory and got a CuPy array.*X\.get\(\)"):
+            call(on_gpu)
+
+
 BAD_SETTINGS = [{"variant": "okapi"}, {"k1": -1}, {"k1": np.inf}, {"b": 1.5}, {"b": "all"}, {"delta": np.nan}]
 
 

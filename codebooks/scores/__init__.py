@@ -15,13 +15,13 @@ from codebooks.scores.labels import Agreement, agreement, purity
 from codebooks.scores.ranking import (
     accuracy_at,
     average_precision,
-    bootstrap_interval,
     ndcg,
     precision_at,
     ranking_scores,
     recall_at,
     reciprocal_rank,
 )
+from codebooks.scores.resampling import bootstrap_interval
 from codebooks.scores.scorers import N_WORDS as N_WORDS
 from codebooks.scores.scorers import diversity_scorer, npmi_scorer
 

@@ -1,4 +1,7 @@
-"""How embeddings fill their space: in a narrow cone or evenly, and whether what belongs together lies together."""
+"""How embeddings fill their space: in a narrow cone or evenly, and whether what belongs together lies together.
+
+Each measure is one number of type float, so CuPy arrays are moved to the host and measured there.
+"""
 
 from __future__ import annotations
 

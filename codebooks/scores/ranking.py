@@ -14,19 +14,18 @@ All functions take the same two arguments and follow the same conventions, those
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from numbers import Integral
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from codebooks import ops
+from codebooks.scores.judgements import Judged, Relevant, judge
 
 __all__ = [
     "accuracy_at",
     "average_precision",
-    "bootstrap_interval",
     "ndcg",
     "precision_at",
     "ranking_scores",
@@ -35,9 +34,6 @@ __all__ = [
 ]
 
 Floats = NDArray[np.float64]
-Relevant = Sequence[Mapping[Any, float] | Collection[Any]]
-
-_BLOCK = 2_000_000  # draws of a bootstrap held at once
 
 
 def ndcg(
@@ -86,7 +82,7 @@ def ndcg(
     """
     if gains not in ("linear", "exponential"):
         raise ValueError(f"gains must be 'linear' or 'exponential'; {gains!r} came.")
-    judged = _judge(ranked, relevant)
+    judged = judge(ranked, relevant)
     return _given_back(judged, _ndcg(judged, _rank(k), gains), per_query)
 
 
@@ -116,7 +112,7 @@ def average_precision(
     >>> round(average_precision([["a", "b", "c"]], [{"a": 1, "c": 1}]), 3)
     0.833
     """
-    judged = _judge(ranked, relevant)
+    judged = judge(ranked, relevant)
     return _given_back(judged, _average_precision(judged, _rank(k)), per_query)
 
 
@@ -142,7 +138,7 @@ def reciprocal_rank(
     >>> reciprocal_rank([[7, 3, 5], [4, 1, -1]], [[3], [4]])
     0.75
     """
-    judged = _judge(ranked, relevant)
+    judged = judge(ranked, relevant)
     return _given_back(judged, _reciprocal_rank(judged, _rank(k)), per_query)
 
 
@@ -168,7 +164,7 @@ def recall_at(
     >>> recall_at([[7, 3, 5], [4, 1, -1]], [{3: 1}, {4: 2, 1: 1}], ks=[1, 2]).tolist()
     [0.25, 1.0]
     """
-    judged = _judge(ranked, relevant)
+    judged = judge(ranked, relevant)
     return _given_back(judged, _recall(judged, _ranks(ks)), per_query)
 
 
@@ -195,7 +191,7 @@ def accuracy_at(
     >>> accuracy_at([[7, 3, 5], [4, 1, -1]], [[3], [4]], ks=[1, 2]).tolist()
     [0.5, 1.0]
     """
-    judged = _judge(ranked, relevant)
+    judged = judge(ranked, relevant)
     return _given_back(judged, _accuracy(judged, _ranks(ks)), per_query)
 
 
@@ -221,7 +217,7 @@ def precision_at(
     >>> precision_at([[7, 3, 5], [4, 1, -1]], [{3: 1}, {4: 2, 1: 1}], ks=2)
     0.75
     """
-    judged = _judge(ranked, relevant)
+    judged = judge(ranked, relevant)
     return _given_back(judged, _precision(judged, _ranks(ks)), per_query)
 
 
@@ -246,7 +242,7 @@ def ranking_scores(ranked: Any, relevant: Relevant) -> dict[str, float]:
     >>> scores["MRR"], scores["accuracy@1"], scores["n_queries"]
     (0.75, 0.5, 2)
     """
-    judged = _judge(ranked, relevant)
+    judged = judge(ranked, relevant)
     depth = judged.grades.shape[1]
     found = {
         "nDCG@10": _ndcg(judged, 10, "linear"),
@@ -263,69 +259,7 @@ def ranking_scores(ranked: Any, relevant: Relevant) -> dict[str, float]:
     return {name: float(values[known].mean()) for name, values in found.items()} | {"n_queries": int(known.sum())}
 
 
-def bootstrap_interval(
-    values: ArrayLike, *, level: float = 0.95, n_resamples: int = 10_000, random_state: Any = 0
-) -> tuple[float, float]:
-    """Where the mean over queries would lie with other queries of their kind: the percentile bootstrap (Efron 1979).
-
-    To compare two rankings of the same queries give it the differences of their values, `a - b`: their interval says
-    more than whether the intervals of each overlap.
-
-    Parameters
-    ----------
-    values : array of shape (n_queries,)
-        What a score gives with `per_query=True`; nan is left out.
-    level : float, default=0.95
-        How many of the resampled means lie in the interval.
-    n_resamples : int, default=10000
-        How often queries are drawn, as many as there are, with replacement.
-    random_state : int, Generator or None, default=0
-        Seed of the draws.
-
-    Returns
-    -------
-    tuple of two floats
-        The lower and the upper end.
-
-    Raises
-    ------
-    ValueError
-        Values are not one row, none is left, level is not between 0 and 1, or n_resamples is below 1.
-
-    Examples
-    --------
-    >>> low, high = bootstrap_interval([0.0, 1.0, 1.0, 0.0, 1.0, 1.0, 1.0, 0.0])
-    >>> print(low, high)
-    0.25 0.875
-    """
-    given = np.asarray(ops.to_host(values), dtype=np.float64)
-    if given.ndim != 1:
-        raise ValueError(f"one value a query is wanted; an array of shape {given.shape} came. Give one column of it.")
-    given = given[~np.isnan(given)]
-    if not len(given):
-        raise ValueError("at least one value that is not nan is wanted; none came.")
-    if not 0 < level < 1:
-        raise ValueError(f"level must lie between 0 and 1, for example 0.95; {level!r} came.")
-    n_resamples = _rank(n_resamples, "n_resamples")
-    rng = np.random.default_rng(random_state)
-    means = np.empty(n_resamples)
-    block = max(1, _BLOCK // len(given))
-    for start in range(0, n_resamples, block):
-        part = means[start : start + block]
-        part[:] = given[rng.integers(len(given), size=(len(part), len(given)))].mean(axis=1)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
-
-
-class _Judged(NamedTuple):
-    """Rankings as grades; 0 for what is not relevant."""
-
-    grades: Floats  # (n_queries, depth) of what stands at each rank
-    ideal: Floats  # (n_queries, most relevant documents) of all relevant documents, descending, filled up with 0
-    n_relevant: NDArray[np.intp]  # (n_queries,)
-
-
-def _ndcg(judged: _Judged, k: int | None, gains: str) -> Floats:
+def _ndcg(judged: Judged, k: int | None, gains: str) -> Floats:
     def dcg(grades: Floats) -> Floats:
         grades = grades[:, :k]
         gained = grades if gains == "linear" else np.exp2(grades) - 1
@@ -334,31 +268,31 @@ def _ndcg(judged: _Judged, k: int | None, gains: str) -> Floats:
     return _share(dcg(judged.grades), dcg(judged.ideal))
 
 
-def _average_precision(judged: _Judged, k: int | None) -> Floats:
+def _average_precision(judged: Judged, k: int | None) -> Floats:
     hits = judged.grades[:, :k] > 0
     precision = hits.cumsum(axis=1) / np.arange(1, hits.shape[1] + 1)
     return _share((precision * hits).sum(axis=1), judged.n_relevant)
 
 
-def _reciprocal_rank(judged: _Judged, k: int | None) -> Floats:
+def _reciprocal_rank(judged: Judged, k: int | None) -> Floats:
     hits = judged.grades[:, :k] > 0
     first = (hits / np.arange(1, hits.shape[1] + 1)).max(axis=1, initial=0.0)
     return np.where(judged.n_relevant > 0, first, np.nan)
 
 
-def _recall(judged: _Judged, ks: Any) -> Floats:
+def _recall(judged: Judged, ks: Any) -> Floats:
     return _share(_hits_within(judged, ks), judged.n_relevant)
 
 
-def _accuracy(judged: _Judged, ks: Any) -> Floats:
+def _accuracy(judged: Judged, ks: Any) -> Floats:
     return _share(_hits_within(judged, ks) > 0, judged.n_relevant > 0)
 
 
-def _precision(judged: _Judged, ks: Any) -> Floats:
+def _precision(judged: Judged, ks: Any) -> Floats:
     return _share(_hits_within(judged, ks) / ks, judged.n_relevant > 0)
 
 
-def _hits_within(judged: _Judged, ks: Any) -> NDArray[np.intp]:
+def _hits_within(judged: Judged, ks: Any) -> NDArray[np.intp]:
     """Relevant documents among the first k, shape (n_queries,) for one k, (n_queries, n_ks) for several."""
     counts = np.pad((judged.grades > 0).cumsum(axis=1), ((0, 0), (1, 0)))
     return counts[:, np.minimum(ks, judged.grades.shape[1])]
@@ -370,81 +304,15 @@ def _share(part: Any, whole: Any) -> Floats:
     return part / (whole if np.ndim(part) == 1 else whole[:, None])
 
 
-def _given_back(judged: _Judged, values: Floats, per_query: bool) -> float | Floats:
+def _given_back(judged: Judged, values: Floats, per_query: bool) -> float | Floats:
     if per_query:
         return values
     mean = values[judged.n_relevant > 0].mean(axis=0)
     return float(mean) if np.ndim(mean) == 0 else mean
 
 
-def _judge(ranked: Any, relevant: Relevant) -> _Judged:
-    rankings = _rankings(ranked)
-    judgements = [_grades(q, given) for q, given in enumerate(relevant)]
-    if len(rankings) != len(judgements):
-        raise ValueError(
-            f"rankings and judgements must be of the same queries; {len(rankings)} rankings and {len(judgements)} "
-            f"judgements came. Give an empty list or dict for a query that has none."
-        )
-    if not any(judgements):
-        raise ValueError("at least one query with a relevant document is wanted; none came.")
-    _refuse_two_kinds_of_ids(rankings, judgements)
-    grades = np.zeros((len(rankings), max(map(len, rankings))))
-    ideal = np.zeros((len(rankings), max(map(len, judgements))))
-    for q, (ranking, graded) in enumerate(zip(rankings, judgements, strict=True)):
-        grades[q, : len(ranking)] = [graded.get(document, 0.0) for document in ranking]
-        ideal[q, : len(graded)] = sorted(graded.values(), reverse=True)
-    return _Judged(grades, ideal, (ideal > 0).sum(axis=1))
-
-
-def _rankings(ranked: Any) -> list[list[Any]]:
-    """Each ranking as a list, None where it has nothing."""
-    ranked = ops.to_host(ranked)
-    if isinstance(ranked, np.ndarray) and (ranked.ndim != 2 or ranked.dtype.kind not in "iuUSO"):
-        raise TypeError(
-            f"ranked must be a matrix of ids, one ranking a row; an array of shape {ranked.shape} and type "
-            f"{ranked.dtype} came."
-        )
-    found = []
-    for q, ranking in enumerate(ranked):
-        if isinstance(ranking, str) or not isinstance(ranking, Iterable):
-            raise TypeError(f"each ranking must be a sequence of ids; {ranking!r} came for query {q}.")
-        documents = ranking.tolist() if isinstance(ranking, np.ndarray) else list(ranking)
-        documents = [None if isinstance(d, Integral) and d == -1 else d for d in documents]
-        present = [document for document in documents if document is not None]
-        if len(set(present)) < len(present):
-            twice = next(document for i, document in enumerate(present) if document in present[:i])
-            raise ValueError(f"a ranking must hold each document once; {twice!r} came twice for query {q}.")
-        found.append(documents)
-    return found
-
-
-def _grades(q: int, given: Any) -> dict[Any, float]:
-    """The grade of each relevant document of query q."""
-    if isinstance(given, str) or not isinstance(given, Iterable):
-        raise TypeError(
-            f"judgements must be a dict from id to grade, or a collection of ids, for each query; {given!r} came for "
-            f"query {q}."
-        )
-    if not isinstance(given, Mapping):
-        given = dict.fromkeys(given.tolist() if isinstance(given, np.ndarray) else given, 1.0)
-    grades = {document: float(grade) for document, grade in given.items()}
-    if not np.isfinite(list(grades.values())).all():
-        raise ValueError(f"grades must be finite numbers; those of query {q} are {list(grades.values())!r}.")
-    return {document: grade for document, grade in grades.items() if grade > 0}
-
-
-def _refuse_two_kinds_of_ids(rankings: list[list[Any]], judgements: list[dict[Any, float]]) -> None:
-    """Row numbers against names, 7 against "7", would score 0 and nobody would know why."""
-    ranked = {isinstance(d, str) for ranking in rankings for d in ranking if d is not None}
-    judged = {isinstance(d, str) for graded in judgements for d in graded}
-    if ranked and ranked.isdisjoint(judged):
-        raise TypeError(
-            f"ids must be of one kind; rankings have {'strings' if True in ranked else 'numbers'} and judgements "
-            f"{'strings' if True in judged else 'numbers'}. Translate one of them."
-        )
-
-
 def _rank(k: Any, name: str = "k") -> Any:
+    """A number of ranks; None is all."""
     if k is not None and (not isinstance(k, Integral) or k < 1):
         raise ValueError(f"{name} must be a whole number, 1 or more; {k!r} came.")
     return k

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Set
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import lru_cache
+from contextlib import AbstractContextManager, nullcontext
 from numbers import Integral, Real
-from pathlib import Path
 from threading import RLock
 from typing import Any
 
@@ -19,15 +17,13 @@ from sklearn.utils.validation import check_array
 
 from codebooks.models.monitor import Reporter
 from codebooks.text.accepting import checked_texts
+from codebooks.text.encoders import PooledModel, SentenceModel, fingerprint, loaded, place_of
 from codebooks.text.vector_cache import VectorCache
 
 __all__ = ["TextEmbedder"]
 
 Vectors = NDArray[np.float32]
 
-_INSTALL = "pip install 'codebooks-learn[text]'"
-# Models that stay loaded, the last ones used.
-_LOADED = 2
 # Loading a model, and running one: torch has all cores anyway, and the tokenizers bear one caller at a time.
 _turn = RLock()
 
@@ -262,13 +258,14 @@ class TextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
 
     def _encode(self) -> Callable[[list[str]], Any]:
         """What turns a batch of texts into an array."""
-        encoder, model = self.encoder, None
+        encoder = self.encoder
+        model: SentenceModel | PooledModel | None = None
         if isinstance(encoder, str | os.PathLike):
-            place = _place(encoder)
+            place = place_of(encoder)
             with _turn:
-                model = _loaded(place, _fingerprint(place), self.pooling, self.device, bool(self.progress))
+                model = loaded(place, fingerprint(place), self.pooling, self.device, bool(self.progress))
         elif _is_from(encoder, "sentence_transformers"):
-            model = _SentenceModel(encoder)
+            model = SentenceModel(encoder)
         if model is None:
             return getattr(encoder, "encode", encoder)
 
@@ -283,8 +280,8 @@ class TextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
             return nullcontext()
         known_by: Any = self.name
         if known_by is None:
-            place = _place(self.encoder)
-            known_by = [place, _fingerprint(place)]
+            place = place_of(self.encoder)
+            known_by = [place, fingerprint(place)]
         return VectorCache(self.cache, json.dumps([known_by, self.pooling, self.max_length]), float(self.cache_size))
 
     def __sklearn_tags__(self) -> Any:
@@ -294,128 +291,6 @@ class TextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         tags.input_tags.two_d_array = self.encoder is None
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
-
-
-# -- models that are named -------------------------------------------------------------------------------------------
-
-
-class _SentenceModel:
-    """A model of sentence-transformers."""
-
-    def __init__(self, model: Any) -> None:
-        self.model = model
-
-    def encode(self, texts: list[str], max_length: int | None) -> Any:
-        before = self.model.max_seq_length
-        if max_length is not None:
-            self.model.max_seq_length = max_length
-        try:
-            return self.model.encode(texts, batch_size=len(texts), show_progress_bar=False, convert_to_numpy=True)
-        finally:
-            if max_length is not None:
-                self.model.max_seq_length = before
-
-
-class _PooledModel:
-    """An encoder of Hugging Face, the vectors of whose tokens become one."""
-
-    def __init__(self, place: str, pooling: str, device: str | None) -> None:
-        import torch
-        from transformers import AutoModel, AutoTokenizer
-
-        self.pooling = pooling
-        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        self.tokenizer = AutoTokenizer.from_pretrained(place)
-        self.model = AutoModel.from_pretrained(place).eval().to(self.device)
-        # A tokenizer that knows no limit says 1e30.
-        self.limit = min(
-            self.tokenizer.model_max_length, getattr(self.model.config, "max_position_embeddings", None) or 512
-        )
-
-    def encode(self, texts: list[str], max_length: int | None) -> Any:
-        import torch
-
-        tokens = self.tokenizer(
-            texts, padding=True, truncation=True, max_length=max_length or self.limit, return_tensors="pt"
-        ).to(self.device)
-        with torch.inference_mode():
-            vectors = self.model(**tokens).last_hidden_state.float()
-        if self.pooling == "cls":
-            return vectors[:, 0]
-        real = tokens["attention_mask"].unsqueeze(-1)
-        return (vectors * real).sum(1) / real.sum(1).clamp(min=1)
-
-
-@lru_cache(maxsize=_LOADED)
-def _loaded(
-    place: str, fingerprint: str, pooling: str | None, device: str | None, progress: bool
-) -> _SentenceModel | _PooledModel:
-    """A model, loaded; `fingerprint` makes a folder that changed another one."""
-    try:
-        with nullcontext() if progress else _quiet():
-            if pooling is not None:
-                return _PooledModel(place, pooling, device)
-            from sentence_transformers import SentenceTransformer
-
-            return _SentenceModel(SentenceTransformer(place, device=device))
-    except ModuleNotFoundError as error:
-        missing = (error.name or "").partition(".")[0]
-        if missing not in ("torch", "transformers", "sentence_transformers"):
-            raise
-        raise ImportError(f"TextEmbedder({place!r}) wants {missing}, which is not installed: {_INSTALL}") from error
-    except (OSError, ValueError) as error:
-        raise OSError(_why_not_loaded(place, error)) from error
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """No bars of transformers while a model is loaded."""
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
-
-
-def _place(encoder: str | os.PathLike[str]) -> str:
-    """The folder of a model, in full, or its name on the hub.
-
-    Raises
-    ------
-    FileNotFoundError
-        It looks like a folder, and there is none.
-    """
-    given = os.fspath(encoder)
-    folder = Path(given).expanduser()
-    if folder.is_dir():
-        return str(folder.resolve())
-    if isinstance(encoder, os.PathLike) or given.startswith((".", "/", "~", "\\")) or given.count("/") > 1:
-        raise FileNotFoundError(f"There is no folder {given} to load an encoder from.")
-    return given
-
-
-def _fingerprint(place: str) -> str:
-    """Names, sizes and times of the files of a folder; nothing for a name on the hub."""
-    if not os.path.isabs(place):
-        return ""
-    files = sorted(path for path in Path(place).rglob("*") if path.is_file())
-    about = ((path, path.stat()) for path in files)
-    return json.dumps([[path.relative_to(place).as_posix(), is_.st_size, is_.st_mtime_ns] for path, is_ in about])
-
-
-def _why_not_loaded(place: str, error: Exception) -> str:
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    if os.path.isabs(place):
-        todo = "The folder must hold a model of sentence-transformers, or with pooling= one of Hugging Face."
-    else:
-        offline = any(os.environ.get(name) for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"))
-        where = "the network is switched off (HF_HUB_OFFLINE)" if offline else "look at the spelling and the network"
-        todo = f"It is no folder here and was not downloaded before; {where}. Or give a folder that holds a model."
-    return f"TextEmbedder could not load {place!r}: {reason} {todo}"
 
 
 # -- small things ----------------------------------------------------------------------------------------------------

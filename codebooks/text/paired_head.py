@@ -9,11 +9,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix, issparse
+from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components
 
+from codebooks import ops
 from codebooks.inputs import check_targets, unharmed
 from codebooks.models.base import ArrayTransformer, Interval, StrOptions, check_random_state, fit_context
+from codebooks.text.accepting import refuse_sparse
 from codebooks.text.heads_eigen import Groups, barlow_loss, eigen_head
 from codebooks.text.heads_judged import (
     Fold,
@@ -76,7 +78,8 @@ class PairedHead(ArrayTransformer):
     temperature : float, optional
         Of "simcse" (default .05) and "marginal" (default .07).
     redundancy : float, default=0.0051
-        Of "barlow" by "sgd": what correlations between features weigh, lambda in [1]_.
+        Of "barlow": what correlations between features weigh, lambda in [1]_. "sgd" learns by it; the closed form does
+        not depend on it, and tells its loss by it in `history_`.
     decay : float, default=0.0
         Of "sgd": a penalty on the squared distance of the weights from where they began.
     learning_rate : float, default=1e-3
@@ -117,6 +120,9 @@ class PairedHead(ArrayTransformer):
 
     A collapsed head (all outputs at one point or along one direction, or half of the dimensions lost) is named in a
     warning.
+
+    CuPy arrays are transformed on their device. `fit` moves them to the host, where heads are learned and judged, and
+    the head that it kept back to theirs.
 
     References
     ----------
@@ -217,7 +223,8 @@ class PairedHead(ArrayTransformer):
             self._check_settings()
             X = self._dense(X, reset=True)
             self._check_components(X)
-            complaints = self._learned(X, self._numbered(y, len(X)))
+            complaints = self._learned(ops.to_host(X), self._numbered(y, len(X)))
+            self._move_to(X)
         for complaint in complaints:
             warnings.warn(complaint, UserWarning, stacklevel=3)
         return self
@@ -254,7 +261,8 @@ class PairedHead(ArrayTransformer):
                     f"Row i of both must belong together; groups of other sizes go to fit(X, y)."
                 )
             self._check_components(A)
-            complaints = self._learned(*_merged(A, B))
+            complaints = self._learned(*_merged(ops.to_host(A), ops.to_host(B)))
+            self._move_to(A)
         for complaint in complaints:
             warnings.warn(complaint, UserWarning, stacklevel=3)
         return self
@@ -294,17 +302,19 @@ class PairedHead(ArrayTransformer):
         verdict = verdict_on(raw, looks[best], groups, folds)
         head = self._head(X - mean, groups, best + 1, seed).astype(X.dtype)
         collapse = collapse_of(X, (X - mean) @ head.T)
-        first_loss = barlow_loss(X, groups) if self.solver == "eigen" else np.nan
         self._keep_identity(X)
-        self.history_ = [
-            mean_entry(epoch, loss, look)
-            for epoch, (loss, look) in enumerate(zip([first_loss, *losses], [raw, *looks], strict=True))
-        ]
+        told = zip([self._first_loss(X, groups, folds), *losses], [raw, *looks], strict=True)
+        self.history_ = [mean_entry(epoch, loss, look) for epoch, (loss, look) in enumerate(told)]
         self.n_iter_, self.gain_, self.gain_error_ = best + 1, verdict.gain, verdict.error
         self.candidate_ = head
         if verdict.improved:
             self.components_, self.mean_, self.improved_ = head, mean, True
         return self._told(verdict, collapse)
+
+    def _move_to(self, X: Any) -> None:
+        """What was learned on the host goes where the rows are."""
+        for name in ("components_", "candidate_", "mean_"):
+            setattr(self, name, ops.to_device_of(getattr(self, name), X))
 
     def _told(self, verdict: Verdict, collapse: str) -> list[str]:
         complaints = []
@@ -321,12 +331,19 @@ class PairedHead(ArrayTransformer):
         self.improved_, self.history_, self.n_iter_ = False, [], 1
         self.gain_ = self.gain_error_ = float("nan")
 
+    def _first_loss(self, X: NDArray, groups: Groups, folds: list[Fold]) -> float:
+        """The loss without a head, told as that of a head is: on the rows learned from, the mean over folds."""
+        if self.solver == "sgd":
+            return np.nan  # a loss of batches, and none has been drawn
+        losses = [barlow_loss(X[fold.learned], _renumbered(groups, fold), self.redundancy) for fold in folds]
+        return float(np.mean(losses))
+
     def _trials(self, X: NDArray, groups: Groups, folds: list[Fold], seed: int) -> tuple[list[list[Look]], list[float]]:
         """After each epoch: what held-out groups look like in each fold, and the mean loss."""
         looks: list[list[Look]] = []
         losses: list[list[float]] = []
         for fold in folds:
-            learned = np.unique(groups[fold.learned], return_inverse=True)[1]
+            learned = _renumbered(groups, fold)
             centred = X - X[fold.learned].mean(axis=0)
             for epoch, (head, loss) in enumerate(self._heads(centred[fold.learned], learned, self.max_iter, seed)):
                 if epoch == len(looks):
@@ -363,12 +380,8 @@ class PairedHead(ArrayTransformer):
 
     # -- what comes in -----------------------------------------------------------------------------------------------
 
-    def _dense(self, X: Any, *, reset: bool) -> NDArray:
-        if issparse(X):
-            raise TypeError(
-                "PairedHead wants dense embeddings and got a sparse matrix. Make them dense first, for instance with "
-                "sklearn.decomposition.TruncatedSVD."
-            )
+    def _dense(self, X: Any, *, reset: bool) -> Any:
+        refuse_sparse(self, X)
         return self._check(X, reset=reset)
 
     def _numbered(self, y: Any, n_rows: int) -> Groups:
@@ -408,6 +421,11 @@ class PairedHead(ArrayTransformer):
         tags.input_tags.sparse = False
         tags.target_tags.required = True
         return tags
+
+
+def _renumbered(groups: Groups, fold: Fold) -> Groups:
+    """The groups of the rows that a fold learns from as 0, 1, ... without gaps."""
+    return np.unique(groups[fold.learned], return_inverse=True)[1]
 
 
 def _merged(A: NDArray, B: NDArray) -> tuple[NDArray, Groups]:

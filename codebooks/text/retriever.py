@@ -19,13 +19,13 @@ from codebooks.models.hopfield_memory import HopfieldMemory
 from codebooks.storage import load_folder, save_folder, unpack_strings
 from codebooks.text import feedback, saving
 from codebooks.text.accepting import checked_counts, checked_ids, checked_texts, following_id, grown, is_matrix
+from codebooks.text.explaining import AddedTerm, added_terms, contributions
+from codebooks.text.fusion import fused
 from codebooks.text.term_index import TermIndex
 from codebooks.text.weighting import BM25Transformer
 
 __all__ = ["AddedTerm", "Hits", "HopfieldRetriever"]
 
-# Reciprocal rank fusion: a document of rank r gets 1 / (60 + r) from each list (Cormack, Clarke and Buettcher 2009).
-_RANK_CONSTANT = 60
 # So many documents of each list are fused at least.
 _FUSED = 100
 # Settings that are JSON as they are.
@@ -43,14 +43,6 @@ class Hits(NamedTuple):
 
     ids: np.ndarray  # (n_queries, k) int64 or str; -1 or "" where nothing is left that shares a term with the query
     weights: np.ndarray  # (n_queries, k) scores, descending; 0 there
-
-
-class AddedTerm(NamedTuple):
-    """A term that the memory adds to a query, and why."""
-
-    term: str
-    weight: float  # in the completed query; the terms of the query itself have length 1 together
-    because: list[tuple[Any, float]]  # ids of the documents that bring it, and the share of its weight each gives
 
 
 class _State(NamedTuple):
@@ -349,22 +341,10 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
             raise ValueError(f"expand wants one query and got {counts.shape[0]}.")
         if not self.feedback:
             return []
-        completed, index = self._completed(counts, state.stored), state.stored
+        completed = self._completed(counts, state.stored)
         asked = completed if self.feedback > 1 else counts
-        position, share = feedback.shares(asked, index.weighted, self.feedback_documents)
-        position, share = position[0][share[0] > 0], share[0][share[0] > 0]
-        own, terms = set(counts.indices), state.terms
-        added = [(c, w) for c, w in zip(completed.indices, completed.data, strict=True) if c not in own]
-        added.sort(key=lambda pair: (-pair[1], pair[0]))
-        bring = (index.weighted.rows[position] if len(position) else index.weighted.rows[:0]).tocsc()
-        result = []
-        for column, weight in added[:n_terms]:
-            parts = np.asarray(bring[:, [column]].todense()).ravel()
-            parts = share * index.weighted.reciprocals[position] * parts
-            most = np.argsort(-parts, kind="stable")[:3]
-            because = [(index.ids[position[i]].item(), float(parts[i] / parts.sum())) for i in most if parts[i] > 0]
-            result.append(AddedTerm(str(terms[column]), float(weight), because))
-        return result
+        position, share = feedback.shares(asked, state.stored.weighted, self.feedback_documents)
+        return added_terms(counts, completed, position[0], share[0], state.stored, state.terms, n_terms)
 
     def explain(self, query: Any, id: Any) -> tuple[dict[str, float], dict[str, float]]:
         """What a document owes its weight to.
@@ -385,14 +365,8 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         (position,) = np.flatnonzero(state.stored.ids == id)[:1].tolist() or [None]
         if position is None:
             raise ValueError(f"explain wants the id of a document that is there, see ids_, and got {id!r}.")
-        completed = self._completed(counts, state.stored)
-        gives = csr_matrix(completed.multiply(state.stored.weighted.rows[[position]]))
-        own, terms = set(counts.indices), state.terms
-        order = np.argsort(-gives.data, kind="stable")
-        named = [(int(gives.indices[p]), float(gives.data[p])) for p in order if gives.data[p] > 0]
-        matched = {str(terms[c]): value for c, value in named if c in own}
-        added = {str(terms[c]): value for c, value in named if c not in own}
-        return matched, added
+        row = state.stored.weighted.rows[[position]]
+        return contributions(counts, self._completed(counts, state.stored), row, state.terms)
 
     # -- on disk -----------------------------------------------------------------------------------------------------
 
@@ -542,23 +516,13 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         return position, np.where(position >= 0, score + (queries @ weighted.absent)[:, None], 0)
 
     def _fused(self, position: np.ndarray, texts: Any, state: _State, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """Reciprocal ranks of both lists, summed."""
+        """The documents found by words and those found by embedding, as one list."""
         n = len(state.stored)
         if n == 0 or state.memory is None:
             return position, np.zeros(position.shape)
         depth = min(position.shape[1], n)
         near = state.memory.kneighbors(self._embedded(texts), depth, return_distance=False)
-        near = np.searchsorted(state.memory.ids_, near)
-        out, weight = np.full((len(near), k), -1), np.zeros((len(near), k))
-        for i, lists in enumerate(zip(position, near, strict=True)):
-            scores: dict[int, float] = {}
-            for ranked in lists:
-                for rank, document in enumerate(ranked[ranked >= 0].tolist(), 1):
-                    scores[document] = scores.get(document, 0.0) + 1 / (_RANK_CONSTANT + rank)
-            first = sorted(scores.items(), key=lambda pair: (-pair[1], pair[0]))[:k]
-            out[i, : len(first)] = [document for document, _ in first]
-            weight[i, : len(first)] = [score for _, score in first]
-        return out, weight
+        return fused([position, np.searchsorted(state.memory.ids_, near)], k)
 
     # -- text --------------------------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from scipy import sparse
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from codebooks import ops
 from codebooks.inputs import check_input, unharmed
 
 __all__ = ["BM25Transformer"]
@@ -144,7 +145,7 @@ class BM25Transformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Raises
         ------
         TypeError
-            X is text or a Dask collection.
+            X is text, a Dask collection or a CuPy array.
         ValueError
             A setting is out of range, or X holds a negative number, NaN or infinity, or nothing but zeros. What was
             learned before is kept.
@@ -184,7 +185,7 @@ class BM25Transformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Raises
         ------
         TypeError
-            X is text or a Dask collection.
+            X is text, a Dask collection or a CuPy array.
         ValueError
             X has other features than the fitted documents, or holds a negative number, NaN or infinity.
         NotFittedError
@@ -219,6 +220,10 @@ class BM25Transformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     def _counts(self, X: Any, *, reset: bool) -> Any:
         """CSR counts above zero."""
+        if ops.is_on_gpu(X):
+            raise TypeError(
+                f"{type(self).__name__} weighs counts in host memory and got a CuPy array. Move them there: X.get()."
+            )
         X = check_input(self, X, reset=reset)
         given, X = X, X if sparse.issparse(X) else sparse.csr_matrix(X)
         if X.data.size and X.data.min() < 0:

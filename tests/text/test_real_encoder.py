@@ -81,9 +81,9 @@ def test_copies_carry_no_weights(place):
 
 
 def test_nothing_is_printed(place, capfd):
-    from codebooks.text import embedder
+    from codebooks.text.encoders import loaded
 
-    embedder._loaded.cache_clear()
+    loaded.cache_clear()
     TextEmbedder(place).transform(TEXTS[:1])
     assert capfd.readouterr() == ("", "")
 

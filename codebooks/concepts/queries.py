@@ -1,0 +1,90 @@
+"""A query read by a model: as words, as the row that reaches the model, and as the concepts that share it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from string import punctuation
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_array
+
+from codebooks import ops
+from codebooks.topics import codes_of, largest, names_of
+
+__all__ = ["at_least_one", "counted", "query_row", "shares_of", "words_of"]
+
+Floats = NDArray[np.float64]
+
+
+def words_of(query: Any) -> list[str] | None:
+    """The words of a query as strings, a text still in one piece; None where it is a row of numbers."""
+    if isinstance(query, str):
+        return [query]
+    if isinstance(query, Sequence | np.ndarray) and all(isinstance(word, str) for word in query):
+        return list(query)
+    return None
+
+
+def query_row(preparation: Pipeline | None, learner: Any, query: Any, terms: Any, n_features: int) -> NDArray[Any]:
+    """The query as the dense row that reaches the model, shape (1, n_features); it has some word."""
+    words = words_of(query)
+    if words is None:
+        row = query if sparse.issparse(query) else np.atleast_2d(np.asarray(ops.to_host(query)))
+    elif preparation is None:
+        row = counted(words, names_of(None, learner, terms, n_features))
+    else:
+        row = [" ".join(words)]
+    if preparation is not None:
+        row = preparation.transform(row)
+    row = check_array(ops.to_host(row), accept_sparse="csr", dtype=[np.float64, np.float32])
+    if row.shape != (1, n_features):
+        raise ValueError(
+            f"one query of {n_features} features is wanted, as the model has; shape {row.shape} came. Ask one by one."
+        )
+    row = row.toarray() if sparse.issparse(row) else row
+    if not row.any():
+        asked = "a row of zeros" if words is None else repr(" ".join(words))
+        raise ValueError(f"a query wants at least one word that the model knows; {asked} has none. Ask in its words.")
+    return row
+
+
+def counted(words: list[str], names: list[str]) -> NDArray[Any]:
+    """How often each term occurs among the words, shape (1, n_features)."""
+    # Written from the last to the first, so that the first of equal names stays.
+    exact = {name: column for column, name in reversed(list(enumerate(names)))}
+    folded = {name.casefold(): column for name, column in exact.items()}
+    row = np.zeros((1, len(names)))
+    for text in words:
+        for word in [text] if text in exact else text.split():
+            column = exact.get(word, folded.get(word.strip(punctuation).casefold()))
+            if column is not None:
+                row[0, column] += 1
+    return row
+
+
+def shares_of(learner: Any, row: NDArray[Any], n_components: int, n_concepts: int) -> Floats:
+    """The share of each unit in a query, 0 for all but its strongest; all 0 where no unit stands out."""
+    at_least_one("n_concepts", n_concepts)
+    with warnings.catch_warnings():
+        # A model fitted on a data frame warns that this row has no column names; the terms have checked them.
+        warnings.filterwarnings("ignore", "X does not have valid feature names", UserWarning)
+        code = codes_of(learner, row)[0].astype(np.float64)
+    if n_components == 1:
+        return (code != 0).astype(np.float64)
+    order = largest(code, n_concepts + 1)
+    kept, rest = order[:-1], code[order[-1]]
+    shares = np.zeros(n_components)
+    shares[kept] = code[kept] - rest
+    total = shares.sum()
+    return shares / total if total > 0 else shares
+
+
+def at_least_one(name: str, number: int) -> None:
+    """Refuse what asks for nothing."""
+    if number < 1:
+        raise ValueError(f"{name} must be at least 1; {number} came.")

@@ -1,0 +1,223 @@
+"""The docstrings of installed packages as a corpus: collected quietly, and kept in the user's cache folder."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import importlib
+import importlib.metadata
+import importlib.util
+import inspect
+import json
+import os
+import pkgutil
+import platform
+import re
+import sys
+import tempfile
+import warnings
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from io import StringIO
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from codebooks.datasets.corpus import Corpus
+
+__all__ = ["load_docstrings"]
+
+_DISTRIBUTIONS = {"sklearn": "scikit-learn"}  # where the import has another name than the distribution
+
+# Importing these has effects (GUI toolkits, switched-on experiments, deprecation notices) or yields copies.
+_SKIPPED = {"backends", "conftest", "distutils", "experimental", "externals", "pylab", "setup", "sphinxext"}
+_SKIPPED |= {"pyplot", "test", "testing", "tests"}
+
+
+def load_docstrings(
+    packages: Iterable[str] = ("numpy", "scipy", "sklearn", "matplotlib"),
+    *,
+    min_length: int = 200,
+    cache: bool = True,
+) -> Corpus:
+    """Collect the public docstrings of installed packages: real text that needs no network.
+
+    The packages are imported with their public submodules, quietly; what cannot be imported is left out.
+    Modules, classes, functions, methods and ufuncs each give one document, under the module that they are at
+    home in; texts that occur twice are kept once. Documents are sorted by qualified name.
+
+    Parameters
+    ----------
+    packages : iterable of str
+        Names to import; those that are not installed are left out.
+    min_length : int
+        Shorter docstrings are left out (characters, without indentation).
+    cache : bool
+        Read and write a file in the user's cache folder, valid for these versions of the packages and of
+        Python. Reading it imports nothing.
+
+    Returns
+    -------
+    Corpus
+        `labels` are the subpackages, such as "scipy.sparse"; `ids` the qualified names.
+
+    Raises
+    ------
+    ValueError
+        If none of the packages is installed.
+
+    Examples
+    --------
+    >>> from codebooks.datasets import load_docstrings
+    >>> corpus = load_docstrings(["textwrap"], cache=False)
+    >>> "textwrap.TextWrapper.wrap" in corpus.ids, set(corpus.labels)
+    (True, {'textwrap'})
+    """
+    wanted = sorted({packages} if isinstance(packages, str) else set(packages))
+    installed = [package for package in wanted if _is_installed(package)]
+    if not installed:
+        raise ValueError(f"None of the packages {wanted} is installed; name one that can be imported.")
+    versions = [_version(package) for package in installed]
+    file = _cache_file(installed, versions, min_length) if cache and all(versions) else None
+    corpus = file and _read(file)
+    if not corpus:
+        corpus = _collect(installed, min_length)
+        if file:
+            _write(file, corpus)
+    return corpus
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return importlib.util.find_spec(package) is not None
+    except (ImportError, ValueError):  # the parent of a dotted name is missing, or a module without a spec
+        return False
+
+
+def _collect(packages: list[str], min_length: int) -> Corpus:
+    found: dict[str, _Docstring] = {}  # text -> the shortest of its names: copies and inherited texts go
+    with _quiet():
+        # All are imported before any is read: an import may add names to modules that came before it.
+        modules = [module for package in packages for module in _modules(package)]
+        for doc in _docstrings(modules):
+            if len(doc.text) >= min_length:
+                found[doc.text] = min(doc, found.get(doc.text, doc), key=_Docstring.rank)
+    documents = sorted(found.values())
+    return Corpus(
+        documents=[doc.text for doc in documents],
+        labels=[doc.subpackage for doc in documents],
+        name="docstrings",
+        ids=[doc.id for doc in documents],
+    )
+
+
+class _Docstring(NamedTuple):
+    id: str
+    subpackage: str
+    text: str
+
+    def rank(self) -> tuple[int, str]:
+        return self.id.count("."), self.id
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep to ourselves what foreign modules warn about or print when they are imported."""
+    with warnings.catch_warnings(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _modules(name: str) -> Iterator[ModuleType]:
+    """Yield a module and its public submodules, parents first, in the order of their names."""
+    try:
+        module = importlib.import_module(name)
+    except (Exception, SystemExit):  # an optional dependency is missing, or a script wants to run
+        return
+    yield module
+    submodules = sorted(info.name for info in pkgutil.iter_modules(getattr(module, "__path__", [])))
+    for submodule in submodules:
+        if not submodule.startswith("_") and submodule not in _SKIPPED:
+            yield from _modules(f"{name}.{submodule}")
+
+
+def _docstrings(modules: list[ModuleType]) -> Iterator[_Docstring]:
+    """Yield the docstrings of modules, of what is at home in them, and of its methods."""
+    for module in modules:
+        subpackage = ".".join(module.__name__.split(".")[:2])
+        for id_, thing in _members(module):
+            text = getattr(thing, "__doc__", None)
+            # An instance has a text of its own, or shows that of its class.
+            if isinstance(text, str) and (isinstance(thing, type) or text != type(thing).__doc__):
+                yield _Docstring(id_, subpackage, _steady(inspect.cleandoc(text)))
+
+
+def _steady(text: str) -> str:
+    """Undo what differs from run to run: SciPy prints fresh random numbers and sets into some texts."""
+    text = re.sub(r"(?m)^.*# may vary$\n?", "", text)
+    return re.sub(r"(?<={)'\w+'(, '\w+')+(?=})", lambda names: ", ".join(sorted(names[0].split(", "))), text)
+
+
+def _members(module: ModuleType) -> Iterator[tuple[str, Any]]:
+    yield module.__name__, module
+    for name, thing in _public(module):
+        if callable(thing) and _is_at_home(thing, module):
+            yield f"{module.__name__}.{name}", thing
+            for method_name, method in _public(thing) if isinstance(thing, type) else ():
+                if callable(getattr(method, "__func__", method)):  # what a classmethod or staticmethod wraps
+                    yield f"{module.__name__}.{name}.{method_name}", method
+
+
+def _is_at_home(thing: Any, module: ModuleType) -> bool:
+    """Tell whether the module is the public part of the path where `thing` is defined, or lies below it."""
+    home = re.sub(r"\._.*", "", str(getattr(thing, "__module__", None) or module.__name__))
+    return f"{module.__name__}.".startswith(f"{home}.")
+
+
+def _public(owner: object) -> list[tuple[str, Any]]:
+    return [(name, value) for name, value in vars(owner).items() if not name.startswith("_")]
+
+
+def _version(package: str) -> str | None:
+    root = package.partition(".")[0]
+    try:
+        return importlib.metadata.version(_DISTRIBUTIONS.get(root, root))
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _cache_file(packages: list[str], versions: list[str | None], min_length: int) -> Path | None:
+    """Name the file after all that its content depends on; the first number changes with this code."""
+    python = [platform.python_version(), sys.flags.optimize]  # python -OO strips docstrings
+    key = json.dumps([2, packages, versions, python, min_length])
+    folder = _cache_folder()
+    return folder and folder / f"docstrings-{hashlib.sha256(key.encode()).hexdigest()[:16]}.json.gz"
+
+
+def _cache_folder() -> Path | None:
+    if chosen := os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA"):
+        return Path(chosen, "codebooks")
+    try:
+        return Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "codebooks"
+    except RuntimeError:  # a user without a home, as in some containers
+        return None
+
+
+def _read(file: Path) -> Corpus | None:
+    """Read a cached corpus; None if there is none, or none that can be read."""
+    try:
+        return Corpus(**json.loads(gzip.decompress(file.read_bytes())))
+    except (OSError, EOFError, ValueError, TypeError, zlib.error):
+        return None
+
+
+def _write(file: Path, corpus: Corpus) -> None:
+    """Write aside, then rename: whoever reads at the same time sees all or nothing. No cache is no error."""
+    packed = gzip.compress(json.dumps(corpus._asdict()).encode(), compresslevel=6, mtime=0)
+    with suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=file.parent) as aside:
+            written = Path(aside, file.name)
+            written.write_bytes(packed)
+            os.replace(written, file)

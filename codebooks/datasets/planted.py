@@ -1,0 +1,127 @@
+"""Word counts drawn from known topics, to see whether they are found again."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy import sparse
+
+__all__ = ["PlantedCorpus", "planted_corpus"]
+
+
+class PlantedCorpus(NamedTuple):
+    """Word counts drawn from known topics.
+
+    Attributes
+    ----------
+    X : csr_matrix of shape (n_documents, n_terms), float32
+        Word counts.
+    labels : ndarray of shape (n_documents,), int64
+        The topic that each document was drawn from.
+    terms : list of str
+        A name for each column of `X`.
+    topics : ndarray of shape (n_topics, n_terms), float64
+        The word distribution of each topic; rows sum to 1.
+    """
+
+    X: sparse.csr_matrix
+    labels: np.ndarray
+    terms: list[str]
+    topics: np.ndarray
+
+
+def planted_corpus(
+    n_documents: int = 600,
+    n_topics: int = 10,
+    *,
+    words_per_topic: int = 30,
+    n_background: int = 50,
+    length: int = 40,
+    purity: float = 0.7,
+    balance: float = 1.0,
+    random_state: int | np.random.Generator | None = 0,
+) -> PlantedCorpus:
+    """Draw word counts from known topics, to see whether they are found again.
+
+    Each topic has words of its own, and all share the background words; the frequency of both falls with
+    the rank (Zipf). A document has one topic and a Poisson number of words. At the defaults the margins are
+    wide: a sane clusterer finds the labels.
+
+    Parameters
+    ----------
+    n_documents, n_topics : int
+        Sizes.
+    words_per_topic, n_background : int
+        Words that one topic has alone, and words that all share.
+    length : int
+        Mean number of words per document; no document is empty.
+    purity : float
+        The share of words that come from the document's own topic, in (0, 1]; the rest is background.
+    balance : float
+        The size of each topic over that of the one before, in (0, 1]: 1 makes all equal, less makes them
+        shrink geometrically. Every topic keeps one document at least.
+    random_state : int, Generator or None
+        Seed of the one generator that everything is drawn from.
+
+    Returns
+    -------
+    PlantedCorpus
+        `X`, `labels`, `terms`, `topics`; the documents are in random order.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer documents than topics, or `purity` or `balance` is not in (0, 1].
+
+    Examples
+    --------
+    >>> from codebooks.datasets import planted_corpus
+    >>> planted = planted_corpus(100, 4)
+    >>> planted.X.shape, planted.terms[0], planted.topics.shape
+    ((100, 170), 'topic0_word0', (4, 170))
+    """
+    if n_documents < n_topics:
+        raise ValueError(
+            f"Every topic needs a document, but n_documents={n_documents} is below n_topics={n_topics}; "
+            f"ask for {n_topics} documents or more."
+        )
+    for name, share in {"purity": purity, "balance": balance}.items():
+        if not 0 < share <= 1:
+            raise ValueError(f"{name} must be above 0 and at most 1, but is {share}.")
+    rng = np.random.default_rng(random_state)
+    topics = _planted_topics(n_topics, words_per_topic, n_background, purity)
+    labels = rng.permutation(np.repeat(np.arange(n_topics), _sizes(n_documents, n_topics, balance)))
+
+    rows = np.repeat(np.arange(n_documents), np.maximum(rng.poisson(length, n_documents), 1))  # one per word
+    words = np.empty_like(rows)
+    for topic, frequencies in enumerate(topics):
+        own = labels[rows] == topic
+        words[own] = rng.choice(topics.shape[1], own.sum(), p=frequencies)
+    ones = np.ones(len(rows), dtype=np.float32)
+    X = sparse.csr_matrix((ones, (rows, words)), shape=(n_documents, topics.shape[1]))  # repeated words add up
+
+    terms = [f"topic{topic}_word{word}" for topic in range(n_topics) for word in range(words_per_topic)]
+    terms += [f"background_word{word}" for word in range(n_background)]
+    return PlantedCorpus(X, labels, terms, topics)
+
+
+def _planted_topics(n_topics: int, words_per_topic: int, n_background: int, purity: float) -> np.ndarray:
+    own = np.kron(np.eye(n_topics), _falling(words_per_topic))
+    shared = np.tile(_falling(n_background), (n_topics, 1))
+    return np.hstack([purity * own, (1 - purity) * shared]) if n_background else own
+
+
+def _falling(n: int) -> np.ndarray:
+    """Give frequencies that fall with the rank, as those of natural language do."""
+    weight = 1 / np.arange(1, n + 1)
+    return weight / weight.sum()
+
+
+def _sizes(n_documents: int, n_topics: int, balance: float) -> np.ndarray:
+    """Share documents out, one to each topic first; what rounding leaves goes to the largest fractions."""
+    share = balance ** np.arange(n_topics)
+    quota = (n_documents - n_topics) * share / share.sum()
+    sizes = 1 + np.floor(quota).astype(int)
+    sizes[np.argsort(np.floor(quota) - quota, kind="stable")[: n_documents - sizes.sum()]] += 1
+    return sizes

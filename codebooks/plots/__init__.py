@@ -1,0 +1,12 @@
+"""Figures: of a codebook, of how many units to take, and of embeddings before and after a change.
+
+Figures are made without pyplot, so that nothing global changes and no display is needed; `figure.savefig(path)` writes
+one, and `ax=` draws into a figure of yours.
+"""
+
+from codebooks.plots.heads import plot_groups, plot_history
+from codebooks.plots.isotropy import plot_isotropy
+from codebooks.plots.selection import plot_selection
+from codebooks.plots.topics import plot_topic, plot_topics, plot_usage
+
+__all__ = ["plot_groups", "plot_history", "plot_isotropy", "plot_selection", "plot_topic", "plot_topics", "plot_usage"]

@@ -1,0 +1,56 @@
+"""How many units to take."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from codebooks.plots.style import BAR, QUIET, WORD
+from codebooks.selection import Selection
+
+__all__ = ["plot_selection"]
+
+
+def plot_selection(selection: Selection, *, ax: Axes | None = None) -> Axes:
+    """Draw what speaks for each number of units, and mark the one recommended.
+
+    The merit has a band of its standard error; under it lie the two that it is made of, separation and half of the
+    agreement.
+
+    Parameters
+    ----------
+    selection : Selection
+        From `codebooks.choose_n_components`.
+    ax : Axes, optional
+        Where to draw; default: a figure of its own.
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> from codebooks.selection import Selection
+    >>> row = {"n_components": 2, "separation": 0.3, "agreement": 1.0, "merit": 0.8, "error": 0.1}
+    >>> plot_selection(Selection(2, "", [row, {**row, "n_components": 3, "merit": 0.6}])).get_title(loc="left")
+    '2 units'
+    """
+    ax = Figure(figsize=(6, 3.2), layout="constrained").add_subplot() if ax is None else ax
+    columns = ("n_components", "separation", "agreement", "merit", "error")
+    number, separation, agreement, merit, error = (
+        np.array([row[name] for row in selection.table], dtype=float) for name in columns
+    )
+    ax.axvline(selection.n_components, color=BAR, linewidth=6, zorder=0)
+    ax.fill_between(number, merit - error, merit + error, color=QUIET, alpha=0.25, linewidth=0)
+    ax.plot(number, merit, color=WORD, linewidth=2, marker="o", markersize=4, label="merit, the sum")
+    ax.plot(number, separation, color=WORD, linewidth=1, linestyle="--", label="separation")
+    ax.plot(number, agreement / 2, color=QUIET, linewidth=1, label="half the agreement")
+    ax.set_title(f"{selection.n_components} units", loc="left", fontsize=11, fontweight="bold", color=WORD)
+    ax.set_xlabel("units")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    ax.spines[["top", "right"]].set_visible(False)
+    # Above the panel, where no line can run through it.
+    ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, frameon=False, fontsize=8, borderaxespad=0.3)
+    return ax
