@@ -9,7 +9,7 @@ TEXT := .venv-text/bin
 PEERS := .venv-peers/bin
 PIP := -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test test-core test-text test-oldest lint bench bench-peers clean
+.PHONY: demo test test-core test-text test-oldest test-gpu lint bench bench-gpu bench-peers clean
 
 demo: .venv/.core
 	$(BIN)/codebooks topics --demo --topics 30 --out demo
@@ -28,7 +28,11 @@ test-text: .venv-text/.test
 
 # Compiled kernels are kept apart from those of the newest Numba: each would throw away the other's.
 test-oldest: .venv-oldest/.test
-	NUMBA_CACHE_DIR=$(CURDIR)/.venv-oldest/kernels $(OLDEST)/python -m pytest -p no:cacheprovider -m "not slow"
+	NUMBA_CACHE_DIR=$(CURDIR)/.venv-oldest/kernels $(OLDEST)/python -m pytest -p no:cacheprovider -m "not slow and not gpu"
+
+# On a machine with a GPU, in the environment that has CuPy; nothing is installed.
+test-gpu:
+	PYTHONPATH=. $(PYTHON) -m pytest -p no:cacheprovider -m gpu tests/gpu
 
 lint: .venv/.dev
 	$(BIN)/ruff check .
@@ -42,6 +46,10 @@ bench: .venv/.dev
 	$(BIN)/python -m benchmarks memory
 	$(if $(CODEBOOKS_DATA),$(BIN)/python -m benchmarks images)
 	$(BIN)/python -m benchmarks retrieval $(if $(CODEBOOKS_DATA),,--part speed large)
+
+# Likewise; it takes less than eight minutes.
+bench-gpu:
+	PYTHONPATH=. $(PYTHON) -m benchmarks speed --device gpu
 
 # Topics on embeddings beside BERTopic and turftopic, which have an environment of their own.
 bench-peers: .venv-peers/.peers

@@ -119,7 +119,7 @@ class Association(NamedTuple):
     def shared_weights(self, Q: Any) -> Any:
         """Weights of the patterns, CSR; equal ones share."""
         weights, sharing = self.weights(Q), self.store.sharing
-        return weights if sharing is None else weights @ sharing
+        return weights if sharing is None else ops.combine(weights, sharing)
 
     def completed(self, block: Any, n_steps: int, threshold: float | None) -> Any:
         """Rows after so many steps, or fewer where nothing changes any more."""

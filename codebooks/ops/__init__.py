@@ -99,8 +99,9 @@ class Separated(NamedTuple):
 
 
 def is_on_gpu(a: Array) -> bool:
-    """True for CuPy arrays and `cupyx` sparse matrices."""
-    return type(a).__module__.partition(".")[0] in ("cupy", "cupyx")
+    """True for CuPy arrays, `cupyx` sparse matrices and views of their rows."""
+    module = type(a).__module__
+    return module.partition(".")[0] in ("cupy", "cupyx") or module == "codebooks.ops.gpu"
 
 
 def xp(a: Array) -> ModuleType:

@@ -144,7 +144,9 @@ def sum_by_index(index, weight, n):
 
 def combine(weights, X):
     if sparse.issparse(X):
-        return sparse.csr_matrix(weights @ X)
+        found = sparse.csr_matrix(weights @ X)
+        found.sort_indices()  # which the product need not be; who comes first among equals is told by that
+        return found
     if weights.nnz > _DENSE_SHARE * weights.shape[0] * weights.shape[1]:
         return weights.toarray() @ X
     return _sparse_products(weights, cp.ascontiguousarray(X))
@@ -284,14 +286,12 @@ def _in_order(X, window):
 def take_rows(X, rows):
     if not is_sparse(X):
         return X[rows if isinstance(rows, slice) else cp.asarray(rows)]
-    if isinstance(rows, slice):
+    if isinstance(rows, slice) and not isinstance(X, _RowView):
         start, stop, _ = rows.indices(X.shape[0])
-        chosen = view_rows(X, slice(start, max(start, stop)))
-        first, last = (int(p) for p in cp.asnumpy(X.indptr[cp.asarray([start, max(start, stop)])]))
-        indptr = cp.concatenate([chosen.starts - first, chosen.stops[-1:] - first])
-        if len(chosen.starts) == 0:
-            indptr = cp.zeros(1, X.indptr.dtype)
-        return _csr_of((X.data[first:last], X.indices[first:last], indptr), (len(indptr) - 1, X.shape[1]))
+        stop = max(start, stop)
+        first, last = (int(p) for p in cp.asnumpy(X.indptr[cp.asarray([start, stop])]))
+        parts = X.data[first:last], X.indices[first:last], X.indptr[start : stop + 1] - first
+        return _csr_of(parts, (stop - start, X.shape[1]))
     chosen = view_rows(X, rows)
     indptr = cp.zeros(len(chosen.starts) + 1, chosen.starts.dtype)
     indptr[1:] = cp.cumsum(chosen.stops - chosen.starts)

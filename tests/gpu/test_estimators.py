@@ -1,0 +1,309 @@
+"""The laws on a device: CuPy in, CuPy out, the model of the CPU, and back to a machine without a device."""
+
+import pickle
+
+import numpy as np
+import pytest
+import simulated
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
+from test_contract import CASES, build
+
+import codebooks
+from codebooks import HopfieldMemory, Isotropy, KrotovHopfield, ops
+from codebooks.datasets import planted_corpus
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:.*of the rows (belong to one expert|share their gates evenly)"),
+    pytest.mark.filterwarnings("ignore:.*units? wins? no row"),
+]
+STEP = {np.float32: 1e-4, np.float64: 1e-9}
+
+
+def moved(X):
+    """A matrix of the host on the device."""
+    import cupy
+    from cupyx.scipy.sparse import csr_matrix
+
+    return csr_matrix(X) if sparse.issparse(X) else cupy.asarray(X)
+
+
+@pytest.fixture(scope="module")
+def planted():
+    corpus = planted_corpus(240, 5, random_state=0)
+    return corpus.X.astype(np.float64), corpus.labels
+
+
+@pytest.fixture(params=["dense", "csr"])
+def X(request, planted):
+    return planted[0].toarray() if request.param == "dense" else planted[0]
+
+
+@pytest.mark.parametrize(("learner", "settings"), CASES)
+class TestLearners:
+    def test_one_step_from_one_start_is_that_of_the_cpu(self, cp, learner, settings, X):
+        for dtype, tolerance in STEP.items():
+            rows = X[:100].astype(dtype)
+            model = build(learner, settings)
+            here = model._begin(rows, np.random.RandomState(0))
+            there = type(here)(*(moved(field) if isinstance(field, np.ndarray) else field for field in here))
+            here, there = model._updated(rows, here, 0)[0], model._updated(moved(rows), there, 0)[0]
+            for name in ("components", "usage", "inhibition"):
+                found, expected = ops.to_host(getattr(there, name)), getattr(here, name)
+                assert found.dtype == expected.dtype == dtype
+                assert_allclose(found, expected, rtol=tolerance, atol=tolerance, err_msg=name)
+
+    def test_a_fit_finds_the_labels_of_the_cpu(self, cp, learner, settings, X):
+        here, there = build(learner, settings).fit(X), build(learner, settings).fit(moved(X))
+        assert ops.is_on_gpu(there.components_)
+        assert ops.is_on_gpu(there.labels_)
+        if settings.get("algorithm") != "hebbian":  # without margins of its own after a few steps
+            assert_array_equal(ops.to_host(there.labels_), here.labels_)
+            assert_allclose(ops.to_host(there.components_), here.components_, rtol=1e-6, atol=1e-8)
+            assert there.n_iter_ == here.n_iter_
+            assert there.score(moved(X)) == pytest.approx(here.score(X), rel=1e-8)
+
+    def test_cupy_in_cupy_out(self, cp, learner, settings, X):
+        on = moved(X)
+        model = build(learner, settings).fit(on)
+        codes, labels = model.transform(on), model.predict(on)
+        assert ops.is_on_gpu(codes)
+        assert codes.dtype == X.dtype
+        strength = model._strength(codes)
+        assert_array_equal(ops.to_host(strength.argmax(axis=1))[:50], ops.to_host(labels)[:50])
+        assert ops.is_on_gpu(model.inverse_transform(codes))
+        assert isinstance(model.score(on), float)
+
+    def test_an_empty_row_is_nobodys(self, cp, learner, settings, X):
+        rows = X.toarray() if sparse.issparse(X) else X.copy()
+        rows[[0, 7]] = 0
+        on = moved(sparse.csr_matrix(rows) if sparse.issparse(X) else rows)
+        model = build(learner, settings).fit(on)
+        assert (ops.to_host(model.labels_)[[0, 7]] == -1).all()
+        assert (ops.to_host(model.predict(on))[[0, 7]] == -1).all()
+
+    def test_back_to_the_host(self, cp, learner, settings, X):
+        model = build(learner, settings).fit(moved(X))
+        for copy in (codebooks.to_host(model), pickle.loads(pickle.dumps(model))):
+            assert not any(map(ops.is_on_gpu, vars(copy).values()))
+            assert_array_equal(copy.predict(X), ops.to_host(model.predict(moved(X))))
+            assert_allclose(copy.transform(X), ops.to_host(model.transform(moved(X))), rtol=1e-9, atol=1e-9)
+            copy.partial_fit(X[:50])  # and it learns on
+        assert ops.is_on_gpu(model.components_)
+
+    def test_minibatches_by_hand_are_an_epoch(self, cp, learner, settings, X):
+        if settings.get("prune") or settings.get("algorithm") in ("geodesic", "online", "hebbian"):
+            pytest.skip("its schedule counts epochs, or it drops units")
+        on = moved(X)
+        model = build(learner, settings, max_iter=1, shuffle=False).fit(on)
+        again = build(learner, settings)
+        for start in range(0, X.shape[0], 100):
+            again.partial_fit(ops.take_rows(on, slice(start, start + 100)))
+        assert_allclose(ops.to_host(again.components_), ops.to_host(model.components_), rtol=1e-9, atol=1e-9)
+
+
+class TestTheDoor:
+    def test_a_model_of_the_host_refuses_a_cupy_array(self, cp, X):
+        model = KrotovHopfield(3, random_state=0).fit(X)
+        for call in (model.predict, model.transform, model.partial_fit, model.score):
+            with pytest.raises(TypeError, match=r"learned on the CPU and got a CuPy array\. Move .* X\.get\(\)"):
+                call(moved(X))
+        with pytest.raises(TypeError, match="learned on the CPU"):
+            model.inverse_transform(moved(model.transform(X)))
+
+    def test_a_model_of_the_device_refuses_an_array_of_the_host(self, cp, X):
+        model = KrotovHopfield(3, random_state=0).fit(moved(X))
+        before = model.n_updates_
+        for call in (model.predict, model.transform, model.partial_fit, model.score):
+            with pytest.raises(TypeError, match=r"learned on the GPU and got .*cupy\.asarray\(X\).*to_host\(model\)"):
+                call(X)
+        assert model.n_updates_ == before
+        model.fit(X)  # a new fit may be anywhere
+        assert not ops.is_on_gpu(model.components_)
+
+    @pytest.mark.parametrize(
+        ("make", "message"),
+        [
+            (lambda cp: cp.full((3, 2), cp.nan), "finite numbers and got NaN"),
+            (lambda cp: cp.full((3, 2), cp.inf), "finite numbers and got NaN"),
+            (lambda cp: cp.zeros((3, 2)), "nothing but zeros"),
+            (lambda cp: cp.zeros((0, 2)), "at least one row"),
+            (lambda cp: cp.zeros((3, 0)), "at least one feature"),
+            (lambda cp: cp.zeros(3), r"2 dimensions.*reshape\(1, -1\)"),
+            (lambda cp: cp.ones((3, 2), dtype=complex), "real numbers and got complex128"),
+            (lambda cp: cp.full((3, 2), 1e200), "squares would overflow"),
+        ],
+    )
+    def test_bad_input_is_refused_and_nothing_is_lost(self, cp, make, message):
+        model = KrotovHopfield(2, random_state=0).fit(cp.asarray([[1.0, 0.0], [0.0, 1.0]]))
+        before = model.components_
+        with pytest.raises(ValueError, match=message):
+            model.fit(make(cp))
+        assert model.components_ is before
+
+    def test_other_features_are_refused(self, cp):
+        model = KrotovHopfield(2, random_state=0).fit(cp.eye(3))
+        with pytest.raises(ValueError, match="expecting 3 features"):
+            model.predict(cp.eye(4))
+        with pytest.raises(ValueError, match="wants codes of shape"):
+            model.inverse_transform(cp.eye(4))
+
+    def test_before_fit(self, cp):
+        with pytest.raises(NotFittedError):
+            KrotovHopfield().predict(cp.eye(3))
+
+    @pytest.mark.parametrize("dtype", ["int8", "int64", "bool", "float16"])
+    def test_other_numbers_become_float64(self, cp, dtype):
+        on = cp.asarray([[1, 0, 1], [0, 1, 0], [1, 0, 0]]).astype(dtype)
+        model = KrotovHopfield(2, random_state=0).fit(on)
+        assert model.components_.dtype == np.float64
+
+    def test_any_sparse_format(self, cp):
+        import cupyx.scipy.sparse as on_device
+
+        dense = np.array([[3.0, 1, 0], [0, 0, 2], [2, 1, 0], [0, 0, 1]])
+        expected = KrotovHopfield(2, random_state=0).fit(dense).labels_
+        for form in (on_device.csr_matrix, on_device.csc_matrix, on_device.coo_matrix):
+            model = KrotovHopfield(2, random_state=0).fit(form(sparse.csr_matrix(dense)))
+            assert_array_equal(ops.to_host(model.labels_), expected)
+
+    def test_choosing_the_number_of_units(self, cp, planted):
+        X = planted[0]
+        here = codebooks.choose_n_components(KrotovHopfield(), X, range=(3, 5), n_seeds=2)
+        there = codebooks.choose_n_components(KrotovHopfield(), moved(X), range=(3, 5), n_seeds=2)
+        assert there.n_components == here.n_components
+
+
+# -- the loop waits for the device once an epoch -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["KrotovHopfield", "InhibitedMixture"])
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_an_epoch_waits_as_often_whatever_the_number_of_minibatches(cp, is_simulated, X, name, shuffle):
+    if not is_simulated:
+        pytest.skip("only the simulation counts how often it is waited for")
+    on, counted = moved(X), []
+    for batch_size in (120, 20):
+        model = getattr(codebooks, name)(5, random_state=0, batch_size=batch_size, shuffle=shuffle)
+        rng = np.random.RandomState(0)
+        state, *_ = model._pass(on, None, 0, rng)
+        with simulated.counting() as counts:
+            model._pass(on, state, 1, rng)
+        counted.append(counts.synchronizations)
+    assert counted[0] == counted[1] <= 6, counted
+
+
+def test_hasty_epochs_and_careful_ones_are_the_same(cp, X, monkeypatch):
+    """A unit that nobody needs is revived in the same minibatch as by a loop that looks after each."""
+    settings = {"random_state": 0, "batch_size": 40, "max_iter": 8, "annealing_updates": 0}
+    there = KrotovHopfield(9, **settings).fit(moved(X))
+    monkeypatch.setattr("codebooks.ops.gpu.runs_ahead", lambda a: False)
+    careful = KrotovHopfield(9, **settings).fit(moved(X))
+    here = KrotovHopfield(9, **settings).fit(X)
+    for other in (careful, here):
+        assert there.n_updates_ == other.n_updates_
+        assert_allclose(ops.to_host(there.components_), ops.to_host(other.components_), rtol=1e-6, atol=1e-8)
+
+
+# -- the memory --------------------------------------------------------------------------------------------------------
+
+PATTERNS = np.random.default_rng(0).standard_normal((60, 30))
+WORDS = (np.random.default_rng(1).random((60, 80)) < 0.15).astype(float)
+MEMORIES = [
+    pytest.param(PATTERNS, {"similarity": similarity, "separation": separation}, id=f"{similarity}-{separation}")
+    for similarity in ("dot", "cosine", "euclidean")
+    for separation in ("sparsemax", "softmax", "entmax15", "max")
+] + [
+    pytest.param(WORDS, {}, id="words"),
+    pytest.param(sparse.csr_matrix(WORDS), {}, id="sparse words"),
+    pytest.param(sparse.csr_matrix(WORDS), {"similarity": "cosine", "n_steps": 3, "threshold": 0.5}, id="steps"),
+    pytest.param(np.vstack([WORDS, WORDS[:9]]), {"separation": "softmax"}, id="copies"),
+]
+
+
+@pytest.mark.parametrize(("patterns", "settings"), MEMORIES)
+class TestMemory:
+    def queries(self, patterns):
+        dense = patterns.toarray() if sparse.issparse(patterns) else patterns
+        some = dense[:8] * (np.random.default_rng(2).random(dense[:8].shape) < 0.6)
+        some[3] = 0
+        return sparse.csr_matrix(some) if sparse.issparse(patterns) else some
+
+    def test_what_it_recalls_is_what_the_cpu_recalls(self, cp, patterns, settings):
+        Q = self.queries(patterns)
+        here, there = HopfieldMemory(**settings).fit(patterns), HopfieldMemory(**settings).fit(moved(patterns))
+        assert there.beta_ == pytest.approx(here.beta_, rel=1e-9)
+        assert there.retrievable_ == here.retrievable_
+        for name in ("transform", "energy"):
+            found, expected = getattr(there, name)(moved(Q)), getattr(here, name)(Q)
+            assert ops.is_on_gpu(found)
+            found, expected = (a.toarray() if sparse.issparse(a) else a for a in (ops.to_host(found), expected))
+            assert_allclose(found, expected, rtol=1e-8, atol=1e-9)
+        for name, n in (("recall", 4), ("recall", 100), ("kneighbors", 4)):
+            for found, expected in zip(getattr(there, name)(moved(Q), n), getattr(here, name)(Q, n), strict=True):
+                assert ops.is_on_gpu(found)
+                if expected.dtype == np.int64 and name == "kneighbors":
+                    found, expected = np.sort(ops.to_host(found), axis=1), np.sort(expected, axis=1)
+                assert_allclose(ops.to_host(found), expected, rtol=1e-7, atol=1e-7)
+
+    def test_it_grows_and_shrinks(self, cp, patterns, settings):
+        here, there = (
+            HopfieldMemory(**settings).fit(patterns[:40]),
+            HopfieldMemory(**settings).fit(moved(patterns[:40])),
+        )
+        here.partial_fit(patterns[40:]).forget([3, 41])
+        there.partial_fit(moved(patterns[40:])).forget([3, 41])
+        Q = self.queries(patterns)
+        found, expected = ops.to_host(there.transform(moved(Q))), here.transform(Q)
+        found, expected = (a.toarray() if sparse.issparse(a) else a for a in (found, expected))
+        assert_allclose(found, expected, rtol=1e-8, atol=1e-9)
+
+    def test_back_to_the_host(self, cp, patterns, settings):
+        there = HopfieldMemory(**settings).fit(moved(patterns), np.arange(patterns.shape[0]) % 3)
+        Q = self.queries(patterns)
+        labels = there.predict(moved(Q))
+        assert isinstance(labels, np.ndarray)  # labels may be words
+        back = codebooks.to_host(there)
+        assert not ops.is_on_gpu(back.patterns_)
+        assert_array_equal(back.predict(Q), labels)
+        assert back.score(Q) == there.score(moved(Q))
+        with pytest.raises(TypeError, match="learned on the GPU"):
+            there.transform(Q)
+        with pytest.raises(TypeError, match="learned on the CPU"):
+            back.transform(moved(Q))
+
+
+# -- what comes before the learners ------------------------------------------------------------------------------------
+
+
+def test_isotropy(cp):
+    X = PATTERNS + 3
+    here, there = Isotropy().fit(X), Isotropy().fit(moved(X))
+    assert ops.is_on_gpu(there.transform(moved(X)))
+    assert_allclose(ops.to_host(there.transform(moved(X))), here.transform(X), rtol=1e-8, atol=1e-9)
+    back = there.inverse_transform(there.transform(moved(X)))
+    assert_allclose(ops.to_host(back), X, rtol=1e-8, atol=1e-8)
+    assert_allclose(codebooks.to_host(there).transform(X), here.transform(X), rtol=1e-8, atol=1e-9)
+
+
+def test_a_pipeline(cp, planted):
+    X, labels = planted[0].toarray(), planted[1]
+    model = make_pipeline(Isotropy(power=0), KrotovHopfield(5, random_state=0))
+    here, there = clone(model).fit(X), clone(model).fit(moved(X))
+    for model, rows in ((here, X), (there, moved(X)), (codebooks.to_host(there), X)):
+        assert codebooks.scores.agreement(labels, ops.to_host(model.predict(rows))).nmi > 0.99
+
+
+def test_topics_of_a_model_on_the_device(cp, planted):
+    corpus = planted_corpus(240, 5, random_state=0)
+    on = moved(corpus.X)
+    model = KrotovHopfield(5, random_state=0).fit(on)
+    here = KrotovHopfield(5, random_state=0).fit(corpus.X)
+    for given, same in ((None, None), (on, corpus.X)):
+        found = codebooks.topics(model, corpus.terms, X=given)
+        expected = codebooks.topics(here, corpus.terms, X=same)
+        assert [topic.terms for topic in found] == [topic.terms for topic in expected]

@@ -1,0 +1,465 @@
+"""Every primitive of `codebooks.ops` on a device, against the oracle or, where there is none, against the CPU's body.
+
+What the CPU's bodies have to equal stands in `tests/test_ops.py`; its inputs are taken from there.
+"""
+
+import ast
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import oracles
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
+from test_ops import KINDS, SCORES, given_of
+
+import codebooks
+from codebooks import ops
+
+pytestmark = pytest.mark.slow
+
+DTYPES = (np.float32, np.float64)
+TOLERANCE = {np.float32: {"rtol": 3e-5, "atol": 3e-5}, np.float64: {"rtol": 1e-11, "atol": 1e-11}}
+LAYOUTS = ("C", "Fortran", "strided", "csr_matrix")
+
+
+def moved(cp, a, layout="C"):
+    """An array of the host on the device, in the same layout."""
+    if sparse.issparse(a):
+        from cupyx.scipy.sparse import csr_matrix
+
+        return csr_matrix(a)
+    if layout == "strided":
+        return cp.repeat(cp.asarray(a), 2, axis=1)[:, ::2]
+    return cp.asfortranarray(cp.asarray(a)) if layout == "Fortran" else cp.asarray(a)
+
+
+def host(found):
+    """What came back, on the host; it has to have come from the device."""
+    if isinstance(found, tuple):
+        return tuple(host(part) for part in found)
+    assert ops.is_on_gpu(found)
+    found = ops.to_host(found)
+    return found.toarray() if sparse.issparse(found) else found
+
+
+def assert_same(found, expected, dtype):
+    found = host(found)
+    assert found.dtype == dtype
+    assert found.shape == np.shape(expected)
+    assert_allclose(found, expected, **TOLERANCE[np.dtype(dtype).type])
+
+
+@pytest.fixture(params=DTYPES, ids=lambda dtype: dtype.__name__)
+def dtype(request):
+    return request.param
+
+
+@pytest.fixture(params=[(kind, layout) for kind in KINDS for layout in LAYOUTS], ids="-".join)
+def case(request, cp, dtype):
+    """The arrays of `test_ops`, and the same on the device."""
+    kind, layout = request.param
+    form = "C" if layout == "strided" else layout
+    given = given_of(kind, form, dtype)
+    return given, given._replace(
+        X=moved(cp, given.X, layout), **{name: moved(cp, getattr(given, name)) for name in given._fields[2:]}
+    )
+
+
+def test_similarity(case, dtype):
+    given, on = case
+    assert_same(ops.similarity(on.X, on.W), oracles.similarity(given.dense, given.W), dtype)
+
+
+@pytest.mark.parametrize("layout", ["Fortran", "strided", "csr_matrix"])
+def test_similarity_with_units_in_any_layout(cp, dtype, layout):
+    given = given_of("signed", "csr_matrix", dtype)
+    units = sparse.csr_matrix(given.W) if layout == "csr_matrix" else given.W
+    for X in (given.X, given.dense):
+        found = ops.similarity(moved(cp, X), moved(cp, units, layout))
+        assert_same(found, oracles.similarity(given.dense, given.W), dtype)
+
+
+def test_more_units_than_a_tile(cp, dtype):
+    rng = np.random.default_rng(0)
+    X, W = (rng.random((n, 40)).astype(dtype) * (rng.random((n, 40)) < 0.3) for n in (9, 300))
+    found = ops.similarity(moved(cp, sparse.csr_matrix(X)), moved(cp, W))
+    assert_same(found, oracles.similarity(X, W), dtype)
+
+
+@pytest.mark.parametrize("k", [1, 2, 5])
+def test_nearest(case, dtype, k):
+    given, on = case
+    k = min(k, len(given.W))
+    found = ops.nearest(on.X, on.W, on.handicap, k)
+    index, score, norms, total = oracles.nearest(given.dense, given.W, given.handicap, k)
+    assert_array_equal(host(found.index), index)
+    assert host(found.index).dtype == np.int64
+    for name, expected in (("score", score), ("norms", norms), ("total", total)):
+        assert_same(getattr(found, name), np.reshape(expected, host(getattr(found, name)).shape), dtype)
+
+
+def test_nearest_in_blocks(cp, dtype, monkeypatch):
+    given = given_of("many rows and units", "csr_matrix", dtype)
+    whole = ops.nearest(*(moved(cp, a) for a in (given.X, given.W, given.handicap)), 3)
+    monkeypatch.setattr("codebooks.ops.gpu._BLOCK_BYTES", 3000)
+    parts = ops.nearest(*(moved(cp, a) for a in (given.X, given.W, given.handicap)), 3)
+    for one, other in zip(whole, parts, strict=True):
+        assert_allclose(host(one), host(other), **TOLERANCE[dtype])
+
+
+def test_accumulate(case, dtype):
+    given, on = case
+    assert_same(ops.accumulate(on.G, on.X), oracles.accumulate(given.G, given.dense), dtype)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_scatter_rows(cp, case, dtype, order):
+    given, on = case
+    out = cp.array(on.W, order=order)
+    found = ops.scatter_rows(out, on.index, on.weight, on.X)
+    assert found is out
+    assert_same(out, oracles.scatter_rows(given.W.copy(), given.index, given.weight, given.dense), dtype)
+
+
+@pytest.mark.parametrize("layout", ["C", "Fortran", "strided"])
+def test_gather_rows(cp, dtype, layout):
+    given = given_of("signed", "C", dtype)
+    index, weight = moved(cp, given.index), moved(cp, given.weight)
+    found = ops.gather_rows(index, weight, moved(cp, given.W, layout))
+    assert_same(found, oracles.gather_rows(given.index, given.weight, given.W), dtype)
+
+
+@pytest.mark.parametrize("n", [0, 1, 4, 20])
+def test_gather_largest(cp, dtype, n):
+    given = given_of("many rows and units", "csr_matrix", dtype)
+    index, weight = given.index[:30], given.weight[:30]
+    found = ops.gather_largest(moved(cp, index), moved(cp, weight), moved(cp, given.X), n)
+    expected = ops.gather_largest(index, weight, given.X, n)
+    assert_same(found, expected.toarray(), dtype)
+    assert (np.diff(ops.to_host(found.indptr)) <= n).all()
+
+
+def test_sum_by_index(cp, dtype):
+    given = given_of("many rows and units", "C", dtype)
+    index, weight = given.index[:, 0], given.weight[:, 0]
+    found = ops.sum_by_index(moved(cp, index), moved(cp, weight), 40)
+    assert_same(found, np.bincount(index, weights=weight, minlength=40), np.float64)
+    found = ops.sum_by_index(moved(cp, index), moved(cp, weight > 0), 40)
+    assert_same(found, np.bincount(index, weights=weight > 0, minlength=40), np.float64)
+
+
+@pytest.mark.parametrize("n", [0, 1, 3, 12])
+def test_largest_entries(cp, dtype, n):
+    X = np.random.default_rng(0).integers(-2, 4, size=(20, 9)).astype(dtype)  # with ties
+    X[4] = 0
+    found = host(ops.largest_entries(moved(cp, sparse.csr_matrix(X)), n))
+    for one, other in zip(found, ops.largest_entries(sparse.csr_matrix(X), n), strict=True):
+        assert_array_equal(one, other)
+        assert one.dtype == other.dtype
+
+
+@pytest.mark.parametrize("k", [1, 2, 4, 40])
+@pytest.mark.parametrize("name", SCORES)
+def test_top_k(cp, dtype, name, k):
+    scores = SCORES[name].astype(dtype)
+    k = min(k, scores.shape[1])
+    found = ops.top_k(moved(cp, scores), k)
+    assert_array_equal(host(found), oracles.top_k(scores, k))
+    assert host(found).dtype == np.int64
+
+
+@pytest.mark.parametrize("k", [1, 10, 33, 200])
+def test_top_k_of_many(cp, dtype, k):
+    scores = np.random.default_rng(0).integers(300, size=(4, 3000)).astype(dtype)
+    assert_array_equal(host(ops.top_k(moved(cp, scores), k)), oracles.top_k(scores, k))
+
+
+@pytest.mark.parametrize("name", [name for name in SCORES if name != "infinite"])
+def test_softmax(cp, dtype, name):
+    scores = SCORES[name].astype(dtype)
+    assert_same(ops.softmax(moved(cp, scores)), oracles.softmax(scores), dtype)
+
+
+def test_softmax_of_nothing_but_minus_infinity(cp, dtype):
+    scores = np.array([[-np.inf, 1, -np.inf], [-np.inf] * 3], dtype)
+    assert_same(ops.softmax(moved(cp, scores)), [[0, 1, 0], [0, 0, 0]], dtype)
+
+
+@pytest.mark.parametrize("kind", ["softmax", "sparsemax", "entmax15", "max"])
+@pytest.mark.parametrize("beta", [0.1, 1.0, 30.0])
+def test_separate(cp, dtype, kind, beta):
+    scores = np.random.default_rng(0).standard_normal((7, 50)).astype(dtype)
+    scores[2, 3:] = -np.inf
+    scores[4] = -np.inf
+    scores[5] = 1
+    found = ops.separate(moved(cp, scores), beta, kind)
+    expected = ops.separate(scores, beta, kind)
+    assert_same(found.weights, expected.weights.toarray(), dtype)
+    assert_same(found.value, expected.value, dtype)
+    weights = ops.to_host(found.weights)
+    assert weights.data.all()
+    assert weights.has_sorted_indices
+
+
+def test_separate_in_segments(cp, dtype, monkeypatch):
+    monkeypatch.setattr("codebooks.ops.gpu._SEGMENT", 70)
+    scores = np.random.default_rng(0).standard_normal((3, 1000)).astype(dtype)
+    for kind in ("softmax", "sparsemax", "max"):
+        found, expected = ops.separate(moved(cp, scores), 5.0, kind), ops.separate(scores, 5.0, kind)
+        assert_same(found.weights, expected.weights.toarray(), dtype)
+        assert_same(found.value, expected.value, dtype)
+
+
+def test_separate_of_nothing(cp, dtype):
+    for shape in ((0, 4), (3, 0)):
+        found = ops.separate(cp.zeros(shape, dtype), 1.0, "sparsemax")
+        assert found.weights.shape == shape
+        assert_same(found.value, np.zeros(shape[0]), dtype)
+
+
+@pytest.mark.parametrize("share", [0.01, 0.5])
+def test_combine(cp, dtype, share):
+    rng = np.random.default_rng(0)
+    weights = sparse.csr_matrix((rng.random((6, 40)) * (rng.random((6, 40)) < share)).astype(dtype))
+    X = rng.standard_normal((40, 9)).astype(dtype) * (rng.random((40, 9)) < 0.4)
+    for form in (np.asarray, np.asfortranarray, sparse.csr_matrix):
+        found = ops.combine(moved(cp, weights), moved(cp, form(X)))
+        assert_same(found, weights.toarray() @ X, dtype)
+
+
+# -- rows --------------------------------------------------------------------------------------------------------------
+
+ROWS = {
+    "all": slice(None),
+    "middle": slice(3, 8),
+    "from the end": slice(-4, None),
+    "past the end": slice(9, 99),
+    "none": slice(3, 3),
+    "backwards": slice(5, 2),
+    "array": np.array([4, 0, 12, 2]),
+    "array with repeats": np.array([1, 1, 7, 1]),
+    "array of nothing": np.array([], np.int64),
+}
+
+
+@pytest.mark.parametrize("rows", ROWS.values(), ids=ROWS)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_take_rows(cp, dtype, layout, rows):
+    given = given_of("signed", "C" if layout == "strided" else layout, dtype)
+    X = moved(cp, given.X, layout)
+    found = ops.take_rows(X, rows)
+    assert type(found) is type(X)
+    assert_same(found, oracles.take_rows(given.dense, rows), dtype)
+
+
+@pytest.mark.parametrize("window", [1, 10**9])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_minibatches(cp, dtype, layout, window, monkeypatch):
+    monkeypatch.setattr("codebooks.ops.gpu._WINDOW_BYTES", window)
+    given = given_of("many rows and units", "C" if layout == "strided" else layout, dtype)
+    X, W = moved(cp, given.X, layout), moved(cp, given.W)
+    batches = [np.array([4, 0, 130]), np.array([7]), np.array([5, 5]), np.arange(40)]
+    for some in (batches, [slice(0, 3), slice(3, 9), slice(9, 9)]):
+        for batch, rows in zip(ops.minibatches(X, iter(some)), some, strict=True):
+            assert_same(ops.row_norms(batch), oracles.row_norms(given.dense[rows]), dtype)
+            assert_same(ops.similarity(batch, W), oracles.similarity(given.dense[rows], given.W), dtype)
+
+
+def test_row_norms(case, dtype):
+    given, on = case
+    assert_same(ops.row_norms(on.X), oracles.row_norms(given.dense), dtype)
+
+
+def test_reciprocal(cp, dtype):
+    norms = np.array([0, 1, 4, 1e-30, np.finfo(dtype).tiny / 4], dtype)
+    assert_same(ops.reciprocal(cp.asarray(norms)), ops.reciprocal(norms), dtype)
+
+
+def test_row_hashes(case, dtype):
+    given, on = case
+    assert_array_equal(host(ops.row_hashes(on.X)), ops.row_hashes(given.dense))
+    assert host(ops.row_hashes(on.X)).dtype == np.uint64
+
+
+def test_row_hashes_know_one_zero(cp, dtype):
+    found = host(ops.row_hashes(cp.asarray(np.array([[0.0, 1.0], [-0.0, 1.0]], dtype))))
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_forms(cp, dtype, layout):
+    given = given_of("signed", "C" if layout == "strided" else layout, dtype)
+    X = moved(cp, given.X, layout)
+    dense, csr = moved(cp, given.dense), moved(cp, sparse.csr_matrix(given.dense))
+    scale = np.linspace(-1, 2, len(given.dense)).astype(dtype)
+    assert_same(ops.own(X), given.dense, dtype)
+    assert_same(ops.in_form_of(X, dense), given.dense, dtype)
+    assert ops.is_sparse(ops.in_form_of(X, csr))
+    assert_same(ops.in_form_of(X, csr), given.dense, dtype)
+    assert_same(ops.ones_from(X, 0.5), given.dense >= 0.5, dtype)
+    assert_same(ops.scale_rows(X, moved(cp, scale)), given.dense * scale[:, None], dtype)
+    assert_same(ops.cast(X, np.float64), given.dense, np.float64)
+    assert ops.cast(X, dtype) is X
+    assert_same(ops.stack_rows([X, X]), np.vstack([given.dense] * 2), dtype)
+    assert ops.is_sparse(X) == (layout == "csr_matrix")
+    assert ops.entries(X).size == (sparse.csr_matrix(given.dense).nnz if ops.is_sparse(X) else given.dense.size)
+    assert_same(ops.stack_sparse([dense, dense]), np.vstack([given.dense] * 2), dtype)
+
+
+def test_own_drops_stored_zeros(cp, dtype):
+    X = sparse.csr_matrix((np.array([1, 0, 2, 0], dtype), [0, 2, 1, 1], [0, 2, 3, 4]), shape=(3, 3))
+    found = ops.own(moved(cp, X))
+    assert found.nnz == 2
+    assert_same(found, X.toarray(), dtype)
+
+
+def test_as_matrix(cp):
+    import cupyx.scipy.sparse as on_device
+
+    twice = sparse.coo_matrix((np.ones(3, np.float32), ([0, 0, 1], [2, 2, 0])), shape=(2, 3))
+    found = ops.as_matrix(on_device.coo_matrix(twice))
+    assert_same(found, twice.toarray(), np.float32)
+    assert found.nnz == 2
+    assert_same(ops.as_matrix(cp.asarray([[1, 2]])), [[1, 2]], np.float64)
+    X = cp.zeros((2, 2), np.float32)
+    assert ops.as_matrix(X) is X
+
+
+# -- searching ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("k", [1, 3, 200])
+@pytest.mark.parametrize("with_handicap", [False, True])
+def test_match_and_best(cp, dtype, k, with_handicap):
+    rng = np.random.default_rng(0)
+    X, Q = (rng.integers(1, 5, (n, 12)) * (rng.random((n, 12)) < 0.3) for n in (60, 7))
+    X, Q = sparse.csr_matrix(X.astype(dtype)), sparse.csr_matrix(Q.astype(dtype))
+    handicap = rng.random(60).astype(dtype) if with_handicap else None
+    if with_handicap:
+        handicap[::7] = np.inf
+    postings, queries = ops.invert(moved(cp, X)), moved(cp, Q)
+    assert_same(ops.match(queries, postings), (Q @ X.T).toarray(), dtype)
+    on = None if handicap is None else moved(cp, handicap)
+    for one, other in zip(ops.best(queries, postings, k, on), ops.best(Q, ops.invert(X), k, handicap), strict=True):
+        if one.dtype == np.int64:
+            assert_array_equal(host(one), other)
+        else:
+            assert_allclose(host(one), other, **TOLERANCE[dtype])
+
+
+def test_match_of_dense_rows(cp, dtype):
+    given = given_of("signed", "C", dtype)
+    postings = ops.invert(moved(cp, given.dense))
+    assert_same(ops.match(moved(cp, given.W), postings), given.W @ given.dense.T, dtype)
+
+
+# -- directions and small algebra --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("layout", ["C", "Fortran"])
+@pytest.mark.parametrize("old_layout", ["C", "Fortran", "strided"])
+@pytest.mark.parametrize("shape", [(5, 9), (1, 9), (4, 1), (3, 300)])
+def test_blend_directions(cp, dtype, layout, old_layout, shape):
+    rng = np.random.default_rng(0)
+    start, W = rng.standard_normal((2, *shape)).astype(dtype)
+    weight = rng.standard_normal(len(W)).astype(dtype)
+    start[-1] = weight[-1] = 0
+    out = moved(cp, start, layout)
+    norms = ops.blend_directions(out, moved(cp, weight), moved(cp, W, old_layout))
+    directions, lengths = oracles.blend_directions(start, weight, W)
+    assert_same(out, directions, dtype)
+    assert_same(norms, lengths, dtype)
+
+
+@pytest.mark.parametrize("shape", [(4, 9), (1, 5), (6, 6)])
+def test_nearest_orthonormal(cp, dtype, shape):
+    M = np.random.default_rng(0).standard_normal(shape).astype(dtype)
+    assert_same(ops.nearest_orthonormal(moved(cp, M)), oracles.nearest_orthonormal(M), dtype)
+
+
+def test_nearest_orthonormal_without_full_rank(cp, dtype):
+    M = np.ones((3, 7), dtype)
+    found = host(ops.nearest_orthonormal(moved(cp, M)))
+    assert_allclose(found @ found.T, np.eye(3), atol=1e-5 if dtype == np.float32 else 1e-12)
+
+
+@pytest.mark.parametrize("amount", [0.0, 0.5, 1.0])
+def test_pull_apart(cp, dtype, amount):
+    W = np.random.default_rng(0).standard_normal((4, 9)).astype(dtype)
+    W /= np.linalg.norm(W, axis=1, keepdims=True)
+    assert_same(ops.pull_apart(moved(cp, W), amount), oracles.pull_apart(W, amount), dtype)
+
+
+def test_principal_axes(cp, dtype):
+    C = np.cov(np.random.default_rng(0).standard_normal((6, 50)) * np.arange(1, 7)[:, None]).astype(dtype)
+    values, axes = ops.principal_axes(moved(cp, C))
+    expected_values, expected_axes = ops.principal_axes(C)
+    tolerance = {"rtol": 0, "atol": 2e-4 if dtype == np.float32 else 1e-11}
+    assert_allclose(host(values), expected_values, **tolerance)
+    assert_allclose(host(axes), expected_axes, **tolerance)
+
+
+@pytest.mark.parametrize("layout", ["C", "csr_matrix"])
+@pytest.mark.parametrize("function", [ops.rotate_to_rows, ops.deflate_by_rows])
+def test_row_by_row(cp, dtype, function, layout):
+    given = given_of("signed", layout, dtype)
+    W = np.linalg.qr(given.W.T)[0].T.astype(dtype)
+    scale = np.ones(len(given.dense), dtype)
+    how = 0.05, given.handicap * 0, 2, -1, True
+    found = function(moved(cp, W), moved(cp, given.X), moved(cp, scale), 0.05, moved(cp, how[1]), *how[2:])
+    assert_allclose(host(found), function(W, given.X, scale, *how), **TOLERANCE[dtype])
+
+
+# -- where arrays live -------------------------------------------------------------------------------------------------
+
+
+def test_there_and_back(cp):
+    dense, csr = np.eye(3), sparse.csr_matrix(np.eye(3))
+    like = cp.zeros(1)
+    assert ops.xp(like) is cp
+    assert ops.runs_ahead(like)
+    assert ops.block_bytes(like) > ops.block_bytes(dense)
+    for a in (dense, csr):
+        there = ops.to_device_of(a, like)
+        assert ops.is_on_gpu(there)
+        assert ops.to_device_of(there, like) is there
+        assert_array_equal(host(there), np.eye(3))
+    assert type(ops.to_host(ops.to_device_of(csr, like))) is sparse.csr_matrix
+    ops.synchronize(like)
+
+
+def test_too_many_entries_for_a_device_are_refused(cp):
+    large = SimpleNamespace(indptr=None, nnz=2**31)
+    with pytest.raises(ValueError, match=r"at most 2147483647 entries, and 2147483648 came\. Use partial_fit"):
+        ops.to_device_of(large, cp.zeros(1))
+
+
+def strings_of(path):
+    return path.read_text(encoding="utf-8")
+
+
+def test_twins_have_the_same_parameters():
+    """Read with `ast`, so that it needs neither Numba nor CuPy."""
+    folder = Path(codebooks.__file__).parent / "ops"
+
+    def bodies(*files):
+        found = {}
+        for file in files:
+            for node in ast.parse(strings_of(folder / file)).body:
+                if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+                    found[node.name] = ast.unparse(node.args)
+        return found
+
+    on_cpu, on_gpu = bodies("cpu.py", "postings.py"), bodies("gpu.py")
+    asked = {
+        node.func.attr
+        for node in ast.walk(ast.parse(strings_of(folder / "__init__.py")))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and ast.unparse(node.func.value).startswith("_body(")
+    }
+    assert len(asked) > 35
+    assert {name: on_gpu.get(name) for name in asked} == {name: on_cpu.get(name) for name in asked}
+    assert set(on_gpu) - asked == {"kernel_names"}
