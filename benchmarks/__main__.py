@@ -15,7 +15,12 @@ def main() -> None:
     quality.add_argument("--on", choices=["report", "choosing", "offline"], default="report")
     quality.add_argument("--seeds", type=int, default=5)
     quality.add_argument("--models", nargs="+", help="default: all of ours and all peers")
-    commands.add_parser("speed", help="fit times, one epoch against one product, coherence, import, compilation")
+    speed = commands.add_parser(
+        "speed", help="fit times, one epoch against one product, coherence, import, compilation"
+    )
+    speed.add_argument(
+        "--device", choices=["cpu", "gpu"], default="cpu", help="gpu: the CPU of the same machine beside"
+    )
     commands.add_parser("memory", help="growth of the resident set while fitting a matrix of 500 MB")
     commands.add_parser("images", help="orthonormal codebooks: planted bases, photographs, the published rule")
     retrieval = commands.add_parser("retrieval", help="search against BM25 and others, and what a memory brings back")
@@ -38,8 +43,10 @@ def main() -> None:
         command = f"python -m benchmarks quality --on {arguments.on} --seeds {arguments.seeds}"
         run(cases, models, arguments.seeds, f"quality-{arguments.on}", command)
     elif arguments.command == "speed":
-        from benchmarks.speed import run as run_speed
-
+        if arguments.device == "gpu":
+            from benchmarks.speed_gpu import run as run_speed
+        else:
+            from benchmarks.speed import run as run_speed
         run_speed()
     elif arguments.command == "memory":
         from benchmarks.memory import run as run_memory

@@ -1,15 +1,22 @@
 """The benchmark scripts run, and write what they print."""
 
 import json
+import os
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import oracles
 import pytest
+from numba.core import config
 from scipy import sparse
 from sklearn.cluster import KMeans
+from threadpoolctl import threadpool_info
 
+import benchmarks.__main__
 from benchmarks import (
+    corpora,
     engines,
     heads,
     images,
@@ -21,6 +28,7 @@ from benchmarks import (
     report,
     retrieval,
     scale,
+    speed_gpu,
     throughput,
 )
 from benchmarks.contenders import CONTENDERS, labels_of
@@ -266,3 +274,144 @@ def test_heads_are_judged_on_groups_that_they_have_not_seen():
     assert heads.ranking(np.array([1.0, 4.0])) == pytest.approx(
         {"MRR": 0.625, **{f"accuracy@{k}": 0.5 if k < 4 else 1.0 for k in range(1, 11)}}
     )
+
+
+# -- on a GPU: what can be known of it without one ---------------------------------------------------------------------
+
+TINY = speed_gpu.Sizes(
+    copy_bytes=4096,
+    images=(300, 784),
+    units=20,
+    image_batches=(100, 150),
+    documents=400,
+    words=3000,
+    topics=5,
+    document_batches=("auto", 200),
+    memories=300,
+    dimensions=16,
+    queries=40,
+    query_block=16,
+    fit_units=5,
+)
+
+
+def test_shares_and_bars():
+    assert speed_gpu.ratio(10.0, 0.25) == 40
+    assert speed_gpu.ratio(None, 0.25) is speed_gpu.ratio(1.0, None) is None
+    # 60 million entries, 100 units: 48 GB there and back, in 30 ms, where 4 TB/s can be moved
+    assert speed_gpu.share_of_bandwidth(2 * 60e6 * 100 * 4, 0.03, 4e12) == pytest.approx(0.4)
+    assert speed_gpu.share_of_bandwidth(1.0, 1.0, None) is None
+    assert speed_gpu.at_least(40.0, 40, "times") == {"asked": "at least 40 times", "measured": 40.0, "met": "yes"}
+    assert speed_gpu.at_least(39.9, 40, "times")["met"] == "no"
+    assert speed_gpu.at_least(None, 40, "times")["met"] == "unknown"
+    assert speed_gpu.at_least(3.0, None, "GB/s") == {"asked": "(GB/s)", "measured": 3.0, "met": ""}
+    assert [speed_gpu.at_most(x, 0.01, "apart")["met"] for x in (0.01, 0.02)] == ["yes", "no"]
+    assert [speed_gpu.below(x, 1, "of it")["met"] for x in (0.1, 1.0)] == ["yes", "no"]
+
+
+def test_synthetic_documents_have_different_words_and_few_frequent_ones():
+    X = speed_gpu.documents(np, 3000, 3000, 60, 10)
+    assert X.shape == (3000, 3000)
+    assert X.data.dtype == np.float32
+    assert X.indices.dtype == np.int32
+    assert X.has_canonical_format
+    assert (X.getnnz(axis=1) == 60).all()
+    assert 0.5 <= X.data.min() <= X.data.max() <= 1.5
+    counts = X.getnnz(axis=0).reshape(60, 50)
+    in_common = counts[:30].sum(axis=0)
+    expected = in_common.sum() / np.arange(1, 51) / (1 / np.arange(1, 51)).sum()
+    np.testing.assert_allclose(in_common, expected, rtol=0.2)
+    of_topics = counts[30:].sum(axis=0)
+    assert of_topics[::5].min() > 1.5 * np.delete(of_topics, np.s_[::5]).max()  # where the orders of topics begin
+
+
+def test_the_stand_in_for_images_is_as_large_and_as_dense(monkeypatch):
+    monkeypatch.delenv("CODEBOOKS_DATA", raising=False)
+    pixels, name = speed_gpu.images((2000, 784))
+    assert "random" in name
+    assert pixels.shape == (2000, 784)
+    assert pixels.dtype == np.float32
+    assert 0 <= pixels.min() < pixels.max() < 1
+    assert (pixels != 0).mean() == pytest.approx(0.19, abs=0.005)
+    assert speed_gpu.Sizes().images == (60_000, 784)
+
+
+def test_two_cores_are_given_back():
+    before = config.NUMBA_NUM_THREADS
+    with speed_gpu.two_cores():
+        assert config.NUMBA_NUM_THREADS <= 2
+        assert all(pool["num_threads"] <= 2 for pool in threadpool_info())
+    assert before == config.NUMBA_NUM_THREADS
+
+
+@pytest.fixture
+def without_data(monkeypatch):
+    monkeypatch.delenv("CODEBOOKS_DATA", raising=False)
+    monkeypatch.setattr(speed_gpu, "corpus", lambda: corpora.load("digits"))
+
+
+@pytest.mark.parametrize("part", list(speed_gpu.PARTS))
+def test_every_part_runs_with_numpy_for_a_device(part, without_data):
+    rows = list(speed_gpu.measured(np, TINY, speed_gpu.Budget(), [part]))
+    assert [row for row in rows if row.get("met", "").startswith("failed")] == []
+    assert all(row["part"] == part for row in rows)
+    for row in rows:
+        if not row.get("met", "").startswith("left out"):
+            assert row.get("seconds", 1) > 0
+    if part == "recall":
+        [found] = [row for row in rows if "share of queries whose original comes first" in row]
+        assert found["share of queries whose original comes first"] > 0.5
+        assert any("against all cores" in row["what"] for row in rows)
+    if part == "Krotov-Hopfield":
+        assert [row["largest difference of units"] for row in rows if "CPU seconds" in row] == [0, 0]
+
+
+def test_what_fails_is_told_and_the_others_go_on(monkeypatch, results, capsys, without_data):
+    def broken(cp, sizes, budget, known):
+        def breaks():
+            yield {"what": "half", "seconds": 1.0}
+            raise RuntimeError("out of | memory\nat once")
+
+        yield "one", breaks()
+        yield "two", iter([{"what": "two", "seconds": np.float32(2)}])
+        raise KeyError("the rest")
+
+    def fine(cp, sizes, budget, known):
+        yield "fine", iter([{"what": "fine", "seconds": 3.0, **speed_gpu.at_least(50, 40, "times")}])
+
+    monkeypatch.setattr(speed_gpu, "PARTS", {"broken": broken, "fine": fine})
+    monkeypatch.setattr(speed_gpu, "device_module", lambda: np)
+    monkeypatch.setattr(speed_gpu, "device", lambda cp: {"device": "NVIDIA Test (16GB)"})
+    speed_gpu.run(TINY)
+    about, *rows = report.read("speed-gpu-nvidia-test-16gb")
+    assert about["total seconds"] > 0
+    assert [row["what"] for row in rows] == ["half", "one", "two", "broken", "fine"]
+    assert rows[1]["met"] == "failed: RuntimeError: out of / memory at once"
+    assert "breaks" in rows[1]["traceback"]
+    assert rows[3]["met"].startswith("failed: KeyError")
+    assert "| fine | fine | at least 40 times | 50 | yes | 3.000 |" in capsys.readouterr().out
+
+
+def test_late_cases_are_left_out(monkeypatch):
+    budget = speed_gpu.Budget()
+    assert budget.repeats() == 5
+    monkeypatch.setattr(speed_gpu, "FRUGAL_AFTER", 0)
+    assert budget.repeats() == 1
+    monkeypatch.setattr(speed_gpu, "STOP_AFTER", 0)
+    rows = list(speed_gpu.measured(np, TINY, budget))
+    assert [row["met"] for row in rows] == ["left out: No time was left."] * len(speed_gpu.PARTS)
+
+
+def test_without_a_device_the_command_says_so(monkeypatch):
+    monkeypatch.setenv("CUPY_TF32", "1")
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "1")
+    monkeypatch.setattr("sys.argv", ["benchmarks", "speed", "--device", "gpu"])
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    with pytest.raises(SystemExit, match="wants CuPy, which cannot be imported here") as stopped:
+        benchmarks.__main__.main()
+    assert isinstance(stopped.value.code, str)  # which Python prints, and ends with 1
+    runtime = SimpleNamespace(getDeviceCount=lambda: 0)
+    monkeypatch.setitem(sys.modules, "cupy", SimpleNamespace(cuda=SimpleNamespace(runtime=runtime)))
+    with pytest.raises(SystemExit, match="wants a CUDA device, and there is none here"):
+        benchmarks.__main__.main()
+    assert "CUPY_TF32" not in os.environ

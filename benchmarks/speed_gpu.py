@@ -1,0 +1,769 @@
+"""How fast on a GPU: against two cores of the same machine, and against what the device can do at all.
+
+Minutes on a GPU are few, so one run does everything, in less than eight of them. A part is a function that yields
+cases, a name and a generator of rows each. A case that fails leaves a row that says so, and the others go on; results
+are written after every case. CuPy and the sizes are arguments: with NumPy in CuPy's place and small sizes, every part
+runs anywhere, and that is how the tests find slips of the pen.
+
+Every time has the device finished before and after. First calls, which compile kernels, stand apart.
+"""
+
+import faulthandler
+import gc
+import os
+import re
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime, timezone
+from importlib import import_module
+from importlib.util import find_spec
+from statistics import median
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba.core import config
+from scipy import sparse
+from threadpoolctl import threadpool_limits
+
+from benchmarks import corpora, report
+from benchmarks.clock import seconds
+from benchmarks.contenders import OURS
+from benchmarks.recall import mnist
+from codebooks import HopfieldMemory, KrotovHopfield, ops, scores
+
+COMMAND = "python -m benchmarks speed --device gpu"
+# The bars, as they were set for an H200.
+TIMES_TWO_CORES = {"Krotov-Hopfield": 40, "documents": 25}
+SHARE_OF_PRODUCT = {1_000: 0.15, 20_000: 0.5}
+SHARE_OF_BANDWIDTH = 0.4
+SHARE_OF_RECALL = 0.6
+NMI_DIFFERENCE = 0.01
+
+FRUGAL_AFTER = 420  # seconds from which on everything is measured once
+STOP_AFTER = 450  # and from which on no case is begun
+END_AFTER = 478  # and after which all ends, whatever is under way: what is measured has been written
+REPEATS = 5
+WARM_ROWS, WARM_PASSES = 100_000, 5  # what a model begins with, before whole epochs
+COMPILING_ROWS = 2_000  # enough to compile every kernel of the CPU
+SCHEDULES_ENDED = 10_000  # updates after which every schedule has reached its end
+NOISE = 1.0  # of queries, in standard deviations of the memories
+DENSITY = 0.19  # of MNIST: the share of pixels that are not zero
+COLUMNS = ("part", "what", "asked", "measured", "met", "seconds", "first call seconds", "CPU seconds")
+
+
+class Sizes(NamedTuple):
+    """How large everything is; the defaults are those of the bars."""
+
+    copy_bytes: int = 4 * 2**30
+    images: tuple[int, int] = (60_000, 784)
+    units: int = 2_000
+    image_batches: tuple[int, ...] = (1_000, 20_000)
+    documents: int = 1_000_000
+    words: int = 50_000
+    per_document: int = 60
+    topics: int = 100
+    document_batches: tuple[Any, ...] = ("auto", 250_000)
+    memories: int = 1_000_000
+    dimensions: int = 384
+    queries: int = 10_000
+    query_block: int = 1_000  # of the plain product: its scores take 4 GB
+    top: int = 10
+    fit_units: int = 50
+
+
+class Budget:
+    """How much time has gone, and how often something may be measured still."""
+
+    def __init__(self) -> None:
+        self._start = time.perf_counter()
+
+    def used(self) -> float:
+        """Seconds since the beginning."""
+        return time.perf_counter() - self._start
+
+    def repeats(self, wanted: int = REPEATS) -> int:
+        """As often as wanted, and once when time runs out."""
+        return wanted if self.used() < FRUGAL_AFTER else 1
+
+    def is_spent(self) -> bool:
+        """Whether it is too late to begin anything."""
+        return self.used() > STOP_AFTER
+
+
+class LeftOutError(Exception):
+    """Why a case is not measured here, where that is nobody's fault."""
+
+
+Known = dict[str, float]  # figures that later cases are compared with
+Rows = Iterator[dict[str, Any]]
+Cases = Iterator[tuple[str, Rows]]
+
+
+# -- arithmetic --------------------------------------------------------------------------------------------------------
+
+
+def ratio(seconds_of_other: float | None, seconds_of_ours: float | None) -> float | None:
+    """How many times as long the other takes; None if one is unknown.
+
+    Where the other is one product and we do that product and more, this is the share of its rate that we reach.
+    """
+    if not seconds_of_other or not seconds_of_ours:
+        return None
+    return seconds_of_other / seconds_of_ours
+
+
+def share_of_bandwidth(n_bytes: float, taken: float, bandwidth: float | None) -> float | None:
+    """The part of a bandwidth, in bytes a second, that moving so many bytes in this time is; None if it is unknown."""
+    return n_bytes / taken / bandwidth if bandwidth else None
+
+
+def at_least(measured: float | None, bar: float | None, unit: str) -> dict[str, Any]:
+    """What was asked, what was measured, and whether that is enough; without a bar only the unit is told."""
+    return _judged(measured, bar, "at least", unit, lambda: measured >= bar)
+
+
+def at_most(measured: float | None, bar: float | None, unit: str) -> dict[str, Any]:
+    """As `at_least`, where less is better."""
+    return _judged(measured, bar, "at most", unit, lambda: measured <= bar)
+
+
+def below(measured: float | None, bar: float | None, unit: str) -> dict[str, Any]:
+    """As `at_most`, where the bar itself is too much."""
+    return _judged(measured, bar, "below", unit, lambda: measured < bar)
+
+
+def _judged(measured: Any, bar: Any, word: str, unit: str, is_met: Callable[[], bool]) -> dict[str, Any]:
+    if bar is None:
+        return {"asked": f"({unit})", "measured": measured, "met": ""}
+    met = "unknown" if measured is None else "yes" if is_met() else "no"
+    return {"asked": f"{word} {bar:g} {unit}", "measured": measured, "met": met}
+
+
+# -- clocks ------------------------------------------------------------------------------------------------------------
+
+
+def clocked(where: Any, work: Callable[[], Any]) -> tuple[Any, float]:
+    """What `work` gives and how long it takes, with the device of `where` idle before and after."""
+    given: list[Any] = []
+
+    def work_and_wait() -> None:
+        given.append(work())
+        ops.synchronize(where)
+
+    ops.synchronize(where)
+    taken = seconds(work_and_wait)
+    return given[0], taken
+
+
+def median_seconds(where: Any, work: Callable[[], Any], repeats: int) -> float:
+    """The median time of some calls; results are dropped before the next."""
+    return median(clocked(where, work)[1] for _ in range(repeats))
+
+
+@contextmanager
+def two_cores() -> Iterator[None]:
+    """Work as on a machine of two cores: so many threads of ours, and of BLAS."""
+    allowed = config.NUMBA_NUM_THREADS
+    config.NUMBA_NUM_THREADS = min(2, allowed)  # `codebooks.ops.threads` looks at it before every piece of work
+    try:
+        with threadpool_limits(limits=2):
+            yield
+    finally:
+        config.NUMBA_NUM_THREADS = allowed
+
+
+# -- data --------------------------------------------------------------------------------------------------------------
+
+
+def images(shape: tuple[int, int]) -> tuple[np.ndarray, str]:
+    """MNIST, or a matrix of that shape and density where it is not at hand; and which of the two it is."""
+    try:
+        return mnist()[: shape[0]], "MNIST"
+    except FileNotFoundError:
+        rng = np.random.default_rng(0)
+        pixels = rng.random(shape, dtype=np.float32)
+        pixels *= rng.random(shape, dtype=np.float32) < DENSITY
+        return pixels, "random pixels as dense as MNIST"
+
+
+def documents(cp: Any, n_rows: int, n_words: int, per_row: int, n_topics: int) -> sparse.csr_matrix:
+    """Rows of `per_row` different words, on the host, drawn where `cp` computes: a device draws 60 million at once.
+
+    The vocabulary is cut into `per_row` slices and a row has one word of each, so words differ and are sorted as they
+    come. In the first half of the slices the r-th word has a probability like 1 / r: these are the words that all rows
+    have in common. In the second half each topic has an order of its own, and low ranks are likelier still: without
+    topics, units would find nothing to share, and an epoch would be one of repairs.
+    """
+    rng, width = cp.random.default_rng(0), n_words // per_row
+    share = 1 / np.arange(1, width + 1)
+    ends = cp.asarray(np.cumsum(share / share.sum()).astype(np.float32))
+    chance = rng.random(n_rows * per_row, dtype=np.float32).reshape(n_rows, per_row)
+    of_topic = cp.arange(per_row) >= per_row // 2
+    rank = cp.searchsorted(ends, cp.where(of_topic, chance**2, chance).ravel()).reshape(n_rows, per_row)
+    topic = cp.minimum(rng.random(n_rows, dtype=np.float32) * n_topics, n_topics - 1).astype(np.int64)
+    first = (topic * width // n_topics)[:, None] * of_topic
+    words = (cp.minimum(rank, width - 1) + first) % width + width * cp.arange(per_row)
+    values = rng.random(n_rows * per_row, dtype=np.float32) + np.float32(0.5)
+    indices = ops.to_host(words.astype(np.int32).ravel())
+    starts = np.arange(0, len(indices) + 1, per_row, dtype=np.int32)
+    return sparse.csr_matrix((ops.to_host(values), indices, starts), shape=(n_rows, n_words))
+
+
+def corpus() -> corpora.Matrix:
+    """20 Newsgroups, or what everybody has."""
+    try:
+        return corpora.load("newsgroups")
+    except FileNotFoundError:
+        return corpora.load(corpora.OFFLINE[0][0])
+
+
+# -- 1: ceilings -------------------------------------------------------------------------------------------------------
+
+
+def ceilings(cp: Any, sizes: Sizes, budget: Budget, known: Known) -> Cases:
+    """What the device can do: everything else is held against that."""
+    yield "our kernels", _first_kernel(cp)
+    yield "copy", _copy(cp, sizes, budget, known)
+    yield "product", _product(cp, sizes, budget, known)
+
+
+def _first_kernel(cp: Any) -> Rows:
+    taken = clocked(cp.zeros(1), lambda: ops.row_norms(cp.ones((2, 2), np.float32)))[1]
+    yield {"what": "the first of our kernels (CuPy compiles all, and keeps them on disk)", "first call seconds": taken}
+
+
+def _copy(cp: Any, sizes: Sizes, budget: Budget, known: Known) -> Rows:
+    n, once = sizes.copy_bytes // 4, min(sizes.copy_bytes // 4, 2**24)
+    source = cp.empty((max(n // once, 1), once), np.float32)
+    source[...] = cp.random.default_rng(0).random(once, dtype=np.float32)
+    target = cp.empty_like(source)
+    clocked(source, lambda: cp.copyto(target, source))
+    taken = median_seconds(source, lambda: cp.copyto(target, source), 2 * budget.repeats())
+    known["bandwidth"] = 2 * source.nbytes / taken
+    what = f"copy of {source.nbytes / 2**30:.1f} GiB on the device"
+    yield {"what": what, "seconds": taken, **at_least(known["bandwidth"] / 1e9, None, "GB/s, read and written")}
+
+
+def _product(cp: Any, sizes: Sizes, budget: Budget, known: Known) -> Rows:
+    draw = cp.random.default_rng(0)
+    X, W = (draw.random((n, sizes.images[1]), dtype=np.float32) for n in (sizes.images[0], sizes.units))
+    first = clocked(X, lambda: X @ W.T)[1]
+    known["image product"] = median_seconds(X, lambda: X @ W.T, budget.repeats())
+    (n_rows, n_features), n_units = X.shape, len(W)
+    rate = 2 * n_rows * n_features * n_units / known["image product"]
+    yield {
+        "what": f"product {n_rows:,} x {n_features} x {n_units:,}, float32 without TF32",
+        "seconds": known["image product"],
+        "first call seconds": first,
+        **at_least(rate / 1e12, None, "TFLOP/s"),
+    }
+
+
+# -- epochs ------------------------------------------------------------------------------------------------------------
+
+
+class Epoch(NamedTuple):
+    """An epoch on the device, after the schedules have ended."""
+
+    start: Any  # the state that it begins with
+    end: Any  # and that it ends with
+    taken: float
+    first: float  # seconds of the first one, with what it compiles
+    order: float  # seconds of it that go into the order of rows, which the host makes
+    n_idle: int  # units that nothing is left of at the end: many of them would say that the data is odd
+
+
+def one_epoch(model: Any, X: Any, state: Any) -> Any:
+    """The state after an epoch, always over the same minibatches."""
+    return model._pass(X, state, 1, np.random.RandomState(1))[0]
+
+
+def device_epoch(model: Any, X: Any, repeats: int, directions: Any = None) -> Epoch:
+    """Time an epoch from the state after another one; `directions` is where units begin, if not where they choose.
+
+    Units that choose may begin alike, so they get a few passes over some rows in which idle ones are revived; later
+    none are, as in `benchmarks.speed`.
+    """
+    few = ops.take_rows(X, slice(0, min(WARM_ROWS, X.shape[0])))
+    model, rng, state = model.set_params(revive=directions is None), np.random.RandomState(0), None
+    for _ in range(WARM_PASSES if directions is None else 1):
+        state = model._pass(few, state, 0, rng)[0]
+    if directions is not None:
+        state = state._replace(components=directions)
+    model, state = model.set_params(revive=False), state._replace(n_updates=SCHEDULES_ENDED)
+    start, first = clocked(X, lambda: one_epoch(model, X, state))
+    end, second = clocked(X, lambda: one_epoch(model, X, start))
+    taken = median([second, *(clocked(X, lambda: one_epoch(model, X, start))[1] for _ in range(repeats - 1))])
+    order = seconds(lambda: list(model._minibatches(X.shape[0], np.random.RandomState(1))))
+    return Epoch(start, end, taken, first, order, int(ops.to_host((end.usage == 0).sum())))
+
+
+def two_core_epoch(model: Any, X: Any, epoch: Epoch, repeats: int) -> tuple[float, float]:
+    """Seconds of the same epoch on two cores of the CPU, and how far the units that come out lie from the device's."""
+    start = type(epoch.start)(*map(ops.to_host, epoch.start))
+    with two_cores():
+        one_epoch(model, X[:COMPILING_ROWS], start)
+        runs = [clocked(X, lambda: one_epoch(model, X, start)) for _ in range(repeats)]
+    ours, theirs = runs[0][0].components, ops.to_host(epoch.end.components)
+    return median(taken for _, taken in runs), float(np.abs(ours - theirs).max() / np.abs(ours).max())
+
+
+def _epoch_rows(
+    model: Any,
+    X: Any,
+    on_host: Any,
+    what: str,
+    judge: Callable[[float], dict[str, Any]],
+    least: float | None,
+    repeats: tuple[int, int],
+    directions: Any = None,
+) -> Rows:
+    """Two rows: the epoch against a ceiling, then against two cores."""
+    epoch = device_epoch(model, X, repeats[0], directions)
+    times = {"seconds": epoch.taken, "first call seconds": epoch.first, "order of rows seconds": epoch.order}
+    times["idle units"] = epoch.n_idle
+    yield {"what": f"{what}: share of the ceiling", **times, **judge(epoch.taken)}
+    on_cpu, difference = two_core_epoch(model, on_host, epoch, repeats[1])
+    yield {
+        "what": f"{what}: against two cores",
+        "seconds": epoch.taken,
+        "CPU seconds": on_cpu,
+        "largest difference of units": difference,
+        **at_least(ratio(on_cpu, epoch.taken), least, "times two CPU cores"),
+    }
+
+
+# -- 2: Krotov-Hopfield ------------------------------------------------------------------------------------------------
+
+
+def krotov_hopfield(cp: Any, sizes: Sizes, budget: Budget, known: Known) -> Cases:
+    """An epoch of many units, in small and in large minibatches, and what torch and cuML need for their nearest."""
+    on_host, name = images(sizes.images)
+    X = cp.asarray(on_host)
+    chosen = np.sort(np.random.RandomState(0).permutation(len(on_host))[: sizes.units])
+    directions = np.resize(on_host[chosen], (sizes.units, on_host.shape[1]))  # a row each: none stays idle
+    directions = directions / np.maximum(np.linalg.norm(directions, 3, axis=1, keepdims=True), 1e-30)
+    start = cp.asarray(directions.astype(np.float32))
+    for size in sizes.image_batches:
+        yield f"minibatches of {size:,}", _units_epoch(X, on_host, name, size, start, sizes, budget, known)
+    size = sizes.image_batches[-1]
+    yield "torch, an epoch of k-means", _torch_k_means(X, start, size, budget, known)
+    yield "cuML, a pass of KMeans", _cuml_k_means(X, start, budget, known)
+
+
+def _units_epoch(
+    X: Any, on_host: Any, name: str, size: int, start: Any, sizes: Sizes, budget: Budget, known: Known
+) -> Rows:
+    model = KrotovHopfield(sizes.units, p=3, batch_size=size, random_state=0)
+    share = SHARE_OF_PRODUCT.get(size)
+
+    def judge(taken: float) -> dict[str, Any]:
+        known[f"epoch, {size}"] = taken
+        return at_least(ratio(known.get("image product"), taken), share, "of the product's rate")
+
+    what = f"epoch of {name}, {X.shape[0]:,} x {X.shape[1]}, {sizes.units:,} units, p=3, minibatches of {size:,}"
+    least, repeats = TIMES_TWO_CORES["Krotov-Hopfield"], (budget.repeats(), budget.repeats(2))
+    yield from _epoch_rows(model, X, on_host, what, judge, least, repeats, start)
+
+
+def _torch_k_means(X: Any, start: Any, size: int, budget: Budget, known: Known) -> Rows:
+    torch = _torch()
+    rows, centres = torch.from_dlpack(X), torch.nn.functional.normalize(torch.from_dlpack(start))
+
+    def epoch() -> Any:
+        units, order = centres, torch.randperm(len(rows), device=rows.device)
+        for chosen in order.split(size):
+            batch = rows[chosen]
+            best = torch.topk(batch @ units.T, 2, dim=1).indices[:, 0]
+            units = torch.nn.functional.normalize(units + torch.zeros_like(units).index_add_(0, best, batch))
+        return units
+
+    first, taken = _torch_seconds(torch, rows, epoch, budget.repeats())
+    what = f"torch: product, top 2 and sums of an epoch of spherical k-means, minibatches of {size:,}"
+    yield _beside(what, taken, first, known.get(f"epoch, {size}"))
+
+
+def _cuml_k_means(X: Any, start: Any, budget: Budget, known: Known) -> Rows:
+    k_means = _imported("cuml.cluster").KMeans
+    how = {"n_clusters": len(start), "init": start, "n_init": 1, "max_iter": 1, "tol": 0.0}
+    first = clocked(X, lambda: k_means(**how).fit(X))[1]
+    taken = median_seconds(X, lambda: k_means(**how).fit(X), budget.repeats())
+    ours = min((value for name, value in known.items() if name.startswith("epoch, ")), default=None)
+    yield _beside("cuML: KMeans, one pass", taken, first, ours)
+
+
+# -- 3: documents ------------------------------------------------------------------------------------------------------
+
+
+def topics(cp: Any, sizes: Sizes, budget: Budget, known: Known) -> Cases:
+    """An epoch over many sparse rows."""
+    made: list[Any] = []
+    taken = seconds(lambda: made.append(documents(cp, sizes.documents, sizes.words, sizes.per_document, sizes.topics)))
+    on_host = made.pop()
+    X = ops.to_device_of(on_host, cp.zeros(1))
+    yield "documents", iter([{"what": f"making {sizes.documents:,} documents", "seconds": taken}])
+    for name in ("OSC", "mixture"):
+        for size in sizes.document_batches:
+            model = OURS[name].build(sizes.topics, 0).set_params(batch_size=size)
+            yield f"{name}, minibatches: {size}", _topics_epoch(model, X, on_host, name, size, sizes, budget, known)
+
+
+def _topics_epoch(
+    model: Any, X: Any, on_host: Any, name: str, size: Any, sizes: Sizes, budget: Budget, known: Known
+) -> Rows:
+    n_bytes = 2 * on_host.nnz * sizes.topics * 4
+
+    def judge(taken: float) -> dict[str, Any]:
+        share = share_of_bandwidth(n_bytes, taken, known.get("bandwidth"))
+        return at_least(share, SHARE_OF_BANDWIDTH, "of the copy bandwidth, at 2 nnz K 4 bytes")
+
+    what = f"{name}, epoch of {on_host.shape[0]:,} documents, K={sizes.topics}, minibatches: {size}"
+    yield from _epoch_rows(model, X, on_host, what, judge, TIMES_TWO_CORES["documents"], (budget.repeats(), 1))
+
+
+# -- 4: recall ---------------------------------------------------------------------------------------------------------
+
+
+def recall(cp: Any, sizes: Sizes, budget: Budget, known: Known) -> Cases:
+    """Noisy copies of dense memories, each of which brings back ten."""
+    draw = cp.random.default_rng(0)
+    memories = draw.standard_normal((sizes.memories, sizes.dimensions), dtype=np.float32)
+    meant = np.random.RandomState(0).randint(sizes.memories, size=sizes.queries)
+    noise = draw.standard_normal((sizes.queries, sizes.dimensions), dtype=np.float32)
+    queries = memories[cp.asarray(meant)] + np.float32(NOISE) * noise
+    del noise
+    memory = HopfieldMemory(random_state=0)
+    yield "product", _blocks_of_product(memories, queries, sizes, budget, known)
+    yield "fit and beta", _fit_memory(memory, memories)
+    yield "recall", _recall(cp, memory, queries, meant, sizes, budget, known)
+    yield "recall on the CPU", _recall_on_cpu(memory, memories, queries, sizes, budget)
+    yield "torch, top 10", _torch_recall(memory, memories, queries, sizes, budget, known)
+
+
+def _blocks_of_product(memories: Any, queries: Any, sizes: Sizes, budget: Budget, known: Known) -> Rows:
+    def product() -> None:
+        for start in range(0, len(queries), sizes.query_block):
+            queries[start : start + sizes.query_block] @ memories.T
+
+    first = clocked(queries, product)[1]
+    known["recall product"] = median_seconds(queries, product, budget.repeats())
+    rate = 2 * len(queries) * memories.size / known["recall product"]
+    yield {
+        "what": f"product {len(queries):,} x {memories.shape[1]} x {len(memories):,}, {sizes.query_block:,} at a time",
+        "seconds": known["recall product"],
+        "first call seconds": first,
+        **at_least(rate / 1e12, None, "TFLOP/s"),
+    }
+
+
+def _fit_memory(memory: HopfieldMemory, memories: Any) -> Rows:
+    yield {"what": "storing", "seconds": clocked(memories, lambda: memory.fit(memories))[1]}
+    beta, taken = clocked(memories, lambda: memory.beta_)
+    what = f"estimating beta ({memory.similarity_}, sparsemax)"
+    yield {"what": what, "first call seconds": taken, **at_least(beta, None, "beta")}
+
+
+def _recall(
+    cp: Any, memory: HopfieldMemory, queries: Any, meant: np.ndarray, sizes: Sizes, budget: Budget, known: Known
+) -> Rows:
+    first = clocked(queries, lambda: memory.recall(queries, sizes.top))[1]
+    _free(cp)
+    before = _pool_bytes(cp, "used_bytes")
+    (weights, ids), taken = clocked(queries, lambda: memory.recall(queries, sizes.top))
+    after = _pool_bytes(cp, "total_bytes")  # a pool gives nothing back by itself, so this is the most it has held
+    more = [clocked(queries, lambda: memory.recall(queries, sizes.top))[1] for _ in range(budget.repeats(3) - 1)]
+    known["recall"] = median([taken, *more])
+    yield {
+        "what": f"recall of {sizes.queries:,} among {sizes.memories:,}, sparsemax, top {sizes.top}",
+        "seconds": known["recall"],
+        "first call seconds": first,
+        "share of queries whose original comes first": float((ops.to_host(ids)[:, 0] == meant).mean()),
+        "patterns with weight among these": float(ops.to_host((weights > 0).sum(axis=1).mean())),
+        **at_least(ratio(known.get("recall product"), known["recall"]), SHARE_OF_RECALL, "of the product's rate"),
+    }
+    if before is None:
+        raise LeftOutError("Memory is counted by CuPy's pool, and this is not CuPy.")
+    whole = sizes.queries * sizes.memories * 4
+    held = (after - before) / whole
+    yield {
+        "what": f"memory taken by recall, in matrices of all scores ({whole / 1e9:.1f} GB)",
+        "GB": (after - before) / 1e9,
+        "GB in use before": before / 1e9,
+        **below(held, 1, "of that matrix"),
+    }
+
+
+def _recall_on_cpu(memory: HopfieldMemory, memories: Any, queries: Any, sizes: Sizes, budget: Budget) -> Rows:
+    few = queries[: max(sizes.queries // 10, 1)]
+    taken = median_seconds(few, lambda: memory.recall(few, sizes.top), budget.repeats(3))
+    on_host, asked = ops.to_host(memories), ops.to_host(few)
+    there = HopfieldMemory(memory.similarity_, beta=memory.beta_).fit(on_host)
+    there.recall(asked[:2], sizes.top)  # derives what the stored rows need
+    on_cpu = seconds(lambda: there.recall(asked, sizes.top))
+    yield {
+        "what": f"recall of {len(few):,}, against all cores",
+        "seconds": taken,
+        "CPU seconds": on_cpu,
+        **at_least(ratio(on_cpu, taken), None, "times all CPU cores"),
+    }
+
+
+def _torch_recall(
+    memory: HopfieldMemory, memories: Any, queries: Any, sizes: Sizes, budget: Budget, known: Known
+) -> Rows:
+    torch = _torch()
+    normalize, beta = torch.nn.functional.normalize, memory.beta_
+    stored, asked = normalize(torch.from_dlpack(memories)), torch.from_dlpack(queries)
+
+    def top() -> None:
+        for block in asked.split(sizes.query_block):
+            torch.topk(torch.softmax(beta * (normalize(block) @ stored.T), dim=1), sizes.top, dim=1)
+
+    first, taken = _torch_seconds(torch, asked, top, budget.repeats(3))
+    what = f"torch: product, softmax and top {sizes.top}, {sizes.query_block:,} queries at a time"
+    yield _beside(what, taken, first, known.get("recall"))
+
+
+# -- 5: fit and transform ----------------------------------------------------------------------------------------------
+
+
+def fits(cp: Any, sizes: Sizes, budget: Budget, known: Known) -> Cases:
+    """Our models at their defaults on a corpus that people have, against all cores of this machine."""
+    data = corpus()
+    X = ops.to_device_of(data.X, cp.zeros(1))
+    for name in OURS:
+        yield name, _fit(name, data, X, sizes.fit_units, budget)
+
+
+def _fit(name: str, data: corpora.Matrix, X: Any, n_units: int, budget: Budget) -> Rows:
+    def measured(rows: Any) -> tuple[Any, float, float, float]:
+        model, first = clocked(rows, lambda: OURS[name].build(n_units, 0).fit(rows))
+        taken = median_seconds(rows, lambda: OURS[name].build(n_units, 0).fit(rows), budget.repeats(3))
+        model.transform(rows)
+        return model, taken, first, median_seconds(rows, lambda: model.transform(rows), budget.repeats())
+
+    model, fit, first, transform = measured(X)
+    times = {"seconds": fit, "first call seconds": first}
+    yield {"what": f"{name}, fit of {data.name} {data.X.shape}, K={n_units}", **times, "epochs": model.n_iter_}
+    there, cpu_fit, _, cpu_transform = measured(data.X)
+    unit = "times all CPU cores"
+    for method, ours, theirs in (("fit", fit, cpu_fit), ("transform", transform, cpu_transform)):
+        what = f"{name}, {method}, against all cores"
+        yield {"what": what, "seconds": ours, "CPU seconds": theirs, **at_least(ratio(theirs, ours), None, unit)}
+    nmi = [scores.agreement(data.labels, ops.to_host(one.labels_)).nmi for one in (model, there)]
+    yield {
+        "what": f"{name}, NMI, device and CPU",
+        "NMI": nmi,
+        "same label": float((ops.to_host(model.labels_) == there.labels_).mean()),
+        **at_most(abs(nmi[0] - nmi[1]), NMI_DIFFERENCE, "apart"),
+    }
+
+
+# -- others ------------------------------------------------------------------------------------------------------------
+
+
+def _imported(name: str) -> Any:
+    if find_spec(name.partition(".")[0]) is None:
+        raise LeftOutError(f"{name.partition('.')[0]} is not installed.")
+    return import_module(name)
+
+
+def _torch() -> Any:
+    """Torch, in full float32."""
+    torch = _imported("torch")
+    torch.set_float32_matmul_precision("highest")
+    return torch
+
+
+def _torch_seconds(torch: Any, where: Any, work: Callable[[], Any], repeats: int) -> tuple[float, float]:
+    """The first call, and the median of further ones."""
+
+    def wait() -> None:
+        if where.is_cuda:
+            torch.cuda.synchronize()
+
+    def once() -> float:
+        wait()
+        return seconds(lambda: (work(), wait()))
+
+    first = once()
+    return first, median(once() for _ in range(repeats))
+
+
+def _beside(what: str, taken: float, first: float, ours: float | None) -> dict[str, Any]:
+    judged = at_least(ratio(taken, ours), None, "times ours")
+    return {"what": what, "seconds": taken, "first call seconds": first, **judged}
+
+
+# -- the run -----------------------------------------------------------------------------------------------------------
+
+PARTS: dict[str, Callable[[Any, Sizes, Budget, Known], Cases]] = {
+    "ceilings": ceilings,
+    "Krotov-Hopfield": krotov_hopfield,
+    "topics": topics,
+    "recall": recall,
+    "fit": fits,
+}
+
+
+def measured(cp: Any, sizes: Sizes, budget: Budget, parts: Iterable[str] | None = None) -> Rows:
+    """All rows, as they come; what fails is a row too."""
+    known: Known = {}
+    for part in PARTS if parts is None else parts:
+        cases = PARTS[part](cp, sizes, budget, known)
+        while True:
+            case = None
+            try:
+                if budget.is_spent():
+                    raise LeftOutError("No time was left.")
+                case, rows = next(cases)
+                for row in rows:
+                    yield {"part": part, **_plain(row), "at second": budget.used()}
+            except StopIteration:
+                break
+            except Exception as error:  # whatever it is, the others go on
+                yield {"part": part, "what": case or part, **_complaint(error), "at second": budget.used()}
+                if case is None:
+                    break  # nothing more of this part can be prepared
+            del rows  # what it holds can be freed
+            _free(cp)
+        cases.close()  # drops the data of the part
+        _free(cp)
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    """A row that can be written as JSON."""
+    return {key: value.item() if isinstance(value, np.generic) else value for key, value in row.items()}
+
+
+def _complaint(error: Exception) -> dict[str, Any]:
+    if isinstance(error, LeftOutError):
+        return {"met": f"left out: {error}"}
+    words = " ".join(f"{type(error).__name__}: {error}".split()).replace("|", "/")
+    trace = "".join(traceback.format_exception(error))
+    return {"met": f"failed: {words[:300]}", "traceback": trace[-4000:]}
+
+
+def _free(cp: Any) -> None:
+    """Give back what nobody holds."""
+    gc.collect()
+    with suppress(Exception):  # after a fault on the device even this fails, and the fault has been told
+        if hasattr(cp, "get_default_memory_pool"):
+            cp.get_default_memory_pool().free_all_blocks()
+        if "torch" in sys.modules and sys.modules["torch"].cuda.is_available():
+            sys.modules["torch"].cuda.empty_cache()
+
+
+def _pool_bytes(cp: Any, what: str) -> int | None:
+    """A figure of CuPy's pool; None where there is no pool."""
+    return getattr(cp.get_default_memory_pool(), what)() if hasattr(cp, "get_default_memory_pool") else None
+
+
+def device_module() -> Any:
+    """CuPy, with a device and without TF32.
+
+    Raises
+    ------
+    SystemExit
+        There is none: exit code 1 and a sentence.
+    """
+    os.environ.pop("CUPY_TF32", None)
+    os.environ["NVIDIA_TF32_OVERRIDE"] = "0"  # which cuBLAS obeys, whoever calls it
+    try:
+        import cupy
+    except ImportError as error:
+        raise SystemExit(f"`{COMMAND}` wants CuPy, which cannot be imported here: {error}.") from error
+    try:
+        n_devices = cupy.cuda.runtime.getDeviceCount()
+    except Exception as error:
+        raise SystemExit(f"`{COMMAND}` wants a CUDA device, and CuPy finds none here: {error}.") from error
+    if not n_devices:
+        raise SystemExit(f"`{COMMAND}` wants a CUDA device, and there is none here.")
+    return cupy
+
+
+def device(cp: Any) -> dict[str, Any]:
+    """What the figures were measured on."""
+    runtime = cp.cuda.runtime
+    name = runtime.getDeviceProperties(cp.cuda.Device().id)["name"]
+    machine = report.machine()
+    return {
+        "device": name.decode() if isinstance(name, bytes) else str(name),
+        "driver": _driver(),
+        "CUDA of the driver": _cuda_version(runtime.driverGetVersion()),
+        "CUDA runtime": _cuda_version(runtime.runtimeGetVersion()),
+        "CuPy": cp.__version__,
+        "TF32": "off",
+        "processor": machine["processor"],
+        "cores": machine["cores"],
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    }
+
+
+def _cuda_version(number: int) -> str:
+    return f"{number // 1000}.{number % 1000 // 10}"
+
+
+def _driver() -> str:
+    asked = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    try:
+        told = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=20).stdout.split()
+    except (OSError, subprocess.SubprocessError):
+        told = []
+    return told[0] if told else "unknown"
+
+
+def slug(name: str) -> str:
+    """A name of a device as part of the name of a file."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+def run(sizes: Sizes | None = None) -> None:
+    """Measure everything, write it as it comes, and print tables."""
+    # What hangs on a device cannot be interrupted from Python: then the process says where it hung, and ends.
+    faulthandler.dump_traceback_later(END_AFTER, exit=True, file=sys.__stderr__)
+    try:
+        _run(sizes or Sizes())
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+def _run(sizes: Sizes) -> None:
+    budget, cp = Budget(), device_module()
+    about = device(cp)
+    name, rows = f"speed-gpu-{slug(about['device'])}", []
+    print(_told(about), flush=True)
+    for row in measured(cp, sizes, budget):
+        rows.append(row)
+        print(_told(row), flush=True)
+        if "traceback" in row:
+            print(row["traceback"], file=sys.stderr, flush=True)
+        write(name, about, rows, budget.used())
+    used = budget.used()
+    write(name, about, rows, used)
+    print(f"\n{tables(rows)}\n\n{used:.0f} s in all; results/{name}.json")
+
+
+def _told(row: dict[str, Any]) -> str:
+    """A row in one line."""
+    values = {key: f"{value:.4g}" if isinstance(value, float) else value for key, value in row.items()}
+    return "; ".join(f"{key}: {value}" for key, value in values.items() if value != "" and key != "traceback")
+
+
+def write(name: str, about: dict[str, Any], rows: list[dict[str, Any]], used: float) -> None:
+    """Write rows, the first of which is about the device and how long everything took."""
+    report.write(name, [{"part": "device", **about, "total seconds": used}, *rows], COMMAND)
+
+
+def tables(rows: list[dict[str, Any]]) -> str:
+    """A table for each part, without columns that say nothing in it."""
+    filled = [{key: value for key, value in row.items() if value not in (None, "")} for row in rows]
+    by_part = [[row for row in filled if row["part"] == part] for part in dict.fromkeys(row["part"] for row in rows)]
+    return "\n\n".join(
+        report.table(of_part, [column for column in COLUMNS if any(column in row for row in of_part)])
+        for of_part in by_part
+    )
