@@ -224,16 +224,8 @@ def _choose(scores, scale, handicap, index, score):
     n_rows, k = index.shape
     n_units = scores.shape[1]
     if k <= _FEW:
-        nothing = np.intp(0)
-        _by_blocks("choose", scores, n_units, (n_rows,))(
-            scores,
-            _n(n_units),
-            nothing if scale is None else scale,
-            nothing if handicap is None else handicap,
-            _n(k),
-            index,
-            nothing if score is None else score,
-        )
+        how = _n(n_units), scale, handicap, _n(k), index, score
+        _by_blocks("choose", scores, n_units, (n_rows,))(scores, *how)
         return
     scores = scores if scale is None else scores * scale[:, None]
     ranked = scores if handicap is None else scores - handicap

@@ -22,15 +22,17 @@ def nearest_orthonormal(xp: ModuleType, M: Any) -> Any:
     """See `codebooks.ops.nearest_orthonormal`.
 
     With `M M' = V diag(s) V'` the polar factor is `V diag(s)^-1/2 V' M`: one small eigenproblem instead of a singular
-    value decomposition of the wide matrix. Ill-conditioned input takes the decomposition. All is done in float64 but
-    the last product of well-conditioned float32, whose rounding that condition cannot enlarge much.
+    value decomposition of the wide matrix. Ill-conditioned input takes an orthonormal basis of its rows, and then the
+    decomposition of what is left, which is small. All is done in float64 but the last product of well-conditioned
+    float32, whose rounding that condition cannot enlarge much.
     """
     wide = _of_moderate_size(xp, M)
     values, vectors = xp.linalg.eigh(wide @ wide.T)
     condition = values[0] / xp.maximum(values[-1], xp.finfo(xp.float64).tiny)
     if not bool(condition > _TRUSTED_CONDITION):
-        left, _, right = xp.linalg.svd(wide, full_matrices=False)
-        return xp.asfortranarray((left @ right).astype(M.dtype))
+        basis, small = xp.linalg.qr(wide.T)
+        left, _, right = xp.linalg.svd(small.T)
+        return (basis @ (left @ right).T).T.astype(M.dtype)
     root = (vectors / xp.sqrt(values)) @ vectors.T
     if M.dtype == xp.float32 and bool(condition > _BENIGN_CONDITION):
         return (M.T @ root.astype(xp.float32)).T

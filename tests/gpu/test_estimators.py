@@ -43,6 +43,20 @@ def X(request, planted):
     return planted[0].toarray() if request.param == "dense" else planted[0]
 
 
+@pytest.fixture(scope="module")
+def fitted_on_device(cp):
+    """Models that have learned on the device, each fitted once; who asks must leave it as it is."""
+    models = {}
+
+    def fitted(learner, settings, X):
+        key = learner, *settings.items(), sparse.issparse(X)
+        if key not in models:
+            models[key] = build(learner, settings).fit(moved(X))
+        return models[key]
+
+    return fitted
+
+
 @pytest.mark.parametrize(("learner", "settings"), CASES)
 class TestLearners:
     def test_one_step_from_one_start_is_that_of_the_cpu(self, cp, learner, settings, X):
@@ -57,8 +71,8 @@ class TestLearners:
                 assert found.dtype == expected.dtype == dtype
                 assert_allclose(found, expected, rtol=tolerance, atol=tolerance, err_msg=name)
 
-    def test_a_fit_finds_the_labels_of_the_cpu(self, cp, learner, settings, X):
-        here, there = build(learner, settings).fit(X), build(learner, settings).fit(moved(X))
+    def test_a_fit_finds_the_labels_of_the_cpu(self, fitted_on_device, learner, settings, X):
+        here, there = build(learner, settings).fit(X), fitted_on_device(learner, settings, X)
         assert ops.is_on_gpu(there.components_)
         assert ops.is_on_gpu(there.labels_)
         if settings.get("algorithm") != "hebbian":  # without margins of its own after a few steps
@@ -67,9 +81,8 @@ class TestLearners:
             assert there.n_iter_ == here.n_iter_
             assert there.score(moved(X)) == pytest.approx(here.score(X), rel=1e-8)
 
-    def test_cupy_in_cupy_out(self, cp, learner, settings, X):
-        on = moved(X)
-        model = build(learner, settings).fit(on)
+    def test_cupy_in_cupy_out(self, fitted_on_device, learner, settings, X):
+        on, model = moved(X), fitted_on_device(learner, settings, X)
         codes, labels = model.transform(on), model.predict(on)
         assert ops.is_on_gpu(codes)
         assert codes.dtype == X.dtype
@@ -86,8 +99,8 @@ class TestLearners:
         assert (ops.to_host(model.labels_)[[0, 7]] == -1).all()
         assert (ops.to_host(model.predict(on))[[0, 7]] == -1).all()
 
-    def test_back_to_the_host(self, cp, learner, settings, X):
-        model = build(learner, settings).fit(moved(X))
+    def test_back_to_the_host(self, fitted_on_device, learner, settings, X):
+        model = fitted_on_device(learner, settings, X)
         for copy in (codebooks.to_host(model), pickle.loads(pickle.dumps(model))):
             assert not any(map(ops.is_on_gpu, vars(copy).values()))
             assert_array_equal(copy.predict(X), ops.to_host(model.predict(moved(X))))

@@ -6,6 +6,8 @@ import simulated
 from numpy.testing import assert_allclose, assert_array_equal
 from simulated import cuda, memory
 
+pytestmark = pytest.mark.slow
+
 KERNELS = r"""
 template <class T> __global__ void total(const T* __restrict__ x, T* out, int n) {
     __shared__ T parts[32];
