@@ -156,8 +156,9 @@ class Association(NamedTuple):
 
     def _ids(self, place: Any) -> Any:
         """The ids of patterns by position, -1 for -1; on the device of `place`."""
-        ids = np.append(self.store.ids, -1)  # which stands last, as position -1 says
-        return ops.to_device_of(ids[ops.to_host(place)], place)
+        at = ops.to_host(place)
+        ids = np.where(at < 0, -1, self.store.ids[at]) if len(self.store) else np.full(at.shape, -1)
+        return ops.to_device_of(ids, place)
 
     def neighbours(self, block: Any, n: int, others_than: int | None) -> tuple[Any, Any]:
         """Distances and ids of the `n` nearest patterns, the first row itself being pattern `others_than`, if any."""
