@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from codebooks.ops.views import RowView
+
 Array = Any
 """A NumPy or CuPy array, or a SciPy or CuPy CSR matrix where a function says so."""
 
@@ -100,8 +102,9 @@ class Separated(NamedTuple):
 
 def is_on_gpu(a: Array) -> bool:
     """True for CuPy arrays, `cupyx` sparse matrices and views of their rows."""
-    module = type(a).__module__
-    return module.partition(".")[0] in ("cupy", "cupyx") or module == "codebooks.ops.gpu"
+    if isinstance(a, RowView):
+        a = a.data
+    return type(a).__module__.partition(".")[0] in ("cupy", "cupyx")
 
 
 def xp(a: Array) -> ModuleType:

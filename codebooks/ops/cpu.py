@@ -6,8 +6,6 @@ whose results it owns, so any number of threads gives the same bits (see `thread
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
 import numpy as np
 from scipy.sparse import csr_matrix, issparse, vstack
 
@@ -15,6 +13,7 @@ from codebooks.ops import completion, separation, sequential, shared, threads
 from codebooks.ops.compiler import compiled as _compiled
 from codebooks.ops.compiler import read_only
 from codebooks.ops.postings import best, invert, match
+from codebooks.ops.views import RowView, parts, view
 
 xp = np
 
@@ -61,7 +60,7 @@ def similarity(X, Y):
         return X @ Y.T
     out = np.empty((X.shape[0], Y.shape[0]), np.result_type(X.dtype, Y.dtype))
     features_first = np.ascontiguousarray(Y.T)  # the innermost loop runs over the rows of Y
-    threads.run(_similarity, X.shape[0], X.nnz * Y.shape[0], *_parts(X), features_first, out)
+    threads.run(_similarity, X.shape[0], X.nnz * Y.shape[0], *parts(X), features_first, out)
     return out
 
 
@@ -76,7 +75,7 @@ def nearest(X, W, handicap, k):
     if is_sparse(X):
         features_first = np.ascontiguousarray(W.T)
         steps = X.nnz * len(W)
-        threads.run(_nearest, len(totals), steps, *_parts(X), features_first, scale, *rest)
+        threads.run(_nearest, len(totals), steps, *parts(X), features_first, scale, *rest)
     else:
         for first in range(0, len(totals), _DENSE_BLOCKS):
             last = min(first + _DENSE_BLOCKS, len(totals))
@@ -109,7 +108,7 @@ def accumulate(G, X):
         return G.T @ X
     out = np.zeros((X.shape[1], G.shape[1]), np.result_type(X.dtype, G.dtype))
     n_blocks = -(-G.shape[1] // _COLUMN_BLOCK)
-    threads.run(_accumulate, n_blocks, X.nnz * G.shape[1], *_parts(X), _in_rows(G), out)
+    threads.run(_accumulate, n_blocks, X.nnz * G.shape[1], *parts(X), _in_rows(G), out)
     return out.T
 
 
@@ -131,7 +130,7 @@ def scatter_rows(out, index, weight, X):
     share = _in_rows(weight).ravel()[order]
     if is_sparse(X):
         steps = _SCATTERED * X.nnz * index.shape[1]
-        threads.run(_scatter_sparse, len(out), steps, starts, row, share, *_parts(X), out)
+        threads.run(_scatter_sparse, len(out), steps, starts, row, share, *parts(X), out)
     else:
         threads.run(_scatter_dense, len(out), index.size * X.shape[1], starts, row, share, X, out)
     return out
@@ -148,7 +147,7 @@ def gather_largest(index, weight, X, n):
     columns, values = np.empty((n_rows, n_kept), np.int64), np.empty((n_rows, n_kept), X.dtype)
     counts = np.zeros(n_rows, np.int64)
     steps = _SCATTERED * index.size * (X.nnz // max(X.shape[0], 1))
-    how = index, np.asarray(weight, X.dtype), *map(read_only, _parts(X)), X.shape[1], columns, values, counts
+    how = index, np.asarray(weight, X.dtype), *map(read_only, parts(X)), X.shape[1], columns, values, counts
     threads.run(completion.gather_largest, n_rows, steps, *how)
     kept = np.arange(n_kept) < counts[:, None]
     firsts = np.concatenate([[0], np.cumsum(counts)])
@@ -161,7 +160,7 @@ def sum_by_index(index, weight, n):
 
 def largest_entries(X, n):
     columns, values = np.full((X.shape[0], n), -1, np.int64), np.zeros((X.shape[0], n), X.dtype)
-    how = *map(read_only, _parts(X)), columns, values
+    how = *map(read_only, parts(X)), columns, values
     threads.run(completion.largest_entries, X.shape[0], _SCATTERED * X.nnz, *how)
     return columns, values
 
@@ -178,22 +177,20 @@ def take_rows(X, rows):
         start, stop, _ = rows.indices(X.shape[0])
         stop = max(start, stop)
         first, last = X.indptr[start], X.indptr[stop]
-        parts = X.data[first:last], X.indices[first:last], X.indptr[start : stop + 1] - first
-        return _csr_of(type(X), parts, X.shape[1])
+        taken = X.data[first:last], X.indices[first:last], X.indptr[start : stop + 1] - first
+        return _csr_of(type(X), taken, X.shape[1])
     chosen = view_rows(X, rows)
     indptr = np.zeros(len(rows) + 1, chosen.starts.dtype)
     np.cumsum(chosen.stops - chosen.starts, out=indptr[1:])
     indices, data = np.empty(indptr[-1], X.indices.dtype), np.empty(indptr[-1], X.dtype)
-    threads.run(_take, len(rows), _SCATTERED * len(data), *_parts(chosen), indptr, indices, data)
+    threads.run(_take, len(rows), _SCATTERED * len(data), *parts(chosen), indptr, indices, data)
     return _csr_of(chosen.form, (data, indices, indptr), X.shape[1])
 
 
 def view_rows(X, rows):
     if not is_sparse(X):
         return X[rows]
-    starts, stops, indices, data = _parts(X)
-    form = X.form if isinstance(X, _RowView) else type(X)
-    return _RowView(starts[rows], stops[rows], indices, data, X.shape[1], form)
+    return view(X, rows)
 
 
 def stack_sparse(blocks):
@@ -209,7 +206,7 @@ def entries(X):
 
 
 def is_sparse(X):
-    return isinstance(X, _RowView) or issparse(X)
+    return isinstance(X, RowView) or issparse(X)
 
 
 def as_matrix(X):
@@ -240,7 +237,7 @@ def row_norms(X):
     if not is_sparse(X):
         return np.sqrt(np.einsum("ij,ij->i", X, X, dtype=np.float64)).astype(X.dtype)
     out = np.empty(X.shape[0], X.dtype)
-    starts, stops, _, data = _parts(X)
+    starts, stops, _, data = parts(X)
     threads.run(_row_norms, X.shape[0], 4 * X.nnz, starts, stops, data, out)
     return out
 
@@ -274,13 +271,13 @@ def separate(scores, beta, kind):
     firsts = np.zeros(n_rows + 1, np.int64)
     if n_scores:
         scores = _in_rows(scores)
-        reach = scores.dtype.type(separation.reach(kind, beta, n_scores, scores.dtype))
+        reach = scores.dtype.type(shared.reach(kind, beta, n_scores, scores.dtype))
         how = scores, reach, kind == "max", peaks, firsts[1:]
         threads.run(separation.find_candidates, n_rows, scores.size, *how)
     np.cumsum(firsts, out=firsts)
     indices, weights = np.empty(firsts[-1], np.int32), np.empty(firsts[-1], scores.dtype)
     if len(indices):
-        how = scores, reach, float(beta), separation.KINDS[kind], peaks, firsts, indices, weights, values
+        how = scores, reach, float(beta), shared.SEPARATIONS[kind], peaks, firsts, indices, weights, values
         threads.run(separation.weigh_candidates, n_rows, scores.size + _EXPONENTIAL * len(indices), *how)
     found = csr_matrix((weights, indices, firsts), shape=scores.shape)
     found.eliminate_zeros()
@@ -362,38 +359,10 @@ def _warm_up_memory(dense, index, weight):
     largest_entries(sparse, 2)
 
 
-class _RowView(NamedTuple):
-    """Some rows of a CSR matrix, in place: where each starts and stops in the arrays of the whole."""
-
-    starts: Any
-    stops: Any
-    indices: Any
-    data: Any
-    n_features: int
-    form: type  # of the matrix that it is a view of
-
-    @property
-    def shape(self):
-        return len(self.starts), self.n_features
-
-    @property
-    def dtype(self):
-        return self.data.dtype
-
-    @property
-    def nnz(self):
-        return int((self.stops - self.starts).sum())
-
-
-def _parts(X):
-    """The arrays of a CSR matrix or a view of one: where rows start, where they stop, columns, values."""
-    return X[:4] if isinstance(X, _RowView) else (X.indptr[:-1], X.indptr[1:], X.indices, X.data)
-
-
-def _csr_of(form, parts, n_features):
-    """A CSR matrix of these parts; its constructor would copy a small part of a large array."""
-    X = form((len(parts[2]) - 1, n_features), dtype=parts[0].dtype)
-    X.data, X.indices, X.indptr = parts
+def _csr_of(form, arrays, n_features):
+    """A CSR matrix of these arrays; its constructor would copy a small part of a large array."""
+    X = form((len(arrays[2]) - 1, n_features), dtype=arrays[0].dtype)
+    X.data, X.indices, X.indptr = arrays
     return X
 
 
@@ -402,7 +371,7 @@ def _learned_row_by_row(W, X, scale, rate, handicap, n_active, threshold, signed
     scale, handicap = np.asarray(scale, W.dtype), np.asarray(handicap, W.dtype)
     how = learned, scale, float(rate), handicap, int(n_active), float(threshold), bool(signed), rotate
     if is_sparse(X):
-        sequential.learn_sparse(*_parts(X), *how)
+        sequential.learn_sparse(*parts(X), *how)
     else:
         sequential.learn_dense(_in_rows(X), *how)
     return learned

@@ -10,13 +10,13 @@ import re
 from functools import cache
 from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import cupy as cp
 import numpy as np
 from cupyx.scipy import sparse
 
 from codebooks.ops import Postings, shared
+from codebooks.ops.views import RowView, parts, view
 
 xp = cp
 
@@ -40,14 +40,13 @@ _FEW = 32
 _MOST_BLOCKS = 2**31 - 1
 # From this share of weights that are not zero on, one product of all is faster.
 _DENSE_SHARE = 0.05
-_KINDS = {"softmax": 0, "sparsemax": 1, "entmax15": 2, "max": 3}
 
 
 # -- devices -----------------------------------------------------------------------------------------------------------
 
 
 def to_device(a):
-    if _is_device_array(a) or isinstance(a, _RowView):
+    if _is_device_array(a) or isinstance(a, RowView):
         return a
     return _csr(a) if hasattr(a, "indptr") else cp.asarray(a)
 
@@ -128,8 +127,8 @@ def gather_rows(index, weight, W):
 def gather_largest(index, weight, X, n):
     n_rows, n_chosen = index.shape
     starts = cp.arange(n_rows + 1, dtype=np.int32) * n_chosen
-    parts = weight.astype(X.dtype).ravel(), index.astype(np.int32).ravel(), starts
-    weights = sparse.csr_matrix(parts, shape=(n_rows, X.shape[0]))
+    chosen = weight.astype(X.dtype).ravel(), index.astype(np.int32).ravel(), starts
+    weights = sparse.csr_matrix(chosen, shape=(n_rows, X.shape[0]))
     weights.sum_duplicates()
     columns, values = largest_entries(combine(weights, X), min(int(n), X.shape[1]))
     return _csr_of_kept(columns, values, (n_rows, X.shape[1]))
@@ -164,7 +163,7 @@ def top_k(scores, k):
 def largest_entries(X, n):
     n_rows = X.shape[0]
     columns, values = cp.empty((n_rows, n), np.int64), cp.empty((n_rows, n), X.dtype)
-    starts, stops, indices, data = _parts(X)
+    starts, stops, indices, data = parts(X)
     if n:
         width = X.nnz // max(n_rows, 1)
         _by_blocks("largest_entries", data, width, (n_rows,), indices)(
@@ -188,7 +187,7 @@ def separate(scores, beta, kind):
     starts = cp.zeros(n_rows + 1, np.int64)
     if not scores.size:
         return _empty_csr(scores.shape, dtype), values
-    reach = dtype.type(_reach(kind, beta, n_scores, dtype))
+    reach = dtype.type(shared.reach(kind, beta, n_scores, dtype))
     n_segments = -(-n_scores // _SEGMENT)
     places = scores, _n(n_scores), _n(_SEGMENT)
     peaks, counts = cp.empty((n_rows, n_segments), dtype), cp.empty((n_rows, n_segments), np.int64)
@@ -203,20 +202,19 @@ def separate(scores, beta, kind):
     weights = cp.empty(n_candidates, dtype)
     _by_blocks("list_candidates", scores, width, grid)(*places, peaks, row_peaks, reach, counts, ends, columns)
     _by_blocks("weigh_candidates", scores, n_candidates // n_rows, (n_rows,))(
-        scores, _n(n_scores), row_peaks, starts, columns, np.float64(beta), np.int32(_KINDS[kind]), z, weights, values
+        scores,
+        _n(n_scores),
+        row_peaks,
+        starts,
+        columns,
+        np.float64(beta),
+        np.int32(shared.SEPARATIONS[kind]),
+        z,
+        weights,
+        values,
     )
     found = _csr_of((weights, columns, starts.astype(np.int32)), scores.shape)
     return _without_zeros(found), values
-
-
-def _reach(kind, beta, n_scores, dtype):
-    """See `separation.reach`."""
-    if kind == "max":
-        return 0.0
-    margin = {"sparsemax": 1.0, "entmax15": 2.0}.get(kind)
-    if margin is None:
-        margin = float(np.log(n_scores) - np.log(np.finfo(dtype).eps))
-    return margin / beta
 
 
 def _choose(scores, scale, handicap, index, score):
@@ -238,9 +236,8 @@ def _choose(scores, scale, handicap, index, score):
 
 
 def minibatches(X, batches):
-    window: list[Any] = []
-    size, n_bytes_of = 0, _bytes_of_rows(X)
-    is_first = True
+    window, size, is_first = [], 0, True
+    n_bytes_of = _bytes_of_rows(X)
     for rows in batches:
         if isinstance(rows, slice):
             yield view_rows(X, rows)
@@ -257,7 +254,7 @@ def minibatches(X, batches):
 def _bytes_of_rows(X):
     """How many bytes some rows take, without asking the device."""
     if is_sparse(X):
-        starts, stops, indices, data = _parts(X)
+        starts, stops, indices, data = parts(X)
         lengths = cp.asnumpy(stops) - cp.asnumpy(starts)
         width = indices.dtype.itemsize + data.dtype.itemsize
         return lambda rows: int(lengths[rows].sum()) * width
@@ -278,12 +275,12 @@ def _in_order(X, window):
 def take_rows(X, rows):
     if not is_sparse(X):
         return X[rows if isinstance(rows, slice) else cp.asarray(rows)]
-    if isinstance(rows, slice) and not isinstance(X, _RowView):
+    if isinstance(rows, slice) and not isinstance(X, RowView):
         start, stop, _ = rows.indices(X.shape[0])
         stop = max(start, stop)
         first, last = (int(p) for p in cp.asnumpy(X.indptr[cp.asarray([start, stop])]))
-        parts = X.data[first:last], X.indices[first:last], X.indptr[start : stop + 1] - first
-        return _csr_of(parts, (stop - start, X.shape[1]))
+        taken = X.data[first:last], X.indices[first:last], X.indptr[start : stop + 1] - first
+        return _csr_of(taken, (stop - start, X.shape[1]))
     chosen = view_rows(X, rows)
     indptr = cp.zeros(len(chosen.starts) + 1, chosen.starts.dtype)
     indptr[1:] = cp.cumsum(chosen.stops - chosen.starts)
@@ -297,10 +294,7 @@ def take_rows(X, rows):
 
 def view_rows(X, rows):
     rows = rows if isinstance(rows, slice) else cp.asarray(rows)
-    if not is_sparse(X):
-        return X[rows]
-    starts, stops, indices, data = _parts(X)
-    return _RowView(starts[rows], stops[rows], indices, data, X.shape[1])
+    return view(X, rows) if is_sparse(X) else X[rows]
 
 
 def stack_sparse(blocks):
@@ -316,7 +310,7 @@ def entries(X):
 
 
 def is_sparse(X):
-    return isinstance(X, _RowView) or sparse.issparse(X)
+    return isinstance(X, RowView) or sparse.issparse(X)
 
 
 def cast(X, dtype):
@@ -364,7 +358,7 @@ def row_norms(X):
     n_rows = X.shape[0]
     norms = cp.empty(n_rows, X.dtype)
     if is_sparse(X):
-        starts, stops, indices, data = _parts(X)
+        starts, stops, indices, data = parts(X)
         _by_warps("sparse_norms", data, indices, n_rows)(starts, stops, data, _n(n_rows), norms)
     else:
         _by_warps("dense_norms", X, None, n_rows)(X, _n(n_rows), _n(X.shape[1]), *_steps(X), norms)
@@ -377,7 +371,7 @@ def row_hashes(X):
     factors = cp.asarray(draw.integers(2**63, size=n_columns, dtype=np.uint64) * np.uint64(2) + np.uint64(1))
     hashes = cp.empty(n_rows, np.uint64)
     if is_sparse(X):
-        starts, stops, indices, data = _parts(X)
+        starts, stops, indices, data = parts(X)
         _by_warps("sparse_hashes", data, indices, n_rows)(starts, stops, indices, data, _n(n_rows), factors, hashes)
     else:
         _by_warps("dense_hashes", X, None, n_rows)(X, _n(n_rows), _n(n_columns), *_steps(X), factors, hashes)
@@ -475,7 +469,7 @@ def _on_host(name, W, X, scale, rate, handicap, *how):
     """Rules that take one row after another have nothing to do at once, so the CPU does them."""
     from codebooks.ops import cpu
 
-    if isinstance(X, _RowView):
+    if isinstance(X, RowView):
         X = take_rows(X, slice(None))
     W, X, scale, handicap = (a.get() if _is_device_array(a) else a for a in (W, X, scale, handicap))
     return cp.asarray(getattr(cpu, name)(W, X, scale, rate, handicap, *how))
@@ -484,32 +478,14 @@ def _on_host(name, W, X, scale, rate, handicap, *how):
 # -- forms -------------------------------------------------------------------------------------------------------------
 
 
-class _RowView(NamedTuple):
-    """Some rows of a CSR matrix, in place: where each starts and stops in the arrays of the whole."""
-
-    starts: Any
-    stops: Any
-    indices: Any
-    data: Any
-    n_features: int
-
-    @property
-    def shape(self):
-        return len(self.starts), self.n_features
-
-    @property
-    def dtype(self):
-        return self.data.dtype
-
-
 def _is_device_array(a):
     return isinstance(a, cp.ndarray) or sparse.issparse(a)
 
 
-def _parts(X, dtype=None):
-    """The arrays of a CSR matrix or a view of one: where rows start, where they stop, columns, values."""
-    parts = X[:4] if isinstance(X, _RowView) else (X.indptr[:-1], X.indptr[1:], X.indices, X.data)
-    return parts if dtype is None else (*parts[:3], parts[3].astype(dtype, copy=False))
+def _parts(X, dtype):
+    """As `parts`, with values of this type."""
+    starts, stops, indices, data = parts(X)
+    return starts, stops, indices, data.astype(dtype, copy=False)
 
 
 def _csr(X):
@@ -522,10 +498,10 @@ def _csr(X):
     return sparse.csr_matrix(X)
 
 
-def _csr_of(parts, shape):
-    """A CSR matrix of these parts, which are not checked: that would wait for the device."""
-    X = sparse.csr_matrix(shape, dtype=parts[0].dtype)
-    X.data, X.indices, X.indptr = parts
+def _csr_of(arrays, shape):
+    """A CSR matrix of these arrays, which are not checked: that would wait for the device."""
+    X = sparse.csr_matrix(shape, dtype=arrays[0].dtype)
+    X.data, X.indices, X.indptr = arrays
     return X
 
 

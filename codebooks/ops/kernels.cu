@@ -440,7 +440,7 @@ __global__ void softmax_rows(const T *scores, Long n_columns, T *out)
     for (Long j = threadIdx.x; j < n_columns; j += blockDim.x) to[j] = total > 0 ? to[j] / total : (T)0;
 }
 
-// A weight can be positive only where a score lies within `reach` of the best of its row (see `separation.py`). Rows are
+// A weight can be positive only where a score lies within `reach` of the best of its row (see `shared.reach`). Rows are
 // long and few here, so each is cut into segments of which a block takes one: their peaks, how many candidates each
 // holds, and where these are, in order.
 
@@ -506,7 +506,7 @@ __global__ void list_candidates(
     }
 }
 
-const int SOFTMAX = 0, ENTMAX15 = 2, MAX = 3;
+const int SOFTMAX = 0, ENTMAX15 = 2, MAX = 3;  // as in `shared.SEPARATIONS`
 const int MOST_STEPS = 100;       // Newton's
 const double SETTLED = 1e-15;
 

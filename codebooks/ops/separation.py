@@ -12,24 +12,14 @@ from __future__ import annotations
 import numpy as np
 
 from codebooks.ops.compiler import compiled
+from codebooks.ops.shared import SEPARATIONS
 
-SOFTMAX, SPARSEMAX, ENTMAX15, MAX = range(4)
-KINDS = {"softmax": SOFTMAX, "sparsemax": SPARSEMAX, "entmax15": ENTMAX15, "max": MAX}
+SOFTMAX, ENTMAX15, MAX = (SEPARATIONS[kind] for kind in ("softmax", "entmax15", "max"))
 
 # Newton's steps; sparsemax needs one for each time that its support shrinks, 1.5-entmax about ten.
 _MOST_STEPS = 100
 # Below this change of tau, which lies within [-1, 0], nothing changes any more.
 _SETTLED = 1e-15
-
-
-def reach(kind: str, beta: float, n_scores: int, dtype: np.dtype) -> float:
-    """How far below the best of its row a score may lie and still have a weight; for softmax, one that can be seen."""
-    if kind == "max":
-        return 0.0
-    margin = {"sparsemax": 1.0, "entmax15": 2.0}.get(kind)
-    if margin is None:
-        margin = float(np.log(n_scores) - np.log(np.finfo(dtype).eps))
-    return margin / beta
 
 
 @compiled

@@ -1,14 +1,29 @@
-"""Primitives with one body: elementwise maths and small dense algebra, which NumPy and CuPy spell alike."""
+"""What both devices share: elementwise maths and small dense algebra, spelled alike, and facts that kernels go by."""
 
 from __future__ import annotations
 
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+
 # Below this ratio of smallest to largest eigenvalue the Gram matrix no longer tells the small directions from noise.
 _TRUSTED_CONDITION = 1e-6
 # Above this one, a product in float32 keeps rows orthonormal to 1e-6 or so.
 _BENIGN_CONDITION = 1e-3
+
+# How weights are made of scores, as kernels count the ways.
+SEPARATIONS = {"softmax": 0, "sparsemax": 1, "entmax15": 2, "max": 3}
+
+
+def reach(kind: str, beta: float, n_scores: int, dtype: np.dtype) -> float:
+    """How far below the best of its row a score may lie and still have a weight; for softmax, one that can be seen."""
+    if kind == "max":
+        return 0.0
+    margin = {"sparsemax": 1.0, "entmax15": 2.0}.get(kind)
+    if margin is None:
+        margin = float(np.log(n_scores) - np.log(np.finfo(dtype).eps))
+    return margin / beta
 
 
 def reciprocal(xp: ModuleType, norms: Any) -> Any:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from codebooks.ops import shared
+
 pytestmark = pytest.mark.slow
 
 OPS = Path(__file__).parents[2] / "codebooks" / "ops"
@@ -51,6 +53,14 @@ def test_every_kernel_is_asked_for():
 def test_every_kernel_that_is_launched_is_there():
     launched = re.findall(r'_by_(?:warps|blocks|threads)\(\s*"(\w+)"', (OPS / "gpu.py").read_text(encoding="utf-8"))
     assert set(launched) == {name.partition("<")[0] for name in NAMES}
+
+
+def test_constants_are_those_of_the_python_files():
+    constants = {name: int(value) for name, value in re.findall(r"\b([A-Z][A-Z0-9_]+) = (\d+)[,;]", SOURCE)}
+    separations = {name.upper(): number for name, number in shared.SEPARATIONS.items()}
+    assert constants.items() >= {name: separations[name] for name in ("SOFTMAX", "ENTMAX15", "MAX")}.items()
+    tile = re.search(r"_UNIT_TILE = (\d+)", (OPS / "gpu.py").read_text(encoding="utf-8"))
+    assert int(tile[1]) == constants["WARP"] * constants["UNITS_PER_LANE"]
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
