@@ -36,8 +36,6 @@ _UNIT_TILE = 128
 _SEGMENT = 16_384
 # More best of a row than these are found by sorting it.
 _FEW = 32
-# A row of blocks of threads is no longer than this.
-_MOST_BLOCKS = 2**31 - 1
 # From this share of weights that are not zero on, one product of all is faster.
 _DENSE_SHARE = 0.05
 
@@ -186,7 +184,7 @@ def separate(scores, beta, kind):
     values = cp.zeros(n_rows, dtype)
     starts = cp.zeros(n_rows + 1, np.int64)
     if not scores.size:
-        return _empty_csr(scores.shape, dtype), values
+        return sparse.csr_matrix(scores.shape, dtype=dtype), values
     reach = dtype.type(shared.reach(kind, beta, n_scores, dtype))
     n_segments = -(-n_scores // _SEGMENT)
     places = scores, _n(n_scores), _n(_SEGMENT)
@@ -503,10 +501,6 @@ def _csr_of(arrays, shape):
     X = sparse.csr_matrix(shape, dtype=arrays[0].dtype)
     X.data, X.indices, X.indptr = arrays
     return X
-
-
-def _empty_csr(shape, dtype):
-    return sparse.csr_matrix(shape, dtype=dtype)
 
 
 def _csr_of_kept(columns, values, shape):

@@ -1,0 +1,20 @@
+"""The example of a GPU runs on a device as well."""
+
+import runpy
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+
+def test_example(cp, capsys, monkeypatch, is_simulated):
+    if is_simulated:
+        monkeypatch.setattr(
+            cp.cuda.runtime, "getDeviceProperties", lambda device: {"name": b"a simulated device"}, raising=False
+        )
+    runpy.run_path(str(Path(__file__).parents[2] / "examples" / "on_a_gpu.py"))
+    said = capsys.readouterr().out
+    assert "since no GPU answers" not in said
+    assert "Labels are cupy arrays" in said
+    assert "without a GPU: 100%" in said
