@@ -42,8 +42,7 @@ same = on_a_laptop.predict(digits.data.astype(np.float32)) == on_a_laptop.labels
 print(f"The same answers without a GPU: {same.mean():.0%}")
 print(f"And in a file: {len(pickle.dumps(model))} bytes that any machine reads")
 
-half = X * xp.asarray(np.random.default_rng(0).random(X.shape) < 0.5)  # every second pixel is gone
 known, asked = slice(0, 1200), slice(1200, None)
 memory = HopfieldMemory().fit(X[known], digits.target[known])
-right = memory.predict(half[asked]) == digits.target[asked]
-print(f"New digits named from half of their pixels, by memory: {right.mean():.0%}")
+right = memory.predict(X[asked]) == digits.target[asked]
+print(f"New digits named by a memory of {len(memory.ids_)} others: {right.mean():.0%} right")
