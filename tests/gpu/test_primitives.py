@@ -212,6 +212,14 @@ def test_separate_in_segments(cp, dtype, monkeypatch):
         assert_same(found.value, expected.value, dtype)
 
 
+@pytest.mark.parametrize("kind", ["softmax", "sparsemax", "entmax15", "max"])
+def test_separate_with_so_many_candidates_that_warps_share_a_row(cp, dtype, kind):
+    scores = np.random.default_rng(0).random((3, 3000)).astype(dtype)
+    found, expected = ops.separate(moved(cp, scores), 0.01, kind), ops.separate(scores, 0.01, kind)
+    assert_same(found.weights, expected.weights.toarray(), dtype)
+    assert_same(found.value, expected.value, dtype)
+
+
 def test_separate_of_nothing(cp, dtype):
     for shape in ((0, 4), (3, 0)):
         found = ops.separate(cp.zeros(shape, dtype), 1.0, "sparsemax")
