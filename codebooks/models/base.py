@@ -161,7 +161,8 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
-            Rows to learn from; float32 stays float32.
+            Rows to learn from; float32 stays float32. A CuPy array or sparse matrix is learned from on its device, and
+            what is learned stays there: see `codebooks.to_host`.
         y : ignored
             Present because scikit-learn asks for it.
 

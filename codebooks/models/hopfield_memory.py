@@ -156,7 +156,7 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_patterns, n_features)
-            A copy is kept, in the form and dtype of `X`.
+            A copy is kept, in the form and dtype of `X` and on its device: see `codebooks.to_host`.
         y : array-like of shape (n_patterns,) or (n_patterns, n_values), optional
             What belongs to each pattern, for `predict`: labels, or numbers.
 

@@ -77,6 +77,8 @@ def test_nvcc_compiles_every_kernel(architecture, tmp_path):
     assert done.returncode == 0, done.stderr
     compiled = re.findall(rf"Compiling entry function '(\w+)' for '{architecture}'", done.stderr)
     assert len(compiled) == len(NAMES)
+    registers = [int(number) for number in re.findall(r"Used (\d+) registers", done.stderr)]
+    assert max(registers) <= 64  # else blocks of 1,024 threads could not be launched
     spilled = re.findall(r"[1-9]\d* bytes spill", done.stderr)
     assert not spilled, done.stderr
 
