@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import getpass
 import hashlib
 import os
 import re
@@ -59,7 +58,7 @@ def has_compiler() -> bool:
 
 @functools.cache
 def _folder() -> Path:
-    folder = Path(tempfile.gettempdir()) / f"codebooks-simulated-{getpass.getuser()}"
+    folder = Path(tempfile.gettempdir()) / f"codebooks-simulated-{os.getuid()}"
     folder.mkdir(exist_ok=True, mode=0o700)
     return folder
 
