@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from test_contract import CASES, build
 
 import codebooks
-from codebooks import HopfieldMemory, Isotropy, KrotovHopfield, ops
+from codebooks import HopfieldMemory, Isotropy, KrotovHopfield, PairedHead, ops
 from codebooks.datasets import planted_corpus
 
 pytestmark = [
@@ -301,6 +301,31 @@ def test_isotropy(cp):
     back = there.inverse_transform(there.transform(moved(X)))
     assert_allclose(ops.to_host(back), X, rtol=1e-8, atol=1e-8)
     assert_allclose(codebooks.to_host(there).transform(X), here.transform(X), rtol=1e-8, atol=1e-9)
+
+
+def test_paired_head(cp):
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(40), 4)
+    X = rng.standard_normal((40, 20))[groups] + 2 * rng.standard_normal((160, 20)) * (np.arange(20) < 8)
+    here, there = PairedHead().fit(X, groups), PairedHead().fit(moved(X), groups)
+    assert here.improved_
+    assert there.improved_
+    assert ops.is_on_gpu(there.transform(moved(X)))
+    assert_allclose(ops.to_host(there.transform(moved(X))), here.transform(X), rtol=1e-8, atol=1e-9)
+    assert_allclose(codebooks.to_host(there).transform(X), here.transform(X), rtol=1e-8, atol=1e-9)
+    with pytest.raises(TypeError, match="learned on the GPU"):
+        there.transform(X)
+
+
+@pytest.mark.parametrize("build", [Isotropy, PairedHead])
+def test_what_wants_dense_rows_refuses_sparse_ones(cp, planted, build):
+    with pytest.raises((TypeError, ValueError), match="dense"):
+        build().fit(moved(planted[0]), planted[1])
+
+
+def test_counts_for_bm25_are_told_to_move(cp, planted):
+    with pytest.raises(TypeError, match=r"X\.get\(\)"):
+        codebooks.BM25Transformer().fit(moved(planted[0]))
 
 
 def test_a_pipeline(cp, planted):
