@@ -32,11 +32,11 @@ def checked_counts(documents: Any, *, empty: bool = False) -> Any:
 
 
 def refuse_sparse(estimator: Any, X: Any) -> None:
-    """Say what to do with a sparse matrix where `estimator` centres rows."""
+    """Say what to do with a sparse matrix where `estimator` wants embeddings."""
     if ops.is_sparse(X):
         raise TypeError(
-            f"{type(estimator).__name__} wants dense embeddings and got a sparse matrix, which centring would fill. "
-            f"Put TruncatedSVD(n_components=...) of sklearn.decomposition before it."
+            f"{type(estimator).__name__} wants dense embeddings and got a sparse matrix. Put "
+            f"TruncatedSVD(n_components=...) of sklearn.decomposition before it."
         )
 
 

@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from test_contract import CASES, build
 
 import codebooks
-from codebooks import HopfieldMemory, Isotropy, KrotovHopfield, PairedHead, ops
+from codebooks import HopfieldMemory, Isotropy, KrotovHopfield, PairedHead, TextEmbedder, ops
 from codebooks.datasets import planted_corpus
 
 pytestmark = [
@@ -317,6 +317,16 @@ def test_paired_head(cp):
         there.transform(X)
 
 
+def test_embeddings_pass_an_embedder_without_an_encoder(cp):
+    found = TextEmbedder(None, normalize=True).transform(moved(PATTERNS))
+    assert ops.is_on_gpu(found)
+    assert_allclose(ops.to_host(found), TextEmbedder(None, normalize=True).transform(PATTERNS), rtol=1e-5)
+    with pytest.raises(TypeError, match="dense"):
+        TextEmbedder(None).transform(moved(sparse.csr_matrix(WORDS)))
+    with pytest.raises(ValueError, match="finite"):
+        TextEmbedder(None).transform(cp.full((2, 2), cp.nan))
+
+
 @pytest.mark.parametrize("build", [Isotropy, PairedHead])
 def test_what_wants_dense_rows_refuses_sparse_ones(cp, planted, build):
     with pytest.raises((TypeError, ValueError), match="dense"):
@@ -330,7 +340,7 @@ def test_counts_for_bm25_are_told_to_move(cp, planted):
 
 def test_a_pipeline(cp, planted):
     X, labels = planted[0].toarray(), planted[1]
-    model = make_pipeline(Isotropy(power=0), KrotovHopfield(5, random_state=0))
+    model = make_pipeline(TextEmbedder(None), Isotropy(power=0), KrotovHopfield(5, random_state=0))
     here, there = clone(model).fit(X), clone(model).fit(moved(X))
     for model, rows in ((here, X), (there, moved(X)), (codebooks.to_host(there), X)):
         assert codebooks.scores.agreement(labels, ops.to_host(model.predict(rows))).nmi > 0.99
