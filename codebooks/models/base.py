@@ -244,18 +244,16 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
         # Whether a unit is idle is asked after every update, and to look for the answer would wait for the device every
         # time. Hardly ever is one. So the epoch is made without looking, and once more if there was anything to see.
         batches = list(batches)
-        least: list[Any] = []
-        hasty = self._visited(X, state, epoch, batches, rng, least)
-        if float(ops.to_host(ops.xp(least[0]).stack(least).min())) >= 0:
+        usages: list[Any] = []
+        hasty = self._visited(X, state, epoch, batches, rng, usages)
+        if ops.to_host(ops.xp(usages[0]).stack(usages)).min() >= _least_usage(state):
             return hasty
         return self._visited(X, state, epoch, batches, rng)
 
     def _visited(
-        self, X: Any, state: Any, epoch: int, batches: Any, rng: Any, least: list[Any] | None = None
+        self, X: Any, state: Any, epoch: int, batches: Any, rng: Any, usages: list[Any] | None = None
     ) -> tuple[Any, float, int]:
-        """As `_pass`, over these minibatches; with a list, units are not revived, and how busy the least one was goes
-        there after each update: below 0 it was idle.
-        """
+        """As `_pass`, over these minibatches. With a list nobody is revived, and the usage after updates goes there."""
         epoch_sums = []
         for batch in ops.minibatches(X, batches):
             if state is None:
@@ -263,8 +261,8 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
                     continue  # nothing to begin with
                 state = self._begin(batch, rng)
             state, sums = self._updated(batch, state, epoch)
-            if least is not None:
-                least.append(state.usage.min() - _least_usage(state))
+            if usages is not None:
+                usages.append(state.usage)
             elif self._revives:
                 state = self._revived(state)
             epoch_sums.append(sums._replace(pull=None))
@@ -319,11 +317,11 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
         """The next `usage` and `inhibition`, means over the rows that memory holds."""
         xp = ops.xp(sums.wins)
         n_rows = xp.maximum(sums.n_rows, 1).astype(sums.wins.dtype)
-        shares = sums.wins / n_rows
-        usage = keep * state.usage + (1 - keep) * shares
+        shares, fade = sums.wins / n_rows, 1 - keep
+        usage = keep * state.usage + fade * shares
         if self.inhibition == "mean":
             mean_scores = self.inhibition_strength * sums.scores / n_rows
-            inhibition = keep * state.inhibition + (1 - keep) * mean_scores
+            inhibition = keep * state.inhibition + fade * mean_scores
         elif self.inhibition == "load":
             inhibition = state.inhibition + self.inhibition_strength * _LOAD_GAIN * (shares - 1 / len(shares))
         else:
