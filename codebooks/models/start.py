@@ -13,14 +13,17 @@ _N_ROWS = 1000  # looked at, at most
 _N_STARTS = 8  # drawn, and compared after refining
 _N_REFINEMENTS = 8  # passes of spherical k-means over the first minibatch
 _N_CANDIDATES = 4  # rows tried for each direction
+# Starts that differ by less have found one thing, and the first of them is taken: not the one that rounding favours,
+# which is another one on another device.
+_ROUNDING = 1e-5
 
 
 def spread_directions(X: Any, n_directions: int, rng: Any) -> Any:
     """Unit vectors near which the rows of `X` lie, whatever the order of the rows.
 
     Several times, rows are drawn by greedy k-means++ [1]_ on cosines and refined by a few passes of spherical k-means;
-    the set with the largest sum of cosines is kept. Where there are fewer rows than directions, rows serve again; units
-    that begin alike are told apart by `revive`.
+    the first set with the largest sum of cosines is kept. Where there are fewer rows than directions, rows serve again;
+    units that begin alike are told apart by `revive`.
 
     Parameters
     ----------
@@ -41,7 +44,8 @@ def spread_directions(X: Any, n_directions: int, rng: Any) -> Any:
     X = _sample_in_canonical_order(X, rng)
     cosines = _cosines(X)
     found = [_refined(X, directions_of(X, _drawn_rows(cosines, n_directions, rng))) for _ in range(_N_STARTS)]
-    directions, _ = max(found, key=lambda pair: pair[1])
+    enough = (1 - _ROUNDING) * max(total for _, total in found)
+    directions = next(directions for directions, total in found if total >= enough)
     return ops.xp(directions).asfortranarray(directions)
 
 

@@ -119,6 +119,14 @@ class TestLearners:
         assert_allclose(ops.to_host(again.components_), ops.to_host(model.components_), rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("learner", sorted({case.values[0] for case in CASES}, key=lambda learner: learner.__name__))
+@pytest.mark.parametrize("seed", range(6))
+def test_rounding_does_not_choose_another_start(cp, learner, seed):
+    rows = planted_corpus(240, 5, random_state=seed).X.astype(np.float32)
+    here, there = (learner(5, random_state=seed, max_iter=8).fit(given) for given in (rows, moved(rows)))
+    assert_array_equal(ops.to_host(there.labels_), here.labels_)
+
+
 class TestTheDoor:
     def test_a_model_of_the_host_refuses_a_cupy_array(self, cp, X):
         model = KrotovHopfield(3, random_state=0).fit(X)
