@@ -154,9 +154,10 @@ def _refuse_other_device(name: str, X: Any, like: Any) -> None:
             f"model on CuPy arrays."
         )
     if ops.is_on_gpu(like) and not ops.is_on_gpu(X):
+        there = "cupyx.scipy.sparse.csr_matrix(X)" if ops.is_sparse(X) else "cupy.asarray(X)"
         raise TypeError(
-            f"This {name} has learned on the GPU and got {type(X).__name__}, which is on the host. Move the array to "
-            f"the GPU, with cupy.asarray(X), or the model to the host, with codebooks.to_host(model)."
+            f"This {name} has learned on the GPU and got {type(X).__name__}, which is on the host. Move that to the "
+            f"GPU, with {there}, or the model to the host, with codebooks.to_host(model)."
         )
 
 
