@@ -99,6 +99,40 @@ def check_matrix(name: str, X: Any) -> Any:
     return X
 
 
+def check_embeddings(estimator: BaseEstimator, X: Any) -> Any:
+    """Check embeddings that no model has to know: a dense matrix of finite numbers on any device, as float32.
+
+    Raises
+    ------
+    TypeError
+        It is sparse.
+    ValueError
+        It is not a matrix of finite numbers.
+    """
+    if not ops.is_on_gpu(X):
+        with np.errstate(over="ignore"):  # what is too large becomes infinity, and that is refused
+            return check_array(X, dtype=np.float32, estimator=estimator, input_name="X")
+    refuse_sparse(estimator, X)
+    return ops.cast(check_matrix(type(estimator).__name__, X), np.float32)
+
+
+def refuse_sparse(estimator: BaseEstimator, X: Any) -> None:
+    """Say what to do with a sparse matrix where `estimator` wants embeddings."""
+    if ops.is_sparse(X):
+        raise TypeError(
+            f"{type(estimator).__name__} wants dense embeddings and got a sparse matrix. Put "
+            f"TruncatedSVD(n_components=...) of sklearn.decomposition before it."
+        )
+
+
+def refuse_device(estimator: BaseEstimator, X: Any) -> None:
+    """Say what to do with a CuPy array where `estimator` computes on the host alone."""
+    if ops.is_on_gpu(X):
+        raise TypeError(
+            f"{type(estimator).__name__} weighs counts in host memory and got a CuPy array. Move them there: X.get()."
+        )
+
+
 def check_targets(estimator: BaseEstimator, y: Any, n_rows: int) -> Any:
     """Check what belongs to the rows of a matrix: a label each, a number each or a row of numbers each; None stays.
 

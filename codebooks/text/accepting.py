@@ -1,4 +1,4 @@
-"""What comes in beside what `codebooks.inputs` checks: texts, counts in their place, names of documents, embeddings."""
+"""What comes in beside what `codebooks.inputs` checks: texts, counts in their place, and names of documents."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ from sklearn.base import clone
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.utils.validation import check_array
 
-from codebooks import ops
-
-__all__ = ["checked_counts", "checked_ids", "checked_texts", "following_id", "grown", "is_matrix", "refuse_sparse"]
+__all__ = ["checked_counts", "checked_ids", "checked_texts", "following_id", "grown", "is_matrix"]
 
 
 def is_matrix(documents: Any) -> bool:
@@ -29,15 +27,6 @@ def checked_counts(documents: Any, *, empty: bool = False) -> Any:
             f"{type(documents).__name__} came."
         )
     return csr_matrix(check_array(documents, accept_sparse="csr", dtype=np.float32, ensure_min_samples=1 - empty))
-
-
-def refuse_sparse(estimator: Any, X: Any) -> None:
-    """Say what to do with a sparse matrix where `estimator` wants embeddings."""
-    if ops.is_sparse(X):
-        raise TypeError(
-            f"{type(estimator).__name__} wants dense embeddings and got a sparse matrix. Put "
-            f"TruncatedSVD(n_components=...) of sklearn.decomposition before it."
-        )
 
 
 def checked_texts(documents: Any, method: str) -> list[str]:

@@ -13,12 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils.validation import check_array
 
-from codebooks import ops
-from codebooks.inputs import check_matrix
+from codebooks.inputs import check_embeddings
 from codebooks.models.monitor import Reporter
-from codebooks.text.accepting import checked_texts, refuse_sparse
+from codebooks.text.accepting import checked_texts
 from codebooks.text.encoders import PooledModel, SentenceModel, fingerprint, loaded, place_of
 from codebooks.text.vector_cache import VectorCache
 
@@ -196,11 +194,7 @@ class TextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
     def _array(self, X: Any) -> Vectors:
         if isinstance(X, str) or (isinstance(X, list | tuple) and X and isinstance(X[0], str)):
             raise TypeError("TextEmbedder without an encoder wants embeddings and got text. Name one: encoder=...")
-        if ops.is_on_gpu(X):
-            refuse_sparse(self, X)
-            return ops.cast(check_matrix(type(self).__name__, X), np.float32)
-        with np.errstate(over="ignore"):  # what is too large becomes infinity, and that is refused
-            return check_array(X, dtype=np.float32, estimator=self, input_name="X")
+        return check_embeddings(self, X)
 
     def _check_settings(self) -> None:
         named = isinstance(self.encoder, str | os.PathLike)

@@ -9,9 +9,8 @@ import numpy as np
 from sklearn.utils.metaestimators import available_if
 
 from codebooks import ops
-from codebooks.inputs import check_codes, unharmed
+from codebooks.inputs import check_codes, refuse_sparse, unharmed
 from codebooks.models.base import ArrayTransformer, Interval, OneToOneFeatureMixin, fit_context, row_blocks, unit_rows
-from codebooks.text.accepting import refuse_sparse
 
 __all__ = ["Isotropy"]
 

@@ -13,9 +13,8 @@ from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components
 
 from codebooks import ops
-from codebooks.inputs import check_targets, unharmed
+from codebooks.inputs import check_targets, refuse_sparse, unharmed
 from codebooks.models.base import ArrayTransformer, Interval, StrOptions, check_random_state, fit_context
-from codebooks.text.accepting import refuse_sparse
 from codebooks.text.heads_eigen import Groups, barlow_loss, eigen_head
 from codebooks.text.heads_judged import (
     Fold,

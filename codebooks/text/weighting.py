@@ -12,8 +12,7 @@ from scipy import sparse
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from codebooks import ops
-from codebooks.inputs import check_input, unharmed
+from codebooks.inputs import check_input, refuse_device, unharmed
 
 __all__ = ["BM25Transformer"]
 
@@ -220,10 +219,7 @@ class BM25Transformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     def _counts(self, X: Any, *, reset: bool) -> Any:
         """CSR counts above zero."""
-        if ops.is_on_gpu(X):
-            raise TypeError(
-                f"{type(self).__name__} weighs counts in host memory and got a CuPy array. Move them there: X.get()."
-            )
+        refuse_device(self, X)
         X = check_input(self, X, reset=reset)
         given, X = X, X if sparse.issparse(X) else sparse.csr_matrix(X)
         if X.data.size and X.data.min() < 0:
