@@ -283,6 +283,22 @@ class TestCache:
         with pytest.raises(OSError, match="cannot be used as a cache"):
             self.embedder(tmp_path / "file" / "folder")[0].transform(TEXTS)
 
+    @pytest.mark.parametrize("question", ["application_id", "user_version"])
+    def test_another_may_make_it_between_two_looks(self, tmp_path, question, monkeypatch):
+        number, met = VectorCache._number, []
+
+        def meets_another(self, asked):
+            answer = number(self, asked)
+            if question in asked and not met and not self._db.in_transaction:
+                met.append(asked)
+                with VectorCache(tmp_path, "e", 1):
+                    pass
+            return answer
+
+        monkeypatch.setattr(VectorCache, "_number", meets_another)
+        embedder, _ = self.embedder(tmp_path)
+        np.testing.assert_array_equal(embedder.transform(TEXTS), WANTED)
+
     def test_threads_share_it(self, tmp_path):
         words = [f"word {i}" for i in range(400)]
         wanted, failed = np.array(letters(words), np.float32), []

@@ -153,9 +153,10 @@ class VectorCache:
     def _prepare(self) -> None:
         """Know the file, or make its table if it is new."""
         self._db.execute("PRAGMA synchronous = NORMAL")
-        if not self._is_known():
+        if not self._is_ready():
             with _transaction(self._db):
-                if not self._is_known():
+                if not self._is_ready():
+                    self._refuse_content()
                     self._db.execute(_TABLE)
                     self._db.execute("CREATE INDEX by_use ON vectors (used)")
                     self._db.execute(f"PRAGMA application_id = {_OURS}")
@@ -163,20 +164,21 @@ class VectorCache:
         with suppress(sqlite3.OperationalError):  # another uses it now; then the next one does this
             self._db.execute("PRAGMA journal_mode = WAL")
 
-    def _is_known(self) -> bool:
-        """Whether the file is ready; False for a new one.
+    def _is_ready(self) -> bool:
+        """Whether the file is a cache of ours. Only a yes holds outside a transaction: another may be making it."""
+        return (self._number("PRAGMA application_id"), self._number("PRAGMA user_version")) == (_OURS, _FORM)
+
+    def _refuse_content(self) -> None:
+        """Leave a file alone that is not new.
 
         Raises
         ------
         OSError
             It is somebody else's.
         """
-        known = self._number("PRAGMA application_id"), self._number("PRAGMA user_version")
-        if known == (_OURS, _FORM):
-            return True
-        if known != (0, 0) or self._number("SELECT count(*) FROM sqlite_master"):
+        questions = "PRAGMA application_id", "PRAGMA user_version", "SELECT count(*) FROM sqlite_master"
+        if any(map(self._number, questions)):
             raise self._unusable("it is a database of something else")
-        return False
 
     def _number(self, question: str) -> int:
         return int(self._db.execute(question).fetchone()[0])
