@@ -15,7 +15,7 @@ def fresh_python():
     The function fails the test unless the interpreter ends well. Its other arguments are environment variables.
     """
 
-    def run(code, timeout=300, **environment):
+    def run(code, timeout=1200, **environment):
         path = os.pathsep.join([str(TESTS), str(TESTS.parent), *filter(None, sys.path)])
         done = subprocess.run(
             [sys.executable, "-c", code],

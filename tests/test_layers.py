@@ -33,13 +33,15 @@ LAYERS = {
     "ops/cpu.py": May(("ops", "ops.*"), (*ARRAYS, "numba")),
     "ops/compiler.py": May((), ("numba", "numpy")),
     "ops/sequential.py": May(("ops.compiler",), ("numpy",)),
-    "ops/threads.py": May(("ops", "ops.*"), (*ARRAYS, "numba", "threadpoolctl")),
+    "ops/threads.py": May(("forks", "ops", "ops.*"), (*ARRAYS, "numba", "threadpoolctl")),
     "ops/gpu.py": May(("ops", "ops.*"), (*ARRAYS, "cupy", "cupyx")),
     "ops/*.py": May(("ops", "ops.*"), ARRAYS),
+    # Of the process, not of the data: below everything.
+    "forks.py": May(),
     # What comes in.
     "inputs.py": May(("ops",), LEARNING),
     "device.py": May(("ops",)),
-    "datasets/*.py": May(("datasets.*",), ARRAYS),
+    "datasets/*.py": May(("datasets.*", "forks"), ARRAYS),
     "documents.py": May(),
     "storage/*.py": May(("storage.*",), ("numpy",)),
     # What is learned. `start` and `monitor` are helpers that every model shares.
@@ -52,7 +54,7 @@ LAYERS = {
     "models/pruning.py": May(("ops", "models.rows", "models.monitor"), ARRAYS),
     "models/patterns.py": May(("ops",), ARRAYS),
     "models/association.py": May(("ops", "models.base", "models.patterns"), ARRAYS),
-    "models/hopfield_memory.py": May(("ops", "inputs", "models.association", "models.base", "models.patterns"), ARRAYS),
+    "models/hopfield_memory.py": May(("forks", "ops", "inputs", "models.association", "models.base", "models.patterns"), ARRAYS),
     "models/base.py": May(
         ("ops", "inputs", "models.monitor", "models.rows", "models.sums", "models.twins"), LEARNING, private=True
     ),
@@ -64,7 +66,7 @@ LAYERS = {
     "text/weighting.py": May(("ops", "inputs"), LEARNING),
     "text/heads_sgd.py": May(("text.heads_eigen",), ("numpy",), late=("torch",)),
     "text/encoders.py": May(late=("sentence_transformers", "transformers", "torch")),
-    "text/*.py": May(("inputs", "models.*", "ops", "scores", "storage", "text.*"), LEARNING),
+    "text/*.py": May(("forks", "inputs", "models.*", "ops", "scores", "storage", "text.*"), LEARNING),
     # What is made of it.
     "naming.py": May((), ARRAYS),
     "codes.py": May(("ops",), ARRAYS),
