@@ -54,7 +54,9 @@ LAYERS = {
     "models/pruning.py": May(("ops", "models.rows", "models.monitor"), ARRAYS),
     "models/patterns.py": May(("ops",), ARRAYS),
     "models/association.py": May(("ops", "models.base", "models.patterns"), ARRAYS),
-    "models/hopfield_memory.py": May(("forks", "ops", "inputs", "models.association", "models.base", "models.patterns"), ARRAYS),
+    "models/hopfield_memory.py": May(
+        ("forks", "ops", "inputs", "models.association", "models.base", "models.patterns"), ARRAYS
+    ),
     "models/base.py": May(
         ("ops", "inputs", "models.monitor", "models.rows", "models.sums", "models.twins"), LEARNING, private=True
     ),
