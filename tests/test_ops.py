@@ -768,9 +768,9 @@ def fingerprints(todo):
 
 def kernels():
     """The compiled loops that work on a range of items, by name."""
-    from codebooks.ops import completion, cpu, postings, separation
+    from codebooks.ops import adding, completion, postings, scoring, separation
 
-    modules = completion, cpu, postings, separation
+    modules = adding, completion, postings, scoring, separation
     found = {name: f for module in modules for name, f in vars(module).items() if hasattr(f, "py_func")}
     return {name: f for name, f in found.items() if [*inspect.signature(f.py_func).parameters][:2] == ["start", "stop"]}
 
@@ -887,7 +887,7 @@ def report_cache():
     given = given_of("signed", "csr_matrix", np.float64)
     assert_same(ops.row_norms(given.X), oracles.row_norms(given.dense), np.float64)
     assert_array_equal(ops.top_k(given.G, 2), oracles.top_k(given.G, 2))
-    stats = [kernels()[name].stats for name in ("_row_norms", "_top_k")]
+    stats = [kernels()[name].stats for name in ("row_norms", "top_k")]
     hits, misses = (sum(sum(of.values()) for of in counts) for counts in zip(*[s[1:] for s in stats], strict=True))
     print(json.dumps({"hits": hits, "misses": misses}))
 

@@ -1,0 +1,112 @@
+"""Kernels that add rows up, or take them, weigh them and measure them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from codebooks.ops.compiler import compiled
+
+# Columns of a result that one piece of `accumulate` owns: whole cache lines, so that threads do not share any.
+COLUMN_BLOCK = 16
+# Features whose squares are added up before they join the others.
+FEATURE_BLOCK = 128
+
+
+@compiled
+def accumulate(start, stop, starts, stops, indices, data, G, out):
+    """Columns of `G.T X` of sparse rows, `COLUMN_BLOCK` of them at a time, written as `out[feature, column]`."""
+    first, last = start * COLUMN_BLOCK, min(stop * COLUMN_BLOCK, out.shape[1])
+    for i in range(len(starts)):
+        for p in range(starts[i], stops[i]):
+            j, x = indices[p], data[p]
+            for k in range(first, last):
+                out[j, k] += x * G[i, k]
+
+
+@compiled
+def counting_sort(owner, order, firsts):
+    """`order` becomes the items by owner, in their own order; those of owner k begin at `firsts[k]`."""
+    for k in owner:
+        firsts[k + 1] += 1
+    for k in range(len(firsts) - 1):
+        firsts[k + 1] += firsts[k]
+    place = firsts.copy()
+    for i in range(len(owner)):
+        order[place[owner[i]]] = i
+        place[owner[i]] += 1
+
+
+@compiled
+def scatter_sparse(start, stop, firsts, row, share, starts, stops, indices, data, out):
+    """Add to `out[k]` the shares of the sparse rows that it owns."""
+    for k in range(start, stop):
+        for s in range(firsts[k], firsts[k + 1]):
+            if share[s] != 0:
+                for p in range(starts[row[s]], stops[row[s]]):
+                    out[k, indices[p]] += share[s] * data[p]
+
+
+@compiled
+def scatter_dense(start, stop, firsts, row, share, X, out):
+    """Add to `out[k]` the shares of the dense rows that it owns."""
+    for k in range(start, stop):
+        for s in range(firsts[k], firsts[k + 1]):
+            if share[s] != 0:
+                for j in range(out.shape[1]):
+                    out[k, j] += share[s] * X[row[s], j]
+
+
+@compiled
+def gather(start, stop, index, weight, W, out):
+    """Add to `out[i]` the rows `W[index[i]]`, weighted."""
+    for i in range(start, stop):
+        for m in range(index.shape[1]):
+            for j in range(out.shape[1]):
+                out[i, j] += weight[i, m] * W[index[i, m], j]
+
+
+@compiled
+def row_norms(start, stop, starts, stops, data, out):
+    """Lengths of sparse rows, summed in float64."""
+    for i in range(start, stop):
+        # Four sums side by side, as each step would wait for the one before.
+        a = b = c = d = 0.0
+        p, last = starts[i], stops[i]
+        while p + 4 <= last:
+            xa, xb = np.float64(data[p]), np.float64(data[p + 1])
+            xc, xd = np.float64(data[p + 2]), np.float64(data[p + 3])
+            a, b, c, d = a + xa * xa, b + xb * xb, c + xc * xc, d + xd * xd
+            p += 4
+        while p < last:
+            a += np.float64(data[p]) ** 2
+            p += 1
+        out[i] = np.sqrt((a + b) + (c + d))
+
+
+@compiled
+def take(start, stop, starts, stops, indices, data, new_starts, new_indices, new_data):
+    """Copy the entries of sparse rows to where they begin anew."""
+    for i in range(start, stop):
+        shift = new_starts[i] - starts[i]
+        for p in range(starts[i], stops[i]):
+            new_indices[p + shift], new_data[p + shift] = indices[p], data[p]
+
+
+@compiled
+def blend(start, stop, columns, old, weight, squares):
+    """Add `weight[k] * old[:, k]` to each column, and sum the squares of what comes out by block of features."""
+    n_units = columns.shape[1]
+    for block in range(start, stop):
+        for j in range(block * FEATURE_BLOCK, min((block + 1) * FEATURE_BLOCK, len(columns))):
+            for k in range(n_units):
+                value = columns[j, k] + weight[k] * old[j, k]
+                columns[j, k] = value
+                squares[block, k] += value * value
+
+
+@compiled
+def rescale(start, stop, columns, scale):
+    """Multiply each column by its scale."""
+    for j in range(start * FEATURE_BLOCK, min(stop * FEATURE_BLOCK, len(columns))):
+        for k in range(columns.shape[1]):
+            columns[j, k] *= scale[k]

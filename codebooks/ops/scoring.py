@@ -1,0 +1,164 @@
+"""Kernels that score rows against units, and choose the best."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from codebooks.ops.compiler import compiled
+
+# Rows whose scores are added up before they join the others.
+ROW_BLOCK = 64
+# Up to so many best of a row are found one after another.
+_FEW = 4
+
+
+@compiled
+def _score_row(i, starts, stops, indices, data, scale, features_first, row, values):
+    """`values[row]` becomes the dot products of row i, times `scale`."""
+    n_units = values.shape[1]
+    for k in range(n_units):
+        values[row, k] = 0
+    p, last = starts[i], stops[i]
+    # Eight features at a time, then two: `values` is read and written so many times less.
+    while p + 8 <= last:
+        a, b, c, d = indices[p], indices[p + 1], indices[p + 2], indices[p + 3]
+        e, f, g, h = indices[p + 4], indices[p + 5], indices[p + 6], indices[p + 7]
+        xa, xb, xc, xd = scale * data[p], scale * data[p + 1], scale * data[p + 2], scale * data[p + 3]
+        xe, xf, xg, xh = scale * data[p + 4], scale * data[p + 5], scale * data[p + 6], scale * data[p + 7]
+        for k in range(n_units):
+            values[row, k] += (
+                (xa * features_first[a, k] + xb * features_first[b, k])
+                + (xc * features_first[c, k] + xd * features_first[d, k])
+            ) + (
+                (xe * features_first[e, k] + xf * features_first[f, k])
+                + (xg * features_first[g, k] + xh * features_first[h, k])
+            )
+        p += 8
+    while p + 2 <= last:
+        a, b, xa, xb = indices[p], indices[p + 1], scale * data[p], scale * data[p + 1]
+        for k in range(n_units):
+            values[row, k] += xa * features_first[a, k] + xb * features_first[b, k]
+        p += 2
+    if p < last:
+        a, xa = indices[p], scale * data[p]
+        for k in range(n_units):
+            values[row, k] += xa * features_first[a, k]
+
+
+@compiled
+def _peak(work):
+    """The largest entry. Four runners, since one would wait for itself at every step."""
+    a = b = c = d = work[0]
+    j = 0
+    while j + 4 <= len(work):
+        a, b, c, d = max(a, work[j]), max(b, work[j + 1]), max(c, work[j + 2]), max(d, work[j + 3])
+        j += 4
+    while j < len(work):
+        a = max(a, work[j])
+        j += 1
+    return max(max(a, b), max(c, d))
+
+
+@compiled
+def _holds(index, i, n, value):
+    """Whether `value` is among the first n of `index[i]`."""
+    for m in range(n):
+        if index[i, m] == value:
+            return True
+    return False
+
+
+@compiled
+def _choose(work, i, index):
+    """`index[i]` becomes where `work` is largest, descending, ties to the lower index; `work` may lose its peaks."""
+    n_units, n_best = len(work), index.shape[1]
+    if n_best <= _FEW:
+        # Taking the largest off again and again has no branch to guess wrong.
+        for m in range(n_best):
+            peak = _peak(work)
+            place = np.int32(n_units)
+            for j in range(np.int32(n_units)):
+                place = min(place, np.int32(j) if work[j] == peak else np.int32(n_units))
+            if peak == -np.inf or place == n_units:  # nothing finite is left: the lowest index that is not taken
+                place = np.int32(0)
+                while _holds(index, i, m, place):
+                    place += np.int32(1)
+            index[i, m] = place
+            work[place] = -np.inf
+        return
+    n_kept = 0
+    for j in range(n_units):
+        value = work[j]
+        if n_kept < n_best or value > work[index[i, n_best - 1]]:
+            place = min(n_kept, n_best - 1)
+            while place > 0 and value > work[index[i, place - 1]]:
+                index[i, place] = index[i, place - 1]
+                place -= 1
+            index[i, place] = j
+            n_kept = min(n_kept + 1, n_best)
+
+
+@compiled
+def nearest(start, stop, starts, stops, indices, data, features_first, scale, handicap, index, score, totals):
+    """Score sparse rows, choose their best units by score minus handicap, and total the scores by block of rows."""
+    n_units = totals.shape[1]
+    values, work = np.empty((1, n_units), totals.dtype), np.empty(n_units, totals.dtype)
+    for block in range(start, stop):
+        for i in range(block * ROW_BLOCK, min((block + 1) * ROW_BLOCK, len(scale))):
+            _score_row(i, starts, stops, indices, data, scale[i], features_first, 0, values)
+            for j in range(n_units):
+                totals[block, j] += values[0, j]
+                work[j] = values[0, j] - handicap[j]
+            _choose(work, i, index)
+            for m in range(index.shape[1]):
+                score[i, m] = values[0, index[i, m]]
+
+
+@compiled
+def nearest_of(start, stop, products, first, scale, handicap, index, score, totals):
+    """As `nearest`, of rows whose products with the units are there already, from block `first` on."""
+    n_units = totals.shape[1]
+    work = np.empty(n_units, totals.dtype)
+    for block in range(first + start, first + stop):
+        for i in range(block * ROW_BLOCK, min((block + 1) * ROW_BLOCK, len(scale))):
+            row = i - first * ROW_BLOCK
+            for j in range(n_units):
+                products[row, j] *= scale[i]
+                totals[block, j] += products[row, j]
+                work[j] = products[row, j] - handicap[j]
+            _choose(work, i, index)
+            for m in range(index.shape[1]):
+                score[i, m] = products[row, index[i, m]]
+
+
+@compiled
+def top_k(start, stop, scores, out):
+    """Where the largest scores of each row stand."""
+    work = np.empty(scores.shape[1], scores.dtype)
+    for i in range(start, stop):
+        for j in range(scores.shape[1]):
+            work[j] = scores[i, j]
+        _choose(work, i, out)
+
+
+@compiled
+def softmax(start, stop, scores, out):
+    """Shares of each row, measured from its peak."""
+    for i in range(start, stop):
+        peak = scores[i, 0]
+        for j in range(1, scores.shape[1]):
+            peak = max(peak, scores[i, j])
+        total = scores.dtype.type(0)
+        for j in range(scores.shape[1]):
+            # A row of nothing but -inf has no peak to be measured from, and no shares.
+            out[i, j] = np.exp(scores[i, j] - peak) if peak > -np.inf else 0
+            total += out[i, j]
+        for j in range(scores.shape[1]):
+            out[i, j] = out[i, j] / total if total > 0 else 0
+
+
+@compiled
+def similarity(start, stop, starts, stops, indices, data, features_first, out):
+    """Dot products of sparse rows with all units."""
+    for i in range(start, stop):
+        _score_row(i, starts, stops, indices, data, data.dtype.type(1), features_first, i, out)
