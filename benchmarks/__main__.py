@@ -31,7 +31,7 @@ def main() -> None:
         "embeddings", help="sentence embeddings: isotropy, heads from known groups, topics"
     )
     embeddings.add_argument("--part", nargs="+", choices=EMBEDDINGS, default=list(EMBEDDINGS), help="default: all")
-    commands.add_parser("readme", help="write the figures of results/ into README.md")
+    commands.add_parser("readme", help="write the figures of results/ into README.md and benchmarks/RESULTS.md")
     arguments = parser.parse_args()
 
     if arguments.command == "quality":

@@ -1,7 +1,8 @@
-"""The measured part of README.md, written from results/*.json so that no figure is typed by hand."""
+"""Figures of README.md and benchmarks/RESULTS.md, written from results/*.json so that none is typed by hand."""
 
 import json
 import re
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from benchmarks.contenders import OURS, PEERS, RECOMMENDED
@@ -9,8 +10,11 @@ from benchmarks.quality import FIGURES, summary
 from benchmarks.report import RESULTS, table
 
 README = RESULTS.parent / "README.md"
+EVERYTHING = RESULTS.parent / "benchmarks" / "RESULTS.md"
 SHOWN = ["corpus", "K", "model", *FIGURES]
 SHOWN_MEMORIES = ("defaults", "dot, softmax, beta 2.5", "cosine, sparsemax", "dot, max", "containment, max")
+SHOWN_CLUSTERINGS = (RECOMMENDED, "KMeans", "KMeans after Isotropy", "BERTopic", "turftopic GMM")
+SHOWN_ENGINES = ("ours, feedback=1", "BM25", "BM25 + RM3", "BM25 + RM3, tuned", "BM25 + Rocchio", "tf-idf cosine")
 SHOWN_IMAGE_MEMORIES = ("defaults", "cosine, softmax", "euclidean, sparsemax", "dot, sparsemax", "NearestNeighbors(1)")
 # Images stored, noise, share masked.
 SHOWN_TRIALS = ((100, 0.5, 0.0), (1000, 0.5, 0.0), (100, 1.0, 0.0), (1000, 0.0, 0.5), (50, 0.0, 0.8))
@@ -19,6 +23,45 @@ SHOWN_TRIALS = ((100, 0.5, 0.0), (1000, 0.5, 0.0), (100, 1.0, 0.0), (1000, 0.0, 
 def load(name: str) -> dict[str, Any]:
     """Read what a benchmark has written."""
     return json.loads((RESULTS / f"{name}.json").read_text())
+
+
+# -- a few figures, for the README -----------------------------------------------------------------------------------
+
+
+def side_by_side(rows: list[dict[str, Any]], case: str, rival: str, rivals: Sequence[str], figure: str) -> str:
+    """One figure, a line for each case and a column for each rival, the best in bold."""
+    found = {(row[case], row[rival]): row[figure] for row in rows if row.get(rival) in rivals and figure in row}
+    lines = []
+    for name in dict.fromkeys(name for name, _ in found):
+        best = max(found[name, each] for each in rivals)
+        shown = {each: f"{found[name, each]:.3f}" for each in rivals}
+        lines.append({case: name} | {each: f"**{s}**" if found[name, each] == best else s for each, s in shown.items()})
+    return table(lines, [case, *rivals])
+
+
+def topics() -> str:
+    """The recommended model beside its peers."""
+    rows = [row for row in load("quality-report")["rows"] if row["corpus"] != "digits"]
+    rows = [{**row, "corpus": f"{row['corpus']}, {row['K']} topics"} for row in rows]
+    return side_by_side(rows, "corpus", "model", (RECOMMENDED, *PEERS), "NMI")
+
+
+def seconds() -> str:
+    """What a fit takes."""
+    return "\n".join(line for line in speed().splitlines() if line.startswith(("- fit, K", "- on ")))
+
+
+def topics_of_embeddings() -> str:
+    """The same, of meaning."""
+    return side_by_side(load("embeddings-topics")["rows"], "corpus", "model", SHOWN_CLUSTERINGS, "NMI")
+
+
+def search() -> str:
+    """Engines that look twice, and BM25."""
+    return side_by_side(load("retrieval-report")["rows"], "collection", "engine", SHOWN_ENGINES, "MAP")
+
+
+# -- everything ------------------------------------------------------------------------------------------------------
 
 
 def quality(name: str) -> str:
@@ -202,31 +245,39 @@ def meaning() -> str:
 
 
 PARTS = {
-    "images": images,
-    "ours": lambda: ours("quality-report"),
-    "quality-report": lambda: quality("quality-report"),
-    "quality-offline": lambda: quality("quality-offline"),
-    "speed": speed,
-    "memory": memory,
-    "retrieval": retrieval,
-    "search speed": search_speed,
-    "recall": recall,
-    "recall of images": recall_of_images,
-    "heads": heads,
-    "cone": cone,
-    "meaning": meaning,
+    README: {"topics": topics, "seconds": seconds, "topics of embeddings": topics_of_embeddings, "search": search},
+    EVERYTHING: {
+        "images": images,
+        "ours": lambda: ours("quality-report"),
+        "quality-report": lambda: quality("quality-report"),
+        "quality-offline": lambda: quality("quality-offline"),
+        "speed": speed,
+        "memory": memory,
+        "retrieval": retrieval,
+        "search speed": search_speed,
+        "recall": recall,
+        "recall of images": recall_of_images,
+        "heads": heads,
+        "cone": cone,
+        "meaning": meaning,
+    },
 }
 
 
-def run() -> None:
-    """Replace what stands between the markers of each part."""
-    text = README.read_text(encoding="utf-8")
-    for name, part in PARTS.items():
+def written(text: str, parts: dict[str, Callable[[], str]], where: str) -> str:
+    """`text` with what stands between the markers of each part replaced."""
+    for name, part in parts.items():
         opening, closing = f"<!-- {name} -->", f"<!-- end of {name} -->"
         new = f"{opening}\n{part()}\n{closing}"
         text, n_found = re.subn(f"{opening}.*?{closing}", lambda _, new=new: new, text, flags=re.DOTALL)
         if n_found != 1:
             raise SystemExit(
-                f"README.md wants the markers {opening} and {closing} once; they stand there {n_found} times."
+                f"{where} wants the markers {opening} and {closing} once; they stand there {n_found} times."
             )
-    README.write_text(text, encoding="utf-8")
+    return text
+
+
+def run() -> None:
+    """Write all figures anew."""
+    for path, parts in PARTS.items():
+        path.write_text(written(path.read_text(encoding="utf-8"), parts, path.name), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The README's example runs and prints what it says."""
+"""The README's example runs and prints what it says, its figures are those of the results, its paths lead somewhere."""
 
 import contextlib
 import io
@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
+
+from benchmarks.readme import PARTS, written
 
 README = Path(__file__).parents[1] / "README.md"
 TEXT = README.read_text(encoding="utf-8")
@@ -24,6 +26,12 @@ def test_the_example_runs():
         assert re.fullmatch(r"(The question is about )?\d+ \(\d+\.\d%\): \w+(, \w+){5}", line), line
 
 
-@pytest.mark.parametrize("path", re.findall(r"`((?:codebooks|tests|examples)/[\w./]+)`", TEXT))
+@pytest.mark.parametrize("path", re.findall(r"`((?:benchmarks|codebooks|tests|examples)/[\w./]+)`", TEXT))
 def test_what_it_points_to_exists(path):
     assert (README.parent / path).exists()
+
+
+@pytest.mark.parametrize("path", PARTS, ids=lambda path: path.name)
+def test_figures_are_those_of_the_results(path):
+    text = path.read_text(encoding="utf-8")
+    assert written(text, PARTS[path], path.name) == text, "run `python -m benchmarks readme`"
