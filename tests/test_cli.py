@@ -4,8 +4,10 @@ import gzip
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
+import threading
 from io import StringIO
 from pathlib import Path
 from typing import NamedTuple
@@ -68,11 +70,12 @@ def model(tmp_path_factory):
     return folder / "topics" / "model.joblib"
 
 
-def python(*arguments, cwd):
+def python(*arguments, cwd, stdout=subprocess.PIPE):
     path = os.pathsep.join([str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": path}
     command = [sys.executable, *arguments]
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, encoding="utf-8", timeout=300)
+    how = {"stdout": stdout, "stderr": subprocess.PIPE, "encoding": "utf-8", "timeout": 1200}
+    return subprocess.run(command, cwd=cwd, env=environment, **how)
 
 
 def table(text):
@@ -323,6 +326,39 @@ cli.main()"""
     assert files(tmp_path) == before
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are others there")
+def test_sigterm_leaves_nothing_behind(before, tmp_path):
+    code = """
+import os, signal, sys, time
+from codebooks import KrotovHopfield, cli
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
+KrotovHopfield.fit = lambda *arguments: os.kill(os.getpid(), signal.SIGTERM) or time.sleep(60)
+sys.argv = ["codebooks", "topics", "good.txt"]
+cli.main()"""
+    done = python("-c", code, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (143, "", "")
+    assert files(tmp_path) == before
+    assert not list(tmp_path.rglob(".codebooks-*"))
+
+
+def test_sigterm_is_heard_only_meanwhile(run, monkeypatch, before):
+    def terminated(*arguments):
+        signal.getsignal(signal.SIGTERM)(signal.SIGTERM, None)
+
+    monkeypatch.setattr(KrotovHopfield, "fit", terminated)
+    earlier = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        assert run("topics", "good.txt") == Done(143, "", "")
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+        codes = []
+        thread = threading.Thread(target=lambda: codes.append(run("--version").code))  # may not ask for signals
+        thread.start()
+        thread.join()
+        assert codes == [0]
+    finally:
+        signal.signal(signal.SIGTERM, earlier)
+
+
 def test_a_full_disk_harms_nothing(run, monkeypatch, before, tmp_path):
     def full(*arguments, **options):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -333,12 +369,34 @@ def test_a_full_disk_harms_nothing(run, monkeypatch, before, tmp_path):
     assert files(tmp_path) == before
 
 
-def test_a_bug_of_ours_shows_where_it_is(run, monkeypatch, before, tmp_path):
+def test_a_full_disk_elsewhere_is_told_by_the_name_of_its_file(run, monkeypatch, before, tmp_path):
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device", "/elsewhere/cached")
+
+    monkeypatch.setattr(KrotovHopfield, "fit", full)
+    sentence = "codebooks: /elsewhere/cached cannot be used: No space left on device; put that right and run again.\n"
+    assert run("topics", "good.txt") == Done(1, "", sentence)
+    assert files(tmp_path) == before
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
+def test_a_full_disk_under_what_is_printed_is_told(run, monkeypatch, model, text, tmp_path):
+    sentence = "codebooks: cannot print: No space left on device; print elsewhere.\n"
+    with open("/dev/full", "w") as full:
+        done = python("-m", "codebooks", "assign", model, text, cwd=tmp_path, stdout=full)
+        assert (done.returncode, done.stderr) == (1, sentence)
+        monkeypatch.setattr(sys, "stdout", full)
+        assert run("topics", text, "-k", 3) == Done(1, "", sentence)
+    assert {path.name for path in (tmp_path / "topics").iterdir()} == set(cli.topics.FILES)
+
+
+@pytest.mark.parametrize("bug", [ZeroDivisionError(), OSError(errno.ENOMEM, "Cannot allocate memory")])
+def test_a_bug_of_ours_shows_where_it_is(run, monkeypatch, before, tmp_path, bug):
     def buggy(*arguments):
-        raise ZeroDivisionError
+        raise bug
 
     monkeypatch.setattr(cli.topics, "_found", buggy)
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(type(bug)):
         run("topics", "good.txt")
     assert files(tmp_path) == before
 

@@ -274,7 +274,7 @@ def test_output_that_lacks_letters_loses_nothing(text, tmp_path):
         env={**os.environ, "PYTHONPATH": path, "PYTHONIOENCODING": "ascii"},
         capture_output=True,
         encoding="ascii",
-        timeout=300,
+        timeout=1200,
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert r"schl\xe4ft" in done.stdout
@@ -395,3 +395,12 @@ def test_a_full_disk_is_told(run, monkeypatch, before, tmp_path):
     done = run("good.txt", "cat", "--save", "new")
     assert done == Done(2, "", "codebooks: cannot write to new: No space left on device; choose another --save.\n")
     assert files(tmp_path) == before
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
+@pytest.mark.parametrize("options", [[], ["--quiet"], ["--json"]], ids=" ".join)
+def test_a_full_disk_under_what_is_printed_is_told(run, monkeypatch, text, options):
+    with open("/dev/full", "w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        done = run(text, "cat", *options)
+    assert done == Done(1, "", "codebooks: cannot print: No space left on device; print elsewhere.\n")

@@ -238,6 +238,24 @@ def test_a_model_fitted_on_a_data_frame_is_asked_in_words_without_a_warning():
         assert rank_documents(model, frame, "goal", n=2).rows.tolist() == [2, 3]
 
 
+def test_a_query_leaves_the_warning_filters_of_the_process_alone():
+    """They are of all threads."""
+    pandas = pytest.importorskip("pandas")
+    seen = []
+
+    class Watched(KMeans):
+        def transform(self, X):
+            seen.append(list(warnings.filters))
+            return super().transform(X)
+
+    model = Watched(2, n_init=1, random_state=0).fit(pandas.DataFrame(np.eye(5), columns=TERMS))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        expand(model, "bank")
+        assert seen == [list(warnings.filters)]
+    assert model.feature_names_in_.tolist() == TERMS
+
+
 BAD_QUERIES = {
     "no terms": ({"query": "goal"}, "names of the 5 columns"),
     "too few terms": ({"query": "goal", "terms": TERMS[:4]}, "5 terms are wanted.*4 came"),

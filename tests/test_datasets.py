@@ -1,8 +1,10 @@
 import gzip
+import importlib
 import json
 import os
-import subprocess
 import sys
+import threading
+import warnings
 from itertools import pairwise
 
 import numpy as np
@@ -18,20 +20,12 @@ from codebooks.datasets import Corpus, docstrings, load_corpus, load_docstrings,
 SMALL = Corpus(["some text"], ["a.b"], "docstrings", ["a.b.c"])
 
 
-def python(code, **environment):
-    """Run code in a fresh interpreter; everything that it says comes back."""
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True)
-    return done.returncode, done.stdout + done.stderr
-
-
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory):
+def cache(tmp_path_factory, fresh_python):
     """A cache folder that another process, with other hashes, has filled."""
     folder = tmp_path_factory.mktemp("cache")
-    code = "from codebooks.datasets import load_docstrings; load_docstrings()"
-    said = python(code, XDG_CACHE_HOME=str(folder), PYTHONHASHSEED="123", PYTHONWARNINGS="default")
-    assert said == (0, "")
+    code = "import os; os.dup2(1, 2); from codebooks.datasets import load_docstrings; load_docstrings()"
+    assert not fresh_python(code, XDG_CACHE_HOME=str(folder), PYTHONHASHSEED="123", PYTHONWARNINGS="default")
     return folder
 
 
@@ -118,17 +112,42 @@ def test_docstrings_are_the_same_in_every_process_and_from_the_cache(cache, monk
     assert [file.suffixes for file in (cache / "codebooks").iterdir()] == [[".json", ".gz"]]
 
 
-def test_reading_the_cache_imports_nothing(cache):
-    code = "import sys; from codebooks.datasets import load_docstrings; load_docstrings()"
+def test_neither_collecting_nor_reading_the_cache_imports_anything(cache, fresh_python):
+    code = "import sys; from codebooks.datasets import load_docstrings"
+    code += "; load_docstrings(); load_docstrings(['matplotlib'], cache=False)"
     code += "; print(len({'matplotlib', 'scipy.signal', 'sklearn.manifold'} & set(sys.modules)))"
-    assert python(code, XDG_CACHE_HOME=str(cache)) == (0, "0\n")
+    assert fresh_python(code, XDG_CACHE_HOME=str(cache)) == "0\n"
 
 
-def test_docstrings_leave_the_choice_of_a_backend_open():
-    code = "from codebooks.datasets import load_docstrings; load_docstrings(['matplotlib'], cache=False)"
-    code += "; import sys; print('matplotlib.figure' in sys.modules, 'matplotlib.pyplot' in sys.modules)"
-    code += "; import matplotlib; matplotlib.use('svg'); print(matplotlib.get_backend())"
-    assert python(code) == (0, "True False\nsvg\n")
+def test_threads_that_collect_leave_the_process_its_voice(tmp_path, monkeypatch):
+    for name in ("one", "two"):  # whichever begins first ends first: each would put back what the other had put in
+        (tmp_path / f"{name}.py").write_text(f'"""Module {name}."""\nimport time\ntime.sleep({0.5 + (name == "two")})')
+    monkeypatch.syspath_prepend(tmp_path)
+    voice = sys.stdout, sys.stderr, list(warnings.filters)
+    first, second = (threading.Thread(target=load_docstrings, args=[[name]]) for name in ("one", "two"))
+    for thread in (first, second):
+        thread.start()
+    for thread in (first, second):
+        thread.join()
+    assert (sys.stdout, sys.stderr, list(warnings.filters)) == voice
+
+
+@pytest.mark.filterwarnings("ignore:Look!")
+def test_docstrings_do_not_depend_on_what_the_process_has_done(toy, monkeypatch):
+    before = load_docstrings(["toy"], min_length=0)
+    package = importlib.import_module("toy")
+    package.added = type("added", (), {"__doc__": "What an import elsewhere adds.", "__module__": "toy"})
+    assert load_docstrings(["toy"], min_length=0) == before
+    monkeypatch.setattr(sys, "executable", "")  # no interpreter to start: then as they are here
+    assert {*load_docstrings(["toy"], min_length=0).ids} == {*before.ids, "toy.added"}
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_a_package_that_ends_the_interpreter_is_told(tmp_path, monkeypatch, code):
+    (tmp_path / "fatal.py").write_text(f"import os; os.write(2, b'Enough.'); os._exit({code})")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(RuntimeError, match=rf"wanted the docstrings of fatal, and .* ended with code {code}: Enough\."):
+        load_docstrings(["fatal"])
 
 
 def test_docstrings_are_read_from_the_cache_the_second_time(collected):

@@ -1,5 +1,6 @@
 """Saved folders: what goes in comes out, damage is an error, and a kill at any moment leaves the old or the new."""
 
+import errno
 import json
 import mmap
 import os
@@ -456,6 +457,74 @@ def test_a_full_disk_changes_nothing(saved, tmp_path, monkeypatch, at, error):
     assert not (tmp_path / "above").exists()
 
 
+@pytest.mark.parametrize("n_times", [1, 10**9])
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_new_folder_that_another_save_takes_away_is_made_again(tmp_path, monkeypatch, inside, n_times):
+    """Another save has made the folder and fails, when this one is before or behind its lock."""
+    path, enter, times = tmp_path / "above" / "index", locks.Lock.__enter__, iter(range(n_times))
+    path.mkdir(parents=True)
+
+    def take_away():
+        path.rmdir()
+        path.parent.rmdir()
+
+    def entering(lock):
+        taken = next(times, None) is not None
+        if taken and not inside:
+            take_away()
+        entered = enter(lock)
+        if taken and inside:
+            take_away()
+        return entered
+
+    monkeypatch.setattr(locks.Lock, "__enter__", entering)
+    if n_times == 1:
+        save(path, 1)
+        assert load(path) == 1
+    else:
+        with pytest.raises(FileNotFoundError):
+            save(path, 1)
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_where_a_folder_comes_and_goes_is_free(tmp_path):
+    def come_and_go():
+        (tmp_path / "index").mkdir()
+        (tmp_path / "index").rmdir()
+
+    assert not at_once(come_and_go, lambda: check_place(tmp_path / "index"))
+
+
+def test_a_save_stays_where_it_was_begun(tmp_path, monkeypatch):
+    """Another thread changes the working directory meanwhile."""
+    written = writing._written
+    (tmp_path / "elsewhere").mkdir()
+
+    def moving(*args):
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        return written(*args)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(writing, "_written", moving)
+    save("index", 1)
+    assert load(tmp_path / "index") == 1
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+@needs_posix
+def test_a_folder_above_need_not_be_readable(tmp_path, monkeypatch):
+    opened = os.open
+
+    def barred(path, *args, **kwargs):
+        if Path(path) == tmp_path:
+            raise PermissionError(errno.EACCES, "Permission denied", os.fspath(path))
+        return opened(path, *args, **kwargs)
+
+    monkeypatch.setattr(os, "open", barred)
+    save(tmp_path / "index", 1)
+    assert load(tmp_path / "index") == 1
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_an_interrupt_at_any_line_leaves_one_whole(tmp_path, monkeypatch):
@@ -494,22 +563,30 @@ def test_an_interrupt_at_any_line_leaves_one_whole(tmp_path, monkeypatch):
     assert outcomes == {0, 2}
 
 
-# Takes "n delay" by line: forks, and the child saves n, n + 1, ... until it is killed after so many seconds.
+# Takes "n delay" by line: forks, and the child saves n, n + 1, ... until it is killed after the time of so many saves.
 SAVER = """
 import os, signal, sys, time
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 from test_storage import save, load
-for line in sys.stdin:
-    n, delay = line.split()
+
+def saving(path, numbers):
     child = os.fork()
     if child == 0:
         try:
-            for n in range(int(n), 10**9):
-                save({path!r}, n, size=20_000)
+            for n in numbers:
+                save(path, n, size=20_000)
         finally:
             os._exit(1)
-    time.sleep(float(delay))
+    return child
+
+started = time.monotonic()
+os.waitpid(saving({path!r} + "-timed", [0]), 0)
+seconds = time.monotonic() - started
+for line in sys.stdin:
+    n, delay = line.split()
+    child = saving({path!r}, range(int(n), 10**9))
+    time.sleep(float(delay) * seconds)
     os.kill(child, signal.SIGKILL)
     assert os.waitpid(child, 0)[1] == signal.SIGKILL
     print("killed", flush=True)
@@ -531,8 +608,10 @@ def test_a_kill_at_any_moment_leaves_one_whole(tmp_path, begun):
         text=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
     ) as saver:
-        for _ in range(60):
-            saver.stdin.write(f"{found + 1} {draw.uniform(0, 0.06)}\n")
+        for n_kills in range(600):
+            if n_kills >= 60 and found >= 0 and left > 4:
+                break
+            saver.stdin.write(f"{found + 1} {draw.uniform(0, 3)}\n")
             saver.stdin.flush()
             assert saver.stdout.readline() == "killed\n"
             if not begun and not (path / "index.json").exists():
@@ -542,6 +621,7 @@ def test_a_kill_at_any_moment_leaves_one_whole(tmp_path, begun):
             found, left = now, max(left, len(files_of(path)))
         saver.stdin.close()
     save(path, found + 1)
+    assert found >= 0, "no save ended before a kill"
     assert left > 4, "no kill fell into a save"
     assert len(files_of(path)) == 4, "the next save did not remove what was left"
 
@@ -605,13 +685,17 @@ def test_leftovers_of_a_first_save_do_not_bar_the_next(tmp_path):
 # -- several at once -------------------------------------------------------------------------------------------------
 
 
-def at_once(*functions, seconds=2.0):
-    """Run each over and over in its own thread until the time is over; what they raised comes back."""
-    end, raised = time.monotonic() + seconds, []
+def at_once(*functions, until=lambda: True, least=2.0, most=600.0):
+    """Run each over and over in its own thread, for some seconds and `until`; what they raised comes back."""
+    started, raised = time.monotonic(), []
+
+    def goes_on():
+        seconds = time.monotonic() - started
+        return not raised and seconds < most and (seconds < least or not until())
 
     def over_and_over(function):
         try:
-            while time.monotonic() < end:
+            while goes_on():
                 function()
         except BaseException as error:
             raised.append(error)
@@ -636,7 +720,8 @@ def test_readers_find_one_whole_while_others_save(saved):
     def reading(verify):
         seen.add(load(saved, verify=verify))
 
-    raised = at_once(saving, saving, saving, lambda: reading(True), lambda: reading(False))
+    reads = (lambda: reading(True)), (lambda: reading(False))
+    raised = at_once(saving, saving, saving, *reads, until=lambda: len(seen) > 5)
     assert not raised
     assert len(seen) > 5
     last = next(numbers)
@@ -726,8 +811,9 @@ def test_a_live_interrupt_is_a_keyboard_interrupt(saved):
     n = 1
     try:
         for _ in range(30):
-            signal.setitimer(signal.ITIMER_REAL, draw.uniform(0.0005, 0.01))
+            delay = draw.uniform(0.0005, 0.01)
             try:
+                signal.setitimer(signal.ITIMER_REAL, delay)
                 for _ in range(50):  # an interrupt that comes while the interpreter clears up may go unheard
                     save(saved, n + 1)
                     n += 1

@@ -13,7 +13,8 @@ import typer
 from codebooks.cli.codes import codes, strongest
 from codebooks.cli.meaning import embedded
 from codebooks.cli.sources import Column
-from codebooks.cli.writing import save_csv, write_csv, written_aside
+from codebooks.cli.telling import printed
+from codebooks.cli.writing import save_csv, told_of_writing, write_csv, written_aside
 from codebooks.documents import UserError, read_documents
 
 
@@ -43,9 +44,10 @@ def assign(
         labels[strength < reject_below] = -1
     rows = codes(documents, labels, strength, pipeline.topics_)
     if out is None:
-        write_csv(sys.stdout, rows)
+        with printed():
+            write_csv(sys.stdout, rows)
     else:
-        with written_aside(out.parent, [out.name]) as folder:
+        with written_aside(out.parent, [out.name]) as folder, told_of_writing(out.parent):
             save_csv(folder / out.name, rows)
     if documents.n_empty:
         print(f"codebooks: empty documents skipped: {documents.n_empty:,}", file=sys.stderr)

@@ -17,7 +17,8 @@ import typer
 import codebooks
 from codebooks.cli.hits import Found, find, json_lines, nothing, show
 from codebooks.cli.sources import Column, documents_of
-from codebooks.cli.telling import printer, progress_bar
+from codebooks.cli.telling import printed, printer, progress_bar
+from codebooks.cli.writing import told_of_writing
 from codebooks.documents import UserError
 from codebooks.storage import check_place, is_saved_folder
 
@@ -83,9 +84,10 @@ def search(
         step("searching (the first run compiles)")
         found = [find(index.retriever, query, n_hits) for query in queries]
     stop_words = getattr(index.retriever.vectorizer_, "stop_words", None) is not None
-    _tell(found, stop_words, as_json, quiet)
-    if not (as_json or quiet):
-        _tell_work(index, found, save)
+    with printed():
+        _tell(found, stop_words, as_json, quiet)
+        if not (as_json or quiet):
+            _tell_work(index, found, save)
 
 
 class Index(NamedTuple):
@@ -121,12 +123,11 @@ def _check(n_hits: int, feedback: int, queries: Sequence[str]) -> None:
 @contextmanager
 def _told_of_saving(folder: Path) -> Iterator[None]:
     """Let an index replace nothing but an index, and a full disk be told as one."""
-    try:
-        yield
-    except FileExistsError as error:
-        raise UserError(f"--save: {error}") from error
-    except OSError as error:
-        raise UserError(f"cannot write to {folder}: {error.strerror or error}; choose another --save.") from error
+    with told_of_writing(folder, "--save"):
+        try:
+            yield
+        except FileExistsError as error:
+            raise UserError(f"--save: {error}") from error
 
 
 # -- the index -------------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 
 def told(command: Callable[..., None]) -> Callable[..., None]:
-    """Turn what a user can put right into one sentence and exit code 2, and Ctrl-C into exit code 130."""
+    """Turn what goes wrong into one sentence.
+
+    Exit code 2 is for what a user can put right, 1 for a file that fails, 130 for Ctrl-C.
+    """
 
     @wraps(command)
     def run(*args: Any, **kwargs: Any) -> None:
@@ -26,11 +29,32 @@ def told(command: Callable[..., None]) -> Callable[..., None]:
         except UserError as error:
             print("codebooks:", *str(error).split(), file=sys.stderr)
             raise typer.Exit(2) from None
+        except OSError as error:
+            if error.filename is None:  # a pipe that is closed, which typer knows, or a bug of ours
+                raise
+            problem = f"{error.filename} cannot be used: {error.strerror}; put that right and run again."
+            print("codebooks:", *problem.split(), file=sys.stderr)
+            raise typer.Exit(1) from None
         except KeyboardInterrupt:
             print("codebooks: interrupted", file=sys.stderr)
             raise typer.Exit(130) from None
 
     return run
+
+
+@contextmanager
+def printed() -> Iterator[None]:
+    """Turn a full disk under what is printed into one sentence and exit code 1."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise  # who reads has had enough, and typer ends quietly
+    except OSError as error:
+        with suppress(OSError):
+            sys.stdout.close()  # or Python tries again at its end, and tells that too
+        print(f"codebooks: cannot print: {error.strerror or error}; print elsewhere.", file=sys.stderr)
+        raise typer.Exit(1) from None
 
 
 def printer() -> Console:

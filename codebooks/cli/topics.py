@@ -16,8 +16,8 @@ import codebooks
 from codebooks.cli.codes import codes, strongest
 from codebooks.cli.meaning import embedded, embedder
 from codebooks.cli.sources import Column, documents_of
-from codebooks.cli.telling import known, printer, progress_bar
-from codebooks.cli.writing import save_csv, written_aside
+from codebooks.cli.telling import known, printed, printer, progress_bar
+from codebooks.cli.writing import save_csv, told_of_writing, written_aside
 from codebooks.documents import Documents, UserError
 
 MODELS = {  # how the user spells it -> its name in `codebooks`; the first is taken unless asked
@@ -103,9 +103,11 @@ def learn(
         step("drawing and writing")
         pipeline = Pipeline([*preparation.steps, ("learner", learner)])
         found = _found(pipeline, features, X, vectorizer.get_feature_names_out(), seconds)
-        _write(folder, found, documents, name)
+        with told_of_writing(out):
+            _write(folder, found, documents, name)
     if not quiet:
-        _show(found, documents, out)
+        with printed():
+            _show(found, documents, out)
 
 
 # -- learning --------------------------------------------------------------------------------------------------------

@@ -19,17 +19,26 @@ def written_aside(out: Path, names: Sequence[str]) -> Iterator[Path]:
 
     It stands in `out`, or in the nearest folder above that exists: on the same file system, so that moving is renaming.
     """
-    try:
+    with told_of_writing(out):
         if taken := [str(out / name) for name in names if (out / name).is_dir()]:
             raise UserError(f"{taken[0]} is a folder, and a file is to be written there; choose another --out.")
         nearest = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
-        with tempfile.TemporaryDirectory(prefix=".codebooks-", dir=nearest) as folder:
-            yield Path(folder)
+        aside = tempfile.TemporaryDirectory(prefix=".codebooks-", dir=nearest)
+    with aside as folder:
+        yield Path(folder)
+        with told_of_writing(out):
             out.mkdir(parents=True, exist_ok=True)
             for name in names:
                 os.replace(Path(folder, name), out / name)
+
+
+@contextmanager
+def told_of_writing(place: Path, option: str = "--out") -> Iterator[None]:
+    """Let a full disk, or a place that cannot be written to, be told as one. Work of another kind stays outside."""
+    try:
+        yield
     except OSError as error:
-        raise UserError(f"cannot write to {out}: {error.strerror or error}; choose another --out.") from error
+        raise UserError(f"cannot write to {place}: {error.strerror or error}; choose another {option}.") from error
 
 
 def save_csv(path: Path, rows: Iterable[tuple[Any, ...]]) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
+from copy import copy
 from string import punctuation
 from typing import Any
 
@@ -70,10 +70,7 @@ def counted(words: list[str], names: list[str]) -> NDArray[Any]:
 def shares_of(learner: Any, row: NDArray[Any], n_components: int, n_concepts: int) -> Floats:
     """The share of each unit in a query, 0 for all but its strongest; all 0 where no unit stands out."""
     at_least_one("n_concepts", n_concepts)
-    with warnings.catch_warnings():
-        # A model fitted on a data frame warns that this row has no column names; the terms have checked them.
-        warnings.filterwarnings("ignore", "X does not have valid feature names", UserWarning)
-        code = codes_of(learner, row)[0].astype(np.float64)
+    code = codes_of(_without_names(learner), row)[0].astype(np.float64)
     if n_components == 1:
         return (code != 0).astype(np.float64)
     order = largest(code, n_concepts + 1)
@@ -82,6 +79,15 @@ def shares_of(learner: Any, row: NDArray[Any], n_components: int, n_concepts: in
     shares[kept] = code[kept] - rest
     total = shares.sum()
     return shares / total if total > 0 else shares
+
+
+def _without_names(learner: Any) -> Any:
+    """The learner as if fitted without names of columns: a row has none, and the terms have checked them."""
+    if not hasattr(learner, "feature_names_in_"):
+        return learner
+    nameless = copy(learner)
+    vars(nameless).pop("feature_names_in_", None)
+    return nameless
 
 
 def at_least_one(name: str, number: int) -> None:

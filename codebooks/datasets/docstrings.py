@@ -1,4 +1,4 @@
-"""The docstrings of installed packages as a corpus: collected quietly, and kept in the user's cache folder."""
+"""The docstrings of installed packages as a corpus: collected apart, and kept in the user's cache folder."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ import os
 import pkgutil
 import platform
 import re
+import subprocess
 import sys
 import tempfile
-import warnings
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
-from io import StringIO
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -43,7 +42,8 @@ def load_docstrings(
 ) -> Corpus:
     """Collect the public docstrings of installed packages: real text that needs no network.
 
-    The packages are imported with their public submodules, quietly; what cannot be imported is left out.
+    The packages are imported with their public submodules; what cannot be imported is left out. That is done in an
+    interpreter of its own: nothing depends on what this one has imported, and nothing is imported or printed here.
     Modules, classes, functions, methods and ufuncs each give one document, under the module that they are at
     home in; texts that occur twice are kept once. Documents are sorted by qualified name.
 
@@ -55,7 +55,7 @@ def load_docstrings(
         Shorter docstrings are left out (characters, without indentation).
     cache : bool
         Read and write a file in the user's cache folder, valid for these versions of the packages and of
-        Python. Reading it imports nothing.
+        Python.
 
     Returns
     -------
@@ -66,6 +66,8 @@ def load_docstrings(
     ------
     ValueError
         If none of the packages is installed.
+    RuntimeError
+        If importing one of them ends the interpreter.
 
     Examples
     --------
@@ -74,7 +76,7 @@ def load_docstrings(
     >>> "textwrap.TextWrapper.wrap" in corpus.ids, set(corpus.labels)
     (True, {'textwrap'})
     """
-    wanted = sorted({packages} if isinstance(packages, str) else set(packages))
+    wanted = sorted({packages} if isinstance(packages, str) else set(map(str, packages)))
     installed = [package for package in wanted if _is_installed(package)]
     if not installed:
         raise ValueError(f"None of the packages {wanted} is installed; name one that can be imported.")
@@ -96,14 +98,7 @@ def _is_installed(package: str) -> bool:
 
 
 def _collect(packages: list[str], min_length: int) -> Corpus:
-    found: dict[str, _Docstring] = {}  # text -> the shortest of its names: copies and inherited texts go
-    with _quiet():
-        # All are imported before any is read: an import may add names to modules that came before it.
-        modules = [module for package in packages for module in _modules(package)]
-        for doc in _docstrings(modules):
-            if len(doc.text) >= min_length:
-                found[doc.text] = min(doc, found.get(doc.text, doc), key=_Docstring.rank)
-    documents = sorted(found.values())
+    documents = [doc for doc in _collected_apart(packages) if len(doc.text) >= min_length]
     return Corpus(
         documents=[doc.text for doc in documents],
         labels=[doc.subpackage for doc in documents],
@@ -121,12 +116,37 @@ class _Docstring(NamedTuple):
         return self.id.count("."), self.id
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep to ourselves what foreign modules warn about or print when they are imported."""
-    with warnings.catch_warnings(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
-        warnings.simplefilter("ignore")
-        yield
+def _collected_apart(packages: list[str]) -> list[_Docstring]:
+    """Collect in a new interpreter: imports may add names to modules, and cannot be undone."""
+    if getattr(sys, "frozen", False) or not sys.executable:  # what could be started is not Python
+        return _collected(packages)
+    path = [place for place in sys.path if isinstance(place, str)] + [str(Path(__file__).parents[2])]
+    code = f"import sys; sys.path[:] = {path!a}; from {__name__} import _print; _print({packages!a})"
+    options = ["-W", "ignore", *["-O"] * sys.flags.optimize]
+    done = subprocess.run([sys.executable, *options, "-c", code], stdin=subprocess.DEVNULL, capture_output=True)
+    if done.returncode or not done.stdout:
+        said = done.stderr.decode(errors="replace").strip()
+        raise RuntimeError(
+            f"wanted the docstrings of {', '.join(packages)}, and the interpreter that imported them ended with code "
+            f"{done.returncode}: {said[-1000:]} Leave out the package that does so."
+        )
+    return [_Docstring(*row) for row in json.loads(done.stdout)]
+
+
+def _print(packages: list[str]) -> None:
+    """Print what is collected, and nothing that foreign modules print when they are imported."""
+    with os.fdopen(os.dup(1), "w") as out:
+        os.dup2(2, 1)
+        out.write(json.dumps(_collected(packages)))
+
+
+def _collected(packages: list[str]) -> list[_Docstring]:
+    found: dict[str, _Docstring] = {}  # text -> the shortest of its names: copies and inherited texts go
+    # All are imported before any is read: an import may add names to modules that came before it.
+    modules = [module for package in packages for module in _modules(package)]
+    for doc in _docstrings(modules):
+        found[doc.text] = min(doc, found.get(doc.text, doc), key=_Docstring.rank)
+    return sorted(found.values())
 
 
 def _modules(name: str) -> Iterator[ModuleType]:
@@ -190,7 +210,7 @@ def _version(package: str) -> str | None:
 def _cache_file(packages: list[str], versions: list[str | None], min_length: int) -> Path | None:
     """Name the file after all that its content depends on; the first number changes with this code."""
     python = [platform.python_version(), sys.flags.optimize]  # python -OO strips docstrings
-    key = json.dumps([2, packages, versions, python, min_length])
+    key = json.dumps([3, packages, versions, python, min_length])
     folder = _cache_folder()
     return folder and folder / f"docstrings-{hashlib.sha256(key.encode()).hexdigest()[:16]}.json.gz"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -59,17 +60,28 @@ def check_place(path: str | os.PathLike[str]) -> None:
         The folder cannot be looked into.
     """
     folder = Path(path)
-    if not os.path.lexists(folder):
-        return
-    if not folder.is_dir():
-        raise FileExistsError(f"wanted a folder to save into, and {folder} is a file. Choose another path or move it.")
-    names = os.listdir(folder)
+    try:
+        names = os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        if not _is_no_folder(folder):
+            return
+        raise FileExistsError(
+            f"wanted a folder to save into, and {folder} is a file. Choose another path or move it."
+        ) from None
     left_behind = MANIFEST not in names and all(map(OURS.fullmatch, names))  # by a first save that was killed; or empty
     if not left_behind and not _was_saved(folder, names):
         raise FileExistsError(
             f"wanted a new or empty folder or one that was saved here before, and {folder} holds other files "
             f"({', '.join(sorted(names)[:3])}). Choose another path; nothing was changed."
         )
+
+
+def _is_no_folder(place: Path) -> bool:
+    """Whether something else than a folder is there. One look: another save may make or remove the folder just now."""
+    try:
+        return not stat.S_ISDIR(place.lstat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def _was_saved(folder: Path, names: Iterable[str]) -> bool:

@@ -23,6 +23,7 @@ from codebooks.storage.places import check_place
 __all__ = ["save_folder"]
 
 _NAME = re.compile(r"[a-z0-9_]{1,100}")
+_ATTEMPTS = 10  # of a save that loses its new folder: another one has made it, failed, and taken it away
 
 
 def save_folder(
@@ -66,10 +67,19 @@ def save_folder(
     >>> arrays["weights"].tolist(), about
     ([[1.0, 0.0], [0.0, 1.0]], {'beta': 0.5})
     """
+    folder = Path(path).absolute()  # another thread may change the working directory
     _check_arrays(arrays)
     _check_about(about)
-    folder, token = Path(path), secrets.token_hex(16)
     check_place(folder)
+    for _ in range(_ATTEMPTS - 1):
+        with suppress(FileNotFoundError):
+            _save(folder, arrays, about, kind)
+            return
+    _save(folder, arrays, about, kind)
+
+
+def _save(folder: Path, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any], kind: str) -> None:
+    token = secrets.token_hex(16)
     with _present(folder), _removed_on_failure(folder, token), Lock(folder) as lock:
         manifest = sealed(
             {
@@ -193,7 +203,10 @@ def _folder_to_disk(folder: Path) -> None:
     """Make new and renamed entries of a folder survive a power cut, where the system has a way to."""
     if sys.platform == "win32":
         return
-    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except PermissionError:  # a folder above, that may be entered and written into but not read
+        return
     try:
         os.fsync(descriptor)
     except OSError as error:
