@@ -1,6 +1,8 @@
 """The memory: every similarity and separation against the oracle, exactness, appending, forgetting, energy."""
 
+import os
 import pickle
+import sys
 import threading
 
 import numpy as np
@@ -388,17 +390,25 @@ def test_searches_while_patterns_come_and_go():
     X = words(400, 300)
     memory = HopfieldMemory("cosine", separation="max").fit(sparse.csr_matrix(X[:200]))
     wanted, failures, stop = X[:150], [], threading.Event()
+    begun = [threading.Event() for _ in range(3)]
 
-    def search():
-        while not stop.is_set():
-            completed = memory.transform(X[:150]).toarray()
-            if not (completed == wanted).all():
-                failures.append(completed)
-                return
+    def search(has_begun):
+        try:
+            while not stop.is_set():
+                completed = memory.transform(X[:150]).toarray()
+                if not (completed == wanted).all():
+                    failures.append(completed)
+                has_begun.set()
+        except Exception as error:  # whatever it is, it fails the test
+            failures.append(error)
+        finally:
+            has_begun.set()
 
-    searchers = [threading.Thread(target=search) for _ in range(3)]
+    searchers = [threading.Thread(target=search, args=(one,)) for one in begun]
     for thread in searchers:
         thread.start()
+    for one in begun:
+        one.wait()
     for i in range(200, len(X), 20):
         memory.partial_fit(sparse.csr_matrix(X[i : i + 20]))
         memory.forget(memory.ids_[-5:])
@@ -406,3 +416,96 @@ def test_searches_while_patterns_come_and_go():
     for thread in searchers:
         thread.join()
     assert not failures
+
+
+@pytest.fixture
+def busy_threads():
+    """Call functions at once, one in a thread each, which give way to each other all the time."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+
+    def call(*functions):
+        together, errors = threading.Barrier(len(functions)), []
+
+        def work(function):
+            together.wait()
+            try:
+                function()
+            except Exception as error:
+                errors.append(error)
+
+        workers = [threading.Thread(target=work, args=(function,)) for function in functions]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        assert not errors
+
+    yield call
+    sys.setswitchinterval(interval)
+
+
+def test_no_change_of_several_threads_is_lost(busy_threads):
+    X = np.eye(90)
+    memory = HopfieldMemory("dot").fit(X)
+
+    def forget(ids):
+        for i in ids:
+            memory.forget(i)
+
+    def add():
+        for row in X[:30]:
+            memory.partial_fit(row[None])
+
+    busy_threads(lambda: forget(range(30)), lambda: forget(range(30, 60)), add, add)
+    np.testing.assert_array_equal(memory.ids_, range(60, 150))
+
+
+def test_the_first_patterns_of_several_threads_are_all_stored(busy_threads):
+    X = np.eye(6)
+    for _ in range(60):
+        memory = HopfieldMemory("dot")
+        busy_threads(*[lambda: memory.partial_fit(X)] * 4)  # noqa: B023
+        np.testing.assert_array_equal(memory.ids_, range(24))
+
+
+def test_a_fit_that_fails_takes_nothing_back_that_another_thread_stored():
+    X, memory = np.eye(3), HopfieldMemory("dot").fit(np.eye(3))
+    other = threading.Thread(target=lambda: memory.partial_fit(X))
+
+    class Unreadable:
+        def __array__(self, *ignored, **more):
+            other.start()
+            other.join(0.2)  # it may wait until this fit has failed
+            raise ValueError("unreadable")
+
+    with pytest.raises(ValueError, match="unreadable"):
+        memory.fit(Unreadable())
+    other.join()
+    np.testing.assert_array_equal(memory.ids_, range(6))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks nothing")
+def test_a_child_may_change_a_memory_while_another_thread_of_its_parent_does(fresh_python):
+    code = """
+import os, threading
+import numpy as np
+from codebooks import HopfieldMemory
+inside, enough = threading.Event(), threading.Event()
+class Slow:
+    def __array__(self, *ignored, **more):
+        inside.set()
+        enough.wait()
+        return np.eye(3)
+one, two = (HopfieldMemory("dot").fit(np.eye(3)) for _ in range(2))
+threading.Thread(target=lambda: one.partial_fit(Slow())).start()
+inside.wait()
+child = os.fork()
+if child == 0:
+    two.partial_fit(np.eye(3)).forget([0])
+    os._exit(len(two.ids_))
+status = os.waitpid(child, 0)[1]
+enough.set()
+print(os.waitstatus_to_exitcode(status))
+"""
+    assert fresh_python(code).split() == ["5"]

@@ -3,11 +3,13 @@
 What has to run in a fresh interpreter is a function of this file, called there by its name.
 """
 
+import errno
 import functools
 import hashlib
 import inspect
 import json
 import multiprocessing
+import os
 import sys
 import threading
 import time
@@ -846,10 +848,7 @@ def call_after_a_fork():
 
     child = multiprocessing.get_context("fork").Process(target=same)
     child.start()
-    child.join(60)
-    hangs = child.is_alive()
-    child.kill()
-    assert not hangs
+    child.join()  # who calls this in a fresh interpreter sets the limit
     assert child.exitcode == 0
     same()
 
@@ -880,6 +879,28 @@ def compile_without_a_place_for_files():
 
 def test_kernels_compile_where_no_file_can_be_kept(fresh_python):
     fresh_python("import test_ops; test_ops.compile_without_a_place_for_files()")
+
+
+def double(x):
+    return 2 * x
+
+
+@pytest.mark.parametrize(("fails", "why"), [("save", errno.ENOSPC), ("load", errno.EIO)])
+def test_a_kernel_computes_where_its_file_cannot_be_used(monkeypatch, tmp_path, fails, why):
+    from numba.core import caching, config
+
+    from codebooks.ops.compiler import compiled
+
+    tried = []
+
+    def fail(*ignored):
+        tried.append(fails)
+        raise OSError(why, os.strerror(why))
+
+    monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(caching.IndexDataCacheFile, fails, fail)
+    assert compiled(double)(2.5) == 5
+    assert tried
 
 
 def report_cache():

@@ -1,5 +1,6 @@
 """The retriever: BM25 exactly, one associative step by the oracle, documents that come and go, hybrid search."""
 
+import os
 import pickle
 import threading
 
@@ -213,25 +214,70 @@ class TestComingAndGoing:
     def test_searches_while_documents_come_and_go(self):
         retriever = HopfieldRetriever(feedback=0).fit(TEXTS[:100])
         failures, stop = [], threading.Event()
+        begun = [threading.Event() for _ in range(3)]
 
-        def search():
+        def search(has_begun):
             try:
                 while not stop.is_set():
                     hits = retriever.search(TEXTS[:20], k=1)
                     if not (hits.ids[:, 0] == np.arange(20)).all():
                         failures.append(hits)
+                    has_begun.set()
             except Exception as error:  # whatever it is, it fails the test
                 failures.append(error)
+            finally:
+                has_begun.set()
 
-        searchers = [threading.Thread(target=search) for _ in range(3)]
+        searchers = [threading.Thread(target=search, args=(one,)) for one in begun]
         for thread in searchers:
             thread.start()
+        for one in begun:
+            one.wait()
         for i in range(100, 200, 10):
             retriever.add(TEXTS[i : i + 10]).remove(retriever.ids_[-3:])
         stop.set()
         for thread in searchers:
             thread.join()
         assert not failures
+
+    def test_a_fit_is_not_lost_to_what_is_added_meanwhile(self):
+        other = threading.Thread(target=lambda: retriever.fit(TEXTS[:5]))
+
+        def analyze(text):
+            if text == "w3 w4":
+                other.start()
+                other.join(0.2)  # it may wait until this is added
+            return text.split()
+
+        retriever = HopfieldRetriever(CountVectorizer(analyzer=analyze, vocabulary=["w1", "w3"])).fit(TEXTS[:2])
+        retriever.add(["w3 w4"])
+        other.join()
+        np.testing.assert_array_equal(retriever.ids_, range(5))
+
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks nothing")
+    def test_a_child_may_add_while_another_thread_of_its_parent_does(self, fresh_python):
+        code = """
+import os, threading
+from codebooks import HopfieldRetriever
+from sklearn.feature_extraction.text import CountVectorizer
+inside, enough = threading.Event(), threading.Event()
+def analyze(text):
+    if text == "slow":
+        inside.set()
+        enough.wait()
+    return text.split()
+one, two = (HopfieldRetriever(CountVectorizer(analyzer=analyze)).fit(["a b", "c"]) for _ in range(2))
+threading.Thread(target=lambda: one.add(["slow"])).start()
+inside.wait()
+child = os.fork()
+if child == 0:
+    two.add(["b", "d"]).remove([0])
+    os._exit(len(two))
+status = os.waitpid(child, 0)[1]
+enough.set()
+print(os.waitstatus_to_exitcode(status))
+"""
+        assert fresh_python(code).split() == ["3"]
 
 
 class TestForms:
@@ -345,6 +391,70 @@ class TestHybrid:
         changed = HopfieldRetriever(embedder=self.embed).fit(TEXTS[:100]).add(TEXTS[100:150]).remove(range(0, 150, 2))
         fresh = HopfieldRetriever(embedder=self.embed).fit([TEXTS[i] for i in range(1, 150, 2)], ids=range(1, 150, 2))
         np.testing.assert_array_equal(changed.search(QUERIES, k=5).ids, fresh.search(QUERIES, k=5).ids)
+
+    def test_nobody_waits_for_documents_that_are_embedded(self):
+        added, in_time = threading.Event(), []
+
+        def embed(texts):
+            if texts == ["w3 w4"]:
+                in_time.append(added.wait(60))
+            return self.embed(texts)
+
+        one, two = HopfieldRetriever(embedder=embed).fit(TEXTS[:3]), HopfieldRetriever().fit(TEXTS[:3])
+        other = threading.Thread(target=lambda: one.add(["w3 w4"]))
+        other.start()
+        two.add(["w5"]).remove([0])
+        one.add(["w6"])
+        added.set()
+        other.join()
+        assert in_time == [True]
+        assert (one.ids_.tolist(), two.ids_.tolist()) == ([0, 1, 2, 3, 4], [1, 2, 3])
+        np.testing.assert_array_equal(one._state.memory.patterns_, self.embed([*TEXTS[:3], "w6", "w3 w4"]))
+
+    def test_what_is_refused_is_not_embedded(self):
+        embedded = []
+
+        def embed(texts):
+            embedded.append(texts)
+            return self.embed(texts)
+
+        retriever = HopfieldRetriever(embedder=embed).fit(TEXTS[:3])
+        with pytest.raises(ValueError, match="already taken: 1"):
+            retriever.add(["w1"], ids=[1])
+        assert embedded == [TEXTS[:3]]
+
+    def test_an_embedder_that_fails_adds_nothing(self):
+        def embed(texts):
+            if texts == ["w3"]:
+                raise OSError("no answer")
+            return self.embed(texts)
+
+        retriever = HopfieldRetriever(embedder=embed).fit(TEXTS[:3])
+        with pytest.raises(OSError, match="no answer"):
+            retriever.add(["w3"])
+        np.testing.assert_array_equal(retriever.ids_, range(3))
+        np.testing.assert_array_equal(retriever.add(["w4"]).ids_, range(4))
+
+    def test_documents_are_embedded_again_where_a_fit_comes_between(self):
+        def wide(texts):
+            return np.hstack([self.embed(texts)] * 2)
+
+        def fit_anew():  # as another thread might
+            retriever.set_params(embedder=wide).fit(TEXTS[:5])
+
+        def embed(texts):
+            if texts == ["w3"]:
+                fit_anew()
+            return self.embed(texts)
+
+        def documents():
+            fit_anew()
+            yield "w3"
+
+        for embedder, following, added in ((embed, embed, ["w3"]), (None, wide, documents())):
+            retriever = HopfieldRetriever(embedder=embedder).fit(TEXTS[:3]).set_params(embedder=following)
+            retriever.add(added)
+            np.testing.assert_array_equal(retriever._state.memory.patterns_, wide([*TEXTS[:5], "w3"]))
 
     def test_embedders_may_have_encode_or_transform(self):
         class Encoder:

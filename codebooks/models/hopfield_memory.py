@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from numbers import Integral, Real
-from threading import RLock
 from typing import Any, ClassVar
 
 import numpy as np
 from scipy.sparse import csr_matrix, issparse
 
 from codebooks import ops
+from codebooks.forks import ForkSafeLock
 from codebooks.inputs import check_targets, unharmed
 from codebooks.models.association import Association
 from codebooks.models.base import (
@@ -25,7 +25,7 @@ from codebooks.models.patterns import Patterns, fragments
 __all__ = ["HopfieldMemory"]
 
 # One change at a time; searches do not wait.
-_changing = RLock()
+_changing = ForkSafeLock()
 # Completions that differ from a pattern by less, relative to it, equal it.
 _ROUNDING = 1e-5
 
@@ -169,7 +169,7 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
         ValueError
             If `X` is empty, all zeros, or holds NaN or infinity, or `y` does not fit it.
         """
-        with unharmed(self):
+        with _changing, unharmed(self):
             X = self._check(X, reset=True)
             y = check_targets(self, y, X.shape[0])
             self._seed = self._drawn_seed()
@@ -196,9 +196,9 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
         ValueError
             If `X` does not fit what is stored, or `y` is missing or of another shape.
         """
-        if not self.__sklearn_is_fitted__():
-            return self.fit(X, y)
         with _changing, unharmed(self):
+            if not self.__sklearn_is_fitted__():
+                return self.fit(X, y)
             X = self._check(X)
             y = self._matching(check_targets(self, y, X.shape[0]))
             self._store = self._store.appended(ops.own(self._now().adapted(X)), y)
@@ -221,16 +221,17 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
         ValueError
             If an id is not stored; then nothing is removed.
         """
-        self._check_fitted()
-        ids, store = np.atleast_1d(np.asarray(ids)), self._store
-        missing = ids[~np.isin(ids, store.ids)]
-        if len(missing):
-            named = ", ".join(map(str, missing[:10].tolist()))
-            raise ValueError(
-                f"forget wants ids that are stored, see ids_, and got others: {named}. Nothing is removed."
-            )
-        self._store = store.without(np.flatnonzero(~np.isin(store.ids, ids)))
-        return self
+        with _changing:
+            self._check_fitted()
+            ids, store = np.atleast_1d(np.asarray(ids)), self._store
+            missing = ids[~np.isin(ids, store.ids)]
+            if len(missing):
+                named = ", ".join(map(str, missing[:10].tolist()))
+                raise ValueError(
+                    f"forget wants ids that are stored, see ids_, and got others: {named}. Nothing is removed."
+                )
+            self._store = store.without(np.flatnonzero(~np.isin(store.ids, ids)))
+            return self
 
     @classmethod
     def around(cls, patterns: Any, **settings: Any) -> HopfieldMemory:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import numba
@@ -33,6 +35,10 @@ def _kept_on_disk(function: Callable[..., Any], fastmath: frozenset[str]) -> Any
     """The result of compiling is kept on disk where a folder can be written, and else made anew."""
     options: dict[str, Any] = {"nogil": True, "fastmath": set(fastmath)}
     try:
-        return numba.njit(cache=True, **options)(function)
+        kernel = numba.njit(cache=True, **options)(function)
     except RuntimeError:  # Numba found no place for its cache
         return numba.njit(**options)(function)
+    cache = getattr(kernel, "_cache", None)
+    if cache is not None:  # Numba passes over some errors of files on Windows; we over all, as of a full disk
+        cache._guard_against_spurious_io_errors = partial(suppress, OSError)
+    return kernel

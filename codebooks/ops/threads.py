@@ -1,21 +1,22 @@
 """Host threads for compiled loops: pieces of work that own what they write, so their number never changes a bit.
 
-Kernels release the GIL and run on our own small pool. Numba's parallel layers are not used: one of them ends the
+Kernels release the GIL and run on our own few threads. Numba's parallel layers are not used: one of them ends the
 process when two Python threads enter it, another when a process that used it forks.
 """
 
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from functools import lru_cache
-from itertools import pairwise
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from functools import cache
+from itertools import pairwise, zip_longest
 
 from numba.core import config
 from threadpoolctl import ThreadpoolController
+
+from codebooks.forks import ForkSafeLock
 
 # Less work than this (in steps of a vectorised loop) is over before a second thread has woken up.
 _WORTH_A_THREAD = 500_000
@@ -42,14 +43,20 @@ def run(kernel: Callable[..., None], n_items: int, steps: int, *arguments: objec
         return
     edges = [n_items * piece // n_threads for piece in range(n_threads + 1)]
     first, *others = pairwise(edges)
-    pool = _pool(n_threads - 1, os.getpid())
-    pieces = [pool.submit(kernel, *edge, *arguments) for edge in others]
+    jobs: list[Future[None]] = []
+    with suppress(RuntimeError):  # the system starts no more threads, or the interpreter ends and takes no more jobs
+        for number, piece in enumerate(others):
+            jobs.append(_worker(number, os.getpid()).submit(kernel, *piece, *arguments))
     kernel(*first, *arguments)  # this thread works too
-    for piece in pieces:
-        piece.result()
+    for piece, job in zip_longest(others, jobs):
+        if job is None or job.cancel():  # nobody has begun with it, and now nobody will
+            kernel(*piece, *arguments)
+    for job in jobs:
+        if not job.cancelled():
+            job.result()
 
 
-_changing_blas = threading.Lock()
+_changing_blas = ForkSafeLock(delays_forks=True)  # a child that is made meanwhile would keep the one thread
 
 
 @contextmanager
@@ -64,12 +71,18 @@ def blas_alone() -> Iterator[None]:
         yield
 
 
-@lru_cache(maxsize=1)
+@cache
 def _blas() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-@lru_cache(maxsize=4)
-def _pool(n_threads: int, process: int) -> ThreadPoolExecutor:
-    """One pool a process: threads do not survive a fork, so a child makes its own."""
-    return ThreadPoolExecutor(n_threads, thread_name_prefix="codebooks")
+@cache
+def _worker(number: int, process: int) -> ThreadPoolExecutor:
+    """A pool of one thread that has started. Threads do not survive a fork, so a child makes its own.
+
+    A pool of several queues a job and then starts a thread for it. Where that fails, an older thread may do the job,
+    and nobody could tell.
+    """
+    pool = ThreadPoolExecutor(1, thread_name_prefix=f"codebooks-{number}")
+    pool.submit(int)
+    return pool

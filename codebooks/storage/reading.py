@@ -6,7 +6,7 @@ import mmap
 import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -92,11 +92,34 @@ def _arrays(folder: Path, stored: dict[str, Stored], verify: bool) -> dict[str, 
 
 def _verify(folder: Path, files: Mapping[str, BinaryIO], stored: dict[str, Stored]) -> None:
     """Compare the checksums of all files, several at a time: hashing runs beside other Python threads."""
-    with ThreadPoolExecutor(_READERS) as pool:
-        over = pool.map if sum(one.size for one in stored.values()) > _WORTH_THREADS else map
-        for name, checksum in zip(files, over(_checksum, files.values()), strict=True):
-            if checksum != stored[name].sha256:
-                raise damaged(folder / stored[name].file, "was altered: its checksum is not the one that was saved")
+    left, checksums = list(files), dict[str, str]()
+
+    def read() -> None:
+        """Read files until none is left. Who takes one off the list reads it, and nobody else."""
+        try:
+            while True:
+                try:
+                    name = left.pop()
+                except IndexError:
+                    return
+                checksums[name] = _checksum(files[name])
+        finally:
+            left.clear()  # where one fails or is interrupted, the others take no more
+
+    n_threads = min(_READERS, len(files)) if sum(one.size for one in stored.values()) > _WORTH_THREADS else 1
+    with ExitStack() as pools:
+        jobs = []
+        with suppress(RuntimeError):  # the system starts no more threads, or the interpreter ends
+            for _ in range(n_threads - 1):
+                # One thread each: in a pool of several, another would do the job of one that could not be started.
+                pool = pools.enter_context(ThreadPoolExecutor(1))
+                jobs.append(pool.submit(read))
+        read()  # this thread reads too, and alone where it has to
+        for job in jobs:
+            job.result()
+    for name in files:
+        if checksums[name] != stored[name].sha256:
+            raise damaged(folder / stored[name].file, "was altered: its checksum is not the one that was saved")
 
 
 def _checksum(file: BinaryIO) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from copy import copy
 from numbers import Integral, Real
-from threading import RLock
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +14,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from codebooks import ops
+from codebooks.forks import ForkSafeLock
 from codebooks.models.hopfield_memory import HopfieldMemory
 from codebooks.storage import load_folder, save_folder, unpack_strings
 from codebooks.text import feedback, saving
@@ -35,7 +35,7 @@ _QUERIES = 1024
 
 
 # One change at a time; searches do not wait.
-_changing = RLock()
+_changing = ForkSafeLock()
 
 
 class Hits(NamedTuple):
@@ -193,7 +193,8 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         index = TermIndex(counts, names, self._weighting(), list(texts) if texts and self.keep_texts else None, next_id)
         memory = HopfieldMemory("cosine").fit(self._embedded(texts)) if self.embedder is not None else None
         _ = index.weighted  # a weighting that fails does so here
-        self._state = _State(vectorizer, index, memory)
+        with _changing:
+            self._state = _State(vectorizer, index, memory)
         return self
 
     def add(self, documents: Any, ids: Any = None) -> HopfieldRetriever:
@@ -215,6 +216,12 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         ValueError
             If an id is there already, or documents are named by str and these are not named; then nothing is added.
         """
+        state, embedder, embedded = self._fitted(), self.embedder, None
+        if state.vectorizer is not None:
+            documents = checked_texts(documents, "add")
+        if state.memory is not None:
+            checked_ids(ids, len(documents), state.stored.next_id, state.stored.ids)  # embedding may be dear
+            embedded = self._embedded(documents)  # nobody else waits for it
         with _changing:
             state = self._fitted()
             vectorizer, texts = state.vectorizer, None
@@ -232,7 +239,9 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
             names = checked_ids(ids, counts.shape[0], index.next_id, index.ids)
             memory = state.memory
             if memory is not None:
-                memory = copy(memory).partial_fit(self._embedded(texts))
+                if embedded is None or embedder is not self.embedder:  # another thread has come between with `fit`
+                    embedded = self._embedded(texts)
+                memory = copy(memory).partial_fit(embedded)
             index = index.appended(counts, names, texts, following_id(names, index.next_id))
             self._state = _State(vectorizer, index, memory)
             return self
