@@ -65,7 +65,7 @@ def load_folder(
     >>> arrays["weights"].flags.writeable
     False
     """
-    folder = Path(path)
+    folder = Path(path).absolute()  # another thread may change the working directory
     raw = manifest_bytes(folder)
     while True:
         manifest = parsed(folder, raw, kind)
