@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import re
 import zlib
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import StringIO
@@ -15,6 +17,7 @@ from typing import Any, NamedTuple
 __all__ = ["Documents", "UserError", "read_documents"]
 
 _IN_FOLDERS = (".txt", ".md", ".rst")
+_QUOTED_FIELD = re.compile(r'(^|[,;])"(?:[^"]|"")*"')
 _LONGEST_FIELD = 2**31 - 1  # what a C long holds everywhere; the csv module's own limit stops at 128 KiB
 
 
@@ -46,7 +49,7 @@ def read_documents(source: str | Path, column: str | None = None) -> Documents:
     ============================== ======================================================================
     `.txt`                         a document per line
     `.csv`                         a header, then a document per row; fields in quotes may hold newlines;
-                                   semicolons separate where the header has no comma
+                                   semicolons separate where the header has no comma outside quotes
     `.tsv`                         the same with tabs; quotes are plain characters
     `.jsonl`, `.ndjson`            an object per line; null or a missing field is an empty document
     a folder                       a document per `.txt`, `.md` or `.rst` file, also in folders within;
@@ -108,16 +111,16 @@ def _lines(path: Path, column: str | None) -> Iterable[str]:
 
 def _table(path: Path, column: str | None) -> Iterable[str]:
     text = _text(path)
-    first = text.partition("\n")[0]
     if _kind(path) == ".tsv":
         rows = csv.reader(StringIO(text, newline=""), delimiter="\t", quoting=csv.QUOTE_NONE)
     else:
-        delimiter = ";" if ";" in first and "," not in first else ","
-        rows = csv.reader(StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        rows = csv.reader(StringIO(text, newline=""), delimiter=_delimiter(text.partition("\n")[0]), strict=True)
     line = 1
     try:
         with _fields_of_any_length():
             header = next(rows, [])
+            if column is None and _kind(path) == ".csv":
+                _refuse_other_separators(header, path)
             place = header.index(_chosen(column, header, path)) if header else 0
             line = rows.line_num + 1
             for row in rows:
@@ -130,6 +133,21 @@ def _table(path: Path, column: str | None) -> Iterable[str]:
                 line = rows.line_num + 1
     except csv.Error as error:
         raise UserError(f"the row that begins on line {line} of {path} is malformed ({error}); mend it.") from error
+
+
+def _delimiter(header: str) -> str:
+    """What separates the columns: a semicolon where the header has no comma, or has commas in quotes only."""
+    unquoted = _QUOTED_FIELD.sub(r"\1", header)
+    return ";" if any(";" in shown and "," not in shown for shown in (header, unquoted)) else ","
+
+
+def _refuse_other_separators(header: list[str], path: Path) -> None:
+    """Refuse a table that would be read as one column because neither a comma nor a semicolon separates it."""
+    for sign, advice in (("\t", "if tabs separate its columns, call it .tsv"), ("|", "separate columns by commas")):
+        if len(header) == 1 and sign in header[0]:
+            raise UserError(
+                f"{path} has one column, called {header[0]!r}: {advice}, or choose it with --column if it is one."
+            )
 
 
 def _records(path: Path, column: str | None) -> Iterable[str]:
@@ -173,6 +191,10 @@ def _text(path: Path) -> str:
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise UserError(f"{path} is not a whole gzip file ({error}).") from error
     except UnicodeDecodeError as error:
+        if raw.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+            raise UserError(
+                f"{path} is UTF-16, not UTF-8; save it as UTF-8, for example with: iconv -f UTF-16 -t UTF-8."
+            ) from error
         raise UserError(
             f"{path} is not UTF-8 (at byte {error.start}); save it as UTF-8, "
             "for example with: iconv -f WINDOWS-1252 -t UTF-8."
@@ -180,14 +202,19 @@ def _text(path: Path) -> str:
 
 
 def _chosen(column: str | None, columns: list[str], path: Path) -> str:
+    if not columns:
+        raise UserError(f"{path} has no field that holds text, a string in quotes.")
     if column is None and len(columns) == 1:
         return columns[0]
-    if column in columns:
-        return column
-    listed = ", ".join(columns) or "none that holds text"
+    # Blanks around a name are seen in quotes only, and a tab as \t.
+    listed = ", ".join(name if name == name.strip() and name.isprintable() else repr(name) for name in columns)
     if column is None:
         raise UserError(f"{path} has several columns; choose one with --column: {listed}.")
-    raise UserError(f"{path} has no column {column!r}; it has: {listed}.")
+    if column not in columns:
+        raise UserError(f"{path} has no column {column!r}; it has: {listed}.")
+    if columns.count(column) > 1:
+        raise UserError(f"{path} has {columns.count(column)} columns {column!r}; give each a name of its own.")
+    return column
 
 
 def _refuse_column(column: str | None, path: Path) -> None:

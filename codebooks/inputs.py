@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from numbers import Integral, Number
 from typing import Any
 
 import numpy as np
@@ -38,8 +39,8 @@ def check_input(estimator: BaseEstimator, X: Any, *, reset: bool, like: Any = No
     TypeError
         `X` is a Dask collection or text, or lies on another device than the model.
     ValueError
-        `X` is empty, holds NaN, infinity or numbers whose squares overflow, has other features than the model, or
-        (with `reset`) holds nothing but zeros. What the estimator knew before is kept.
+        `X` is empty, holds NaN, infinity or numbers whose squares overflow or all underflow to 0, has other features
+        than the model, or (with `reset`) holds nothing but zeros. What the estimator knew before is kept.
 
     Examples
     --------
@@ -85,13 +86,16 @@ def check_codes(estimator: BaseEstimator, codes: Any, n_components: int, like: A
 
 
 def check_matrix(name: str, X: Any) -> Any:
-    """Check a matrix that no model has to know: finite numbers, on any device.
+    """Check a matrix that no model has to know: finite numbers, on any device. `name` says who wants it.
 
     Raises
     ------
+    TypeError
+        It is a Dask collection or text.
     ValueError
-        It is not a matrix of finite numbers; `name` says who wanted one.
+        It is not a matrix of finite numbers.
     """
+    _refuse_foreign_kinds(name, X)
     if not ops.is_on_gpu(X):
         return check_array(X, accept_sparse="csr", dtype=[np.float64, np.float32])
     X = _matrix_on_device(name, X)
@@ -133,23 +137,79 @@ def refuse_device(estimator: BaseEstimator, X: Any) -> None:
         )
 
 
+def check_count(name: str, value: Any, least: int = 1) -> None:
+    """Check that the setting `name` is a whole number, `least` or more.
+
+    Raises
+    ------
+    ValueError
+        It is another number, or none.
+
+    Examples
+    --------
+    >>> check_count("n", 2.5)
+    Traceback (most recent call last):
+    ValueError: n must be a whole number, 1 or more; 2.5 came.
+    """
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+        raise ValueError(f"{name} must be a whole number, {least} or more; {value!r} came.")
+
+
+def check_labels(name: str, y: Any) -> Any:
+    """Check labels, one for each row: none is missing, and all are of one kind. `name` says who wants them.
+
+    Returns
+    -------
+    ndarray
+        On the host, of the shape that came: rows of numbers pass too.
+
+    Raises
+    ------
+    TypeError
+        They are of several kinds, such as numbers and strings.
+    ValueError
+        One is None, NaN, NaT or pandas.NA.
+    """
+    given = ops.to_host(y)
+    labels = np.asarray(given)
+    as_strings = labels.dtype.kind in "US" and not isinstance(given, np.ndarray)  # as NumPy does beside any string
+    found = np.atleast_1d(np.asarray(given, dtype=object) if as_strings else labels)
+    objects = found.dtype.kind == "O"
+    missing = np.vectorize(_is_missing, otypes=[bool])(found) if objects else found != found
+    if missing.any():
+        raise ValueError(
+            f"{name} wants a label or a number for each row, and row {np.argwhere(missing)[0, 0]} has none: "
+            f"{found[missing][0]} came. Leave out such rows."
+        )
+    kinds = {_kind_of(label) for label in found.ravel()} if objects else set()
+    if len(kinds) > 1:
+        raise TypeError(
+            f"{name} wants labels of one kind, all numbers or all strings, and got {' and '.join(sorted(kinds))}. "
+            f"Make all of them strings."
+        )
+    return labels
+
+
 def check_targets(estimator: BaseEstimator, y: Any, n_rows: int) -> Any:
     """Check what belongs to the rows of a matrix: a label each, a number each or a row of numbers each; None stays.
 
     Raises
     ------
+    TypeError
+        Labels are of several kinds.
     ValueError
-        There are not as many as rows, or numbers among them are not finite.
+        There are not as many as rows, one is missing, or numbers among them are not finite.
     """
     if y is None:
         return None
-    name, y = type(estimator).__name__, np.asarray(ops.to_host(y))
+    name = type(estimator).__name__
+    y = check_labels(name, y)
     if y.ndim not in (1, 2) or (y.ndim == 2 and y.dtype.kind not in "biuf"):
         raise ValueError(f"{name} wants a label or a row of numbers for each row of X and got y of shape {y.shape}.")
     if len(y) != n_rows:
         raise ValueError(f"{name} wants as many targets as rows and got {len(y)} of them for {n_rows} rows of X.")
     if y.dtype.kind == "f" and not np.isfinite(y).all():
-        raise ValueError(f"{name} wants finite targets and got NaN or infinity in y.")
+        raise ValueError(f"{name} wants finite targets and got infinity in y.")
     return y.ravel() if y.ndim == 2 and y.shape[1] == 1 else y.copy()
 
 
@@ -173,11 +233,45 @@ def _refuse_foreign_kinds(name: str, X: Any) -> None:
             f"{name} wants an array in memory and got a Dask collection. Call X.compute() if it fits, or "
             f"partial_fit on one block after another."
         )
-    if isinstance(X, str) or (isinstance(X, list | tuple) and X and isinstance(X[0], str)):
+    if _is_text(X):
         raise TypeError(
             f"{name} wants a matrix of numbers and got text. Put a vectorizer before it: "
             f"make_pipeline(TfidfVectorizer(), {name}())."
         )
+
+
+def _is_text(X: Any) -> bool:
+    """Whether texts came where rows of numbers are wanted: one, a sequence, or a column or table of pandas."""
+    rows = X.iloc[:1].to_numpy() if hasattr(X, "iloc") else np.atleast_1d(X) if isinstance(X, np.ndarray) else X
+    if not isinstance(rows, list | tuple | np.ndarray):
+        return isinstance(rows, str)
+    first = rows[0] if len(rows) else None
+    if hasattr(X, "columns") and first is not None:  # a table may have numbers that are written as strings
+        return len(first) > 0 and all(isinstance(entry, str) and not _is_number(entry) for entry in first)
+    return isinstance(first, str)
+
+
+def _is_number(entry: str) -> bool:
+    try:
+        float(entry)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_missing(label: Any) -> bool:
+    """Whether a label is None, pandas.NA, or unlike itself as NaN and NaT are."""
+    if label is None or type(label).__name__ == "NAType":
+        return True
+    unlike = label != label
+    return isinstance(unlike, bool | np.bool_) and bool(unlike)
+
+
+def _kind_of(label: Any) -> str:
+    """The kind of a label; within a kind, labels can be sorted."""
+    if isinstance(label, str):
+        return "strings"
+    return "numbers" if isinstance(label, Number | np.bool_) else type(label).__name__
 
 
 def _refuse_other_device(name: str, X: Any, like: Any) -> None:
@@ -217,7 +311,7 @@ def _check_finite(name: str, X: Any) -> None:
 
 
 def _check_size(name: str, X: Any, reset: bool) -> None:
-    """Refuse numbers whose squares overflow, and a matrix of nothing but zeros to learn from."""
+    """Refuse numbers whose squares overflow, or all become 0, and a matrix of nothing but zeros to learn from."""
     if ops.is_on_gpu(X):
         _check_finite(name, X)
     values = ops.entries(X)
@@ -227,6 +321,12 @@ def _check_size(name: str, X: Any, reset: bool) -> None:
         raise ValueError(
             f"{name} wants numbers below {limit:.1e} and got {largest:.1e}: squares would overflow "
             f"{X.dtype}. Scale the data, for instance with sklearn.preprocessing.MaxAbsScaler."
+        )
+    least = np.sqrt(np.finfo(X.dtype).smallest_subnormal)
+    if 0 < largest < least:
+        raise ValueError(
+            f"{name} wants numbers above {least:.1e} and got {largest:.1e} at most: squares would all underflow "
+            f"{X.dtype} to 0. Scale the data, for instance X / abs(X).max()."
         )
     if reset and largest == 0:
         raise ValueError(

@@ -21,9 +21,10 @@ from sklearn.metrics import adjusted_mutual_info_score
 from sklearn.metrics.pairwise import cosine_distances, euclidean_distances
 from sklearn.model_selection import ShuffleSplit
 from sklearn.pipeline import Pipeline
+from sklearn.utils import check_random_state
 
 from codebooks import ops
-from codebooks.inputs import check_matrix
+from codebooks.inputs import check_count, check_matrix
 from codebooks.scores import N_WORDS, npmi, npmi_scorer, redundancy, topic_diversity
 from codebooks.topics import codebook, top_columns, winners, wins
 
@@ -84,7 +85,7 @@ def choose_n_components(
     n_seeds: int = 3,
     test_size: float = 1 / 3,
     words: bool | None = None,
-    random_state: int = 0,
+    random_state: Any = 0,
 ) -> Selection:
     r"""Say how many units a learner should have for these rows, and show what speaks for each number.
 
@@ -117,8 +118,8 @@ def choose_n_components(
     words : bool, optional
         Whether the columns are words, so that separation is judged by their co-occurrence. Default: yes, if `X` has no
         value below zero and more zeros than others.
-    random_state : int, default=0
-        Seed of everything drawn.
+    random_state : int, RandomState or None, default=0
+        Seed of everything drawn. None gives another answer each time.
 
     Returns
     -------
@@ -128,7 +129,8 @@ def choose_n_components(
     Raises
     ------
     TypeError
-        The estimator has no parameter for the number of units, or learns no codebook.
+        The estimator has no parameter for the number of units, or learns no codebook, or `X` is text and has no
+        Pipeline to read it.
     ValueError
         `range` is empty or has a number below 2; `n_seeds` or `test_size` are out of bounds; there are fewer than four
         rows; `words=True` and values below zero.
@@ -157,13 +159,14 @@ def choose_n_components(
     _require_sane(n_seeds, test_size)
     learner, X = _prepared(estimator, X)
     parameter = _parameter(learner)
+    seed = _seed(random_state)
     words = _are_words(X, words)
-    splits = list(ShuffleSplit(n_seeds, test_size=test_size, random_state=random_state).split(np.empty(X.shape[0])))
+    splits = list(ShuffleSplit(n_seeds, test_size=test_size, random_state=seed).split(np.empty(X.shape[0])))
     table = []
     for number in numbers:
         trials = [
-            _trial(_with(learner, parameter, number, random_state + seed), X, train, test, words)
-            for seed, (train, test) in enumerate(splits)
+            _trial(_with(learner, parameter, number, seed + trial), X, train, test, words)
+            for trial, (train, test) in enumerate(splits)
         ]
         table.append(_summary(number, trials))
     best = max(table, key=lambda row: row["merit"])  # the first of equals
@@ -283,10 +286,16 @@ def _numbers(range: Iterable[int]) -> list[int]:
 
 
 def _require_sane(n_seeds: int, test_size: float) -> None:
-    if not (isinstance(n_seeds, Integral) and int(n_seeds) >= 2):
-        raise ValueError(f"n_seeds must be at least 2, since models are compared with each other; {n_seeds!r} came.")
+    check_count("n_seeds", n_seeds, least=2)  # models are compared with each other
     if not 0 < test_size < 1:
         raise ValueError(f"test_size, the share of rows held out, must lie within (0, 1); {test_size!r} came.")
+
+
+def _seed(random_state: Any) -> int:
+    """Where to count seeds from: the number given, else one that is drawn."""
+    if isinstance(random_state, Integral):
+        return int(random_state)
+    return int(check_random_state(random_state).randint(2**31))
 
 
 def _prepared(estimator: Any, X: Any) -> tuple[Any, Any]:
@@ -295,11 +304,6 @@ def _prepared(estimator: Any, X: Any) -> tuple[Any, Any]:
         if len(estimator) > 1:
             X = clone(estimator[:-1]).fit_transform(X)
         estimator = estimator[-1]
-    if getattr(X, "ndim", 1) == 1 and isinstance(next(iter(X), None), str):
-        raise TypeError(
-            "a matrix is wanted and text came. Put a vectorizer before the learner: "
-            "make_pipeline(TfidfVectorizer(), learner)."
-        )
     X = check_matrix(type(estimator).__name__, X)
     if X.shape[0] < 4:
         raise ValueError(f"at least four rows are wanted, to learn from some and judge by others; {X.shape[0]} came.")

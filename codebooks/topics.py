@@ -8,7 +8,7 @@ words of the documents that its units win: see ``codes`` of `topics`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from contextlib import suppress
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple
@@ -21,6 +21,7 @@ from sklearn.utils.validation import check_array, check_is_fitted
 
 from codebooks import ops
 from codebooks.codes import as_strength, codes_given, labels_given
+from codebooks.inputs import check_count
 from codebooks.naming import Name, largest, name_by_documents, name_by_weights
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "names_of",
     "prepared",
     "split",
+    "terms_given",
     "top_columns",
     "top_documents",
     "topics",
@@ -142,11 +144,11 @@ def topics(
     sklearn.exceptions.NotFittedError
         The model has not been fitted.
     TypeError
-        The model has no codebook.
+        The model has no codebook, or terms are not in an order, as in `vectorizer.vocabulary_`.
     ValueError
         No terms, a wrong number of them, an unknown naming, naming by documents without X or with an X that
         has negative values, an X of other features than the model's without codes, codes that do not fit X and
-        the model, or n < 1.
+        the model, or an n that is no whole number from 1.
 
     Examples
     --------
@@ -170,7 +172,7 @@ def topics(
     [('bank', 'loan'), ('goal', 'match')]
     """
     naming = _naming(naming, has_documents=X is not None)
-    _require_some(n)
+    check_count("n", n)
     preparation, learner = split(model)
     weights = codebook(learner)
     n_components, n_features = weights.shape
@@ -219,8 +221,8 @@ def top_documents(model: Any, X: Any = None, n: int = 3, *, codes: Any = None) -
     Raises
     ------
     sklearn.exceptions.NotFittedError, TypeError, ValueError
-        The model has not been fitted; it has no codebook; n < 1, neither X nor codes, codes that do not fit, or
-        an X of other features than the model's.
+        The model has not been fitted; it has no codebook; n is no whole number from 1, neither X nor codes, codes
+        that do not fit, or an X of other features than the model's.
 
     Examples
     --------
@@ -230,7 +232,7 @@ def top_documents(model: Any, X: Any = None, n: int = 3, *, codes: Any = None) -
     >>> [rows.tolist() for rows in top_documents(model, X, n=2)]
     [[1, 0], [3]]
     """
-    _require_some(n)
+    check_count("n", n)
     preparation, learner = split(model)
     n_components, n_features = codebook(learner).shape
     if codes is not None:
@@ -350,12 +352,7 @@ def words_beside(X: Any, terms: Any) -> tuple[Any, list[str]]:
             f"the names of the {X.shape[1]} columns of X are wanted and none came: codes are given for models whose "
             "columns are not words. Pass terms=, for example vectorizer.get_feature_names_out()."
         )
-    if len(terms) != X.shape[1]:
-        raise ValueError(
-            f"{X.shape[1]} terms are wanted, one for each column of X; {len(terms)} came. Take them from the "
-            "vectorizer that made X."
-        )
-    return X, [str(term) for term in terms]
+    return X, terms_given(terms, X.shape[1], "X", "Take them from the vectorizer that made X.")
 
 
 def names_of(preparation: Pipeline | None, learner: Any, terms: Any, n_features: int) -> list[str]:
@@ -372,11 +369,19 @@ def names_of(preparation: Pipeline | None, learner: Any, terms: Any, n_features:
             "vectorizer.get_feature_names_out(), or a Pipeline whose steps can name their columns. "
             + _OF_OTHER_FEATURES
         )
-    if len(terms) != n_features:
-        raise ValueError(
-            f"{n_features} terms are wanted, one for each column of the codebook; {len(terms)} came. "
-            "Take them from the vectorizer that made the training matrix. " + _OF_OTHER_FEATURES
+    advice = "Take them from the vectorizer that made the training matrix. " + _OF_OTHER_FEATURES
+    return terms_given(terms, n_features, "the codebook", advice)
+
+
+def terms_given(terms: Any, n_columns: int, whose: str, advice: str) -> list[str]:
+    """Terms that the user gives, checked: a name for each column, in the order of the columns."""
+    if isinstance(terms, str | Mapping | Set) or getattr(terms, "ndim", 1) != 1 or not hasattr(terms, "__len__"):
+        raise TypeError(
+            f"terms wants the names of the columns of {whose} in their order, and {type(terms).__name__} came. Pass "
+            "vectorizer.get_feature_names_out(), or another list."
         )
+    if len(terms) != n_columns:
+        raise ValueError(f"{n_columns} terms are wanted, one for each column of {whose}; {len(terms)} came. {advice}")
     return [str(term) for term in terms]
 
 
@@ -399,8 +404,3 @@ def _naming(naming: Naming | None, has_documents: bool) -> Naming:
     if naming == "documents" and not has_documents:
         raise ValueError('naming="documents" wants documents and none came. Pass X=, or naming="weights".')
     return naming
-
-
-def _require_some(n: int) -> None:
-    if n < 1:
-        raise ValueError(f"n, the number to list for each unit, must be at least 1; {n} came.")

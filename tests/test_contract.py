@@ -311,8 +311,9 @@ class TestLaws:
         cosines = (X * won).sum(axis=1) / np.linalg.norm(X, axis=1) / np.linalg.norm(won, axis=1)
         cosines = model._strength(cosines)
         limit = np.quantile(cosines, 0.3, method="midpoint")
-        every, some, none = (model.predict(X, reject_below=below) for below in (-1.0, limit, 1.01))
+        every, some, none = (model.predict(X, reject_below=below) for below in (-1.0, limit, 1.0))
         np.testing.assert_array_equal(every, model.predict(X))
+        assert cosines.max() < 1
         assert (none == -1).all()
         kept = some >= 0
         np.testing.assert_array_equal(some[kept], every[kept])
@@ -449,6 +450,9 @@ BAD_INPUT = {
     "only zeros": (np.zeros((4, 3)), ValueError, "nothing but zeros"),
     "only zeros, sparse": (sparse.csr_matrix((4, 3)), ValueError, "nothing but zeros"),
     "one dimension": (np.ones(4), ValueError, "2D array"),
+    "text in an array": (np.array(["some text", "more text"]), TypeError, "got text. Put a vectorizer before it"),
+    "underflow": (np.full((2, 2), 1e-165), ValueError, "Scale the data"),
+    "underflow, sparse": (sparse.csr_matrix(np.full((2, 2), 1e-25, np.float32)), ValueError, "Scale the data"),
     "overflow": (np.array([[1e200, 0.0], [0.0, 1.0]]), ValueError, "Scale the data"),
     "complex": (np.array([[1j, 1.0]]), ValueError, "[Cc]omplex"),
 }
@@ -482,3 +486,29 @@ def test_other_features_are_refused(learner):
 def test_settings_out_of_range_are_refused(learner, setting):
     with pytest.raises(ValueError, match=f"The '{setting}' parameter"):
         learner(**{setting: 0}).fit(np.eye(4))
+
+
+@pytest.mark.parametrize("learner", LEARNERS)
+@pytest.mark.parametrize("setting", ["n_components", "max_iter", "batch_size", "n_active"])
+def test_true_is_no_number(learner, setting):
+    with pytest.raises(ValueError, match=f"The '{setting}' parameter .* Got True"):
+        learner(**{setting: True}).fit(np.eye(4))
+
+
+@pytest.mark.parametrize("learner", LEARNERS)
+@pytest.mark.parametrize("below", [50, -1.5, np.nan, "0.5", True, [0.5]])
+def test_a_threshold_is_a_cosine(learner, below):
+    model = learner(2, random_state=0).fit(np.eye(4))
+    with pytest.raises(ValueError, match=r"reject_below must be a cosine, a number from -1 to 1, or None; .* came"):
+        model.predict(np.eye(4), reject_below=below)
+    model.predict(np.eye(4), reject_below=np.float32(0.5))
+
+
+@pytest.mark.parametrize("learner", LEARNERS)
+def test_rows_too_small_to_have_a_length_are_not_called_empty(learner):
+    X = np.eye(4)
+    model = learner(2, random_state=0).fit(X)
+    for read in (model.predict, model.transform, model.score):
+        with pytest.raises(ValueError, match="Scale the data"):
+            read(X * 1e-170)
+    np.testing.assert_array_equal(model.predict(X * 1e-150), model.predict(X))

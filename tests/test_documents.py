@@ -37,6 +37,29 @@ def test_csv_with_newlines_in_quotes(tmp_path, delimiter, lineterminator):
     assert read_documents(file, "text") == NUMBERED
 
 
+@pytest.mark.parametrize(
+    ("header", "row", "text"),
+    [
+        ('"id";"the body, text"', '1;"a, b"', "a, b"),
+        ('id;"the body, text"', "1;a, b", "a, b"),
+        ('"id; number","the body, text"', '1,"a; b"', "a; b"),
+        ('"say ""id"", please";"the body, text"', "1;a", "a"),
+    ],
+)
+def test_separators_in_quotes_are_text(tmp_path, header, row, text):
+    (tmp_path / "a.csv").write_text(f"{header}\n{row}\n")
+    assert read_documents(tmp_path / "a.csv", "the body, text").texts == [text]
+
+
+def test_a_name_may_hold_what_separates_elsewhere(tmp_path):
+    (tmp_path / "a.csv").write_text("title | body\nsea | tree\n")
+    assert read_documents(tmp_path / "a.csv", "title | body").texts == ["sea | tree"]
+    (tmp_path / "b.csv").write_text('"title; body"\nsea, tree\n')
+    assert read_documents(tmp_path / "b.csv").texts == ["sea, tree"]
+    (tmp_path / "c.tsv").write_text("title | body\nsea | tree\n")
+    assert read_documents(tmp_path / "c.tsv").texts == ["sea | tree"]
+
+
 def test_csv_of_one_column_needs_no_name(tmp_path):
     file = table(tmp_path / "a.csv", [["text"], *([text] for text in TEXTS), [""]])
     assert read_documents(file) == NUMBERED._replace(n_empty=1)
@@ -83,7 +106,13 @@ def test_folder(tmp_path):
 
 BAD = {
     "latin.txt": (b"na\xefve", "not UTF-8 (at byte 2)"),
-    "utf16.txt": ("text".encode("utf-16"), "not UTF-8"),
+    "utf16.txt": ("text".encode("utf-16"), "is UTF-16, not UTF-8"),
+    "little.csv": (b"\xff\xfe" + "text\na".encode("utf-16-le"), "iconv -f UTF-16 -t UTF-8."),
+    "big.jsonl": (b"\xfe\xff" + '{"text": "a"}'.encode("utf-16-be"), "iconv -f UTF-16 -t UTF-8."),
+    "tabs.csv": (b"id\ttext\n1\ta\n", r"has one column, called 'id\ttext': if tabs separate its columns, call it .tsv"),
+    "bars.csv": (b"id|text\n1|a\n", "has one column, called 'id|text': separate columns by commas"),
+    "blank names.csv": (b"id, body\n1,a\n", "one with --column: id, ' body'"),
+    "tab and comma.csv": (b"id\ta,b\n1,a\n", r"one with --column: 'id\ta', b"),
     "blank.txt": (b"\n \n", "holds no text: 2 documents"),
     "nothing.csv": (b"", "holds no text"),
     "nothing.jsonl": (b"", "holds no text"),
@@ -98,7 +127,7 @@ BAD = {
     "list.jsonl": (b'["a"]\n', "line 1 of"),
     "number.jsonl": (b'{"text": "a"}\n{"text": 5}\n', "has 5 in 'text'"),
     "fields.jsonl": (b'{"text": "a", "title": "b"}\n', "text, title"),
-    "numbers.jsonl": (b'{"n": 1}\n', "none that holds text"),
+    "numbers.jsonl": (b'{"n": 1}\n', "has no field that holds text"),
     "picture.png": (b"", "of no kind that is read here: .txt, .csv"),
     "torn.txt.gz": (gzip.compress(b"text" * 999)[:-9], "not a whole gzip file"),
     "false.txt.gz": (b"text", "not a whole gzip file"),
@@ -121,6 +150,11 @@ def test_bad_files_are_told_in_a_sentence(tmp_path, name):
     ("name", "content", "sentence"),
     [
         ("a.csv", "id,title\n1,a\n", "has no column 'text'; it has: id, title"),
+        ("a.csv", "id, text\n1,a\n", "has no column 'text'; it has: id, ' text'"),
+        ("a.csv", "id\ttext\n1\ta\n", r"has no column 'text'; it has: 'id\\ttext'"),
+        ("a.csv", "id,text,text\n1,a,b\n", "has 2 columns 'text'; give each a name of its own"),
+        ("a.tsv", "text\tid\ttext\n1\ta\tb\n", "has 2 columns 'text'"),
+        ("a.jsonl", '{"n": 1}\n', "has no field that holds text"),
         ("a.jsonl", '{"title": "a"}\n', "has no column 'text'; it has: title"),
         ("a.txt", "a\n", "leave out --column"),
     ],

@@ -1,11 +1,14 @@
 """The one door: what it lets through, in which form, and what it refuses."""
 
+from decimal import Decimal
+
 import numpy as np
 import pytest
 from scipy import sparse
 from sklearn.decomposition import PCA
 
-from codebooks.inputs import check_input
+from codebooks.inputs import check_count, check_input, check_labels, check_matrix, check_targets
+from codebooks.text.accepting import checked_counts, checked_ids, checked_texts
 
 
 def test_memory_is_shared_where_the_form_allows():
@@ -60,3 +63,205 @@ def test_the_limit_keeps_squares_finite(dtype):
 def test_tiny_numbers_are_not_zeros():
     X = np.full((3, 2), 1e-30)
     np.testing.assert_array_equal(check_input(PCA(), X, reset=True), X)
+
+
+@pytest.mark.parametrize(("dtype", "too_small", "fine"), [(np.float32, 3e-23, 4e-23), (np.float64, 2e-162, 3e-162)])
+@pytest.mark.parametrize("kind", [np.array, sparse.csr_matrix])
+@pytest.mark.parametrize("reset", [True, False])
+def test_squares_that_all_become_zero_are_refused(reset, kind, dtype, too_small, fine):
+    estimator = PCA()
+    check_input(estimator, np.ones((3, 2)), reset=True)
+    X = kind(np.array([[1, -1], [0.5, 0]], dtype))
+    with pytest.raises(ValueError, match=r"numbers above .* and got .* at most.*Scale the data"):
+        check_input(estimator, X * dtype(too_small), reset=reset)
+    assert check_input(estimator, X * dtype(fine), reset=reset).dtype == dtype
+
+
+# -- text where numbers are wanted -----------------------------------------------------------------------------------
+
+
+TEXTS = {
+    "a string": lambda texts: texts[0],
+    "a list": list,
+    "a tuple": tuple,
+    "an array": np.array,
+    "no array": lambda texts: np.array(texts[0]),
+    "objects": lambda texts: np.array(texts, dtype=object),
+    "a column": lambda texts: pytest.importorskip("pandas").Series(texts, index=[7, 8]),
+    "a table": lambda texts: pytest.importorskip("pandas").DataFrame(texts, index=[7, 8]),
+    "two columns": lambda texts: pytest.importorskip("pandas").DataFrame({"title": texts, "text": texts}),
+}
+
+
+@pytest.mark.parametrize("form", TEXTS.values(), ids=TEXTS)
+def test_text_in_any_form_is_told(form):
+    for check in (lambda X: check_input(PCA(), X, reset=True), lambda X: check_matrix("PCA", X)):
+        with pytest.raises(TypeError, match=r"PCA wants a matrix of numbers and got text. Put a vectorizer"):
+            check(form(["some text", "more text"]))
+
+
+def test_numbers_written_as_strings_are_read_as_before():
+    wanted = [[1.0, 2.5], [3.0, 4.0]]
+    strings = [["1", "2.5"], ["3", "4"]]
+    pandas = pytest.importorskip("pandas")
+    for X in (strings, np.array(strings), pandas.DataFrame(strings)):
+        np.testing.assert_array_equal(check_input(PCA(), X, reset=True), wanted)
+    with pytest.raises(ValueError, match="could not convert string"):
+        check_input(PCA(), pandas.DataFrame({"city": ["Rome", "Bern"], "n": [1, 2]}), reset=True)
+
+
+# -- labels ----------------------------------------------------------------------------------------------------------
+
+
+def missing_labels():
+    pandas = pytest.importorskip("pandas")
+    nan = float("nan")
+    objects = {"dtype": object}
+    return [
+        ["a", nan, "b"],
+        ["a", None, "b"],
+        [1, None, 2],
+        [1.5, nan, 2.5],
+        np.array([1.5, nan, 2.5], **objects),
+        np.array(["a", nan, "b"], **objects),
+        np.array([Decimal(1), Decimal("nan"), Decimal(2)], **objects),
+        np.array([1, pandas.NA, 2], **objects),
+        np.array(["a", pandas.NaT, "b"], **objects),
+        np.array(["2020-01-01", "NaT", "2020-01-02"], "M8[D]"),
+        pandas.Series(["a", None, "b"]),
+        pandas.Series(["a", None, "b"], dtype="string"),
+        pandas.Series([1, None, 2], dtype="Int64"),
+        pandas.Categorical(["a", None, "b"]),
+        np.array([[1, 2], [np.nan, 1], [1, 1]]),
+    ]
+
+
+@pytest.mark.parametrize("case", range(15))
+def test_a_missing_label_is_no_label(case):
+    y = missing_labels()[case]
+    with pytest.raises(ValueError, match=r"row 1 has none: .* came. Leave out such rows"):
+        check_targets(PCA(), y, 3)
+
+
+@pytest.mark.parametrize("y", [["a", 1, "b"], np.array(["a", 1, "b"], object), [b"a", "b", "c"], [True, "b", "c"]])
+def test_labels_of_two_kinds_are_refused(y):
+    with pytest.raises(TypeError, match=r"labels of one kind, all numbers or all strings, and got .* and strings"):
+        check_targets(PCA(), y, 3)
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        ["a", "nan", "None"],
+        np.array(["a", "b", "c"], object),
+        [1, 2, True],
+        np.array([1, 2.5, np.float32(3)], object),
+        [1.5, 2.5, 3.5],
+        np.array(["2020-01-01"] * 3, "M8[D]"),
+        [[1, 2], [3, 4], [5, 6]],
+        np.array([np.bool_(True), 1, 2], object),
+    ],
+)
+def test_other_labels_come_back_as_numpy_has_them(y):
+    checked, wanted = check_targets(PCA(), y, 3), np.asarray(y)
+    assert checked.dtype == wanted.dtype
+    np.testing.assert_array_equal(checked, wanted)
+    assert not np.shares_memory(checked, wanted)
+
+
+def test_targets_that_are_no_rows_are_told():
+    with pytest.raises(ValueError, match=r"got y of shape \(\)"):
+        check_targets(PCA(), sparse.csr_matrix(np.eye(3)), 3)
+    with pytest.raises(ValueError, match="finite targets and got infinity"):
+        check_targets(PCA(), [1.0, np.inf], 2)
+    assert check_labels("y", []).shape == (0,)
+
+
+# -- counts, texts and ids -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [0, -1, 2.5, 2.0, None, "3", True, np.nan, [1]])
+def test_what_counts_nothing_is_refused(value):
+    with pytest.raises(ValueError, match=r"n must be a whole number, 1 or more; .* came"):
+        check_count("n", value)
+    with pytest.raises(ValueError, match="2 or more; 1 came"):
+        check_count("n", 1, least=2)
+    check_count("n", np.int8(1))
+    check_count("n", 2, least=2)
+
+
+@pytest.mark.parametrize(
+    ("documents", "came"),
+    [
+        ({"a": "tree"}, "dict"),
+        ({"a tree"}, "set"),
+        (np.array("a tree"), r"ndarray of shape \(\)"),
+        (np.array([["a tree"]]), r"ndarray of shape \(1, 1\)"),
+        (sparse.csr_matrix((2, 2)), r"csr_matrix of shape \(2, 2\)"),
+    ],
+)
+def test_texts_come_in_an_order(documents, came):
+    with pytest.raises(TypeError, match=f"search wants a list of texts and got {came}. .* table\\['text'\\]"):
+        checked_texts(documents, "search")
+
+
+def test_a_table_is_no_list_of_texts():
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame({"id": [1, 2], "text": ["a tree", "a sea"]})
+    with pytest.raises(TypeError, match=r"fit wants a list of texts and got DataFrame of shape \(2, 2\)"):
+        checked_texts(table, "fit")
+    assert checked_texts(table["text"], "fit") == ["a tree", "a sea"]
+    assert checked_texts((text for text in ["a", "b"]), "fit") == ["a", "b"]
+
+
+def test_counts_are_copied():
+    given = sparse.csr_matrix((np.ones(3, np.float32), [2, 0, 1], [0, 2, 3]), shape=(2, 3))
+    checked = checked_counts(given)
+    checked.sort_indices()
+    assert given.indices.tolist() == [2, 0, 1]
+    np.testing.assert_array_equal(checked.toarray(), given.toarray())
+
+
+@pytest.mark.parametrize(
+    ("ids", "words"),
+    [
+        ([0, 2**63 - 1], "at most 9223372036854775806.*9223372036854775807 came"),
+        (np.array([0, 2**63], np.uint64), "at most"),
+        ([0, 2**64], "at most"),
+        ([-(2**64), 0], "must not be negative"),
+        (["a", ""], 'must not be ""'),
+        (["a", 1], "2 whole numbers or str"),
+        (["a", None], "2 whole numbers or str"),
+        (np.array(["a", 1], object), "2 whole numbers or str"),
+        ([True, False], "2 whole numbers or str"),
+        (np.array([True, False], object), "2 whole numbers or str"),
+        ([0.5, 1.5], "2 whole numbers or str"),
+        (np.array(["a", "a"], object), "already taken: a"),
+    ],
+)
+def test_bad_ids_are_refused(ids, words):
+    with pytest.raises(ValueError, match=words):
+        checked_ids(ids, 2, 0)
+
+
+def test_ids_of_objects_are_read():
+    pandas = pytest.importorskip("pandas")
+    for ids in (np.array(["a", "bb"], object), pandas.Series(["a", "bb"]), ["a", "bb"]):
+        found = checked_ids(ids, 2, 0)
+        assert found.dtype == "<U2"
+        assert found.tolist() == ["a", "bb"]
+    for ids in (np.array([7, 3], object), pandas.Series([7, 3]), np.array([7, 3], np.uint8), [7, 3]):
+        found = checked_ids(ids, 2, 0)
+        assert found.dtype == np.int64
+        assert found.tolist() == [7, 3]
+
+
+def test_ids_stay_within_int64():
+    last = 2**63 - 2
+    assert checked_ids([0, last], 2, 0).tolist() == [0, last]
+    found = checked_ids(None, 1, last)
+    assert found.dtype == np.int64
+    assert found.tolist() == [last]
+    with pytest.raises(ValueError, match="at most 9223372036854775806"):
+        checked_ids(None, 1, last + 1)
+    assert checked_ids(None, 0, last + 1).tolist() == []

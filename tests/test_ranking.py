@@ -145,6 +145,22 @@ def test_nothing_keeps_its_rank():
     assert scores.ndcg([[-1, -1]], [{-1: 3, 2: 1}]) == 0.0  # -1 is nobody's id
 
 
+@pytest.mark.parametrize("ranked", [[["a", "", ""], ["", "b", ""]], np.array([["a", "", ""], ["", "b", ""]])])
+def test_an_empty_name_is_nothing_as_minus_1_is(ranked):
+    relevant = [["a", "c"], {"b": 2, "c": 1}]
+    by_number = [[0, -1, -1], [-1, 1, -1]], [[0, 2], {1: 2, 2: 1}]
+    for score in (
+        scores.ndcg,
+        scores.average_precision,
+        scores.reciprocal_rank,
+        scores.recall_at,
+        scores.accuracy_at,
+        scores.precision_at,
+    ):
+        np.testing.assert_array_equal(score(ranked, relevant), score(*by_number))
+    assert scores.ranking_scores(ranked, relevant) == scores.ranking_scores(*by_number)
+
+
 def test_rankings_of_nothing_score_0():
     for ranked in ([[], []], np.empty((2, 0), dtype=int), np.full((2, 5), -1)):
         found = scores.ranking_scores(ranked, [[1], []])
@@ -235,6 +251,10 @@ def test_bad_settings_are_refused():
         lambda: scores.average_precision([[1]], [[1]], k=1.5),
         lambda: scores.recall_at([[1]], [[1]], ks=[1, 0]),
         lambda: scores.accuracy_at([[1]], [[1]], ks=-1),
+        lambda: scores.accuracy_at([[1]], [[1]], ks=2.5),
+        lambda: scores.precision_at([[1]], [[1]], ks=None),
+        lambda: scores.recall_at([[1]], [[1]], ks=[None]),
+        lambda: scores.ndcg([[1]], [[1]], k=True),
     ):
         with pytest.raises(ValueError, match="whole number, 1 or more"):
             call()

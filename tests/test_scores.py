@@ -160,6 +160,14 @@ BAD_NPMI = {
     "fractions": ([[0.5, 1.0]], {}, TypeError, "all words or all"),
     "a column too far": ([[0, 2]], {}, ValueError, r"0\.\.1"),
     "a negative column": ([[0, -1]], {}, ValueError, r"0\.\.1"),
+    "a vocabulary for terms": (
+        [["goal"]],
+        {"terms": {"team": 1, "goal": 0}},
+        TypeError,
+        "in their order, and dict came",
+    ),
+    "a set for terms": ([["goal"]], {"terms": {"team", "goal"}}, TypeError, "in their order, and set came"),
+    "a string for terms": ([["a"]], {"terms": "ab"}, TypeError, "in their order, and str came"),
     "no smoothing": ([[0, 1]], {"epsilon": 0.0}, ValueError, "above zero"),
 }
 
@@ -199,6 +207,46 @@ def test_redundancy_at_its_ends():
     assert scores.redundancy(np.random.default_rng(0).random((1, 50)).repeat(9, axis=0)) <= 1.0
 
 
+@pytest.mark.parametrize("size", [1e-200, 1e-310, 1e200, 1e300])
+def test_cosines_do_not_depend_on_size(size):
+    W = np.array([[3.0, 4.0], [4.0, 3.0], [0.0, 0.0]])
+    assert scores.redundancy(size * W) == pytest.approx(0.96)
+    assert scores.redundancy(W * [[size], [1.0], [1.0]]) == pytest.approx(0.96)
+    for X in (size * W, W * [[size], [1.0], [1.0]]):
+        for as_format in (np.asarray, sparse.csr_matrix, sparse.csr_array):
+            assert scores.average_cosine(as_format(X)) == pytest.approx(0.96 / 3)
+        assert scores.alignment(X[:1], W[1:2]) == pytest.approx(2 - 2 * 0.96)
+        assert scores.uniformity(X[:2]) == pytest.approx(-2 * (2 - 2 * 0.96))
+    rows = np.random.default_rng(0).standard_normal((9, 3))
+    assert scores.isoscore(size * rows) == pytest.approx(scores.isoscore(rows))
+
+
+def test_the_largest_of_float32_have_a_cosine():
+    X = np.full((3, 3), 3e38, np.float32)
+    assert scores.average_cosine(X) == pytest.approx(1.0, abs=1e-6)
+    assert scores.average_cosine(sparse.csr_matrix(X)) == pytest.approx(1.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("value", [np.inf, np.nan, 0])
+def test_geometry_wants_finite_settings(value):
+    X = np.eye(3)
+    for call in (lambda: scores.alignment(X, X, value), lambda: scores.uniformity(X, value)):
+        with pytest.raises(ValueError, match="above zero and finite"):
+            call()
+
+
+@pytest.mark.parametrize("labels", [[0.7, 1.2], [0.0, 1.0], [[0, 1], [1, 0]], ["0", "1"], [0, None], [True, False]])
+def test_usage_wants_labels(labels):
+    with pytest.raises(ValueError, match="labels must be integers, one for each row"):
+        scores.usage(labels, 2)
+
+
+@pytest.mark.parametrize("n_components", [0, 2.0, None, True])
+def test_usage_wants_a_number_of_units(n_components):
+    with pytest.raises(ValueError, match="n_components must be a whole number, 1 or more"):
+        scores.usage([0, 0], n_components)
+
+
 def test_usage_counts_wins_and_no_rejections():
     np.testing.assert_allclose(scores.usage([0, 2, 2, -1, 2, -1], 4), [0.25, 0, 0.75, 0])
     np.testing.assert_array_equal(scores.usage([-1, -1], 2), [0, 0])
@@ -226,6 +274,25 @@ def test_purity_by_hand():
     assert scores.purity([0, 0, 0, 1, 1, 2], [5, 5, 7, 7, 7, 7]) == 4 / 6
     assert scores.purity([0, 1], [-1, -1]) == 0.5
     assert scores.purity([0, 1], [0, 1]) == 1.0
+
+
+@pytest.mark.parametrize("score", [scores.purity, scores.agreement])
+@pytest.mark.parametrize(
+    ("bad", "error", "message"),
+    [
+        (["a", None, "b"], ValueError, "row 1 has none: None came"),
+        (["a", float("nan"), "b"], ValueError, "row 1 has none: nan came"),
+        ([0.0, np.nan, 1.0], ValueError, "row 1 has none"),
+        (["a", 1, "b"], TypeError, "labels of one kind"),
+        (np.eye(3), ValueError, r"one label for each row, and an array of shape \(3, 3\) came"),
+        (7, ValueError, r"an array of shape \(\) came"),
+    ],
+)
+def test_what_is_no_label_is_refused(score, bad, error, message):
+    with pytest.raises(error, match=f"y wants .*{message}"):
+        score(bad, [0, 1, 1])
+    with pytest.raises(error, match=f"labels wants .*{message}"):
+        score([0, 1, 1], bad)
 
 
 @pytest.mark.parametrize("score", [scores.purity, scores.agreement])

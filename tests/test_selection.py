@@ -1,5 +1,6 @@
 """The number of units recommended, against planted numbers and sums done another way."""
 
+from functools import partial
 from itertools import permutations
 
 import numpy as np
@@ -217,12 +218,19 @@ def test_it_prints_as_a_table():
         ({"range": range(1, 4)}, ValueError, r"each at least 2; range\(1, 4\) came"),
         ({"range": [2.5]}, ValueError, "whole numbers"),
         ({"range": 5}, ValueError, "5 came"),
-        ({"n_seeds": 1}, ValueError, "at least 2, since models are compared"),
+        ({"n_seeds": 1}, ValueError, "n_seeds must be a whole number, 2 or more; 1 came"),
+        ({"n_seeds": 2.0}, ValueError, "2 or more; 2.0 came"),
+        ({"random_state": "x"}, ValueError, "cannot be used to seed"),
         ({"test_size": 1.0}, ValueError, r"within \(0, 1\); 1.0 came"),
         ({"words": True, "X": -np.eye(8)}, ValueError, "never below zero"),
         ({"X": np.eye(3)}, ValueError, "at least four rows are wanted"),
         ({"X": np.full((8, 2), np.nan)}, ValueError, "NaN"),
-        ({"X": ["some text"] * 8}, TypeError, "Put a vectorizer before the learner"),
+        (
+            {"X": ["some text"] * 8},
+            TypeError,
+            "KrotovHopfield wants a matrix of numbers and got text. Put a vectorizer",
+        ),
+        ({"X": np.array([["some text"]] * 8)[:, 0]}, TypeError, "got text. Put a vectorizer"),
         ({"estimator": RandomForestClassifier()}, TypeError, "RandomForestClassifier has neither"),
         ({"estimator": "NMF"}, TypeError, "str has neither"),
         ({"estimator": TfidfVectorizer(), "X": np.eye(8)}, TypeError, "TfidfVectorizer has neither"),
@@ -232,6 +240,17 @@ def test_bad_arguments_are_refused_in_words(changes, error, words):
     arguments = {"estimator": KrotovHopfield(), "X": np.eye(8), "range": [2, 3], **changes}
     with pytest.raises(error, match=words):
         choose_n_components(**arguments)
+
+
+def test_any_random_state_will_do():
+    X = planted(3, n=60)
+    ask = partial(choose_n_components, KrotovHopfield(), X, [2, 3])
+    assert ask(random_state=None).n_components in (2, 3)
+    first, second = (ask(random_state=np.random.RandomState(0)) for _ in range(2))
+    assert first == second
+    assert ask(random_state=np.int64(5)) == ask(random_state=5)
+    generator = np.random.RandomState(0)
+    assert ask(random_state=generator).table != ask(random_state=generator).table  # it goes on drawing
 
 
 def test_a_codebook_of_components_may_be_signed():

@@ -270,7 +270,10 @@ BAD_TOPICS = {
     "too few terms": ({"terms": TERMS[:4]}, "5 terms are wanted.*4 came"),
     "documents missing": ({"terms": TERMS, "naming": "documents"}, "Pass X="),
     "another naming": ({"terms": TERMS, "naming": "magic"}, "'magic' came"),
-    "no words": ({"terms": TERMS, "n": 0}, "at least 1; 0 came"),
+    "no words": ({"terms": TERMS, "n": 0}, "n must be a whole number, 1 or more; 0 came"),
+    "half a word": ({"terms": TERMS, "n": 2.5}, "1 or more; 2.5 came"),
+    "no number of words": ({"terms": TERMS, "n": None}, "1 or more; None came"),
+    "true words": ({"terms": TERMS, "n": True}, "1 or more; True came"),
     "negative documents": ({"terms": TERMS, "X": -np.eye(5)}, 'naming="weights"'),
 }
 
@@ -279,6 +282,32 @@ BAD_TOPICS = {
 def test_topics_refuse(given, message):
     with pytest.raises(ValueError, match=message):
         topics(Fixed(np.ones((2, 5))).fit(), **given)
+
+
+VOCABULARY = {term: TERMS.index(term) for term in reversed(TERMS)}  # as a vectorizer's: not by column
+UNORDERED = {
+    "vocabulary": VOCABULARY,
+    "keys": VOCABULARY.keys(),
+    "set": set(TERMS),
+    "string": "abcde",
+    "matrix": np.array([TERMS]).T,
+    "generator": (term for term in TERMS),
+}
+
+
+@pytest.mark.parametrize("terms", UNORDERED.values(), ids=UNORDERED)
+def test_terms_come_in_the_order_of_the_columns(terms):
+    model = Fixed(np.eye(2, 5)).fit()
+    told = r"names of the columns of .* in their order, and .* came. Pass vectorizer.get_feature_names_out\(\)"
+    with pytest.raises(TypeError, match=told):
+        topics(model, terms)
+    with pytest.raises(TypeError, match=told):
+        topics(model, terms, X=np.eye(5), codes=[0, 1, 0, 1, 0])
+
+
+@pytest.mark.parametrize("terms", [TERMS, tuple(TERMS), np.array(TERMS), np.array(TERMS, object)])
+def test_any_list_of_terms_will_do(terms):
+    assert topics(Fixed(np.eye(2, 5)).fit(), terms)[1].terms == ("goal",)
 
 
 def test_negative_documents_can_be_named_by_weights():
@@ -298,8 +327,9 @@ def test_unfitted_models_and_models_without_a_codebook_are_refused(ask):
 
 
 def test_top_documents_refuse_to_list_nothing():
-    with pytest.raises(ValueError, match="at least 1"):
-        top_documents(Fixed(np.eye(3)).fit(), np.eye(3), n=0)
+    for n in (0, 1.5, None, True):
+        with pytest.raises(ValueError, match=f"n must be a whole number, 1 or more; {n} came"):
+            top_documents(Fixed(np.eye(3)).fit(), np.eye(3), n=n)
 
 
 def test_a_codebook_is_read_from_either_name():

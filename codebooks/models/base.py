@@ -18,7 +18,8 @@ from sklearn.base import (
     _fit_context,
 )
 from sklearn.utils import check_random_state, gen_batches
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval as AnyInterval
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from codebooks import ops
@@ -62,6 +63,14 @@ _LOAD_GAIN = 0.02
 
 
 fit_context = _fit_context
+
+
+class Interval(AnyInterval):
+    """A range of numbers, of which True and False are none."""
+
+    def is_satisfied_by(self, val: Any) -> bool:
+        """Whether a value lies in the range."""
+        return not isinstance(val, bool) and super().is_satisfied_by(val)
 
 
 def row_blocks(X: Any, row_bytes: int) -> Iterator[slice]:
@@ -419,7 +428,15 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
         -------
         ndarray of shape (n_samples,), int64
             -1 for a row that is empty or shares nothing with any unit.
+
+        Raises
+        ------
+        ValueError
+            If `reject_below` is no cosine, or `X` does not fit the model.
         """
+        is_cosine = isinstance(reject_below, Real) and not isinstance(reject_below, bool) and -1 <= reject_below <= 1
+        if reject_below is not None and not is_cosine:
+            raise ValueError(f"reject_below must be a cosine, a number from -1 to 1, or None; {reject_below!r} came.")
         return self._winners(self._check(X), self._state(), reject_below)
 
     def fit_predict(self, X: Any, y: Any = None, **fit_params: Any) -> Any:

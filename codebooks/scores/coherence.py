@@ -11,7 +11,7 @@ from scipy import sparse
 from sklearn.utils.validation import check_array
 
 from codebooks import ops
-from codebooks.topics import Topic
+from codebooks.topics import Topic, terms_given
 
 
 def npmi(topics: Sequence[Any], X: Any, *, terms: Sequence[str] | None = None, epsilon: float | None = None) -> float:
@@ -73,7 +73,8 @@ def npmi_per_topic(
     Raises
     ------
     TypeError
-        A topic is a single string, or neither words nor column indices.
+        A topic is a single string, or neither words nor column indices; or terms are not in an order, as in
+        `vectorizer.vocabulary_`.
     ValueError
         Words without terms, a wrong number of terms, a column that X has not, or epsilon <= 0.
 
@@ -142,9 +143,9 @@ def words_of(topic: Any) -> list[Any]:
 
 def _columns(topics: Sequence[Any], terms: Sequence[str] | None, n_features: int) -> list[NDArray[np.intp]]:
     """The distinct columns of each topic's words, -1 for a word that is not among the terms."""
-    if terms is not None and len(terms) != n_features:
-        raise ValueError(f"{n_features} terms are wanted, one a column of X; {len(terms)} came.")
-    place = {} if terms is None else {str(term): column for column, term in enumerate(terms)}
+    advice = "Take them from the vectorizer that made X."
+    names = [] if terms is None else terms_given(terms, n_features, "X", advice)
+    place = {name: column for column, name in enumerate(names)}
     found = []
     for topic in topics:
         words = list(dict.fromkeys(words_of(topic)))  # a word repeated is no evidence for itself

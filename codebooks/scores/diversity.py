@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_array
 
 from codebooks import ops
+from codebooks.inputs import check_count
 from codebooks.scores.coherence import words_of
 from codebooks.topics import wins
 
@@ -57,6 +58,8 @@ def redundancy(components: ArrayLike) -> float:
     1.0
     """
     W = check_array(ops.to_host(components), dtype=np.float64)
+    # Powers of two change no digit of a cosine, and then no square overflows or underflows.
+    W = np.ldexp(W, -np.frexp(np.abs(W).max(axis=1, keepdims=True))[1])
     norms = np.linalg.norm(W, axis=1, keepdims=True)
     W = W / np.where(norms > 0, norms, 1.0)
     cosines = np.abs(W @ W.T)
@@ -82,14 +85,21 @@ def usage(labels: ArrayLike, n_components: int) -> NDArray[np.float64]:
     Raises
     ------
     ValueError
-        A label is n_components or more.
+        A label is n_components or more, labels are no integers in one row, or n_components is no whole number from 1.
 
     Examples
     --------
     >>> usage([0, 0, 2, -1, 2], 3).tolist()
     [0.5, 0.0, 0.5]
     """
-    labels = np.asarray(ops.to_host(labels), dtype=np.intp)
+    check_count("n_components", n_components)
+    labels = np.asarray(ops.to_host(labels))
+    if labels.ndim != 1 or (labels.size and labels.dtype.kind not in "iu"):
+        raise ValueError(
+            f"labels must be integers, one for each row; {labels.dtype} of shape {labels.shape} came. Pass "
+            "model.predict of the rows."
+        )
+    labels = labels.astype(np.intp)
     if labels.size and labels.max() >= n_components:
         raise ValueError(
             f"labels must lie below n_components={n_components}; {labels.max()} came. "

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 from scipy.special import logsumexp
 from sklearn.utils import check_random_state, gen_batches
 from sklearn.utils.validation import check_array
@@ -55,8 +56,9 @@ def average_cosine(X: Any) -> float:
     n_rows = X.shape[0]
     total, squares = np.zeros(X.shape[1]), 0.0
     for rows in gen_batches(n_rows, _BLOCK):
-        lengths = ops.row_norms(X[rows]).astype(np.float64)
-        total += X[rows].T @ ops.reciprocal(lengths)
+        block = _of_moderate_size(X[rows])
+        lengths = ops.row_norms(block).astype(np.float64)
+        total += block.T @ ops.reciprocal(lengths)
         squares += np.count_nonzero(lengths)
     return float((total @ total - squares) / (n_rows * (n_rows - 1))) if n_rows > 1 else float("nan")
 
@@ -103,6 +105,7 @@ def isoscore(X: Any) -> float:
     0.5
     """
     X = _checked(X).astype(np.float64)
+    X = np.ldexp(X, -np.frexp(np.abs(X).max())[1])  # a power of two: no digit changes
     n_features, rounding = X.shape[1], np.vdot(X, X) * _ROUNDING**2
     X = X - X.mean(axis=0)
     # X'X and XX' have the same eigenvalues above zero.
@@ -136,7 +139,7 @@ def alignment(A: Any, B: Any, alpha: float = 2.0) -> float:
     TypeError
         A or B is sparse.
     ValueError
-        The shapes differ, alpha is not above zero, or the numbers are not finite.
+        The shapes differ, alpha is not a finite number above zero, or the rows hold others.
 
     Examples
     --------
@@ -182,7 +185,7 @@ def uniformity(X: Any, t: float = 2.0, *, n_rows: int | None = 5000, random_stat
     TypeError
         X is sparse.
     ValueError
-        t or n_rows is out of range, or X is empty, or holds NaN or infinity.
+        t is not a finite number above zero, n_rows is out of range, or X is empty, or holds NaN or infinity.
 
     Examples
     --------
@@ -216,10 +219,21 @@ def _repulsions(X: NDArray, t: float) -> Iterator[NDArray[np.float64]]:
 
 
 def _directions(X: NDArray) -> NDArray[np.float64]:
-    X = X.astype(np.float64)
+    X = _of_moderate_size(X.astype(np.float64))
     return X * ops.reciprocal(ops.row_norms(X))[:, None]
 
 
+def _of_moderate_size(X: Any) -> Any:
+    """Rows times powers of two: their directions keep each digit, and no square overflows or underflows."""
+    largest = abs(X).max(axis=1)
+    exponent = np.frexp(largest.toarray().ravel() if sparse.issparse(X) else largest)[1]
+    if not sparse.issparse(X):
+        return np.ldexp(X, -exponent[:, None])
+    scaled = X.copy()
+    scaled.data = np.ldexp(X.data, -np.repeat(exponent, np.diff(X.indptr)))
+    return scaled
+
+
 def _above_zero(name: str, value: float) -> None:
-    if not value > 0:
-        raise ValueError(f"{name} must be above zero, for example 2; {value!r} came.")
+    if not 0 < value < np.inf:
+        raise ValueError(f"{name} must be above zero and finite, for example 2; {value!r} came.")

@@ -64,13 +64,18 @@ def _rankings(ranked: Any) -> list[list[Any]]:
         if isinstance(ranking, str) or not isinstance(ranking, Iterable):
             raise TypeError(f"each ranking must be a sequence of ids; {ranking!r} came for query {q}.")
         documents = ranking.tolist() if isinstance(ranking, np.ndarray) else list(ranking)
-        documents = [None if isinstance(d, Integral) and d == -1 else d for d in documents]
+        documents = [None if _is_nothing(document) else document for document in documents]
         present = [document for document in documents if document is not None]
         if len(set(present)) < len(present):
             twice = next(document for i, document in enumerate(present) if document in present[:i])
             raise ValueError(f"a ranking must hold each document once; {twice!r} came twice for query {q}.")
         found.append(documents)
     return found
+
+
+def _is_nothing(document: Any) -> bool:
+    """Whether an id is what searches write where they found too few: -1 among numbers, "" among names."""
+    return document == "" if isinstance(document, str) else isinstance(document, Integral) and document == -1
 
 
 def _grades(q: int, given: Any) -> dict[Any, float]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from sklearn.metrics.cluster import contingency_matrix
 from sklearn.utils.validation import check_consistent_length
 
-from codebooks import ops
+from codebooks.inputs import check_labels
 
 
 class Agreement(NamedTuple):
@@ -40,15 +39,17 @@ def agreement(y: ArrayLike, labels: ArrayLike) -> Agreement:
 
     Raises
     ------
+    TypeError
+        The labels of one side are of several kinds, numbers and strings.
     ValueError
-        The two differ in length, or are empty.
+        The two differ in length, are empty or no single rows, or a label is missing (None, NaN).
 
     Examples
     --------
     >>> agreement(["a", "a", "b", "b"], [1, 1, 0, 0])
     Agreement(nmi=1.0, ari=1.0, purity=1.0)
     """
-    y, labels = np.asarray(y), np.asarray(ops.to_host(labels))
+    y, labels = _in_one_row("y", y), _in_one_row("labels", labels)
     share = purity(y, labels)
     return Agreement(float(normalized_mutual_info_score(y, labels)), float(adjusted_rand_score(y, labels)), share)
 
@@ -75,16 +76,28 @@ def purity(y: ArrayLike, labels: ArrayLike) -> float:
 
     Raises
     ------
+    TypeError
+        The labels of one side are of several kinds, numbers and strings.
     ValueError
-        The two differ in length, or are empty.
+        The two differ in length, are empty or no single rows, or a label is missing (None, NaN).
 
     Examples
     --------
     >>> purity(["a", "a", "b", "b"], [0, 0, 0, 1])
     0.75
     """
-    y, labels = np.asarray(y), np.asarray(ops.to_host(labels))
+    y, labels = _in_one_row("y", y), _in_one_row("labels", labels)
     check_consistent_length(y, labels)
     if not len(y):
         raise ValueError("at least one labelled row is wanted; none came.")
     return float(contingency_matrix(y, labels).max(axis=0).sum() / len(y))
+
+
+def _in_one_row(name: str, labels: Any) -> NDArray[Any]:
+    labels = check_labels(name, labels)
+    if labels.ndim != 1:
+        raise ValueError(
+            f"{name} wants one label for each row, and an array of shape {labels.shape} came. Of codes take "
+            "model.predict."
+        )
+    return labels

@@ -3,8 +3,8 @@
 All functions take the same two arguments and follow the same conventions, those of trec_eval where it has one:
 
 - `ranked` holds a ranking for each query, the best first: an int array of shape (n_queries, depth), or a sequence of
-  sequences of ids (numbers or strings, of any lengths). -1 stands for nothing: its rank stays empty. A document that
-  stands twice in one ranking is an error.
+  sequences of ids (numbers or strings, of any lengths). -1 stands for nothing, and so does "": its rank stays empty. A
+  document that stands twice in one ranking is an error.
 - `relevant` says for each query, in the same order, what is relevant: a dict from id to grade, or ids alone, which have
   grade 1 then. Grades of 0 and below, and ids that are not mentioned, are not relevant.
 - A query without a relevant document cannot be judged: it is nan with `per_query=True`, and left out of the mean
@@ -15,12 +15,12 @@ All functions take the same two arguments and follow the same conventions, those
 from __future__ import annotations
 
 from collections.abc import Iterable
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from codebooks.inputs import check_count
 from codebooks.scores.judgements import Judged, Relevant, judge
 
 __all__ = [
@@ -50,7 +50,7 @@ def ndcg(
     Parameters
     ----------
     ranked : int array of shape (n_queries, depth), or sequence of sequences of ids
-        A ranking for each query; -1 is nothing.
+        A ranking for each query; -1 is nothing, and "" among strings.
     relevant : sequence of dicts from id to grade, or of collections of ids
         What is relevant to each query.
     k : int or None, default=10
@@ -311,15 +311,19 @@ def _given_back(judged: Judged, values: Floats, per_query: bool) -> float | Floa
     return float(mean) if np.ndim(mean) == 0 else mean
 
 
-def _rank(k: Any, name: str = "k") -> Any:
+def _rank(k: Any) -> Any:
     """A number of ranks; None is all."""
-    if k is not None and (not isinstance(k, Integral) or k < 1):
-        raise ValueError(f"{name} must be a whole number, 1 or more; {k!r} came.")
+    if k is not None:
+        check_count("k", k)
     return k
 
 
 def _ranks(ks: Any) -> Any:
     """One k, or an array of several."""
-    if isinstance(ks, Integral):
-        return _rank(ks, "ks")
-    return np.array([_rank(k, "ks") for k in ks], dtype=np.intp)
+    if not isinstance(ks, Iterable):
+        check_count("ks", ks)
+        return ks
+    several = list(ks)
+    for k in several:
+        check_count("ks", k)
+    return np.array(several, dtype=np.intp)

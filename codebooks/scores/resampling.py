@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from codebooks import ops
+from codebooks.inputs import check_count
 
 __all__ = ["bootstrap_interval"]
 
@@ -58,8 +58,7 @@ def bootstrap_interval(
         raise ValueError("at least one value that is not nan is wanted; none came.")
     if not 0 < level < 1:
         raise ValueError(f"level must lie between 0 and 1, for example 0.95; {level!r} came.")
-    if not isinstance(n_resamples, Integral) or n_resamples < 1:
-        raise ValueError(f"n_resamples must be a whole number, 1 or more; {n_resamples!r} came.")
+    check_count("n_resamples", n_resamples)
     rng = np.random.default_rng(random_state)
     means = np.empty(n_resamples)
     block = max(1, _BLOCK // len(given))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from sklearn.utils.validation import check_array
 
 __all__ = ["checked_counts", "checked_ids", "checked_texts", "following_id", "grown", "is_matrix"]
 
+_LARGEST_ID = 2**63 - 2  # the one after it is an int64 too
+
 
 def is_matrix(documents: Any) -> bool:
     """Whether these are counts and no texts."""
@@ -20,21 +23,28 @@ def is_matrix(documents: Any) -> bool:
 
 
 def checked_counts(documents: Any, *, empty: bool = False) -> Any:
-    """Counts as a CSR matrix of float32; with `empty`, of no rows too."""
+    """Counts as a CSR matrix of float32, which shares nothing with what came; with `empty`, of no rows too."""
     if not is_matrix(documents):
         raise TypeError(
             f"This retriever was fitted on a matrix of counts and wants one again, with a row for each text; "
             f"{type(documents).__name__} came."
         )
-    return csr_matrix(check_array(documents, accept_sparse="csr", dtype=np.float32, ensure_min_samples=1 - empty))
+    how = {"accept_sparse": "csr", "dtype": np.float32, "copy": issparse(documents), "ensure_min_samples": 1 - empty}
+    return csr_matrix(check_array(documents, **how))
 
 
 def checked_texts(documents: Any, method: str) -> list[str]:
     """A list of texts, and nothing else among them."""
     if isinstance(documents, str | bytes):
         raise TypeError(f"{method} wants a list of texts and got one text. Put it into a list: [text].")
-    if issparse(documents) or not hasattr(documents, "__iter__"):
+    if not hasattr(documents, "__iter__"):
         raise TypeError(f"{method} wants a list of texts and got {type(documents).__name__}.")
+    if issparse(documents) or isinstance(documents, Mapping | Set) or getattr(documents, "ndim", 1) != 1:
+        shape = f" of shape {documents.shape}" if hasattr(documents, "shape") else ""
+        raise TypeError(
+            f"{method} wants a list of texts and got {type(documents).__name__}{shape}. Give them in their order; of a "
+            f"table give one column, as in table['text']."
+        )
     texts = list(documents)
     for i, text in enumerate(texts):
         if not isinstance(text, str):
@@ -43,29 +53,55 @@ def checked_texts(documents: Any, method: str) -> list[str]:
 
 
 def checked_ids(ids: Any, n: int, first: int, there: np.ndarray | None = None) -> np.ndarray:
-    """Names of n documents, unlike each other and unlike those that are there."""
+    """Names of n documents, unlike each other and unlike those that are there; numbers are int64."""
     if ids is None:
         if there is not None and there.dtype.kind == "U":
             raise ValueError("The documents here are named by str: name the new ones too, with ids=.")
-        return np.arange(first, first + n)
-    names = np.asarray(ids)
+        _refuse_large_ids(first + n - 1)
+        return np.arange(first, first + n, dtype=np.int64)
+    names = _as_array(ids)
+    kind = "U" if names.dtype.kind == "U" else "i"
     if names.dtype.kind not in "iuU" or names.shape != (n,):
         raise ValueError(
             f"ids must be {n} whole numbers or str, one for each document; {names.dtype} of shape {names.shape} came."
         )
-    names = names if names.dtype.kind == "U" else names.astype(np.int64)
-    if there is not None and len(there) and there.dtype.kind != names.dtype.kind:
+    if there is not None and len(there) and there.dtype.kind != kind:
         raise ValueError(
             "ids must be of one kind: those that are there are "
             + ("str." if there.dtype.kind == "U" else "whole numbers.")
         )
-    if names.dtype.kind == "i" and n and names.min() < 0:
-        raise ValueError(f"ids must not be negative, as -1 says that nothing was found; {names.min()} came.")
+    if kind == "U" and (names == "").any():
+        raise ValueError('ids must not be "", which says that nothing was found. Name each document.')
+    if kind == "i" and n:
+        if names.min() < 0:
+            raise ValueError(f"ids must not be negative, as -1 says that nothing was found; {names.min()} came.")
+        _refuse_large_ids(int(names.max()))
+        names = names.astype(np.int64)
     values, counts = np.unique(names, return_counts=True)
     twice = values[counts > 1] if there is None else values[(counts > 1) | np.isin(values, there)]
     if len(twice):
         raise ValueError(f"ids must name one document each; already taken: {', '.join(map(str, twice[:10].tolist()))}.")
     return names
+
+
+def _as_array(ids: Any) -> np.ndarray:
+    """Ids as they are; of objects, as in a column of pandas, an array of str or of int where all are that."""
+    names = np.asarray(ids)
+    if names.dtype.kind not in "UO" or (names is ids and names.dtype.kind == "U"):
+        return names
+    names = np.asarray(ids, dtype=object)  # NumPy makes strings of the numbers beside a string
+    entries = names.ravel().tolist()
+    if all(isinstance(name, str) for name in entries):
+        return names.astype(str)
+    if all(isinstance(name, Integral) and not isinstance(name, bool) for name in entries):
+        _refuse_large_ids(max(entries))
+        return names.clip(min=-1).astype(np.int64)  # none may be negative anyway
+    return names
+
+
+def _refuse_large_ids(largest: int) -> None:
+    if largest > _LARGEST_ID:
+        raise ValueError(f"ids must be at most {_LARGEST_ID}, so that another can follow; {largest} came. Use str.")
 
 
 def following_id(names: np.ndarray, so_far: int) -> int:

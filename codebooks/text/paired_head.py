@@ -211,10 +211,10 @@ class PairedHead(ArrayTransformer):
         Raises
         ------
         ValueError
-            If `X` is empty, all zeros, or holds NaN or infinity, `y` is missing or does not fit it, or the settings
-            do not go together.
+            If `X` is empty, all zeros, or holds NaN or infinity, `y` or one of its groups is missing, `y` does not fit
+            `X`, or the settings do not go together.
         TypeError
-            If `X` is sparse or text.
+            If `X` is sparse or text, or groups are of several kinds.
         ImportError
             If `solver="sgd"` and there is no torch.
         """
@@ -393,14 +393,7 @@ class PairedHead(ArrayTransformer):
         y = check_targets(self, y, n_rows)
         if y.ndim != 1:
             raise ValueError(f"PairedHead wants one group for each row and got y of shape {y.shape}.")
-        try:
-            return np.unique(y, return_inverse=True)[1].ravel()
-        except TypeError as mixed:
-            kinds = sorted({type(label).__name__ for label in y})
-            raise TypeError(
-                f"PairedHead wants groups of one kind, all numbers or all strings, and got {', '.join(kinds)} in y. "
-                f"Drop the rows whose group is not known."
-            ) from mixed
+        return np.unique(y, return_inverse=True)[1].ravel()
 
     def _check_settings(self) -> None:
         if self.solver == "eigen" and self.objective != "barlow":
