@@ -19,6 +19,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from codebooks import HopfieldRetriever, TextEmbedder
+from codebooks.text import vector_cache
 from codebooks.text.vector_cache import VectorCache
 
 TEXTS = ["a tree", "the sea", "", "a tree", "trees by the sea", "été ☃", "the sea"]
@@ -29,6 +30,7 @@ def letters(texts):
 
 
 WANTED = np.array(letters(TEXTS), dtype=np.float32)
+ORDINARY_USER = pytest.mark.skipif(getattr(os, "geteuid", lambda: 0)() == 0, reason="root may write everywhere")
 
 
 class Encoder:
@@ -272,7 +274,7 @@ class TestCache:
             np.testing.assert_array_equal(found, wanted)
 
     def test_where_nothing_can_be_stored_the_result_comes_all_the_same(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(VectorCache, "_remove_excess", lambda self: self._db.execute("SELECT * FROM nowhere"))
+        monkeypatch.setattr(VectorCache, "_remove_excess", lambda self, db: db.execute("SELECT * FROM nowhere"))
         embedder, _ = self.embedder(tmp_path, batch_size=1)
         with pytest.warns(UserWarning, match="could not be stored") as warned:
             np.testing.assert_array_equal(embedder.transform(TEXTS), WANTED)
@@ -285,17 +287,17 @@ class TestCache:
 
     @pytest.mark.parametrize("question", ["application_id", "user_version"])
     def test_another_may_make_it_between_two_looks(self, tmp_path, question, monkeypatch):
-        number, met = VectorCache._number, []
+        number, met = vector_cache._number, []
 
-        def meets_another(self, asked):
-            answer = number(self, asked)
-            if question in asked and not met and not self._db.in_transaction:
+        def meets_another(db, asked):
+            answer = number(db, asked)
+            if question in asked and not met and not db.in_transaction:
                 met.append(asked)
                 with VectorCache(tmp_path, "e", 1):
                     pass
             return answer
 
-        monkeypatch.setattr(VectorCache, "_number", meets_another)
+        monkeypatch.setattr(vector_cache, "_number", meets_another)
         embedder, _ = self.embedder(tmp_path)
         np.testing.assert_array_equal(embedder.transform(TEXTS), WANTED)
 
@@ -339,6 +341,262 @@ class TestCache:
     def test_texts_that_are_no_utf8(self, tmp_path):
         for _ in range(2):
             assert self.embedder(tmp_path)[0].transform(["\ud800"]).shape == (1, 3)
+
+
+class TestCacheThatCannotBeWritten:
+    @pytest.fixture(params=["plain", "a?b#c %20é", "link", pytest.param("folder", marks=ORDINARY_USER)])
+    def place(self, tmp_path, request):
+        """A cache of TEXTS that can be read and not written. For root: a file SQLite wants beside it cannot be made."""
+        folder = tmp_path / request.param
+        place = folder / "cache.db"
+        TextEmbedder(letters, cache=place, name="letters").transform(TEXTS)
+        if request.param == "folder":
+            folder.chmod(0o555)
+        else:
+            (folder / "cache.db-shm").symlink_to("nowhere/at-all")
+        if request.param == "link":
+            place = tmp_path / "link.db"
+            place.symlink_to(folder / "cache.db")
+        yield place
+        folder.chmod(0o755)
+
+    def embedder(self, place):
+        encoder = Encoder()
+        return TextEmbedder(encoder, cache=place, name="letters", batch_size=1), encoder
+
+    def test_what_is_there_is_read(self, place):
+        embedder, encoder = self.embedder(place)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            np.testing.assert_array_equal(embedder.transform(TEXTS), WANTED)
+        assert encoder.batches == []
+
+    def test_what_is_new_is_not_stored_and_one_warning_says_so(self, place):
+        before = place.read_bytes()
+        texts = ["new", *TEXTS, "newer"]
+        for _ in range(2):
+            embedder, encoder = self.embedder(place)
+            with pytest.warns(UserWarning, match=r"could not be stored in .* \(.+\); go on") as warned:
+                np.testing.assert_array_equal(embedder.transform(texts), np.array(letters(texts), np.float32))
+            assert len(warned) == 1
+            assert encoder.texts == ["newer", "new"]
+        assert place.read_bytes() == before
+
+    def test_what_another_damages_meanwhile_is_encoded_again(self, place, monkeypatch):
+        def breaks_off(db, keys):
+            yield from list(rows(db, keys))[:2]
+            raise sqlite3.DatabaseError("database disk image is malformed")
+
+        rows = vector_cache._rows
+        monkeypatch.setattr(vector_cache, "_rows", breaks_off)
+        embedder, encoder = self.embedder(place)
+        with pytest.warns(UserWarning, match="could not be stored"):
+            np.testing.assert_array_equal(embedder.transform(TEXTS), WANTED)
+        assert len(encoder.texts) == len(set(TEXTS)) - 2
+
+    @pytest.fixture
+    def unwritable(self, monkeypatch):
+        """SQLite, played: it opens nothing for writing."""
+
+        def connect(to, **settings):
+            if "mode=ro" not in str(to):
+                raise sqlite3.OperationalError("unable to open database file")
+            return really(to, **settings)
+
+        really = sqlite3.connect
+        monkeypatch.setattr(sqlite3, "connect", connect)
+
+    @pytest.mark.parametrize(("end", "content"), [("-wal", b""), ("-wal", b"rows"), ("-journal", b"rows")])
+    def test_one_that_is_not_all_in_its_file_is_refused(self, place, end, content, unwritable):
+        file = place.resolve()
+        file.parent.chmod(0o755)
+        file.with_name(file.name + end).write_bytes(content)
+        embedder, encoder = self.embedder(place)
+        if content:
+            with pytest.raises(OSError, match="unable to open database file"):
+                embedder.transform(TEXTS)
+        else:
+            np.testing.assert_array_equal(embedder.transform(TEXTS), WANTED)
+        assert encoder.batches == []
+
+    @pytest.mark.parametrize("content", [b"", b"no database, but some bytes " * 300])
+    def test_what_is_no_cache_is_refused(self, tmp_path, content, unwritable):
+        (tmp_path / "notes.db").write_bytes(content)
+        embedder, encoder = self.embedder(tmp_path / "notes.db")
+        with pytest.raises(OSError, match="unable to open database file"):
+            embedder.transform(TEXTS)
+        assert encoder.batches == []
+
+
+class TestCacheWhileAnotherWrites:
+    @pytest.fixture
+    def writer(self, tmp_path, monkeypatch):
+        """Another connection that is writing into a cache of one text."""
+        monkeypatch.setattr(vector_cache, "_PATIENCE", 600.0)
+        with VectorCache(tmp_path, "e", 1) as cache:
+            cache.put(["there"], np.ones((1, 3), np.float32))
+        db = sqlite3.connect(tmp_path / "embeddings.sqlite", isolation_level=None)
+        db.execute("BEGIN IMMEDIATE")
+        yield db
+        db.close()
+
+    @pytest.mark.parametrize("text", ["there", "not there"])
+    def test_who_reads_does_not_wait(self, tmp_path, writer, text):
+        found = []
+
+        def read():
+            with VectorCache(tmp_path, "e", 1) as cache:
+                found.append(list(cache.get([text])))
+
+        reader = threading.Thread(target=read, daemon=True)
+        reader.start()
+        reader.join(60)
+        held = writer.in_transaction and not reader.is_alive()
+        writer.execute("ROLLBACK")
+        reader.join()
+        assert held
+        assert found == [["there"] if text == "there" else []]
+
+    def test_who_writes_waits_also_after_reading(self, tmp_path, writer):
+        has_read, warned = threading.Event(), []
+
+        def work():
+            with VectorCache(tmp_path, "e", 1) as cache, warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                cache.get(["there"])
+                has_read.set()
+                cache.put(["new"], np.ones((1, 3), np.float32))
+                warned.extend(caught)
+
+        thread = threading.Thread(target=work, daemon=True)
+        thread.start()
+        assert has_read.wait(60)
+        thread.join(0.5)  # it has come to its wait, or gives up
+        writer.execute("ROLLBACK")
+        thread.join()
+        assert warned == []
+        with VectorCache(tmp_path, "e", 1) as cache:
+            assert list(cache.get(["new"])) == ["new"]
+
+
+# A thread of the parent is within its encoder and has the cache open; the child and another process use the cache too.
+FORK_WHILE_ANOTHER_ENCODES = """
+import os, sys, sqlite3, subprocess, threading
+from codebooks import TextEmbedder
+place, inside, enough = os.environ["CACHE"], threading.Event(), threading.Event()
+
+def texts(kind, n=300):
+    return [f"{kind} {i}" for i in range(n)]
+
+def embed(texts, wait=lambda texts: None):
+    def encode(texts):
+        wait(texts)
+        return [[float(len(text)), 2.0] * 300 for text in texts]
+    TextEmbedder(encode, cache=place, name="x", batch_size=50).transform(texts)
+
+if len(sys.argv) > 1:
+    embed(texts("other"))
+    sys.exit()
+embed(texts("first"))
+thread = threading.Thread(target=embed, args=(texts("slow", 1), lambda texts: (inside.set(), enough.wait())))
+thread.start()
+inside.wait()
+child_is_in, parent_is_on = os.pipe(), os.pipe()
+child = os.fork()
+if child == 0:
+    def wait(texts):
+        os.write(child_is_in[1], b".")
+        os.read(parent_is_on[0], 1)
+    try:
+        embed(texts("early"))
+        embed(texts("within", 1), wait)
+        embed(texts("late"))
+    except BaseException as error:
+        print(error, flush=True)
+        os.write(child_is_in[1], b".")
+        os._exit(1)
+    os._exit(0)
+os.read(child_is_in[0], 1)
+enough.set()
+thread.join()
+subprocess.run([sys.executable, "-W", "error", "-c", os.environ["CODE"], "other"], check=True)
+os.write(parent_is_on[1], b".")
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+db = sqlite3.connect(place)
+print(*db.execute("PRAGMA integrity_check").fetchone(), *db.execute("SELECT count(*) FROM vectors").fetchone())
+"""
+
+# A thread is storing when the process forks: what the child sees must be the time after it.
+FORK_WHILE_ANOTHER_STORES = """
+import os, threading, time
+import numpy as np
+from codebooks.text import vector_cache
+stores, forks, stored = threading.Event(), threading.Event(), []
+
+def slowly(*_):
+    stores.set()
+    forks.wait()
+    time.sleep(0.5)
+    stored.append(True)
+
+def store():
+    with vector_cache.VectorCache(os.environ["CACHE"], "e", 1) as cache:
+        cache.put(["text"], np.ones((1, 3), np.float32))
+        stays.wait()
+
+stays = threading.Event()
+vector_cache.VectorCache._remove_excess = slowly
+threading.Thread(target=store, daemon=True).start()
+stores.wait()
+os.register_at_fork(before=forks.set)
+child = os.fork()
+if child == 0:
+    print(len(stored), sorted(os.listdir(os.path.dirname(os.environ["CACHE"]))), flush=True)
+    os._exit(0)
+os.waitpid(child, 0)
+stays.set()
+"""
+
+# A thread has its turn with a model when the process forks: the child must not wait for it.
+FORK_WHILE_ANOTHER_HAS_ITS_TURN = """
+import os, signal, threading
+from codebooks import TextEmbedder
+
+class Model:
+    max_seq_length = 256
+    def encode(self, texts, **settings):
+        if texts == ["slow"]:
+            inside.set()
+            enough.wait()
+        return [[1.0]] * len(texts)
+
+Model.__module__ = "sentence_transformers.model"
+inside, enough = threading.Event(), threading.Event()
+threading.Thread(target=TextEmbedder(Model()).transform, args=(["slow"],)).start()
+inside.wait()
+child = os.fork()
+if child == 0:
+    signal.alarm(60)
+    TextEmbedder(Model()).transform(["quick"])
+    os._exit(0)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+enough.set()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks nothing")
+class TestForks:
+    def test_while_another_thread_encodes(self, tmp_path, fresh_python):
+        code = FORK_WHILE_ANOTHER_ENCODES
+        said = fresh_python(code, CACHE=str(tmp_path / "cache.db"), CODE=code)
+        assert said.splitlines() == ["0", f"ok {4 * 300 + 2}"]
+
+    def test_while_another_thread_stores(self, tmp_path, fresh_python):
+        said = fresh_python(FORK_WHILE_ANOTHER_STORES, CACHE=str(tmp_path / "cache.db"))
+        assert said.splitlines() == ["1 ['cache.db']"]  # stored, and nobody has it open
+
+    def test_while_another_thread_has_its_turn(self, fresh_python):
+        assert fresh_python(FORK_WHILE_ANOTHER_HAS_ITS_TURN).split() == ["0"]
 
 
 @pytest.fixture

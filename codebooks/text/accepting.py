@@ -33,8 +33,8 @@ def checked_counts(documents: Any, *, empty: bool = False) -> Any:
     return csr_matrix(check_array(documents, **how))
 
 
-def checked_texts(documents: Any, method: str) -> list[str]:
-    """A list of texts, and nothing else among them."""
+def checked_texts(documents: Any, method: str, advice: str = "") -> list[str]:
+    """A list of texts, and nothing else among them. `advice` is for who gives a table of something else."""
     if isinstance(documents, str | bytes):
         raise TypeError(f"{method} wants a list of texts and got one text. Put it into a list: [text].")
     if not hasattr(documents, "__iter__"):
@@ -43,7 +43,7 @@ def checked_texts(documents: Any, method: str) -> list[str]:
         shape = f" of shape {documents.shape}" if hasattr(documents, "shape") else ""
         raise TypeError(
             f"{method} wants a list of texts and got {type(documents).__name__}{shape}. Give them in their order; of a "
-            f"table give one column, as in table['text']."
+            f"table give one column, as in table['text'].{advice}"
         )
     texts = list(documents)
     for i, text in enumerate(texts):

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from numbers import Integral, Real
-from threading import RLock
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
-from codebooks.inputs import check_embeddings
+from codebooks.forks import ForkSafeLock
+from codebooks.inputs import check_count, check_embeddings
 from codebooks.models.monitor import Reporter
 from codebooks.text.accepting import checked_texts
 from codebooks.text.encoders import PooledModel, SentenceModel, fingerprint, loaded, place_of
@@ -25,7 +25,7 @@ __all__ = ["TextEmbedder"]
 Vectors = NDArray[np.float32]
 
 # Loading a model, and running one: torch has all cores anyway, and the tokenizers bear one caller at a time.
-_turn = RLock()
+_turn = ForkSafeLock()
 
 
 class TextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -181,12 +181,8 @@ class TextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         """Texts as a list of str, or without an encoder an array of float32."""
         if self.encoder is None:
             return self._array(X)
-        if isinstance(X, Mapping | Set) or getattr(X, "ndim", 1) != 1:
-            raise TypeError(
-                f"TextEmbedder.{method} wants a list of texts and got {_kind(X)}. Give one column of texts, as in "
-                f"table['text'], or encoder=None for embeddings."
-            )
-        texts = [str(text) for text in checked_texts(X, f"TextEmbedder.{method}")]
+        texts = checked_texts(X, f"TextEmbedder.{method}", " Embeddings are taken with encoder=None.")
+        texts = [str(text) for text in texts]
         if not texts:
             raise ValueError(f"TextEmbedder.{method} wants at least one text and got none.")
         return texts
@@ -218,8 +214,8 @@ class TextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         if self.max_length is not None and not named and not _is_from(self.encoder, "sentence_transformers"):
             raise ValueError("max_length is for a model given by name or of sentence-transformers. Leave it out.")
         for setting, value in (("batch_size", self.batch_size), ("max_length", self.max_length)):
-            if value is not None and (not isinstance(value, Integral) or value < 1):
-                raise ValueError(f"{setting} must be a whole number from 1; {value!r} came.")
+            if value is not None:
+                check_count(setting, value)
         if not isinstance(self.cache_size, Real) or not 0 < self.cache_size < np.inf:
             raise ValueError(f"cache_size must be a number of megabytes above 0; {self.cache_size!r} came.")
         if self.cache is not None and self.encoder is not None and not named and not self.name:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -16,6 +17,8 @@ from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
+
+from codebooks.forks import ForkSafeLock
 
 __all__ = ["VectorCache"]
 
@@ -32,12 +35,29 @@ _FREED = 0.1
 _TABLE = """CREATE TABLE vectors
     (key BLOB PRIMARY KEY, used INTEGER NOT NULL, checksum INTEGER NOT NULL, vector BLOB NOT NULL)"""
 
+# The caches that have a connection.
+_connected: set[VectorCache] = set()
+
+
+def _disconnect_all() -> None:
+    for cache in _connected:
+        cache.disconnect()
+    _connected.clear()
+
+
+# A forked child must inherit no connection, nor what SQLite notes of the locks on its files. Hooks before a fork run in
+# reverse order: first the lock is taken, then the connections are closed.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_disconnect_all)
+_alone = ForkSafeLock(delays_forks=True)
+
 
 class VectorCache:
     """A context in which vectors of texts are looked up and stored, all of one encoder.
 
-    Each use has its own connection, so that threads and processes share a file and no object. The file is in SQLite's
-    write-ahead mode: who reads waits for nobody, and who writes waits for who writes. It belongs on a local disk.
+    Each use has its own connection, so that threads and processes share a file and no object; a fork closes it, and the
+    next call opens another. The file is in SQLite's write-ahead mode: who reads waits for nobody, and who writes waits
+    for who writes. It belongs on a local disk. A cache that is there is read also where nothing can be written.
 
     Parameters
     ----------
@@ -71,43 +91,44 @@ class VectorCache:
         self.max_bytes = megabytes * 1e6
         self._secret = blake2b(encoder.encode(), digest_size=32).digest()
         self._stores = True
+        self._db: sqlite3.Connection | None = None
+        self._hindrance: str | None = None  # why the file can only be read
 
     def __enter__(self) -> VectorCache:
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(self.path, timeout=_PATIENCE, isolation_level=None)
-        except (OSError, sqlite3.Error) as error:
-            raise self._unusable(error) from error
-        try:
-            self._prepare()
-        except sqlite3.Error as error:
-            self._db.close()
-            raise self._unusable(error) from error
-        except OSError:
-            self._db.close()
-            raise
+        with _alone:
+            try:
+                self._connection()
+            except (OSError, sqlite3.Error) as error:
+                raise self._unusable(error) from error
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._db.close()
+        with _alone:
+            self.disconnect()
+            _connected.discard(self)
 
     def get(self, texts: Sequence[str]) -> dict[str, NDArray[np.float32]]:
         """The vectors that are there, by text. One that was damaged on the disk is not there, and a warning says so."""
         text_of = {self._key(text): text for text in texts}
         found, damaged = {}, 0
-        try:
-            for key, checksum, vector in self._rows(list(text_of)):
-                if key in text_of and isinstance(vector, bytes) and crc32(key + vector) == checksum:
-                    found[text_of[key]] = np.frombuffer(vector, "<f4").astype(np.float32)
-                else:
-                    damaged += 1
-        except sqlite3.Error as error:
-            raise self._unusable(error) from error
+        with _alone:
+            try:
+                db = self._connection()
+                for key, checksum, vector in _rows(db, list(text_of)):
+                    if key in text_of and isinstance(vector, bytes) and crc32(key + vector) == checksum:
+                        found[text_of[key]] = np.frombuffer(vector, "<f4").astype(np.float32)
+                    else:
+                        damaged += 1
+                _touch(db, [self._key(text) for text in found])
+            except (OSError, sqlite3.Error) as error:
+                # A file that can only be read is read without locks: another may have changed it, so what was found
+                # until then counts.
+                if self._hindrance is None:
+                    raise self._unusable(error) from error
         if damaged:
             warn(f"{damaged} vectors in {self.path} are damaged; their texts are encoded again.", stacklevel=2)
-        self._touch([self._key(text) for text in found])
         return found
 
     def put(self, texts: Sequence[str], vectors: NDArray[np.float32]) -> None:
@@ -117,77 +138,153 @@ class VectorCache:
         blobs = [vector.astype("<f4").tobytes() for vector in vectors]
         now, keys = time_ns(), [self._key(text) for text in texts]
         rows = [(key, now, crc32(key + blob), blob) for key, blob in zip(keys, blobs, strict=True)]
-        try:
-            with _transaction(self._db):
-                self._db.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?, ?)", rows)
-                self._remove_excess()
-        except sqlite3.Error as error:
+        with _alone:
+            try:
+                db = self._connection()
+                if self._hindrance is None:
+                    with _transaction(db):
+                        db.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?, ?)", rows)
+                        self._remove_excess(db)
+                hindrance = self._hindrance
+            except (OSError, sqlite3.Error) as error:
+                hindrance = str(error)
+        if hindrance is not None:
             self._stores = False
-            warn(f"Vectors could not be stored in {self.path} ({error}); go on without.", stacklevel=2)
+            warn(f"Vectors could not be stored in {self.path} ({hindrance}); go on without.", stacklevel=2)
+
+    def disconnect(self) -> None:
+        """Close the connection until the next call needs one."""
+        if self._db is not None:
+            self._db.close()
+            self._db = None
 
     def _key(self, text: str) -> bytes:
         return blake2b(text.encode("utf-8", "surrogatepass"), key=self._secret, digest_size=16).digest()
 
-    def _rows(self, keys: list[bytes]) -> Iterator[tuple[bytes, int, bytes]]:
-        for start in range(0, len(keys), _ASKED):
-            part = keys[start : start + _ASKED]
-            marks = ", ".join("?" * len(part))
-            yield from self._db.execute(f"SELECT key, checksum, vector FROM vectors WHERE key IN ({marks})", part)
-
-    def _touch(self, keys: list[bytes]) -> None:
-        """Note the time of use. Where nothing can be written, nothing is noted, which harms no one."""
-        now = time_ns()
-        with suppress(sqlite3.Error), _transaction(self._db):
-            self._db.executemany("UPDATE vectors SET used = ? WHERE key = ?", [(now, key) for key in keys])
-
-    def _remove_excess(self) -> None:
-        pages, free, size = (self._number(f"PRAGMA {name}") for name in ("page_count", "freelist_count", "page_size"))
+    def _remove_excess(self, db: sqlite3.Connection) -> None:
+        pages, free, size = (_number(db, f"PRAGMA {name}") for name in ("page_count", "freelist_count", "page_size"))
         taken = (pages - free) * size
         if taken <= self.max_bytes:
             return
-        count = self._number("SELECT count(*) FROM vectors")
+        count = _number(db, "SELECT count(*) FROM vectors")
         removed = min(count, ceil(count * (taken - (1 - _FREED) * self.max_bytes) / taken))
         oldest = "SELECT key FROM vectors ORDER BY used LIMIT ?"
-        self._db.execute(f"DELETE FROM vectors WHERE key IN ({oldest})", [removed])
+        db.execute(f"DELETE FROM vectors WHERE key IN ({oldest})", [removed])
 
-    def _prepare(self) -> None:
-        """Know the file, or make its table if it is new."""
-        self._db.execute("PRAGMA synchronous = NORMAL")
-        if not self._is_ready():
-            with _transaction(self._db):
-                if not self._is_ready():
-                    self._refuse_content()
-                    self._db.execute(_TABLE)
-                    self._db.execute("CREATE INDEX by_use ON vectors (used)")
-                    self._db.execute(f"PRAGMA application_id = {_OURS}")
-                    self._db.execute(f"PRAGMA user_version = {_FORM}")
-        with suppress(sqlite3.OperationalError):  # another uses it now; then the next one does this
-            self._db.execute("PRAGMA journal_mode = WAL")
-
-    def _is_ready(self) -> bool:
-        """Whether the file is a cache of ours. Only a yes holds outside a transaction: another may be making it."""
-        return (self._number("PRAGMA application_id"), self._number("PRAGMA user_version")) == (_OURS, _FORM)
-
-    def _refuse_content(self) -> None:
-        """Leave a file alone that is not new.
-
-        Raises
-        ------
-        OSError
-            It is somebody else's.
-        """
-        questions = "PRAGMA application_id", "PRAGMA user_version", "SELECT count(*) FROM sqlite_master"
-        if any(map(self._number, questions)):
-            raise self._unusable("it is a database of something else")
-
-    def _number(self, question: str) -> int:
-        return int(self._db.execute(question).fetchone()[0])
+    def _connection(self) -> sqlite3.Connection:
+        """The connection, opened if there is none; one that only reads where nothing can be written."""
+        if self._db is None:
+            try:
+                self._db, self._hindrance = _opened(self.path), None
+            except (OSError, sqlite3.Error) as error:
+                frozen = _opened_frozen(self.path)
+                if frozen is None:
+                    raise
+                self._db, self._hindrance = frozen, str(error)
+            _connected.add(self)
+        return self._db
 
     def _unusable(self, why: object) -> OSError:
         return OSError(
             f"{self.path} cannot be used as a cache of embeddings: {why}. A cache only saves time: if it is one, "
             f"delete it and it is made anew; else give another place, cache=."
         )
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    """A connection to a cache, which is made if it is missing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    db = _connect(path)
+    try:
+        _prepare(db)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _opened_frozen(path: Path) -> sqlite3.Connection | None:
+    """A connection that needs no other file and no lock, to a cache that is all in one file; None where it is not."""
+    if not path.is_file():
+        return None
+    path = path.resolve()  # SQLite keeps its other files beside what a link leads to
+    if any(_has_content(f"{path}{end}") for end in ("-wal", "-journal")):
+        return None
+    with suppress(sqlite3.Error):
+        db = _connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)
+        with suppress(sqlite3.Error):
+            if _is_ready(db):
+                return db
+        db.close()
+    return None
+
+
+def _connect(to: str | Path, *, uri: bool = False) -> sqlite3.Connection:
+    """A connection that another thread may close, before it forks."""
+    return sqlite3.connect(to, timeout=_PATIENCE, isolation_level=None, check_same_thread=False, uri=uri)
+
+
+def _has_content(path: str) -> bool:
+    try:
+        return os.stat(path).st_size > 0
+    except FileNotFoundError:
+        return False
+
+
+def _prepare(db: sqlite3.Connection) -> None:
+    """Know the file, or make its table if it is new."""
+    db.execute("PRAGMA synchronous = NORMAL")
+    if not _is_ready(db):
+        with _transaction(db):
+            if not _is_ready(db):
+                _refuse_content(db)
+                db.execute(_TABLE)
+                db.execute("CREATE INDEX by_use ON vectors (used)")
+                db.execute(f"PRAGMA application_id = {_OURS}")
+                db.execute(f"PRAGMA user_version = {_FORM}")
+    with suppress(sqlite3.OperationalError):  # another uses it now; then the next one does this
+        db.execute("PRAGMA journal_mode = WAL")
+
+
+def _is_ready(db: sqlite3.Connection) -> bool:
+    """Whether the file is a cache of ours. Only a yes holds outside a transaction: another may be making it."""
+    return (_number(db, "PRAGMA application_id"), _number(db, "PRAGMA user_version")) == (_OURS, _FORM)
+
+
+def _refuse_content(db: sqlite3.Connection) -> None:
+    """Leave a file alone that is not new.
+
+    Raises
+    ------
+    sqlite3.DatabaseError
+        It is somebody else's.
+    """
+    questions = "PRAGMA application_id", "PRAGMA user_version", "SELECT count(*) FROM sqlite_master"
+    if any(_number(db, question) for question in questions):
+        raise sqlite3.DatabaseError("it is a database of something else")
+
+
+def _number(db: sqlite3.Connection, question: str) -> int:
+    return int(db.execute(question).fetchone()[0])
+
+
+def _rows(db: sqlite3.Connection, keys: list[bytes]) -> Iterator[tuple[bytes, int, bytes]]:
+    for start in range(0, len(keys), _ASKED):
+        part = keys[start : start + _ASKED]
+        marks = ", ".join("?" * len(part))
+        question = f"SELECT key, checksum, vector FROM vectors WHERE key IN ({marks})"
+        yield from db.execute(question, part).fetchall()  # no cursor is left that would keep the connection open
+
+
+def _touch(db: sqlite3.Connection, keys: list[bytes]) -> None:
+    """Note the time of use. Where another writes, or nothing can be written, nothing is noted, which harms no one."""
+    if not keys:
+        return
+    now = time_ns()
+    db.execute("PRAGMA busy_timeout = 0")
+    with suppress(sqlite3.Error), _transaction(db):
+        db.executemany("UPDATE vectors SET used = ? WHERE key = ?", [(now, key) for key in keys])
+    db.execute(f"PRAGMA busy_timeout = {_PATIENCE * 1000:.0f}")
 
 
 @contextmanager
