@@ -119,6 +119,14 @@ def test_quiet_is_hits_alone(run, text):
 def test_hits_end_where_nothing_more_is_found(run, text):
     assert [row["id"] for row in hits(run(text, "piano", "--feedback", 0, "--json"))] == ["3"]
     assert len(hits(run(text, "cat", "-k", 1, "--json"))) == 1
+    assert hits(run(text, "cat", "-k", 10**15, "--json")) == hits(run(text, "cat", "--json"))
+
+
+def test_an_index_of_nothing(run, retriever):
+    retriever.remove(retriever.ids_).save("index")
+    done = run("index", "cat")
+    assert done.code == 0
+    assert "nothing found for 'cat'" in done.out
 
 
 def test_nothing_found_is_no_error(run, text):

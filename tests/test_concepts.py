@@ -262,8 +262,9 @@ BAD_QUERIES = {
     "a row too short": ({"query": [1.0, 0.0], "terms": TERMS}, r"5 features.*\(1, 2\) came"),
     "two rows": ({"query": np.eye(5)[:2], "terms": TERMS}, r"\(2, 5\) came"),
     "nan": ({"query": [np.nan, 0, 0, 0, 0], "terms": TERMS}, "NaN"),
-    "no words": ({"query": "goal", "terms": TERMS, "n": 0}, "n must be at least 1; 0 came"),
-    "no concepts": ({"query": "goal", "terms": TERMS, "n_concepts": 0}, "n_concepts must be at least 1; 0 came"),
+    "no words": ({"query": "goal", "terms": TERMS, "n": 0}, "n must be a whole number, 1 or more; 0 came"),
+    "part of a word": ({"query": "goal", "terms": TERMS, "n": 2.5}, "n must be a whole number, 1 or more; 2.5 came"),
+    "no concepts": ({"query": "goal", "terms": TERMS, "n_concepts": 0}, "n_concepts must be a whole number, 1 or more"),
 }
 
 
@@ -362,7 +363,7 @@ def test_rank_documents_refuses(model, concept, message):
 
 
 def test_rank_documents_refuses_to_list_nothing_and_to_guess_terms(model):
-    with pytest.raises(ValueError, match="n must be at least 1; 0 came"):
+    with pytest.raises(ValueError, match="n must be a whole number, 1 or more; 0 came"):
         rank_documents(model, np.eye(5), 0, n=0)
     with pytest.raises(ValueError, match="names of the 5 columns"):
         rank_documents(model, np.eye(5), "goal")
@@ -509,7 +510,7 @@ BAD_LIKES = {
     "names": (TypeError, {"liked": ["a"]}, "row numbers or a mask"),
     "a table": (TypeError, {"liked": [[1, 2]]}, r"shape \(1, 2\) came"),
     "both": (ValueError, {"liked": [5, 6], "disliked": [6]}, "row 6 came as both"),
-    "no suggestion": (ValueError, {"liked": [5], "n": 0}, "n must be at least 1; 0 came"),
+    "no suggestion": (ValueError, {"liked": [5], "n": 0}, "n must be a whole number, 1 or more; 0 came"),
 }
 
 

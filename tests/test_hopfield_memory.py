@@ -4,6 +4,7 @@ import os
 import pickle
 import sys
 import threading
+from contextlib import nullcontext, suppress
 
 import numpy as np
 import oracles
@@ -222,6 +223,25 @@ def test_forgetting_what_is_not_there_changes_nothing():
     np.testing.assert_array_equal(memory.ids_, [0, 1, 2, 3])
 
 
+@pytest.mark.parametrize("mask", [[False, True, True], np.array([False, True, True], object), np.ones(3, bool)])
+def test_a_mask_is_not_read_as_ids(mask):
+    memory = HopfieldMemory().fit(np.eye(3))
+    with pytest.raises(TypeError, match=r"forget wants ids and got a mask. Give ids_\[mask\]"):
+        memory.forget(mask)
+    np.testing.assert_array_equal(memory.ids_, [0, 1, 2])
+    np.testing.assert_array_equal(memory.forget(memory.ids_[[False, True, True]]).ids_, [0])
+
+
+def test_ids_may_be_of_any_type_of_numbers():
+    for dtype in (np.int8, np.uint64, np.float32, object):
+        np.testing.assert_array_equal(HopfieldMemory().fit(np.eye(4)).forget(np.array([1, 2], dtype)).ids_, [0, 3])
+    memory = HopfieldMemory().fit(np.eye(2)).forget([])
+    for strange in (0.5, np.nan, 2**63, np.uint64(2**63), 1e300, "1", None):
+        with pytest.raises(ValueError, match="got others"):
+            memory.forget(strange)
+    np.testing.assert_array_equal(memory.ids_, [0, 1])
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_an_emptied_memory_recalls_nothing(form):
     memory = HopfieldMemory().fit(FORMS[form](np.eye(3))).forget([0, 1, 2])
@@ -239,6 +259,36 @@ def test_a_failed_append_changes_nothing():
             memory.partial_fit(bad, y)
     np.testing.assert_array_equal(memory.ids_, [0, 1, 2, 3])
     np.testing.assert_array_equal(memory.transform(X), X)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "error"),
+    [
+        ([0, 1], [2.0, 3.0], ValueError),
+        ([0.5, 1.0], [2, 3], ValueError),
+        ([0, 1], ["a", "b"], TypeError),
+        (["a", "b"], [0, 1], TypeError),
+        ([0.5, 1.0], ["a", "b"], TypeError),
+        (np.array(["a", "b"], object), [0.5, 1.0], TypeError),
+    ],
+)
+def test_targets_of_another_kind_are_refused(first, second, error):
+    memory = HopfieldMemory().fit(np.eye(4)[:2], first)
+    with pytest.raises(error, match=r"partial_fit wants .* of (one|the) kind"):
+        memory.partial_fit(np.eye(4)[2:], second)
+    np.testing.assert_array_equal(memory.ids_, [0, 1])
+    with pytest.raises(TypeError, match="score wants labels of one kind") if error is TypeError else nullcontext():
+        memory.score(np.eye(4)[:2], second)
+    emptied = memory.forget([0, 1]).partial_fit(np.eye(4)[2:], second)  # nothing is stored that it has to go with
+    np.testing.assert_array_equal(emptied.targets_, second)
+    assert emptied.targets_.dtype == np.asarray(second).dtype
+
+
+def test_strings_of_any_length_and_form_are_one_kind():
+    memory = HopfieldMemory().fit(np.eye(4)[:2], ["a", "b"])
+    memory.partial_fit(np.eye(4)[2:3], ["a long name"]).partial_fit(np.eye(4)[3:], np.array(["c"], object))
+    assert memory.predict(np.eye(4)).tolist() == ["a", "b", "a long name", "c"]
+    assert memory.score(np.eye(4), np.array(["a", "b", "a long name", "d"], object)) == 0.75
 
 
 def test_what_the_caller_does_to_the_array_does_not_reach_the_memory():
@@ -315,6 +365,58 @@ def test_labels_and_values():
     np.testing.assert_allclose(rows[:, 0], by_number.predict(X[80:]))
     with pytest.raises(ValueError, match="wants targets"):
         HopfieldMemory().fit(X).predict(X)
+
+
+def test_rows_of_whole_numbers_are_averaged():
+    y = np.array([[0, 1], [1, 0], [4, 2]])
+    memory = HopfieldMemory("cosine", separation="softmax", beta=1e-9).fit(np.eye(3), y)
+    np.testing.assert_allclose(memory.predict([[1, 1, 1]]), [y.mean(axis=0)])
+
+
+def test_predict_says_that_all_were_forgotten():
+    memory = HopfieldMemory().fit(np.eye(3), [1, 2, 3]).forget([0, 1, 2])
+    for ask in (memory.predict, lambda X: memory.score(X, [1, 2, 3])):
+        with pytest.raises(ValueError, match="predict wants stored patterns, and all were forgotten"):
+            ask(np.eye(3))
+
+
+@pytest.mark.parametrize(("stored", "asked"), [(np.arange(5.0), np.eye(5)), (np.eye(5), np.arange(5.0))])
+def test_score_refuses_numbers_of_another_shape(stored, asked):
+    memory = HopfieldMemory().fit(np.eye(5), stored)
+    assert memory.score(np.eye(5), stored) == 1
+    with pytest.raises(ValueError, match=r"score wants a y of shape \(5,( 5)?\), as predict gives it"):
+        memory.score(np.eye(5), asked)
+
+
+def test_counts_are_whole_numbers():
+    X = np.eye(5)
+    memory = HopfieldMemory().fit(X)
+    for n in (-1, 2.5, None, "3", True):
+        with pytest.raises(ValueError, match="n_patterns must be a whole number, 0 or more"):
+            memory.recall(X, n)
+        with pytest.raises(ValueError, match="n_neighbors must be a whole number, 1 or more"):
+            memory.kneighbors(X, n)
+    assert memory.recall(X, 0)[0].shape == (5, 0)
+    assert memory.recall(X, np.int8(2))[0].shape == memory.kneighbors(X, np.int8(2))[0].shape == (5, 2)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("similarity", ["dot", "euclidean", "containment"])
+def test_rows_whose_squares_underflow_are_refused(form, similarity):
+    X = np.random.default_rng(0).random((50, 8))
+    for dtype, small, fine in ((np.float32, 2e-22, 1e-17), (np.float64, 1e-160, 1e-140)):
+        for separation in ("sparsemax", "softmax", "entmax15"):
+            memory = HopfieldMemory(similarity, separation=separation).fit(FORMS[form]((small * X).astype(dtype)))
+            with pytest.raises(ValueError, match=r'beta="auto" wants rows whose squares float\d\d can tell apart'):
+                memory.transform(small * X)
+            scaled = HopfieldMemory(similarity, separation=separation).fit(FORMS[form]((fine * X).astype(dtype)))
+            assert scaled.beta_ > 1
+            assert np.isfinite(dense(scaled.transform(fine * X)) / fine).all()
+    assert HopfieldMemory(similarity).fit(FORMS[form](np.float32(2e-22) * np.float32(X[:1]))).beta_ == 1  # alone
+    for small in (1e-20, 3e-20):  # here it was infinite
+        memory = HopfieldMemory(similarity).fit(FORMS[form]((small * X).astype(np.float32)))
+        with suppress(ValueError):  # it depends on the version of NumPy
+            assert np.isfinite(dense(memory.transform(small * X))).all()
 
 
 def test_a_row_that_recalls_nothing_gets_the_commonest_label():
@@ -509,3 +611,30 @@ enough.set()
 print(os.waitstatus_to_exitcode(status))
 """
     assert fresh_python(code).split() == ["5"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks nothing")
+def test_a_child_may_search_a_memory_while_another_thread_of_its_parent_prepares_it(fresh_python):
+    code = """
+import os, signal, threading
+import numpy as np
+from codebooks import HopfieldMemory, ops
+inside, enough, invert = threading.Event(), threading.Event(), ops.invert
+def slow(rows):
+    inside.set()
+    enough.wait()
+    return invert(rows)
+memory = HopfieldMemory("dot", beta=1.0).fit(np.eye(3))
+ops.invert = slow
+threading.Thread(target=lambda: memory.transform(np.eye(3))).start()
+inside.wait()
+child = os.fork()
+if child == 0:
+    signal.alarm(60)
+    ops.invert = invert
+    os._exit(int(memory.transform(np.eye(3)).sum()))
+status = os.waitpid(child, 0)[1]
+enough.set()
+print(os.waitstatus_to_exitcode(status))
+"""
+    assert fresh_python(code).split() == ["3"]

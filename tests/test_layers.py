@@ -52,7 +52,7 @@ LAYERS = {
     "models/start.py": May(("ops", "models.rows"), ARRAYS),
     "models/sums.py": May(("ops",), ARRAYS),
     "models/pruning.py": May(("ops", "models.rows", "models.monitor"), ARRAYS),
-    "models/patterns.py": May(("ops",), ARRAYS),
+    "models/patterns.py": May(("forks", "ops"), ARRAYS),
     "models/association.py": May(("ops", "models.base", "models.patterns"), ARRAYS),
     "models/hopfield_memory.py": May(
         ("forks", "ops", "inputs", "models.association", "models.base", "models.patterns"), ARRAYS
@@ -73,7 +73,7 @@ LAYERS = {
     "naming.py": May((), ARRAYS),
     "codes.py": May(("ops",), ARRAYS),
     "topics.py": May(("ops", "codes", "inputs", "naming", "text.weighting"), LEARNING),
-    "concepts/*.py": May(("ops", "codes", "concepts.*", "naming", "topics"), LEARNING),
+    "concepts/*.py": May(("ops", "codes", "concepts.*", "inputs", "naming", "topics"), LEARNING),
     "scores/__init__.py": May(("scores.*",)),
     "scores/judgements.py": May(("ops",), ARRAYS),
     "scores/ranking.py": May(("inputs", "scores.judgements"), ARRAYS),

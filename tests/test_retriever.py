@@ -3,6 +3,7 @@
 import os
 import pickle
 import threading
+from contextlib import nullcontext
 
 import numpy as np
 import oracles
@@ -206,6 +207,26 @@ class TestComingAndGoing:
             change(retriever)
         np.testing.assert_array_equal(retriever.ids_, range(5))
 
+    def test_a_mask_is_not_read_as_ids(self):
+        retriever = HopfieldRetriever().fit(TEXTS[:5])
+        for mask in (retriever.ids_ > 2, [False, False, False, True, True]):
+            with pytest.raises(TypeError, match=r"remove wants ids and got a mask. Give ids_\[mask\]"):
+                retriever.remove(mask)
+        np.testing.assert_array_equal(retriever.remove(retriever.ids_[retriever.ids_ > 2]).ids_, range(3))
+
+    def test_large_ids_are_not_rounded(self):
+        ids = (2**62 + 2**50 * np.arange(20)[:, None] + [0, 1]).ravel()
+        for dtype in (np.int64, np.uint64):
+            retriever = HopfieldRetriever().fit(TEXTS[:40], ids=ids)
+            np.testing.assert_array_equal(retriever.remove(ids[1::2].astype(dtype)).ids_, ids[::2])
+
+    def test_numbers_are_not_names(self):
+        """However many there are: NumPy would go by that."""
+        for numbered in (5, 200):
+            for ids, wrong in ((None, ["1"]), ([str(i) for i in range(numbered)], [1])):
+                with pytest.raises(ValueError, match=r"got others: 1\."):
+                    HopfieldRetriever().fit(TEXTS[:numbered], ids=ids).remove(wrong)
+
     def test_texts_are_kept_where_asked(self):
         retriever = HopfieldRetriever(keep_texts=True).fit(TEXTS[:4]).add([TEXTS[4]]).remove([1])
         assert list(retriever.texts_) == [TEXTS[i] for i in (0, 2, 3, 4)]
@@ -279,6 +300,31 @@ print(os.waitstatus_to_exitcode(status))
 """
         assert fresh_python(code).split() == ["3"]
 
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks nothing")
+    def test_a_child_may_search_while_another_thread_of_its_parent_weighs(self, fresh_python):
+        code = """
+import os, signal, threading
+from codebooks import BM25Transformer, HopfieldRetriever
+inside, enough, parent = threading.Event(), threading.Event(), os.getpid()
+class Slow(BM25Transformer):
+    def fit_transform(self, X, y=None):
+        if X.shape[0] == 3 and os.getpid() == parent:
+            inside.set()
+            enough.wait()
+        return super().fit_transform(X)
+retriever = HopfieldRetriever(weighting=Slow()).fit(["a1 b1", "c1"]).add(["d1"])
+threading.Thread(target=lambda: retriever.search("d1")).start()
+inside.wait()
+child = os.fork()
+if child == 0:
+    signal.alarm(60)
+    os._exit(int(retriever.search("d1", k=1).ids[0, 0]))
+status = os.waitpid(child, 0)[1]
+enough.set()
+print(os.waitstatus_to_exitcode(status))
+"""
+        assert fresh_python(code).split() == ["2"]
+
 
 class TestForms:
     def test_counts_instead_of_texts(self, fitted):
@@ -349,16 +395,32 @@ class TestForms:
         [
             (lambda r: r.fit("one text"), TypeError, "list of texts"),
             (lambda r: r.fit([1, 2]), TypeError, "number 0 is int"),
-            (lambda r: r.fit([]), ValueError, "vocabulary"),
-            (lambda r: r.fit(["the", "of"]), ValueError, "vocabulary"),
+            (lambda r: r.fit([]), ValueError, "fit wants documents with words to search by, and none of the 0"),
+            (lambda r: r.fit(["", ""]), ValueError, "none of the 2 that came has any"),
+            (lambda r: r.fit(["the", "of"]), ValueError, "none of the 2 that came has any"),
+            (
+                lambda r: r.set_params(vectorizer=CountVectorizer(min_df=2)).fit(["cat", "dog"]),
+                ValueError,
+                "After pruning",
+            ),
             (lambda r: r.fit(["a cat", None]), TypeError, "number 1 is NoneType"),
             (lambda r: r.search("cat"), Exception, "not fitted"),
             (lambda r: r.fit(TEXTS).search("w1", k=0), ValueError, "k must be"),
+            (lambda r: r.fit(TEXTS).search("w1", k=True), ValueError, "k must be a whole number, 1 or more"),
+            (lambda r: r.fit(TEXTS).search("w1", k=10**15), ValueError, "do not fit into memory. There are 300"),
+            (lambda r: r.fit(TEXTS).search("w1", k=10**20), ValueError, "do not fit into memory. There are 300"),
             (lambda r: r.fit(TEXTS).search(3), TypeError, "list of texts"),
+            (lambda r: r.fit(TEXTS).expand("w1", -1), ValueError, "n_terms must be a whole number, 0 or more"),
+            (lambda r: r.fit(TEXTS).expand("w1", None), ValueError, "n_terms must be a whole number, 0 or more"),
+            (lambda r: r.fit(TEXTS).expand("w1", 2.5), ValueError, "n_terms must be a whole number, 0 or more"),
             (lambda r: r.fit(TEXTS).expand(["w1", "w2"]), ValueError, "one query"),
-            (lambda r: r.set_params(feedback=-1).fit(TEXTS), ValueError, "feedback must be"),
+            (lambda r: r.set_params(feedback=-1).fit(TEXTS), ValueError, "feedback must be a whole number, 0 or more"),
+            (lambda r: r.set_params(feedback=True).fit(TEXTS), ValueError, "feedback must be a whole number"),
+            (lambda r: r.set_params(feedback_terms=0).fit(TEXTS), ValueError, "feedback_terms must be .*, 1 or more"),
+            (lambda r: r.set_params(feedback_weight=1e300).fit(TEXTS), ValueError, "feedback_weight must be"),
             (lambda r: r.set_params(feedback_weight=np.nan).fit(TEXTS), ValueError, "feedback_weight must be"),
             (lambda r: r.set_params(weighting="bm52").fit(TEXTS), ValueError, "weighting must be"),
+            (lambda r: r.set_params(embedder=3).fit(TEXTS), TypeError, "embedder must have encode or transform"),
             (lambda r: r.fit(np.array([[1.0, -1.0]])).search(np.array([[1.0, 0.0]])), ValueError, "negative"),
         ],
     )
@@ -469,6 +531,34 @@ class TestHybrid:
                 HopfieldRetriever(embedder=embedder).fit(TEXTS).search(QUERIES[:3]).ids, wanted
             )
 
+    @pytest.mark.parametrize("wrong", [0, 1, 4, 6])
+    def test_a_wrong_number_of_rows_is_noticed(self, wrong):
+        def embed(texts):
+            return self.embed((texts * 2)[:wrong] if "w3" in texts else texts).reshape(-1, 16)
+
+        with pytest.raises(ValueError, match=f"{wrong} came for 5 texts"):
+            HopfieldRetriever(embedder=embed).fit([*TEXTS[:4], "w3"])
+        retriever = HopfieldRetriever(embedder=embed).fit(TEXTS[:5])
+        for ask in (retriever.add, retriever.search):
+            with pytest.raises(ValueError, match=f"{wrong} came for 5 texts"):
+                ask(["w3", *TEXTS[:4]])
+        np.testing.assert_array_equal(retriever.ids_, range(5))
+
+    def test_nothing_to_search_and_nothing_to_add(self):
+        hybrid, plain = (HopfieldRetriever(embedder=embedder).fit(TEXTS[:5]) for embedder in (self.embed, None))
+        for k in (3, 50):
+            for found, wanted in zip(hybrid.search([], k), plain.search([], k), strict=True):
+                assert found.shape == wanted.shape == (0, k)
+        assert len(hybrid.add([])) == len(plain.add([])) == 5
+        assert hybrid.search(TEXTS[0], k=1).ids == 0
+
+    def test_an_embedder_that_is_gone(self):
+        retriever = HopfieldRetriever(embedder=self.embed).fit(TEXTS[:5]).set_params(embedder=None)
+        for ask in (retriever.search, retriever.add):
+            with pytest.raises(ValueError, match="was fitted with an embedder, and it is gone"):
+                ask(["w1"])
+        assert retriever.set_params(embedder=self.embed).search(TEXTS[0], k=1).ids == 0
+
     def test_an_embedder_wants_texts(self):
         with pytest.raises(ValueError, match="wants texts"):
             HopfieldRetriever(embedder=self.embed).fit(sparse.csr_matrix(np.eye(3)))
@@ -512,6 +602,23 @@ class TestSaving:
         assert loaded.ids_.tolist() == saved.ids_.tolist()
         grows = "vocabulary" not in str(settings)
         assert (300 in loaded.search("zebra", k=400).ids[0]) == grows
+
+    @pytest.mark.parametrize("stored", ["bm25", None, BM25Transformer("bm25+")])
+    @pytest.mark.parametrize("set_later", ["bm25", None, BM25Transformer("bm25l")])
+    def test_the_weighting_in_use_is_saved(self, stored, set_later, tmp_path):
+        saved = HopfieldRetriever(weighting=stored).fit(TEXTS[:250]).set_params(weighting=set_later)
+        saved.save(tmp_path / "index")
+        loaded = HopfieldRetriever.load(tmp_path / "index")
+        assert str(loaded.weighting) == str(stored)
+        for retriever in (saved, loaded):
+            retriever.add(TEXTS[250:])
+        self.same(saved, loaded)
+
+    def test_counts_go_with_the_weighting_in_use(self):
+        for stored, set_later in (("bm25", None), (None, "bm25")):
+            retriever = HopfieldRetriever(weighting=stored).fit(np.eye(3)).set_params(weighting=set_later)
+            with pytest.raises(ValueError, match="got negative numbers") if stored else nullcontext():
+                retriever.add(-np.eye(3))
 
     def test_names_counts_and_an_empty_index(self, tmp_path, fitted):
         named = HopfieldRetriever().fit(TEXTS, ids=[f"document {i} \N{SNOWMAN}" for i in range(len(TEXTS))])

@@ -48,6 +48,7 @@ class Found(NamedTuple):
 def find(retriever: Any, query: str, n_hits: int) -> Found:
     """Search, and ask why."""
     retriever.search([query], 1)  # compiles
+    n_hits = min(n_hits, max(len(retriever), 1))
     started = perf_counter()
     [ids], [weights] = retriever.search([query], n_hits)
     seconds = perf_counter() - started

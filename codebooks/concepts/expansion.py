@@ -11,7 +11,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import normalize
 
 from codebooks.codes import labels_given
-from codebooks.concepts.queries import at_least_one, counted, query_row, shares_of, words_of
+from codebooks.concepts.queries import counted, query_row, shares_of, words_of
+from codebooks.inputs import check_count
 from codebooks.naming import name_by_documents
 from codebooks.topics import codebook, names_of, split, top_columns, words_beside
 
@@ -115,7 +116,7 @@ def expand(
     >>> [word.term for word in expand(model, "Which bank?")]
     ['loan', 'rate']
     """
-    at_least_one("n", n)
+    check_count("n", n)
     preparation, learner = split(model)
     n_features = codebook(learner).shape[1]
     units, names = _units_in_words(preparation, learner, terms, X, codes)

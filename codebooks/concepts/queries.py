@@ -14,9 +14,10 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_array
 
 from codebooks import ops
+from codebooks.inputs import check_count
 from codebooks.topics import codes_of, largest, names_of
 
-__all__ = ["at_least_one", "counted", "query_row", "shares_of", "words_of"]
+__all__ = ["counted", "query_row", "shares_of", "words_of"]
 
 Floats = NDArray[np.float64]
 
@@ -69,7 +70,7 @@ def counted(words: list[str], names: list[str]) -> NDArray[Any]:
 
 def shares_of(learner: Any, row: NDArray[Any], n_components: int, n_concepts: int) -> Floats:
     """The share of each unit in a query, 0 for all but its strongest; all 0 where no unit stands out."""
-    at_least_one("n_concepts", n_concepts)
+    check_count("n_concepts", n_concepts)
     code = codes_of(_without_names(learner), row)[0].astype(np.float64)
     if n_components == 1:
         return (code != 0).astype(np.float64)
@@ -88,9 +89,3 @@ def _without_names(learner: Any) -> Any:
     nameless = copy(learner)
     vars(nameless).pop("feature_names_in_", None)
     return nameless
-
-
-def at_least_one(name: str, number: int) -> None:
-    """Refuse what asks for nothing."""
-    if number < 1:
-        raise ValueError(f"{name} must be at least 1; {number} came.")

@@ -14,7 +14,8 @@ from sklearn.utils.validation import check_array
 
 from codebooks import ops
 from codebooks.codes import codes_given
-from codebooks.concepts.queries import at_least_one, query_row, shares_of
+from codebooks.concepts.queries import query_row, shares_of
+from codebooks.inputs import check_count
 from codebooks.topics import codebook, codes_of, largest, n_rows, prepared, split
 
 __all__ = ["Ranking", "filled_rows", "rank_documents", "ranked"]
@@ -95,7 +96,7 @@ def rank_documents(
     >>> rank_documents(model, texts, "team", n=2).rows.tolist()
     [1, 0]
     """
-    at_least_one("n", n)
+    check_count("n", n)
     preparation, learner = split(model)
     weights = _weights(preparation, learner, concept, terms, n_concepts)
     n_components, n_features = codebook(learner).shape

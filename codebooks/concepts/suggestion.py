@@ -11,8 +11,8 @@ from sklearn.preprocessing import normalize
 from sklearn.utils.validation import check_array
 
 from codebooks import ops
-from codebooks.concepts.queries import at_least_one
 from codebooks.concepts.ranking import Ranking, filled_rows, ranked
+from codebooks.inputs import check_count
 
 __all__ = ["suggest"]
 
@@ -70,7 +70,7 @@ def suggest(codes: Any, liked: ArrayLike, n: int = 10, *, disliked: ArrayLike = 
     >>> suggest(codes, liked=[0], n=2).rows.tolist()
     [1, 3]
     """
-    at_least_one("n", n)
+    check_count("n", n)
     codes = check_array(ops.to_host(codes), accept_sparse="csr", dtype=[np.float64, np.float32])
     n_rows = codes.shape[0]
     good, bad = _row_numbers("liked", liked, n_rows), _row_numbers("disliked", disliked, n_rows)

@@ -141,7 +141,7 @@ class Association(NamedTuple):
             "entmax15": 4 / 3 * (1 - n**-0.5),
             "max": 0.0,
         }[self.separation]
-        longest = 1.0 if by_direction else float(ops.to_host(self.store.lengths).max(initial=0))
+        longest = 1.0 if by_direction else self._longest
         scores = self._without_copies(self.scores(block)[0])
         value = ops.separate(scores, self.beta, self.separation).value
         placed = self._around_centre(block)[0] if self.similarity == "euclidean" else block
@@ -201,11 +201,29 @@ class Association(NamedTuple):
             gaps = self._gaps(fragments(rows, _FRAGMENT, check_random_state(self.seed)), sample)
         gaps = gaps[np.isfinite(gaps)]
         told_apart = gaps[gaps > _ROUNDING * np.abs(gaps).max(initial=0)]
-        if len(told_apart) == 0:
-            return 1.0  # one pattern, or patterns that nobody can tell apart: it does not matter
-        n = len(self.store)
-        margin = {"sparsemax": 1.0, "entmax15": 2.0}.get(self.separation, np.log(n / (1 - _NEARLY_ALL)))
-        return float(margin / np.quantile(told_apart, _AMBIGUOUS))
+        beta = 1.0  # one pattern, or patterns that nobody can tell apart: it does not matter
+        if len(told_apart):
+            n = len(self.store)
+            margin = {"sparsemax": 1.0, "entmax15": 2.0}.get(self.separation, np.log(n / (1 - _NEARLY_ALL)))
+            with np.errstate(over="ignore"):
+                beta = float(margin / np.quantile(told_apart, _AMBIGUOUS))
+        if np.isinf(beta) or (len(sample) > 1 and self._underflows):
+            raise ValueError(
+                f'beta="auto" wants rows whose squares {self.store.form.dtype} can tell apart, and the longest has '
+                f"length {self._longest:.1e}. Scale the data, for instance X / abs(X).max()."
+            )
+        return beta
+
+    @property
+    def _longest(self) -> float:
+        """Length of the longest pattern."""
+        return float(ops.to_host(self.store.lengths).max(initial=0))
+
+    @property
+    def _underflows(self) -> bool:
+        """Whether scores, which are as large as squares of lengths, are too small to have enough digits."""
+        least = float(np.finfo(self.store.form.dtype).smallest_subnormal)
+        return self.similarity != "cosine" and self._longest**2 * _ROUNDING < least
 
     def _gaps(self, Q: Any, own: np.ndarray) -> np.ndarray:
         """By how much the score of each row's own pattern exceeds that of the best other one."""

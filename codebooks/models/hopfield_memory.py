@@ -10,7 +10,7 @@ from scipy.sparse import csr_matrix, issparse
 
 from codebooks import ops
 from codebooks.forks import ForkSafeLock
-from codebooks.inputs import check_targets, unharmed
+from codebooks.inputs import check_count, check_labels, check_targets, unharmed
 from codebooks.models.association import Association
 from codebooks.models.base import (
     ArrayTransformer,
@@ -20,7 +20,7 @@ from codebooks.models.base import (
     check_random_state,
     fit_context,
 )
-from codebooks.models.patterns import Patterns, fragments
+from codebooks.models.patterns import Patterns, are_meant, fragments
 
 __all__ = ["HopfieldMemory"]
 
@@ -185,7 +185,7 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
         X : array-like or sparse matrix of shape (n_patterns, n_features)
             Kept in the form and dtype of the first patterns.
         y : array-like of shape (n_patterns,) or (n_patterns, n_values), optional
-            Needed where the first patterns had theirs.
+            Needed where the first patterns had theirs, and of their kind: labels, or numbers.
 
         Returns
         -------
@@ -193,8 +193,10 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
 
         Raises
         ------
+        TypeError
+            If labels are of another kind than those stored, such as strings beside numbers.
         ValueError
-            If `X` does not fit what is stored, or `y` is missing or of another shape.
+            If `X` does not fit what is stored, or `y` is missing, of another shape, or numbers beside labels.
         """
         with _changing, unharmed(self):
             if not self.__sklearn_is_fitted__():
@@ -218,19 +220,15 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
 
         Raises
         ------
+        TypeError
+            If a mask came; nothing is removed then, nor in the next case.
         ValueError
-            If an id is not stored; then nothing is removed.
+            If an id is not stored.
         """
         with _changing:
             self._check_fitted()
-            ids, store = np.atleast_1d(np.asarray(ids)), self._store
-            missing = ids[~np.isin(ids, store.ids)]
-            if len(missing):
-                named = ", ".join(map(str, missing[:10].tolist()))
-                raise ValueError(
-                    f"forget wants ids that are stored, see ids_, and got others: {named}. Nothing is removed."
-                )
-            self._store = store.without(np.flatnonzero(~np.isin(store.ids, ids)))
+            store = self._store
+            self._store = store.without(np.flatnonzero(~are_meant(ids, store.ids, "forget")))
             return self
 
     @classmethod
@@ -288,6 +286,7 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
             As in `ids_`; -1, with weight 0, where fewer patterns have a weight.
         """
         X, now = self._check(X), self._now()
+        check_count("n_patterns", n_patterns, least=0)
         found = [now.largest(block, n_patterns) for block in now.blocks(X)]
         weights, ids = (ops.xp(parts[0]).concatenate(parts) for parts in zip(*found, strict=True))
         return weights, ids
@@ -316,9 +315,10 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
             If there are fewer patterns than neighbours wanted.
         """
         now, themselves = self._now(), X is None
+        check_count("n_neighbors", n_neighbors)
         X = now.store.rows if themselves else self._check(X)
         n_others = len(now.store) - themselves
-        if not 1 <= n_neighbors <= n_others:
+        if n_neighbors > n_others:
             raise ValueError(f"n_neighbors={n_neighbors} wants as many patterns; there are {n_others} to choose from.")
         found, start = [], 0
         for block in now.blocks(X):
@@ -337,18 +337,21 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
         Returns
         -------
         ndarray of shape (n_queries,) or (n_queries, n_values)
-            With labels (any `y` that is not floating-point) the one with most weight; with floating-point numbers their
-            weighted mean. A row that recalls nothing gets the commonest label, or the mean of all.
+            With labels (one for each pattern, and not floating-point) the one with most weight; with floating-point
+            numbers, or a row of any numbers for each pattern, their weighted mean. A row that recalls nothing gets the
+            commonest label, or the mean of all.
 
         Raises
         ------
         ValueError
-            If the memory was fitted without `y`.
+            If the memory was fitted without `y`, or all patterns were forgotten.
         """
         X, now = self._check(X), self._now()
         targets = now.store.targets
         if targets is None:
             raise ValueError("predict wants targets, and none are stored. Give fit a y: a label or a number per row.")
+        if not len(now.store):
+            raise ValueError("predict wants stored patterns, and all were forgotten. Store some with partial_fit.")
         values, labels = _to_average(targets)
         of_all = np.asarray(values.mean(axis=0)).ravel()
         answers = []
@@ -375,6 +378,13 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
         float
             With `y`: the share of right labels, or the coefficient of determination of numbers. Without: the share of
             rows that come back exactly when a random half of their entries is taken away.
+
+        Raises
+        ------
+        TypeError
+            If labels are of another kind than those stored, such as strings beside numbers.
+        ValueError
+            If `y` is of another shape than what `predict` gives.
         """
         X = self._check(X)
         if y is not None:
@@ -463,6 +473,13 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
             raise ValueError(f"partial_fit wants {wanted}. Fit anew to change that.")
         if y is not None and y.shape[1:] != old.shape[1:]:
             raise ValueError(f"partial_fit wants a y of shape (n, {old.shape[1:]}) and got {y.shape}.")
+        if y is not None and len(old):
+            _check_kinds("partial_fit", old, y)
+            if _are_numbers(old) != _are_numbers(y):
+                raise ValueError(
+                    f"partial_fit wants a y of the kind that is stored, floating-point numbers or labels: {old.dtype} "
+                    f"is stored and {y.dtype} came. Convert it, or fit anew."
+                )
         return y
 
     def _drawn_seed(self) -> int:
@@ -475,6 +492,11 @@ def _are_numbers(targets: np.ndarray) -> bool:
     return targets.dtype.kind == "f" or targets.ndim > 1
 
 
+def _check_kinds(method: str, *targets: np.ndarray) -> None:
+    """Check that labels which are of one kind each are of the same kind."""
+    check_labels(method, np.array([label for some in targets for label in some.flat[:1]], dtype=object))
+
+
 def _to_average(targets: np.ndarray) -> tuple[Any, np.ndarray | None]:
     """Numbers as they are, or one column per label, then with the labels."""
     if _are_numbers(targets):
@@ -485,6 +507,9 @@ def _to_average(targets: np.ndarray) -> tuple[Any, np.ndarray | None]:
 
 
 def _agreement(predicted: np.ndarray, y: np.ndarray) -> float:
+    if predicted.shape != y.shape:
+        raise ValueError(f"score wants a y of shape {predicted.shape}, as predict gives it, and got {y.shape}.")
+    _check_kinds("score", predicted, y)
     if not _are_numbers(predicted):
         return float((predicted == y).mean())
     rest, spread = ((y - predicted) ** 2).sum(), ((y - y.mean(axis=0)) ** 2).sum()

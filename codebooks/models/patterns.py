@@ -7,15 +7,18 @@ it has, and nothing derived from rows outlives them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from threading import RLock
 from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
 from codebooks import ops
+from codebooks.forks import ForkSafeLock
 
-__all__ = ["Patterns", "fragments"]
+__all__ = ["Patterns", "are_meant", "fragments"]
+
+# Two threads do not make the same at once. One lock for all stores: it survives a fork, as one in each would not.
+_making = ForkSafeLock()
 
 # How many rows are compared at once.
 _BLOCK = 4096
@@ -40,7 +43,6 @@ class Patterns:
         self.targets = targets
         self.next_id = len(ids) if next_id is None else next_id
         self._derived: dict[str, Any] = {}
-        self._lock = RLock()
 
     @classmethod
     def of(cls, rows: Any, targets: Any = None) -> Patterns:
@@ -59,7 +61,7 @@ class Patterns:
     def derived(self, name: str, make: Callable[[], Any]) -> Any:
         """What `make` gives, made once; other threads wait for it."""
         if name not in self._derived:
-            with self._lock:
+            with _making:
                 if name not in self._derived:
                     self._derived[name] = make()
         return self._derived[name]
@@ -73,7 +75,7 @@ class Patterns:
     def rows(self) -> Any:
         """All stored rows, of shape (n_patterns, n_features)."""
         if len(self._blocks) > 1:
-            with self._lock:
+            with _making:
                 self._blocks = [ops.stack_rows(self._blocks)]
         return self._blocks[0]
 
@@ -83,7 +85,7 @@ class Patterns:
         """The store with more rows, which get the next ids."""
         n_new = rows.shape[0]
         ids = np.concatenate([self.ids, np.arange(self.next_id, self.next_id + n_new)])
-        if self.targets is not None:
+        if self.targets is not None and len(self):
             targets = np.concatenate([self.targets, targets])
         return Patterns([*self._blocks, rows], ids, targets, self.next_id + n_new)
 
@@ -190,6 +192,32 @@ def _median(values: Any) -> float:
 def _magnitudes(rows: Any) -> Any:
     """The sum of magnitudes of each row."""
     return abs(rows) @ ops.xp(rows).ones(rows.shape[1], rows.dtype)
+
+
+def are_meant(ids: Any, there: np.ndarray, method: str) -> np.ndarray:
+    """Which of the ids that are there are meant by those given to a method, as a mask.
+
+    Raises
+    ------
+    TypeError
+        A mask came in place of ids.
+    ValueError
+        An id is not there.
+    """
+    ids = np.atleast_1d(np.asarray(ids))
+    kind = ids.dtype.kind
+    if kind == "b" or (ids.size and all(isinstance(id, bool | np.bool_) for id in ids.flat)):
+        raise TypeError(f"{method} wants ids and got a mask. Give ids_[mask]. Nothing is removed.")
+    names = ids
+    if there.dtype.kind == "i" and kind in "fu":
+        with np.errstate(invalid="ignore"):
+            names = ids.astype(there.dtype)  # NumPy would compare them as float64, and round large ones
+    strange = kind in "iufU" and (kind == "U") != (there.dtype.kind == "U")  # 7 is not "7", as NumPy may take it
+    known = np.zeros(ids.shape, bool) if strange else np.isin(names, there) & (names == ids)
+    if not known.all():
+        missing = ", ".join(map(str, ids[~known][:10].tolist()))
+        raise ValueError(f"{method} wants ids that are there, see ids_, and got others: {missing}. Nothing is removed.")
+    return np.isin(there, names)
 
 
 def fragments(rows: Any, share: float, rng: Any) -> Any:

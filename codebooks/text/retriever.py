@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from copy import copy
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,14 +15,15 @@ from sklearn.utils.validation import check_array, check_is_fitted
 
 from codebooks import ops
 from codebooks.forks import ForkSafeLock
+from codebooks.inputs import check_count
 from codebooks.models.hopfield_memory import HopfieldMemory
+from codebooks.models.patterns import are_meant
 from codebooks.storage import load_folder, save_folder, unpack_strings
 from codebooks.text import feedback, saving
 from codebooks.text.accepting import checked_counts, checked_ids, checked_texts, following_id, grown, is_matrix
 from codebooks.text.explaining import AddedTerm, added_terms, contributions
 from codebooks.text.fusion import fused
 from codebooks.text.term_index import TermIndex
-from codebooks.text.weighting import BM25Transformer
 
 __all__ = ["AddedTerm", "Hits", "HopfieldRetriever"]
 
@@ -30,6 +31,8 @@ __all__ = ["AddedTerm", "Hits", "HopfieldRetriever"]
 _FUSED = 100
 # Settings that are JSON as they are.
 _PLAIN_SETTINGS = ("feedback", "feedback_documents", "feedback_terms", "feedback_weight", "keep_texts")
+# More overflows float32.
+_LARGEST_WEIGHT = float(np.finfo(np.float32).max)
 # Queries that are searched at a time.
 _QUERIES = 1024
 
@@ -175,22 +178,22 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         Raises
         ------
         TypeError
-            If documents are neither texts nor numbers.
+            If documents are neither texts nor numbers, or `embedder` is none.
         ValueError
             If a setting is out of range, there is no document or no term, or `ids` do not fit.
         """
         self._check_settings()
         vectorizer = None
         if is_matrix(documents):
-            counts, texts = self._document_counts(documents), None
+            counts, texts = _document_counts(documents, self.weighting), None
         else:
             texts = checked_texts(documents, "fit")
             vectorizer = self._new_vectorizer()
-            counts = csr_matrix(vectorizer.fit_transform(texts), dtype=np.float32)
+            counts = csr_matrix(_first_counts(vectorizer, texts), dtype=np.float32)
         counts.sort_indices()
         names = checked_ids(ids, counts.shape[0], 0)
         next_id = following_id(names, 0)
-        index = TermIndex(counts, names, self._weighting(), list(texts) if texts and self.keep_texts else None, next_id)
+        index = TermIndex(counts, names, self.weighting, list(texts) if texts and self.keep_texts else None, next_id)
         memory = HopfieldMemory("cosine").fit(self._embedded(texts)) if self.embedder is not None else None
         _ = index.weighted  # a weighting that fails does so here
         with _changing:
@@ -219,14 +222,14 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         state, embedder, embedded = self._fitted(), self.embedder, None
         if state.vectorizer is not None:
             documents = checked_texts(documents, "add")
-        if state.memory is not None:
+        if state.memory is not None and documents:
             checked_ids(ids, len(documents), state.stored.next_id, state.stored.ids)  # embedding may be dear
             embedded = self._embedded(documents)  # nobody else waits for it
         with _changing:
             state = self._fitted()
             vectorizer, texts = state.vectorizer, None
             if vectorizer is None:
-                counts = self._document_counts(documents)
+                counts = _document_counts(documents, state.stored.weighting)
                 n_terms = state.stored.counts.shape[1]
                 if counts.shape[1] != n_terms:
                     raise ValueError(f"add wants counts of {n_terms} terms, as in fit, and got {counts.shape[1]}.")
@@ -238,7 +241,7 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
             index = state.stored
             names = checked_ids(ids, counts.shape[0], index.next_id, index.ids)
             memory = state.memory
-            if memory is not None:
+            if memory is not None and texts:
                 if embedded is None or embedder is not self.embedder:  # another thread has come between with `fit`
                     embedded = self._embedded(texts)
                 memory = copy(memory).partial_fit(embedded)
@@ -259,19 +262,14 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
 
         Raises
         ------
+        TypeError
+            If a mask came; nothing is removed then, nor in the next case.
         ValueError
-            If an id is not there; then nothing is removed.
+            If an id is not there.
         """
         with _changing:
             state = self._fitted()
-            ids = np.atleast_1d(np.asarray(ids))
-            missing = ids[~np.isin(ids, state.stored.ids)]
-            if len(missing):
-                named = ", ".join(map(str, missing[:10].tolist()))
-                raise ValueError(
-                    f"remove wants ids that are there, see ids_, and got others: {named}. Nothing is removed."
-                )
-            removed = np.isin(state.stored.ids, ids)
+            removed = are_meant(ids, state.stored.ids, "remove")
             memory = state.memory
             if memory is not None:
                 memory = copy(memory).forget(memory.ids_[removed])
@@ -298,18 +296,17 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If k is not positive, or a setting is out of range.
+            If k is not positive or too large for memory, a setting is out of range, or `embedder` is gone.
         """
         state = self._fitted()
         self._check_settings()
-        if not isinstance(k, Integral) or k < 1:
-            raise ValueError(f"k must be a whole number from 1; {k!r} came.")
+        check_count("k", k)
         counts, texts = self._counted(queries, state)
         depth = k if state.memory is None else max(k, _FUSED)
         found = [self._best(self._completed(q, state.stored), state.stored, depth) for q in _blocks(counts)]
         position, weight = (np.concatenate(parts) for parts in zip(*found, strict=True))
         if state.memory is not None:
-            position, weight = self._fused(position, texts, state, k)
+            position, weight = self._fused(position, texts, state, min(k, len(state.stored)))
         return _hits(position, weight, state.stored.ids, k)
 
     def transform(self, queries: Any) -> Any:
@@ -345,6 +342,7 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         """
         state = self._fitted()
         self._check_settings()
+        check_count("n_terms", n_terms, least=0)
         counts, _ = self._counted(query, state)
         if counts.shape[0] != 1:
             raise ValueError(f"expand wants one query and got {counts.shape[0]}.")
@@ -409,7 +407,7 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
             "settings": {name: getattr(self, name) for name in _PLAIN_SETTINGS},
             "vectorizer": vectorizer,
             "default_vectorizer": self.vectorizer is None,
-            "weighting": saving.described(self.weighting),
+            "weighting": saving.described(state.stored.weighting),
             "n_terms": int(state.stored.counts.shape[1]),
             "next_id": int(state.stored.next_id),
         }
@@ -458,7 +456,7 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         )
         if terms is not None:
             counter = saving.with_vocabulary(clone(counter), terms)
-        index = saving.index_from(arrays, about["n_terms"], retriever._weighting(), about["next_id"])
+        index = saving.index_from(arrays, about["n_terms"], retriever.weighting, about["next_id"])
         memory = saving.memory_from(arrays["embeddings"]) if "embeddings" in arrays else None
         retriever._state = _State(counter, index, memory)
         return retriever
@@ -527,22 +525,13 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
     def _fused(self, position: np.ndarray, texts: Any, state: _State, k: int) -> tuple[np.ndarray, np.ndarray]:
         """The documents found by words and those found by embedding, as one list."""
         n = len(state.stored)
-        if n == 0 or state.memory is None:
-            return position, np.zeros(position.shape)
+        if n == 0 or not texts or state.memory is None:
+            return position[:, :k], np.zeros((len(position), k))
         depth = min(position.shape[1], n)
         near = state.memory.kneighbors(self._embedded(texts), depth, return_distance=False)
         return fused([position, np.searchsorted(state.memory.ids_, near)], k)
 
     # -- text --------------------------------------------------------------------------------------------------------
-
-    def _weighting(self) -> Any:
-        return BM25Transformer() if isinstance(self.weighting, str) else self.weighting
-
-    def _document_counts(self, documents: Any) -> Any:
-        counts = checked_counts(documents)
-        if self.weighting is not None and counts.nnz and counts.data.min() < 0:
-            raise ValueError(f"Documents want counts and got negative numbers ({counts.data.min()}).")
-        return counts
 
     def _new_vectorizer(self) -> Any:
         if self.vectorizer is None:
@@ -564,21 +553,51 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
     def _embedded(self, texts: list[str] | None) -> np.ndarray:
         if texts is None:
             raise ValueError("An embedder wants texts, and counts came. Give texts, or leave embedder out.")
-        embedder = self.embedder
-        encode = next(
-            (getattr(embedder, name) for name in ("encode", "transform") if hasattr(embedder, name)), embedder
-        )
-        return check_array(encode(texts), dtype=[np.float64, np.float32])
+        if self.embedder is None:
+            raise ValueError(
+                "This retriever was fitted with an embedder, and it is gone. Set it again, or fit anew without."
+            )
+        rows = check_array(_encoder(self.embedder)(texts), dtype=[np.float64, np.float32], ensure_min_samples=0)
+        if len(rows) != len(texts):
+            raise ValueError(f"An embedder must give a row for each text; {len(rows)} came for {len(texts)} texts.")
+        return rows
 
     def _check_settings(self) -> None:
         for name, least in (("feedback", 0), ("feedback_documents", 1), ("feedback_terms", 1)):
-            value = getattr(self, name)
-            if not isinstance(value, Integral) or value < least:
-                raise ValueError(f"{name} must be a whole number from {least}; {value!r} came.")
-        if not isinstance(self.feedback_weight, Real) or not 0 <= self.feedback_weight < np.inf:
-            raise ValueError(f"feedback_weight must be a number from 0; {self.feedback_weight!r} came.")
+            check_count(name, getattr(self, name), least)
+        if not isinstance(self.feedback_weight, Real) or not 0 <= self.feedback_weight <= _LARGEST_WEIGHT:
+            raise ValueError(
+                f"feedback_weight must be a number from 0 to {_LARGEST_WEIGHT:.1e}; {self.feedback_weight!r} came."
+            )
         if isinstance(self.weighting, str) and self.weighting != "bm25":
             raise ValueError(f'weighting must be "bm25", a transformer of counts or None; {self.weighting!r} came.')
+        if self.embedder is not None and not callable(_encoder(self.embedder)):
+            raise TypeError(f"embedder must have encode or transform, or be callable; {self.embedder!r} came.")
+
+
+def _document_counts(documents: Any, weighting: Any) -> Any:
+    counts = checked_counts(documents)
+    if weighting is not None and counts.nnz and counts.data.min() < 0:
+        raise ValueError(f"Documents want counts and got negative numbers ({counts.data.min()}).")
+    return counts
+
+
+def _first_counts(vectorizer: Any, texts: list[str]) -> Any:
+    """Fit a vectorizer, and count."""
+    try:
+        return vectorizer.fit_transform(texts)
+    except ValueError as error:
+        if "empty vocabulary" not in str(error):
+            raise
+        raise ValueError(
+            f"fit wants documents with words to search by, and none of the {len(texts)} that came has any. Stop words "
+            f"do not count, unless you give vectorizer=CountVectorizer()."
+        ) from error
+
+
+def _encoder(embedder: Any) -> Any:
+    """What turns texts into embeddings."""
+    return next((getattr(embedder, name) for name in ("encode", "transform") if hasattr(embedder, name)), embedder)
 
 
 def _blocks(counts: Any) -> Iterator[Any]:
@@ -590,7 +609,13 @@ def _hits(position: np.ndarray, weight: np.ndarray, ids: np.ndarray, k: int) -> 
     """Names for positions, in k columns."""
     missing: Any = "" if ids.dtype.kind == "U" else -1
     shape = len(position), k
-    names, weights = np.full(shape, missing, ids.dtype), np.zeros(shape, weight.dtype)
+    try:
+        names, weights = np.full(shape, missing, ids.dtype), np.zeros(shape, weight.dtype)
+    except (MemoryError, ValueError) as error:
+        raise ValueError(
+            f"k={k} columns for {len(position)} queries do not fit into memory. There are {len(ids)} documents: ask "
+            f"for fewer."
+        ) from error
     found = position >= 0
     n = position.shape[1]
     names[:, :n][found], weights[:, :n][found] = ids[position[found]], weight[found]

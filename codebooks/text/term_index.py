@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from threading import RLock
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,8 +10,13 @@ from scipy.sparse import csr_matrix
 from sklearn.base import clone
 
 from codebooks import ops
+from codebooks.forks import ForkSafeLock
+from codebooks.text.weighting import BM25Transformer
 
 __all__ = ["TermIndex", "Weighted"]
+
+# Two threads do not weigh the same at once. One lock for all: it survives a fork, as one in each would not.
+_weighing = ForkSafeLock()
 
 
 class Weighted(NamedTuple):
@@ -31,8 +35,8 @@ class TermIndex:
     ----------
     counts : CSR matrix of shape (n_documents, n_terms), float32
     ids : ndarray of shape (n_documents,), int64 or str
-    weighting : transformer of counts, or None
-        Not fitted; a clone of it is fitted to all counts. None leaves them as they are.
+    weighting : "bm25", transformer of counts, or None
+        Not fitted; a clone of it is fitted to all counts. "bm25" is `BM25Transformer()`; None leaves them as they are.
     texts : sequence of str, optional
         The documents themselves.
     next_id : int
@@ -54,7 +58,6 @@ class TermIndex:
         self.next_id = len(ids) if next_id is None else next_id
         self._weighted: Weighted | None = None
         self._terms: np.ndarray | None = None
-        self._lock = RLock()
 
     def __getstate__(self) -> tuple:
         return self.counts, self.ids, self.weighting, self.texts, self.next_id
@@ -76,7 +79,7 @@ class TermIndex:
     def weighted(self) -> Weighted:
         """Weights of all documents, and where to find them; made when first asked for, while other threads wait."""
         if self._weighted is None:
-            with self._lock:
+            with _weighing:
                 if self._weighted is None:
                     self._weighted = self._weigh()
         return self._weighted
@@ -105,7 +108,7 @@ class TermIndex:
         absent = np.zeros(self.counts.shape[1], np.float32)
         rows = self.counts
         if self.weighting is not None and self.counts.nnz:
-            weighting = clone(self.weighting)
+            weighting = BM25Transformer() if isinstance(self.weighting, str) else clone(self.weighting)
             rows = csr_matrix(weighting.fit_transform(self.counts), dtype=np.float32)
             absent = np.asarray(getattr(weighting, "absent_", absent), np.float32)
         return Weighted(rows, absent, ops.reciprocal(ops.row_norms(rows)), ops.invert(rows))
