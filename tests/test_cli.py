@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from io import StringIO
+from io import BytesIO, StringIO, TextIOWrapper
 from pathlib import Path
 from typing import NamedTuple
 
@@ -168,6 +168,40 @@ def no_figure(*arguments, **options):
     return Blank()
 
 
+def test_ids_name_documents(run, monkeypatch, tmp_path):
+    monkeypatch.setattr("codebooks.plots.plot_topics", no_figure)
+    records = [{"id": 100 + n if n % 2 else f"é, {n}", "text": text} for n, text in enumerate(texts())]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, records)))
+    with (tmp_path / "a.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("text", "id"), *((record["text"], record["id"]) for record in records)])
+    names = [str(record["id"]) for record in records]
+    for source in ("a.csv", "a.jsonl"):
+        done = run("topics", source, "--column", "text", "--id", "id", "-k", 3, "--quiet")
+        assert done == Done(0, "", "")
+        codes = (tmp_path / "topics/codes.csv").read_text(encoding="utf-8")
+        assert [row["document"] for row in table(codes)] == names
+        assert run("assign", "topics/model.joblib", source, "--column", "text", "--id", "id") == Done(0, codes, "")
+
+
+def test_standard_input(run, monkeypatch, tmp_path):
+    titles = []
+    monkeypatch.setattr("codebooks.plots.plot_topics", lambda *_, title: titles.append(title) or no_figure())
+    for command in (("topics", "-", "-k", 3, "--quiet"), ("assign", "topics/model.joblib", "-")):
+        monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO("\n".join(texts()).encode())))
+        done = run(*command)
+        assert (done.code, done.err) == (0, "")
+    assert done.out == (tmp_path / "topics/codes.csv").read_text(encoding="utf-8")
+    assert len(table(done.out)) == 30
+    assert titles == ["standard input · 30 documents"]
+
+
+def test_standard_input_that_is_no_utf8(run, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(b"na\xefve")))
+    done = run("topics", "-")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("codebooks: standard input is not UTF-8 (at byte 2); save it as UTF-8")
+
+
 def test_demo(run, monkeypatch, tmp_path):
     ids = [f"a.b{number}" for number in range(30)]
     monkeypatch.setattr(datasets, "load_docstrings", lambda: Corpus(texts(), ids, "docstrings", ids))
@@ -237,10 +271,19 @@ BAD = {
     "no source": ([], "give either a SOURCE"),
     "two sources": (["good.txt", "--demo"], "give either a SOURCE"),
     "columns of the demo": (["--demo", "--column", "text"], "leave out --column"),
+    "ids of the demo": (["--demo", "--id", "id"], "--demo has no columns; leave out --id."),
     "missing file": (["none.txt"], "cannot read none.txt: No such file"),
     "no column chosen": (["two.csv"], "choose one with --column: id, text"),
     "wrong column": (["two.csv", "--column", "body"], "has no column 'body'; it has: id, text"),
     "column of a text": (["good.txt", "--column", "text"], "leave out --column"),
+    "wrong column of ids": (["two.csv", "--column", "text", "--id", "key"], "has no column 'key'; it has: id, text"),
+    "ids of a text": (["good.txt", "--id", "id"], "good.txt has no columns; leave out --id"),
+    "ids of a folder": (["topics", "--id", "id"], "topics has no columns; leave out --id"),
+    "one id twice": (
+        ["twice.csv", "--column", "text", "--id", "id"],
+        "lines 2 and 4 of twice.csv both have 'a' in 'id'",
+    ),
+    "no id": (["twice.csv", "--column", "text", "--id", "key"], "line 3 of twice.csv has no id in 'key'"),
     "not UTF-8": (["latin.txt"], "latin.txt is not UTF-8"),
     "empty documents": (["blank.txt"], "blank.txt holds no text"),
     "malformed csv": (["open.csv"], "line 2 of open.csv"),
@@ -259,6 +302,7 @@ BAD = {
 CONTENTS = {
     "good.txt": "\n".join(texts()).encode(),
     "two.csv": b"id,text\n1,goal\n",
+    "twice.csv": b"id,key,text\na,1,goal\nb,,match\na,3,team\n",
     "latin.txt": b"na\xefve",
     "blank.txt": b"\n \n",
     "open.csv": b'text\n"goal\n',
@@ -454,6 +498,8 @@ def test_assign_writes_a_file(run, model, tmp_path):
         (["stranger.joblib", "good.txt"], "stranger.joblib is not a model of ours"),
         (["good.joblib", "none.txt"], "cannot read none.txt"),
         (["good.joblib", "two.csv"], "choose one with --column"),
+        (["good.joblib", "good.txt", "--id", "id"], "good.txt has no columns; leave out --id"),
+        (["good.joblib", "twice.csv", "--column", "text", "--id", "id"], "lines 2 and 4 of twice.csv both have 'a'"),
         (["good.joblib", "good.txt", "--reject-below", "2"], "--reject-below is a cosine, from -1 to 1; 2.0 came"),
         (["good.joblib", "good.txt", "--out", "topics"], "topics is a folder"),
         (["good.joblib", "good.txt", "--out", "good.txt/a"], "cannot write to good.txt"),

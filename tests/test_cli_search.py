@@ -5,6 +5,7 @@ import os
 import random
 import subprocess
 import sys
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import NamedTuple
 
@@ -175,6 +176,28 @@ def test_every_kind_of_source(run, tmp_path, name):
     assert [row["id"] for row in rows] == ["é3.md" if name == "folder" else "3"]
 
 
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
+def test_ids_name_documents_and_stay_in_an_index(run, tmp_path, name):
+    ids = ["cat-1", "desk 2", "007", "é", "-1", "x,y"]
+    rows = [{"id": id, "text": text} for id, text in zip(ids, TEXTS, strict=True)]
+    with (tmp_path / "a.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("id", "text"), *(row.values() for row in rows)])
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    queries = ("piano", "kitten", "sofa")
+    made = run(name, *queries, "--column", "text", "--id", "id", "--json", "--save", "index")
+    assert {"007", "é", "-1"} <= {row["id"] for row in hits(made)} <= set(ids)
+    assert hits(run("index", *queries, "--json")) == hits(made)
+    assert HopfieldRetriever.load("index").ids_.tolist() == ids
+    shown = run(name, "sofa", "--column", "text", "--id", "id").out
+    assert "from é\n" in shown
+    assert "desk 2" in run("index", "desk").out
+
+
+def test_standard_input(run, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO("\n".join(TEXTS).encode())))
+    assert [row["id"] for row in hits(run("-", "piano", "--feedback", 0, "--json"))] == ["3"]
+
+
 def test_demo(run, monkeypatch):
     ids = [f"a.b{number}" for number in range(len(TEXTS))]
     monkeypatch.setattr(datasets, "load_docstrings", lambda: Corpus(TEXTS, ids, "docstrings", ids))
@@ -328,6 +351,12 @@ BAD = {
     "unknown kind": (["a.pdf", "cat"], "a.pdf is of no kind"),
     "no column chosen": (["two.csv", "cat"], "choose one with --column: id, text"),
     "columns of the demo": (["--demo", "cat", "--column", "text"], "leave out --column"),
+    "ids of the demo": (["--demo", "cat", "--id", "id"], "--demo has no columns; leave out --id."),
+    "ids of a text": (["good.txt", "cat", "--id", "id"], "good.txt has no columns; leave out --id"),
+    "one id twice": (
+        ["twice.csv", "cat", "--column", "text", "--id", "id"],
+        "lines 2 and 3 of twice.csv both have 'a'",
+    ),
     "no hits": (["good.txt", "cat", "-k", "0"], "--hits must be 1 or more; 0 came"),
     "much feedback": (["good.txt", "cat", "--feedback", "2"], "--feedback must be 0, plain BM25, or 1"),
     "only stop words": (["stop.txt", "cat"], "none of the 2 documents has a word to search by. Try --no-stop-words"),
@@ -335,6 +364,7 @@ BAD = {
     "neither texts nor index": (["mine", "cat"], "Nor is it a saved index."),
     "no index of ours": (["foreign", "cat"], "foreign has no .txt, .md, .rst file in it. Nor is it a saved index."),
     "column of an index": (["index", "cat", "--column", "text"], "leave out --column"),
+    "ids of an index": (["index", "cat", "--id", "id"], "index is an index that has its ids already; leave out --id."),
     "stop words of an index": (["index", "cat", "--no-stop-words"], "leave out --no-stop-words"),
     "damaged index": (["damaged", "cat"], "damaged cannot be loaded as an index"),
     "index of counts": (["counts", "cat"], "counts was made of counts and knows no words"),
@@ -352,6 +382,7 @@ BAD = {
 CONTENTS = {
     "good.txt": "\n".join(TEXTS).encode(),
     "two.csv": b"id,text\n1,goal\n",
+    "twice.csv": b"id,text\na,goal\na,cat\n",
     "a.pdf": b"%PDF",
     "stop.txt": b"the of and\nand to",
     "signs.txt": b"! !\n?",

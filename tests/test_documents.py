@@ -1,6 +1,8 @@
 import csv
 import gzip
 import json
+import sys
+from io import BytesIO, TextIOWrapper
 
 import pytest
 
@@ -163,6 +165,106 @@ def test_a_column_that_is_not_there(tmp_path, name, content, sentence):
     (tmp_path / name).write_text(content)
     with pytest.raises(UserError, match=sentence):
         read_documents(tmp_path / name, "text")
+
+
+# -- ids -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv"])
+def test_a_column_of_ids_names_the_rows_of_a_table(tmp_path, name):
+    delimiter = "\t" if name == "a.tsv" else ","
+    rows = [("id", "text"), ("x 1", "first"), ("7", ""), ("é", "third")]
+    file = table(tmp_path / name, rows, delimiter=delimiter)
+    assert read_documents(file, "text", "id") == Documents(["first", "third"], ["x 1", "é"], 1)
+
+
+def test_ids_in_jsonl_may_be_numbers(tmp_path):
+    ids = ["a", 7, 10**18, -1, 0.5, "8"]
+    (tmp_path / "a.jsonl").write_text("\n".join(json.dumps({"id": id, "text": "word"}) for id in ids))
+    names = ["a", "7", str(10**18), "-1", "0.5", "8"]
+    assert read_documents(tmp_path / "a.jsonl", "text", "id").names == names
+
+
+def test_documents_that_are_left_out_need_no_id(tmp_path):
+    (tmp_path / "a.csv").write_text("id,text\na,first\na, \n,\nb,last\n")
+    assert read_documents(tmp_path / "a.csv", "text", "id") == Documents(["first", "last"], ["a", "b"], 2)
+    (tmp_path / "a.jsonl").write_text('{"id": "a", "text": "first"}\n{"text": null}\n{"id": "a"}')
+    assert read_documents(tmp_path / "a.jsonl", "text", "id") == Documents(["first"], ["a"], 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("a.csv", "name,text\n1,a\n", "a.csv has no column 'id'; it has: name, text."),
+        ("a.csv", "id,text,id\n1,a,2\n", "a.csv has 2 columns 'id'; give each a name of its own."),
+        ("a.csv", "id,text\n1,a\n ,b\n", "line 3 of a.csv has no id in 'id'; give it one, or leave out --id."),
+        (
+            "a.csv",
+            'id,text\nx,"a\nb"\n\ny,c\nx,d\n',
+            "lines 2 and 6 of a.csv both have 'x' in 'id'; give each an id of its own, or leave out --id.",
+        ),
+        ("a.tsv", "id\ttext\nx\ta\nx\tb\n", "lines 2 and 3 of a.tsv both have 'x' in 'id'"),
+        ("a.jsonl", '{"id": 7, "text": "a"}\n\n{"id": "7", "text": "b"}', "lines 1 and 3 of a.jsonl both have '7'"),
+        (
+            "a.jsonl",
+            '{"id": "a\\u0000", "text": "a"}\n{"id": "a", "text": "b"}',
+            "lines 1 and 2 of a.jsonl both have 'a'",
+        ),
+        ("a.jsonl", '{"id": "a", "text": "a"}\n{"text": "b"}', "line 2 of a.jsonl has no id in 'id'"),
+        ("a.jsonl", '{"id": null, "text": "a"}', "line 1 of a.jsonl has no id in 'id'"),
+        ("a.jsonl", '{"n": 1, "text": "a"}', "a.jsonl has no column 'id'; it has: n, text."),
+        ("a.jsonl", '{"id": true, "text": "a"}', "line 1 of a.jsonl has the id True, where a string or a number is"),
+        ("a.jsonl", '{"id": ["a"], "text": "a"}', "line 1 of a.jsonl has the id ['a'], where a string or a number is"),
+    ],
+)
+def test_ids_that_name_nothing_are_told_in_a_sentence(tmp_path, monkeypatch, name, content, sentence):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).write_text(content)
+    with pytest.raises(UserError) as caught:
+        read_documents(name, "text", "id")
+    assert str(caught.value).startswith(sentence)
+
+
+@pytest.mark.parametrize("source", ["a.txt", "folder", "-"])
+def test_sources_without_columns_have_no_ids(tmp_path, monkeypatch, source):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    for name in ("a.txt", "folder/a.txt"):
+        (tmp_path / name).write_text("a\n")
+    said = f"{'standard input' if source == '-' else source} has no columns; leave out --id, which is for .csv"
+    with pytest.raises(UserError, match=said):
+        read_documents(source, id_column="id")
+
+
+# -- standard input --------------------------------------------------------------------------------------------------
+
+
+def test_standard_input_is_lines_unless_a_folder_has_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO("\ufefffirst\r\n\r\nnaïve\n".encode()), encoding="ascii"))
+    assert read_documents("-") == Documents(["first", "naïve"], ["1", "3"], 1)
+    (tmp_path / "-").mkdir()
+    (tmp_path / "-" / "a.txt").write_text("a")
+    assert read_documents("./-").names == ["a.txt"]
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"na\xefve", "standard input is not UTF-8 (at byte 2); save it as UTF-8"),
+        ("text".encode("utf-16"), "standard input is UTF-16, not UTF-8"),
+        (b"", "standard input holds no text"),
+        (None, "cannot read standard input: it is closed; send text into it, or name a file."),
+    ],
+)
+def test_bad_standard_input_is_told_in_a_sentence(monkeypatch, content, sentence):
+    monkeypatch.setattr(sys, "stdin", None if content is None else TextIOWrapper(BytesIO(content)))
+    with pytest.raises(UserError) as caught:
+        read_documents("-")
+    assert str(caught.value).startswith(sentence)
+
+
+# -- nothing ---------------------------------------------------------------------------------------------------------
 
 
 def test_nothing_to_read(tmp_path):

@@ -12,7 +12,7 @@ import typer
 
 from codebooks.cli.codes import codes, strongest
 from codebooks.cli.meaning import embedded
-from codebooks.cli.sources import Column
+from codebooks.cli.sources import Column, IdColumn
 from codebooks.cli.telling import printed
 from codebooks.cli.writing import save_csv, told_of_writing, write_csv, written_aside
 from codebooks.documents import UserError, read_documents
@@ -24,6 +24,7 @@ def assign(
     ],
     source: Annotated[Path, typer.Argument(metavar="SOURCE", help="New text, in any form that `topics` reads.")],
     column: Column = None,
+    id_column: IdColumn = None,
     out: Annotated[Optional[Path], typer.Option(help="The CSV file to write; left out, it is printed.")] = None,
     reject_below: Annotated[
         Optional[float], typer.Option(help="Give topic -1 to documents of less strength than this.")
@@ -37,7 +38,7 @@ def assign(
     if reject_below is not None and not -1 <= reject_below <= 1:
         raise UserError(f"--reject-below is a cosine, from -1 to 1; {reject_below} came.")
     pipeline = _loaded(model)
-    documents = read_documents(source, column)
+    documents = read_documents(source, column, id_column)
     X = embedded(pipeline[:-1].transform, documents.texts)
     labels, strength = strongest(pipeline[-1], X)
     if reject_below is not None:

@@ -16,7 +16,7 @@ import typer
 
 import codebooks
 from codebooks.cli.hits import Found, find, json_lines, nothing, show
-from codebooks.cli.sources import Column, documents_of
+from codebooks.cli.sources import Column, IdColumn, documents_of
 from codebooks.cli.telling import printed, printer, progress_bar
 from codebooks.cli.writing import told_of_writing
 from codebooks.documents import UserError
@@ -42,6 +42,7 @@ def search(
         bool, typer.Option("--demo", help="Search the docstrings of installed packages; leave out DOCS.")
     ] = False,
     column: Column = None,
+    id_column: IdColumn = None,
     n_hits: Annotated[int, typer.Option("--hits", "-k", help="How many documents for each query.")] = 10,
     feedback: Annotated[
         int, typer.Option(help="1: the memory adds words to the query; 0: search with its own words, by BM25.")
@@ -75,7 +76,7 @@ def search(
             check_place(save)
     with progress_bar(quiet or as_json, N_STEPS) as step:
         step("reading and counting words")
-        index = _index(source, column, stop_words)
+        index = _index(source, column, id_column, stop_words)
         if save is not None:
             step("saving")
             with _told_of_saving(save):
@@ -133,22 +134,26 @@ def _told_of_saving(folder: Path) -> Iterator[None]:
 # -- the index -------------------------------------------------------------------------------------------------------
 
 
-def _index(source: Path | None, column: str | None, stop_words: bool) -> Index:
+def _index(source: Path | None, column: str | None, id_column: str | None, stop_words: bool) -> Index:
     """The index of a folder, or one that is made now."""
     if source is None or not is_saved_folder(source):
-        return _built(source, column, stop_words)
-    if column is not None or not stop_words:
-        option = "--no-stop-words" if column is None else "--column"
-        raise UserError(f"{source} is an index that has its words already; leave out {option}.")
+        return _built(source, column, id_column, stop_words)
+    for option, has, given in (
+        ("--column", "words", column is not None),
+        ("--id", "ids", id_column is not None),
+        ("--no-stop-words", "words", not stop_words),
+    ):
+        if given:
+            raise UserError(f"{source} is an index that has its {has} already; leave out {option}.")
     return _loaded(source)
 
 
-def _built(source: Path | None, column: str | None, stop_words: bool) -> Index:
+def _built(source: Path | None, column: str | None, id_column: str | None, stop_words: bool) -> Index:
     import numpy as np
     from sklearn.feature_extraction.text import CountVectorizer
 
     try:
-        documents, _ = documents_of(source, source is None, column)
+        documents, _ = documents_of(source, source is None, column, id_column)
     except UserError as error:
         if source is None or not source.is_dir():
             raise

@@ -15,7 +15,7 @@ import typer
 import codebooks
 from codebooks.cli.codes import codes, strongest
 from codebooks.cli.meaning import embedded, embedder
-from codebooks.cli.sources import Column, documents_of
+from codebooks.cli.sources import Column, IdColumn, documents_of
 from codebooks.cli.telling import known, printed, printer, progress_bar
 from codebooks.cli.writing import save_csv, told_of_writing, written_aside
 from codebooks.documents import Documents, UserError
@@ -37,12 +37,13 @@ def learn(
         typer.Argument(
             metavar="SOURCE",
             help="A .txt with a document per line; a .csv, .tsv or .jsonl with a document per row; or a folder of "
-            ".txt, .md and .rst files. UTF-8, also gzipped.",
+            ".txt, .md and .rst files. UTF-8, also gzipped. - is standard input, a document per line.",
             show_default=False,
         ),
     ] = None,
     demo: Annotated[bool, typer.Option("--demo", help="Read the docstrings of installed packages instead.")] = False,
     column: Column = None,
+    id_column: IdColumn = None,
     n_topics: Annotated[
         Optional[int],
         typer.Option(
@@ -87,7 +88,7 @@ def learn(
 
     with written_aside(out, FILES) as folder, progress_bar(quiet, N_STEPS + (embed is not None)) as step:
         step("reading")
-        documents, name = documents_of(source, demo, column)
+        documents, name = documents_of(source, demo, column, id_column)
         learner = getattr(codebooks, MODELS[model])(_n_topics(n_topics, len(documents.texts)), random_state=seed)
         step("loading (the first run compiles)")
         codebooks.warmup(memory=False)
