@@ -1,7 +1,9 @@
-"""How many topics? Models of each number, compared on documents that they have not seen; or let rivals fight it out."""
+"""How many topics? Models of each number, compared on documents that they have not seen; or let rivals fight it out.
 
-import tempfile
-from pathlib import Path
+`python examples/choose_n_components.py picture.png` also draws what speaks for each number.
+"""
+
+import sys
 
 from sklearn.feature_extraction.text import TfidfTransformer
 
@@ -16,11 +18,10 @@ print("1,000 documents from 8 topics, the largest twice as large as the smallest
 found = choose_n_components(KrotovHopfield(), X, range(2, 15))
 print(found)
 
-with tempfile.TemporaryDirectory() as folder:
-    picture = Path(folder, "how_many.png")
-    plot_selection(found).figure.savefig(picture)
-    print(f"\nThe same as a picture: {picture.name}, {picture.stat().st_size:,} bytes")
-
 # Without trying each number: begin with too many units and drop those that rivals drive away.
 pruned = KrotovHopfield(30, prune=True, random_state=0).fit(X)
 print(f"\nOf 30 units, pruning leaves {len(pruned.components_)}.")
+
+if len(sys.argv) > 1:
+    plot_selection(found).figure.savefig(sys.argv[1])
+    print("\nDrawn into", sys.argv[1])

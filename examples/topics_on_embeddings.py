@@ -1,8 +1,8 @@
 """Topics by meaning, told in words: an encoder, its narrow cone opened, known groups pulled together, a learner.
 
-Documents are docstrings of the packages that are installed anyway. With the extra `text` an encoder embeds them (the
-first run downloads it; `python examples/topics_on_embeddings.py FOLDER` takes one from a folder). Without, truncated
-singular vectors of tf-idf stand in, so that the example runs anywhere.
+Documents are docstrings of the packages that are installed anyway. `python examples/topics_on_embeddings.py FOLDER`
+embeds them by the encoder in that folder, with the extra `text`. Without one, truncated singular vectors of tf-idf
+stand in, so that the example runs anywhere.
 """
 
 import sys

@@ -1,11 +1,21 @@
 import sys
+from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
 from codebooks import Isotropy
-from codebooks.plots import plot_isotropy, plot_selection, plot_topic, plot_topics, plot_usage
+from codebooks.plots import (
+    plot_groups,
+    plot_history,
+    plot_isotropy,
+    plot_selection,
+    plot_topic,
+    plot_topics,
+    plot_usage,
+)
 from codebooks.scores import average_cosine, isoscore
 from codebooks.selection import Selection
 from codebooks.topics import Topic
@@ -53,7 +63,46 @@ def test_topics_left_out_are_told():
     figure = plot_topics(topics(30), n_topics=20, title="a_$b$.csv")
     assert len(figure.axes) == 20
     assert figure.texts[0].get_text() == "a_$b$.csv · the 20 largest of 30 topics"
-    assert plot_topics(topics(20)).texts[0].get_text() == ""
+    assert not any("largest" in text.get_text() for text in plot_topics(topics(20)).texts)
+
+
+def test_without_a_title_no_room_is_left_for_one():
+    without, titled = plot_topics(topics(3)), plot_topics(topics(3), title="a.csv")
+    rooms = [
+        (1 - max(ax.get_position().y1 for ax in figure.axes)) * figure.get_figheight() for figure in (without, titled)
+    ]
+    assert rooms == pytest.approx([0.42, 0.8])
+    heights = [ax.get_position().height * figure.get_figheight() for figure in (without, titled) for ax in figure.axes]
+    np.testing.assert_allclose(heights, heights[0])
+
+
+@pytest.mark.parametrize(
+    ("usage", "coherence", "legend"),
+    [
+        (0.5, [0.3], ["bar", "%", "NPMI"]),
+        (0.5, None, ["bar", "%"]),
+        (0.5, [float("nan")], ["bar", "%"]),
+        (float("nan"), [0.3], ["bar", "NPMI"]),
+        (float("nan"), None, ["bar"]),
+    ],
+)
+def test_the_legend_tells_of_what_there_is(usage, coherence, legend):
+    figure = plot_topics([Topic(0, ("a",), (1.0,), usage)], coherence)
+    assert [part.partition(":")[0] for part in figure.texts[-1].get_text().split(" · ")] == legend
+
+
+def test_bars_are_in_order_of_length_among_the_words_that_the_naming_put_first():
+    ax = plot_topic(Topic(0, ("goal", "match", "loan", "bank"), (0.9, 0.2, 0.5, 0.8), 0.1), n_words=3)
+    assert words_of(ax) == ["goal", "loan", "match"]
+    np.testing.assert_allclose([bar.get_width() for bar in ax.patches], [0.9, 0.5, 0.2])
+    np.testing.assert_allclose([bar.get_y() + bar.get_height() / 2 for bar in ax.patches], [0, 1, 2])
+
+
+def test_a_topic_of_many_words_has_room_for_them(tmp_path):
+    ax = plot_topic(Topic(0, WORDS * 4, tuple(range(36, 0, -1)), 0.1), n_words=36)
+    ax.figure.savefig(tmp_path / "a.png")
+    boxes = [text.get_window_extent() for text in ax.texts]
+    assert all(below.y1 <= above.y0 + 3 for above, below in pairwise(boxes))
 
 
 @pytest.mark.parametrize("n_words", [3, 8])
@@ -85,6 +134,18 @@ def test_usage_is_sorted_and_in_percent():
     ax = plot_usage([*topics(3), Topic(3, (), (), float("nan"))])
     np.testing.assert_allclose([bar.get_height() for bar in ax.patches], [50, 100 / 3, 100 / 6, 0])
     assert [label.get_text() for label in ax.get_xticklabels()] == ["2", "1", "0", "3"]
+
+
+@pytest.mark.parametrize("n", [1, 10, 30, 120, 1200])
+def test_the_numbers_of_topics_do_not_overlap_in_a_figure_that_a_page_can_hold(tmp_path, n):
+    ax = plot_usage(topics(n))
+    ax.figure.savefig(tmp_path / "a.png")
+    assert 6 <= ax.figure.get_figwidth() <= 12
+    boxes = [label.get_window_extent() for label in ax.get_xticklabels()]
+    assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
+    assert len(ax.patches) == n
+    assert (ax.get_xlabel() == "topic") == (len(boxes) == n) == (n <= 30)
+    assert len(boxes) >= min(n, 20)
 
 
 def test_bad_arguments():
@@ -139,11 +200,13 @@ def cone(n=300, d=12):
 
 def test_isotropy_shows_cosines_and_variances():
     X = cone()
-    cosines, variances = plot_isotropy(X, X - X.mean(axis=0))
-    means = [f"{average_cosine(Y) + 0:.2f}" for Y in (X, X - X.mean(axis=0))]
-    assert cosines.get_title(loc="left") == "mean cosine " + " → ".join(means).replace("-0.00", "0.00").replace(
-        "0.", "."
-    )
+    cosines, variances = plot_isotropy(X, X - X.mean(axis=0)).axes
+    told = []
+    for Y in (X, X - X.mean(axis=0)):
+        unit = Y / np.linalg.norm(Y, axis=1, keepdims=True)
+        spread = (unit @ unit.T)[np.triu_indices(len(Y), 1)].std()
+        told.append(f"{average_cosine(Y) + 0:.2f} ± {spread:.2f}".replace("-0.00", "0.00"))
+    assert cosines.get_title(loc="left") == "cosine " + " → ".join(told).replace("0.", ".")
     assert sum(bar.get_height() for bar in cosines.containers[0]) == pytest.approx(100)
     labels = [text.get_text() for text in variances.get_legend().get_texts()]
     assert labels == [f"{name}, IsoScore {isoscore(X):.2f}".replace("0.", ".") for name in ("before", "after")]
@@ -156,24 +219,38 @@ def test_isotropy_shows_cosines_and_variances():
 @pytest.mark.parametrize(("n", "d"), [(2, 2), (5, 400), (2000, 3), (50, 1)])
 def test_isotropy_of_any_shape_fits_its_figure(tmp_path, n, d):
     X = cone(n, d).astype(np.float32)
-    pair = plot_isotropy(X, Isotropy().fit_transform(X))
-    pair[0].figure.savefig(tmp_path / "a.png")
-    boxes = [ax.get_tightbbox() for ax in pair]
+    figure = plot_isotropy(X, Isotropy().fit_transform(X))
+    figure.savefig(tmp_path / "a.png")
+    boxes = [ax.get_tightbbox() for ax in figure.axes]
     assert boxes[0].x1 <= boxes[1].x0 + 1
-    assert all(box.x0 >= 0 and box.y0 >= 0 and box.x1 <= pair[0].figure.bbox.x1 + 1 for box in boxes)
+    assert all(box.x0 >= 0 and box.y0 >= 0 and box.x1 <= figure.bbox.x1 + 1 for box in boxes)
+
+
+def test_ticks_of_cosines_stand_apart(tmp_path):
+    X = cone()
+    figure = plot_isotropy(X - X.mean(axis=0), X)
+    figure.savefig(tmp_path / "a.png")
+    low, high = figure.axes[0].get_xlim()
+    labels = [label for label in figure.axes[0].get_xticklabels() if low <= label.get_position()[0] <= high]
+    boxes = [label.get_window_extent() for label in labels]
+    assert len(boxes) >= 3
+    assert all(left.x1 + left.height < right.x0 for left, right in pairwise(boxes))
 
 
 def test_isotropy_where_nothing_varies(tmp_path):
     X = np.full((20, 3), 0.5)
-    cosines, variances = plot_isotropy(X, Isotropy().fit_transform(X))
-    cosines.figure.savefig(tmp_path / "a.png")
-    assert cosines.get_title(loc="left") == "mean cosine 1.00 → .00"
+    figure = plot_isotropy(X, Isotropy().fit_transform(X))
+    figure.savefig(tmp_path / "a.png")
+    cosines, variances = figure.axes
+    assert cosines.get_title(loc="left") == "cosine 1.00 ± .00 → .00 ± .00"
     assert "unknown" in variances.get_legend().get_texts()[0].get_text()
 
 
 def test_isotropy_may_be_drawn_into_axes_of_ones_own():
-    X, mine = cone(), Figure().subplots(1, 2)
-    assert plot_isotropy(X, X, n_rows=50, axes=mine) == tuple(mine)
+    X, mine = cone(), Figure()
+    assert plot_isotropy(X, X, n_rows=50, axes=mine.subplots(1, 2)) is mine
+    part = mine.subfigures()
+    assert plot_isotropy(X, X, n_rows=50, axes=part.subplots(1, 2)) is mine
 
 
 def test_isotropy_wants_the_same_rows():
@@ -184,3 +261,49 @@ def test_isotropy_wants_the_same_rows():
         plot_isotropy(X, X, n_rows=1)
     with pytest.raises(ValueError, match="minimum of 2"):
         plot_isotropy(X[:1], X[:1])
+
+
+def head(*mrr, loss=(2.0, 1.0), improved=True):
+    numbers = np.interp(np.arange(len(mrr)), [0, len(mrr) - 1], loss)
+    entry = {"distance": 0.8, "isoscore": 12.25}
+    history = [{**entry, "epoch": k, "loss": numbers[k], "mrr": value} for k, value in enumerate(mrr)]
+    return SimpleNamespace(history_=history, n_iter_=int(np.argmax(mrr[1:])) + 1, improved_=improved)
+
+
+def test_a_head_of_one_epoch_is_a_row_for_each_number_and_one_of_more_is_lines(tmp_path):
+    ax = plot_history(head(0.5, 0.6))
+    ax.figure.savefig(tmp_path / "a.png")
+    lines = {line.get_label(): line for line in ax.lines}
+    for row, (name, share) in enumerate({"MRR": 120, "loss": 50, "distance to centroid": 100, "isoscore": 100}.items()):
+        np.testing.assert_allclose(lines[name].get_xydata(), [[100, row], [share, row]])
+    told = [label.get_text().split("\n") for label in ax.get_yticklabels()]
+    assert told[:2] == [["MRR", ".500 → .600"], ["loss", "2.000 → 1.000"]]
+    assert told[3] == ["isoscore", "12.2 → 12.2"]
+    assert ax.get_title(loc="left") == "MRR .500 → .600, kept"
+    assert ax.yaxis_inverted()
+
+    ax = plot_history(head(0.5, 0.7, 0.6, improved=False))
+    lines = {line.get_label(): line for line in ax.lines}
+    np.testing.assert_allclose(lines["MRR"].get_xydata(), [[0, 100], [1, 140], [2, 120]])
+    assert ax.get_title(loc="left") == "MRR .500 → .700, not kept"
+    assert ax.get_xlabel() == "epoch"
+
+
+def test_a_change_of_little_looks_little():
+    low, high = plot_history(head(0.500, 0.501, loss=(1.0, 1.001))).get_xlim()
+    assert low <= 90 < 110 <= high
+
+
+def test_of_one_epoch_what_is_not_known_at_its_start_is_left_out():
+    ax = plot_history(head(0.5, 0.6, loss=(np.nan, 1.0)))
+    assert [label.get_text().split("\n")[0] for label in ax.get_yticklabels()] == [
+        "MRR",
+        "distance to centroid",
+        "isoscore",
+    ]
+
+
+def test_groups_left_out_are_told():
+    X, groups = cone(60), np.repeat(np.arange(10), 6)
+    assert plot_groups(X, X, groups).legends[0].get_title().get_text() == "the 8 largest of 10 groups"
+    assert plot_groups(X, X, groups, n_groups=10).legends[0].get_title().get_text() == ""

@@ -1,7 +1,8 @@
 """Figures: of a codebook, of how many units to take, and of embeddings before and after a change.
 
-Figures are made without pyplot, so that nothing global changes and no display is needed; `figure.savefig(path)` writes
-one, and `ax=` draws into a figure of yours.
+Figures are made without pyplot, so that nothing global changes and no display is needed. What draws one panel takes
+`ax=`, to draw into a figure of yours, and returns the Axes, whose `figure` it is in; what draws several returns the
+Figure. `figure.savefig(path)` writes one.
 """
 
 from codebooks.plots.heads import plot_groups, plot_history

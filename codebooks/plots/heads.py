@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import normalize
 
@@ -16,12 +16,20 @@ from codebooks.plots.style import BAR, QUIET, WORD, shortened
 
 __all__ = ["plot_groups", "plot_history"]
 
+_LOOKS: dict[str, tuple[str, dict[str, Any]]] = {
+    "mrr": ("MRR", {"color": WORD, "linewidth": 2.5}),
+    "loss": ("loss", {"color": QUIET, "linestyle": "-"}),
+    "distance": ("distance to centroid", {"color": QUIET, "linestyle": "--"}),
+    "isoscore": ("isoscore", {"color": QUIET, "linestyle": ":"}),
+}
+
 
 def plot_history(head: Any, *, ax: Axes | None = None) -> Axes:
     """Draw what became of a head while it learned: loss, distance to centroid, MRR and isoscore, epoch by epoch.
 
     Each as a share of where it began, so that one sees at once whether ranking (MRR of groups held out) went along when
-    loss and distances fell. Epoch 0 is no head.
+    loss and distances fell. Epoch 0 is no head; the mark is at the epoch of the head that was judged. Where there is
+    but one epoch, as in closed form, each has a row instead: from no head, at the mark, to this one.
 
     Parameters
     ----------
@@ -51,32 +59,54 @@ def plot_history(head: Any, *, ax: Axes | None = None) -> Axes:
         raise ValueError(
             "A head with a history is wanted; this one could not be judged: fit it on four groups or more."
         )
-    ax = Figure(figsize=(6, 3.2), layout="constrained").add_subplot() if ax is None else ax
+    ax = Figure(figsize=(7, 4), layout="constrained").add_subplot() if ax is None else ax
     columns = {name: np.array([entry[name] for entry in head.history_], dtype=float) for name in head.history_[0]}
-    looks: dict[str, tuple[str, dict[str, Any]]] = {
-        "mrr": ("MRR", {"color": WORD, "linewidth": 2.5}),
-        "loss": ("loss", {"color": QUIET, "linestyle": "-"}),
-        "distance": ("distance to centroid", {"color": QUIET, "linestyle": "--"}),
-        "isoscore": ("isoscore", {"color": QUIET, "linestyle": ":"}),
-    }
+    single = len(head.history_) == 2
+    if single:
+        _draw_change(ax, columns)
+    else:
+        ax.axvline(head.n_iter_, color=BAR, linewidth=6, zorder=0)
+        _draw_epochs(ax, columns)
+    first, last = (_short(columns["mrr"][epoch]) for epoch in (0, head.n_iter_))
+    kept = "kept" if head.improved_ else "not kept"
+    look: dict[str, Any] = {"fontsize": 11, "fontweight": "bold", "color": WORD, "pad": 6 if single else 24}
+    ax.set_title(f"MRR {first} → {last}, {kept}", loc="left", **look)
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax
+
+
+def _draw_epochs(ax: Axes, columns: dict[str, NDArray]) -> None:
     ax.axhline(100, color=BAR, linewidth=1, zorder=0)
-    ax.axvline(head.n_iter_, color=BAR, linewidth=6, zorder=0)
-    for name, (label, style) in looks.items():
+    for name, (label, style) in _LOOKS.items():
         known = np.isfinite(columns[name])
         if known.any():
-            began = columns[name][known][0]
-            ax.plot(
-                columns["epoch"][known], 100 * columns[name][known] / (began or 1.0), label=label, marker=".", **style
-            )
-    first, last = (f"{columns['mrr'][epoch]:.3f}".lstrip("0") for epoch in (0, head.n_iter_))
-    kept = "kept" if head.improved_ else "not kept"
-    ax.set_title(f"MRR {first} → {last}, {kept}", loc="left", fontsize=11, fontweight="bold", color=WORD, pad=20)
+            values = columns[name][known]
+            ax.plot(columns["epoch"][known], 100 * values / (values[0] or 1.0), label=label, marker=".", **style)
     ax.set_xlabel("epoch")
     ax.set_ylabel("% of where it began")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, frameon=False, fontsize=8, borderaxespad=0.1)
-    return ax
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, frameon=False, fontsize=9, borderaxespad=0.1)
+
+
+def _draw_change(ax: Axes, columns: dict[str, NDArray]) -> None:
+    """From the first to the second of two entries, a row for each number that both have."""
+    shown = [name for name in _LOOKS if np.isfinite(columns[name]).all()]
+    ax.axvline(100, color=BAR, linewidth=6, zorder=0)
+    for row, name in enumerate(shown):
+        first, last = columns[name]
+        label, look = _LOOKS[name]
+        style: dict[str, Any] = {"color": look["color"], "linewidth": 3, "marker": "o", "markersize": 9}
+        ax.plot([100, 100 * last / (first or 1.0)], [row, row], label=label, markevery=[1], **style)
+    told = [f"{_LOOKS[name][0]}\n{' → '.join(map(_short, columns[name]))}" for name in shown]
+    ax.set_yticks(range(len(shown)), told)
+    ax.set_ylim(len(shown) - 0.5, -0.5)
+    low, high = ax.get_xlim()
+    ax.set_xlim(min(low, 90), max(high, 110))  # a change of a percent is to look like one
+    ax.set_xlabel("% of where it began")
+
+
+def _short(number: float) -> str:
+    return f"{number:.3f}".lstrip("0") if abs(number) < 10 else f"{number:.1f}"
 
 
 def plot_groups(before: ArrayLike, after: ArrayLike, groups: ArrayLike, n_groups: int = 8) -> Figure:
@@ -91,7 +121,7 @@ def plot_groups(before: ArrayLike, after: ArrayLike, groups: ArrayLike, n_groups
     groups : array of shape (n_samples,)
         Which rows belong together.
     n_groups : int, default=8
-        At most so many groups; 10 can be told apart.
+        At most so many groups; 10 can be told apart. Where there are more, the figure says so.
 
     Returns
     -------
@@ -115,7 +145,7 @@ def plot_groups(before: ArrayLike, after: ArrayLike, groups: ArrayLike, n_groups
         raise ValueError(f"before, after and groups must have one row each for the same things; {lengths} rows came.")
     names, sizes = np.unique(groups, return_counts=True)
     largest = names[np.argsort(-sizes, kind="stable")[:n_groups]]
-    figure = Figure(figsize=(9, 4.2), layout="constrained")
+    figure = Figure(figsize=(9, 4.6), layout="constrained")
     for place, (title, rows) in enumerate((("before", before), ("after", after))):
         ax = figure.add_subplot(1, 2, place + 1)
         shown = np.isin(groups, largest)
@@ -123,11 +153,13 @@ def plot_groups(before: ArrayLike, after: ArrayLike, groups: ArrayLike, n_groups
         for number, name in enumerate(largest):
             here = groups[shown] == name
             style: dict[str, Any] = {"color": f"C{number % 10}", "marker": "o^svDP*X<>"[number % 10], "alpha": 0.7}
-            ax.scatter(points[here, 0], points[here, 1], s=12, linewidth=0, label=shortened(str(name)), **style)
+            ax.scatter(points[here, 0], points[here, 1], s=16, linewidth=0, label=shortened(str(name)), **style)
         ax.set_title(title, loc="left", fontsize=11, fontweight="bold", color=WORD)
         ax.set_xticks([])
         ax.set_yticks([])
         ax.spines[["top", "right"]].set_visible(False)
     handles, labels = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=8)
+    left_out = f"the {len(largest)} largest of {len(names)} groups" if len(largest) < len(names) else None
+    look: dict[str, Any] = {"ncols": 4, "frameon": False, "fontsize": 9, "title_fontsize": 9, "markerscale": 1.8}
+    figure.legend(handles, labels, title=left_out, loc="outside lower center", **look)
     return figure

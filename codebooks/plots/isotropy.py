@@ -29,12 +29,13 @@ def plot_isotropy(
     n_rows: int = 1000,
     random_state: int = 0,
     axes: Sequence[Axes] | None = None,
-) -> tuple[Axes, Axes]:
+) -> Figure:
     """Draw how embeddings fill their space before and after a change, for instance by `codebooks.Isotropy`.
 
-    On the left the cosines of all pairs of some rows: in a narrow cone they pile up far from zero. On the right the
-    variances along the principal axes, relative to their mean: a few large ones and many small ones in a narrow cone,
-    all on the dashed line where rows vary alike in all directions. IsoScore, from 0 to 1, sums the right panel up.
+    On the left the cosines of all pairs of some rows, titled with their mean ± standard deviation: in a narrow cone
+    they pile up far from zero, and they spread the more, the fewer directions count. On the right the variances along
+    the principal axes, relative to their mean: a few large ones and many small ones in a narrow cone, all on the dashed
+    line where rows vary alike in all directions. IsoScore, from 0 to 1, sums the right panel up.
 
     Parameters
     ----------
@@ -49,8 +50,8 @@ def plot_isotropy(
 
     Returns
     -------
-    tuple of two Axes
-        Cosines and variances; `axes[0].figure.savefig(path)` writes both.
+    Figure
+        Not known to pyplot; its axes are the cosines and the variances. With `axes`, the figure that these are in.
 
     Raises
     ------
@@ -63,7 +64,9 @@ def plot_isotropy(
     --------
     >>> from codebooks import Isotropy
     >>> X = 3 + np.random.default_rng(0).standard_normal((100, 8)) * [4, 2, 1, 1, 1, 1, 1, 1]
-    >>> cosines, variances = plot_isotropy(X, Isotropy().fit_transform(X))
+    >>> cosines, variances = plot_isotropy(X, Isotropy().fit_transform(X)).axes
+    >>> cosines.get_title(loc="left")
+    'cosine .79 ± .15 → -.01 ± .44'
     >>> [text.get_text() for text in variances.get_legend().get_texts()]
     ['before, IsoScore .27', 'after, IsoScore .36']
     """
@@ -78,12 +81,11 @@ def plot_isotropy(
     n_drawn = min(n_rows, len(pair[0]))
     rows = np.sort(check_random_state(random_state).choice(len(pair[0]), n_drawn, replace=False))
     if axes is None:
-        figure = Figure(figsize=(8, 3.2), layout="constrained")
-        axes = [figure.add_subplot(1, 2, place) for place in (1, 2)]
+        axes = Figure(figsize=(9, 3.6), layout="constrained").subplots(1, 2)
     left, right = axes
     _draw_cosines(left, [_cosines(X[rows]) for X in pair])
     _draw_variances(right, [_variances(X) for X in pair], [isoscore(X) for X in pair])
-    return left, right
+    return left.figure.figure  # the whole one, where the axes are in a subfigure
 
 
 def _draw_cosines(ax: Axes, cosines: Sequence[NDArray]) -> None:
@@ -96,10 +98,11 @@ def _draw_cosines(ax: Axes, cosines: Sequence[NDArray]) -> None:
     for values, color in zip(cosines, (_OLD, WORD), strict=True):
         ax.plot([values.mean()] * 2, [0, top], color=color, linewidth=1, linestyle=":")
     ax.set_ylim(0, top)
-    means = " → ".join(short_number(values.mean()) for values in cosines)
-    ax.set_title(f"mean cosine {means}", loc="left", fontsize=10, fontweight="bold", color=WORD)
+    told = " → ".join(f"{short_number(values.mean())} ± {short_number(values.std())}" for values in cosines)
+    ax.set_title(f"cosine {told}", loc="left", fontsize=10, fontweight="bold", color=WORD)
     ax.set_xlabel("cosine of two rows")
     ax.set_ylabel("pairs (%)")
+    ax.xaxis.set_major_locator(MaxNLocator(6))
     ax.spines[["top", "right"]].set_visible(False)
 
 

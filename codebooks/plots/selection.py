@@ -37,7 +37,7 @@ def plot_selection(selection: Selection, *, ax: Axes | None = None) -> Axes:
     >>> plot_selection(Selection(2, "", [row, {**row, "n_components": 3, "merit": 0.6}])).get_title(loc="left")
     '2 units'
     """
-    ax = Figure(figsize=(6, 3.2), layout="constrained").add_subplot() if ax is None else ax
+    ax = Figure(figsize=(7, 4), layout="constrained").add_subplot() if ax is None else ax
     columns = ("n_components", "separation", "agreement", "merit", "error")
     number, separation, agreement, merit, error = (
         np.array([row[name] for row in selection.table], dtype=float) for name in columns
@@ -52,5 +52,5 @@ def plot_selection(selection: Selection, *, ax: Axes | None = None) -> Axes:
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     ax.spines[["top", "right"]].set_visible(False)
     # Above the panel, where no line can run through it.
-    ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, frameon=False, fontsize=8, borderaxespad=0.3)
+    ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, frameon=False, fontsize=9, borderaxespad=0.3)
     return ax

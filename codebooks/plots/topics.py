@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeGuard
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from codebooks.plots.style import BAR, QUIET, WORD, shortened
+from codebooks.plots.style import BAR, QUIET, WORD, short_number, shortened
 from codebooks.topics import Topic
 
 __all__ = ["plot_topic", "plot_topics", "plot_usage"]
 
-_LEGEND = "bar: what a word weighs in the topic · %: share of documents · NPMI: how often its words meet, 1 at best"
+_LINE = 0.19  # inches for a word
 
 
 def plot_topic(topic: Topic, coherence: float | None = None, n_words: int = 8, *, ax: Axes | None = None) -> Axes:
-    """Draw the strongest words of one topic, each on a bar as long as its weight.
+    """Draw the strongest words of one topic, each on a bar as long as its weight, the longest first.
+
+    The naming says which words come. It may let one wait for others that weigh less (see `codebooks.topics`), so the
+    bars may be in another order than `Topic.terms`.
 
     Parameters
     ----------
@@ -41,13 +45,13 @@ def plot_topic(topic: Topic, coherence: float | None = None, n_words: int = 8, *
     >>> plot_topic(Topic(3, ("goal", "match"), (0.8, 0.6), 0.074), coherence=0.31).get_title(loc="left")
     'topic 3 · 7.4 % · NPMI .31'
     """
-    ax = Figure(figsize=(3, 2)).add_subplot() if ax is None else ax
-    rows = np.arange(min(n_words, len(topic.terms)))
-    ax.barh(rows, topic.weights[:n_words], height=0.86, color=BAR)
-    for row in rows:
+    ax = Figure(figsize=(3.5, _LINE * n_words + 0.6), layout="constrained").add_subplot() if ax is None else ax
+    named = zip(topic.terms[:n_words], topic.weights[:n_words], strict=True)
+    for row, (word, weight) in enumerate(sorted(named, key=lambda pair: -pair[1])):
+        ax.barh(row, weight, height=0.86, color=BAR)
         # The word stands on its bar and may run past it: no label is ever outside its panel.
         ax.annotate(
-            shortened(topic.terms[row]),
+            shortened(word),
             (0, row),
             xytext=(4, 0),
             textcoords="offset points",
@@ -113,7 +117,9 @@ def plot_topics(
     n_columns = 5 if len(shown) > 12 else 4 if len(shown) > 6 else 3
     n_rows = -(-len(shown) // n_columns)
     # All in inches, so that words are as large in a figure of five panels as in one of twenty.
-    width, height, gap, margin, head, foot = 2.5, 0.19 * n_words + 0.1, 0.42, 0.25, 0.8, 0.5
+    left_out = f"the {len(shown)} largest of {len(topics)} topics" if len(shown) < len(topics) else ""
+    heading = " · ".join(filter(None, [title, left_out]))
+    width, height, gap, margin, head, foot = 2.5, _LINE * n_words + 0.1, 0.42, 0.25, 0.8 if heading else 0.42, 0.5
     figure = Figure(figsize=(n_columns * (width + margin) + margin, n_rows * (height + gap) - gap + head + foot))
     across, up = figure.get_size_inches()
     for place, (topic, score) in enumerate(shown):
@@ -122,10 +128,9 @@ def plot_topics(
         ax = figure.add_axes((left / across, (top - height) / up, width / across, height / up))
         plot_topic(topic, score, n_words, ax=ax)
 
-    left_out = f"the {len(shown)} largest of {len(topics)} topics" if len(shown) < len(topics) else ""
-    heading = " · ".join(filter(None, [title, left_out]))
-    figure.text(margin / across, 1 - 0.32 / up, heading, fontsize=12, color=WORD, va="center", parse_math=False)
-    figure.text(margin / across, 0.22 / up, _LEGEND, fontsize=8, color=QUIET, va="center")
+    if heading:
+        figure.text(margin / across, 1 - 0.32 / up, heading, fontsize=12, color=WORD, va="center", parse_math=False)
+    figure.text(margin / across, 0.22 / up, _legend(shown), fontsize=8, color=QUIET, va="center")
     return figure
 
 
@@ -137,7 +142,7 @@ def plot_usage(topics: Sequence[Topic], *, ax: Axes | None = None) -> Axes:
     topics : sequence of Topic
         From `codebooks.topics`; those whose share is not known count as 0.
     ax : Axes, optional
-        Where to draw; default: a figure of its own.
+        Where to draw; default: a figure of its own. Where it has no room for all numbers of topics, some are left out.
 
     Returns
     -------
@@ -150,13 +155,17 @@ def plot_usage(topics: Sequence[Topic], *, ax: Axes | None = None) -> Axes:
     >>> [label.get_text() for label in ax.get_xticklabels()]
     ['1', '0']
     """
-    ax = Figure(figsize=(max(4, 0.3 * len(topics)), 2.5), layout="constrained").add_subplot() if ax is None else ax
+    if ax is None:
+        ax = Figure(figsize=(np.clip(len(topics) / 3, 6, 12), 3.5), layout="constrained").add_subplot()
     shares = np.nan_to_num([topic.usage for topic in topics])
     order = np.argsort(-shares, kind="stable")
     ax.bar(np.arange(len(topics)), 100 * shares[order], color=BAR)
+    ax.margins(x=0.02)
     ax.axhline(100 / max(len(topics), 1), color=QUIET, linewidth=1, linestyle="--")  # an even share
-    ax.set_xticks(np.arange(len(topics)), [str(topics[k].index) for k in order])
-    ax.set_xlabel("topic")
+    number = 0.05 + 0.1 * max((len(str(topic.index)) for topic in topics), default=1)  # inches
+    every = int(np.ceil(len(topics) * number * ax.figure.dpi / ax.bbox.width)) or 1
+    ax.set_xticks(np.arange(len(topics))[::every], [str(topics[k].index) for k in order[::every]])
+    ax.set_xlabel("topic" if every == 1 else f"topic, one in {every} named")
     ax.set_ylabel("documents (%)")
     ax.spines[["top", "right"]].set_visible(False)
     return ax
@@ -164,6 +173,16 @@ def plot_usage(topics: Sequence[Topic], *, ax: Axes | None = None) -> Axes:
 
 def _title(topic: Topic, coherence: float | None) -> str:
     share = "" if np.isnan(topic.usage) else f"{topic.usage:.1%}".replace("%", " %")
-    judged = coherence is not None and not np.isnan(coherence)
-    score = f"NPMI {coherence:.2f}".replace("0.", ".") if judged else ""
+    score = f"NPMI {short_number(coherence)}" if _known(coherence) else ""
     return " · ".join(filter(None, [f"topic {topic.index}", share, score]))
+
+
+def _legend(shown: Sequence[tuple[Topic, float | None]]) -> str:
+    """Of what the panels have."""
+    share = "%: share of documents" if any(_known(topic.usage) for topic, _ in shown) else ""
+    score = "NPMI: how often its words meet, 1 at best" if any(_known(score) for _, score in shown) else ""
+    return " · ".join(filter(None, ["bar: what a word weighs in the topic", share, score]))
+
+
+def _known(number: float | None) -> TypeGuard[float]:
+    return number is not None and not np.isnan(number)

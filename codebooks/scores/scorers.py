@@ -37,7 +37,8 @@ def npmi_scorer(estimator: Any, X: Any, y: Any = None) -> float:
     estimator : fitted estimator or fitted Pipeline
         In a Pipeline X goes through all steps but the last, so that raw text can be scored.
     X : array or sparse matrix of shape (n_samples, n_features), or raw documents for a Pipeline
-        The held-out fold; co-occurrence is counted here, so it must hold enough documents for words to meet.
+        The held-out fold; co-occurrence is counted here, so it must hold enough documents for words to meet. Shuffle
+        the folds where documents are sorted: `GridSearchCV(..., cv=KFold(3, shuffle=True, random_state=0))`.
     y : ignored
 
     Returns
