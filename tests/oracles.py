@@ -58,6 +58,20 @@ def gather_rows(index, weight, W):
     return out
 
 
+def gather_largest(index, weight, X, n):
+    """The weighted sums of chosen rows, with zeros for all but the `n` largest entries; -1 names no row."""
+    weight, X = wide(weight), wide(X)
+    out = np.zeros((len(index), X.shape[1]))
+    for i in range(len(index)):
+        total = np.zeros(X.shape[1])
+        for m in range(index.shape[1]):
+            if index[i, m] != -1:
+                total += weight[i, m] * X[index[i, m]]
+        for j in top_k(total[None], n)[0]:
+            out[i, j] = max(total[j], 0)
+    return out
+
+
 def take_rows(X, rows):
     X = wide(X)
     numbers = range(len(X))[rows] if isinstance(rows, slice) else rows
@@ -312,18 +326,20 @@ def geodesic_epoch(W, X, rate, n_active, threshold=None, signed=True, handicap=0
     return W
 
 
-def procrustes_step(W, moment, handicap, X, n_active, signed, keep, hold):
+def procrustes_step(W, moment, handicap, X, n_active, signed, keep, hold, threshold=None):
     """The new units and the new moment: the polar factor of decayed sums of rows times codes.
 
     Rows count with length 1, or, when `signed`, as they are. A trace `hold` of the old units, measured in what a unit
     has gathered along itself on average, keeps units where they are that nothing pulls.
     """
     X, norms = wide(X), row_norms(X)
+    codes = sparse_codes(W, X, handicap, n_active, threshold, signed)
     if not signed:
         for i in range(len(X)):
             if norms[i] > 0:
                 X[i] /= norms[i]
-    moment = keep * wide(moment) + accumulate(sparse_codes(W, X, handicap, n_active, None, signed), X)
+                codes[i] /= norms[i]
+    moment = keep * wide(moment) + accumulate(codes, X)
     gathered = np.mean([moment[k] @ W[k] for k in range(len(W))])
     return nearest_orthonormal(moment + hold * gathered * wide(W)), moment
 

@@ -126,6 +126,15 @@ def given_of(kind, layout, dtype, frozen=False):
     return Given(*map(read_only, given)) if frozen else given
 
 
+def some_of_no_row(dtype):
+    """Whole numbers for `gather_largest`: rows, and for sums of them indices, some of them -1, and weights."""
+    given = given_of("many rows and units", "C", dtype)
+    dense, index, weight = np.rint(3 * given.dense), given.index.copy(), np.rint(3 * given.weight)
+    dense[-1] = 1  # which -1 would name, counted from the end
+    index[::3, 1] = index[4] = -1
+    return dense, index, weight
+
+
 def parts_of(a):
     return (a.data, a.indices, a.indptr) if sparse.issparse(a) else (a,)
 
@@ -256,6 +265,16 @@ def test_gather_rows_takes_any_layout(form, dtype):
     given, change = given_of("signed", "C", dtype), LAYOUTS[form]
     found = untouched(ops.gather_rows, change(given.index), change(given.weight), change(given.W))
     assert_same(found, oracles.gather_rows(given.index, given.weight, given.W), dtype)
+
+
+@pytest.mark.parametrize("n", [1, 4, 10])
+@pytest.mark.parametrize("layout", ["csr_matrix", "csr_array", "int64 indices", "stored zeros"])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_gather_largest_passes_over_minus_one(dtype, layout, n):
+    dense, index, weight = some_of_no_row(dtype)
+    found = untouched(ops.gather_largest, index, weight, LAYOUTS[layout](dense), n)
+    assert found.dtype == dtype
+    assert_array_equal(found.toarray(), oracles.gather_largest(index, weight, dense, n))
 
 
 @pytest.mark.parametrize("frozen", [False, True])
@@ -398,12 +417,20 @@ SCORES = {
     "no rows": np.zeros((0, 4)),
     "infinite": np.array([[-inf, 1, -inf, 2], [-inf, -inf, -inf, -inf], [inf, 0, inf, -inf]]),
 }
+# More than are kept in a list while they are found.
+MANY_SCORES = {
+    "many": np.random.default_rng(3).standard_normal((3, 700)),
+    "many ties": np.random.default_rng(4).integers(5, size=(3, 600)),
+    "many, rising": np.arange(601)[None],
+    "many, falling": np.arange(602)[None, ::-1],
+    "many, infinite": np.where(np.arange(3 * 600).reshape(3, 600) % [[9], [600], [2]] == 5, [[1], [2], [inf]], -inf),
+}
 
 
 @pytest.mark.parametrize("kept", ["one", "some", "all"])
 @pytest.mark.parametrize("form", ["C", "Fortran", "strided"])
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("scores", SCORES.values(), ids=SCORES)
+@pytest.mark.parametrize("scores", [*SCORES.values(), *MANY_SCORES.values()], ids=[*SCORES, *MANY_SCORES])
 def test_top_k(scores, dtype, form, kept):
     k = {"one": 1, "some": (scores.shape[1] + 1) // 2, "all": scores.shape[1]}[kept]
     scores = LAYOUTS[form](scores.astype(dtype))
@@ -456,6 +483,23 @@ def test_nearest_breaks_ties_after_the_handicap(layout, dtype):
     assert_array_equal(found.score, [[2, 1, 2, 1], [0, 0, 0, 0], [1, 0, 1, 0]])
     assert_array_equal(found.norms, [2, 0, 4])
     assert_array_equal(found.total, [1, 3, 1, 3])
+
+
+@pytest.mark.parametrize("k", [4, 5, 256, 257])
+def test_top_k_where_the_way_to_find_them_changes(k):
+    for scores in MANY_SCORES.values():
+        assert_array_equal(ops.top_k(scores.astype(np.float64), k), oracles.top_k(scores, k))
+
+
+@pytest.mark.parametrize("layout", ["C", "csr_matrix"])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_nearest_finds_many(layout, dtype):
+    rng = np.random.default_rng(0)
+    dense, W = np.eye(5, dtype=dtype)[[0, 3, 4, 0]] * 2, rng.integers(6, size=(400, 5)).astype(dtype)
+    dense[3], handicap = 0, rng.integers(3, size=400).astype(dtype)
+    found = ops.nearest(LAYOUTS[layout](dense), W, handicap, 300)
+    for one, other in zip(found, oracles.nearest(dense, W, handicap, 300), strict=True):
+        assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize("layout", ["C", "csr_matrix"])
@@ -683,6 +727,10 @@ def array_of(module):
 
 def test_the_host_can_fetch_a_cupy_array():
     assert ops.to_host(array_of("cupy")) == "in host memory"
+
+
+def test_a_cupy_array_comes_to_the_host_of_another():
+    assert ops.to_device_of(array_of("cupy"), np.zeros(1)) == "in host memory"
 
 
 def test_only_cupy_is_taken_for_cupy():

@@ -178,15 +178,14 @@ def match(Q: Array, postings: Postings | Array) -> Array:
     return _body(Q).match(Q, postings)
 
 
-def best(Q: Array, postings: Postings, k: int, handicap: Array | None = None) -> tuple[Array, Array]:
+def best(Q: Array, postings: Postings, k: int) -> tuple[Array, Array]:
     """The `k` rows with the largest product for each row of `Q`, descending, ties to the lower row: index and score.
 
-    What `match` and `top_k` would find, to the last bit, without a table of all products. A `handicap`, one for each
-    row that was inverted, is taken off the scores that are compared and returned; a row whose handicap is infinite is
-    never found. There are as many columns as rows can be asked for, `min(k, n_rows)`; where fewer are left, the index
-    is -1 and the score `-inf`.
+    What `match` and `top_k` would find, to the last bit, without a table of all products. There are as many columns as
+    rows can be asked for, `min(k, n_rows)`. A product that has overflowed to `-inf` is never found: where no more than
+    such are left, the index is -1 and the score `-inf`.
     """
-    return _body(Q).best(Q, postings, k, handicap)
+    return _body(Q).best(Q, postings, k)
 
 
 def accumulate(G: Array, X: Array) -> Array:
@@ -225,7 +224,7 @@ def largest_entries(X: Array, n: int) -> tuple[Array, Array]:
 def gather_largest(index: Array, weight: Array, X: Array, n: int) -> Array:
     """Weighted sums of chosen rows of a CSR matrix, of each the `n` largest entries above zero, as CSR.
 
-    Equal entries go to the lower column.
+    Equal entries go to the lower column. An index of -1 names no row, whatever its weight: so `best` fills its lists.
     """
     return _body(X).gather_largest(index, weight, X, n)
 

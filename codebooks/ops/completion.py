@@ -19,10 +19,9 @@ def gather_largest(start, stop, index, weight, starts, stops, indices, data, n_c
     for i in range(start, stop):
         n_touched = 0
         for m in range(index.shape[1]):
-            w = weight[i, m]
-            if w == 0:
+            row, w = index[i, m], weight[i, m]
+            if row < 0 or w == 0:
                 continue
-            row = index[i, m]
             for p in range(starts[row], stops[row]):
                 c = indices[p]
                 if not seen[c]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.sparse import csr_matrix, issparse, vstack
 
-from codebooks.ops import adding, completion, scoring, separation, sequential, shared, threads
+from codebooks.ops import adding, completion, scoring, separation, sequential, shared, threads, to_host
 from codebooks.ops.compiler import read_only
 from codebooks.ops.postings import best, invert, match
 from codebooks.ops.views import RowView, parts, view
@@ -29,7 +29,7 @@ _DENSE_SHARE = 0.05
 
 
 def to_device(a):
-    return a
+    return to_host(a)
 
 
 def synchronize(a):

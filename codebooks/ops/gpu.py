@@ -125,6 +125,7 @@ def gather_rows(index, weight, W):
 def gather_largest(index, weight, X, n):
     n_rows, n_chosen = index.shape
     starts = cp.arange(n_rows + 1, dtype=np.int32) * n_chosen
+    weight, index = cp.where(index < 0, 0, weight), cp.maximum(index, 0)
     chosen = weight.astype(X.dtype).ravel(), index.astype(np.int32).ravel(), starts
     weights = sparse.csr_matrix(chosen, shape=(n_rows, X.shape[0]))
     weights.sum_duplicates()
@@ -413,14 +414,12 @@ def match(Q, postings):
     return out
 
 
-def best(Q, postings, k, handicap=None):
+def best(Q, postings, k):
     n_rows, dtype = postings.table.shape[1], postings.values.dtype
     shape = Q.shape[0], min(int(k), n_rows)
     index, score = cp.full(shape, -1, np.int64), cp.full(shape, -np.inf, dtype)
     for rows in _blocks(Q.shape[0] if index.size else 0, n_rows * dtype.itemsize):
         scores = match(take_rows(Q, rows), postings)
-        if handicap is not None:
-            scores -= cp.asarray(handicap, dtype)
         found = top_k(scores, shape[1])
         score[rows] = cp.take_along_axis(scores, found, axis=1)
         index[rows] = cp.where(score[rows] > -np.inf, found, -1)

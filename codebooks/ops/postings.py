@@ -64,15 +64,14 @@ def match(Q, postings):
     return out
 
 
-def best(Q, postings, k, handicap=None):
+def best(Q, postings, k):
     """Body of `codebooks.ops.best`."""
     queries, index, n_steps = _parts(Q, postings)
     n_rows, dtype = postings.table.shape[1], postings.values.dtype
     shape = Q.shape[0], min(int(k), n_rows)
     found, score = np.full(shape, -1, np.int64), np.full(shape, -np.inf, dtype)
-    handicap = np.array([] if handicap is None else handicap, dtype)
     if found.size:
-        threads.run(_best, len(found), n_steps, *queries, *index, handicap, found, score)
+        threads.run(_best, len(found), n_steps, *queries, *index, found, score)
     return found, score
 
 
@@ -182,9 +181,7 @@ def _match(start, stop, indptr, columns, weights, starts, rows, values, highest,
 
 
 @_compiled
-def _best(
-    start, stop, indptr, columns, weights, starts, rows, values, highest, lowest, line, table, handicap, index, score
-):
+def _best(start, stop, indptr, columns, weights, starts, rows, values, highest, lowest, line, table, index, score):
     n_rows = table.shape[1]
     longest = _longest(indptr, start, stop)
     at, weight = np.empty((3, longest), np.int64), np.empty((2, longest), values.dtype)
@@ -196,10 +193,11 @@ def _best(
         for base in range(0, n_rows, _BLOCK):
             last = min(base + _BLOCK, n_rows)
             sums = block[: last - base]
-            _begin(sums, base, handicap)
+            for j in range(len(sums)):
+                sums[j] = 0
             n_terms = _add_once(sums, base, last, rows, values, at, weight, n_once)
             limit = _limit(score[i, 0], n_common, most, size)
-            if n_terms == 0 and len(handicap) == 0 and limit >= 0:
+            if n_terms == 0 and limit >= 0:
                 continue
             n_above, n_late = _count_above(sums, limit), n_common
             if n_above * _WORTH_ALL > len(sums):
@@ -228,17 +226,6 @@ def _offer(sums, base, table, at, weight, n_common, most, size, score, index):
                 if value > score[0]:
                     _sink(score, index, len(score), value, row)
                     limit = _limit(score[0], n_common, most, size)
-
-
-@_compiled
-def _begin(sums, base, handicap):
-    """Sums before anything is added."""
-    if len(handicap) > 0:
-        for j in range(len(sums)):
-            sums[j] = -handicap[base + j]
-    else:
-        for j in range(len(sums)):
-            sums[j] = 0
 
 
 @_compiled

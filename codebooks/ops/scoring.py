@@ -10,6 +10,8 @@ from codebooks.ops.compiler import compiled
 ROW_BLOCK = 64
 # Up to so many best of a row are found one after another.
 _FEW = 4
+# Up to so many are kept in a list while they are found, and more in a heap.
+_MANY = 256
 
 
 @compiled
@@ -69,6 +71,44 @@ def _holds(index, i, n, value):
 
 
 @compiled
+def _comes_after(work, i, j):
+    """Whether unit i has a place behind unit j; written without a jump that could be guessed."""
+    return (work[i] < work[j]) | ((work[i] == work[j]) & (i > j))
+
+
+@compiled
+def _sink(work, heap, place, n):
+    """Move the unit at `place` of a heap of n, whose top is the last of them, down to where it belongs."""
+    one, n, place = np.uint64(1), np.uint64(n), np.uint64(place)
+    unit, below = heap[place], place + place + one
+    while below < n:
+        if below + one < n:
+            below += np.uint64(_comes_after(work, heap[below + one], heap[below]))
+        if not _comes_after(work, heap[below], unit):
+            break
+        heap[place] = heap[below]
+        place, below = below, below + below + one
+    heap[place] = unit
+
+
+@compiled
+def _choose_many(work, best):
+    """`best` becomes where `work` is largest, as in `_choose`: a heap with the last of them on top, which is sorted."""
+    n_best = len(best)
+    for m in range(n_best):
+        best[m] = m
+    for m in range(n_best // 2 - 1, -1, -1):
+        _sink(work, best, m, n_best)
+    for j in range(n_best, len(work)):
+        if work[j] > work[best[0]]:
+            best[0] = j
+            _sink(work, best, 0, n_best)
+    for last in range(n_best - 1, 0, -1):
+        best[0], best[last] = best[last], best[0]
+        _sink(work, best, 0, last)
+
+
+@compiled
 def _choose(work, i, index):
     """`index[i]` becomes where `work` is largest, descending, ties to the lower index; `work` may lose its peaks."""
     n_units, n_best = len(work), index.shape[1]
@@ -85,6 +125,9 @@ def _choose(work, i, index):
                     place += np.int32(1)
             index[i, m] = place
             work[place] = -np.inf
+        return
+    if n_best > _MANY:
+        _choose_many(work, index[i])
         return
     n_kept = 0
     for j in range(n_units):

@@ -7,8 +7,11 @@ from typing import Any
 
 import numpy as np
 
-# Below this ratio of smallest to largest eigenvalue the Gram matrix no longer tells the small directions from noise.
-_TRUSTED_CONDITION = 1e-6
+# Below this ratio of smallest to largest eigenvalue the Gram matrix no longer tells small directions from noise well
+# enough: rows made orthonormal by it would be so to the rounding of float64, 2e-16, over this ratio.
+_TRUSTED_CONDITION = 1e-5
+# Rows that differ by less than this, by the same ratio, are not pulled apart any harder.
+_LEAST_SPREAD = 1e-6
 # Above this one, a product in float32 keeps rows orthonormal to 1e-6 or so.
 _BENIGN_CONDITION = 1e-3
 
@@ -64,7 +67,7 @@ def pull_apart(xp: ModuleType, W: Any, amount: float) -> Any:
     values, vectors = xp.linalg.eigh(gram)
     if W.dtype == xp.float32 and not bool(values[0] > _BENIGN_CONDITION * values[-1]):
         return pull_apart(xp, W.astype(xp.float64), amount).astype(W.dtype)  # the rounding of G would show in lengths
-    trusted = xp.maximum(values, _TRUSTED_CONDITION * values[-1])
+    trusted = xp.maximum(values, _LEAST_SPREAD * values[-1])
     root = (vectors / xp.sqrt(trusted)) @ vectors.T
     mix = (1 - amount) * xp.eye(len(W)) + amount * root
     mix /= xp.sqrt(((mix @ gram) * mix).sum(axis=1))[:, None]

@@ -477,6 +477,7 @@ def test_sparse_matrices(cp, a):
         (lambda sparse, X: X + 1, NotImplementedError),
         (lambda sparse, X: X @ np.ones((4, 2)), TypeError),
         (lambda sparse, X: X.expand_dims, AttributeError),
+        (lambda sparse, X: sparse.csr_matrix((X.data, X.indices - 1, X.indptr), X.shape) @ X.T, IndexError),
     ],
 )
 def test_what_sparse_matrices_refuse(cp, a, call, error):

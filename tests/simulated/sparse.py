@@ -446,9 +446,17 @@ class _Compressed(spmatrix):
     # -- arithmetic
 
     def _in_order(self, other: Any) -> None:
-        self.sum_duplicates()
-        if isinstance(other, _Compressed):
-            other.sum_duplicates()
+        for matrix in (self, other):
+            if isinstance(matrix, _Compressed):
+                matrix.sum_duplicates()
+                matrix._check_inside()
+
+    def _check_inside(self) -> None:
+        """A device would say nothing, and read and write outside of its arrays."""
+        n_minor = self.shape[1] if self.format == "csr" else self.shape[0]
+        outside = (self.indices._host < 0) | (self.indices._host >= n_minor)
+        if outside.any():
+            raise IndexError(f"index {self.indices._host[outside][0]} is out of bounds for size {n_minor}")
 
     def __matmul__(self, other: Any) -> Any:
         if is_scalar(other):
