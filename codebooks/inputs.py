@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from numbers import Integral, Number
 from typing import Any
 
@@ -53,7 +53,8 @@ def check_input(estimator: BaseEstimator, X: Any, *, reset: bool, like: Any = No
     _refuse_foreign_kinds(name, X)
     if like is not None:
         _refuse_other_device(name, X, like)
-    with unharmed(estimator):
+    # Who only asks sets nothing, and must put nothing back that another thread has learned meanwhile.
+    with unharmed(estimator) if reset else nullcontext():
         if ops.is_on_gpu(X):
             X = _matrix_on_device(name, X)
             validate_data(estimator, X, reset=reset, skip_check_array=True)  # how many features there are
@@ -85,8 +86,10 @@ def check_codes(estimator: BaseEstimator, codes: Any, n_components: int, like: A
     return codes
 
 
-def check_matrix(name: str, X: Any) -> Any:
-    """Check a matrix that no model has to know: finite numbers, on any device. `name` says who wants it.
+def check_matrix(name: str, X: Any, advice: str | None = None) -> Any:
+    """Check a matrix that no model has to know: finite numbers, on any device.
+
+    `name` says who wants it, and `advice` what to do with text, where that is not to put a vectorizer before.
 
     Raises
     ------
@@ -95,7 +98,7 @@ def check_matrix(name: str, X: Any) -> Any:
     ValueError
         It is not a matrix of finite numbers.
     """
-    _refuse_foreign_kinds(name, X)
+    _refuse_foreign_kinds(name, X, advice)
     if not ops.is_on_gpu(X):
         return check_array(X, accept_sparse="csr", dtype=[np.float64, np.float32])
     X = _matrix_on_device(name, X)
@@ -226,7 +229,7 @@ def unharmed(estimator: BaseEstimator) -> Iterator[None]:
         raise
 
 
-def _refuse_foreign_kinds(name: str, X: Any) -> None:
+def _refuse_foreign_kinds(name: str, X: Any, advice: str | None = None) -> None:
     """Say what to do with input that scikit-learn's checks would misread or explain badly."""
     if type(X).__module__.startswith("dask."):
         raise TypeError(
@@ -234,10 +237,8 @@ def _refuse_foreign_kinds(name: str, X: Any) -> None:
             f"partial_fit on one block after another."
         )
     if _is_text(X):
-        raise TypeError(
-            f"{name} wants a matrix of numbers and got text. Put a vectorizer before it: "
-            f"make_pipeline(TfidfVectorizer(), {name}())."
-        )
+        advice = advice or f"Put a vectorizer before it: make_pipeline(TfidfVectorizer(), {name}())."
+        raise TypeError(f"{name} wants a matrix of numbers and got text. {advice}")
 
 
 def _is_text(X: Any) -> bool:

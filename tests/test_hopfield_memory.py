@@ -4,6 +4,7 @@ import os
 import pickle
 import sys
 import threading
+import warnings
 from contextlib import nullcontext, suppress
 
 import numpy as np
@@ -16,6 +17,7 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from codebooks import HopfieldMemory
+from codebooks.models import patterns
 
 SIMILARITIES = ("dot", "cosine", "euclidean", "containment")
 KINDS = ("softmax", "sparsemax", "entmax15", "max")
@@ -638,3 +640,38 @@ enough.set()
 print(os.waitstatus_to_exitcode(status))
 """
     assert fresh_python(code).split() == ["3"]
+
+
+def test_score_takes_a_data_frame_as_fit_does():
+    pandas = pytest.importorskip("pandas")
+    X = words(60, 40).astype(float)
+    frame, y = pandas.DataFrame(X, columns=[f"w{j}" for j in range(40)]), np.arange(60) % 3
+    memory, plain = HopfieldMemory().fit(frame, y), HopfieldMemory().fit(X, y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert memory.score(frame) == plain.score(X)
+        assert memory.score(frame, y) == plain.score(X, y)
+
+
+def test_score_looks_at_its_rows_once(monkeypatch):
+    X, looked, check = words(60, 40).astype(float), [], HopfieldMemory._check
+    memory = HopfieldMemory().fit(X, np.arange(60) % 3)
+    monkeypatch.setattr(HopfieldMemory, "_check", lambda self, X: looked.append(X) or check(self, X))
+    memory.score(X)
+    memory.score(X, np.arange(60) % 3)
+    assert len(looked) == 2
+
+
+def test_who_waited_for_rows_does_not_stack_them_again(monkeypatch):
+    store = patterns.Patterns.of(np.eye(3)).appended(np.eye(3))
+    stacked = np.vstack([np.eye(3), np.eye(3)])
+
+    class Busy:  # another thread stacks them until it lets go
+        def __enter__(self):
+            store._blocks = [stacked]
+
+        def __exit__(self, *ignored):
+            pass
+
+    monkeypatch.setattr(patterns, "_making", Busy())
+    assert store.rows is stacked

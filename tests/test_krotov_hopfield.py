@@ -236,3 +236,13 @@ class TestPruning:
         lines = capsys.readouterr().out.splitlines()
         assert len(lines) == model.n_iter_
         assert 0 < sum(line.startswith("[KrotovHopfield, pruning]") for line in lines) < len(lines)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_large_p_overflows_nothing():
+    p = 40
+    X = np.repeat(np.abs(np.random.default_rng(0).standard_normal((30, 8))), 100, axis=0).astype(np.float32)
+    model = KrotovHopfield(2, p=p, batch_size=1500, annealing_updates=0, random_state=0).fit(X)
+    norms = np.linalg.norm(model.components_.astype(np.float64), ord=p, axis=1)
+    np.testing.assert_allclose(norms, 1, rtol=1e-4)
+    assert np.isfinite(model.mass_).all()

@@ -9,7 +9,7 @@ from scipy import sparse
 from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.metrics import normalized_mutual_info_score
 
-from codebooks import OrthogonalSparseCoding
+from codebooks import OrthogonalSparseCoding, ops
 from codebooks.datasets import planted_corpus
 
 FORMATS = {"dense": np.asarray, "csr": sparse.csr_matrix}
@@ -54,24 +54,46 @@ def assert_orthonormal(W):
 
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("inhibition", [None, "mean"])
-@pytest.mark.parametrize("n_active", [1, 3])
+@pytest.mark.parametrize("kept", [{"n_active": 1}, {"n_active": 3}, {"n_active": None}, {"threshold": 0.3}], ids=str)
 @pytest.mark.parametrize("signed", [False, True])
-def test_procrustes_steps(planted, signals, signed, n_active, inhibition, form):
+def test_procrustes_steps(planted, signals, signed, kept, inhibition, form):
     """Four minibatches, each from the state that the model had, against the plain loops of the oracle."""
-    X = signals if signed else planted[0].toarray()[:200]
-    model = OrthogonalSparseCoding(
-        5, signed=signed, n_active=n_active, inhibition=inhibition, revive=False, random_state=0
-    )
+    X = signals if signed else planted[0].toarray()[:200] * np.linspace(0.5, 3, 200)[:, None]
+    model = OrthogonalSparseCoding(5, signed=signed, **kept, inhibition=inhibition, revive=False, random_state=0)
+    n_active, threshold = model.n_active, model.threshold
     state = model._start(FORMATS[form](X[:50]), 5, np.random.RandomState(0))
     W, moment, handicap = state.components, state.moment, state.inhibition
     for step in range(4):
         batch = X[50 * step : 50 * step + 50]
         model.partial_fit(FORMATS[form](batch))
         keep = 1 - batch.any(axis=1).sum() / 250  # memory: fifty rows for each unit
-        W, moment = oracles.procrustes_step(W, moment, handicap, batch, n_active, signed, keep, hold=1e-3)
+        W, moment = oracles.procrustes_step(W, moment, handicap, batch, n_active, signed, keep, 1e-3, threshold)
         np.testing.assert_allclose(model.moment_, moment, rtol=1e-9, atol=1e-9)
         np.testing.assert_allclose(model.components_, W, rtol=0, atol=1e-9)
         handicap = model.inhibition_
+
+
+@pytest.mark.parametrize(
+    ("n_units", "kept", "picks"),
+    [
+        (5, {}, True),
+        (5, {"n_active": 4}, True),
+        (1, {}, True),
+        (5, {"n_active": None}, False),
+        (5, {"threshold": 1}, False),
+    ],
+)
+def test_rows_are_picked_only_for_some_of_several_units(planted, monkeypatch, n_units, kept, picks):
+    """One product of all is many times faster where all units are kept, and slower where few are."""
+    asked = []
+    for name in ("scatter_rows", "accumulate"):
+        body = getattr(ops, name)
+        monkeypatch.setattr(ops, name, lambda *given, name=name, body=body: asked.append(name) or body(*given))
+    model = OrthogonalSparseCoding(n_units, **kept, random_state=0)
+    state = model._start(planted[0], n_units, np.random.RandomState(0))
+    asked.clear()
+    model._statistics(planted[0], state)
+    assert asked == ["scatter_rows" if picks else "accumulate"]
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -176,10 +198,18 @@ def test_revival_brings_idle_units_back_and_keeps_all_orthonormal(planted):
 
 def test_nothing_is_revived_where_codes_are_signed(signals):
     centred = signals - signals.mean(axis=1, keepdims=True)  # one direction holds nothing
-    model = OrthogonalSparseCoding(12, signed=True, n_active=4, random_state=0, tol=1)
+    model = OrthogonalSparseCoding(12, signed=True, n_active=1, random_state=0, tol=1)
     with pytest.warns(UserWarning, match="win no row"):
         model.fit(centred)
     assert model.n_iter_ == 4
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("kept", [{"n_active": 4}, {"n_active": None}, {"threshold": 0.1}])
+def test_a_unit_that_never_wins_may_serve(signals, kept):
+    model = OrthogonalSparseCoding(12, signed=True, random_state=0, tol=1, **kept)
+    model.fit(signals - signals.mean(axis=1, keepdims=True))
+    assert (model.usage_ == 0).any()
 
 
 def test_more_units_than_features_are_refused():

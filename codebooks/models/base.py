@@ -135,7 +135,7 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
     - `_statistics(X, state)`: a `Sums` over rows; the only code that touches data in an update (between passes, `twins`
       and `pruning` look at all rows);
     - `_update(state, sums, progress)`: the next state;
-    - `_encode(X, state)`: codes of rows.
+    - `_encode(X, state)`: codes of rows, and which rows share something with a unit.
 
     A rule that is sequential by nature overrides `_learn` instead of the middle two. A learner whose codes are signed
     overrides `_strength`.
@@ -360,27 +360,28 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
         if len(idle) == 0:
             return state
         rng = np.random.default_rng([state.seed, state.n_updates])
+        arrays = {name: value for name, value in state._asdict().items() if getattr(value, "ndim", 0) > 0}
+        state = state._replace(**{name: value.copy(order="K") for name, value in arrays.items()})
         for unit in idle:
             heaviest = int(np.argmax(ops.to_host(state.usage)))
             noise = rng.standard_normal(state.components.shape[1])
-            state = self._split(state, heaviest, int(unit), noise)
+            self._split(state, heaviest, int(unit), noise)
         return state
 
-    def _split(self, state: Any, heaviest: int, idle: int, noise: np.ndarray) -> Any:
-        """Let the units `heaviest` and `idle` share what the first one has, pushed apart by multiplied noise.
+    def _split(self, state: Any, heaviest: int, idle: int, noise: np.ndarray) -> None:
+        """Let the units `heaviest` and `idle` share what the first one has, pushed apart by multiplied noise, in place.
 
         Multiplying keeps zeros and signs; pushing both alike gives both a chance to win.
         """
-        components, inhibition = state.components.copy(), state.inhibition.copy()
+        components = state.components
         push = ops.to_device_of((noise / 2).astype(components.dtype), components)
         length = ops.row_norms(components[heaviest : heaviest + 1])
         halves = unit_rows(components[heaviest] * ops.xp(push).stack([1 + push, 1 - push])) * length
         components[idle], components[heaviest] = halves[0], halves[1]
-        inhibition[idle] = inhibition[heaviest]
-        shared = {name: getattr(state, name).copy() for name in self._halved}
-        for field in shared.values():
+        state.inhibition[idle] = state.inhibition[heaviest]
+        for name in self._halved:
+            field = getattr(state, name)
             field[idle] = field[heaviest] = field[heaviest] / 2
-        return state._replace(components=components, inhibition=inhibition, **shared)
 
     def _separated(self, X: Any, state: Any, labels: Any) -> Any:
         """The state in which no two units have learned one thing: the lighter goes where rows are explained worst."""
@@ -413,7 +414,7 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
             In the dtype of `X`; the code of a row that is empty or shares nothing with any unit is zero.
         """
         X = self._check(X)
-        return self._encode(X, self._state())
+        return self._encode(X, self._state())[0]
 
     def predict(self, X: Any, *, reject_below: float | None = None) -> Any:
         """The index of the unit that wins each row of `X`.
@@ -492,12 +493,11 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
     def _winners(self, X: Any, state: Any, reject_below: float | None = None) -> Any:
         units, labels = unit_rows(state.components), []
         for block in self._blocks(X):
-            winners = self._strength(self._encode(block, state)).argmax(axis=1)
-            cosines = self._strength(cosine_scores(block, units)[0])
-            known = cosines.any(axis=1)
+            codes, known = self._encode(block, state)
+            winners = self._strength(codes).argmax(axis=1)
             if reject_below is not None:
-                xp = ops.xp(winners)
-                known &= xp.take_along_axis(cosines, winners[:, None], axis=1)[:, 0] >= reject_below
+                cosines = self._strength(cosine_scores(block, units)[0])
+                known &= ops.xp(winners).take_along_axis(cosines, winners[:, None], axis=1)[:, 0] >= reject_below
             winners[~known] = -1
             labels.append(winners)
         return ops.xp(labels[0]).concatenate(labels)

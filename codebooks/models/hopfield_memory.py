@@ -266,8 +266,7 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
         ndarray or CSR matrix of shape (n_queries, n_features)
             In the form and dtype of the stored patterns.
         """
-        X, now = self._check(X), self._now()
-        return ops.stack_rows([now.completed(block, self.n_steps, self.threshold) for block in now.blocks(X)])
+        return self._completed(self._check(X))
 
     def recall(self, X: Any, n_patterns: int = 10) -> tuple[Any, Any]:
         """The patterns that the completion of each row of `X` is made of, and their weights.
@@ -346,23 +345,7 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
         ValueError
             If the memory was fitted without `y`, or all patterns were forgotten.
         """
-        X, now = self._check(X), self._now()
-        targets = now.store.targets
-        if targets is None:
-            raise ValueError("predict wants targets, and none are stored. Give fit a y: a label or a number per row.")
-        if not len(now.store):
-            raise ValueError("predict wants stored patterns, and all were forgotten. Store some with partial_fit.")
-        values, labels = _to_average(targets)
-        of_all = np.asarray(values.mean(axis=0)).ravel()
-        answers = []
-        for block in now.blocks(X):
-            weights = ops.to_host(now.shared_weights(block))
-            known = np.diff(weights.indptr) > 0
-            totals = weights @ values
-            totals = np.where(known[:, None], totals.toarray() if issparse(totals) else totals, of_all)
-            answers.append(totals if labels is None else labels[totals.argmax(axis=1)])
-        found = np.concatenate(answers)
-        return found if labels is not None else found.reshape(-1, *targets.shape[1:])
+        return self._answers(self._check(X))
 
     def score(self, X: Any, y: Any = None) -> float:
         """How well the memory answers. Higher is better.
@@ -388,9 +371,9 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
         """
         X = self._check(X)
         if y is not None:
-            return _agreement(self.predict(X), check_targets(self, y, X.shape[0]))
+            return _agreement(self._answers(X), check_targets(self, y, X.shape[0]))
         X = self._now().adapted(X)
-        completed = self.transform(fragments(X, 0.5, check_random_state(self._seed)))
+        completed = self._completed(fragments(X, 0.5, check_random_state(self._seed)))
         ones = ops.xp(X).ones(X.shape[1], X.dtype)
         return float((abs(completed - X) @ ones <= _ROUNDING * (abs(X) @ ones)).mean())
 
@@ -464,6 +447,31 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
         """The memory as it is now, whatever other threads store or forget meanwhile."""
         self._check_fitted()
         return Association(self._store, self.similarity, self.length_penalty, self.separation, self.beta, self._seed)
+
+    def _completed(self, X: Any) -> Any:
+        """What `transform` gives, of checked rows."""
+        now = self._now()
+        return ops.stack_rows([now.completed(block, self.n_steps, self.threshold) for block in now.blocks(X)])
+
+    def _answers(self, X: Any) -> np.ndarray:
+        """What `predict` gives, of checked rows."""
+        now = self._now()
+        targets = now.store.targets
+        if targets is None:
+            raise ValueError("predict wants targets, and none are stored. Give fit a y: a label or a number per row.")
+        if not len(now.store):
+            raise ValueError("predict wants stored patterns, and all were forgotten. Store some with partial_fit.")
+        values, labels = _to_average(targets)
+        of_all = np.asarray(values.mean(axis=0)).ravel()
+        answers = []
+        for block in now.blocks(X):
+            weights = ops.to_host(now.shared_weights(block))
+            known = np.diff(weights.indptr) > 0
+            totals = weights @ values
+            totals = np.where(known[:, None], totals.toarray() if issparse(totals) else totals, of_all)
+            answers.append(totals if labels is None else labels[totals.argmax(axis=1)])
+        found = np.concatenate(answers)
+        return found if labels is not None else found.reshape(-1, *targets.shape[1:])
 
     def _matching(self, y: Any) -> Any:
         """Targets of further patterns, if they go with those of the first."""

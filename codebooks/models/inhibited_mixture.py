@@ -212,7 +212,7 @@ class InhibitedMixture(CodebookLearner):
         usage, inhibition = self._habits(state, sums, keep)
         return State(components, mass, usage, inhibition, state.seed, state.n_updates + 1)
 
-    def _encode(self, X: Any, state: State) -> Any:
+    def _encode(self, X: Any, state: State) -> tuple[Any, Any]:
         scores, _ = cosine_scores(X, state.components)
         xp = ops.xp(scores)
         known = scores.any(axis=1)
@@ -225,7 +225,7 @@ class InhibitedMixture(CodebookLearner):
             scores = shown
         codes = ops.softmax(scores / scores.dtype.type(self.temperature))
         codes[~known] = 1 / codes.shape[1]  # nothing is known, so nothing is preferred
-        return codes.astype(X.dtype, copy=False)
+        return codes.astype(X.dtype, copy=False), known
 
     def _n_active(self, state: State) -> int:
         n_components = len(state.components)
@@ -249,7 +249,7 @@ class InhibitedMixture(CodebookLearner):
         if not self.sparse_output:
             return super().transform(X)
         X = self._check(X)
-        return ops.stack_sparse([self._encode(block, self._state()) for block in self._blocks(X)])
+        return ops.stack_sparse([self._encode(block, self._state())[0] for block in self._blocks(X)])
 
     def _observe(self, X: Any, state: State) -> None:
         n_rows, n_active = 0, self._n_active(state)
@@ -258,7 +258,7 @@ class InhibitedMixture(CodebookLearner):
         largest = np.log(max(n_active, 2))
         for block in self._blocks(X):
             filled = ops.row_norms(block) > 0
-            share = self._encode(block, state)[filled]
+            share = self._encode(block, state)[0][filled]
             xp = ops.xp(share)
             entropies = -(share * xp.log(xp.maximum(share, xp.finfo(share.dtype).tiny))).sum(axis=1) / largest
             entropies = entropies.clip(0, 1)  # a row that shares nothing with any expert is even over all of them

@@ -210,7 +210,7 @@ class KrotovHopfield(CodebookLearner):
         else:
             weights = spread_directions(X, n_components, rng)
             if self.p != 2:
-                weights /= (abs(weights) ** self.p).sum(axis=1, keepdims=True) ** (1 / self.p)
+                weights, _ = self._of_p_norm_1(weights)
         xp = ops.xp(weights)
         none, even = xp.zeros(n_components, X.dtype), xp.full(n_components, 1 / n_components, X.dtype)
         return self._accustomed(X, State(weights, none, even, none, int(rng.randint(np.iinfo(np.int32).max)), 0))
@@ -247,7 +247,7 @@ class KrotovHopfield(CodebookLearner):
         usage, inhibition = self._habits(state, sums, keep)
         return State(components, mass, usage, inhibition, state.seed, state.n_updates + 1)
 
-    def _encode(self, X: Any, state: State) -> Any:
+    def _encode(self, X: Any, state: State) -> tuple[Any, Any]:
         scores, norms = cosine_scores(X, self._directions(state))
         xp = ops.xp(scores)
         known = scores.any(axis=1)
@@ -257,7 +257,7 @@ class KrotovHopfield(CodebookLearner):
             loudest_silent = ops.top_k(scores, self.n_active + 1)[:, -1:]
             scores = xp.maximum(scores - xp.take_along_axis(scores, loudest_silent, axis=1), 0)
         scores *= (norms * known)[:, None]
-        return scores.astype(X.dtype, copy=False)
+        return scores.astype(X.dtype, copy=False), known
 
     # -- the rule ------------------------------------------------------------------------------------------------
 
@@ -290,9 +290,16 @@ class KrotovHopfield(CodebookLearner):
         if self.p == 2:
             return self._blended(state, pull, keep)
         pull += (keep * state.mass)[:, None] * state.components
-        norms = (ops.xp(pull).abs(pull) ** self.p).sum(axis=1) ** (1 / self.p)
-        pull *= ops.reciprocal(norms)[:, None]
-        return ops.xp(pull).where(norms[:, None] > 0, pull, state.components), norms
+        weights, norms = self._of_p_norm_1(pull)
+        return ops.xp(pull).where(norms[:, None] > 0, weights, state.components), norms
+
+    def _of_p_norm_1(self, weights: Any) -> tuple[Any, Any]:
+        """Rows of p-norm 1 and their norms before; the largest entry is taken out first, or its power overflows."""
+        xp = ops.xp(weights)
+        peaks = xp.abs(weights).max(axis=1)
+        weights = weights * ops.reciprocal(peaks)[:, None]
+        norms = (xp.abs(weights) ** self.p).sum(axis=1) ** (1 / self.p)
+        return weights * ops.reciprocal(norms)[:, None], peaks * norms
 
     def _hebbian_step(self, state: State, pull: Any, rate: float) -> Any:
         """One minibatch of the published rule, its step divided by its largest entry.

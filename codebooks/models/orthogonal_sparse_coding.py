@@ -61,8 +61,8 @@ class OrthogonalSparseCoding(CodebookLearner):
     algorithm : {"procrustes", "geodesic", "online"}, default="procrustes"
         "procrustes" learns from sums over rows and is fast on sparse text; the other two go row by row.
     n_active : int or None, default=1
-        How many units each row keeps, in learning and in its code; None keeps all. One gives the best topics; signals
-        want more.
+        How many units each row keeps, in learning and in its code; None keeps all. One gives the best topics; signals,
+        with `signed=True` and centred, want more: begin with an eighth of the units.
     signed : bool, default=False
         False, for text, counts and other data in which only presence speaks: units are ranked by value, codes are
         never negative, and rows are learned from with length 1. True, for images, sound and other signals: units are
@@ -208,14 +208,14 @@ class OrthogonalSparseCoding(CodebookLearner):
 
     def _statistics(self, X: Any, state: State) -> Sums:
         found, codes = self._signed_codes(X, state) if self.signed else self._unsigned_codes(X, state)
-        xp, per_length = ops.xp(codes), ops.reciprocal(found.norms)[:, None]
-        if self.signed:  # mostly dense rows with many codes, and one product of these beats picking rows
-            weight = xp.zeros((X.shape[0], len(state.components)), X.dtype)
-            xp.put_along_axis(weight, found.index, codes, axis=1)
-            pull, cosines = ops.accumulate(weight, X), codes * per_length
+        xp, n_units, scaled = ops.xp(codes), len(state.components), codes * ops.reciprocal(found.norms)[:, None]
+        weight, cosines = (codes, scaled) if self.signed else (scaled, codes)
+        if self.signed or self._n_kept(n_units) == n_units > 1:  # many codes: one product of all beats picking rows
+            spread = xp.zeros((X.shape[0], n_units), X.dtype)
+            xp.put_along_axis(spread, found.index, weight, axis=1)
+            pull = ops.accumulate(spread, X)
         else:
-            out = xp.zeros_like(state.components)
-            pull, cosines = ops.scatter_rows(out, found.index, codes * per_length, X), codes
+            pull = ops.scatter_rows(xp.zeros_like(state.components), found.index, weight, X)
         return tally(found, pull)._replace(energy=(cosines**2).sum())
 
     def _update(self, state: State, sums: Sums, progress: Progress) -> State:
@@ -243,7 +243,7 @@ class OrthogonalSparseCoding(CodebookLearner):
         )
         return state, sums
 
-    def _encode(self, X: Any, state: State) -> Any:
+    def _encode(self, X: Any, state: State) -> tuple[Any, Any]:
         projections, norms = ops.similarity(X, state.components), ops.row_norms(X)
         xp = ops.xp(projections)
         ranks = self._strength(projections)
@@ -261,7 +261,7 @@ class OrthogonalSparseCoding(CodebookLearner):
             codes *= 1 - 2 * (xp.take_along_axis(projections, index, axis=1) < 0)
         out = xp.zeros(projections.shape, X.dtype)
         xp.put_along_axis(out, index, codes.astype(X.dtype, copy=False), axis=1)
-        return out
+        return out, won
 
     # -- what a row keeps ----------------------------------------------------------------------------------------
 
@@ -299,15 +299,10 @@ class OrthogonalSparseCoding(CodebookLearner):
         total = (strength * per_length).sum(axis=0)
         return ops.Nearest(index, xp.abs(codes) * per_length, norms, total), codes
 
-    def _winners(self, X: Any, state: State, reject_below: float | None = None) -> Any:
-        labels = super()._winners(X, state, reject_below)
-        if self.threshold is not None:
-            reached = [
-                self._strength(ops.similarity(block, state.components)).max(axis=1) >= self.threshold
-                for block in self._blocks(X)
-            ]
-            labels[~ops.xp(labels).concatenate(reached)] = -1
-        return labels
+    def _complaints(self) -> Iterator[str]:
+        # Where rows keep several units, one that never wins may serve all the same.
+        if self._n_kept(len(self.components_)) == 1:
+            yield from super()._complaints()
 
     # -- row by row ----------------------------------------------------------------------------------------------
 
@@ -361,13 +356,12 @@ class OrthogonalSparseCoding(CodebookLearner):
             return state
         return revived._replace(components=ops.nearest_orthonormal(revived.components))
 
-    def _split(self, state: State, heaviest: int, idle: int, noise: np.ndarray) -> State:
-        state = super()._split(state, heaviest, idle, noise)
-        moment = state.moment.copy()
+    def _split(self, state: State, heaviest: int, idle: int, noise: np.ndarray) -> None:
+        super()._split(state, heaviest, idle, noise)
+        moment = state.moment
         push = ops.to_device_of((noise / 2).astype(moment.dtype), moment)
         whole = moment[heaviest] / 2
         moment[idle], moment[heaviest] = whole * (1 + push), whole * (1 - push)
-        return state._replace(moment=moment)
 
 
 def _held(moment: Any, components: Any) -> Any:

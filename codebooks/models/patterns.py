@@ -76,7 +76,8 @@ class Patterns:
         """All stored rows, of shape (n_patterns, n_features)."""
         if len(self._blocks) > 1:
             with _making:
-                self._blocks = [ops.stack_rows(self._blocks)]
+                if len(self._blocks) > 1:
+                    self._blocks = [ops.stack_rows(self._blocks)]
         return self._blocks[0]
 
     # -- other stores ------------------------------------------------------------------------------------------------

@@ -43,9 +43,12 @@ def spread_directions(X: Any, n_directions: int, rng: Any) -> Any:
     """
     X = _sample_in_canonical_order(X, rng)
     cosines = _cosines(X)
-    found = [_refined(X, directions_of(X, _drawn_rows(cosines, n_directions, rng))) for _ in range(_N_STARTS)]
-    enough = (1 - _ROUNDING) * max(total for _, total in found)
-    directions = next(directions for directions, total in found if total >= enough)
+    found: list[tuple[Any, float]] = []
+    for _ in range(_N_STARTS):
+        found.append(_refined(X, directions_of(X, _drawn_rows(cosines, n_directions, rng))))
+        enough = (1 - _ROUNDING) * max(total for _, total in found)
+        found = [(directions, total) for directions, total in found if total >= enough]  # no others are kept in memory
+    directions, _ = found[0]
     return ops.xp(directions).asfortranarray(directions)
 
 
