@@ -10,7 +10,7 @@ from scipy import sparse
 
 from codebooks import ops
 
-__all__ = ["as_strength", "codes_given", "labels_given"]
+__all__ = ["as_strength", "codes_given", "labels_given", "strongest"]
 
 Ints = NDArray[np.intp]
 
@@ -71,8 +71,7 @@ def labels_given(learner: Any, codes: Any, n_components: int, n_rows: int | None
     learner : fitted estimator
         What made them.
     codes : int array of shape (n_documents,), or array or sparse matrix of shape (n_documents, n_components)
-        Labels as `predict` gives them, or codes as `transform` does. Of codes the largest wins, the largest
-        magnitude if the learner is `signed`; nothing wins where all units answer alike.
+        Labels as `predict` gives them, or codes as `transform` does: see `strongest`.
     n_components : int
     n_rows : int, optional
         How many documents there are, where that is known.
@@ -92,7 +91,7 @@ def labels_given(learner: Any, codes: Any, n_components: int, n_rows: int | None
     [1, 0, -1]
     """
     if np.ndim(codes) != 1:  # of a sparse matrix it is 2, or 0
-        return _winners(learner, codes_given(learner, codes, n_components, n_rows), n_components)
+        return strongest(learner, codes_given(learner, codes, n_components, n_rows))
     labels = np.asarray(ops.to_host(codes))
     _same_length(len(labels), n_rows)
     if labels.dtype.kind not in "iu":
@@ -109,10 +108,30 @@ def labels_given(learner: Any, codes: Any, n_components: int, n_rows: int | None
     return labels.astype(np.intp)
 
 
-def _winners(learner: Any, strength: NDArray[Any], n_components: int) -> Ints:
+def strongest(learner: Any, strength: NDArray[Any]) -> Ints:
+    """The unit that wins each document by its code, -1 for none.
+
+    Parameters
+    ----------
+    learner : fitted estimator
+        What made the codes.
+    strength : array of shape (n_documents, n_components)
+        As `as_strength` gives it. The largest wins, the largest magnitude if the learner is `signed`; nothing wins
+        where all units answer alike, as an empty row makes them.
+
+    Returns
+    -------
+    int array of shape (n_documents,)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> strongest(None, np.array([[0.2, 0.8], [0.5, 0.5]])).tolist()
+    [1, -1]
+    """
     strength = np.abs(strength) if getattr(learner, "signed", False) else strength
     best = strength.max(axis=1)
-    silent = best == (strength.min(axis=1) if n_components > 1 else 0)
+    silent = best == (strength.min(axis=1) if strength.shape[1] > 1 else 0)
     return np.where(silent, -1, strength.argmax(axis=1))
 
 

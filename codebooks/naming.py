@@ -75,8 +75,8 @@ def largest(values: NDArray[Any], n: int) -> Ints:
 
 
 def _positive(row: NDArray[Any], n: int) -> Ints:
-    best = largest(row, n)
-    return best[row[best] > 0]
+    places = np.flatnonzero(row > 0)
+    return places[largest(row[places], n)]
 
 
 def _documents_by_unit(has: Any, labels: Ints, n_units: int) -> Iterator[Any]:

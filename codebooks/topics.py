@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.pipeline import Pipeline
-from sklearn.utils.validation import check_array, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from codebooks import ops
-from codebooks.codes import as_strength, codes_given, labels_given
-from codebooks.inputs import check_count
+from codebooks.codes import as_strength, codes_given, labels_given, strongest
+from codebooks.inputs import check_count, check_matrix
 from codebooks.naming import Name, largest, name_by_documents, name_by_weights
 
 __all__ = [
@@ -97,7 +97,7 @@ def topics(
     naming: Naming | None = None,
     codes: Any = None,
 ) -> list[Topic]:
-    """Name every unit of a fitted model by its n strongest words.
+    """Name every unit of a fitted model by its n strongest words. Pass X (documents) to name units by their documents.
 
     Two namings. "weights" ranks word w for unit k by the codebook itself, c_kw. "documents" asks the documents
     that the unit wins which words keep each other company in them. With B_k the incidence of words in these
@@ -178,7 +178,7 @@ def topics(
     n_components, n_features = weights.shape
     if codes is not None and naming == "documents":  # columns of the codebook are not words, or need not be
         X, names = words_beside(X, terms)
-        weights = np.zeros((n_components, len(names)))
+        weights = np.broadcast_to(0.0, (n_components, len(names)))  # of units that win no document
     else:
         names = names_of(preparation, learner, terms, n_features)
 
@@ -237,7 +237,7 @@ def top_documents(model: Any, X: Any = None, n: int = 3, *, codes: Any = None) -
     n_components, n_features = codebook(learner).shape
     if codes is not None:
         strength = codes_given(learner, codes, n_components, n_rows(X))
-        labels = labels_given(learner, codes, n_components, len(strength))
+        labels = strongest(learner, strength)
     elif X is not None:
         X = prepared(preparation, X, n_features)
         strength = codes_of(learner, X)
@@ -278,7 +278,7 @@ def codebook(learner: Any) -> NDArray[Any]:
 
 
 def winners(learner: Any, X: Any) -> Ints:
-    """Which unit wins each row of X, -1 for none: `predict`, or the largest code of a row that has any."""
+    """Which unit wins each row of X, -1 for none: `predict`, or the strongest by its code where there is none."""
     return _labels(learner, X, None if hasattr(learner, "predict") else codes_of(learner, X))
 
 
@@ -300,12 +300,13 @@ def codes_of(learner: Any, X: Any) -> NDArray[Any]:
 def _labels(learner: Any, X: Any, codes: NDArray[Any] | None) -> Ints:
     if codes is None or hasattr(learner, "predict"):
         return np.asarray(ops.to_host(learner.predict(X)))
-    return np.where(codes.any(axis=1), codes.argmax(axis=1), -1)
+    return strongest(learner, codes)
 
 
 def _counted(X: Any) -> Any:
     """X, if its columns can be words."""
-    X = check_array(ops.to_host(X), accept_sparse="csr")
+    advice = "X is the counts of the documents here, a column for each of the terms: vectorizer.fit_transform(texts)."
+    X = check_matrix("naming by documents", ops.to_host(X), advice)
     if np.any((X.data if sparse.issparse(X) else X) < 0):
         raise ValueError(
             "naming by documents wants counts or tf-idf, never below zero; X has negative values. Use "
@@ -323,8 +324,9 @@ def _usage(learner: Any, labels: Ints | None, n_components: int) -> NDArray[Any]
 
 
 def _opposed(row: NDArray[Any], n: int) -> Ints:
-    against = largest(-row, n)
-    return against[-row[against] >= max(0.1 * np.abs(row).max(), np.finfo(np.float64).tiny)]
+    least = max(0.1 * np.abs(row).max(), np.finfo(np.float64).tiny)
+    against = np.flatnonzero(-row >= least)
+    return against[largest(-row[against], n)]
 
 
 def prepared(preparation: Pipeline | None, X: Any, n_features: int) -> Any:
@@ -375,7 +377,8 @@ def names_of(preparation: Pipeline | None, learner: Any, terms: Any, n_features:
 
 def terms_given(terms: Any, n_columns: int, whose: str, advice: str) -> list[str]:
     """Terms that the user gives, checked: a name for each column, in the order of the columns."""
-    if isinstance(terms, str | Mapping | Set) or getattr(terms, "ndim", 1) != 1 or not hasattr(terms, "__len__"):
+    is_list = hasattr(terms, "__len__") and getattr(terms, "ndim", 1) == 1
+    if not is_list or isinstance(terms, str | Mapping | Set) or hasattr(terms, "get_feature_names_out"):
         raise TypeError(
             f"terms wants the names of the columns of {whose} in their order, and {type(terms).__name__} came. Pass "
             "vectorizer.get_feature_names_out(), or another list."

@@ -20,6 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from codebooks import HopfieldRetriever, TextEmbedder
 from codebooks.text import vector_cache
+from codebooks.text.accepting import checked_embeddings
 from codebooks.text.vector_cache import VectorCache
 
 TEXTS = ["a tree", "the sea", "", "a tree", "trees by the sea", "été ☃", "the sea"]
@@ -27,6 +28,10 @@ TEXTS = ["a tree", "the sea", "", "a tree", "trees by the sea", "été ☃", "th
 
 def letters(texts):
     return [[len(text), text.count("e"), text.count("s")] for text in texts]
+
+
+def lengths(texts):
+    return [[len(text)] for text in texts]
 
 
 WANTED = np.array(letters(TEXTS), dtype=np.float32)
@@ -82,6 +87,19 @@ class TestWhatItTakes:
 
         np.testing.assert_array_equal(TextEmbedder(lambda texts: Tensor()).transform(TEXTS[:1]), WANTED[:1])
 
+    def test_tensors_of_numbers_that_numpy_does_not_know(self):
+        class Tensor:  # of bfloat16
+            detach = cpu = lambda self: self
+
+            def numpy(self):
+                raise TypeError("Got unsupported ScalarType BFloat16")
+
+            def float(self):
+                return types.SimpleNamespace(numpy=lambda: WANTED[:1])
+
+        for dtypes in ((np.float32,), (np.float64, np.float32)):
+            np.testing.assert_array_equal(checked_embeddings(Tensor(), 1, "encoder", dtypes), WANTED[:1])
+
 
 class TestEncoding:
     def test_equal_texts_are_encoded_once_and_long_ones_first(self):
@@ -134,6 +152,26 @@ class TestAsTransformer:
             without.get_feature_names_out()
         without.transform(WANTED)
         assert without.get_feature_names_out().tolist() == names
+
+    def test_names_of_columns_are_those_of_the_encoder_in_place(self):
+        embedder = TextEmbedder(letters)
+        embedder.transform(TEXTS)
+        embedder.set_params(encoder=lambda texts: np.ones((len(texts), 2)))
+        assert embedder.get_feature_names_out().tolist() == ["textembedder0", "textembedder1"]
+        embedder.set_params(encoder=None)
+        with pytest.raises(NotFittedError):
+            embedder.get_feature_names_out()
+        embedder.transform(np.eye(4))
+        assert len(embedder.get_feature_names_out()) == 4
+
+    def test_a_pickle_knows_the_columns_and_no_encoder_that_is_gone(self):
+        embedder = TextEmbedder(lambda texts: letters(texts))  # this one has no pickle
+        embedder.transform(TEXTS)
+        copy = pickle.loads(pickle.dumps(embedder.set_params(encoder=lengths)))
+        assert len(copy.get_feature_names_out()) == 1
+        embedder.set_params(encoder=None).transform(WANTED)
+        copy = pickle.loads(pickle.dumps(embedder))
+        assert len(copy.get_feature_names_out()) == 3
 
     def test_in_a_pipeline_and_a_column_transformer(self):
         pipeline = make_pipeline(TextEmbedder(letters), KMeans(2, n_init=1, random_state=0))

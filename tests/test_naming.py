@@ -5,6 +5,7 @@ import oracles
 import pytest
 from scipy import sparse
 
+from codebooks import naming
 from codebooks.naming import largest, name_by_documents, name_by_weights
 
 FORMATS = {
@@ -160,3 +161,19 @@ def test_largest_equal_a_full_stable_sort():
     for n in (1, 4, 9, 20, 30):
         values = rng.integers(-2, 3, 20)
         assert largest(values, n).tolist() == sorted(range(20), key=lambda j, v=values: (-v[j], j))[:n]
+
+
+def test_only_words_with_a_score_are_sorted(documents, monkeypatch):
+    X, labels = documents
+    sorted_, largest = [], naming.largest
+
+    def noted(values, n):
+        sorted_.append(values)
+        return largest(values, n)
+
+    monkeypatch.setattr(naming, "largest", noted)
+    named = name_by_documents(np.hstack([X, np.zeros_like(X)]), labels, np.zeros((5, 60)), 3)
+    wanted = name_by_documents(X, labels, np.zeros((5, 30)), 3)
+    assert [name.columns.tolist() for name in named] == [name.columns.tolist() for name in wanted]
+    assert len(sorted_) == 10
+    assert all((values > 0).all() for values in sorted_)

@@ -141,6 +141,16 @@ class TestFeedback:
         with pytest.raises(ValueError, match="id of a document"):
             fitted.explain(QUERIES[0], 5000)
 
+    def test_one_query_is_explained_and_with_good_settings(self):
+        retriever = HopfieldRetriever().fit(["a1 b1 c1", "a1 d1", "b1 e1"])
+        for queries in (["a1", "b1"], []):
+            with pytest.raises(ValueError, match=f"explain wants one query and got {len(queries)}"):
+                retriever.explain(queries, 0)
+        assert retriever.explain(["a1"], 0) == retriever.explain("a1", 0)
+        retriever.set_params(feedback_terms=0)
+        with pytest.raises(ValueError, match="feedback_terms must be a whole number, 1 or more"):
+            retriever.explain("a1", 0)
+
 
 class TestComingAndGoing:
     @pytest.mark.parametrize("feedback", [0, 1])
@@ -536,13 +546,47 @@ class TestHybrid:
         def embed(texts):
             return self.embed((texts * 2)[:wrong] if "w3" in texts else texts).reshape(-1, 16)
 
-        with pytest.raises(ValueError, match=f"{wrong} came for 5 texts"):
+        told = rf"The embedder must give a row .*, shape \(5, n_dims\); shape \({wrong}, 16\) came"
+        with pytest.raises(ValueError, match=told):
             HopfieldRetriever(embedder=embed).fit([*TEXTS[:4], "w3"])
         retriever = HopfieldRetriever(embedder=embed).fit(TEXTS[:5])
         for ask in (retriever.add, retriever.search):
-            with pytest.raises(ValueError, match=f"{wrong} came for 5 texts"):
+            with pytest.raises(ValueError, match=told):
                 ask(["w3", *TEXTS[:4]])
         np.testing.assert_array_equal(retriever.ids_, range(5))
+
+    @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, np.int64])
+    def test_tensors_are_taken_as_arrays_are(self, dtype):
+        def embed(texts):
+            return (8 * self.embed(texts)).astype(dtype)
+
+        class Tensor:  # one of torch that is trained still, and that NumPy knows the numbers of
+            def __init__(self, texts):
+                self.texts = texts
+
+            detach = cpu = lambda self: self
+
+            def numpy(self):
+                return embed(self.texts)
+
+        patterns, wanted = (
+            HopfieldRetriever(embedder=embedder).fit(TEXTS)._state.memory.patterns_ for embedder in (Tensor, embed)
+        )
+        assert patterns.dtype == wanted.dtype == (np.float32 if dtype == np.float32 else np.float64)
+        np.testing.assert_array_equal(patterns, wanted)
+
+    @pytest.mark.parametrize(
+        ("answer", "says"),
+        [
+            (lambda texts: np.ones(5), r"The embedder must give .* shape \(5,\) came"),
+            (lambda texts: np.full((5, 2), np.inf), "The embedder must give finite numbers"),
+            (lambda texts: sparse.eye(5), "The embedder must give an array of numbers"),
+            (lambda texts: 1j * np.eye(5), "The embedder must give an array of numbers.*complex128"),
+        ],
+    )
+    def test_an_embedder_that_gives_something_else(self, answer, says):
+        with pytest.raises(ValueError, match=says):
+            HopfieldRetriever(embedder=answer).fit(TEXTS[:5])
 
     def test_nothing_to_search_and_nothing_to_add(self):
         hybrid, plain = (HopfieldRetriever(embedder=embedder).fit(TEXTS[:5]) for embedder in (self.embed, None))

@@ -1,5 +1,7 @@
 """Topics against slow loops and codebooks made by hand."""
 
+import sys
+
 import numpy as np
 import oracles
 import pytest
@@ -336,3 +338,42 @@ def test_a_codebook_is_read_from_either_name():
     model = KMeans(2, n_init=1, random_state=0).fit(np.eye(3))
     np.testing.assert_array_equal(codebook(model), model.cluster_centers_)
     np.testing.assert_array_equal(codebook(Fixed([[1, 2]]).fit()), [[1, 2]])
+
+
+def test_given_codes_and_rows_have_one_rule_of_winning():
+    X = np.vstack([CountVectorizer().fit_transform(TEXTS).toarray(), np.zeros((1, 5))])
+    model = LatentDirichletAllocation(3, random_state=0).fit(X)
+    labels = winners(model, X)
+    codes = model.transform(X)
+    assert codes[-1].tolist() == [codes[-1, 0]] * 3
+    assert labels.tolist() == [*codes[:-1].argmax(axis=1), -1]
+    assert topics(model, TERMS, X) == topics(model, TERMS, X, codes=codes)
+    for found, same in zip(top_documents(model, X, 9), top_documents(model, n=9, codes=codes), strict=True):
+        np.testing.assert_array_equal(found, same)
+
+
+def test_what_speaks_against_a_unit_equals_a_full_stable_sort(monkeypatch):
+    of_topics = sys.modules["codebooks.topics"]  # the package has a function of this name
+    sorted_, largest = [], of_topics.largest
+
+    def noted(values, n):
+        sorted_.append(values)
+        return largest(values, n)
+
+    monkeypatch.setattr(of_topics, "largest", noted)
+    weights = np.random.default_rng(0).integers(-12, 20, (40, 30)).astype(float)  # many ties
+    weights[3] = 0
+    terms = [str(j) for j in range(30)]
+    for n in (1, 3, 30):
+        for row, topic in zip(weights, topics(Fixed(weights).fit(), terms, n=n), strict=True):
+            least = 0.1 * np.abs(row).max()
+            against = sorted((j for j in range(30) if row[j] < 0 and -row[j] >= least), key=lambda j, r=row: (r[j], j))
+            assert topic.opposed == tuple(map(str, against[:n]))
+    assert all((values > 0).all() for values in sorted_)  # the others were not sorted
+
+
+def test_a_pipeline_is_no_list_of_terms():
+    with pytest.raises(
+        TypeError, match=r"columns of the codebook .* and Pipeline came. Pass .*get_feature_names_out\(\)"
+    ):
+        topics(Fixed(np.eye(1, 5)).fit(), make_pipeline(CountVectorizer()).fit(TEXTS))

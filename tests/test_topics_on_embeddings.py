@@ -1,5 +1,7 @@
 """Models of embeddings, read by the words of the documents that their units win."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -176,3 +178,31 @@ def test_other_features_are_refused_in_words(winning, counted):
         expand(winning, "goal", terms, X=X)
     with pytest.raises(ValueError, match="row of its 16 features; words came"):
         expand(winning[-1], "goal", terms, X=X, codes=np.zeros(90, int))
+
+
+@pytest.mark.parametrize("form", [list, np.array, lambda texts: np.array(texts, object), lambda texts: texts[0]])
+def test_texts_for_counts_are_refused_in_words(winning, texts, counted, form):
+    for ask in (topics, lambda *given, **more: expand(given[0], "goal", given[1], **more)):
+        with pytest.raises(TypeError, match=r"got text. X is the counts of the documents here.*fit_transform\(texts\)"):
+            ask(winning, counted[1], X=form(texts), codes=winning.predict(texts))
+
+
+def test_units_and_words_are_not_laid_out_twice():
+    n_units, n_words = 50, 20_000
+    X = sparse.random(200, n_words, 0.001, format="csr", random_state=0)
+    labels = np.arange(200) % n_units
+    model = KMeans(n_units, n_init=1, random_state=0).fit(np.eye(n_units))
+    terms, size = [str(w) for w in range(n_words)], 8 * n_units * n_words
+    for ask, n_times in (
+        (lambda: topics(model, terms, X, codes=labels), 1.5),
+        (lambda: _expanded(model, X, labels), 2.5),
+    ):
+        tracemalloc.start()
+        ask()
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < n_times * size
+
+
+def _expanded(model, X, labels):
+    return expand(model, np.eye(50)[0], list(map(str, range(X.shape[1]))), X=X, codes=labels)

@@ -146,5 +146,6 @@ def _units_in_words(preparation: Pipeline | None, learner: Any, terms: Any, X: A
         return normalize(units), names_of(preparation, learner, terms, units.shape[1])
     X, names = words_beside(X, terms)
     labels = labels_given(learner, codes, len(units), X.shape[0])
-    named = name_by_documents(X, labels, np.zeros((len(units), len(names))), 1)
-    return normalize(np.stack([name.scores for name in named])), names
+    nothing = np.broadcast_to(0.0, (len(units), len(names)))  # of units that win no document
+    named = name_by_documents(X, labels, nothing, 1)
+    return normalize(np.stack([name.scores for name in named]), copy=False), names

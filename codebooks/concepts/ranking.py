@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_array
 
@@ -133,9 +132,9 @@ def _weights(preparation: Pipeline | None, learner: Any, concept: Any, terms: An
     return weights
 
 
-def _weighed(codes: Any, weights: Floats) -> Floats:
+def _weighed(codes: NDArray[Any], weights: Floats) -> Floats:
     """Each row's codes, weighed and summed: always in one order, so that equal rows tie to the last bit."""
-    return codes @ weights if sparse.issparse(codes) else np.einsum("ik,k->i", codes, weights)
+    return np.einsum("ik,k->i", codes, weights)
 
 
 def filled_rows(X: Any) -> NDArray[np.bool_]:

@@ -1,4 +1,4 @@
-"""What comes in beside what `codebooks.inputs` checks: texts, counts in their place, and names of documents."""
+"""What comes in beside what `codebooks.inputs` checks: texts, counts in their place, embeddings, names of documents."""
 
 from __future__ import annotations
 
@@ -7,12 +7,21 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, issparse
 from sklearn.base import clone
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.utils.validation import check_array
 
-__all__ = ["checked_counts", "checked_ids", "checked_texts", "following_id", "grown", "is_matrix"]
+__all__ = [
+    "checked_counts",
+    "checked_embeddings",
+    "checked_ids",
+    "checked_texts",
+    "following_id",
+    "grown",
+    "is_matrix",
+]
 
 _LARGEST_ID = 2**63 - 2  # the one after it is an int64 too
 
@@ -50,6 +59,42 @@ def checked_texts(documents: Any, method: str, advice: str = "") -> list[str]:
         if not isinstance(text, str):
             raise TypeError(f"{method} wants texts, and number {i} is {type(text).__name__}: {text!r:.60}.")
     return texts
+
+
+def checked_embeddings(vectors: Any, n_texts: int, giver: str, dtypes: tuple[type, ...]) -> NDArray[Any]:
+    """What an encoder gave, as a row of finite numbers for each text; of the first of these dtypes, unless of another.
+
+    `giver` is the setting that it comes from.
+    """
+    try:
+        rows = _from_torch(vectors) if hasattr(vectors, "detach") else np.asarray(vectors)
+        if rows.dtype.kind in "cmM":
+            raise TypeError(f"{rows.dtype} is no real number")
+        with np.errstate(over="ignore"):  # what is too large becomes infinity, and that is refused
+            rows = rows if rows.dtype in dtypes else rows.astype(dtypes[0])
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"The {giver} must give an array of numbers; {_kind(vectors)} came: {error}.") from error
+    if rows.ndim != 2 or len(rows) != n_texts or not rows.shape[1]:
+        raise ValueError(
+            f"The {giver} must give a row of numbers for each text, shape ({n_texts}, n_dims); shape {rows.shape} came."
+        )
+    bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
+    if len(bad):
+        raise ValueError(f"The {giver} must give finite numbers; NaN or infinity came for {len(bad)} of its texts.")
+    return rows
+
+
+def _from_torch(tensor: Any) -> NDArray[Any]:
+    tensor = tensor.detach().cpu()
+    try:
+        return tensor.numpy()
+    except TypeError:  # NumPy has no bfloat16
+        return tensor.float().numpy()
+
+
+def _kind(thing: Any) -> str:
+    shape = getattr(thing, "shape", None)
+    return type(thing).__name__ + (f" of shape {shape}" if shape is not None else "")
 
 
 def checked_ids(ids: Any, n: int, first: int, there: np.ndarray | None = None) -> np.ndarray:

@@ -16,7 +16,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from codebooks.forks import ForkSafeLock
 from codebooks.inputs import check_count, check_embeddings
 from codebooks.models.monitor import Reporter
-from codebooks.text.accepting import checked_texts
+from codebooks.text.accepting import checked_embeddings, checked_texts
 from codebooks.text.encoders import PooledModel, SentenceModel, fingerprint, loaded, place_of
 from codebooks.text.vector_cache import VectorCache
 
@@ -160,20 +160,30 @@ class TextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
             each text.
         """
         self._check_settings()
-        given = self._accepted(X, "transform")
-        vectors = given if self.encoder is None else self._embedded(given)
-        self._n_dims = vectors.shape[1]
+        encoder, given = self.encoder, self._accepted(X, "transform")
+        vectors = given if encoder is None else self._embedded(given)
+        self._n_dims_of = encoder, vectors.shape[1]
         return _of_length_1(vectors) if self.normalize else vectors
 
     @property
     def _n_features_out(self) -> int:
-        """How many numbers a row has; before the first `transform`, the encoder is asked."""
-        if not hasattr(self, "_n_dims"):
+        """How many numbers a row has; before the first `transform` with an encoder, that is asked."""
+        if not self._knows_n_dims():
             if self.encoder is None:
                 raise AttributeError("known after transform")
             self._check_settings()
-            self._n_dims = self._embedded(["text"]).shape[1]
-        return self._n_dims
+            self._n_dims_of = self.encoder, self._embedded(["text"]).shape[1]
+        return self._n_dims_of[1]
+
+    def _knows_n_dims(self) -> bool:
+        """Whether it is known how many numbers a row of this encoder has, and not of one before it."""
+        return hasattr(self, "_n_dims_of") and self._n_dims_of[0] is self.encoder
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        if not self._knows_n_dims():
+            state.pop("_n_dims_of", None)  # an encoder that is gone does not travel
+        return state
 
     # -- what comes in -----------------------------------------------------------------------------------------------
 
@@ -249,7 +259,7 @@ class TextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         n_batches = -(-len(texts) // size)
         for i in Reporter("TextEmbedder", n_batches, 2 if self.progress else 0).epochs():
             batch = texts[i * size : (i + 1) * size]
-            yield batch, _checked(encode(batch), len(batch))
+            yield batch, checked_embeddings(encode(batch), len(batch), "encoder", (np.float32,))
 
     def _encode(self) -> Callable[[list[str]], Any]:
         """What turns a batch of texts into an array."""
@@ -291,24 +301,6 @@ class TextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
 # -- small things ----------------------------------------------------------------------------------------------------
 
 
-def _checked(vectors: Any, n_texts: int) -> Vectors:
-    """What an encoder gave, as a row of finite numbers for each text."""
-    if hasattr(vectors, "detach"):  # a tensor of torch
-        vectors = vectors.detach().cpu().float().numpy()
-    try:
-        rows = np.asarray(vectors, dtype=np.float32)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"The encoder must give an array of numbers; {_kind(vectors)} came: {error}.") from error
-    if rows.ndim != 2 or len(rows) != n_texts or not rows.shape[1]:
-        raise ValueError(
-            f"The encoder must give a row of numbers for each text, shape ({n_texts}, n_dims); shape {rows.shape} came."
-        )
-    bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
-    if len(bad):
-        raise ValueError(f"The encoder must give finite numbers; NaN or infinity came for {len(bad)} of its texts.")
-    return rows
-
-
 def _check_one_size(sizes: set[int]) -> None:
     if len(sizes) > 1:
         raise ValueError(
@@ -326,8 +318,3 @@ def _of_length_1(vectors: Vectors) -> Vectors:
 def _is_from(thing: Any, package: str) -> bool:
     """Whether the class of an object, or one above it, is of a package; the package is not loaded for it."""
     return any(cls.__module__.partition(".")[0] == package for cls in type(thing).__mro__)
-
-
-def _kind(thing: Any) -> str:
-    shape = getattr(thing, "shape", None)
-    return type(thing).__name__ + (f" of shape {shape}" if shape is not None else "")

@@ -40,6 +40,5 @@ def completed(counts: Any, weighted: Weighted, *, steps: int, n_documents: int, 
 
 
 def _unit(X: Any) -> Any:
-    """Rows of a CSR matrix scaled to length 1."""
-    scale = ops.reciprocal(ops.row_norms(X))
-    return csr_matrix((X.data * np.repeat(scale, np.diff(X.indptr)), X.indices, X.indptr), shape=X.shape)
+    """Rows scaled to length 1."""
+    return ops.scale_rows(X, ops.reciprocal(ops.row_norms(X)))

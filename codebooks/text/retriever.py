@@ -11,7 +11,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.feature_extraction.text import CountVectorizer
-from sklearn.utils.validation import check_array, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from codebooks import ops
 from codebooks.forks import ForkSafeLock
@@ -20,7 +20,15 @@ from codebooks.models.hopfield_memory import HopfieldMemory
 from codebooks.models.patterns import are_meant
 from codebooks.storage import load_folder, save_folder, unpack_strings
 from codebooks.text import feedback, saving
-from codebooks.text.accepting import checked_counts, checked_ids, checked_texts, following_id, grown, is_matrix
+from codebooks.text.accepting import (
+    checked_counts,
+    checked_embeddings,
+    checked_ids,
+    checked_texts,
+    following_id,
+    grown,
+    is_matrix,
+)
 from codebooks.text.explaining import AddedTerm, added_terms, contributions
 from codebooks.text.fusion import fused
 from codebooks.text.term_index import TermIndex
@@ -42,10 +50,19 @@ _changing = ForkSafeLock()
 
 
 class Hits(NamedTuple):
-    """What a search finds, best first."""
+    """What a search finds, best first.
 
-    ids: np.ndarray  # (n_queries, k) int64 or str; -1 or "" where nothing is left that shares a term with the query
-    weights: np.ndarray  # (n_queries, k) scores, descending; 0 there
+    Parameters
+    ----------
+    ids : ndarray of shape (n_queries, k), int64 or str
+        Names of the documents. Where fewer than k are found, the places behind them hold -1, or "" where documents are
+        named by str: without an embedder, a document that shares no term with the query is not found.
+    weights : ndarray of shape (n_queries, k)
+        Their scores, descending; 0 in such places.
+    """
+
+    ids: np.ndarray
+    weights: np.ndarray
 
 
 class _State(NamedTuple):
@@ -107,7 +124,8 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         What the columns of completed queries mean.
     vectorizer_ : transformer or None
     texts_ : list of str or None
-        With `keep_texts`.
+        The documents in the order of `ids_`, with `keep_texts`. After `remove`, the place of a document is no longer
+        the number that names it.
     weights_ : CSR matrix of shape (n_documents, n_terms), float32
         The stored rows.
 
@@ -290,7 +308,8 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         Returns
         -------
         Hits
-            `ids` and `weights`, both of shape (n_queries, k), best first, ties to the older document. Weights are BM25
+            `ids` and `weights`, both of shape (n_queries, k), best first, ties to the older document. Where fewer than
+            k documents are found, ids are -1, or "" where documents are named by str, and weights 0. Weights are BM25
             scores with `feedback=0`, else scores of completed queries, and reciprocal ranks with an embedder.
 
         Raises
@@ -306,7 +325,7 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         found = [self._best(self._completed(q, state.stored), state.stored, depth) for q in _blocks(counts)]
         position, weight = (np.concatenate(parts) for parts in zip(*found, strict=True))
         if state.memory is not None:
-            position, weight = self._fused(position, texts, state, min(k, len(state.stored)))
+            position, weight = self._fused(position, texts, state.memory, min(k, len(state.stored)))
         return _hits(position, weight, state.stored.ids, k)
 
     def transform(self, queries: Any) -> Any:
@@ -341,11 +360,8 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
             By falling weight; empty where nothing is found, or with `feedback=0`.
         """
         state = self._fitted()
-        self._check_settings()
         check_count("n_terms", n_terms, least=0)
-        counts, _ = self._counted(query, state)
-        if counts.shape[0] != 1:
-            raise ValueError(f"expand wants one query and got {counts.shape[0]}.")
+        counts = self._one_query(query, state, "expand")
         if not self.feedback:
             return []
         completed = self._completed(counts, state.stored)
@@ -366,9 +382,14 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         -------
         matched, added : dict of str to float
             Terms of the query, and terms that the memory added to it, with what each gives; the largest first.
+
+        Raises
+        ------
+        ValueError
+            If there is not one query, the document is not there, or a setting is out of range.
         """
         state = self._fitted()
-        counts, _ = self._counted(query, state)
+        counts = self._one_query(query, state, "explain")
         (position,) = np.flatnonzero(state.stored.ids == id)[:1].tolist() or [None]
         if position is None:
             raise ValueError(f"explain wants the id of a document that is there, see ids_, and got {id!r}.")
@@ -522,14 +543,14 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         # What terms give to documents that lack them is the same for all.
         return position, np.where(position >= 0, score + (queries @ weighted.absent)[:, None], 0)
 
-    def _fused(self, position: np.ndarray, texts: Any, state: _State, k: int) -> tuple[np.ndarray, np.ndarray]:
+    def _fused(self, position: np.ndarray, texts: Any, memory: HopfieldMemory, k: int) -> tuple[np.ndarray, np.ndarray]:
         """The documents found by words and those found by embedding, as one list."""
-        n = len(state.stored)
-        if n == 0 or not texts or state.memory is None:
+        n = len(memory.ids_)
+        if n == 0 or not texts:
             return position[:, :k], np.zeros((len(position), k))
         depth = min(position.shape[1], n)
-        near = state.memory.kneighbors(self._embedded(texts), depth, return_distance=False)
-        return fused([position, np.searchsorted(state.memory.ids_, near)], k)
+        near = memory.kneighbors(self._embedded(texts), depth, return_distance=False)
+        return fused([position, np.searchsorted(memory.ids_, near)], k)
 
     # -- text --------------------------------------------------------------------------------------------------------
 
@@ -550,6 +571,13 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         counts.sort_indices()
         return counts, texts
 
+    def _one_query(self, query: Any, state: _State, method: str) -> Any:
+        self._check_settings()
+        counts, _ = self._counted(query, state)
+        if counts.shape[0] != 1:
+            raise ValueError(f"{method} wants one query and got {counts.shape[0]}.")
+        return counts
+
     def _embedded(self, texts: list[str] | None) -> np.ndarray:
         if texts is None:
             raise ValueError("An embedder wants texts, and counts came. Give texts, or leave embedder out.")
@@ -557,10 +585,8 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
             raise ValueError(
                 "This retriever was fitted with an embedder, and it is gone. Set it again, or fit anew without."
             )
-        rows = check_array(_encoder(self.embedder)(texts), dtype=[np.float64, np.float32], ensure_min_samples=0)
-        if len(rows) != len(texts):
-            raise ValueError(f"An embedder must give a row for each text; {len(rows)} came for {len(texts)} texts.")
-        return rows
+        vectors = _encoder(self.embedder)(texts)
+        return checked_embeddings(vectors, len(texts), "embedder", (np.float64, np.float32))
 
     def _check_settings(self) -> None:
         for name, least in (("feedback", 0), ("feedback_documents", 1), ("feedback_terms", 1)):
