@@ -33,9 +33,9 @@ def side_by_side(rows: list[dict[str, Any]], case: str, rival: str, rivals: Sequ
     found = {(row[case], row[rival]): row[figure] for row in rows if row.get(rival) in rivals and figure in row}
     lines = []
     for name in dict.fromkeys(name for name, _ in found):
-        best = max(found[name, each] for each in rivals)
         shown = {each: f"{found[name, each]:.3f}" for each in rivals}
-        lines.append({case: name} | {each: f"**{s}**" if found[name, each] == best else s for each, s in shown.items()})
+        best = max(shown.values(), key=float)
+        lines.append({case: name} | {each: f"**{s}**" if s == best else s for each, s in shown.items()})
     return table(lines, [case, *rivals])
 
 

@@ -1,6 +1,8 @@
 import os
 import subprocess
 import sys
+import threading
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -28,3 +30,37 @@ def fresh_python():
         return done.stdout
 
     return run
+
+
+@pytest.fixture(scope="session")
+def asked_meanwhile():
+    """A block beside which threads ask and ask; each has asked once when it begins. What goes wrong comes as a list."""
+
+    @contextmanager
+    def block(ask, n_threads=3):
+        failures, stop = [], threading.Event()
+        begun = [threading.Event() for _ in range(n_threads)]
+
+        def work(has_begun):
+            try:
+                while not stop.is_set():
+                    ask()
+                    has_begun.set()
+            except BaseException as error:  # whatever it is, it fails the test
+                failures.append(error)
+            finally:
+                has_begun.set()
+
+        threads = [threading.Thread(target=work, args=(one,)) for one in begun]
+        for thread in threads:
+            thread.start()
+        try:
+            for one in begun:
+                one.wait()
+            yield failures
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+
+    return block

@@ -490,35 +490,17 @@ def test_pickle_clone_and_seed():
         assert other.score(X) == memory.score(X)
 
 
-def test_searches_while_patterns_come_and_go():
+def test_searches_while_patterns_come_and_go(asked_meanwhile):
     X = words(400, 300)
     memory = HopfieldMemory("cosine", separation="max").fit(sparse.csr_matrix(X[:200]))
-    wanted, failures, stop = X[:150], [], threading.Event()
-    begun = [threading.Event() for _ in range(3)]
 
-    def search(has_begun):
-        try:
-            while not stop.is_set():
-                completed = memory.transform(X[:150]).toarray()
-                if not (completed == wanted).all():
-                    failures.append(completed)
-                has_begun.set()
-        except Exception as error:  # whatever it is, it fails the test
-            failures.append(error)
-        finally:
-            has_begun.set()
+    def search():
+        np.testing.assert_array_equal(memory.transform(X[:150]).toarray(), X[:150])
 
-    searchers = [threading.Thread(target=search, args=(one,)) for one in begun]
-    for thread in searchers:
-        thread.start()
-    for one in begun:
-        one.wait()
-    for i in range(200, len(X), 20):
-        memory.partial_fit(sparse.csr_matrix(X[i : i + 20]))
-        memory.forget(memory.ids_[-5:])
-    stop.set()
-    for thread in searchers:
-        thread.join()
+    with asked_meanwhile(search) as failures:
+        for i in range(200, len(X), 20):
+            memory.partial_fit(sparse.csr_matrix(X[i : i + 20]))
+            memory.forget(memory.ids_[-5:])
     assert not failures
 
 

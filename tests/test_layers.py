@@ -78,7 +78,7 @@ LAYERS = {
     "scores/judgements.py": May(("ops",), ARRAYS),
     "scores/ranking.py": May(("inputs", "scores.judgements"), ARRAYS),
     "scores/resampling.py": May(("ops", "inputs"), ARRAYS),
-    "scores/*.py": May(("ops", "inputs", "scores.coherence", "text.weighting", "topics"), LEARNING),
+    "scores/*.py": May(("ops", "inputs", "scores.coherence", "scores.geometry", "text.weighting", "topics"), LEARNING),
     "selection.py": May(("ops", "inputs", "scores", "topics"), LEARNING),
     "plots/*.py": May(("ops", "plots.*", "scores", "selection", "topics"), (*LEARNING, "matplotlib")),
     "report.py": May(("ops", "plots", "scores", "topics"), (*LEARNING, "matplotlib"), late=("jinja2",)),

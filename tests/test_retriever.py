@@ -242,33 +242,15 @@ class TestComingAndGoing:
         assert list(retriever.texts_) == [TEXTS[i] for i in (0, 2, 3, 4)]
         assert HopfieldRetriever().fit(TEXTS[:4]).texts_ is None
 
-    def test_searches_while_documents_come_and_go(self):
+    def test_searches_while_documents_come_and_go(self, asked_meanwhile):
         retriever = HopfieldRetriever(feedback=0).fit(TEXTS[:100])
-        failures, stop = [], threading.Event()
-        begun = [threading.Event() for _ in range(3)]
 
-        def search(has_begun):
-            try:
-                while not stop.is_set():
-                    hits = retriever.search(TEXTS[:20], k=1)
-                    if not (hits.ids[:, 0] == np.arange(20)).all():
-                        failures.append(hits)
-                    has_begun.set()
-            except Exception as error:  # whatever it is, it fails the test
-                failures.append(error)
-            finally:
-                has_begun.set()
+        def search():
+            np.testing.assert_array_equal(retriever.search(TEXTS[:20], k=1).ids[:, 0], np.arange(20))
 
-        searchers = [threading.Thread(target=search, args=(one,)) for one in begun]
-        for thread in searchers:
-            thread.start()
-        for one in begun:
-            one.wait()
-        for i in range(100, 200, 10):
-            retriever.add(TEXTS[i : i + 10]).remove(retriever.ids_[-3:])
-        stop.set()
-        for thread in searchers:
-            thread.join()
+        with asked_meanwhile(search) as failures:
+            for i in range(100, 200, 10):
+                retriever.add(TEXTS[i : i + 10]).remove(retriever.ids_[-3:])
         assert not failures
 
     def test_a_fit_is_not_lost_to_what_is_added_meanwhile(self):

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_array
 from codebooks import ops
 from codebooks.inputs import check_count
 from codebooks.scores.coherence import words_of
+from codebooks.scores.geometry import of_moderate_size
 from codebooks.topics import wins
 
 
@@ -58,8 +59,7 @@ def redundancy(components: ArrayLike) -> float:
     1.0
     """
     W = check_array(ops.to_host(components), dtype=np.float64)
-    # Powers of two change no digit of a cosine, and then no square overflows or underflows.
-    W = np.ldexp(W, -np.frexp(np.abs(W).max(axis=1, keepdims=True))[1])
+    W = of_moderate_size(W)
     norms = np.linalg.norm(W, axis=1, keepdims=True)
     W = W / np.where(norms > 0, norms, 1.0)
     cosines = np.abs(W @ W.T)

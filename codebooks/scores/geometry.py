@@ -56,7 +56,7 @@ def average_cosine(X: Any) -> float:
     n_rows = X.shape[0]
     total, squares = np.zeros(X.shape[1]), 0.0
     for rows in gen_batches(n_rows, _BLOCK):
-        block = _of_moderate_size(X[rows])
+        block = of_moderate_size(X[rows])
         lengths = ops.row_norms(block).astype(np.float64)
         total += block.T @ ops.reciprocal(lengths)
         squares += np.count_nonzero(lengths)
@@ -219,19 +219,16 @@ def _repulsions(X: NDArray, t: float) -> Iterator[NDArray[np.float64]]:
 
 
 def _directions(X: NDArray) -> NDArray[np.float64]:
-    X = _of_moderate_size(X.astype(np.float64))
+    X = of_moderate_size(X.astype(np.float64))
     return X * ops.reciprocal(ops.row_norms(X))[:, None]
 
 
-def _of_moderate_size(X: Any) -> Any:
+def of_moderate_size(X: Any) -> Any:
     """Rows times powers of two: their directions keep each digit, and no square overflows or underflows."""
     largest = abs(X).max(axis=1)
     exponent = np.frexp(largest.toarray().ravel() if sparse.issparse(X) else largest)[1]
-    if not sparse.issparse(X):
-        return np.ldexp(X, -exponent[:, None])
-    scaled = X.copy()
-    scaled.data = np.ldexp(X.data, -np.repeat(exponent, np.diff(X.indptr)))
-    return scaled
+    limit = np.finfo(X.dtype).maxexp - 24  # the largest power of two that the dtype has, with room to spare
+    return ops.scale_rows(X, np.ldexp(X.dtype.type(1), -exponent.clip(-limit, limit)))
 
 
 def _above_zero(name: str, value: float) -> None:
