@@ -25,9 +25,9 @@ from sklearn.utils.validation import check_is_fitted
 from codebooks import ops
 from codebooks.inputs import check_codes, check_input, unharmed
 from codebooks.models.monitor import Plateau, Reporter
+from codebooks.models.relocation import moves, paired_by_error, widest_directions
 from codebooks.models.rows import cosine_scores, unit_rows
-from codebooks.models.sums import Sums, explained, gates, shares, tally
-from codebooks.models.twins import moves
+from codebooks.models.sums import Sums, explained, gates, shares, tally, unexplained
 
 __all__ = [
     "ArrayTransformer",
@@ -43,6 +43,7 @@ __all__ = [
     "gates",
     "row_blocks",
     "tally",
+    "unexplained",
     "unit_rows",
 ]
 
@@ -55,7 +56,11 @@ _MEMORY_BATCHES = 2
 _MEMORY_ROWS = 50
 # A unit counts as idle when its share of wins has faded below this part of an even share.
 _IDLE = 0.02
-# How often units that have learned one thing twice are sent elsewhere.
+# The two halves of a divided component stand so far from it, in units of the spread of its samples.
+_HALF_WIDTH = 0.3
+# A mean unexplained energy below this is rounding: there is nothing to learn.
+_EXPLAINED = 1e-6
+# How often components that are redundant or idle are relocated before learning ends.
 _MOST_MOVES = 3
 # Gain per update of the inhibition that evens out loads, for scores within [-1, 1] (Wang et al. 2024, arXiv 2408.15664,
 # in its form for softmax gates).
@@ -83,6 +88,20 @@ def row_blocks(X: Any, row_bytes: int) -> Iterator[slice]:
 def _least_usage(state: Any) -> float:
     """The share of wins below which a unit counts as idle."""
     return _IDLE / len(state.usage)
+
+
+def _errors(found: ops.Nearest, usage: np.ndarray) -> np.ndarray:
+    """For each component the energy that it leaves unexplained, per sample of all; on the host.
+
+    It is its usage times the mean error of the samples that it wins in a minibatch, with the mean over all samples
+    counted as one more of them. It is 0 for a component that wins none in this minibatch.
+    """
+    filled = found.norms > 0
+    errors = (1 - found.score[:, 0] ** 2).clip(0, 1) * filled
+    sums = (ops.sum_by_index(found.index[:, 0], values, len(usage)) for values in (errors, filled))
+    total, count = map(ops.to_host, sums)
+    mean = total.sum() / max(count.sum(), 1)
+    return np.where((count > 0) & (mean > _EXPLAINED), usage * (total + mean) / (count + 1), 0)
 
 
 class Progress(NamedTuple):
@@ -191,7 +210,7 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
             self.labels_ = self._winners(X, state)
             self._publish(state._replace(usage=shares(self.labels_, state.usage)))
             self._observe(X, self._state())
-        for complaint in self._complaints():
+        for complaint in self._complaints(X):
             warnings.warn(complaint, UserWarning, stacklevel=3)
         return self
 
@@ -218,7 +237,7 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
             X = self._check(X, reset=first)
             state = self._begin(X, check_random_state(self.random_state)) if first else self._state()
             state, _ = self._updated(X, state, epoch=0)
-            self._publish(self._revived(state) if self._revives else state)
+            self._publish(self._revived(X, state) if self._revives else state)
             self.n_iter_ = 1
             self.labels_ = self._winners(X, self._state())
         return self
@@ -227,42 +246,47 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
         """The state after as many epochs as it takes, from the given one or a new one, and how many these are."""
         plateau = Plateau(self.tol)
         reporter = Reporter(type(self).__name__, self.max_iter, self.verbose)
-        n_moves = 0
+        revive, n_moves = self._revives, 0
         for epoch in reporter.epochs():
-            state, score, n_idle = self._pass(X, state, epoch, rng)
+            state, score, n_idle = self._pass(X, state, epoch, rng, revive)
             reporter.tell(epoch, score, n_idle)
             if self._annealed(state, epoch) < 1 or not plateau(score):
                 continue
             labels = self._winners(X, state)
             state = state._replace(usage=shares(labels, state.usage))
-            if not self._revives:
+            if not revive:
                 break
-            if (state.usage > 0).all():  # else the idle units are revived by the next update, and then have to learn
-                moved = self._separated(X, state, labels) if n_moves < _MOST_MOVES else state
-                if moved is state:
-                    break
-                # Those that stay have learned already, so the next standstill is believed sooner.
-                state, plateau, n_moves = moved, Plateau(self.tol, patience=2), n_moves + 1
+            idle = not bool((state.usage > 0).all())  # the next update revives idle components
+            moved = state if idle else self._separated(X, state, labels)
+            if moved is state and not idle:
+                break
+            # Most components have learned already, so the next standstill is believed sooner. The last passes revive
+            # nothing, so that components which cannot win leave no trace in others.
+            n_moves += 1
+            state, plateau, revive = moved, Plateau(self.tol, patience=2), n_moves < _MOST_MOVES
         return state, epoch + 1
 
-    def _pass(self, X: Any, state: Any, epoch: int, rng: Any) -> tuple[Any, float, int]:
+    def _pass(
+        self, X: Any, state: Any, epoch: int, rng: Any, revive: bool | None = None
+    ) -> tuple[Any, float, int]:
         """The state after one epoch, the energy explained per row in it, and how many units won nothing in it."""
+        revive = self._revives if revive is None else revive
         batches: Any = self._minibatches(X.shape[0], rng)
-        if state is None or not (self._revives and ops.runs_ahead(X)):
-            return self._visited(X, state, epoch, batches, rng)
+        if state is None or not (revive and ops.runs_ahead(X)):
+            return self._visited(X, state, epoch, batches, rng, revive)
         # Whether a unit is idle is asked after every update, and to look for the answer would wait for the device every
         # time. Hardly ever is one. So the epoch is made without looking, and once more if there was anything to see.
         batches = list(batches)
         usages: list[Any] = []
-        hasty = self._visited(X, state, epoch, batches, rng, usages)
+        hasty = self._visited(X, state, epoch, batches, rng, False, usages)
         if ops.to_host(ops.xp(usages[0]).stack(usages)).min() >= _least_usage(state):
             return hasty
-        return self._visited(X, state, epoch, batches, rng)
+        return self._visited(X, state, epoch, batches, rng, revive)
 
     def _visited(
-        self, X: Any, state: Any, epoch: int, batches: Any, rng: Any, usages: list[Any] | None = None
+        self, X: Any, state: Any, epoch: int, batches: Any, rng: Any, revive: bool, usages: list[Any] | None = None
     ) -> tuple[Any, float, int]:
-        """As `_pass`, over these minibatches. With a list nobody is revived, and the usage after updates goes there."""
+        """As `_pass`, over these minibatches; the usage after each update is appended to `usages`."""
         epoch_sums = []
         for batch in ops.minibatches(X, batches):
             if state is None:
@@ -272,8 +296,8 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
             state, sums = self._updated(batch, state, epoch)
             if usages is not None:
                 usages.append(state.usage)
-            elif self._revives:
-                state = self._revived(state)
+            if revive:
+                state = self._revived(batch, state)
             epoch_sums.append(sums._replace(pull=None))
         return state, *explained(epoch_sums)
 
@@ -306,6 +330,10 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
         size = self.batch_size
         if isinstance(size, str):
             size = min(max(-(-n_rows // self._n_batches), _SMALLEST_BATCH), self._largest_batch)
+        return self._batches_of(size, n_rows, rng)
+
+    def _batches_of(self, size: int, n_rows: int, rng: Any) -> Iterator[Any]:
+        """As `_minibatches`, of a given size."""
         starts = range(0, n_rows, size)
         if not self.shuffle:
             yield from (slice(start, min(start + size, n_rows)) for start in starts)
@@ -328,14 +356,23 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
         n_rows = xp.maximum(sums.n_rows, 1).astype(sums.wins.dtype)
         shares, fade = sums.wins / n_rows, 1 - keep
         usage = keep * state.usage + fade * shares
-        if self.inhibition == "mean":
-            mean_scores = self.inhibition_strength * sums.scores / n_rows
-            inhibition = keep * state.inhibition + fade * mean_scores
-        elif self.inhibition == "load":
+        if self._inhibition == "mean":
+            strength = self.inhibition_strength * self._contrast(sums)
+            inhibition = keep * state.inhibition + fade * strength * sums.scores / n_rows
+        elif self._inhibition == "load":
             inhibition = state.inhibition + self.inhibition_strength * _LOAD_GAIN * (shares - 1 / len(shares))
         else:
             inhibition = state.inhibition
         return usage, inhibition
+
+    def _contrast(self, sums: Sums) -> Any:
+        """What mean scores are multiplied by to be of the order of the differences between the scores of a row."""
+        return unexplained(sums)
+
+    @property
+    def _inhibition(self) -> str | None:
+        """The kind of inhibition in use."""
+        return self.inhibition
 
     @property
     def _revives(self) -> bool:
@@ -353,35 +390,56 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
         usage, inhibition = self._habits(state, self._statistics(X, state), state.usage.dtype.type(0))
         return state._replace(usage=usage, inhibition=inhibition)
 
-    def _revived(self, state: Any) -> Any:
-        """The state in which each idle unit has taken half of the heaviest one, perturbed."""
+    def _revived(self, X: Any, state: Any) -> Any:
+        """The state in which each idle component has taken a part of the samples of a poorly explaining one.
+
+        The samples are those of the minibatch `X`.
+        """
         usage = ops.to_host(state.usage)
         idle = np.flatnonzero(usage < _least_usage(state))
         if len(idle) == 0:
             return state
         rng = np.random.default_rng([state.seed, state.n_updates])
+        found = ops.nearest(X, unit_rows(state.components), state.inhibition, 1)
+        errors = _errors(found, usage)
+        owner = np.where(ops.to_host(found.norms) > 0, ops.to_host(found.index[:, 0]), -1)
         arrays = {name: value for name, value in state._asdict().items() if getattr(value, "ndim", 0) > 0}
         state = state._replace(**{name: value.copy(order="K") for name, value in arrays.items()})
-        for unit in idle:
-            heaviest = int(np.argmax(ops.to_host(state.usage)))
-            noise = rng.standard_normal(state.components.shape[1])
-            self._split(state, heaviest, int(unit), noise)
+        while pairs := paired_by_error(errors, idle):
+            parents, partners = np.array(pairs).T
+            place = np.full(len(usage), -1)
+            place[parents] = np.arange(len(parents))
+            rows = np.flatnonzero((owner >= 0) & (place[owner] >= 0))
+            components = state.components
+            units = unit_rows(components[ops.to_device_of(parents, components)])
+            noise = ops.to_device_of(rng.standard_normal(units.shape).astype(units.dtype), units)
+            on_device = ops.to_device_of(place[owner[rows]], units)
+            directions, widths, side = widest_directions(ops.view_rows(X, rows), units, on_device, noise * units)
+            for unit, (parent, partner) in enumerate(pairs):
+                self._split(state, parent, partner, _HALF_WIDTH * widths[unit] * directions[unit])
+            moving = ops.to_host(side) > 0
+            owner[rows[moving]] = partners[place[owner[rows[moving]]]]
+            errors[parents] /= 2
+            errors[partners] = errors[parents]
+            idle = idle[len(pairs) :]
         return state
 
-    def _split(self, state: Any, heaviest: int, idle: int, noise: np.ndarray) -> None:
-        """Let the units `heaviest` and `idle` share what the first one has, pushed apart by multiplied noise, in place.
-
-        Multiplying keeps zeros and signs; pushing both alike gives both a chance to win.
-        """
+    def _split(self, state: Any, parent: int, idle: int, offset: Any) -> None:
+        """Let two components stand on either side of the first one, and share what that has, in place."""
         components = state.components
-        push = ops.to_device_of((noise / 2).astype(components.dtype), components)
-        length = ops.row_norms(components[heaviest : heaviest + 1])
-        halves = unit_rows(components[heaviest] * ops.xp(push).stack([1 + push, 1 - push])) * length
-        components[idle], components[heaviest] = halves[0], halves[1]
-        state.inhibition[idle] = state.inhibition[heaviest]
+        row = components[parent : parent + 1]
+        length = self._lengths(row)
+        halves = unit_rows(unit_rows(row) + ops.xp(offset).stack([offset, -offset]))
+        halves *= (length / self._lengths(halves))[:, None]
+        components[idle], components[parent] = halves[0], halves[1]
+        state.inhibition[idle] = state.inhibition[parent]
         for name in self._halved:
             field = getattr(state, name)
-            field[idle] = field[heaviest] = field[heaviest] / 2
+            field[idle] = field[parent] = field[parent] / 2
+
+    def _lengths(self, components: Any) -> Any:
+        """The norm of components that the learner keeps."""
+        return ops.row_norms(components)
 
     def _separated(self, X: Any, state: Any, labels: Any) -> Any:
         """The state in which no two units have learned one thing: the lighter goes where rows are explained worst."""
@@ -523,13 +581,24 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
     def _observe(self, X: Any, state: Any) -> None:
         """Set what else a learner wants to say of the rows that `fit` saw."""
 
-    def _complaints(self) -> Iterator[str]:
-        """What the user should hear of after `fit`, and can act on."""
+    def _complaints(self, X: Any) -> Iterator[str]:
+        """What the user should be warned of after `fit`, and can act on."""
         usage = ops.to_host(self.usage_)
         idle = np.flatnonzero(usage == 0)
         if len(idle) > 0:
             named = ", ".join(map(str, idle[:10])) + (", ..." if len(idle) > 10 else "")
-            yield (
-                f"{len(idle)} of {len(usage)} units win no row: {named}. They do no harm; n_components="
-                f"{len(usage) - len(idle)} would do."
-            )
+            advice = self._advice_for_idle(X, len(usage) - len(idle))
+            yield f"{len(idle)} of {len(usage)} components win no sample: {named}. {advice}"
+
+    def _advice_for_idle(self, X: Any, n_used: int) -> str:
+        """What to do about components that win nothing."""
+        if 1 - self.score(X) < _EXPLAINED:
+            return f"The others explain all samples, so n_components={n_used} is enough."
+        if not self._revives:
+            return "Set revive=True to relocate them to samples that are explained poorly."
+        if self.n_iter_ >= self.max_iter:
+            return f"Learning ended before it converged: raise max_iter, which is {self.max_iter}."
+        remedies = "Another random_state or a smaller batch_size may find samples for them"
+        if self._inhibition is not None:
+            remedies += ", and so may inhibition=None"
+        return f"{remedies}. If the score stays the same, n_components={n_used} is enough."

@@ -17,11 +17,14 @@ from codebooks.models.base import (
     cosine_scores,
     gates,
     tally,
+    unexplained,
 )
-from codebooks.models.start import spread_directions
+from codebooks.models.initialization import spread_directions
 
 # Updates from one leaning to the next: it costs as much as an update of its own, and oftener gives no better topics.
 _LEANING = 4
+# Where rows are explained better than this, gates are as sharp as if they were not.
+_LEAST_UNEXPLAINED = 1e-3
 # The gate tells nothing when nearly all rows are shared evenly, or given whole to one expert to six digits.
 _NEARLY_ALL = 0.99
 _EVEN = 0.99  # of the largest entropy
@@ -35,6 +38,7 @@ class State(NamedTuple):
     mass: Any  # (n_components,) lengths of the decayed sums behind them
     usage: Any  # (n_components,) share of rows won, a running mean
     inhibition: Any  # (n_components,) what is taken off an expert's score before the gate
+    unexplained: Any  # () share of a row's energy that its winner leaves unexplained, a running mean
     seed: int  # of every random draw after the start
     n_updates: int
 
@@ -194,12 +198,13 @@ class InhibitedMixture(CodebookLearner):
         experts = spread_directions(X, n_components, rng)
         xp = ops.xp(experts)
         none, even = xp.zeros(n_components, X.dtype), xp.full(n_components, 1 / n_components, X.dtype)
-        return self._accustomed(X, State(experts, none, even, none, int(rng.randint(np.iinfo(np.int32).max)), 0))
+        seed = int(rng.randint(np.iinfo(np.int32).max))
+        return self._accustomed(X, State(experts, none, even, none, xp.ones((), X.dtype), seed, 0))
 
     def _statistics(self, X: Any, state: State) -> Sums:
         n_active = self._n_active(state)
         found = ops.nearest(X, state.components, state.inhibition, n_active)
-        temperature = self._temperature(state, self.start_temperature, self.temperature)
+        temperature = self._temperature(state, self.start_temperature, self._final_temperature(state))
         share = gates(found, state.inhibition, temperature, n_active) * ops.reciprocal(found.norms)[:, None]
         pull = ops.xp(share).zeros(state.components.shape, share.dtype)  # row by row, as it is written
         return tally(found, ops.scatter_rows(pull, found.index, share, X))
@@ -208,9 +213,18 @@ class InhibitedMixture(CodebookLearner):
         keep = self._keep(sums)
         components, mass = self._blended(state, sums.pull, keep)
         if self.orthogonality > 0 and (state.n_updates + 1) % _LEANING == 0:
-            components = ops.pull_apart(components, self.orthogonality)
+            components = ops.pull_apart(components, self.orthogonality * state.unexplained)
         usage, inhibition = self._habits(state, sums, keep)
-        return State(components, mass, usage, inhibition, state.seed, state.n_updates + 1)
+        rest = keep * state.unexplained + (1 - keep) * unexplained(sums)
+        return State(components, mass, usage, inhibition, rest, state.seed, state.n_updates + 1)
+
+    def _accustomed(self, X: Any, state: State) -> State:
+        state = super()._accustomed(X, state)
+        return state._replace(unexplained=unexplained(self._statistics(X, state)))
+
+    def _final_temperature(self, state: State) -> Any:
+        """The divisor of scores once learning is no longer warm."""
+        return self.temperature * ops.xp(state.unexplained).maximum(state.unexplained, _LEAST_UNEXPLAINED)
 
     def _encode(self, X: Any, state: State) -> tuple[Any, Any]:
         scores, _ = cosine_scores(X, state.components)
@@ -223,7 +237,7 @@ class InhibitedMixture(CodebookLearner):
             shown = xp.full_like(scores, -xp.inf)
             xp.put_along_axis(shown, kept, xp.take_along_axis(scores, kept, axis=1), axis=1)
             scores = shown
-        codes = ops.softmax(scores / scores.dtype.type(self.temperature))
+        codes = ops.softmax(scores / xp.asarray(self._final_temperature(state), scores.dtype))
         codes[~known] = 1 / codes.shape[1]  # nothing is known, so nothing is preferred
         return codes.astype(X.dtype, copy=False), known
 
@@ -272,8 +286,8 @@ class InhibitedMixture(CodebookLearner):
         self.gate_entropy_ = entropy / n_rows
         self._even_share, self._whole_share = even / n_rows, whole / n_rows
 
-    def _complaints(self) -> Iterator[str]:
-        yield from super()._complaints()
+    def _complaints(self, X: Any) -> Iterator[str]:
+        yield from super()._complaints(X)
         if self._n_active(self._state()) == 1:
             return  # one expert a row was asked for
         if self._even_share > _NEARLY_ALL:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from numbers import Integral, Real
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -20,10 +21,14 @@ from codebooks.models.base import (
 )
 from codebooks.models.monitor import Reporter
 from codebooks.models.pruning import FIERCE, kept, survivors
-from codebooks.models.start import spread_directions
+from codebooks.models.initialization import spread_directions
 
 # While learning is warm, so many units share each row; cold, a row belongs to its winner.
 _N_SHARING, _COLD = 3, 0.003
+# batch_size="auto" of the Hebbian rule: its step is divided by the largest entry, so more rows make no larger step.
+_HEBBIAN_BATCH = 100
+# Norms farther than this from 1 show that the Hebbian rule has not converged.
+_NORM_TOLERANCE = 0.1
 
 
 class State(NamedTuple):
@@ -61,7 +66,7 @@ class KrotovHopfield(CodebookLearner):
         Lebesgue exponent of the scores; 2 is the plain dot product, larger ones listen to the largest weights.
     rival_rank : int, default=2
         Rank of the unit that is pushed away ("k" in [1]_); at most `n_components`.
-    repulsion : float, default=0.4
+    repulsion : float, default=0.2
         How hard it is pushed ("Delta").
     start_temperature : float, default=0.5
         "batch" begins warm: the three best units share a row by softmax of their scores over a temperature, which falls
@@ -149,7 +154,7 @@ class KrotovHopfield(CodebookLearner):
     _parameter_constraints: ClassVar[dict] = {
         **CodebookLearner._parameter_constraints,
         "algorithm": [StrOptions({"batch", "hebbian"})],
-        "p": [Interval(Real, 1, None, closed="left")],
+        "p": [Interval(Real, 1, None, closed="neither")],
         "rival_rank": [Interval(Integral, 2, None, closed="left")],
         "repulsion": [Interval(Real, 0, None, closed="left")],
         "start_temperature": [Interval(Real, 0, None, closed="neither")],
@@ -165,7 +170,7 @@ class KrotovHopfield(CodebookLearner):
         algorithm: Literal["batch", "hebbian"] = "batch",
         p: float = 2,
         rival_rank: int = 2,
-        repulsion: float = 0.4,
+        repulsion: float = 0.2,
         start_temperature: float = 0.5,
         annealing_updates: int = 20,
         n_active: int | None = None,
@@ -204,13 +209,9 @@ class KrotovHopfield(CodebookLearner):
     # -- the four hooks ------------------------------------------------------------------------------------------
 
     def _start(self, X: Any, n_components: int, rng: Any) -> State:
-        if self.algorithm == "hebbian":
-            weights = rng.standard_normal((n_components, X.shape[1])).astype(X.dtype)
-            weights = ops.to_device_of(weights, X)
-        else:
-            weights = spread_directions(X, n_components, rng)
-            if self.p != 2:
-                weights, _ = self._of_p_norm_1(weights)
+        weights = spread_directions(X, n_components, rng)
+        if self.p != 2:
+            weights, _ = self._of_p_norm_1(weights)
         xp = ops.xp(weights)
         none, even = xp.zeros(n_components, X.dtype), xp.full(n_components, 1 / n_components, X.dtype)
         return self._accustomed(X, State(weights, none, even, none, int(rng.randint(np.iinfo(np.int32).max)), 0))
@@ -293,6 +294,9 @@ class KrotovHopfield(CodebookLearner):
         weights, norms = self._of_p_norm_1(pull)
         return ops.xp(pull).where(norms[:, None] > 0, weights, state.components), norms
 
+    def _lengths(self, components: Any) -> Any:
+        return ops.row_norms(components) if self.p == 2 else self._of_p_norm_1(components)[1]
+
     def _of_p_norm_1(self, weights: Any) -> tuple[Any, Any]:
         """Rows of p-norm 1 and their norms before; the largest entry is taken out first, or its power overflows."""
         xp = ops.xp(weights)
@@ -314,8 +318,23 @@ class KrotovHopfield(CodebookLearner):
 
     def _annealed(self, state: State, epoch: int) -> float:
         if self.algorithm == "hebbian":
-            return epoch / self.max_iter
+            return 1.0 if self.tol > 0 else epoch / self.max_iter
         return super()._annealed(state, epoch)
+
+    def _minibatches(self, n_rows: int, rng: Any) -> Iterator[Any]:
+        if self.algorithm == "hebbian" and isinstance(self.batch_size, str):
+            return self._batches_of(_HEBBIAN_BATCH, n_rows, rng)
+        return super()._minibatches(n_rows, rng)
+
+    def _complaints(self, X: Any) -> Iterator[str]:
+        yield from super()._complaints(X)
+        far = int(ops.to_host((abs(self._lengths(self.components_) - 1) > _NORM_TOLERANCE).sum()))
+        if far:
+            yield (
+                f"{far} of {len(self.components_)} components have a norm farther than {_NORM_TOLERANCE:g} from 1: the "
+                f'Hebbian rule has not converged. Raise max_iter or learning_rate, lower batch_size, or use '
+                f'algorithm="batch".'
+            )
 
     # -- how many units ------------------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from codebooks.models.base import (
     Sums,
     tally,
 )
-from codebooks.models.start import spread_directions
+from codebooks.models.initialization import spread_directions
 
 # First and last step of the rules that go row by row, for rows whose mean squared length is 1.
 _RATES = {"geodesic": (0.8, 0.08), "online": (0.1, 0.001)}
@@ -34,6 +34,7 @@ class State(NamedTuple):
     inhibition: Any  # (n_components,) what is taken off a unit's score before units are ranked
     energy: float  # mean squared length of the rows seen so far
     n_rows: int  # how many these are; empty rows do not count
+    scale: float  # power of two, near the reciprocal of the mean length of the first rows
     annealed: float  # share of the schedules of the row by row rules that is over
     seed: int  # of every random draw after the start
     n_updates: int
@@ -71,14 +72,17 @@ class OrthogonalSparseCoding(CodebookLearner):
         Keep the codes whose value (magnitude if `signed`) reaches this, in the units of `X`, instead of the `n_active`
         largest. It is the least of :math:`\|x - U^\top a\|^2 + \lambda \|a\|_0` with :math:`\lambda` its square; the
         authors' code takes one number for both. A row in which no code reaches it has none, and the label -1.
-    inhibition : {"mean", "load"} or None, default=None
-        What units that win habitually lose before the ranking, and in their codes: "mean" their running mean score,
-        "load" a bias that grows while they win more than an even share. It is kept at prediction.
+    inhibition : {"auto", "mean", "load"} or None, default="auto"
+        What is subtracted from the score of a unit before the ranking, and from its code: "mean" a part of its running
+        mean score, "load" a bias that grows while it wins more than an even share. It is kept at prediction. "auto" is
+        "mean", and None if `signed`. Without it, one unit that points along what all rows have in common (the
+        brightness of images, an offset) wins every row.
     inhibition_strength : float in [0, 1], default=0.5
-        How much of it is taken off.
+        The part of it that is subtracted. Raise it to 1 for images and other data with a large common part.
     revive : bool, default=True
-        Whether a unit that wins nothing shares what the heaviest one has. Nothing is revived when `signed`: units of
-        fine detail serve without winning, and one that is never kept holds a direction that no row has.
+        Whether a unit that wins nothing takes a part of the samples of a unit that explains its samples poorly. Nothing
+        is revived if `signed`: units of fine detail serve without winning, and a unit that is never kept holds a
+        direction that no row has.
     max_iter : int, default=50
         Passes over the rows at most.
     batch_size : int or "auto", default="auto"
@@ -110,8 +114,9 @@ class OrthogonalSparseCoding(CodebookLearner):
         What is taken off each unit's score.
     moment_ : ndarray of shape (n_components, n_features)
         Decayed sums of rows times codes, with which `partial_fit` carries on.
-    energy_, n_rows_, annealed_ : float, int, float
-        Mean squared length of the rows seen, their number (passes counted), and the share of the schedules behind.
+    energy_, n_rows_, scale_, annealed_ : float, int, float, float
+        Mean squared length of the rows seen, their number (passes counted), a constant factor of `moment_` if `signed`,
+        and the share of the schedules behind.
     n_iter_, n_updates_ : int
         Passes made and minibatches seen.
     n_features_in_ : int
@@ -143,6 +148,7 @@ class OrthogonalSparseCoding(CodebookLearner):
     _parameter_constraints: ClassVar[dict] = {
         **CodebookLearner._parameter_constraints,
         "algorithm": [StrOptions({"procrustes", "geodesic", "online"})],
+        "inhibition": [StrOptions({"auto", "mean", "load"}), None],
         "signed": ["boolean"],
         "threshold": [Interval(Real, 0, None, closed="neither"), None],
         "learning_rate": [Interval(Real, 0, None, closed="neither"), None],
@@ -157,7 +163,7 @@ class OrthogonalSparseCoding(CodebookLearner):
         n_active: int | None = 1,
         signed: bool = False,
         threshold: float | None = None,
-        inhibition: Literal["mean", "load"] | None = None,
+        inhibition: Literal["auto", "mean", "load"] | None = "auto",
         inhibition_strength: float = 0.5,
         revive: bool = True,
         max_iter: int = 50,
@@ -204,19 +210,30 @@ class OrthogonalSparseCoding(CodebookLearner):
         xp = ops.xp(components)
         none, even = xp.zeros(n_components, X.dtype), xp.full(n_components, 1 / n_components, X.dtype)
         seed = int(rng.randint(np.iinfo(np.int32).max))
-        return self._accustomed(X, State(components, xp.zeros_like(components), even, none, 0.0, 0, 0.0, seed, 0))
+        norms = ops.row_norms(X)
+        length = float(ops.to_host(norms.astype(xp.float64).sum() / (norms > 0).sum()))
+        scale = float(2.0 ** -np.round(np.log2(length)))
+        state = State(components, xp.zeros_like(components), even, none, 0.0, 0, scale, 0.0, seed, 0)
+        return self._accustomed(X, state)
 
     def _statistics(self, X: Any, state: State) -> Sums:
-        found, codes = self._signed_codes(X, state) if self.signed else self._unsigned_codes(X, state)
-        xp, n_units, scaled = ops.xp(codes), len(state.components), codes * ops.reciprocal(found.norms)[:, None]
-        weight, cosines = (codes, scaled) if self.signed else (scaled, codes)
+        if self.signed:
+            found, codes = self._signed_codes(X, state)
+            energy = codes * ops.reciprocal(found.norms)[:, None]
+            # Rows weigh with their energy; a constant factor keeps the squares of small numbers from vanishing.
+            weight = codes * codes.dtype.type(state.scale)
+        else:
+            found, codes = self._unsigned_codes(X, state)
+            energy = found.score * (codes > 0)
+            weight = codes * ops.reciprocal(found.norms)[:, None]
+        xp, n_units = ops.xp(codes), len(state.components)
         if self.signed or self._n_kept(n_units) == n_units > 1:  # many codes: one product of all beats picking rows
             spread = xp.zeros((X.shape[0], n_units), X.dtype)
             xp.put_along_axis(spread, found.index, weight, axis=1)
             pull = ops.accumulate(spread, X)
         else:
             pull = ops.scatter_rows(xp.zeros_like(state.components), found.index, weight, X)
-        return tally(found, pull)._replace(energy=(cosines**2).sum())
+        return tally(found, pull)._replace(energy=(energy**2).sum())
 
     def _update(self, state: State, sums: Sums, progress: Progress) -> State:
         keep = self._keep(sums)
@@ -249,7 +266,7 @@ class OrthogonalSparseCoding(CodebookLearner):
         ranks = self._strength(projections)
         if self.threshold is not None:
             ranks = xp.where(ranks >= self.threshold, ranks, -xp.inf)
-        if self.inhibition is not None:
+        if self._inhibition is not None:
             ranks = ranks - norms[:, None] * state.inhibition
         index = self._kept(ranks)
         kept = xp.take_along_axis(ranks, index, axis=1)
@@ -282,9 +299,10 @@ class OrthogonalSparseCoding(CodebookLearner):
     def _unsigned_codes(self, X: Any, state: State) -> tuple[ops.Nearest, Any]:
         """The units that may be kept, by rank, and their codes for rows of length 1."""
         found = ops.nearest(X, state.components, state.inhibition, self._n_kept(len(state.components)))
-        codes = found.score.clip(0, None)
+        # What all rows have in common counts less, or one unit that points there would win every row.
+        codes = (found.score - state.inhibition[found.index]).clip(0, None)
         if self.threshold is not None:
-            codes *= codes * found.norms[:, None] >= self.threshold
+            codes *= found.score * found.norms[:, None] >= self.threshold
         return found, codes
 
     def _signed_codes(self, X: Any, state: State) -> tuple[ops.Nearest, Any]:
@@ -299,10 +317,10 @@ class OrthogonalSparseCoding(CodebookLearner):
         total = (strength * per_length).sum(axis=0)
         return ops.Nearest(index, xp.abs(codes) * per_length, norms, total), codes
 
-    def _complaints(self) -> Iterator[str]:
+    def _complaints(self, X: Any) -> Iterator[str]:
         # Where rows keep several units, one that never wins may serve all the same.
         if self._n_kept(len(self.components_)) == 1:
-            yield from super()._complaints()
+            yield from super()._complaints(X)
 
     # -- row by row ----------------------------------------------------------------------------------------------
 
@@ -343,6 +361,15 @@ class OrthogonalSparseCoding(CodebookLearner):
 
     # -- revival -------------------------------------------------------------------------------------------------
 
+    def _contrast(self, sums: Sums) -> Any:
+        return 1.0  # one of several orthonormal units may explain what all rows share: then differences do not shrink
+
+    @property
+    def _inhibition(self) -> str | None:
+        if self.inhibition == "auto":
+            return None if self.signed else "mean"
+        return self.inhibition
+
     @property
     def _revives(self) -> bool:
         return self.revive and not self.signed
@@ -350,18 +377,17 @@ class OrthogonalSparseCoding(CodebookLearner):
     def _separated(self, X: Any, state: State, labels: Any) -> State:
         return state  # orthonormal units never learn the same
 
-    def _revived(self, state: State) -> State:
-        revived = super()._revived(state)
+    def _revived(self, X: Any, state: State) -> State:
+        revived = super()._revived(X, state)
         if revived is state:
             return state
         return revived._replace(components=ops.nearest_orthonormal(revived.components))
 
-    def _split(self, state: State, heaviest: int, idle: int, noise: np.ndarray) -> None:
-        super()._split(state, heaviest, idle, noise)
+    def _split(self, state: State, parent: int, idle: int, offset: Any) -> None:
+        super()._split(state, parent, idle, offset)
         moment = state.moment
-        push = ops.to_device_of((noise / 2).astype(moment.dtype), moment)
-        whole = moment[heaviest] / 2
-        moment[idle], moment[heaviest] = whole * (1 + push), whole * (1 - push)
+        half, turned = moment[parent] / 2, ops.row_norms(moment[parent : parent + 1]) / 2 * offset
+        moment[idle], moment[parent] = half + turned, half - turned
 
 
 def _held(moment: Any, components: Any) -> Any:

@@ -8,7 +8,7 @@ import numpy as np
 
 from codebooks import ops
 
-__all__ = ["Sums", "explained", "gates", "shares", "tally"]
+__all__ = ["Sums", "explained", "gates", "shares", "tally", "unexplained"]
 
 
 class Sums(NamedTuple):
@@ -33,10 +33,20 @@ def tally(found: ops.Nearest, pull: Any) -> Sums:
     )
 
 
-def gates(found: ops.Nearest, inhibition: Any, temperature: float, n_active: int) -> Any:
+def unexplained(sums: Sums) -> Any:
+    """The mean share of a row's energy that its winner leaves unexplained: a 0-d array in the dtype of the statistics.
+
+    Differences between the scores of a row are of the order of this number, whatever all rows have in common, so what
+    competes with them is measured by it.
+    """
+    xp = ops.xp(sums.wins)
+    return (1 - sums.energy / xp.maximum(sums.n_rows, 1)).clip(0, 1).astype(sums.wins.dtype)
+
+
+def gates(found: ops.Nearest, inhibition: Any, temperature: Any, n_active: int) -> Any:
     """Shares of each row that its `n_active` nearest units take: `softmax((score - inhibition) / temperature)`."""
     index, score = found.index[:, :n_active], found.score[:, :n_active]
-    return ops.softmax((score - inhibition[index]) / score.dtype.type(temperature))
+    return ops.softmax((score - inhibition[index]) / ops.xp(score).asarray(temperature, score.dtype))
 
 
 def shares(labels: Any, like: Any) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,8 +11,9 @@ import numpy as np
 from codebooks import ops
 from codebooks.models.rows import cosine_scores, directions_of, unit_rows
 
-_N_ROWS = 1000  # looked at, at most
+_N_ROWS, _ROWS_PER_DIRECTION = 1000, 4  # looked at, at most: so many in all, or for each direction if that is more
 _N_STARTS = 8  # drawn, and compared after refining
+_ONE_START_FROM = 100  # directions: so many from one draw are as good as the best of several
 _N_REFINEMENTS = 8  # passes of spherical k-means over the first minibatch
 _N_CANDIDATES = 4  # rows tried for each direction
 # Starts that differ by less have found one thing, and the first of them is taken: not the one that rounding favours,
@@ -41,47 +44,59 @@ def spread_directions(X: Any, n_directions: int, rng: Any) -> Any:
     ----------
     .. [1] D. Arthur, S. Vassilvitskii, "k-means++: the advantages of careful seeding", SODA 2007.
     """
-    X = _sample_in_canonical_order(X, rng)
-    cosines = _cosines(X)
+    X = _sample_in_canonical_order(X, max(_N_ROWS, _ROWS_PER_DIRECTION * n_directions), rng)
+    few = n_directions <= _ONE_START_FROM
+    cosines_with = _all_cosines(X) if few else partial(_cosines_with, X)
     found: list[tuple[Any, float]] = []
-    for _ in range(_N_STARTS):
-        found.append(_refined(X, directions_of(X, _drawn_rows(cosines, n_directions, rng))))
+    for _ in range(_N_STARTS if few else 1):
+        found.append(_refined(X, directions_of(X, _drawn_rows(cosines_with, X.shape[0], n_directions, rng))))
         enough = (1 - _ROUNDING) * max(total for _, total in found)
         found = [(directions, total) for directions, total in found if total >= enough]  # no others are kept in memory
     directions, _ = found[0]
     return ops.xp(directions).asfortranarray(directions)
 
 
-def _sample_in_canonical_order(X: Any, rng: Any) -> Any:
+def _sample_in_canonical_order(X: Any, size: int, rng: Any) -> Any:
     """Some rows that are not empty, in an order of their own: by their cosine with a random direction."""
     direction = ops.to_device_of(rng.standard_normal((1, X.shape[1])).astype(X.dtype), X)
     cosines, norms = cosine_scores(X, direction)
     order = np.argsort(ops.to_host(cosines[:, 0]), kind="stable")
     order = order[ops.to_host(norms)[order] > 0]
-    if len(order) > _N_ROWS:
-        order = order[np.sort(rng.choice(len(order), _N_ROWS, replace=False))]
+    if len(order) > size:
+        order = order[np.sort(rng.choice(len(order), size, replace=False))]
     return ops.take_rows(X, order)
 
 
-def _cosines(X: Any) -> np.ndarray:
-    """Cosines of all rows with all rows, on the host."""
+def _all_cosines(X: Any) -> Callable[[Any], np.ndarray]:
+    """The function of `_cosines_with`, from one product."""
     scale = ops.reciprocal(ops.row_norms(X))
-    return ops.to_host(ops.similarity(X, X) * scale[:, None] * scale)
+    cosines = ops.to_host(ops.similarity(X, X) * scale[:, None] * scale)
+    return lambda rows: cosines[rows]
 
 
-def _drawn_rows(cosines: np.ndarray, n_directions: int, rng: Any) -> np.ndarray:
-    """Rows drawn one after another, each the best of a few, likelier the farther they lie from those before."""
-    n_rows = len(cosines)
+def _cosines_with(X: Any, rows: Any) -> np.ndarray:
+    """Cosines of some rows with all rows, of shape (n_chosen, n_rows), on the host."""
+    return ops.to_host(cosine_scores(X, directions_of(X, np.asarray(rows)))[0]).T
+
+
+def _drawn_rows(cosines_with: Callable[[Any], np.ndarray], n_rows: int, n_directions: int, rng: Any) -> np.ndarray:
+    """Rows drawn a few at a time, the best of several, likelier the farther they lie from those before.
+
+    Up to a hundred directions are drawn one by one; of more, a hundredth at a time.
+    """
     chosen = [int(rng.randint(n_rows))]
-    nearest = cosines[chosen[0]]
+    nearest = cosines_with(chosen)[0]
+    at_once = -(-n_directions // _ONE_START_FROM)
     while len(chosen) < min(n_directions, n_rows):
+        n_drawn = min(at_once, min(n_directions, n_rows) - len(chosen))
         # A row that is there already keeps a trace of chance, so that equal rows can serve where there are no others.
         reach = np.cumsum((1 - nearest).clip(1e-6, None), dtype=np.float64)
-        tried = np.searchsorted(reach, rng.uniform(0, reach[-1], _N_CANDIDATES))
-        reached = np.maximum(nearest, cosines[tried])
-        best = int(reached.sum(axis=1).argmax())
-        nearest = reached[best]
-        chosen.append(int(tried[best]))
+        tried = np.searchsorted(reach, rng.uniform(0, reach[-1], _N_CANDIDATES * n_drawn))
+        cosines = cosines_with(tried)
+        for _ in range(n_drawn):
+            best = int(np.maximum(nearest, cosines).sum(axis=1).argmax())
+            nearest = np.maximum(nearest, cosines[best])
+            chosen.append(int(tried[best]))
     return np.resize(chosen, n_directions)
 
 

@@ -1,7 +1,9 @@
-"""Units that have learned one thing twice, and rows that no unit has learned: what the first could do for the second.
+"""Where components that are not needed go: to a part of a heavy component's samples, or to poorly explained samples.
 
-A codebook that explains as much as it can puts two units into a large group before it gives one to a small group: half
-of many small gains outweighs a few large ones. So explained energy never tells that a unit is wasted; its twin does.
+A component is not needed if it wins nothing (idle), or if it stands in one group with another one (redundant). A
+codebook that explains as much energy as it can puts two components into a large group before it gives one to a small
+group, because half of many small gains outweighs a few large ones. Hence the explained energy does not show that a
+component is redundant; its likeness to another component does.
 """
 
 from __future__ import annotations
@@ -22,6 +24,10 @@ _N_CANDIDATES = 100
 _BLOCK = 8192
 # A new unit has to be nearer to so many rows than any other is: fewer are odd rows, not a group.
 _FEWEST = 3
+# Steps of the power method; more of them change no result.
+_N_POWER_STEPS = 3
+# Squared sines below this are rounding.
+_ROUNDING = 1e-6
 
 
 class Move(NamedTuple):
@@ -121,3 +127,87 @@ def _worst_explained(X: Any, covered: Any) -> np.ndarray:
     """Numbers of the rows whose nearest unit is farthest; empty rows, which no unit can explain, are none of them."""
     order = np.argsort(ops.to_host(covered), kind="stable")
     return order[ops.to_host(ops.row_norms(X))[order] > 0][:_N_CANDIDATES]
+
+
+def paired_by_error(errors: np.ndarray, idle: np.ndarray) -> list[tuple[int, int]]:
+    """Pairs (parent, idle): each idle component, in turn, takes half of the error of the component that has most of it.
+
+    The list ends where a parent would be a component that is already in it, since that has no samples of its own yet,
+    and where no error is left.
+
+    Examples
+    --------
+    >>> paired_by_error(np.array([8.0, 3.0, 0.0, 0.0, 0.0]), np.array([2, 3, 4]))
+    [(0, 2)]
+    >>> paired_by_error(np.array([8.0, 6.0, 0.0, 0.0, 0.0]), np.array([2, 3, 4]))
+    [(0, 2), (1, 3)]
+    """
+    errors = errors.copy()
+    pairs: list[tuple[int, int]] = []
+    taken: set[int] = set()
+    for unit in idle.tolist():
+        parent = int(errors.argmax())
+        if parent in taken or errors[parent] <= 0:
+            break
+        errors[parent] = errors[unit] = errors[parent] / 2
+        taken |= {parent, unit}
+        pairs.append((parent, unit))
+    return pairs
+
+
+def widest_directions(X: Any, units: Any, owner: Any, noise: Any) -> tuple[Any, Any, Any]:
+    """For each unit the direction in which the samples that it owns differ most, orthogonal to the unit.
+
+    Three steps of the power method on the samples scaled to length 1, less their mean [1]_. In contrast to this, a
+    random direction is orthogonal to nearly all differences between samples, and divides nothing.
+
+    Parameters
+    ----------
+    X : array, CSR matrix or view of its rows, of shape (n_rows, n_features)
+        No row is empty.
+    units : array of shape (n_units, n_features)
+        Rows of length 1.
+    owner : int array of shape (n_rows,)
+        The unit that owns each row.
+    noise : array of shape (n_units, n_features)
+        Where the search begins. It is also the answer for a unit that owns fewer than three rows, or equal ones.
+
+    Returns
+    -------
+    directions : array of shape (n_units, n_features)
+        Rows of length 1.
+    widths : array of shape (n_units,)
+        Sine of the angle between a unit and the samples that it owns, by the mean of their cosines.
+    side : array of shape (n_rows,)
+        Projection of each row on the direction of its owner, less the mean of these projections.
+
+    References
+    ----------
+    .. [1] D. Boley, "Principal direction divisive partitioning", Data Mining and Knowledge Discovery 2 (1998), 325-344.
+    """
+    xp, n = ops.xp(units), len(units)
+    scale = ops.reciprocal(ops.row_norms(X))
+    counts = ops.sum_by_index(owner, scale > 0, n)
+    share = 1 / xp.maximum(counts, 1)
+
+    def projections(directions: Any) -> Any:
+        return scale * xp.take_along_axis(ops.similarity(X, directions), owner[:, None], axis=1)[:, 0]
+
+    def means(values: Any) -> Any:
+        return (share * ops.sum_by_index(owner, values, n)).astype(units.dtype)
+
+    def beside_units(directions: Any) -> Any:
+        return unit_rows(directions - (directions * units).sum(axis=1)[:, None] * units)
+
+    first = directions = beside_units(noise)
+    for _ in range(_N_POWER_STEPS):
+        side = projections(directions)
+        side -= means(side)[owner]
+        spread = ops.scatter_rows(xp.zeros_like(units), owner[:, None], (side * scale)[:, None], X)
+        directions = beside_units(spread)
+    certain = (counts >= _FEWEST) & (ops.row_norms(spread) > _ROUNDING * counts)
+    directions = xp.where(certain[:, None], directions, first)
+    side = projections(directions)
+    cosines = xp.where(counts > 0, means(projections(units)), 1)
+    widths = xp.sqrt(xp.maximum(1 - cosines**2, _ROUNDING))
+    return directions, widths, side - means(side)[owner]
