@@ -55,6 +55,7 @@ __all__ = [
     "separate",
     "similarity",
     "softmax",
+    "sparse_fault",
     "stack_rows",
     "stack_sparse",
     "sum_by_index",
@@ -140,6 +141,15 @@ def block_bytes(a: Array) -> int:
 def is_sparse(X: Array) -> bool:
     """Whether `X` is a sparse matrix, or a view of rows of one."""
     return _body(X).is_sparse(X)
+
+
+def sparse_fault(X: Array) -> str | None:
+    """What makes the arrays of a sparse matrix no matrix of its shape, in words; None where they are one.
+
+    Nothing else may be done with a sparse matrix of unknown origin before: SciPy and compiled loops trust indices, and
+    write or read outside of arrays where these are wrong.
+    """
+    return _body(X).sparse_fault(X)
 
 
 def as_matrix(X: Array) -> Array:

@@ -7,7 +7,7 @@ over a range of items whose results it owns, so any number of threads gives the 
 from __future__ import annotations
 
 import numpy as np
-from scipy.sparse import csr_matrix, issparse, vstack
+from scipy.sparse import csr_array, csr_matrix, issparse, sparray, vstack
 
 from codebooks.ops import adding, completion, scoring, separation, sequential, shared, threads, to_host
 from codebooks.ops.compiler import read_only
@@ -200,12 +200,25 @@ def is_sparse(X):
     return isinstance(X, RowView) or issparse(X)
 
 
+def sparse_fault(X):
+    if X.format == "lil":
+        lengths = [[len(row) for row in rows] for rows in (X.rows, X.data)]
+        if lengths[0] != lengths[1] or len(lengths[0]) != X.shape[0]:
+            return "rows and data of some row have other lengths"
+        X = csr_matrix(X)  # which checks nothing else
+    return shared.sparse_fault(np, X)
+
+
 def as_matrix(X):
     if issparse(X):
-        X = X if X.format == "csr" else csr_matrix(X)
-        if not X.has_canonical_format:
-            X = X.copy()
-            X.sum_duplicates()
+        # A matrix remembers whether it is canonical, also when its arrays have changed since. A new one looks again.
+        same = csr_array(X) if isinstance(X, sparray) and X.format == "csr" else csr_matrix(X)
+        if not same.has_canonical_format:
+            same = same.copy()
+            same.sum_duplicates()
+        elif X.format == "csr" and len(X.data) == len(same.data):
+            same = X
+        X = same
     return X if X.dtype in (np.float32, np.float64) else X.astype(np.float64)
 
 
