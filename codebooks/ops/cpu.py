@@ -211,15 +211,21 @@ def sparse_fault(X):
 
 def as_matrix(X):
     if issparse(X):
-        # A matrix remembers whether it is canonical, also when its arrays have changed since. A new one looks again.
-        same = csr_array(X) if isinstance(X, sparray) and X.format == "csr" else csr_matrix(X)
-        if not same.has_canonical_format:
-            same = same.copy()
-            same.sum_duplicates()
-        elif X.format == "csr" and len(X.data) == len(same.data):
-            same = X
-        X = same
+        X = X if X.format == "csr" else csr_matrix(X)
+        if len(X.data) > X.indptr[-1] or not _is_canonical(X):
+            # A matrix remembers whether it is canonical, also when its arrays have changed since; a new one does not.
+            X = csr_array(X) if isinstance(X, sparray) else csr_matrix(X)
+            X = X.copy()
+            X.sum_duplicates()
     return X if X.dtype in (np.float32, np.float64) else X.astype(np.float64)
+
+
+def _is_canonical(X):
+    """Whether the column numbers of each row of a CSR matrix rise."""
+    rises = X.indices[1:] > X.indices[:-1]
+    starts = X.indptr[:-1][np.diff(X.indptr) > 0]  # of the rows that are not empty
+    falls = len(rises) - np.count_nonzero(rises)
+    return falls == 0 or falls == np.count_nonzero(~rises[starts[1:] - 1])
 
 
 def cast(X, dtype):
