@@ -161,6 +161,11 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
         "verbose": ["verbose"],
     }
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]  # which ClusterMixin has taken away
+        return tags
+
     # -- learning ------------------------------------------------------------------------------------------------
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -205,20 +210,26 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
-            One minibatch; one row is enough.
+            One minibatch; one row is enough. If all its rows are empty, nothing is learned and no schedule advances.
         y : ignored
 
         Returns
         -------
         self
-            `labels_` are those of this minibatch.
+            `labels_` are those of this minibatch, -1 for empty rows.
+
+        Raises
+        ------
+        ValueError
+            If `X` is what `fit` refuses. The first minibatch needs a row that is not empty, because a model cannot
+            begin without one; leave out those before it.
         """
         first = not self.__sklearn_is_fitted__()
         with unharmed(self):
             X = self._check(X, reset=first)
             state = self._begin(X, check_random_state(self.random_state)) if first else self._state()
-            state, _ = self._updated(X, state, epoch=0)
-            self._publish(self._revived(state) if self._revives else state)
+            state, sums = self._updated(X, state, epoch=0)
+            self._publish(self._revived(state) if self._revives and bool(sums.n_rows) else state)
             self.n_iter_ = 1
             self.labels_ = self._winners(X, self._state())
         return self
@@ -248,31 +259,38 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
     def _pass(self, X: Any, state: Any, epoch: int, rng: Any) -> tuple[Any, float, int]:
         """The state after one epoch, the energy explained per row in it, and how many units won nothing in it."""
         batches: Any = self._minibatches(X.shape[0], rng)
-        if state is None or not (self._revives and ops.runs_ahead(X)):
+        if state is None or not ops.runs_ahead(X):
             return self._visited(X, state, epoch, batches, rng)
-        # Whether a unit is idle is asked after every update, and to look for the answer would wait for the device every
-        # time. Hardly ever is one. So the epoch is made without looking, and once more if there was anything to see.
+        # Whether a unit is idle, or all rows were empty, is asked after every update, and to look for the answer would
+        # wait for the device every time. Hardly ever is it so. The epoch is therefore made without looking, and once
+        # more if there was anything to see.
         batches = list(batches)
-        usages: list[Any] = []
-        hasty = self._visited(X, state, epoch, batches, rng, usages)
-        if ops.to_host(ops.xp(usages[0]).stack(usages)).min() >= _least_usage(state):
+        lowest: list[Any] = []
+        hasty = self._visited(X, state, epoch, batches, rng, lowest)
+        least_usage, least_rows = ops.to_host(ops.xp(lowest[0]).stack(lowest).min(axis=0))
+        if least_rows > 0 and (least_usage >= _least_usage(state) or not self._revives):
             return hasty
         return self._visited(X, state, epoch, batches, rng)
 
     def _visited(
-        self, X: Any, state: Any, epoch: int, batches: Any, rng: Any, usages: list[Any] | None = None
+        self, X: Any, state: Any, epoch: int, batches: Any, rng: Any, lowest: list[Any] | None = None
     ) -> tuple[Any, float, int]:
-        """As `_pass`, over these minibatches. With a list nobody is revived, and the usage after updates goes there."""
+        """As `_pass`, over these minibatches.
+
+        With a list the device is not waited for: no component is revived and empty minibatches are learned from, and
+        the lowest usage after each update and its number of rows go into the list.
+        """
         epoch_sums = []
         for batch in ops.minibatches(X, batches):
             if state is None:
                 if not ops.row_norms(batch).any():
                     continue  # nothing to begin with
                 state = self._begin(batch, rng)
-            state, sums = self._updated(batch, state, epoch)
-            if usages is not None:
-                usages.append(state.usage)
-            elif self._revives:
+            state, sums = self._updated(batch, state, epoch, wait=lowest is None)
+            if lowest is not None:
+                xp = ops.xp(state.usage)
+                lowest.append(xp.stack([state.usage.min().astype(xp.float64), sums.n_rows.astype(xp.float64)]))
+            elif self._revives and bool(sums.n_rows):
                 state = self._revived(state)
             epoch_sums.append(sums._replace(pull=None))
         return state, *explained(epoch_sums)
@@ -284,9 +302,13 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
             n_components = self.n_components
         return self._start(batch, n_components, rng)
 
-    def _updated(self, batch: Any, state: Any, epoch: int) -> tuple[Any, Sums]:
-        """The state after one update, and what the minibatch showed."""
-        return self._learn(batch, state, Progress(self._annealed(state, epoch), epoch, self.max_iter))
+    def _updated(self, batch: Any, state: Any, epoch: int, *, wait: bool = True) -> tuple[Any, Sums]:
+        """The state after one update, the same one if all rows are empty, and the statistics of the minibatch.
+
+        Without `wait` the device is not asked whether all rows are empty.
+        """
+        learned, sums = self._learn(batch, state, Progress(self._annealed(state, epoch), epoch, self.max_iter))
+        return (state if wait and not bool(sums.n_rows) else learned), sums
 
     def _learn(self, X: Any, state: Any, progress: Progress) -> tuple[Any, Sums]:
         """Learn from one minibatch: the statistics of its rows, then an update from their total."""
@@ -388,13 +410,15 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
         found = moves(X, state.components, labels)
         if not found:
             return state
-        fields = {name: getattr(state, name).copy() for name in ("components", "mass", "usage", "inhibition")}
+        shared = tuple(name for name in self._halved if name != "usage")
+        fields = {name: getattr(state, name).copy() for name in ("components", "usage", "inhibition", *shared)}
         for move in found:
             for unit, direction in ((move.twin, move.together), (move.unit, move.elsewhere)):
                 fields["components"][unit] = direction
-            for name in ("mass", "usage"):
+            for name in ("usage", *shared):
                 fields[name][move.twin] += fields[name][move.unit]
-            fields["mass"][move.unit] = 0  # nothing is behind it yet
+            for name in shared:
+                fields[name][move.unit] = 0  # nothing is behind it yet
             fields["usage"][move.unit] = move.n_rows / X.shape[0]
             fields["inhibition"][move.unit] = fields["inhibition"].min()
         return state._replace(**fields)
@@ -501,6 +525,10 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
             winners[~known] = -1
             labels.append(winners)
         return ops.xp(labels[0]).concatenate(labels)
+
+    def _directions(self, state: Any) -> Any:
+        """What the dot product with a row is its score."""
+        return state.components
 
     def _strength(self, scores: Any) -> Any:
         """How strongly scores or codes speak for their units: the winner is where this is largest."""
