@@ -10,7 +10,7 @@ import pytest
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.metrics import normalized_mutual_info_score
-from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.estimator_checks import check_transformer_preserve_dtypes, parametrize_with_checks
 from threadpoolctl import threadpool_limits
 
 import codebooks
@@ -154,6 +154,30 @@ class TestLaws:
         np.testing.assert_allclose(one.components_, two.components_, atol=1e-12)
         np.testing.assert_allclose(one.inhibition_, two.inhibition_, atol=1e-12)
         np.testing.assert_allclose(one.usage_, two.usage_, atol=1e-12)
+
+    @pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix], ids=["dense", "CSR"])
+    def test_an_update_without_entries_changes_nothing(self, learner, settings, planted, form):
+        X, _ = planted
+        model = build(learner, settings).partial_fit(form(X[:100]))
+        before = [np.copy(field) for field in model._state()]
+        for n_rows in (1, 30):
+            model.partial_fit(form(np.zeros((n_rows, X.shape[1]))))
+            assert model.labels_.tolist() == [-1] * n_rows
+        for old, new in zip(before, model._state(), strict=True):
+            np.testing.assert_array_equal(new, old)
+        with pytest.raises(ValueError, match="nothing but zeros"):
+            build(learner, settings).partial_fit(form(np.zeros((3, 5))))
+
+    @pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix], ids=["dense", "CSR"])
+    def test_a_minibatch_without_entries_changes_no_fit(self, learner, settings, planted, form):
+        X, _ = planted
+        empty = np.zeros((100, X.shape[1]))
+        how = {"shuffle": False, "max_iter": 6}
+        expected = build(learner, settings, **how).fit(form(X))
+        found = build(learner, settings, **how).fit(form(np.vstack([X[:100], empty, X[100:], empty])))
+        assert found.n_updates_ == expected.n_updates_
+        np.testing.assert_allclose(found.components_, expected.components_, atol=1e-8)
+        np.testing.assert_allclose(found.inhibition_, expected.inhibition_, atol=1e-8)
 
     @pytest.mark.parametrize("name", FORMATS)
     def test_any_format_gives_the_same_step(self, learner, settings, planted, name):
@@ -429,6 +453,15 @@ class TestLearning:
         assert "epoch 1/2" in capsys.readouterr().out
         learner(3, random_state=0, max_iter=2, verbose=2).fit(X)
         assert learner.__name__ in capsys.readouterr().out
+
+
+@pytest.mark.filterwarnings("ignore:.*units? wins? no row")
+@pytest.mark.parametrize(
+    "transformer", [*LEARNERS, codebooks.HopfieldMemory, codebooks.BM25Transformer, codebooks.Isotropy]
+)
+def test_dtypes_are_preserved_and_scikit_learn_checks_it(transformer):
+    assert transformer().__sklearn_tags__().transformer_tags.preserves_dtype == ["float64", "float32"]
+    check_transformer_preserve_dtypes(transformer.__name__, transformer())
 
 
 @pytest.mark.slow
