@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 from scipy import sparse
 from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import normalized_mutual_info_score
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import check_transformer_preserve_dtypes, parametrize_with_checks
 from threadpoolctl import threadpool_limits
 
@@ -109,7 +112,7 @@ def expected_failures(estimator):
 
 @pytest.mark.filterwarnings("ignore:.*units? wins? no row")
 @parametrize_with_checks(
-    [learner(**settings) for learner in LEARNERS for settings in VARIANTS[learner]],
+    [learner(**settings) for learner in LEARNERS for settings in [*VARIANTS[learner], {"sparse_output": True}]],
     expected_failed_checks=expected_failures,
 )
 def test_scikit_learn_contract(estimator, check):
@@ -366,6 +369,25 @@ class TestLaws:
         np.testing.assert_array_equal(kept, cosines >= limit)
         assert 0 < kept.mean() < 1
 
+    @pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix], ids=["dense", "CSR"])
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    def test_sparse_codes_are_the_dense_ones(self, learner, settings, planted, form, dtype, monkeypatch):
+        X = form(planted[0].astype(dtype))
+        model = build(learner, settings).fit(X)
+        for block in (8192, 70):  # rows at a time
+            monkeypatch.setattr("codebooks.models.base._BLOCK", block)
+            dense = model.set_params(sparse_output=False).transform(X)
+            codes = model.set_params(sparse_output=True).transform(X)
+            assert codes.format == "csr"
+            assert codes.dtype == dense.dtype == dtype
+            assert codes.nnz == np.count_nonzero(dense)
+            np.testing.assert_array_equal(codes.toarray(), dense)
+        np.testing.assert_array_equal(model._strength(dense).argmax(axis=1), model.predict(X))
+        rows = model.inverse_transform(codes)
+        assert isinstance(rows, np.ndarray)
+        np.testing.assert_allclose(rows, model.inverse_transform(dense), atol=1e-6 * np.abs(rows).max())
+        assert clone(model).fit_transform(X).format == "csr"
+
     def test_codes_come_back_as_rows(self, learner, settings, planted):
         X, _ = planted
         model = build(learner, settings).fit(X)
@@ -419,6 +441,33 @@ class TestLaws:
         codes = model.transform(frame)
         assert list(codes.columns) == list(model.get_feature_names_out())
         assert list(model.feature_names_in_) == list(frame.columns)
+
+
+@pytest.mark.parametrize("learner", LEARNERS)
+class TestSparseCodes:
+    def test_pipeline_with_a_linear_classifier(self, learner):
+        corpus = planted_corpus(300, 4, random_state=0)
+        model = make_pipeline(learner(4, sparse_output=True, random_state=0), LogisticRegression())
+        assert model.fit(corpus.X, corpus.labels).score(corpus.X, corpus.labels) > 0.9
+        assert model[0].get_feature_names_out().tolist() == [f"{learner.__name__.lower()}{k}" for k in range(4)]
+        searched = GridSearchCV(model, {f"{learner.__name__.lower()}__n_active": [1, 2]}, cv=2)
+        assert searched.fit(corpus.X, corpus.labels).best_score_ > 0.8
+
+    def test_tables_hold_no_sparse_codes(self, learner):
+        pytest.importorskip("pandas")
+        model = learner(2, sparse_output=True, random_state=0).fit(np.eye(4)).set_output(transform="pandas")
+        with pytest.raises(ValueError, match=r"sparse .*set_output\(transform='default'\)"):
+            model.transform(np.eye(4))
+
+    def test_topics_of_sparse_codes(self, learner):
+        corpus = planted_corpus(300, 4, random_state=0)
+        model = learner(4, random_state=0).fit(corpus.X)
+        expected = codebooks.topics(model, corpus.terms, corpus.X)
+        ranked = codebooks.rank_documents(model, corpus.X, 0)
+        model.set_params(sparse_output=True)
+        assert codebooks.topics(model, corpus.terms, corpus.X) == expected
+        assert codebooks.topics(model, corpus.terms, corpus.X, codes=model.transform(corpus.X)) == expected
+        np.testing.assert_array_equal(codebooks.rank_documents(model, corpus.X, 0).rows, ranked.rows)
 
 
 @pytest.mark.parametrize("learner", LEARNERS)

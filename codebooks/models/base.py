@@ -145,6 +145,7 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
     _n_batches: ClassVar[int] = _BATCHES  # an epoch makes about so many with batch_size="auto"
     _largest_batch: ClassVar[int] = _LARGEST_BATCH
     _halved: ClassVar[tuple[str, ...]] = ("usage",)  # fields of the state that two units share when one is split
+    sparse_output: bool = False  # whether codes are a CSR matrix
     annealing_updates: int = 0  # minibatches until the schedules of a learner reach their ends; none by default
 
     _parameter_constraints: ClassVar[dict] = {
@@ -157,6 +158,7 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
         "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "shuffle": ["boolean"],
         "tol": [Interval(Real, 0, None, closed="left")],
+        "sparse_output": ["boolean"],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
@@ -434,11 +436,29 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
 
         Returns
         -------
-        ndarray of shape (n_samples, n_components)
-            In the dtype of `X`; the code of a row that is empty or shares nothing with any unit is zero.
+        ndarray, or CSR matrix with `sparse_output`, of shape (n_samples, n_components)
+            In the dtype and on the device of `X`. The code of a row that is empty or shares nothing with any unit is
+            zero; a gate of `InhibitedMixture` is then even over all of them.
+
+        Raises
+        ------
+        ValueError
+            If `X` does not fit the model, or `set_output` asks for a table and `sparse_output` is set: tables hold no
+            sparse matrix.
         """
-        X = self._check(X)
-        return self._encode(X, self._state())[0]
+        X, state = self._check(X), self._state()
+        codes = (self._encode(block, state)[0] for block in self._blocks(X))
+        if self.sparse_output:
+            return ops.stack_sparse(codes)
+        if X.shape[0] <= _BLOCK or ops.runs_ahead(X):
+            return self._encode(X, state)[0]
+        # In the same blocks: products of other shapes are rounded otherwise.
+        first = next(codes)
+        out = np.empty((X.shape[0], first.shape[1]), first.dtype)
+        out[: len(first)] = first
+        for start, block in zip(range(len(first), len(out), _BLOCK), codes, strict=True):
+            out[start : start + _BLOCK] = block
+        return out
 
     def predict(self, X: Any, *, reject_below: float | None = None) -> Any:
         """The index of the unit that wins each row of `X`.
@@ -473,12 +493,13 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_components)
+        X : array-like or sparse matrix of shape (n_samples, n_components)
             Codes as `transform` gives them.
 
         Returns
         -------
         ndarray of shape (n_samples, n_features)
+            Dense, of sparse codes too.
 
         Raises
         ------

@@ -86,7 +86,8 @@ class InhibitedMixture(CodebookLearner):
     tol : float, default=1e-3
         Once T has come down, learning stops when the explained energy has not risen by this share for three passes.
     sparse_output : bool, default=False
-        Whether `transform` gives a CSR matrix.
+        Whether `transform` returns a CSR matrix. The gates are the same; use it for many components and a small
+        `n_active`.
     random_state : int, RandomState or None, default=None
         Seed of the start, the order of rows and revival.
     verbose : int, default=0
@@ -148,7 +149,6 @@ class InhibitedMixture(CodebookLearner):
         "start_temperature": [Interval(Real, 0, None, closed="neither")],
         "annealing_updates": [Interval(Integral, 0, None, closed="left")],
         "orthogonality": [Interval(Real, 0, 1, closed="both")],
-        "sparse_output": ["boolean"],
     }
 
     def __init__(
@@ -230,26 +230,6 @@ class InhibitedMixture(CodebookLearner):
     def _n_active(self, state: State) -> int:
         n_components = len(state.components)
         return n_components if self.n_active is None else min(self.n_active, n_components)
-
-    # -- reading -------------------------------------------------------------------------------------------------
-
-    def transform(self, X: Any) -> Any:
-        """Gates of the rows of `X`: the share that each expert takes.
-
-        Parameters
-        ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray, or CSR matrix with `sparse_output`, of shape (n_samples, n_components)
-            In the dtype of `X`. Rows sum to 1 and have at most `n_active` entries; those of a row that is empty or
-            shares nothing with any expert are all even.
-        """
-        if not self.sparse_output:
-            return super().transform(X)
-        X = self._check(X)
-        return ops.stack_sparse([self._encode(block, self._state())[0] for block in self._blocks(X)])
 
     def _observe(self, X: Any, state: State) -> None:
         n_rows, n_active = 0, self._n_active(state)

@@ -9,6 +9,7 @@ loop pays, has a body in `cpu` and one in `gpu`, both imported at the first call
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -358,9 +359,11 @@ def entries(X: Array) -> Array:
     return _body(X).entries(X)
 
 
-def stack_sparse(blocks: list[Array]) -> Array:
-    """Dense blocks of rows, one below another, as one CSR matrix."""
-    return _body(blocks[0]).stack_sparse(blocks)
+def stack_sparse(blocks: Iterable[Array]) -> Array:
+    """Dense blocks of rows, one below another, as one CSR matrix. One block is held at a time."""
+    remaining = iter(blocks)
+    first = next(remaining)
+    return _body(first).stack_sparse(chain([first], remaining))
 
 
 def rotate_to_rows(
