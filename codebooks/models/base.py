@@ -195,9 +195,10 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
         with unharmed(self):
             X = self._check(X, reset=True)
             state, self.n_iter_ = self._learned(X, check_random_state(self.random_state))
-            self.labels_ = self._winners(X, state)
+            observed: list[Any] = []
+            self.labels_ = self._winners(X, state, observed=observed)
             self._publish(state._replace(usage=shares(self.labels_, state.usage)))
-            self._observe(X, self._state())
+            self._describe(X, observed)
         for complaint in self._complaints():
             warnings.warn(complaint, UserWarning, stacklevel=3)
         return self
@@ -233,7 +234,11 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
             state, sums = self._updated(X, state, epoch=0)
             self._publish(self._revived(state) if self._revives and bool(sums.n_rows) else state)
             self.n_iter_ = 1
-            self.labels_ = self._winners(X, self._state())
+            observed: list[Any] = []
+            self.labels_ = self._winners(X, self._state(), observed=observed)
+            self._describe(X, observed, in_parts=True)
+        for complaint in self._complaints_of_minibatch():
+            warnings.warn(complaint, UserWarning, stacklevel=3)
         return self
 
     def _learned(self, X: Any, rng: Any, state: Any = None) -> tuple[Any, int]:
@@ -535,11 +540,14 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
             n_rows += int(ops.to_host((norms > 0).sum()))
         return energy / max(n_rows, 1)
 
-    def _winners(self, X: Any, state: Any, reject_below: float | None = None) -> Any:
+    def _winners(self, X: Any, state: Any, reject_below: float | None = None, observed: list[Any] | None = None) -> Any:
+        """The unit that wins each row, -1 for none; `observed` collects what `_observe` returns for blocks of rows."""
         units, labels = unit_rows(state.components), []
         for block in self._blocks(X):
             codes, known = self._encode(block, state)
             winners = self._strength(codes).argmax(axis=1)
+            if observed is not None:
+                observed.append(self._observe(block, codes))
             if reject_below is not None:
                 cosines = self._strength(cosine_scores(block, units)[0])
                 known &= ops.xp(winners).take_along_axis(cosines, winners[:, None], axis=1)[:, 0] >= reject_below
@@ -569,8 +577,15 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
         for field, value in state._asdict().items():
             setattr(self, field + "_", value)
 
-    def _observe(self, X: Any, state: Any) -> None:
-        """Set what else a learner wants to say of the rows that `fit` saw."""
+    def _observe(self, X: Any, codes: Any) -> Any:
+        """What a learner reads off the codes of a block of the rows last learned from, for `_describe`."""
+
+    def _describe(self, X: Any, observed: list[Any], *, in_parts: bool = False) -> None:
+        """Set further attributes by what was observed of the blocks of `X`, a minibatch of several if `in_parts`."""
+
+    def _complaints_of_minibatch(self) -> Iterator[str]:
+        """Yield what the user should be warned of after `partial_fit`, and can act on."""
+        yield from ()
 
     def _complaints(self) -> Iterator[str]:
         """What the user should hear of after `fit`, and can act on."""
