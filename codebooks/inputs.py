@@ -109,8 +109,9 @@ def check_matrix(
     if not ops.is_on_gpu(X):
         formats = "csr" if accept_sparse else False
         how = {"accept_sparse": formats, "dtype": [np.float64, np.float32], "ensure_min_samples": least_rows}
-        return check_array(X, **how)
-    X = _matrix_on_device(name, X)
+        X = check_array(X, ensure_all_finite=False, estimator=name, **how)
+    else:
+        X = _matrix_on_device(name, X)
     _check_finite(name, X)
     return X
 
@@ -499,7 +500,7 @@ def _matrix_on_device(name: str, X: Any) -> Any:
 
 
 def _check_finite(name: str, X: Any) -> None:
-    """Refuse NaN and infinity on a device; on the host, scikit-learn has done so."""
+    """Refuse NaN and infinity where scikit-learn has not done so."""
     if not bool(ops.xp(X).isfinite(ops.entries(X)).all()):
         raise ValueError(f"{name} wants finite numbers and got NaN or infinity. Look at the step before.")
 

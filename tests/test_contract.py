@@ -616,3 +616,132 @@ def test_rows_too_small_to_have_a_length_are_not_called_empty(learner):
         with pytest.raises(ValueError, match="Scale the data"):
             read(X * 1e-170)
     np.testing.assert_array_equal(model.predict(X * 1e-150), model.predict(X))
+
+
+# -- every estimator of arrays ---------------------------------------------------------------------------------------
+
+SILENT = pytest.mark.filterwarnings("ignore:invalid value", "ignore:PairedHead keeps embeddings as they are")
+GROUPS = np.repeat(np.arange(4), 5)
+ESTIMATORS = {
+    "InhibitedMixture": lambda: codebooks.InhibitedMixture(4, random_state=0),
+    "KrotovHopfield": lambda: codebooks.KrotovHopfield(4, random_state=0),
+    "OrthogonalSparseCoding": lambda: codebooks.OrthogonalSparseCoding(4, random_state=0),
+    "HopfieldMemory": lambda: codebooks.HopfieldMemory(),
+    "BM25Transformer": lambda: codebooks.BM25Transformer(),
+    "Isotropy": lambda: codebooks.Isotropy(),
+    "PairedHead": lambda: codebooks.PairedHead(),
+}
+METHODS = ["transform", "predict", "score", "inverse_transform", "recall", "kneighbors", "energy", "partial_fit"]
+QUESTIONS = [
+    pytest.param(name, method, id=f"{name}.{method}")
+    for name, make in ESTIMATORS.items()
+    for method in METHODS
+    if hasattr(make(), method)
+]
+DENSE_ONLY = ("Isotropy", "PairedHead")
+OTHER_DATA = {
+    "NaN": lambda X: X * np.nan,
+    "infinity": lambda X: X * np.inf,
+    "one feature less": lambda X: X[:, :-1],
+    "one feature more": lambda X: np.hstack([X, X[:, :1]]),
+    "one dimension": lambda X: X[0],
+    "three dimensions": lambda X: X[None],
+    "no rows": lambda X: X[:0],
+    "text": lambda X: ["some text"] * len(X),
+    "a text": lambda X: "some text",
+    "complex": lambda X: X + 1j,
+    "dates": lambda X: X.astype("M8[s]"),
+    "masked": lambda X: np.ma.array(X, mask=X > 1),
+    "objects": lambda X: np.array([[object()] * X.shape[1]] * len(X)),
+    "None": lambda X: None,
+    "a number": lambda X: 3.0,
+    "ragged": lambda X: [[1.0, 2.0], [3.0]],
+    "sparse NaN": lambda X: sparse.csr_matrix(X * np.nan),
+    "sparse, one feature less": lambda X: sparse.csr_matrix(X[:, :-1]),
+    "sparse complex": lambda X: sparse.csr_matrix(X + 1j),
+}
+
+
+@pytest.fixture(scope="module")
+def rows():
+    """Counts in four groups."""
+    rng = np.random.default_rng(0)
+    return rng.poisson(0.2 + 4 * np.repeat(np.eye(4), 3, axis=1)[GROUPS]).astype(float)
+
+
+@pytest.fixture(scope="module")
+def fitted(rows):
+    return {name: make().fit(rows, GROUPS) for name, make in ESTIMATORS.items()}
+
+
+@SILENT
+@pytest.mark.parametrize("kind", OTHER_DATA)
+@pytest.mark.parametrize(("name", "method"), QUESTIONS)
+def test_questions_of_another_kind_are_refused(name, method, kind, rows, fitted):
+    if method == "kneighbors" and kind == "None":
+        pytest.skip("it then asks for the neighbours of the patterns")
+    if name == "HopfieldMemory" and "NaN" in kind:
+        pytest.skip("it may read NaN as what is missing")
+    model = fitted[name]
+    given = model.transform(rows) if method == "inverse_transform" else rows
+    before = pickle.dumps(model)
+    with pytest.raises((TypeError, ValueError)) as refused:
+        getattr(model, method)(OTHER_DATA[kind](given))
+    assert len(str(refused.value)) > 20  # what was expected, what was received
+    assert pickle.dumps(model) == before
+
+
+@SILENT
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_every_form_of_one_matrix_gives_one_answer(name, rows, tmp_path):
+    np.save(tmp_path / "X.npy", rows)
+    read_only = rows.copy()
+    read_only.flags.writeable = False
+    forms = {
+        "read-only": read_only,
+        "memory-mapped": np.load(tmp_path / "X.npy", mmap_mode="r"),
+        "Fortran order": np.asfortranarray(rows),
+        "every other column": np.repeat(rows, 2, axis=1)[:, ::2],
+        "int64": rows.astype(np.int64),
+        "lists": rows.tolist(),
+    }
+    if name not in DENSE_ONLY:
+        for form in ("csr_matrix", "csr_array", "csc", "coo", "int64 indices", "duplicate entries"):
+            forms[form] = FORMATS[form](rows)
+        frozen = sparse.csr_matrix(rows)
+        for part in (frozen.data, frozen.indices, frozen.indptr):
+            part.flags.writeable = False
+        forms["read-only CSR"] = frozen
+        zeros = sparse.csr_matrix(
+            (np.append(frozen.data, 0.0), np.append(frozen.indices, 1), frozen.indptr.copy()), rows.shape
+        )
+        forms["entries out of use"] = zeros
+        forms["explicit zeros"] = sparse.csr_matrix(rows + 1) - sparse.csr_matrix(np.ones(rows.shape))
+        shuffled = frozen.copy()
+        for start, stop in zip(shuffled.indptr[:-1], shuffled.indptr[1:], strict=True):
+            shuffled.indices[start:stop] = shuffled.indices[start:stop][::-1].copy()
+            shuffled.data[start:stop] = shuffled.data[start:stop][::-1].copy()
+        forms["unsorted"] = shuffled
+    model = ESTIMATORS[name]().fit(rows, GROUPS)
+    codes = _dense(model.transform(rows))
+    for form, X in forms.items():
+        other = ESTIMATORS[name]().fit(X, GROUPS)
+        np.testing.assert_allclose(_dense(other.transform(X)), codes, atol=1e-8, err_msg=form)
+        np.testing.assert_allclose(_dense(model.transform(X)), codes, atol=1e-8, err_msg=form)
+        for method in ("predict", "score"):
+            if hasattr(model, method):
+                np.testing.assert_allclose(getattr(other, method)(X), getattr(model, method)(rows), rtol=1e-9)
+
+
+@SILENT
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_the_dtype_of_every_transformer_is_that_of_its_input(name, rows):
+    for dtype in (np.float32, np.float64):
+        model = ESTIMATORS[name]().fit(rows.astype(dtype), GROUPS)
+        assert model.transform(rows.astype(dtype)).dtype == dtype
+        if name not in DENSE_ONLY:
+            assert model.transform(sparse.csr_matrix(rows.astype(dtype))).dtype == dtype
+
+
+def _dense(codes):
+    return codes.toarray() if sparse.issparse(codes) else codes
