@@ -133,7 +133,7 @@ def check_structure(name: str, X: Any) -> None:
     >>> X.indices[0] = 7
     >>> check_structure("topics", X)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    ValueError: topics expected a sparse matrix with valid indices, got csr_matrix ... the column number 7 lies outside ...
+    ValueError: topics expected a sparse matrix with valid indices, got csr_matrix ... 7 lies outside ...
     """
     if getattr(X, "format", None) is None or not ops.is_sparse(X):
         return
