@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from codebooks import ops
+from codebooks.inputs import check_structure
 
 __all__ = ["as_strength", "codes_given", "labels_given", "strongest"]
 
@@ -51,6 +52,7 @@ def codes_given(learner: Any, codes: Any, n_components: int, n_rows: int | None 
     array([[0., 2.],
            [1., 0.]])
     """
+    check_structure("codes", codes)
     strength = as_strength(learner, codes)
     if strength.ndim != 2 or strength.shape[1] != n_components:
         raise ValueError(

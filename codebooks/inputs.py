@@ -23,7 +23,8 @@ def check_input(estimator: BaseEstimator, X: Any, *, reset: bool, like: Any = No
         Whose input it is; its `n_features_in_` and `feature_names_in_` are set or compared.
     X : array-like or sparse matrix of shape (n_samples, n_features)
         Dense input of any order, any SciPy sparse format, int32 or int64 indices, read-only or memory-mapped. Or a CuPy
-        array or sparse matrix, which stays where it is.
+        array or sparse matrix, which stays where it is. Entries of a sparse matrix that come twice are added. Numbers
+        of any type that are written as strings or held as Python objects are converted to float64.
     reset : bool
         True where a model begins (its features are learned from `X`), False where `X` must fit the model.
     like : array, optional
@@ -37,10 +38,12 @@ def check_input(estimator: BaseEstimator, X: Any, *, reset: bool, like: Any = No
     Raises
     ------
     TypeError
-        `X` is a Dask collection or text, or lies on another device than the model.
+        `X` is a Dask collection, text, a masked array, a matrix of dates or of other things than real numbers, or a
+        tensor that NumPy cannot read, or lies on another device than the model.
     ValueError
-        `X` is empty, holds NaN, infinity or numbers whose squares overflow or all underflow to 0, has other features
-        than the model, or (with `reset`) holds nothing but zeros. What the estimator knew before is kept.
+        `X` is a sparse matrix whose index arrays do not fit its shape, is empty, holds NaN, infinity or numbers whose
+        squares overflow or all underflow to 0, has other features than the model, or (with `reset`) holds nothing but
+        zeros. What the estimator knew before is kept.
 
     Examples
     --------
@@ -53,6 +56,7 @@ def check_input(estimator: BaseEstimator, X: Any, *, reset: bool, like: Any = No
     _refuse_foreign_kinds(name, X)
     if like is not None:
         _refuse_other_device(name, X, like)
+    X = _of_numbers(name, X)
     # Who only asks sets nothing, and must put nothing back that another thread has learned meanwhile.
     with unharmed(estimator) if reset else nullcontext():
         if ops.is_on_gpu(X):
@@ -60,7 +64,7 @@ def check_input(estimator: BaseEstimator, X: Any, *, reset: bool, like: Any = No
             validate_data(estimator, X, reset=reset, skip_check_array=True)  # how many features there are
         else:
             how = {"accept_sparse": "csr", "dtype": [np.float64, np.float32], "order": None}
-            X = ops.as_matrix(validate_data(estimator, X, reset=reset, **how))
+            X = validate_data(estimator, X, reset=reset, **how)
         _check_size(name, X, reset)
     return X
 
@@ -86,7 +90,9 @@ def check_codes(estimator: BaseEstimator, codes: Any, n_components: int, like: A
     return codes
 
 
-def check_matrix(name: str, X: Any, advice: str | None = None) -> Any:
+def check_matrix(
+    name: str, X: Any, advice: str | None = None, *, accept_sparse: bool = True, least_rows: int = 1
+) -> Any:
     """Check a matrix that no model has to know: finite numbers, on any device.
 
     `name` says who wants it, and `advice` what to do with text, where that is not to put a vectorizer before.
@@ -94,16 +100,54 @@ def check_matrix(name: str, X: Any, advice: str | None = None) -> Any:
     Raises
     ------
     TypeError
-        It is a Dask collection or text.
+        It is what `check_input` refuses with a TypeError, or sparse without `accept_sparse`.
     ValueError
-        It is not a matrix of finite numbers.
+        It is not a matrix of finite numbers, or has fewer rows than `least_rows`.
     """
     _refuse_foreign_kinds(name, X, advice)
+    X = _of_numbers(name, X)
     if not ops.is_on_gpu(X):
-        return check_array(X, accept_sparse="csr", dtype=[np.float64, np.float32])
-    X = _matrix_on_device(name, X)
+        formats = "csr" if accept_sparse else False
+        how = {"accept_sparse": formats, "dtype": [np.float64, np.float32], "ensure_min_samples": least_rows}
+        X = check_array(X, ensure_all_finite=False, estimator=name, **how)
+    else:
+        X = _matrix_on_device(name, X)
     _check_finite(name, X)
     return X
+
+
+def check_structure(name: str, X: Any) -> None:
+    """Refuse a sparse matrix whose index arrays do not fit its shape: nothing can be done with it safely.
+
+    `check_input` and `check_matrix` do so. This is for a matrix that others read first.
+
+    Raises
+    ------
+    ValueError
+        Indices lie outside of the shape, pointers fall, or arrays have other lengths.
+
+    Examples
+    --------
+    >>> from scipy.sparse import csr_matrix
+    >>> X = csr_matrix([[1.0, 0.0]])
+    >>> X.indices[0] = 7
+    >>> check_structure("topics", X)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ValueError: topics expected a sparse matrix with valid indices, got csr_matrix ... 7 lies outside ...
+    """
+    if getattr(X, "format", None) is None or not ops.is_sparse(X):
+        return
+    if X.ndim != 2:
+        raise ValueError(f"{name} expected a matrix with 2 dimensions, got {_described(X)}. Use X.reshape(1, -1).")
+    try:
+        fault = ops.sparse_fault(X)
+    except (AttributeError, IndexError, OverflowError, TypeError, ValueError) as error:  # no arrays, or none of numbers
+        fault = str(error)
+    if fault:
+        raise ValueError(
+            f"{name} expected a sparse matrix with valid indices, got {_described(X)} in which {fault}. Build it again "
+            f"from valid row and column numbers, with its whole shape."
+        )
 
 
 def check_embeddings(estimator: BaseEstimator, X: Any) -> Any:
@@ -116,11 +160,14 @@ def check_embeddings(estimator: BaseEstimator, X: Any) -> Any:
     ValueError
         It is not a matrix of finite numbers.
     """
+    name = type(estimator).__name__
     if not ops.is_on_gpu(X):
+        _refuse_foreign_kinds(name, X)
+        X = X if ops.is_sparse(X) else _of_numbers(name, X)
         with np.errstate(over="ignore"):  # what is too large becomes infinity, and that is refused
             return check_array(X, dtype=np.float32, estimator=estimator, input_name="X")
     refuse_sparse(estimator, X)
-    return ops.cast(check_matrix(type(estimator).__name__, X), np.float32)
+    return ops.cast(check_matrix(name, X), np.float32)
 
 
 def refuse_sparse(estimator: BaseEstimator, X: Any) -> None:
@@ -169,11 +216,13 @@ def check_labels(name: str, y: Any) -> Any:
     Raises
     ------
     TypeError
-        They are of several kinds, such as numbers and strings.
+        They are of several kinds, such as numbers and strings, or in a masked array.
     ValueError
         One is None, NaN, NaT or pandas.NA.
     """
     given = ops.to_host(y)
+    if isinstance(given, np.ma.MaskedArray):
+        raise TypeError(f"{name} expected labels, got {_described(given)}. Leave out the rows that are masked.")
     labels = np.asarray(given)
     as_strings = labels.dtype.kind in "US" and not isinstance(given, np.ndarray)  # as NumPy does beside any string
     found = np.atleast_1d(np.asarray(given, dtype=object) if as_strings else labels)
@@ -239,17 +288,160 @@ def _refuse_foreign_kinds(name: str, X: Any, advice: str | None = None) -> None:
     if _is_text(X):
         advice = advice or f"Put a vectorizer before it: make_pipeline(TfidfVectorizer(), {name}())."
         raise TypeError(f"{name} wants a matrix of numbers and got text. {advice}")
+    rows = X if isinstance(X, list | tuple) else ()
+    if isinstance(X, np.ma.MaskedArray) or any(isinstance(row, np.ma.MaskedArray) for row in rows):
+        raise _other_kind(name, X, "NumPy would ignore the mask. Fill masked entries, for instance with X.filled(0).")
+    if isinstance(X, np.matrix):
+        raise _other_kind(name, X, "Use numpy.asarray(X).")
+    if _is_from_torch(X):
+        _refuse_hidden_tensor(name, X)
+    elif any(_is_from_torch(row) for row in rows[:1]):
+        raise _other_kind(name, X, "Use torch.stack(X).")
+
+
+def _other_kind(name: str, X: Any, advice: str) -> TypeError:
+    return TypeError(f"{name} expected a matrix of real numbers, got {_described(X)}. {advice}")
+
+
+def _described(X: Any) -> str:
+    """The type, dtype and shape of what came, as far as it has them."""
+    shape, dtype = getattr(X, "shape", None), getattr(X, "dtype", None)
+    of = " of" if shape is not None or dtype is not None else ""
+    return (
+        type(X).__name__
+        + of
+        + (f" {dtype}" if dtype is not None else "")
+        + (f" shape {tuple(shape)}" if shape is not None else "")
+    )
+
+
+def _is_from_torch(X: Any) -> bool:
+    return type(X).__module__.partition(".")[0] == "torch" and hasattr(X, "detach")
+
+
+def _refuse_hidden_tensor(name: str, X: Any) -> None:
+    """Refuse a tensor that NumPy cannot read without moving or converting it."""
+    kind = X.device.type
+    if kind == "meta":
+        raise _other_kind(name, X, "It is on the device 'meta' and holds no numbers. Compute it first.")
+    if kind != "cpu":
+        raise _other_kind(name, X, f"It is on the device {kind!r}. Use X.cpu(), or cupy.from_dlpack(X) on a GPU.")
+    if str(X.layout) != "torch.strided":
+        raise _other_kind(name, X, "Use X.to_dense(), or a SciPy sparse matrix.")
+    if X.requires_grad:
+        raise _other_kind(name, X, "It requires grad. Use X.detach().")
+    try:
+        X.numpy()
+    except (RuntimeError, TypeError) as error:
+        raise _other_kind(name, X, f"NumPy cannot read it: {error}. Use X.float().") from error
+
+
+def _of_numbers(name: str, X: Any) -> Any:
+    """Real numbers, of a type that scikit-learn reads as they are meant; sparse ones as `ops.as_matrix` gives them.
+
+    A table keeps its form, for the names of its columns.
+    """
+    if ops.is_on_gpu(X):
+        return X
+    if ops.is_sparse(X):
+        return _sparse_numbers(name, X)
+    if hasattr(X, "columns") and hasattr(X, "iloc"):
+        if not len(X.columns):
+            raise ValueError(f"{name} expected at least one column, got {_described(X)}. Look at the step before.")
+        for position, dtype in enumerate(X.dtypes):
+            _refuse_column(name, X, position, getattr(getattr(dtype, "categories", None), "dtype", dtype))
+        return X
+    try:
+        array = X if isinstance(X, np.ndarray) else np.asarray(X)
+    except (OverflowError, RuntimeError, TypeError, ValueError) as error:
+        raise _unreadable(name, X, error) from error
+    if array.dtype.kind in "OUST":
+        array = _as_float64(name, X, array)
+    elif array.dtype.kind not in "biuf":
+        raise _other_number(name, X, array)
+    if array.dtype.kind == "f" and array.dtype.itemsize > 8:
+        with np.errstate(over="ignore", under="ignore"):  # what is too large becomes infinity, and that is refused
+            array = array.astype(np.float64)
+    return X if hasattr(X, "columns") else array  # other tables too
+
+
+def _sparse_numbers(name: str, X: Any) -> Any:
+    """A sparse matrix as `ops.as_matrix` gives it. Entries that come twice are added in float64, as more may fit in."""
+    check_structure(name, X)
+    if X.dtype.kind in "cmM":
+        raise _other_number(name, X, X)
+    try:
+        if X.dtype != bool and X.dtype not in (np.float32, np.float64):  # those of bool are joined by "or" in SciPy
+            X = X.astype(np.float64)
+    except (OverflowError, TypeError, ValueError) as error:
+        raise _unreadable(name, X, error) from error
+    return ops.as_matrix(X)
+
+
+def _as_float64(name: str, X: Any, array: Any) -> Any:
+    """Numbers that are written as strings, or are Python objects."""
+    if array.dtype.kind == "O":
+        foreign = (complex, np.complexfloating, np.datetime64, np.timedelta64, np.ma.core.MaskedConstant)
+        kinds = [kind for kind in set(map(type, array.ravel())) if issubclass(kind, foreign)]
+        if kinds:
+            raise _other_kind(name, X, f"Among its entries is one of the type {kinds[0].__name__}. Make all numbers.")
+    try:
+        return array.astype(np.float64)
+    except (OverflowError, TypeError, ValueError) as error:
+        raise _unreadable(name, X, error) from error
+
+
+def _other_number(name: str, X: Any, array: Any) -> Exception:
+    """Why numbers of another kind are refused."""
+    kind = array.dtype.kind
+    if kind == "c":
+        return ValueError(  # which scikit-learn's checks want, and these words
+            f"{name} expected a matrix of real numbers, got {_described(X)}: Complex data not supported. Use "
+            f"X.real, or abs(X)."
+        )
+    if kind in "mM":
+        advice = "Count from some day on, for instance (X - X.min()) / numpy.timedelta64(1, 'D')."
+        return _other_kind(name, X, f"It holds {array.dtype}. {advice}")
+    if array.dtype.names:
+        return _other_kind(name, X, "Use numpy.lib.recfunctions.structured_to_unstructured(X).")
+    return _other_kind(name, X, f"It holds {array.dtype}. Use X.astype(numpy.float32).")
+
+
+def _unreadable(name: str, X: Any, error: Exception) -> Exception:
+    """The same kind of error, with what was wanted, and what NumPy says."""
+    kind = ValueError if isinstance(error, ValueError | OverflowError) else TypeError
+    return kind(f"{name} expected a matrix of real numbers, got {_described(X)}: {error}. Make all entries numbers.")
+
+
+def _refuse_column(name: str, X: Any, position: int, dtype: Any) -> None:
+    """Refuse a column of a table that holds dates, complex numbers or other things than numbers."""
+    kind = getattr(dtype, "kind", "O")
+    if kind in "biuf":
+        return
+    what = f"Its column {X.columns[position]!r} holds {dtype}."
+    if kind == "c":
+        raise ValueError(f"{name} expected a matrix of real numbers, got a table: Complex data not supported. {what}")
+    if kind in "mM":
+        raise _other_kind(name, X, f"{what} Leave it out, or count days from some day on.")
+    try:
+        np.asarray(X.iloc[:, position], dtype=np.float64)
+    except (OverflowError, TypeError, ValueError) as error:
+        error_of = ValueError if isinstance(error, ValueError | OverflowError) else TypeError
+        raise error_of(
+            f"{name} expected a matrix of real numbers, got {_described(X)}: {error}. {what} Leave it out, or encode "
+            f"it, for instance with sklearn.preprocessing.OneHotEncoder."
+        ) from error
 
 
 def _is_text(X: Any) -> bool:
     """Whether texts came where rows of numbers are wanted: one, a sequence, or a column or table of pandas."""
     rows = X.iloc[:1].to_numpy() if hasattr(X, "iloc") else np.atleast_1d(X) if isinstance(X, np.ndarray) else X
     if not isinstance(rows, list | tuple | np.ndarray):
-        return isinstance(rows, str)
+        return isinstance(rows, str | bytes)
     first = rows[0] if len(rows) else None
     if hasattr(X, "columns") and first is not None:  # a table may have numbers that are written as strings
         return len(first) > 0 and all(isinstance(entry, str) and not _is_number(entry) for entry in first)
-    return isinstance(first, str)
+    return isinstance(first, str | bytes)
 
 
 def _is_number(entry: str) -> bool:
@@ -292,6 +484,7 @@ def _refuse_other_device(name: str, X: Any, like: Any) -> None:
 
 def _matrix_on_device(name: str, X: Any) -> Any:
     """A CuPy matrix in the form that `codebooks.ops` takes; what scikit-learn checks of others is checked here."""
+    check_structure(name, X)
     if X.ndim != 2:
         raise ValueError(
             f"{name} wants a matrix, an array with 2 dimensions, and got one of shape {X.shape}. Reshape a single row "
@@ -306,7 +499,7 @@ def _matrix_on_device(name: str, X: Any) -> Any:
 
 
 def _check_finite(name: str, X: Any) -> None:
-    """Refuse NaN and infinity on a device; on the host, scikit-learn has done so."""
+    """Refuse NaN and infinity where scikit-learn has not done so."""
     if not bool(ops.xp(X).isfinite(ops.entries(X)).all()):
         raise ValueError(f"{name} wants finite numbers and got NaN or infinity. Look at the step before.")
 

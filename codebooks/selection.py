@@ -34,6 +34,10 @@ __all__ = ["Selection", "choose_n_components"]
 # in 46 of 48 trials, 1 to 2 in 45, agreement alone in 27; on five labelled ones 0.5 to 1 come nearest to the labels.
 _AGREEMENT = 0.5
 _DOUBTFUL = 0.3  # agreement below which the answer comes with a warning
+_FIRM = 0.7  # agreement from which models are said to agree
+_NO_WORDS = -0.9  # separation below which columns are no words, although they are zero in most rows
+_LADDER = (2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 25, 32, 40, 50)  # numbers tried where none are given
+_FEWEST_ROWS = 5  # for each component of these
 _COLUMNS = ("score", "npmi", "separation", "diversity", "redundancy", "idle", "stability", "agreement", "merit")
 
 
@@ -80,7 +84,7 @@ class Selection(NamedTuple):
 def choose_n_components(
     estimator: Any,
     X: Any,
-    range: Iterable[int],
+    candidates: Iterable[int] | None = None,
     *,
     n_seeds: int = 3,
     test_size: float = 1 / 3,
@@ -109,15 +113,17 @@ def choose_n_components(
         one are fitted once, on all rows.
     X : array or sparse matrix of shape (n_samples, n_features), or raw documents for a Pipeline
         What to learn from.
-    range : iterable of int
-        The numbers to try, each at least 2.
+    candidates : iterable of int, optional
+        The numbers to try, each at least 2. Default: 2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 25, 32, 40 and 50, as far as
+        five rows are left for each component, and as far as the estimator has as many: `OrthogonalSparseCoding` and
+        PCA have one for each feature at most. Give your own if you expect more, or to save time.
     n_seeds : int, default=3
         Models for each number, at least 2.
     test_size : float, default=1/3
         Share of rows held out from each model, within (0, 1). Co-occurrence is counted on these.
     words : bool, optional
         Whether the columns are words, so that separation is judged by their co-occurrence. Default: yes, if `X` has no
-        value below zero and more zeros than others.
+        value below zero and more zeros than others, unless no component has words that occur together.
     random_state : int, RandomState or None, default=0
         Seed of everything drawn. None gives another answer each time.
 
@@ -132,8 +138,8 @@ def choose_n_components(
         The estimator has no parameter for the number of units, or learns no codebook, or `X` is text and has no
         Pipeline to read it.
     ValueError
-        `range` is empty or has a number below 2; `n_seeds` or `test_size` are out of bounds; there are fewer than four
-        rows; `words=True` and values below zero.
+        `candidates` is empty or has a number below 2; `n_seeds` or `test_size` are out of bounds; there are fewer than
+        four rows; `words=True` and values below zero.
 
     Notes
     -----
@@ -155,22 +161,34 @@ def choose_n_components(
     >>> found.n_components
     5
     """
-    numbers = _numbers(range)
     _require_sane(n_seeds, test_size)
+    numbers = None if candidates is None else _numbers(candidates)
     learner, X = _prepared(estimator, X)
     parameter = _parameter(learner)
     seed = _seed(random_state)
-    words = _are_words(X, words)
+    by_words = _are_words(X, words)
     splits = list(ShuffleSplit(n_seeds, test_size=test_size, random_state=seed).split(np.empty(X.shape[0])))
-    table = []
-    for number in numbers:
-        trials = [
-            _trial(_with(learner, parameter, number, seed + trial), X, train, test, words)
-            for trial, (train, test) in enumerate(splits)
-        ]
-        table.append(_summary(number, trials))
+
+    def tabulate(by_words: bool) -> list[dict[str, Any]]:
+        table: list[dict[str, Any]] = []
+        for number in numbers or _ladder(len(splits[0][0])):
+            try:
+                trials = [
+                    _trial(_with(learner, parameter, number, seed + trial), X, train, test, by_words)
+                    for trial, (train, test) in enumerate(splits)
+                ]
+            except ValueError:
+                if numbers is None and table and number > X.shape[1]:
+                    break  # nobody asked for more components than features, and this estimator has no more
+                raise
+            table.append(_summary(number, trials))
+        return table
+
+    table = tabulate(by_words)
+    if by_words and words is None and max(row["separation"] for row in table) < _NO_WORDS:
+        by_words, table = False, tabulate(False)
     best = max(table, key=lambda row: row["merit"])  # the first of equals
-    return Selection(best["n_components"], _reason(best, table, words), table)
+    return Selection(best["n_components"], _reason(best, table, by_words), table)
 
 
 class _Trial(NamedTuple):
@@ -184,7 +202,7 @@ class _Trial(NamedTuple):
 def _trial(model: Any, X: Any, train: NDArray[Any], test: NDArray[Any], words: bool) -> _Trial:
     train, test = np.sort(train), np.sort(test)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*units? wins? no row")  # the table has a column for it
+        warnings.filterwarnings("ignore", module=__name__, category=UserWarning)  # the table says the same
         model.fit(ops.take_rows(X, train))
     unseen, units, labels = ops.take_rows(X, test), codebook(model), winners(model, X)
     lists = top_columns(units, N_WORDS)
@@ -250,18 +268,34 @@ def _likeness(some: NDArray[Any], others: NDArray[Any]) -> float:
 
 def _reason(best: dict[str, Any], table: list[dict[str, Any]], words: bool) -> str:
     """What to do, why, and what to doubt."""
-    apart = "words that meet, and not with those of other units" if words else "rows near to them and far from others"
+    separation, agreement = best["separation"], best["agreement"]
+    if words:
+        apart = (
+            "the strongest words of a component occur together, and less often with those of the nearest other one"
+            if separation > 0
+            else "the strongest words of a component occur together no more often than with those of the nearest other "
+            "one, or many components have no rows of their own"
+        )
+    else:
+        apart = (
+            "rows lie nearer to their component than to the next one"
+            if separation > 0
+            else "rows lie no nearer to their component than to the next one"
+        )
+    alike = "the same" if agreement >= _FIRM else "partly the same" if agreement >= _DOUBTFUL else "hardly the same"
     said = [
-        f"Take {best['n_components']} units: they have {apart} (separation {_short(best['separation'])}), and models "
-        f"that saw other rows agree on the labels (agreement {_short(best['agreement'])})."
+        f"Take {best['n_components']} components.",
+        f"Separation {_short(separation)}: {apart}.",
+        f"Agreement {_short(agreement)}: models fitted on different rows give {alike} labels.",
     ]
     lowest = best["merit"] - best["error"]
     near = [row["n_components"] for row in table if row is not best and row["merit"] + row["error"] >= lowest]
     if near:
-        said.append(f"About as good: {', '.join(map(str, near))}; read their topics too.")
-    if best["agreement"] < _DOUBTFUL:
-        said.append("But models hardly agree at any such number: there may be no groups to find, or too few rows.")
-    if best is table[-1] and len(table) > 1:
+        said.append(f"About as good: {', '.join(map(str, near))}{'; read their topics too' if words else ''}.")
+    if agreement < _DOUBTFUL or separation <= 0:
+        measure = "agreement" if agreement < _DOUBTFUL else "separation"
+        said.append(f"But the {measure} speaks for no number: there may be no groups to find, or too few rows.")
+    elif best is table[-1] and len(table) > 1:
         said.append("It is the largest number tried: try larger ones.")
     elif best is table[0] and best["n_components"] > 2 and len(table) > 1:
         said.append("It is the smallest number tried: try smaller ones.")
@@ -278,11 +312,23 @@ def _short(value: float) -> str:
 # -- what comes in ---------------------------------------------------------------------------------------------------
 
 
-def _numbers(range: Iterable[int]) -> list[int]:
-    numbers = list(range) if isinstance(range, Iterable) else []
-    if not numbers or not all(isinstance(number, Integral) and int(number) >= 2 for number in numbers):
-        raise ValueError(f"range must name whole numbers of units, each at least 2; {range!r} came. Try range(2, 31).")
+def _numbers(candidates: Iterable[int]) -> list[int]:
+    numbers = list(candidates) if isinstance(candidates, Iterable) else []
+    if not numbers or not all(_is_number(number) for number in numbers):
+        raise ValueError(
+            f"`candidates` must be whole numbers of components, each at least 2, got {candidates!r}. Try range(2, 31), "
+            f"or leave it out."
+        )
     return sorted({int(number) for number in numbers})
+
+
+def _is_number(number: Any) -> bool:
+    return isinstance(number, Integral) and not isinstance(number, bool) and int(number) >= 2
+
+
+def _ladder(n_rows: int) -> list[int]:
+    """The numbers to try where none are given, for so many rows to learn from."""
+    return [number for number in _LADDER if number <= max(2, n_rows // _FEWEST_ROWS)]
 
 
 def _require_sane(n_seeds: int, test_size: float) -> None:

@@ -21,7 +21,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from codebooks import ops
 from codebooks.codes import as_strength, codes_given, labels_given, strongest
-from codebooks.inputs import check_count, check_matrix
+from codebooks.inputs import check_count, check_matrix, check_structure
 from codebooks.naming import Name, largest, name_by_documents, name_by_weights
 
 __all__ = [
@@ -332,6 +332,7 @@ def _opposed(row: NDArray[Any], n: int) -> Ints:
 def prepared(preparation: Pipeline | None, X: Any, n_features: int) -> Any:
     """What reaches the learner of X: a matrix with the columns that the learner knows."""
     X = X if preparation is None else preparation.transform(X)
+    check_structure("X", X)
     shape = np.shape(X)
     if len(shape) == 2 and shape[1] != n_features:
         raise ValueError(

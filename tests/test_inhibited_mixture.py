@@ -1,11 +1,13 @@
 """The mixture of experts against plain loops, its gates by hand, and what it says about itself."""
 
+import re
 import warnings
 
 import numpy as np
 import oracles
 import pytest
 from scipy import sparse
+from sklearn.datasets import load_digits
 from sklearn.feature_extraction.text import TfidfTransformer, TfidfVectorizer
 
 from codebooks import InhibitedMixture, ops
@@ -14,7 +16,7 @@ from codebooks.models.base import gates
 
 FORMATS = {"dense": np.asarray, "csr": sparse.csr_matrix}
 # Planted groups lie so far apart that nothing is shared at the default temperature; that is judged at the end.
-WHOLE = pytest.mark.filterwarnings("ignore:.*of the rows belong to one expert")
+WHOLE = pytest.mark.filterwarnings("ignore:The gates give nearly all rows to one")
 
 
 @pytest.fixture(scope="module")
@@ -164,38 +166,133 @@ def test_diagnostics_by_hand():
     model = experts_on_axes(4, 2).set_params(temperature=1e-3)
     both, none, one = [1, 1, 0, 0, 0], [0, 0, 0, 0, 1], [0, 0, 1, 0, 0]
     model.components_ = np.eye(5)[:4]
-    model._observe(np.array([both, one, one, none], dtype=float), model._state())
+    X = np.array([both, one, one, none], dtype=float)
+    observed = []
+    model._winners(X, model._state(), observed=observed)
+    model._describe(X, observed)
     np.testing.assert_allclose(model.load_, [0.75 / 4, 0.75 / 4, 2.25 / 4, 0.25 / 4])
     assert model.max_violation_ == pytest.approx(1.25)
     assert model.gate_entropy_ == pytest.approx(0.5)  # two rows are whole, two even; none can be more
-    assert (model._even_share, model._whole_share) == (0.5, 0.5)
+    assert model._largest_gate == pytest.approx((0.5 + 1 + 1 + 0.5) / 4)
 
 
-def complaints(X, **settings):
+def complaints(X, *, n_components=10, n_batches=0, **settings):
+    """What a fit warns of, or as many minibatches."""
+    model = InhibitedMixture(n_components, random_state=0, **settings)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        InhibitedMixture(10, random_state=0, **settings).fit(X)
+        if n_batches:
+            for k in range(n_batches):
+                model.partial_fit(X[k % 4 :: 4])
+        else:
+            model.fit(X)
     return [str(warning.message) for warning in caught]
 
 
 @pytest.fixture(scope="module")
 def text():
     """Words of documents, as they come."""
-    return TfidfVectorizer(min_df=3, stop_words="english", sublinear_tf=True).fit_transform(load_docstrings().documents)
+    return TfidfVectorizer(min_df=3, stop_words="english", sublinear_tf=True).fit_transform(
+        load_docstrings().documents[::3]
+    )
 
 
-def test_gates_that_say_nothing_are_complained_of(text):
-    (even,) = complaints(text, temperature=1e3)
-    assert "share their gates evenly" in even
-    assert "Lower the temperature, which is 1000." in even
-    (whole,) = complaints(text, temperature=1e-4)
-    assert "belong to one expert alone" in whole
-    assert "Raise the temperature, which is 0.0001" in whole
+@pytest.mark.parametrize("n_batches", [0, 40], ids=["fit", "partial_fit"])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"temperature": 1e3},
+        {"temperature": 0.5},
+        {"temperature": 0.2, "n_active": None, "n_components": 50},
+        {"n_active": 2, "temperature": 1},
+    ],
+)
+def test_even_gates_are_complained_of(text, settings, n_batches):
+    n_active = settings.get("n_active", 3) or 50
+    (even,) = complaints(text, n_batches=n_batches, **settings)
+    assert f"share nearly all rows evenly among {n_active} components" in even
+    assert f"Lower the temperature, which is {settings['temperature']:g}, for instance to 0.0" in even
 
 
-@pytest.mark.parametrize("settings", [{}, {"n_active": None}, {"n_active": 1}, {"n_active": 1, "temperature": 1e3}])
+@pytest.mark.parametrize("n_batches", [0, 40], ids=["fit", "partial_fit"])
+@pytest.mark.parametrize(
+    "settings", [{"temperature": 1e-4}, {"temperature": 1e-3}, {"temperature": 5e-4, "n_active": None}]
+)
+def test_whole_gates_are_complained_of(text, settings, n_batches):
+    (whole,) = complaints(text, n_batches=n_batches, **settings)
+    assert "give nearly all rows to one component alone" in whole
+    assert f"Raise the temperature, which is {settings['temperature']:g}, for instance to 0.0" in whole
+
+
+@pytest.mark.parametrize(
+    "settings", [{"temperature": 0.5}, {"temperature": 1e-3}, {"temperature": 1, "n_active": None}]
+)
+def test_the_temperature_advised_is_not_complained_of(text, settings):
+    (message,) = complaints(text, **settings)
+    advised = float(re.search(r"for instance to ([0-9.e-]+?)[.;]( |$)", message)[1])
+    assert complaints(text, **{**settings, "temperature": advised}) == []
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"n_active": None},
+        {"n_active": 1},
+        {"n_active": 1, "temperature": 1e3},
+        {"temperature": 0.1},
+        {"temperature": 0.01},
+    ],
+)
 def test_gates_that_speak_are_not(text, settings):
     assert complaints(text, **settings) == []
+
+
+def test_ordinary_data_is_not_complained_of_at_the_defaults(planted):
+    rng = np.random.default_rng(0)
+    centers = rng.standard_normal((10, 60))[rng.integers(10, size=1000)]
+    noise = rng.standard_normal((1000, 60))
+    sets = {
+        "digits": load_digits().data,
+        "counts": planted,
+        "far groups": centers + 0.1 * noise,
+        "near groups": centers + noise,
+        "a cone": 1 + 0.4 * (centers + noise),
+        "noise": noise,
+    }
+    for name, X in sets.items():
+        for n_batches in (0, 40):
+            found = complaints(X, n_batches=n_batches)
+            assert [message for message in found if "gates" in message] == [], name
+
+
+def test_equal_rows_have_no_better_temperature():
+    X = np.ones((100, 5)) + 1e-12 * np.eye(5)[np.arange(100) % 5]
+    found = [message for message in complaints(X, n_components=4, revive=False) if "gates" in message]
+    assert all("or scale the features" in message for message in found)
+    assert len(found) == 1
+
+
+def test_diagnostics_of_minibatches(planted):
+    X = planted.toarray()
+    model = InhibitedMixture(5, random_state=0)
+    with pytest.raises(AttributeError):
+        model.load_  # noqa: B018
+    for start in range(0, 300, 30):
+        model.partial_fit(X[start : start + 30])
+        assert model.load_.sum() == pytest.approx(1)
+    model.partial_fit(np.zeros((5, X.shape[1])))
+    assert model._n_gates == 300
+    share = model.transform(X)  # by the last state: diagnostics are by the states on the way
+    np.testing.assert_allclose(model.load_, share.mean(axis=0), atol=0.2)
+    whole = InhibitedMixture(5, random_state=0).fit(X)
+    before = whole.load_.copy()
+    whole.partial_fit(np.vstack([X] * 4))  # more rows than diagnostics go back
+    share = whole.transform(X)
+    np.testing.assert_allclose(whole.load_, share.mean(axis=0), rtol=1e-9)
+    entropies = -(share * np.log(np.maximum(share, 1e-300))).sum(axis=1) / np.log(3)
+    assert whole.gate_entropy_ == pytest.approx(entropies.mean())
+    assert not np.array_equal(before, whole.load_)
 
 
 # -- more experts than topics ----------------------------------------------------------------------------------------

@@ -1,13 +1,19 @@
 """The one door: what it lets through, in which form, and what it refuses."""
 
+import datetime
 from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pytest
+from damaged import DAMAGED
 from scipy import sparse
+from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 
-from codebooks.inputs import check_count, check_input, check_labels, check_matrix, check_targets
+import codebooks
+from codebooks.inputs import check_count, check_embeddings, check_input, check_labels, check_matrix, check_targets
+from codebooks.scores import diversity_scorer, isoscore, npmi, npmi_scorer, redundancy
 from codebooks.text.accepting import checked_counts, checked_ids, checked_texts
 
 
@@ -75,6 +81,239 @@ def test_squares_that_all_become_zero_are_refused(reset, kind, dtype, too_small,
     with pytest.raises(ValueError, match=r"numbers above .* and got .* at most.*Scale the data"):
         check_input(estimator, X * dtype(too_small), reset=reset)
     assert check_input(estimator, X * dtype(fine), reset=reset).dtype == dtype
+
+
+# -- sparse matrices whose arrays do not fit their shape --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("damage", DAMAGED.values(), ids=DAMAGED)
+def test_damaged_sparse_matrix_is_refused(damage):
+    for check in (lambda X: check_input(PCA(), X, reset=True), lambda X: check_matrix("PCA", X)):
+        with pytest.raises(ValueError, match=r"PCA (expected a (sparse matrix with valid indices|matrix with 2))"):
+            check(damage())
+
+
+def with_column_99():
+    X = sparse.csr_matrix(np.tile(np.eye(4), (2, 1)))
+    X.indices = np.where(np.arange(8) == 5, 99_999, X.indices)
+    return X
+
+
+FITTED = np.tile(np.eye(4), (2, 1))
+WORDS = ["a", "b", "c", "d"]
+READERS = {
+    **{
+        f"{name}.{method}": (
+            lambda X, name=name, method=method: getattr(
+                getattr(codebooks, name)().fit(FITTED, [0, 1, 2, 3] * 2), method
+            )(X)
+        )
+        for name, methods in {
+            "InhibitedMixture": ["fit", "partial_fit", "transform", "predict", "score", "inverse_transform"],
+            "KrotovHopfield": ["fit", "partial_fit", "transform", "predict", "score", "inverse_transform"],
+            "OrthogonalSparseCoding": ["fit", "partial_fit", "transform", "predict", "score", "inverse_transform"],
+            "HopfieldMemory": ["fit", "partial_fit", "transform", "predict", "recall", "kneighbors", "energy", "score"],
+            "BM25Transformer": ["fit", "partial_fit", "transform"],
+        }.items()
+        for method in methods
+        if hasattr(getattr(codebooks, name), method)
+    },
+    "HopfieldRetriever.fit": lambda X: codebooks.HopfieldRetriever().fit(X),
+    "HopfieldRetriever.add": lambda X: codebooks.HopfieldRetriever().fit(FITTED).add(X),
+    "HopfieldRetriever.search": lambda X: codebooks.HopfieldRetriever().fit(FITTED).search(X),
+    "HopfieldRetriever.transform": lambda X: codebooks.HopfieldRetriever().fit(FITTED).transform(X),
+    "topics": lambda X: codebooks.topics(codebooks.KrotovHopfield().fit(FITTED), WORDS, X),
+    "topics of KMeans": lambda X: codebooks.topics(KMeans(2, n_init=1).fit(FITTED), WORDS, X),
+    "topics, codes": lambda X: codebooks.topics(codebooks.KrotovHopfield().fit(FITTED), WORDS, FITTED, codes=X),
+    "top_documents": lambda X: codebooks.top_documents(KMeans(2, n_init=1).fit(FITTED), X),
+    "rank_documents": lambda X: codebooks.rank_documents(KMeans(2, n_init=1).fit(FITTED), X, 0),
+    "expand": lambda X: codebooks.expand(codebooks.KrotovHopfield().fit(FITTED), X, terms=WORDS),
+    "suggest": lambda X: codebooks.suggest(X, [0]),
+    "choose_n_components": lambda X: codebooks.choose_n_components(codebooks.KrotovHopfield(), X, [2]),
+    "npmi": lambda X: npmi([[0, 1]], X),
+    "npmi_scorer": lambda X: npmi_scorer(KMeans(2, n_init=1).fit(FITTED), X),
+    "diversity_scorer": lambda X: diversity_scorer(KMeans(2, n_init=1).fit(FITTED), X),
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*units? wins? no row", "ignore:The gates")
+@pytest.mark.parametrize("read", READERS.values(), ids=READERS)
+def test_every_reader_of_sparse_matrices_refuses_damaged_ones(read):
+    with pytest.raises(ValueError, match=r"expected a sparse matrix with valid indices, got csr_matrix .* 99999"):
+        read(with_column_99())
+
+
+def test_duplicate_entries_are_added_before_they_can_overflow():
+    zeros, ones = np.zeros(300, int), np.ones(300, np.int8)
+    coo = sparse.coo_matrix((ones, (zeros, zeros)), shape=(2, 2))
+    csr = sparse.csr_matrix((ones, zeros, [0, 300, 300]), shape=(2, 2))
+    for X in (coo, csr):
+        for checked in (check_input(PCA(), X, reset=True), check_matrix("PCA", X)):
+            np.testing.assert_array_equal(checked.toarray(), [[300, 0], [0, 0]])
+    bools = sparse.coo_matrix((ones.astype(bool), (zeros, zeros)), shape=(2, 2))
+    np.testing.assert_array_equal(check_input(PCA(), bools, reset=True).toarray(), bools.toarray())
+
+
+def test_a_sparse_matrix_that_changed_after_it_was_looked_at():
+    X = sparse.csr_matrix([[1.0, 2.0, 0.0], [0.0, 0.0, 3.0]])
+    assert X.has_canonical_format
+    X.indices[1] = 0  # a duplicate, of which the matrix does not know
+    np.testing.assert_array_equal(check_input(PCA(), X, reset=True).toarray(), [[3, 0, 0], [0, 0, 3]])
+    assert X.nnz == 3
+    longer = sparse.csr_matrix([[1.0, 2.0]])
+    longer.data, longer.indices = np.array([1.0, 2.0, np.nan]), np.array([0, 1, -7], np.int32)  # what is not in use
+    np.testing.assert_array_equal(check_input(PCA(), longer, reset=True).toarray(), [[1, 2]])
+
+
+@pytest.mark.parametrize(
+    "kind", ["csr_matrix", "csr_array", "csc_matrix", "csc_array", "coo_array", "lil_array", "dok_array"]
+)
+@pytest.mark.parametrize("dtype", [np.int8, np.uint64, np.longdouble, bool, np.float32])
+def test_other_numbers_in_sparse_matrices(kind, dtype):
+    X = np.array([[1, 0, 1], [0, 1, 0]], dtype)
+    checked = check_input(PCA(), getattr(sparse, kind)(X), reset=True)
+    assert checked.dtype == (np.float32 if dtype == np.float32 else np.float64)
+    np.testing.assert_array_equal(checked.toarray(), X)
+
+
+# -- other kinds of numbers ------------------------------------------------------------------------------------------
+
+
+ONES = np.ones((2, 2))
+DATES = np.array([["2020-01-01", "2020-01-02"]] * 2, "M8[D]")
+OBJECT = {"dtype": object}
+OTHER_NUMBERS = {
+    "a masked array": (np.ma.array(ONES, mask=[[0, 1], [0, 0]]), TypeError, "MaskedArray of float64 shape .* X.filled"),
+    "a masked array without a mask": (np.ma.array(ONES), TypeError, "X.filled"),
+    "masked rows": (list(np.ma.array(ONES, mask=[[0, 1], [0, 0]])), TypeError, "X.filled"),
+    "a masked entry": (np.array([[1, np.ma.masked]], **OBJECT), TypeError, "MaskedConstant"),
+    "dates": (DATES, TypeError, r"got ndarray of datetime64\[D\] shape \(2, 2\)"),
+    "lists of dates": (DATES.tolist(), TypeError, "datetime.date"),
+    "lists of NumPy's dates": (list(DATES), TypeError, r"datetime64\[D\]"),
+    "durations": (DATES - DATES.T, TypeError, r"timedelta64\[D\]"),
+    "dates among numbers": (np.array([[DATES[0, 0], 1]], **OBJECT), TypeError, "datetime64"),
+    "Python's dates": ([[datetime.date(2020, 1, 1), 2.0]], TypeError, "datetime.date"),
+    "complex": (ONES + 1j, ValueError, "Complex data not supported. Use X.real"),
+    "complex lists": ([[1j, 2]], ValueError, "Complex data not supported"),
+    "complex objects": (np.array([[np.complex128(1j), 2]], **OBJECT), TypeError, "complex128"),
+    "sparse complex": (sparse.csr_matrix(ONES + 1j), ValueError, "Complex data not supported"),
+    "mixed objects": (np.array([[1, "a"]], **OBJECT), ValueError, "could not convert string to float"),
+    "dictionaries": (np.array([[1, {}]], **OBJECT), TypeError, "not 'dict'"),
+    "too large": ([[10**400, 1]], ValueError, "too large"),
+    "too large a longdouble": (np.array([[np.longdouble("1e4000"), 1]]), ValueError, "infinity"),
+    "None": ([[1.0, None]], ValueError, "NaN"),
+    "ragged": ([[1, 2], [3]], ValueError, "inhomogeneous"),
+    "a structured array": (np.zeros(2, [("a", int), ("b", float)]), TypeError, "structured_to_unstructured"),
+    "a matrix": (np.asmatrix(ONES), TypeError, r"numpy.asarray\(X\)"),
+    "bytes": ([b"some text", b"more text"], TypeError, "got text"),
+    "void": (np.zeros((2, 2), "V2"), TypeError, "expected a matrix of real numbers"),
+}
+
+
+@pytest.mark.filterwarnings("ignore:the matrix subclass")
+@pytest.mark.parametrize("kind", OTHER_NUMBERS)
+def test_other_kinds_of_numbers_are_refused(kind):
+    X, error, words = OTHER_NUMBERS[kind]
+    checks = [lambda: check_input(PCA(), X, reset=True), lambda: check_matrix("PCA", X)]
+    if not sparse.issparse(X):
+        checks.append(lambda: check_embeddings(PCA(), X))
+    for check in checks:
+        with pytest.raises(error, match=words):
+            check()
+
+
+@pytest.mark.parametrize(
+    ("X", "expected"),
+    [
+        (np.array([[1, "2"]], **OBJECT), [[1, 2]]),
+        ([[Decimal(1), Fraction(1, 2)]], [[1, 0.5]]),
+        ([[10**30, 1]], [[1e30, 1]]),
+        ([["1", "2.5"]], [[1, 2.5]]),
+        (np.array([[2**64 - 1, 1]], np.uint64), [[2.0**64, 1]]),
+        (np.array([[-128, 127]], np.int8), [[-128, 127]]),
+        (np.array([[1.5, 2]], np.longdouble), [[1.5, 2]]),
+        (np.array([[65504.0, 1]], np.float16), [[65504, 1]]),
+        (memoryview(ONES), ONES),
+    ],
+)
+def test_numbers_of_other_types_are_converted(X, expected):
+    checked = check_input(PCA(), X, reset=True)
+    assert checked.dtype == np.float64
+    np.testing.assert_array_equal(checked, expected)
+
+
+def test_columns_of_tables():
+    pd = pytest.importorskip("pandas")
+    dates = pd.to_datetime(["2020-01-01", "2021-01-01"])
+    for column, words in [
+        (dates, "'when' holds datetime64"),
+        (dates.tz_localize("UTC"), "'when' holds datetime64"),
+        (pd.Categorical(dates), "'when' holds datetime64"),
+        (pd.to_timedelta([1, 2]), "'when' holds timedelta64"),
+        (pd.period_range("2020", periods=2, freq="D"), "'when' holds period"),
+        (pd.Categorical(["x", "y"]), "'when' holds .*OneHotEncoder"),
+        (["x", "y"], "'when' holds .*OneHotEncoder"),
+        ([1j, 2], "'when' holds complex128"),
+    ]:
+        frame = pd.DataFrame({"n": [1.0, 2.0], "when": column})
+        for check in (lambda X: check_input(PCA(), X, reset=True), lambda X: check_matrix("PCA", X)):
+            with pytest.raises((TypeError, ValueError), match=words):
+                check(frame)
+    with pytest.raises(ValueError, match="at least one column"):
+        check_matrix("PCA", pd.DataFrame())
+    frame = pd.DataFrame({"a": pd.array([1, 2], dtype="Int64"), "b": pd.Categorical([3, 1]), "c": ["4", "5"]})
+    np.testing.assert_array_equal(check_input(PCA(), frame, reset=True), [[1, 3, 4], [2, 1, 5]])
+    with pytest.raises(ValueError, match="NaN"):
+        check_matrix("PCA", pd.DataFrame({"a": pd.array([1, None], dtype="Int64")}))
+
+
+class Tensor:
+    """What is asked of a tensor of torch, without torch."""
+
+    __module__ = "torch"
+
+    def __init__(self, device="cpu", layout="torch.strided", requires_grad=False, dtype="torch.float32"):
+        self.device = type("device", (), {"type": device})
+        self.layout, self.requires_grad, self.dtype, self.shape = layout, requires_grad, dtype, (2, 2)
+
+    def detach(self):
+        return self
+
+    def numpy(self):
+        if self.dtype == "torch.bfloat16":
+            raise TypeError("Got unsupported ScalarType BFloat16")
+        return ONES
+
+    def __array__(self, dtype=None, copy=None):
+        return ONES
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"dtype": "torch.bfloat16"}, r"got Tensor of torch.bfloat16 shape \(2, 2\).* Use X.float\(\)"),
+        ({"requires_grad": True}, r"Use X.detach\(\)"),
+        ({"device": "meta"}, "holds no numbers"),
+        ({"device": "cuda"}, r"Use X.cpu\(\)"),
+        ({"layout": "torch.sparse_coo"}, r"Use X.to_dense\(\)"),
+    ],
+)
+def test_tensors_that_numpy_cannot_read(settings, words):
+    for check in (lambda X: check_input(PCA(), X, reset=True), lambda X: check_embeddings(PCA(), X)):
+        with pytest.raises(TypeError, match=words):
+            check(Tensor(**settings))
+    with pytest.raises(TypeError, match=r"torch.stack\(X\)"):
+        check_matrix("PCA", [Tensor(), Tensor()])
+    np.testing.assert_array_equal(check_input(PCA(), Tensor(), reset=True), ONES)
+
+
+def test_measures_refuse_other_numbers_too():
+    masked = np.ma.array(ONES, mask=True)
+    for measure in (redundancy, isoscore):
+        with pytest.raises(TypeError, match="MaskedArray"):
+            measure(masked)
+    with pytest.raises(TypeError, match="MaskedArray"):
+        check_labels("y", np.ma.array([1, 2], mask=[0, 1]))
 
 
 # -- text where numbers are wanted -----------------------------------------------------------------------------------
@@ -212,6 +451,11 @@ def test_a_table_is_no_list_of_texts():
         checked_texts(table, "fit")
     assert checked_texts(table["text"], "fit") == ["a tree", "a sea"]
     assert checked_texts((text for text in ["a", "b"]), "fit") == ["a", "b"]
+
+
+def test_counts_beyond_float32_are_refused():
+    with pytest.raises(ValueError, match="most that float32 holds"):
+        checked_counts(np.array([[1e39, 1.0]]))
 
 
 def test_counts_are_copied():

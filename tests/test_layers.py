@@ -71,7 +71,7 @@ LAYERS = {
     "text/*.py": May(("forks", "inputs", "models.*", "ops", "scores", "storage", "text.*"), LEARNING),
     # What is made of it.
     "naming.py": May((), ARRAYS),
-    "codes.py": May(("ops",), ARRAYS),
+    "codes.py": May(("ops", "inputs"), ARRAYS),
     "topics.py": May(("ops", "codes", "inputs", "naming", "text.weighting"), LEARNING),
     "concepts/*.py": May(("ops", "codes", "concepts.*", "inputs", "naming", "topics"), LEARNING),
     "scores/__init__.py": May(("scores.*",)),
@@ -80,7 +80,7 @@ LAYERS = {
     "scores/resampling.py": May(("ops", "inputs"), ARRAYS),
     "scores/*.py": May(("ops", "inputs", "scores.coherence", "scores.geometry", "text.weighting", "topics"), LEARNING),
     "selection.py": May(("ops", "inputs", "scores", "topics"), LEARNING),
-    "plots/*.py": May(("ops", "plots.*", "scores", "selection", "topics"), (*LEARNING, "matplotlib")),
+    "plots/*.py": May(("ops", "inputs", "plots.*", "scores", "selection", "topics"), (*LEARNING, "matplotlib")),
     "report.py": May(("ops", "plots", "scores", "topics"), (*LEARNING, "matplotlib"), late=("jinja2",)),
     # The same fit elsewhere.
     "streams.py": May(("ops", "inputs", "models.base"), ARRAYS),

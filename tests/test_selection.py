@@ -1,5 +1,6 @@
 """The number of units recommended, against planted numbers and sums done another way."""
 
+import re
 from functools import partial
 from itertools import permutations
 
@@ -8,14 +9,15 @@ import pytest
 from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.cluster import KMeans
-from sklearn.decomposition import NMF, TruncatedSVD
+from sklearn.datasets import load_digits, load_iris
+from sklearn.decomposition import NMF, PCA, TruncatedSVD
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.feature_extraction.text import TfidfTransformer, TfidfVectorizer
 from sklearn.metrics import adjusted_mutual_info_score
 from sklearn.model_selection import ShuffleSplit
 from sklearn.pipeline import make_pipeline
 
-from codebooks import KrotovHopfield, choose_n_components
+from codebooks import InhibitedMixture, KrotovHopfield, OrthogonalSparseCoding, choose_n_components
 from codebooks.datasets import planted_corpus
 from codebooks.scores import npmi, npmi_scorer, redundancy, topic_diversity
 from codebooks.selection import Selection, _reason, _silhouette
@@ -53,7 +55,8 @@ def test_the_planted_number_is_found(n_topics, balance):
     numbers = [n_topics - 1, n_topics, n_topics + 1, 2, 6, 14]
     found = choose_n_components(KrotovHopfield(), planted(n_topics, balance, n=800), numbers)
     assert found.n_components == n_topics
-    assert found.reason.startswith(f"Take {n_topics} units: they have words")
+    assert found.reason.startswith(f"Take {n_topics} components. Separation .")
+    assert "words of a component occur together, and less often with" in found.reason
 
 
 @pytest.mark.parametrize("learner", [NMF(init="nndsvda"), KMeans(n_init=2)], ids=["NMF", "KMeans"])
@@ -72,7 +75,8 @@ def test_peers_are_counted_too(learner):
 def test_signed_rows_have_no_words(learner, n_groups):
     found = choose_n_components(learner, blobs(n_groups), [2, 4, 5, 7, 9])
     assert found.n_components == n_groups
-    assert "rows near to them" in found.reason
+    assert "rows lie nearer to their component" in found.reason
+    assert "words" not in found.reason
     assert np.isnan([[row["npmi"], row["diversity"]] for row in found.table]).all()
     assert "npmi" not in str(found)
 
@@ -174,30 +178,107 @@ def test_models_that_tell_nothing_apart_do_not_agree():
     assert found.table[0]["agreement"] == 0
 
 
-def row(number, merit, error=0.0, agreement=0.9):
-    return {"n_components": number, "merit": merit, "error": error, "separation": 0.5, "agreement": agreement}
+def row(number, merit, error=0.0, agreement=0.9, separation=0.5):
+    return {"n_components": number, "merit": merit, "error": error, "separation": separation, "agreement": agreement}
 
 
 @pytest.mark.parametrize(
     ("table", "said", "unsaid"),
     [
-        ([row(2, 0.1), row(3, 0.9), row(4, 0.8)], "separation .500", "good: |number tried|But"),
+        ([row(2, 0.1), row(3, 0.9), row(4, 0.8)], "Separation .500", "good: |number tried|But"),
         ([row(2, 0.85, 0.03), row(3, 0.9, 0.02), row(4, 0.8)], "About as good: 2;", "4"),
         ([row(2, 0.1), row(3, 0.9)], "the largest number tried: try larger", "smallest"),
         ([row(5, 0.9), row(6, 0.1)], "the smallest number tried: try smaller", "largest"),
-        ([row(2, 0.9), row(3, 0.1)], "Take 2 units", "smallest|largest"),
-        ([row(2, 0.1), row(3, 0.9, agreement=0.2), row(4, 0.1)], "hardly agree", "number tried"),
+        ([row(2, 0.9), row(3, 0.1)], "Take 2 components", "smallest|largest"),
+        ([row(2, 0.1), row(3, 0.9, agreement=0.2), row(4, 0.1)], "hardly the same labels", "number tried"),
+        ([row(2, 0.1), row(3, 0.9, agreement=0.5)], "partly the same labels", "But"),
+        ([row(2, 0.1), row(3, 0.9)], "different rows give the same labels", "But"),
+        (
+            [row(2, -0.1), row(3, 0.9, separation=-1.0)],
+            "Separation -1.000: .* no more often .* But the separation",
+            "less often|largest",
+        ),
+        ([row(2, -0.1), row(3, 0.9, separation=0.01)], "occur together, and less often", "no more often|But"),
+        ([row(2, -0.1), row(3, 0.9, separation=0.0)], "no more often", "less often"),
     ],
 )
-def test_the_reason_says_what_to_do(table, said, unsaid):
+def test_the_reason_agrees_with_the_figures(table, said, unsaid):
     reason = _reason(max(table, key=lambda row: row["merit"]), table, words=True)
+    assert re.search(said, reason)
+    assert not re.search(unsaid, reason)
+
+
+@pytest.mark.parametrize(("separation", "said"), [(0.4, "rows lie nearer to"), (0.0, "no nearer"), (-0.2, "no nearer")])
+def test_the_reason_without_words(separation, said):
+    table = [row(2, 0.9, separation=separation)]
+    reason = _reason(table[0], table, words=False)
     assert said in reason
-    assert not any(words in reason for words in unsaid.split("|"))
+    assert "words" not in reason
+    assert ("But the separation" in reason) == (separation <= 0)
 
 
 def test_noise_is_doubted():
     X = np.random.default_rng(0).standard_normal((200, 20))
-    assert "hardly agree" in choose_n_components(KrotovHopfield(), X, [3, 4, 5]).reason
+    reason = choose_n_components(KrotovHopfield(), X, [3, 4, 5]).reason
+    assert "hardly the same labels. " in reason
+    assert "But the agreement speaks for no number" in reason
+
+
+# -- numbers that nobody gave ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("learner", [KrotovHopfield(), KMeans(n_init=1)], ids=["ours", "KMeans"])
+def test_the_default_candidates_find_groups(learner):
+    found = choose_n_components(learner, blobs(8, n=200), n_seeds=2)
+    assert found.n_components == 8
+    assert [row["n_components"] for row in found.table] == [2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 25]
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "numbers"), [(4, [2]), (20, [2]), (40, [2, 3, 4, 5]), (100, [2, 3, 4, 5, 6, 8, 10, 13])]
+)
+def test_the_default_candidates_leave_rows_for_each_component(n_rows, numbers):
+    X = np.random.default_rng(0).random((n_rows, 12))
+    for learner in (KrotovHopfield(), KMeans(n_init=1)):
+        found = choose_n_components(learner, X, n_seeds=2)
+        assert [row["n_components"] for row in found.table] == numbers
+
+
+@pytest.mark.parametrize("learner", [OrthogonalSparseCoding(), PCA()], ids=["ours", "PCA"])
+def test_the_default_candidates_end_at_the_number_of_features(learner):
+    X = load_iris().data
+    found = choose_n_components(learner, X)
+    assert [row["n_components"] for row in found.table] == [2, 3, 4]
+    with pytest.raises(ValueError, match="5"):
+        choose_n_components(learner, X, [2, 5])
+
+
+@pytest.mark.parametrize(
+    "X", [np.eye(6)[np.arange(120) % 6], sparse.csr_matrix(np.eye(6)[np.arange(120) % 6])], ids=["dense", "CSR"]
+)
+def test_rows_of_one_entry_have_no_words(X):
+    found = choose_n_components(KrotovHopfield(), X, [3, 6, 8])
+    assert found.n_components == 6
+    assert "rows lie nearer" in found.reason
+    by_words = choose_n_components(KrotovHopfield(), X, [3, 6, 8], words=True)
+    assert {row["separation"] for row in by_words.table} == {-1.0}
+    assert "no more often" in by_words.reason
+
+
+@pytest.mark.parametrize("learner", [KrotovHopfield(), InhibitedMixture(), KMeans(n_init=1)])
+def test_repeated_rows_and_more_components_than_rows(learner):
+    X = np.repeat(np.eye(3) + 0.1, 20, axis=0)
+    assert choose_n_components(learner, X, [2, 3]).n_components == 3
+    equal = choose_n_components(learner, np.ones((30, 4)), [2, 3])
+    assert "hardly the same labels" in equal.reason
+    if not isinstance(learner, KMeans):
+        assert choose_n_components(learner, X, [3, 90]).n_components == 3
+
+
+def test_images_have_no_words():
+    found = choose_n_components(KrotovHopfield(), load_digits().data[:600], [5, 10, 30])
+    assert "words" not in found.reason
+    assert found.n_components == 10
 
 
 def test_it_prints_as_a_table():
@@ -214,10 +295,10 @@ def test_it_prints_as_a_table():
 @pytest.mark.parametrize(
     ("changes", "error", "words"),
     [
-        ({"range": []}, ValueError, r"each at least 2; \[\] came. Try range"),
-        ({"range": range(1, 4)}, ValueError, r"each at least 2; range\(1, 4\) came"),
-        ({"range": [2.5]}, ValueError, "whole numbers"),
-        ({"range": 5}, ValueError, "5 came"),
+        ({"candidates": []}, ValueError, r"each at least 2, got \[\]. Try range"),
+        ({"candidates": range(1, 4)}, ValueError, r"each at least 2, got range\(1, 4\)"),
+        ({"candidates": [2.5]}, ValueError, "`candidates` must be whole numbers"),
+        ({"candidates": 5}, ValueError, "got 5"),
         ({"n_seeds": 1}, ValueError, "n_seeds must be a whole number, 2 or more; 1 came"),
         ({"n_seeds": 2.0}, ValueError, "2 or more; 2.0 came"),
         ({"random_state": "x"}, ValueError, "cannot be used to seed"),
@@ -237,7 +318,7 @@ def test_it_prints_as_a_table():
     ],
 )
 def test_bad_arguments_are_refused_in_words(changes, error, words):
-    arguments = {"estimator": KrotovHopfield(), "X": np.eye(8), "range": [2, 3], **changes}
+    arguments = {"estimator": KrotovHopfield(), "X": np.eye(8), "candidates": [2, 3], **changes}
     with pytest.raises(error, match=words):
         choose_n_components(**arguments)
 

@@ -11,10 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.pipeline import Pipeline
-from sklearn.utils.validation import check_array
 
 from codebooks import ops
-from codebooks.inputs import check_count
+from codebooks.inputs import check_count, check_matrix
 from codebooks.topics import codes_of, largest, names_of
 
 __all__ = ["counted", "query_row", "shares_of", "words_of"]
@@ -35,14 +34,14 @@ def query_row(preparation: Pipeline | None, learner: Any, query: Any, terms: Any
     """The query as the dense row that reaches the model, shape (1, n_features); it has some word."""
     words = words_of(query)
     if words is None:
-        row = query if sparse.issparse(query) else np.atleast_2d(np.asarray(ops.to_host(query)))
+        row = query if sparse.issparse(query) else np.atleast_2d(np.asanyarray(ops.to_host(query)))
     elif preparation is None:
         row = counted(words, names_of(None, learner, terms, n_features))
     else:
         row = [" ".join(words)]
     if preparation is not None:
         row = preparation.transform(row)
-    row = check_array(ops.to_host(row), accept_sparse="csr", dtype=[np.float64, np.float32])
+    row = check_matrix("query", ops.to_host(row))
     if row.shape != (1, n_features):
         raise ValueError(
             f"one query of {n_features} features is wanted, as the model has; shape {row.shape} came. Ask one by one."

@@ -9,12 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
-from sklearn.utils.validation import check_array
 
 from codebooks import ops
 from codebooks.codes import codes_given
 from codebooks.concepts.queries import query_row, shares_of
-from codebooks.inputs import check_count
+from codebooks.inputs import check_count, check_matrix
 from codebooks.topics import codebook, codes_of, largest, n_rows, prepared, split
 
 __all__ = ["Ranking", "filled_rows", "rank_documents", "ranked"]
@@ -139,7 +138,7 @@ def _weighed(codes: NDArray[Any], weights: Floats) -> Floats:
 
 def filled_rows(X: Any) -> NDArray[np.bool_]:
     """Which rows have anything in them."""
-    X = check_array(ops.to_host(X), accept_sparse=("csr", "csc"))
+    X = check_matrix("rank_documents", ops.to_host(X))
     return np.asarray(abs(X).sum(axis=1)).ravel() > 0
 
 

@@ -8,11 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 from sklearn.preprocessing import normalize
-from sklearn.utils.validation import check_array
 
 from codebooks import ops
 from codebooks.concepts.ranking import Ranking, filled_rows, ranked
-from codebooks.inputs import check_count
+from codebooks.inputs import check_count, check_matrix
 
 __all__ = ["suggest"]
 
@@ -71,7 +70,7 @@ def suggest(codes: Any, liked: ArrayLike, n: int = 10, *, disliked: ArrayLike = 
     [1, 3]
     """
     check_count("n", n)
-    codes = check_array(ops.to_host(codes), accept_sparse="csr", dtype=[np.float64, np.float32])
+    codes = check_matrix("suggest", ops.to_host(codes))
     n_rows = codes.shape[0]
     good, bad = _row_numbers("liked", liked, n_rows), _row_numbers("disliked", disliked, n_rows)
     both = np.intersect1d(good, bad)

@@ -164,6 +164,7 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
     _n_batches: ClassVar[int] = _BATCHES  # an epoch makes about so many with batch_size="auto"
     _largest_batch: ClassVar[int] = _LARGEST_BATCH
     _halved: ClassVar[tuple[str, ...]] = ("usage",)  # fields of the state that two units share when one is split
+    sparse_output: bool = False  # whether codes are a CSR matrix
     annealing_updates: int = 0  # minibatches until the schedules of a learner reach their ends; none by default
 
     _parameter_constraints: ClassVar[dict] = {
@@ -176,9 +177,15 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
         "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "shuffle": ["boolean"],
         "tol": [Interval(Real, 0, None, closed="left")],
+        "sparse_output": ["boolean"],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]  # which ClusterMixin has taken away
+        return tags
 
     # -- learning ------------------------------------------------------------------------------------------------
 
@@ -207,9 +214,10 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
         with unharmed(self):
             X = self._check(X, reset=True)
             state, self.n_iter_ = self._learned(X, check_random_state(self.random_state))
-            self.labels_ = self._winners(X, state)
+            observed: list[Any] = []
+            self.labels_ = self._winners(X, state, observed=observed)
             self._publish(state._replace(usage=shares(self.labels_, state.usage)))
-            self._observe(X, self._state())
+            self._describe(X, observed)
         for complaint in self._complaints(X):
             warnings.warn(complaint, UserWarning, stacklevel=3)
         return self
@@ -224,22 +232,32 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
-            One minibatch; one row is enough.
+            One minibatch; one row is enough. If all its rows are empty, nothing is learned and no schedule advances.
         y : ignored
 
         Returns
         -------
         self
-            `labels_` are those of this minibatch.
+            `labels_` are those of this minibatch, -1 for empty rows.
+
+        Raises
+        ------
+        ValueError
+            If `X` is what `fit` refuses. The first minibatch needs a row that is not empty, because a model cannot
+            begin without one; leave out those before it.
         """
         first = not self.__sklearn_is_fitted__()
         with unharmed(self):
             X = self._check(X, reset=first)
             state = self._begin(X, check_random_state(self.random_state)) if first else self._state()
-            state, _ = self._updated(X, state, epoch=0)
-            self._publish(self._revived(X, state) if self._revives else state)
+            state, sums = self._updated(X, state, epoch=0)
+            self._publish(self._revived(X, state) if self._revives and bool(sums.n_rows) else state)
             self.n_iter_ = 1
-            self.labels_ = self._winners(X, self._state())
+            observed: list[Any] = []
+            self.labels_ = self._winners(X, self._state(), observed=observed)
+            self._describe(X, observed, in_parts=True)
+        for complaint in self._complaints_of_minibatch():
+            warnings.warn(complaint, UserWarning, stacklevel=3)
         return self
 
     def _learned(self, X: Any, rng: Any, state: Any = None) -> tuple[Any, int]:
@@ -272,31 +290,38 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
         """The state after one epoch, the energy explained per row in it, and how many units won nothing in it."""
         revive = self._revives if revive is None else revive
         batches: Any = self._minibatches(X.shape[0], rng)
-        if state is None or not (revive and ops.runs_ahead(X)):
+        if state is None or not ops.runs_ahead(X):
             return self._visited(X, state, epoch, batches, rng, revive)
-        # Whether a unit is idle is asked after every update, and to look for the answer would wait for the device every
-        # time. Hardly ever is one. So the epoch is made without looking, and once more if there was anything to see.
+        # Whether a component is idle, or all rows were empty, is asked after every update, and to look for the answer
+        # would wait for the device every time. Hardly ever is it so. The epoch is therefore made without looking, and
+        # once more if there was anything to see.
         batches = list(batches)
-        usages: list[Any] = []
-        hasty = self._visited(X, state, epoch, batches, rng, False, usages)
-        if ops.to_host(ops.xp(usages[0]).stack(usages)).min() >= _least_usage(state):
+        lowest: list[Any] = []
+        hasty = self._visited(X, state, epoch, batches, rng, False, lowest)
+        least_usage, least_rows = ops.to_host(ops.xp(lowest[0]).stack(lowest).min(axis=0))
+        if least_rows > 0 and (least_usage >= _least_usage(state) or not revive):
             return hasty
         return self._visited(X, state, epoch, batches, rng, revive)
 
     def _visited(
-        self, X: Any, state: Any, epoch: int, batches: Any, rng: Any, revive: bool, usages: list[Any] | None = None
+        self, X: Any, state: Any, epoch: int, batches: Any, rng: Any, revive: bool, lowest: list[Any] | None = None
     ) -> tuple[Any, float, int]:
-        """As `_pass`, over these minibatches; the usage after each update is appended to `usages`."""
+        """As `_pass`, over these minibatches.
+
+        With a list the device is not waited for: empty minibatches are learned from, and the lowest usage after each
+        update and its number of rows go into the list.
+        """
         epoch_sums = []
         for batch in ops.minibatches(X, batches):
             if state is None:
                 if not ops.row_norms(batch).any():
                     continue  # nothing to begin with
                 state = self._begin(batch, rng)
-            state, sums = self._updated(batch, state, epoch)
-            if usages is not None:
-                usages.append(state.usage)
-            if revive:
+            state, sums = self._updated(batch, state, epoch, wait=lowest is None)
+            if lowest is not None:
+                xp = ops.xp(state.usage)
+                lowest.append(xp.stack([state.usage.min().astype(xp.float64), sums.n_rows.astype(xp.float64)]))
+            if revive and bool(sums.n_rows):
                 state = self._revived(batch, state)
             epoch_sums.append(sums._replace(pull=None))
         return state, *explained(epoch_sums)
@@ -308,9 +333,13 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
             n_components = self.n_components
         return self._start(batch, n_components, rng)
 
-    def _updated(self, batch: Any, state: Any, epoch: int) -> tuple[Any, Sums]:
-        """The state after one update, and what the minibatch showed."""
-        return self._learn(batch, state, Progress(self._annealed(state, epoch), epoch, self.max_iter))
+    def _updated(self, batch: Any, state: Any, epoch: int, *, wait: bool = True) -> tuple[Any, Sums]:
+        """The state after one update, the same one if all rows are empty, and the statistics of the minibatch.
+
+        Without `wait` the device is not asked whether all rows are empty.
+        """
+        learned, sums = self._learn(batch, state, Progress(self._annealed(state, epoch), epoch, self.max_iter))
+        return (state if wait and not bool(sums.n_rows) else learned), sums
 
     def _learn(self, X: Any, state: Any, progress: Progress) -> tuple[Any, Sums]:
         """Learn from one minibatch: the statistics of its rows, then an update from their total."""
@@ -446,13 +475,15 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
         found = moves(X, state.components, labels)
         if not found:
             return state
-        fields = {name: getattr(state, name).copy() for name in ("components", "mass", "usage", "inhibition")}
+        shared = tuple(name for name in self._halved if name != "usage")
+        fields = {name: getattr(state, name).copy() for name in ("components", "usage", "inhibition", *shared)}
         for move in found:
             for unit, direction in ((move.twin, move.together), (move.unit, move.elsewhere)):
                 fields["components"][unit] = direction
-            for name in ("mass", "usage"):
+            for name in ("usage", *shared):
                 fields[name][move.twin] += fields[name][move.unit]
-            fields["mass"][move.unit] = 0  # nothing is behind it yet
+            for name in shared:
+                fields[name][move.unit] = 0  # nothing is behind it yet
             fields["usage"][move.unit] = move.n_rows / X.shape[0]
             fields["inhibition"][move.unit] = fields["inhibition"].min()
         return state._replace(**fields)
@@ -468,11 +499,29 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
 
         Returns
         -------
-        ndarray of shape (n_samples, n_components)
-            In the dtype of `X`; the code of a row that is empty or shares nothing with any unit is zero.
+        ndarray, or CSR matrix with `sparse_output`, of shape (n_samples, n_components)
+            In the dtype and on the device of `X`. The code of a row that is empty or shares nothing with any unit is
+            zero; a gate of `InhibitedMixture` is then even over all of them.
+
+        Raises
+        ------
+        ValueError
+            If `X` does not fit the model, or `set_output` asks for a table and `sparse_output` is set: tables hold no
+            sparse matrix.
         """
-        X = self._check(X)
-        return self._encode(X, self._state())[0]
+        X, state = self._check(X), self._state()
+        codes = (self._encode(block, state)[0] for block in self._blocks(X))
+        if self.sparse_output:
+            return ops.stack_sparse(codes)
+        if X.shape[0] <= _BLOCK or ops.runs_ahead(X):
+            return self._encode(X, state)[0]
+        # In the same blocks: products of other shapes are rounded otherwise.
+        first = next(codes)
+        out = np.empty((X.shape[0], first.shape[1]), first.dtype)
+        out[: len(first)] = first
+        for start, block in zip(range(len(first), len(out), _BLOCK), codes, strict=True):
+            out[start : start + _BLOCK] = block
+        return out
 
     def predict(self, X: Any, *, reject_below: float | None = None) -> Any:
         """The index of the unit that wins each row of `X`.
@@ -507,12 +556,13 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_components)
+        X : array-like or sparse matrix of shape (n_samples, n_components)
             Codes as `transform` gives them.
 
         Returns
         -------
         ndarray of shape (n_samples, n_features)
+            Dense, of sparse codes too.
 
         Raises
         ------
@@ -548,17 +598,24 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
             n_rows += int(ops.to_host((norms > 0).sum()))
         return energy / max(n_rows, 1)
 
-    def _winners(self, X: Any, state: Any, reject_below: float | None = None) -> Any:
+    def _winners(self, X: Any, state: Any, reject_below: float | None = None, observed: list[Any] | None = None) -> Any:
+        """The unit that wins each row, -1 for none; `observed` collects what `_observe` returns for blocks of rows."""
         units, labels = unit_rows(state.components), []
         for block in self._blocks(X):
             codes, known = self._encode(block, state)
             winners = self._strength(codes).argmax(axis=1)
+            if observed is not None:
+                observed.append(self._observe(block, codes))
             if reject_below is not None:
                 cosines = self._strength(cosine_scores(block, units)[0])
                 known &= ops.xp(winners).take_along_axis(cosines, winners[:, None], axis=1)[:, 0] >= reject_below
             winners[~known] = -1
             labels.append(winners)
         return ops.xp(labels[0]).concatenate(labels)
+
+    def _directions(self, state: Any) -> Any:
+        """What the dot product with a row is its score."""
+        return state.components
 
     def _strength(self, scores: Any) -> Any:
         """How strongly scores or codes speak for their units: the winner is where this is largest."""
@@ -578,8 +635,15 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
         for field, value in state._asdict().items():
             setattr(self, field + "_", value)
 
-    def _observe(self, X: Any, state: Any) -> None:
-        """Set what else a learner wants to say of the rows that `fit` saw."""
+    def _observe(self, X: Any, codes: Any) -> Any:
+        """What a learner reads off the codes of a block of the rows last learned from, for `_describe`."""
+
+    def _describe(self, X: Any, observed: list[Any], *, in_parts: bool = False) -> None:
+        """Set further attributes by what was observed of the blocks of `X`, a minibatch of several if `in_parts`."""
+
+    def _complaints_of_minibatch(self) -> Iterator[str]:
+        """Yield what the user should be warned of after `partial_fit`, and can act on."""
+        yield from ()
 
     def _complaints(self, X: Any) -> Iterator[str]:
         """What the user should be warned of after `fit`, and can act on."""

@@ -93,6 +93,8 @@ class KrotovHopfield(CodebookLearner):
     tol : float, default=1e-3
         Learning stops when the explained energy has not risen by this share for three passes. "hebbian" makes all
         passes, as its learning rate falls to the last.
+    sparse_output : bool, default=False
+        Whether `transform` returns a CSR matrix. The codes are the same; it saves memory where `n_active` is small.
     learning_rate : float, default=0.02
         Step of "hebbian" at the first pass ("epsilon"), falling linearly over `max_iter`.
     prune : bool, default=False
@@ -181,6 +183,7 @@ class KrotovHopfield(CodebookLearner):
         batch_size: int | Literal["auto"] = "auto",
         shuffle: bool = True,
         tol: float = 1e-3,
+        sparse_output: bool = False,
         learning_rate: float = 0.02,
         prune: bool = False,
         random_state: Any = None,
@@ -201,6 +204,7 @@ class KrotovHopfield(CodebookLearner):
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.tol = tol
+        self.sparse_output = sparse_output
         self.learning_rate = learning_rate
         self.prune = prune
         self.random_state = random_state

@@ -92,6 +92,8 @@ class OrthogonalSparseCoding(CodebookLearner):
     tol : float, default=1e-3
         "procrustes" stops when the explained energy has not risen by this share for three passes. The other two make
         all passes, as their learning rates fall to the last.
+    sparse_output : bool, default=False
+        Whether `transform` returns a CSR matrix. The codes are the same; it saves memory, as most of them are 0.
     learning_rate, final_learning_rate : float, optional
         First and last step. "geodesic" goes from 0.8 to a tenth of the first step, "online" from 0.1 to a hundredth,
         as published. They are meant for rows of length 1, or, when `signed`, for rows scaled so that the mean squared
@@ -170,6 +172,7 @@ class OrthogonalSparseCoding(CodebookLearner):
         batch_size: int | Literal["auto"] = "auto",
         shuffle: bool = True,
         tol: float = 1e-3,
+        sparse_output: bool = False,
         learning_rate: float | None = None,
         final_learning_rate: float | None = None,
         random_state: Any = None,
@@ -187,6 +190,7 @@ class OrthogonalSparseCoding(CodebookLearner):
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.tol = tol
+        self.sparse_output = sparse_output
         self.learning_rate = learning_rate
         self.final_learning_rate = final_learning_rate
         self.random_state = random_state

@@ -55,7 +55,9 @@ def kept(state: Any, which: np.ndarray) -> Any:
     if which.all():
         return state
     index = ops.to_device_of(np.flatnonzero(which), state.components)
-    fields = {name: getattr(state, name)[index] for name in ("components", "mass", "usage", "inhibition")}
+    # Fields with an entry or a row for each unit, whichever a learner has.
+    of_units = [name for name, value in state._asdict().items() if np.shape(value)[:1] == which.shape]
+    fields = {name: getattr(state, name)[index] for name in of_units}
     fields["components"] = ops.xp(index).asfortranarray(fields["components"])
     return state._replace(**fields)
 

@@ -9,6 +9,7 @@ loop pays, has a body in `cpu` and one in `gpu`, both imported at the first call
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -55,6 +56,7 @@ __all__ = [
     "separate",
     "similarity",
     "softmax",
+    "sparse_fault",
     "stack_rows",
     "stack_sparse",
     "sum_by_index",
@@ -140,6 +142,15 @@ def block_bytes(a: Array) -> int:
 def is_sparse(X: Array) -> bool:
     """Whether `X` is a sparse matrix, or a view of rows of one."""
     return _body(X).is_sparse(X)
+
+
+def sparse_fault(X: Array) -> str | None:
+    """What makes the arrays of a sparse matrix no matrix of its shape, in words; None where they are one.
+
+    Nothing else may be done with a sparse matrix of unknown origin before: SciPy and compiled loops trust indices, and
+    write or read outside of arrays where these are wrong.
+    """
+    return _body(X).sparse_fault(X)
 
 
 def as_matrix(X: Array) -> Array:
@@ -348,9 +359,11 @@ def entries(X: Array) -> Array:
     return _body(X).entries(X)
 
 
-def stack_sparse(blocks: list[Array]) -> Array:
-    """Dense blocks of rows, one below another, as one CSR matrix."""
-    return _body(blocks[0]).stack_sparse(blocks)
+def stack_sparse(blocks: Iterable[Array]) -> Array:
+    """Dense blocks of rows, one below another, as one CSR matrix. One block is held at a time."""
+    remaining = iter(blocks)
+    first = next(remaining)
+    return _body(first).stack_sparse(chain([first], remaining))
 
 
 def rotate_to_rows(

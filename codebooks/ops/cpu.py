@@ -7,7 +7,7 @@ over a range of items whose results it owns, so any number of threads gives the 
 from __future__ import annotations
 
 import numpy as np
-from scipy.sparse import csr_matrix, issparse, vstack
+from scipy.sparse import csr_array, csr_matrix, issparse, sparray, vstack
 
 from codebooks.ops import adding, completion, scoring, separation, sequential, shared, threads, to_host
 from codebooks.ops.compiler import read_only
@@ -200,13 +200,32 @@ def is_sparse(X):
     return isinstance(X, RowView) or issparse(X)
 
 
+def sparse_fault(X):
+    if X.format == "lil":
+        lengths = [[len(row) for row in rows] for rows in (X.rows, X.data)]
+        if lengths[0] != lengths[1] or len(lengths[0]) != X.shape[0]:
+            return "rows and data of some row have other lengths"
+        X = csr_matrix(X)  # which checks nothing else
+    return shared.sparse_fault(np, X)
+
+
 def as_matrix(X):
     if issparse(X):
         X = X if X.format == "csr" else csr_matrix(X)
-        if not X.has_canonical_format:
+        if len(X.data) > X.indptr[-1] or not _is_canonical(X):
+            # A matrix remembers whether it is canonical, also when its arrays have changed since; a new one does not.
+            X = csr_array(X) if isinstance(X, sparray) else csr_matrix(X)
             X = X.copy()
             X.sum_duplicates()
     return X if X.dtype in (np.float32, np.float64) else X.astype(np.float64)
+
+
+def _is_canonical(X):
+    """Whether the column numbers of each row of a CSR matrix rise."""
+    rises = X.indices[1:] > X.indices[:-1]
+    starts = X.indptr[:-1][np.diff(X.indptr) > 0]  # of the rows that are not empty
+    falls = len(rises) - np.count_nonzero(rises)
+    return falls == 0 or falls == np.count_nonzero(~rises[starts[1:] - 1])
 
 
 def cast(X, dtype):

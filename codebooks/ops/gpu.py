@@ -328,6 +328,10 @@ def own(X):
     return _without_zeros(X.copy())
 
 
+def sparse_fault(X):
+    return shared.sparse_fault(cp, X)
+
+
 def as_matrix(X):
     if sparse.issparse(X):
         X = X.tocsr()

@@ -89,3 +89,59 @@ def _of_moderate_size(xp: ModuleType, M: Any) -> Any:
         return wide
     peak = xp.abs(wide).max()
     return wide / xp.where(peak > 0, peak, 1.0)
+
+
+def sparse_fault(xp: ModuleType, X: Any) -> str | None:
+    """See `codebooks.ops.sparse_fault`, for the formats that are made of arrays of one number of dimensions or two."""
+    if X.format == "coo":
+        lengths = {len(X.row), len(X.col), len(X.data)}
+        if len(lengths) > 1:
+            return f"row, col and data have {len(X.row)}, {len(X.col)} and {len(X.data)} entries"
+        return _range_fault("row number", X.row, X.shape[0]) or _range_fault("column number", X.col, X.shape[1])
+    if X.format == "dia":
+        if X.offsets.ndim != 1 or X.data.ndim != 2 or len(X.offsets) != len(X.data):
+            return f"{X.offsets.shape} offsets came for data of shape {X.data.shape}"
+        if X.offsets.dtype.kind not in "iu" or len(xp.unique(X.offsets)) < len(X.offsets):
+            return "its offsets are not distinct whole numbers"
+        return None
+    if X.format not in ("csr", "csc", "bsr"):
+        return None
+    n_major, n_minor = X.shape if X.format != "csc" else X.shape[::-1]
+    if X.format == "bsr":
+        if X.data.ndim != 3 or 0 in X.data.shape[1:] or X.shape[0] % X.data.shape[1] or X.shape[1] % X.data.shape[2]:
+            return f"its blocks have the shape {X.data.shape[1:]}"
+        n_major, n_minor = n_major // X.data.shape[1], n_minor // X.data.shape[2]
+    elif X.data.ndim != 1:
+        return f"its data has the shape {X.data.shape}"
+    return _compressed_fault(xp, X, n_major, n_minor)
+
+
+def _compressed_fault(xp: ModuleType, X: Any, n_major: int, n_minor: int) -> str | None:
+    indptr, indices = X.indptr, X.indices
+    if indptr.ndim != 1 or indices.ndim != 1 or indptr.dtype.kind not in "iu" or indices.dtype.kind not in "iu":
+        return (
+            f"indptr and indices are {indptr.dtype} of shape {indptr.shape} and {indices.dtype} of shape "
+            f"{indices.shape}, and whole numbers in one dimension are wanted"
+        )
+    if len(indptr) != n_major + 1:
+        return f"indptr has {len(indptr)} entries where {n_major + 1} are wanted"
+    if len(indices) != len(X.data):
+        return f"{len(indices)} indices came for {len(X.data)} values"
+    first, last = int(indptr[0]), int(indptr[-1])
+    if first != 0 or last > len(indices):
+        return f"indptr goes from {first} to {last} where 0 to {len(indices)} is wanted"
+    if not bool((indptr[1:] >= indptr[:-1]).all()):
+        return "indptr falls"
+    what = "row number" if X.format == "csc" else "column number"
+    return _range_fault(what, indices[:last], n_minor)
+
+
+def _range_fault(what: str, index: Any, n: int) -> str | None:
+    if index.dtype.kind not in "iu":
+        return f"{what}s are {index.dtype} and no whole numbers"
+    if not len(index):
+        return None
+    lowest, highest = int(index.min()), int(index.max())
+    if lowest >= 0 and highest < n:
+        return None
+    return f"the {what} {lowest if lowest < 0 else highest} lies outside of 0 to {n - 1}"

@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_array
 
 from codebooks import ops
+from codebooks.inputs import check_matrix
 from codebooks.plots.style import BAR, QUIET, WORD, short_number
 from codebooks.scores import isoscore
 
@@ -70,7 +70,10 @@ def plot_isotropy(
     >>> [text.get_text() for text in variances.get_legend().get_texts()]
     ['before, IsoScore .27', 'after, IsoScore .36']
     """
-    pair = [check_array(ops.to_host(X), dtype=np.float64, ensure_min_samples=2) for X in (before, after)]
+    pair = [
+        check_matrix("plot_isotropy", ops.to_host(X), accept_sparse=False, least_rows=2).astype(np.float64)
+        for X in (before, after)
+    ]
     if len(pair[0]) != len(pair[1]):
         raise ValueError(
             f"before and after must hold the same rows; {len(pair[0])} and {len(pair[1])} came. "

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from sklearn.utils.validation import check_array
 
 from codebooks import ops
+from codebooks.inputs import check_matrix
 from codebooks.topics import Topic, terms_given
 
 
@@ -86,7 +86,7 @@ def npmi_per_topic(
     """
     if epsilon is not None and not epsilon > 0:
         raise ValueError(f"epsilon must be above zero, for example 1e-12, or None; {epsilon!r} came.")
-    X = check_array(ops.to_host(X), accept_sparse=("csr", "csc"))
+    X = check_matrix("npmi", ops.to_host(X))
     columns = _columns(topics, terms, X.shape[1])
     meetings = count_meetings(columns, X)
     return np.array([mean_over_pairs(meetings.npmi(words, words, epsilon)) for words in columns])

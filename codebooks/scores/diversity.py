@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils.validation import check_array
 
 from codebooks import ops
-from codebooks.inputs import check_count
+from codebooks.inputs import check_count, check_matrix
 from codebooks.scores.coherence import words_of
 from codebooks.scores.geometry import of_moderate_size
 from codebooks.topics import wins
@@ -58,7 +57,7 @@ def redundancy(components: ArrayLike) -> float:
     >>> redundancy([[1.0, 0.0], [0.0, 2.0], [-3.0, 0.0]])
     1.0
     """
-    W = check_array(ops.to_host(components), dtype=np.float64)
+    W = check_matrix("redundancy", ops.to_host(components), accept_sparse=False).astype(np.float64)
     W = of_moderate_size(W)
     norms = np.linalg.norm(W, axis=1, keepdims=True)
     W = W / np.where(norms > 0, norms, 1.0)

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.special import logsumexp
 from sklearn.utils import check_random_state, gen_batches
-from sklearn.utils.validation import check_array
 
 from codebooks import ops
+from codebooks.inputs import check_matrix
 
 # Rows whose cosines with all others are held at once.
 _BLOCK = 1024
@@ -205,7 +205,7 @@ def uniformity(X: Any, t: float = 2.0, *, n_rows: int | None = 5000, random_stat
 
 
 def _checked(X: Any, accept_sparse: Any = False) -> Any:
-    return check_array(ops.to_host(X), accept_sparse=accept_sparse, dtype=[np.float64, np.float32])
+    return check_matrix("the measure", ops.to_host(X), accept_sparse=accept_sparse)
 
 
 def _repulsions(X: NDArray, t: float) -> Iterator[NDArray[np.float64]]:

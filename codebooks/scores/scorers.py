@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from sklearn.utils.validation import check_array
 
 from codebooks import ops
+from codebooks.inputs import check_matrix, check_structure
 from codebooks.scores.coherence import count_meetings, mean_over_pairs
 from codebooks.topics import codebook, split, top_columns, winners, wins
 
@@ -60,7 +60,7 @@ def npmi_scorer(estimator: Any, X: Any, y: Any = None) -> float:
     1.0
     """
     X, labels, columns = _words_in_use(estimator, X)
-    X = check_array(ops.to_host(X), accept_sparse=("csr", "csc"))
+    X = check_matrix("npmi_scorer", ops.to_host(X))
     if np.any((X.data if sparse.issparse(X) else X) < 0):
         raise ValueError(
             "NPMI wants a matrix of words, never below zero; negative values reach the model. "
@@ -133,6 +133,7 @@ def _words_in_use(estimator: Any, X: Any) -> tuple[Any, Any, list[NDArray[np.int
     preparation, learner = split(estimator)
     if preparation is not None:
         X = preparation.transform(X)
+    check_structure("the scorer", X)
     labels = winners(learner, X)
     columns = top_columns(codebook(learner), N_WORDS)
     count = wins(labels, len(columns))

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, issparse
 from sklearn.base import clone
 from sklearn.feature_extraction.text import CountVectorizer
-from sklearn.utils.validation import check_array
+
+from codebooks.inputs import check_matrix
 
 __all__ = [
     "checked_counts",
@@ -38,8 +39,12 @@ def checked_counts(documents: Any, *, empty: bool = False) -> Any:
             f"This retriever was fitted on a matrix of counts and wants one again, with a row for each text; "
             f"{type(documents).__name__} came."
         )
-    how = {"accept_sparse": "csr", "dtype": np.float32, "copy": issparse(documents), "ensure_min_samples": 1 - empty}
-    return csr_matrix(check_array(documents, **how))
+    given = check_matrix("The retriever", documents, least_rows=0 if empty else 1)
+    with np.errstate(over="ignore"):
+        counts = csr_matrix(given, dtype=np.float32, copy=True)
+    if not np.isfinite(counts.data).all():
+        raise ValueError("The retriever expected counts below 3.4e38, the most that float32 holds, got larger ones.")
+    return counts
 
 
 def checked_texts(documents: Any, method: str, advice: str = "") -> list[str]:
@@ -67,6 +72,8 @@ def checked_embeddings(vectors: Any, n_texts: int, giver: str, dtypes: tuple[typ
     `giver` is the setting that it comes from.
     """
     try:
+        if isinstance(vectors, np.ma.MaskedArray):
+            raise TypeError("a masked array, whose mask would be ignored")
         rows = _from_torch(vectors) if hasattr(vectors, "detach") else np.asarray(vectors)
         if rows.dtype.kind in "cmM":
             raise TypeError(f"{rows.dtype} is no real number")

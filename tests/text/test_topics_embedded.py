@@ -51,7 +51,7 @@ TEXTS = [text for theme in SENTENCES.values() for text in theme]
 THEMES = np.repeat(np.arange(3), 8)
 
 # The themes lie far apart, and the words that they share are few.
-pytestmark = pytest.mark.filterwarnings("ignore:.* of the rows belong to one expert")
+pytestmark = pytest.mark.filterwarnings("ignore:The gates give nearly all rows")
 
 
 @pytest.fixture(scope="module")
