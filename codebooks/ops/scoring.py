@@ -8,8 +8,9 @@ from codebooks.ops.compiler import compiled
 
 # Rows whose scores are added up before they join the others.
 ROW_BLOCK = 64
-# Up to so many best of a row are found one after another.
+# Up to so many best of a row are found one after another, where a row has more than `_SHORT` scores.
 _FEW = 4
+_SHORT = 6
 # Up to so many are kept in a list while they are found, and more in a heap.
 _MANY = 256
 
@@ -112,7 +113,7 @@ def _choose_many(work, best):
 def _choose(work, i, index):
     """`index[i]` becomes where `work` is largest, descending, ties to the lower index; `work` may lose its peaks."""
     n_units, n_best = len(work), index.shape[1]
-    if n_best <= _FEW:
+    if n_best <= _FEW and n_units > _SHORT:
         # Taking the largest off again and again has no branch to guess wrong.
         for m in range(n_best):
             peak = _peak(work)
