@@ -41,9 +41,10 @@ def scatter_sparse(start, stop, firsts, row, share, starts, stops, indices, data
     """Add to `out[k]` the shares of the sparse rows that it owns."""
     for k in range(start, stop):
         for s in range(firsts[k], firsts[k + 1]):
-            if share[s] != 0:
-                for p in range(starts[row[s]], stops[row[s]]):
-                    out[k, indices[p]] += share[s] * data[p]
+            i, weight = row[s], share[s]  # read once: for all that the compiler knows, `out` may overlap them
+            if weight != 0:
+                for p in range(starts[i], stops[i]):
+                    out[k, indices[p]] += weight * data[p]
 
 
 @compiled
@@ -51,9 +52,10 @@ def scatter_dense(start, stop, firsts, row, share, X, out):
     """Add to `out[k]` the shares of the dense rows that it owns."""
     for k in range(start, stop):
         for s in range(firsts[k], firsts[k + 1]):
-            if share[s] != 0:
+            i, weight = row[s], share[s]
+            if weight != 0:
                 for j in range(out.shape[1]):
-                    out[k, j] += share[s] * X[row[s], j]
+                    out[k, j] += weight * X[i, j]
 
 
 @compiled
@@ -61,8 +63,9 @@ def gather(start, stop, index, weight, W, out):
     """Add to `out[i]` the rows `W[index[i]]`, weighted."""
     for i in range(start, stop):
         for m in range(index.shape[1]):
+            k, share = index[i, m], weight[i, m]
             for j in range(out.shape[1]):
-                out[i, j] += weight[i, m] * W[index[i, m], j]
+                out[i, j] += share * W[k, j]
 
 
 @compiled

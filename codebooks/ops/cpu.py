@@ -18,8 +18,8 @@ xp = np
 
 # Results on the way that still stay near the processor.
 _BLOCK_BYTES = 64 * 2**20
-# So many of these blocks of a dense X are multiplied at once.
-_DENSE_BLOCKS = 64
+# So many blocks of rows of a dense X are multiplied at once, or more where their products are no more than so many.
+_DENSE_BLOCKS, _PRODUCTS = 64, 2**18
 # What a step that jumps through memory costs, in steps that do not.
 _SCATTERED = 16
 # What an exponential costs, in steps of a vectorised loop.
@@ -62,14 +62,15 @@ def nearest(X, W, handicap, k):
     totals = np.zeros((-(-n_rows // scoring.ROW_BLOCK), len(W)), dtype)
     norms = row_norms(X)
     rest = np.asarray(handicap, dtype), index, score, totals
-    scale = shared.reciprocal(np, norms).astype(dtype)
+    scale = shared.reciprocal(np, norms).astype(dtype, copy=False)
     if is_sparse(X):
         features_first = np.ascontiguousarray(W.T)
         steps = X.nnz * len(W)
         threads.run(scoring.nearest, len(totals), steps, *parts(X), features_first, scale, *rest)
     else:
-        for first in range(0, len(totals), _DENSE_BLOCKS):
-            last = min(first + _DENSE_BLOCKS, len(totals))
+        n_blocks = max(_DENSE_BLOCKS, _PRODUCTS // (scoring.ROW_BLOCK * len(W)))
+        for first in range(0, len(totals), n_blocks):
+            last = min(first + n_blocks, len(totals))
             products = _in_rows(X[first * scoring.ROW_BLOCK : last * scoring.ROW_BLOCK] @ W.T)
             threads.run(scoring.nearest_of, last - first, products.size, products, first, scale, *rest)
     return index, score, norms, totals.sum(axis=0)

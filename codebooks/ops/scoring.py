@@ -165,11 +165,12 @@ def nearest_of(start, stop, products, first, scale, handicap, index, score, tota
     work = np.empty(n_units, totals.dtype)
     for block in range(first + start, first + stop):
         for i in range(block * ROW_BLOCK, min((block + 1) * ROW_BLOCK, len(scale))):
-            row = i - first * ROW_BLOCK
+            row, factor = i - first * ROW_BLOCK, scale[i]
             for j in range(n_units):
-                products[row, j] *= scale[i]
-                totals[block, j] += products[row, j]
-                work[j] = products[row, j] - handicap[j]
+                value = factor * products[row, j]
+                products[row, j] = value
+                totals[block, j] += value
+                work[j] = value - handicap[j]
             _choose(work, i, index)
             for m in range(index.shape[1]):
                 score[i, m] = products[row, index[i, m]]

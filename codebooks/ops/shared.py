@@ -31,9 +31,10 @@ def reach(kind: str, beta: float, n_scores: int, dtype: np.dtype) -> float:
 
 def reciprocal(xp: ModuleType, norms: Any) -> Any:
     """See `codebooks.ops.reciprocal`."""
-    positive = norms > 0
-    with_limit = xp.maximum(norms, 4 / xp.finfo(norms.dtype).max)  # beyond that the answer would be infinite
-    return xp.where(positive, 1 / with_limit, 0).astype(norms.dtype)
+    least = norms.dtype.type(4 / xp.finfo(norms.dtype).max)  # beyond that the answer would be infinite
+    out = 1 / xp.maximum(norms, least)
+    xp.copyto(out, 0, where=norms <= 0)
+    return out
 
 
 def nearest_orthonormal(xp: ModuleType, M: Any) -> Any:
