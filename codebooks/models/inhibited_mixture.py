@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from numbers import Integral, Real
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -20,8 +21,13 @@ from codebooks.models.base import (
 )
 from codebooks.models.start import spread_directions
 
-# Updates from one leaning to the next: it costs as much as an update of its own, and oftener gives no better topics.
+# Updates from one leaning to the next: more frequent leaning gives no better topics.
 _LEANING = 4
+# The eigenproblem of a leaning grows with the third power of its order, and an update does not. Above this order,
+# leanings are this number of rows for each dimension apart, but never more than this number of updates.
+_LARGE_ORDER = 200
+_ROWS_PER_DIMENSION = 20
+_LONGEST_LEANING = 20
 # The gate tells nothing when nearly all rows are shared evenly, or given whole to one expert to six digits.
 _NEARLY_ALL = 0.99
 _EVEN = 0.99  # of the largest entropy
@@ -207,23 +213,35 @@ class InhibitedMixture(CodebookLearner):
     def _update(self, state: State, sums: Sums, progress: Progress) -> State:
         keep = self._keep(sums)
         components, mass = self._blended(state, sums.pull, keep)
-        if self.orthogonality > 0 and (state.n_updates + 1) % _LEANING == 0:
+        if self._leans_after(state, sums):
             components = ops.pull_apart(components, self.orthogonality)
         usage, inhibition = self._habits(state, sums, keep)
         return State(components, mass, usage, inhibition, state.seed, state.n_updates + 1)
+
+    def _leans_after(self, state: State, sums: Sums) -> bool:
+        """Whether the experts lean towards the nearest orthonormal set after this update."""
+        n_updates, order = state.n_updates + 1, min(state.components.shape)
+        if self.orthogonality == 0 or n_updates % _LEANING != 0:
+            return False
+        if order <= _LARGE_ORDER:
+            return True
+        n_rows = max(int(ops.to_host(sums.n_rows)), 1)  # the eigenproblem waits for the device as well
+        period = min(_ROWS_PER_DIMENSION * order / n_rows, _LONGEST_LEANING)
+        return n_updates % (_LEANING * math.ceil(period / _LEANING)) == 0
 
     def _encode(self, X: Any, state: State) -> tuple[Any, Any]:
         scores, _ = cosine_scores(X, state.components)
         xp = ops.xp(scores)
         known = scores.any(axis=1)
         scores -= state.inhibition
-        n_active = self._n_active(state)
+        temperature, n_active = scores.dtype.type(self.temperature), self._n_active(state)
         if n_active < scores.shape[1]:
             kept = ops.top_k(scores, n_active)
-            shown = xp.full_like(scores, -xp.inf)
-            xp.put_along_axis(shown, kept, xp.take_along_axis(scores, kept, axis=1), axis=1)
-            scores = shown
-        codes = ops.softmax(scores / scores.dtype.type(self.temperature))
+            codes = xp.zeros_like(scores)
+            gates_of_kept = ops.softmax(xp.take_along_axis(scores, kept, axis=1) / temperature)
+            xp.put_along_axis(codes, kept, gates_of_kept, axis=1)
+        else:
+            codes = ops.softmax(scores / temperature)
         codes[~known] = 1 / codes.shape[1]  # nothing is known, so nothing is preferred
         return codes.astype(X.dtype, copy=False), known
 
