@@ -56,9 +56,10 @@ class InhibitedMixture(CodebookLearner):
     where :math:`\mu_k` (`inhibition_`), a running mean of the expert's own scores, holds back those that speak to
     everything [1]_. Learning climbs :math:`\sum_x T \log \sum_k \exp((s_k - \mu_k) / T)`, the negative free energy,
     whose best directions for given shares are :math:`W_k \propto \sum_x g_k x`: no gradient, no learning rate. Sums
-    decay over minibatches. After every fourth, experts lean towards the nearest orthonormal set by `orthogonality`, and
-    meanwhile :math:`T` falls geometrically from `start_temperature` [2]_: while it is high every row counts for
-    several experts, which finds better optima than deciding at once.
+    decay over minibatches. After every fourth, experts lean towards the nearest orthonormal set by `orthogonality`
+    (less often, down to every twentieth, where both dimensions of the codebook exceed 200), and meanwhile :math:`T`
+    falls geometrically from `start_temperature` [2]_: while it is high every row counts for several experts, which
+    finds better optima than deciding at once.
 
     Parameters
     ----------

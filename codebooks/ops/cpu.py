@@ -24,6 +24,8 @@ _DENSE_BLOCKS, _PRODUCTS = 64, 2**18
 _SCATTERED = 16
 # What an exponential costs, in steps of a vectorised loop.
 _EXPONENTIAL = 16
+# Minibatches of rows with this mean number of entries or fewer are copied before several primitives read them.
+_SHORT_ROW = 8
 # From this share of weights that are not zero on, BLAS with all of them is faster.
 _DENSE_SHARE = 0.05
 
@@ -158,8 +160,10 @@ def largest_entries(X, n):
 
 
 def minibatches(X, batches):
+    # Several primitives read a minibatch, and rows that are far apart in memory cost more to read than to copy.
+    has_short_rows = is_sparse(X) and X.nnz <= _SHORT_ROW * X.shape[0]
     for rows in batches:
-        yield view_rows(X, rows)
+        yield take_rows(X, rows) if has_short_rows else view_rows(X, rows)
 
 
 def take_rows(X, rows):
