@@ -12,6 +12,7 @@ from sklearn.feature_extraction.text import TfidfTransformer, TfidfVectorizer
 
 from codebooks import InhibitedMixture, ops
 from codebooks.datasets import load_docstrings, planted_corpus
+from codebooks.models import inhibited_mixture
 from codebooks.models.base import gates
 
 FORMATS = {"dense": np.asarray, "csr": sparse.csr_matrix}
@@ -88,6 +89,25 @@ class TestTheExampleOfTheSeeds:
         model.components_ = np.c_[SCORES, np.diag(np.sqrt(1 - SCORES**2))]
         model.inhibition_ = means
         np.testing.assert_array_equal(model.transform([[2.0, 0, 0, 0]]).round(4), [expected])
+
+
+@pytest.mark.parametrize(
+    ("shape", "n_rows", "period"),
+    [((5, 40), 30, 4), ((6, 40), 30, 4), ((10, 40), 30, 8), ((40, 10), 30, 8), ((10, 40), 7, 20), ((40, 40), 30, 20)],
+)
+def test_updates_between_leanings(shape, n_rows, period, monkeypatch):
+    """Every fourth, and of a large order every so many rows, but no more than twenty updates apart."""
+    monkeypatch.setattr(inhibited_mixture, "_LARGE_ORDER", 5)
+    leaned = []
+    monkeypatch.setattr(ops, "pull_apart", lambda W, amount: leaned.append(len(leaned)) or W)
+    model = InhibitedMixture(shape[0], random_state=0)
+    X = np.random.default_rng(0).random((n_rows, shape[1]))
+    found = []
+    for update in range(1, 41):
+        before = len(leaned)
+        model.partial_fit(X)
+        found += [update] * (len(leaned) - before)
+    assert found == list(range(period, 41, period))
 
 
 def test_the_experts_kept_are_those_that_inhibition_leaves_on_top():

@@ -354,8 +354,10 @@ def test_scale_rows(layout, dtype):
     assert_same(dense, given.dense * scale[:, None], dtype)
 
 
+@pytest.mark.parametrize("short_row", [0, 1000], ids=["views", "copies"])
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_minibatches(layout):
+def test_minibatches(layout, short_row, monkeypatch):
+    monkeypatch.setattr("codebooks.ops.cpu._SHORT_ROW", short_row)
     given = given_of("many rows and units", layout, np.float64)
     batches = [np.array([4, 0, 130]), slice(3, 9), np.array([7]), slice(9, 9), np.array([5, 5])]
     for batch, rows in zip(ops.minibatches(given.X, iter(batches)), batches, strict=True):
@@ -629,13 +631,22 @@ def test_pull_apart(W, amount, dtype, form):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("amount", [0, 0.25, 0.9, 1])
-@pytest.mark.parametrize("shape", [(100, 5), (40, 39), (8, 1)])
+@pytest.mark.parametrize("shape", [(100, 5), (40, 30), (8, 1)])
 def test_pull_apart_of_more_rows_than_columns_leaves_unit_rows(shape, amount, dtype):
     found = untouched(ops.pull_apart, unit_rows(shape).astype(dtype), amount)
     assert found.dtype == dtype
     assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
     if shape == (8, 1):  # there is nowhere to go
         assert_allclose(found, unit_rows(shape), atol=1e-5)
+    assert_allclose(found, oracles.pull_apart(unit_rows(shape), amount), atol=1e-4 if dtype == np.float32 else 1e-10)
+
+
+def test_pull_apart_decomposes_the_smaller_gram_matrix(monkeypatch):
+    decompose, orders = np.linalg.eigh, []
+    monkeypatch.setattr(np.linalg, "eigh", lambda gram: orders.append(len(gram)) or decompose(gram))
+    for shape in ((300, 7), (7, 300)):
+        ops.pull_apart(unit_rows(shape).astype(np.float32), 0.5)
+    assert orders == [7, 7]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

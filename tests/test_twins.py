@@ -56,6 +56,18 @@ def test_it_goes_there_block_by_block_too(form, monkeypatch):
     np.testing.assert_allclose(found.elsewhere, expected.elsewhere, atol=1e-12)
 
 
+@pytest.mark.parametrize("form", FORMATS)
+def test_moves_of_many_rows_are_found_in_a_sample(form, monkeypatch):
+    X, labels = setting()
+    X, labels = np.tile(X, (40, 1)), np.tile(labels, 40)
+    (whole,) = moves(FORMATS[form](X), scaled(UNITS), labels)
+    monkeypatch.setattr(twins, "_N_SAMPLES", 200)
+    (found,) = moves(FORMATS[form](X), scaled(UNITS), labels)
+    assert (found.unit, found.twin) == (whole.unit, whole.twin)
+    np.testing.assert_allclose(found.elsewhere, whole.elsewhere, atol=0.1)
+    assert found.n_rows == pytest.approx(whole.n_rows, rel=0.4)  # of all rows, not of the sample
+
+
 def test_two_pairs_go_to_two_groups():
     lines = np.repeat(np.eye(8)[:4], 10, axis=0)  # two groups that have two units each, and two that have none
     X = np.vstack([lines[:20], 0.2 * lines[:20] + lines[20:], np.zeros((2, 8))])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from numbers import Integral, Real
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -21,8 +22,13 @@ from codebooks.models.base import (
 )
 from codebooks.models.initialization import spread_directions
 
-# Updates from one leaning to the next: it costs as much as an update of its own, and oftener gives no better topics.
+# Updates from one leaning to the next: more frequent leaning gives no better topics.
 _LEANING = 4
+# The eigenproblem of a leaning grows with the third power of its order, and an update does not. Above this order,
+# leanings are this number of rows for each dimension apart, but never more than this number of updates.
+_LARGE_ORDER = 200
+_ROWS_PER_DIMENSION = 20
+_LONGEST_LEANING = 20
 # Where rows are explained better than this, gates are as sharp as if they were not.
 _LEAST_UNEXPLAINED = 1e-3
 # Gates carry no information when they are even, and no more than labels when they are whole. Both are judged by how far
@@ -59,9 +65,10 @@ class InhibitedMixture(CodebookLearner):
     where :math:`\mu_k` (`inhibition_`), a running mean of the expert's own scores, holds back those that speak to
     everything [1]_. Learning climbs :math:`\sum_x T \log \sum_k \exp((s_k - \mu_k) / T)`, the negative free energy,
     whose best directions for given shares are :math:`W_k \propto \sum_x g_k x`: no gradient, no learning rate. Sums
-    decay over minibatches. After every fourth, experts lean towards the nearest orthonormal set by `orthogonality`, and
-    meanwhile :math:`T` falls geometrically from `start_temperature` [2]_: while it is high every row counts for
-    several experts, which finds better optima than deciding at once.
+    decay over minibatches. After every fourth, experts lean towards the nearest orthonormal set by `orthogonality`
+    (less often, down to every twentieth, where both dimensions of the codebook exceed 200), and meanwhile :math:`T`
+    falls geometrically from `start_temperature` [2]_: while it is high every row counts for several experts, which
+    finds better optima than deciding at once.
 
     Parameters
     ----------
@@ -229,7 +236,7 @@ class InhibitedMixture(CodebookLearner):
     def _update(self, state: State, sums: Sums, progress: Progress) -> State:
         keep = self._keep(sums)
         components, mass = self._blended(state, sums.pull, keep)
-        if self.orthogonality > 0 and (state.n_updates + 1) % _LEANING == 0:
+        if self._leans_after(state, sums):
             components = ops.pull_apart(components, self.orthogonality * state.unexplained)
         usage, inhibition = self._habits(state, sums, keep)
         rest = keep * state.unexplained + (1 - keep) * unexplained(sums)
@@ -243,18 +250,30 @@ class InhibitedMixture(CodebookLearner):
         """The divisor of scores once learning is no longer warm."""
         return self.temperature * ops.xp(state.unexplained).maximum(state.unexplained, _LEAST_UNEXPLAINED)
 
+    def _leans_after(self, state: State, sums: Sums) -> bool:
+        """Whether the experts lean towards the nearest orthonormal set after this update."""
+        n_updates, order = state.n_updates + 1, min(state.components.shape)
+        if self.orthogonality == 0 or n_updates % _LEANING != 0:
+            return False
+        if order <= _LARGE_ORDER:
+            return True
+        n_rows = max(int(ops.to_host(sums.n_rows)), 1)  # the eigenproblem waits for the device as well
+        period = min(_ROWS_PER_DIMENSION * order / n_rows, _LONGEST_LEANING)
+        return n_updates % (_LEANING * math.ceil(period / _LEANING)) == 0
+
     def _encode(self, X: Any, state: State) -> tuple[Any, Any]:
         scores, _ = cosine_scores(X, state.components)
         xp = ops.xp(scores)
         known = scores.any(axis=1)
         scores -= state.inhibition
-        n_active = self._n_active(state)
+        temperature, n_active = xp.asarray(self._final_temperature(state), scores.dtype), self._n_active(state)
         if n_active < scores.shape[1]:
             kept = ops.top_k(scores, n_active)
-            shown = xp.full_like(scores, -xp.inf)
-            xp.put_along_axis(shown, kept, xp.take_along_axis(scores, kept, axis=1), axis=1)
-            scores = shown
-        codes = ops.softmax(scores / xp.asarray(self._final_temperature(state), scores.dtype))
+            codes = xp.zeros_like(scores)
+            gates_of_kept = ops.softmax(xp.take_along_axis(scores, kept, axis=1) / temperature)
+            xp.put_along_axis(codes, kept, gates_of_kept, axis=1)
+        else:
+            codes = ops.softmax(scores / temperature)
         codes[~known] = 1 / codes.shape[1]  # nothing is known, so nothing is preferred
         return codes.astype(X.dtype, copy=False), known
 

@@ -20,6 +20,8 @@ from codebooks.models.rows import cosine_scores, directions_of, unit_rows
 _TWINS = 0.5
 # Rows that are tried as a new unit: those that are explained worst.
 _N_CANDIDATES = 100
+# Samples that are looked at, at most, drawn at random where there are more.
+_N_SAMPLES = 50_000
 # Cosines with these are held for so many rows at once.
 _BLOCK = 8192
 # A new unit has to be nearer to so many rows than any other is: fewer are odd rows, not a group.
@@ -51,6 +53,10 @@ def moves(X: Any, units: Any, labels: Any) -> list[Move]:
         The unit that wins each row, -1 for none.
     """
     xp = ops.xp(units)
+    n_rows = X.shape[0]
+    if n_rows > _N_SAMPLES:
+        drawn = np.sort(np.random.default_rng(n_rows).choice(n_rows, _N_SAMPLES, replace=False))
+        X, labels = ops.take_rows(X, drawn), labels[ops.to_device_of(drawn, labels)]
     sums, counts = _sums(X, labels, units)
     centres = unit_rows(sums)
     pairs = _twins(_likeness(ops.to_host(centres @ centres.T).astype(np.float64)), ops.to_host(counts))
@@ -68,7 +74,8 @@ def moves(X: Any, units: Any, labels: Any) -> list[Move]:
             break
         elsewhere, _ = _sums(rows, ops.to_device_of(np.where(won, 0, -1), covered), units[:1])
         together = unit_rows((sums[unit] + sums[twin])[None])[0]
-        found.append(Move(unit, twin, together, unit_rows(elsewhere)[0], int(won.sum())))
+        n_won = int(won.sum()) * n_rows // X.shape[0]
+        found.append(Move(unit, twin, together, unit_rows(elsewhere)[0], n_won))
         covered = xp.maximum(covered, cosines[:, best])
     return found
 

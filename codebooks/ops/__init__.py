@@ -335,8 +335,8 @@ def nearest_orthonormal(M: Array) -> Array:
 def pull_apart(W: Array, amount: float) -> Array:
     """Rows of length 1 on the way from `W` to its nearest orthonormal set, `(1 - amount) W + amount polar(W)`.
 
-    `W` has rows of length 1, and may have more of them than columns: then no orthonormal set exists, and what is
-    approached is the one that covers all directions evenly.
+    `W` has rows of length 1. With more rows than columns no orthonormal set exists, and `polar(W)` is the nearest tight
+    frame up to scale, `W (W' W)^-1/2`: its columns are orthonormal.
     """
     return _body(W).pull_apart(W, amount)
 

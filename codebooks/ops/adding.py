@@ -41,9 +41,10 @@ def scatter_sparse(start, stop, firsts, row, share, starts, stops, indices, data
     """Add to `out[k]` the shares of the sparse rows that it owns."""
     for k in range(start, stop):
         for s in range(firsts[k], firsts[k + 1]):
-            if share[s] != 0:
-                for p in range(starts[row[s]], stops[row[s]]):
-                    out[k, indices[p]] += share[s] * data[p]
+            i, weight = row[s], share[s]  # read once: for all that the compiler knows, `out` may overlap them
+            if weight != 0:
+                for p in range(starts[i], stops[i]):
+                    out[k, indices[p]] += weight * data[p]
 
 
 @compiled
@@ -51,9 +52,10 @@ def scatter_dense(start, stop, firsts, row, share, X, out):
     """Add to `out[k]` the shares of the dense rows that it owns."""
     for k in range(start, stop):
         for s in range(firsts[k], firsts[k + 1]):
-            if share[s] != 0:
+            i, weight = row[s], share[s]
+            if weight != 0:
                 for j in range(out.shape[1]):
-                    out[k, j] += share[s] * X[row[s], j]
+                    out[k, j] += weight * X[i, j]
 
 
 @compiled
@@ -61,8 +63,9 @@ def gather(start, stop, index, weight, W, out):
     """Add to `out[i]` the rows `W[index[i]]`, weighted."""
     for i in range(start, stop):
         for m in range(index.shape[1]):
+            k, share = index[i, m], weight[i, m]
             for j in range(out.shape[1]):
-                out[i, j] += weight[i, m] * W[index[i, m], j]
+                out[i, j] += share * W[k, j]
 
 
 @compiled
@@ -80,6 +83,24 @@ def row_norms(start, stop, starts, stops, data, out):
         while p < last:
             a += np.float64(data[p]) ** 2
             p += 1
+        out[i] = np.sqrt((a + b) + (c + d))
+
+
+@compiled
+def dense_row_norms(start, stop, X, out):
+    """Compute the lengths of dense rows. Sum squares in float64, four sums side by side as in `row_norms`."""
+    n_features = X.shape[1]
+    for i in range(start, stop):
+        a = b = c = d = 0.0
+        j = 0
+        while j + 4 <= n_features:
+            xa, xb = np.float64(X[i, j]), np.float64(X[i, j + 1])
+            xc, xd = np.float64(X[i, j + 2]), np.float64(X[i, j + 3])
+            a, b, c, d = a + xa * xa, b + xb * xb, c + xc * xc, d + xd * xd
+            j += 4
+        while j < n_features:
+            a += np.float64(X[i, j]) ** 2
+            j += 1
         out[i] = np.sqrt((a + b) + (c + d))
 
 

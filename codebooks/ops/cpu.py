@@ -18,12 +18,14 @@ xp = np
 
 # Results on the way that still stay near the processor.
 _BLOCK_BYTES = 64 * 2**20
-# So many of these blocks of a dense X are multiplied at once.
-_DENSE_BLOCKS = 64
+# So many blocks of rows of a dense X are multiplied at once, or more where their products are no more than so many.
+_DENSE_BLOCKS, _PRODUCTS = 64, 2**18
 # What a step that jumps through memory costs, in steps that do not.
 _SCATTERED = 16
 # What an exponential costs, in steps of a vectorised loop.
 _EXPONENTIAL = 16
+# Minibatches of rows with this mean number of entries or fewer are copied before several primitives read them.
+_SHORT_ROW = 8
 # From this share of weights that are not zero on, BLAS with all of them is faster.
 _DENSE_SHARE = 0.05
 
@@ -62,14 +64,15 @@ def nearest(X, W, handicap, k):
     totals = np.zeros((-(-n_rows // scoring.ROW_BLOCK), len(W)), dtype)
     norms = row_norms(X)
     rest = np.asarray(handicap, dtype), index, score, totals
-    scale = shared.reciprocal(np, norms).astype(dtype)
+    scale = shared.reciprocal(np, norms).astype(dtype, copy=False)
     if is_sparse(X):
         features_first = np.ascontiguousarray(W.T)
         steps = X.nnz * len(W)
         threads.run(scoring.nearest, len(totals), steps, *parts(X), features_first, scale, *rest)
     else:
-        for first in range(0, len(totals), _DENSE_BLOCKS):
-            last = min(first + _DENSE_BLOCKS, len(totals))
+        n_blocks = max(_DENSE_BLOCKS, _PRODUCTS // (scoring.ROW_BLOCK * len(W)))
+        for first in range(0, len(totals), n_blocks):
+            last = min(first + n_blocks, len(totals))
             products = _in_rows(X[first * scoring.ROW_BLOCK : last * scoring.ROW_BLOCK] @ W.T)
             threads.run(scoring.nearest_of, last - first, products.size, products, first, scale, *rest)
     return index, score, norms, totals.sum(axis=0)
@@ -157,13 +160,15 @@ def largest_entries(X, n):
 
 
 def minibatches(X, batches):
+    # Several primitives read a minibatch, and rows that are far apart in memory cost more to read than to copy.
+    has_short_rows = is_sparse(X) and X.nnz <= _SHORT_ROW * X.shape[0]
     for rows in batches:
-        yield view_rows(X, rows)
+        yield take_rows(X, rows) if has_short_rows else view_rows(X, rows)
 
 
 def take_rows(X, rows):
     if not is_sparse(X):
-        return X[rows]
+        return _dense_rows(X, rows)
     if isinstance(rows, slice):
         start, stop, _ = rows.indices(X.shape[0])
         stop = max(start, stop)
@@ -180,7 +185,7 @@ def take_rows(X, rows):
 
 def view_rows(X, rows):
     if not is_sparse(X):
-        return X[rows]
+        return _dense_rows(X, rows)
     return view(X, rows)
 
 
@@ -244,9 +249,12 @@ def reciprocal(norms):
 
 
 def row_norms(X):
-    if not is_sparse(X):
-        return np.sqrt(np.einsum("ij,ij->i", X, X, dtype=np.float64)).astype(X.dtype)
     out = np.empty(X.shape[0], X.dtype)
+    if not is_sparse(X):
+        if not X.flags.c_contiguous:
+            return np.sqrt(np.einsum("ij,ij->i", X, X, dtype=np.float64)).astype(X.dtype)
+        threads.run(adding.dense_row_norms, len(X), 4 * X.size, read_only(X), out)
+        return out
     starts, stops, _, data = parts(X)
     threads.run(adding.row_norms, X.shape[0], 4 * X.nnz, starts, stops, data, out)
     return out
@@ -367,6 +375,11 @@ def _warm_up_memory(dense, index, weight):
     separate(dense, 1.0, "sparsemax")
     gather_largest(index, weight, sparse, 2)
     largest_entries(sparse, 2)
+
+
+def _dense_rows(X, rows):
+    # `take` is several times faster than indexing for short rows, but copies a whole array that is not in C order.
+    return X[rows] if isinstance(rows, slice) or not X.flags.c_contiguous else X.take(rows, axis=0)
 
 
 def _csr_of(form, arrays, n_features):

@@ -8,8 +8,9 @@ from codebooks.ops.compiler import compiled
 
 # Rows whose scores are added up before they join the others.
 ROW_BLOCK = 64
-# Up to so many best of a row are found one after another.
+# Up to so many best of a row are found one after another, where a row has more than `_SHORT` scores.
 _FEW = 4
+_SHORT = 6
 # Up to so many are kept in a list while they are found, and more in a heap.
 _MANY = 256
 
@@ -112,7 +113,7 @@ def _choose_many(work, best):
 def _choose(work, i, index):
     """`index[i]` becomes where `work` is largest, descending, ties to the lower index; `work` may lose its peaks."""
     n_units, n_best = len(work), index.shape[1]
-    if n_best <= _FEW:
+    if n_best <= _FEW and n_units > _SHORT:
         # Taking the largest off again and again has no branch to guess wrong.
         for m in range(n_best):
             peak = _peak(work)
@@ -164,11 +165,12 @@ def nearest_of(start, stop, products, first, scale, handicap, index, score, tota
     work = np.empty(n_units, totals.dtype)
     for block in range(first + start, first + stop):
         for i in range(block * ROW_BLOCK, min((block + 1) * ROW_BLOCK, len(scale))):
-            row = i - first * ROW_BLOCK
+            row, factor = i - first * ROW_BLOCK, scale[i]
             for j in range(n_units):
-                products[row, j] *= scale[i]
-                totals[block, j] += products[row, j]
-                work[j] = products[row, j] - handicap[j]
+                value = factor * products[row, j]
+                products[row, j] = value
+                totals[block, j] += value
+                work[j] = value - handicap[j]
             _choose(work, i, index)
             for m in range(index.shape[1]):
                 score[i, m] = products[row, index[i, m]]

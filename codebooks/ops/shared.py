@@ -31,9 +31,10 @@ def reach(kind: str, beta: float, n_scores: int, dtype: np.dtype) -> float:
 
 def reciprocal(xp: ModuleType, norms: Any) -> Any:
     """See `codebooks.ops.reciprocal`."""
-    positive = norms > 0
-    with_limit = xp.maximum(norms, 4 / xp.finfo(norms.dtype).max)  # beyond that the answer would be infinite
-    return xp.where(positive, 1 / with_limit, 0).astype(norms.dtype)
+    least = norms.dtype.type(4 / xp.finfo(norms.dtype).max)  # beyond that the answer would be infinite
+    out = 1 / xp.maximum(norms, least)
+    xp.copyto(out, 0, where=norms <= 0)
+    return out
 
 
 def nearest_orthonormal(xp: ModuleType, M: Any) -> Any:
@@ -60,18 +61,25 @@ def nearest_orthonormal(xp: ModuleType, M: Any) -> Any:
 def pull_apart(xp: ModuleType, W: Any, amount: float) -> Any:
     """See `codebooks.ops.pull_apart`.
 
-    All of it is one small matrix times `W`, made of the Gram matrix `G = W W'`: `polar(W) = G^-1/2 W`, and a row of
-    `B W` has the squared length `(B G B')_kk`.
+    `polar(W) = (W W')^-1/2 W = W (W' W)^-1/2`, so the smaller of the two Gram matrices is decomposed. With more rows
+    than columns, the rows of the polar factor form the nearest tight frame. The decomposition is in float64, and so is
+    the last product, except for well-conditioned float32, whose rounding that condition cannot enlarge much.
     """
-    gram = (W @ W.T).astype(xp.float64)
+    wide = W.astype(xp.float64, copy=False)
+    has_more_rows = len(W) > W.shape[1]
+    gram = wide.T @ wide if has_more_rows else wide @ wide.T
     values, vectors = xp.linalg.eigh(gram)
-    if W.dtype == xp.float32 and not bool(values[0] > _BENIGN_CONDITION * values[-1]):
-        return pull_apart(xp, W.astype(xp.float64), amount).astype(W.dtype)  # the rounding of G would show in lengths
     trusted = xp.maximum(values, _LEAST_SPREAD * values[-1])
-    root = (vectors / xp.sqrt(trusted)) @ vectors.T
-    mix = (1 - amount) * xp.eye(len(W)) + amount * root
-    mix /= xp.sqrt(((mix @ gram) * mix).sum(axis=1))[:, None]
-    return (W.T @ mix.T.astype(W.dtype)).T
+    mix = (1 - amount) * xp.eye(len(gram)) + amount * ((vectors / xp.sqrt(trusted)) @ vectors.T)
+    if not has_more_rows:
+        mix /= xp.sqrt(((mix @ gram) * mix).sum(axis=1))[:, None]  # the squared lengths of the rows of `mix W`
+    if W.dtype == xp.float32 and bool(values[0] > _BENIGN_CONDITION * values[-1]):
+        wide, mix = W, mix.astype(xp.float32)
+    if not has_more_rows:
+        return (wide.T @ mix.T).T.astype(W.dtype, copy=False)
+    columns = mix @ wide.T
+    lengths = xp.sqrt(xp.square(columns).sum(axis=0, dtype=xp.float64))
+    return (columns / lengths.astype(columns.dtype)).T.astype(W.dtype, copy=False)
 
 
 def principal_axes(xp: ModuleType, C: Any) -> tuple[Any, Any]:
