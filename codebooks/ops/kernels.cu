@@ -121,27 +121,38 @@ template <typename T>
 __device__ __forceinline__ Best<T> before_all() { return {infinity<T>(), -1}; }
 
 template <typename T>
-struct Ranked {  // scores of a row as units are ranked by them
+struct Ranked {  // scores of a row as units are ranked by them; those that count as equal have one value
     const T *scores, *handicap;
-    T scale;
+    T scale, ceiling, peak, lowest;
 
     __device__ __forceinline__ T operator()(Long unit) const
     {
-        return scale * scores[unit] - (handicap ? handicap[unit] : (T)0);
+        const T value = scale * scores[unit] - (handicap ? handicap[unit] : (T)0);
+        if (value >= ceiling) return infinity<T>();  // before all others, and taken
+        return value >= lowest ? peak : value;
     }
 };
 
-// By blocks. The k best units of each row of `scores`, scaled and less a handicap, and their scores without it. `scale`,
-// `handicap` and `best` may be null.
+// By blocks. The k best units of each row of `scores`, scaled and less a handicap, and their scores without it. Those that
+// are within `margin (|value| + *size)` of the best that is left count as equal to it. `scale`, `handicap`, `size` and
+// `best` may be null, `size` where `margin` is 0.
 template <typename T>
 __global__ void choose(
-    const T *scores, Long n_units, const T *scale, const T *handicap, Long k, Long *index, T *best)
+    const T *scores, Long n_units, const T *scale, const T *handicap, T margin, const T *size, Long k, Long *index,
+    T *best)
 {
     const Long row = blockIdx.x;
-    const Ranked<T> ranked = {scores + row * n_units, handicap, scale ? scale[row] : (T)1};
+    const T none = infinity<T>();
+    Ranked<T> ranked = {scores + row * n_units, handicap, scale ? scale[row] : (T)1, none, none, none};
     Best<T> found = before_all<T>();
     for (Long m = 0; m < k; m++) {
         found = next_best(ranked, 0, n_units, found);
+        if (margin > 0 && found.value < ranked.peak && found.value > -none) {  // the first of other equals
+            ranked.ceiling = ranked.lowest;
+            ranked.peak = found.value;
+            ranked.lowest = found.value - margin * (larger(found.value, -found.value) + *size);
+            found = next_best(ranked, 0, n_units, Best<T>{found.value, -1});
+        }
         if (threadIdx.x == 0) {
             index[row * k + m] = found.place;
             if (best) best[row * k + m] = ranked.scale * ranked.scores[found.place];
