@@ -1,5 +1,7 @@
 """Run the numerical tests as on other processors, which round otherwise: `python tests/processors.py [--quick]`.
 
+Each setting has a run of its own, and with `--quick` those that differ most have one together.
+
 OpenBLAS takes the kernels of the kind of processor that OPENBLAS_CORETYPE names, and Numba compiles for the one that
 NUMBA_CPU_NAME names. The plugin `rounding` stands for all that no name reaches. What this processor cannot run is
 skipped, and said. A setting without an effect fails.
@@ -86,11 +88,14 @@ def run(name, kind=None, environment=None, options=()):
 
 if __name__ == "__main__":
     results = {}
-    for name, setting in {
+    settings = {
         "any BLAS": {"options": ["-p", "rounding"]},
-        "Prescott, and Numba for any processor": {"kind": "Prescott", "environment": ANY_PROCESSOR},
-        **({} if "--quick" in sys.argv else {kind: {"kind": kind} for kind in KINDS}),
-    }.items():
+        **{kind: {"kind": kind} for kind in KINDS},
+        "Numba for any processor": {"environment": ANY_PROCESSOR},
+    }
+    if "--quick" in sys.argv:
+        settings = {"all at once": {"kind": "Prescott", "environment": ANY_PROCESSOR, "options": ["-p", "rounding"]}}
+    for name, setting in settings.items():
         results[name] = run(name, **setting)
     for name, result in results.items():
         print(f"{name}: {result}")
