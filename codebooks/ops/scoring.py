@@ -123,9 +123,14 @@ def _settle_ties(work, best, margin, size):
         lowest, last = _lowest_of_equals(peak, margin, size), first + 1
         while last < n_best and work[best[last]] >= lowest:
             last += 1
-        if last < n_best:
+        n_reaching = np.int32(last)
+        if last == n_best:
+            n_reaching = np.int32(0)
+            for j in range(len(work)):
+                n_reaching += np.int32(work[j] >= lowest)
+        if n_reaching == last:
             _sort(best, first, last)
-        else:  # some that are equal may have been left out, with a lower index than those chosen
+        else:  # some that are equal were left out, and may have a lower index than those chosen
             place = first
             for j in range(len(work)):
                 if lowest <= work[j] <= peak and place < n_best:
