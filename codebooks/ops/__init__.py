@@ -279,8 +279,8 @@ def separate(scores: Array, beta: float, kind: str) -> Separated:
     """Turn each row of scores into weights that sum to 1, with `z = beta scores`.
 
     `kind` is `"softmax"`, `"sparsemax"` (the nearest point of the simplex), `"entmax15"` (between the two) or `"max"`
-    (all on the best, ties to the lower index). A score of `-inf` has no weight, and a row of nothing else has none at
-    all. Weights of a softmax that rounding would not show are left out.
+    (all on the best, ties to the lower index; scores that differ by `rounding` alone tie). A score of `-inf` has no
+    weight, and a row of nothing else has none at all. Weights of a softmax that rounding would not show are left out.
     """
     return Separated(*_body(scores).separate(scores, beta, kind))
 

@@ -194,13 +194,14 @@ def separate(scores, beta, kind):
     grid, width = (n_rows, n_segments), min(n_scores, _SEGMENT)
     _by_blocks("segment_peaks", scores, width, grid)(*places, peaks)
     row_peaks = peaks.max(axis=1)
-    _by_blocks("count_candidates", scores, width, grid)(*places, peaks, row_peaks, reach, counts)
+    lowest = row_peaks - (reach * abs(row_peaks) if kind == "max" else reach)
+    _by_blocks("count_candidates", scores, width, grid)(*places, peaks, lowest, counts)
     ends = cp.cumsum(counts.ravel())
     starts[1:] = ends[n_segments - 1 :: n_segments]
     n_candidates = int(ends[-1])
     columns, z = cp.empty(n_candidates, np.int32), cp.empty(n_candidates, np.float64)
     weights = cp.empty(n_candidates, dtype)
-    _by_blocks("list_candidates", scores, width, grid)(*places, peaks, row_peaks, reach, counts, ends, columns)
+    _by_blocks("list_candidates", scores, width, grid)(*places, lowest, counts, ends, columns)
     _by_blocks("weigh_candidates", scores, n_candidates // n_rows, (n_rows,))(
         scores,
         _n(n_scores),

@@ -467,22 +467,22 @@ __global__ void segment_peaks(const T *scores, Long n_columns, Long segment_size
     if (threadIdx.x == 0) peaks[row * gridDim.y + segment] = peak;
 }
 
+// `lowest` is what a candidate of the row has at least, -infinity where the row has none.
 template <typename T>
-__device__ __forceinline__ bool holds_candidates(T segment_peak, T row_peak, T reach)
+__device__ __forceinline__ bool holds_candidates(T segment_peak, T lowest)
 {
-    return row_peak > -infinity<T>() && segment_peak >= row_peak - reach;
+    return lowest > -infinity<T>() && segment_peak >= lowest;
 }
 
 template <typename T>
 __global__ void count_candidates(
-    const T *scores, Long n_columns, Long segment_size, const T *peaks, const T *row_peaks, T reach, Long *counts)
+    const T *scores, Long n_columns, Long segment_size, const T *peaks, const T *lowest, Long *counts)
 {
     const Long row = blockIdx.x, segment = blockIdx.y;
     const Long first = segment * segment_size, last = smaller(first + segment_size, n_columns);
     int count = 0;
-    if (holds_candidates(peaks[row * gridDim.y + segment], row_peaks[row], reach)) {  // alike for the whole block
-        const T lowest = row_peaks[row] - reach;
-        for (Long j = first + threadIdx.x; j < last; j += blockDim.x) count += scores[row * n_columns + j] >= lowest;
+    if (holds_candidates(peaks[row * gridDim.y + segment], lowest[row])) {  // alike for the whole block
+        for (Long j = first + threadIdx.x; j < last; j += blockDim.x) count += scores[row * n_columns + j] >= lowest[row];
         count = block_sum(count);
     }
     if (threadIdx.x == 0) counts[row * gridDim.y + segment] = count;
@@ -491,19 +491,18 @@ __global__ void count_candidates(
 // `ends` are the sums of all counts up to and with a segment.
 template <typename T>
 __global__ void list_candidates(
-    const T *scores, Long n_columns, Long segment_size, const T *peaks, const T *row_peaks, T reach, const Long *counts,
-    const Long *ends, int *columns)
+    const T *scores, Long n_columns, Long segment_size, const T *lowest, const Long *counts, const Long *ends,
+    int *columns)
 {
     __shared__ int in_warp[MOST_WARPS];
     const Long row = blockIdx.x, segment = blockIdx.y;
     const Long first = segment * segment_size, last = smaller(first + segment_size, n_columns);
     const int lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, n_warps = blockDim.x / WARP;
     if (counts[row * gridDim.y + segment] == 0) return;
-    const T lowest = row_peaks[row] - reach;
     Long place = ends[row * gridDim.y + segment] - counts[row * gridDim.y + segment];
     for (Long base = first; base < last; base += blockDim.x) {
         const Long j = base + threadIdx.x;
-        const bool is_one = j < last && scores[row * n_columns + j] >= lowest;
+        const bool is_one = j < last && scores[row * n_columns + j] >= lowest[row];
         const unsigned ones = __ballot_sync(ALL_LANES, is_one);
         if (lane == 0) in_warp[warp] = __popc(ones);
         __syncthreads();

@@ -29,9 +29,12 @@ def rounding(dtype: Any) -> float:
 
 
 def reach(kind: str, beta: float, n_scores: int, dtype: np.dtype) -> float:
-    """How far below the best of its row a score may lie and still have a weight; for softmax, one that can be seen."""
+    """How far below the best of its row a score may lie and still have a weight; for softmax, one that can be seen.
+
+    For `"max"` it is how far one that is equal to the best may lie below it, relative to the best.
+    """
     if kind == "max":
-        return 0.0
+        return rounding(dtype)
     margin = {"sparsemax": 1.0, "entmax15": 2.0}.get(kind)
     if margin is None:
         margin = float(np.log(n_scores) - np.log(np.finfo(dtype).eps))

@@ -222,6 +222,13 @@ def test_separate(cp, dtype, kind, beta):
     assert weights.has_sorted_indices
 
 
+def test_separate_scores_that_differ_by_rounding_tie(cp, dtype):
+    eps = np.finfo(dtype).eps
+    scores = np.array([[0, 3 - 16 * eps, 3], [-2 - 16 * eps, -2, -3], [-np.inf] * 3], dtype)
+    found = ops.separate(moved(cp, scores), 1.0, "max").weights
+    assert_array_equal(host(found.toarray()), [[0, 1, 0], [1, 0, 0], [0, 0, 0]])
+
+
 def test_separate_in_segments(cp, dtype, monkeypatch):
     monkeypatch.setattr("codebooks.ops.gpu._SEGMENT", 70)
     scores = np.random.default_rng(0).standard_normal((3, 1000)).astype(dtype)
