@@ -147,7 +147,7 @@ __global__ void choose(
     Best<T> found = before_all<T>();
     for (Long m = 0; m < k; m++) {
         found = next_best(ranked, 0, n_units, found);
-        if (margin > 0 && found.value < ranked.peak && found.value > -none) {  // the first of other equals
+        if (margin > 0 && ranked.peak > found.value && found.value > -none) {  // the first of other equals
             ranked.ceiling = ranked.lowest;
             ranked.peak = found.value;
             ranked.lowest = found.value - margin * (larger(found.value, -found.value) + *size);
