@@ -9,7 +9,7 @@ TEXT := .venv-text/bin
 PEERS := .venv-peers/bin
 PIP := -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test test-core test-text test-oldest test-gpu lint bench bench-gpu bench-peers clean
+.PHONY: demo test test-core test-text test-oldest test-processors test-gpu lint bench bench-gpu bench-peers clean
 
 demo: .venv/.core
 	$(BIN)/codebooks topics --demo --topics 30 --out demo
@@ -29,6 +29,10 @@ test-text: .venv-text/.test
 # Compiled kernels are kept apart from those of the newest Numba: each would throw away the other's.
 test-oldest: .venv-oldest/.test
 	NUMBA_CACHE_DIR=$(CURDIR)/.venv-oldest/kernels $(OLDEST)/python -m pytest -p no:cacheprovider -m "not slow and not gpu"
+
+# Results differ in their last digits between processors. With QUICK=1 one run instead of one for each kind.
+test-processors: .venv/.dev
+	$(BIN)/python tests/processors.py $(if $(QUICK),--quick)
 
 # On a machine with a GPU, in the environment that has CuPy; nothing is installed.
 test-gpu:

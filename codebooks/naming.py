@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from codebooks import ops
+
 __all__ = ["Name", "largest", "name_by_documents", "name_by_weights"]
 
 Ints = NDArray[np.intp]
@@ -66,12 +68,24 @@ def name_by_documents(X: Any, labels: Ints, weights: NDArray[Any], n: int) -> li
 
 
 def largest(values: NDArray[Any], n: int) -> Ints:
-    """Where the n largest values stand, descending, ties to the lower place."""
+    """Where the n largest values stand, descending, ties to the lower place.
+
+    A value that differs by rounding alone from the largest that is left is equal to it: equal rows or columns come out
+    of BLAS with other last digits, by where they stand and by the processor.
+    """
+    margin = ops.rounding(values.dtype) if values.dtype.kind == "f" else 0
     places = np.arange(len(values))
     if n < len(values):
-        # All that tie with the n-th pass, so that the stable sort decides among them and not the partition.
-        places = np.flatnonzero(values >= np.partition(values, -n)[-n])
-    return places[np.argsort(-values[places], kind="stable")[:n]]
+        least = np.partition(values, -n)[-n]
+        places = np.flatnonzero(values >= least - margin * abs(least))
+    places = places[np.argsort(-values[places], kind="stable")]
+    falling, first = -values[places], 0
+    while first < min(n, len(places)):
+        last = int(np.searchsorted(falling, falling[first] + margin * abs(falling[first]), side="right"))
+        if last - first > 1:
+            places[first:last] = np.sort(places[first:last])
+        first = last
+    return places[:n]
 
 
 def _positive(row: NDArray[Any], n: int) -> Ints:

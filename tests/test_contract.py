@@ -219,7 +219,8 @@ class TestLaws:
         path = tmp_path / "X.npy"
         np.save(path, X)
         mapped = np.load(path, mmap_mode="r")
-        np.testing.assert_array_equal(build(learner, settings).fit(mapped).components_, expected)
+        # A map begins elsewhere in memory, and BLAS may round by that; our own kernels do not.
+        np.testing.assert_allclose(build(learner, settings).fit(mapped).components_, expected, atol=1e-10)
         csr = sparse.csr_matrix(X)
         expected = build(learner, settings).fit(csr).components_
         for part in (csr.data, csr.indices, csr.indptr):

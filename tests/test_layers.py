@@ -70,7 +70,7 @@ LAYERS = {
     "text/encoders.py": May(late=("sentence_transformers", "transformers", "torch")),
     "text/*.py": May(("forks", "inputs", "models.*", "ops", "scores", "storage", "text.*"), LEARNING),
     # What is made of it.
-    "naming.py": May((), ARRAYS),
+    "naming.py": May(("ops",), ARRAYS),
     "codes.py": May(("ops", "inputs"), ARRAYS),
     "topics.py": May(("ops", "codes", "inputs", "naming", "text.weighting"), LEARNING),
     "concepts/*.py": May(("ops", "codes", "concepts.*", "inputs", "naming", "topics"), LEARNING),

@@ -163,6 +163,16 @@ def test_largest_equal_a_full_stable_sort():
         assert largest(values, n).tolist() == sorted(range(20), key=lambda j, v=values: (-v[j], j))[:n]
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_largest_values_that_differ_by_rounding_are_equal(dtype):
+    eps = np.finfo(dtype).eps
+    values = np.array([2 - 16 * eps, -1, 0, 2, -1 + 4 * eps, 2 - 8 * eps, 1.99], dtype)
+    for n in range(1, 9):
+        assert largest(values, n).tolist() == [0, 3, 5, 6, 2, 1, 4][:n]
+    sloping = (1 - 40 * eps * np.arange(100)).astype(dtype)[::-1]  # each is near to the next, and yet not equal to it
+    assert largest(sloping, 3).tolist() == [99, 98, 97]
+
+
 def test_only_words_with_a_score_are_sorted(documents, monkeypatch):
     X, labels = documents
     sorted_, largest = [], naming.largest

@@ -487,6 +487,31 @@ def test_nearest_breaks_ties_after_the_handicap(layout, dtype):
     assert_array_equal(found.total, [1, 3, 1, 3])
 
 
+@pytest.mark.parametrize("layout", ["C", "csr_matrix"])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_nearest_scores_that_differ_by_rounding_are_equal(layout, dtype):
+    X, eps = LAYOUTS[layout](np.array([[2, 0], [0, 2]], dtype)), np.finfo(dtype).eps
+    W = np.array([[1 - 8 * eps, 0.5, 1, 0.25, 1 - 4 * eps, 0.5 + 4 * eps], [0, 1, 0, 0, 0, 2]], dtype).T
+    for k in range(1, 7):
+        index = ops.nearest(X, W, np.zeros(6, dtype), k).index
+        assert_array_equal(index, [[0, 2, 4, 1, 5, 3][:k], [5, 1, 0, 2, 3, 4][:k]])
+    # What a handicap leaves is as rounded as what it was taken off.
+    assert_array_equal(ops.nearest(X, W, np.full(6, 0.5, dtype), 4).index[0], [0, 2, 4, 1])
+    many = np.array([1 - eps * np.arange(400) % 9, np.zeros(400)], dtype).T
+    for k in (1, 5, 300):
+        assert_array_equal(ops.nearest(X, many[::-1], np.zeros(400, dtype), k).index[0], np.arange(k))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_nearest_of_equal_rows_and_equal_units_wherever_they_stand(dtype):
+    rng = np.random.default_rng(0)
+    W = rng.standard_normal((20, 300)).astype(dtype)
+    W[[7, 19]] = W[3]
+    X = np.tile(rng.standard_normal(300) + 3 * W[3], (517, 1)).astype(dtype)
+    for rows in (X, X[:1], X[5:8], np.asfortranarray(X)):
+        assert_array_equal(ops.nearest(rows, W, np.zeros(20, dtype), 3).index, [[3, 7, 19]] * len(rows))
+
+
 @pytest.mark.parametrize("k", [4, 5, 256, 257])
 def test_top_k_where_the_way_to_find_them_changes(k):
     for scores in MANY_SCORES.values():

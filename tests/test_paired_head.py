@@ -62,7 +62,7 @@ def test_canonical_axes_rank_as_the_head_does():
     shared = axes @ (total - within) @ axes.T
     assert np.abs(shared - np.diag(np.diag(shared))).max() < 1e-10
     assert (np.diff(np.diag(shared)) <= 1e-12).all()
-    np.testing.assert_array_equal(eigen_head(X, groups, 1.0, 5, True), axes[:5])
+    np.testing.assert_allclose(eigen_head(X, groups, 1.0, 5, True), axes[:5], rtol=1e-10, atol=1e-12)
 
 
 def test_without_the_residual_path_what_is_not_shared_goes_to_zero():
@@ -95,6 +95,14 @@ def test_ranks_equal_slow_loops():
     expected = [oracles.first_rank(X, groups, i) for i in range(len(X))]
     np.testing.assert_array_equal(first_ranks(X, groups), expected)
     np.testing.assert_array_equal(first_ranks(np.ones((6, 2)), np.repeat([0, 1, 2], 2)), [5] * 6)  # strangers win ties
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_strangers_win_ties_that_rounding_hides(dtype):
+    friend = np.array([0.6, 0.8], dtype)
+    stranger = np.nextafter(friend, dtype(0))
+    Z = np.array([[1, 0], friend, stranger, [-1, 0]], dtype)
+    np.testing.assert_array_equal(first_ranks(Z, np.array([0, 0, 1, 1]), np.array([0])), [2])
 
 
 @pytest.mark.parametrize(("n_friends", "n_rows"), [(1, 1), (1, 9), (3, 9), (9, 9), (40, 2000)])

@@ -40,6 +40,14 @@ def test_ties_of_the_maximum_go_to_the_lower_index():
     np.testing.assert_array_equal(found.weights.toarray(), [[0, 1, 0], [1, 0, 0]])
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_scores_that_differ_by_rounding_tie(dtype):
+    eps = np.finfo(dtype).eps
+    scores = np.array([[0, 3 - 16 * eps, 3], [-2 - 16 * eps, -2, -3], [1 - 40 * eps, 1, 0]], dtype)
+    found = ops.separate(scores, 1.0, "max").weights.toarray()
+    np.testing.assert_array_equal(found, [[0, 1, 0], [1, 0, 0], [0, 1, 0]])
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_minus_infinity_has_no_weight(kind):
     scores = np.array([[-np.inf, 1.0, -np.inf], [-np.inf, -np.inf, -np.inf]])

@@ -28,7 +28,8 @@ class TestRows:
             found = ops.combine(weights, FORMS[form](X))
             assert sparse.issparse(found) == (form == "CSR")
             assert found.dtype == dtype
-            np.testing.assert_allclose(dense(found), weights.toarray() @ X, atol=1e-6)
+            tolerance = 1e-5 if dtype == np.float32 else 1e-12
+            np.testing.assert_allclose(dense(found), weights.toarray() @ X, rtol=tolerance, atol=tolerance)
 
     def test_in_form_of(self, form, dtype):
         X = random_rows().astype(dtype)

@@ -14,6 +14,7 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
+from codebooks.concepts import rank_documents
 from codebooks.topics import Topic, codebook, top_columns, top_documents, topics, winners
 
 TERMS = ["bank", "goal", "loan", "match", "team"]
@@ -239,6 +240,17 @@ def test_top_documents_equal_slow_loops():
         found = top_documents(model, X, n)
         assert [rows.tolist() for rows in found] == slow_top_documents(codes, labels, n)
     assert found[3].tolist() == []  # wins nothing, though its codes are the largest
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_top_documents_with_codes_that_differ_by_rounding_stand_by_row_number(dtype):
+    codes = np.array([[1.0, 0.5], [1.0, 0.5], [2.0, 0.5], [1.0, 0.5]], dtype)
+    codes[[1, 3], 0] += np.finfo(dtype).eps * np.array([4, 8])  # as products of equal rows come out of BLAS
+    model = Fixed(np.eye(2)).fit()
+    assert top_documents(model, n=4, codes=codes)[0].tolist() == [2, 0, 1, 3]
+    found = rank_documents(model, None, 0, codes=codes)
+    assert found.rows.tolist() == [2, 0, 1, 3]
+    assert (np.diff(found.scores) <= 0).all()
 
 
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)

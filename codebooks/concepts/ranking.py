@@ -131,9 +131,9 @@ def _weights(preparation: Pipeline | None, learner: Any, concept: Any, terms: An
     return weights
 
 
-def _weighed(codes: NDArray[Any], weights: Floats) -> Floats:
-    """Each row's codes, weighed and summed: always in one order, so that equal rows tie to the last bit."""
-    return np.einsum("ik,k->i", codes, weights)
+def _weighed(codes: NDArray[Any], weights: Floats) -> NDArray[Any]:
+    """Each row's codes, weighed and summed in float64, and as exact as the codes are: equal rows tie."""
+    return np.einsum("ik,k->i", codes, weights).astype(np.result_type(codes.dtype, np.float32), copy=False)
 
 
 def filled_rows(X: Any) -> NDArray[np.bool_]:
@@ -142,8 +142,8 @@ def filled_rows(X: Any) -> NDArray[np.bool_]:
     return np.asarray(abs(X).sum(axis=1)).ravel() > 0
 
 
-def ranked(scores: Floats, wanted: NDArray[np.bool_], n: int) -> Ranking:
-    """The best of the wanted rows, equal scores by row number."""
+def ranked(scores: NDArray[Any], wanted: NDArray[np.bool_], n: int) -> Ranking:
+    """The best of the wanted rows, equal scores by row number; those that differ by rounding alone are equal."""
     rows = np.flatnonzero(wanted)
     rows = rows[largest(scores[rows], n)]
-    return Ranking(rows, np.asarray(scores[rows], dtype=np.float64))
+    return Ranking(rows, np.minimum.accumulate(np.asarray(scores[rows], dtype=np.float64)))

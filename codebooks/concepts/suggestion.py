@@ -84,7 +84,7 @@ def suggest(codes: Any, liked: ArrayLike, n: int = 10, *, disliked: ArrayLike = 
         )
     scores = _likeness(codes, good[wanted[good]]) - _DISLIKE * _likeness(codes, bad[wanted[bad]])
     wanted[good] = wanted[bad] = False
-    return ranked(scores, wanted, n)
+    return ranked(scores.astype(codes.dtype), wanted, n)
 
 
 def _likeness(codes: Any, rows: Ints) -> Floats:

@@ -13,6 +13,7 @@ from itertools import chain
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from codebooks.ops import shared
 from codebooks.ops.views import RowView
 
 Array = Any
@@ -48,6 +49,7 @@ __all__ = [
     "pull_apart",
     "reciprocal",
     "rotate_to_rows",
+    "rounding",
     "row_hashes",
     "row_norms",
     "runs_ahead",
@@ -175,6 +177,8 @@ def nearest(X: Array, W: Array, handicap: Array, k: int) -> Nearest:
     """Score every row of `X`, scaled to length 1, with every row of `W`, and keep the `k` best after a handicap.
 
     One pass over `X` that holds a small block of scores at a time: `similarity`, `row_norms` and `top_k` at once.
+    Scores that differ by `rounding` alone are equal, so equal rows of `X` have the same order of units wherever they
+    stand. (On the GPU with more than 32 wanted, only scores with the same bits are equal.)
     """
     return Nearest(*_body(X).nearest(X, W, handicap, k))
 
@@ -197,6 +201,15 @@ def best(Q: Array, postings: Postings, k: int) -> tuple[Array, Array]:
     such are left, the index is -1 and the score `-inf`.
     """
     return _body(Q).best(Q, postings, k)
+
+
+def rounding(dtype: Any) -> float:
+    """How far apart two products that are equal but for rounding may come out, relative to their size.
+
+    BLAS gives a product other last digits on another processor, in another place of a block and in a block of another
+    size. A rule for ties compares with this much tolerance.
+    """
+    return shared.rounding(dtype)
 
 
 def accumulate(G: Array, X: Array) -> Array:
@@ -277,8 +290,8 @@ def separate(scores: Array, beta: float, kind: str) -> Separated:
     """Turn each row of scores into weights that sum to 1, with `z = beta scores`.
 
     `kind` is `"softmax"`, `"sparsemax"` (the nearest point of the simplex), `"entmax15"` (between the two) or `"max"`
-    (all on the best, ties to the lower index). A score of `-inf` has no weight, and a row of nothing else has none at
-    all. Weights of a softmax that rounding would not show are left out.
+    (all on the best, ties to the lower index; scores that differ by `rounding` alone tie). A score of `-inf` has no
+    weight, and a row of nothing else has none at all. Weights of a softmax that rounding would not show are left out.
     """
     return Separated(*_body(scores).separate(scores, beta, kind))
 

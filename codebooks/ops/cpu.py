@@ -63,7 +63,9 @@ def nearest(X, W, handicap, k):
     # Totals of blocks of rows, added in order afterwards: the same bits for any number of threads.
     totals = np.zeros((-(-n_rows // scoring.ROW_BLOCK), len(W)), dtype)
     norms = row_norms(X)
-    rest = np.asarray(handicap, dtype), index, score, totals
+    handicap = np.asarray(handicap, dtype)
+    margin, size = dtype.type(shared.rounding(dtype)), np.abs(handicap).max(initial=0)
+    rest = handicap, margin, size, index, score, totals
     scale = shared.reciprocal(np, norms).astype(dtype, copy=False)
     if is_sparse(X):
         features_first = np.ascontiguousarray(W.T)

@@ -77,10 +77,11 @@ def nearest(X, W, handicap, k):
     index, score = cp.empty((n_rows, k), np.int64), cp.empty((n_rows, k), dtype)
     norms, total = row_norms(X), cp.zeros(len(W), dtype)
     scale, handicap = reciprocal(norms).astype(dtype, copy=False), cp.asarray(handicap, dtype)
+    equal = dtype.type(shared.rounding(dtype)), cp.abs(handicap).max()
     for rows in _blocks(n_rows, len(W) * dtype.itemsize):
         products = similarity(view_rows(X, rows), W)
         total += scale[rows] @ products
-        _choose(products, scale[rows], handicap, index[rows], score[rows])
+        _choose(products, scale[rows], handicap, equal, index[rows], score[rows])
     return index, score, norms, total
 
 
@@ -155,7 +156,7 @@ def combine(weights, X):
 
 def top_k(scores, k):
     index = cp.empty((len(scores), k), np.int64)
-    _choose(_in_rows(scores), None, None, index, None)
+    _choose(_in_rows(scores), None, None, (scores.dtype.type(0), None), index, None)
     return index
 
 
@@ -193,13 +194,14 @@ def separate(scores, beta, kind):
     grid, width = (n_rows, n_segments), min(n_scores, _SEGMENT)
     _by_blocks("segment_peaks", scores, width, grid)(*places, peaks)
     row_peaks = peaks.max(axis=1)
-    _by_blocks("count_candidates", scores, width, grid)(*places, peaks, row_peaks, reach, counts)
+    lowest = row_peaks - (reach * abs(row_peaks) if kind == "max" else reach)
+    _by_blocks("count_candidates", scores, width, grid)(*places, peaks, lowest, counts)
     ends = cp.cumsum(counts.ravel())
     starts[1:] = ends[n_segments - 1 :: n_segments]
     n_candidates = int(ends[-1])
     columns, z = cp.empty(n_candidates, np.int32), cp.empty(n_candidates, np.float64)
     weights = cp.empty(n_candidates, dtype)
-    _by_blocks("list_candidates", scores, width, grid)(*places, peaks, row_peaks, reach, counts, ends, columns)
+    _by_blocks("list_candidates", scores, width, grid)(*places, lowest, counts, ends, columns)
     _by_blocks("weigh_candidates", scores, n_candidates // n_rows, (n_rows,))(
         scores,
         _n(n_scores),
@@ -216,12 +218,12 @@ def separate(scores, beta, kind):
     return _without_zeros(found), values
 
 
-def _choose(scores, scale, handicap, index, score):
-    """Fill `index` and `score` with the best of each row of `scores`."""
+def _choose(scores, scale, handicap, equal, index, score):
+    """Fill `index` and `score` with the best of each row of `scores`; of many, only the same bits are equal."""
     n_rows, k = index.shape
     n_units = scores.shape[1]
     if k <= _FEW:
-        how = _n(n_units), scale, handicap, _n(k), index, score
+        how = _n(n_units), scale, handicap, *equal, _n(k), index, score
         _by_blocks("choose", scores, n_units, (n_rows,))(scores, *how)
         return
     scores = scores if scale is None else scores * scale[:, None]

@@ -121,27 +121,38 @@ template <typename T>
 __device__ __forceinline__ Best<T> before_all() { return {infinity<T>(), -1}; }
 
 template <typename T>
-struct Ranked {  // scores of a row as units are ranked by them
+struct Ranked {  // scores of a row as units are ranked by them; those that count as equal have one value
     const T *scores, *handicap;
-    T scale;
+    T scale, ceiling, peak, lowest;
 
     __device__ __forceinline__ T operator()(Long unit) const
     {
-        return scale * scores[unit] - (handicap ? handicap[unit] : (T)0);
+        const T value = scale * scores[unit] - (handicap ? handicap[unit] : (T)0);
+        if (value >= ceiling) return infinity<T>();  // before all others, and taken
+        return value >= lowest ? peak : value;
     }
 };
 
-// By blocks. The k best units of each row of `scores`, scaled and less a handicap, and their scores without it. `scale`,
-// `handicap` and `best` may be null.
+// By blocks. The k best units of each row of `scores`, scaled and less a handicap, and their scores without it. Those that
+// are within `margin (|value| + *size)` of the best that is left count as equal to it. `scale`, `handicap`, `size` and
+// `best` may be null, `size` where `margin` is 0.
 template <typename T>
 __global__ void choose(
-    const T *scores, Long n_units, const T *scale, const T *handicap, Long k, Long *index, T *best)
+    const T *scores, Long n_units, const T *scale, const T *handicap, T margin, const T *size, Long k, Long *index,
+    T *best)
 {
     const Long row = blockIdx.x;
-    const Ranked<T> ranked = {scores + row * n_units, handicap, scale ? scale[row] : (T)1};
+    const T none = infinity<T>();
+    Ranked<T> ranked = {scores + row * n_units, handicap, scale ? scale[row] : (T)1, none, none, none};
     Best<T> found = before_all<T>();
     for (Long m = 0; m < k; m++) {
         found = next_best(ranked, 0, n_units, found);
+        if (margin > 0 && ranked.peak > found.value && found.value > -none) {  // the first of other equals
+            ranked.ceiling = ranked.lowest;
+            ranked.peak = found.value;
+            ranked.lowest = found.value - margin * (larger(found.value, -found.value) + *size);
+            found = next_best(ranked, 0, n_units, Best<T>{found.value, -1});
+        }
         if (threadIdx.x == 0) {
             index[row * k + m] = found.place;
             if (best) best[row * k + m] = ranked.scale * ranked.scores[found.place];
@@ -456,22 +467,22 @@ __global__ void segment_peaks(const T *scores, Long n_columns, Long segment_size
     if (threadIdx.x == 0) peaks[row * gridDim.y + segment] = peak;
 }
 
+// `lowest` is what a candidate of the row has at least, -infinity where the row has none.
 template <typename T>
-__device__ __forceinline__ bool holds_candidates(T segment_peak, T row_peak, T reach)
+__device__ __forceinline__ bool holds_candidates(T segment_peak, T lowest)
 {
-    return row_peak > -infinity<T>() && segment_peak >= row_peak - reach;
+    return lowest > -infinity<T>() && segment_peak >= lowest;
 }
 
 template <typename T>
 __global__ void count_candidates(
-    const T *scores, Long n_columns, Long segment_size, const T *peaks, const T *row_peaks, T reach, Long *counts)
+    const T *scores, Long n_columns, Long segment_size, const T *peaks, const T *lowest, Long *counts)
 {
     const Long row = blockIdx.x, segment = blockIdx.y;
     const Long first = segment * segment_size, last = smaller(first + segment_size, n_columns);
     int count = 0;
-    if (holds_candidates(peaks[row * gridDim.y + segment], row_peaks[row], reach)) {  // alike for the whole block
-        const T lowest = row_peaks[row] - reach;
-        for (Long j = first + threadIdx.x; j < last; j += blockDim.x) count += scores[row * n_columns + j] >= lowest;
+    if (holds_candidates(peaks[row * gridDim.y + segment], lowest[row])) {  // alike for the whole block
+        for (Long j = first + threadIdx.x; j < last; j += blockDim.x) count += scores[row * n_columns + j] >= lowest[row];
         count = block_sum(count);
     }
     if (threadIdx.x == 0) counts[row * gridDim.y + segment] = count;
@@ -480,19 +491,18 @@ __global__ void count_candidates(
 // `ends` are the sums of all counts up to and with a segment.
 template <typename T>
 __global__ void list_candidates(
-    const T *scores, Long n_columns, Long segment_size, const T *peaks, const T *row_peaks, T reach, const Long *counts,
-    const Long *ends, int *columns)
+    const T *scores, Long n_columns, Long segment_size, const T *lowest, const Long *counts, const Long *ends,
+    int *columns)
 {
     __shared__ int in_warp[MOST_WARPS];
     const Long row = blockIdx.x, segment = blockIdx.y;
     const Long first = segment * segment_size, last = smaller(first + segment_size, n_columns);
     const int lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, n_warps = blockDim.x / WARP;
     if (counts[row * gridDim.y + segment] == 0) return;
-    const T lowest = row_peaks[row] - reach;
     Long place = ends[row * gridDim.y + segment] - counts[row * gridDim.y + segment];
     for (Long base = first; base < last; base += blockDim.x) {
         const Long j = base + threadIdx.x;
-        const bool is_one = j < last && scores[row * n_columns + j] >= lowest;
+        const bool is_one = j < last && scores[row * n_columns + j] >= lowest[row];
         const unsigned ones = __ballot_sync(ALL_LANES, is_one);
         if (lane == 0) in_warp[warp] = __popc(ones);
         __syncthreads();

@@ -110,16 +110,63 @@ def _choose_many(work, best):
 
 
 @compiled
-def _choose(work, i, index):
-    """`index[i]` becomes where `work` is largest, descending, ties to the lower index; `work` may lose its peaks."""
+def _lowest_of_equals(peak, margin, size):
+    """The least score that counts as equal to `peak`: see `shared.rounding`. With a margin of 0, `peak` itself."""
+    return peak - margin * (abs(peak) + size) if margin > 0 else peak
+
+
+@compiled
+def _settle_ties(work, best, margin, size):
+    """Reorder `best`, sorted by score, so that among scores that count as equal the lower index comes first."""
+    first, n_best = 0, len(best)
+    while first < n_best:
+        peak = work[best[first]]
+        lowest, last = _lowest_of_equals(peak, margin, size), first + 1
+        while last < n_best and work[best[last]] >= lowest:
+            last += 1
+        n_reaching = np.int32(last)
+        if last == n_best:
+            n_reaching = np.int32(0)
+            for j in range(len(work)):
+                n_reaching += np.int32(work[j] >= lowest)
+        if n_reaching == last:
+            _sort(best, first, last)
+        else:  # some that are equal were left out, and may have a lower index than those chosen
+            place = first
+            for j in range(len(work)):
+                if lowest <= work[j] <= peak and place < n_best:
+                    best[place] = j
+                    place += 1
+        first = last
+
+
+@compiled
+def _sort(numbers, first, last):
+    for t in range(first + 1, last):
+        number, place = numbers[t], t
+        while place > first and numbers[place - 1] > number:
+            numbers[place] = numbers[place - 1]
+            place -= 1
+        numbers[place] = number
+
+
+@compiled
+def _choose(work, i, index, margin, size):
+    """`index[i]` becomes where `work` is largest, descending, ties to the lower index; `work` may lose its peaks.
+
+    Scores within `margin (|score| + size)` of the best that is left count as equal to it.
+    """
     n_units, n_best = len(work), index.shape[1]
     if n_best <= _FEW and n_units > _SHORT:
         # Taking the largest off again and again has no branch to guess wrong.
+        lowest = np.inf
         for m in range(n_best):
             peak = _peak(work)
+            if peak < lowest:  # all that were equal to the one before are taken
+                lowest = _lowest_of_equals(peak, margin, size)
             place = np.int32(n_units)
             for j in range(np.int32(n_units)):
-                place = min(place, np.int32(j) if work[j] == peak else np.int32(n_units))
+                place = min(place, np.int32(j) if work[j] >= lowest else np.int32(n_units))
             if peak == -np.inf or place == n_units:  # nothing finite is left: the lowest index that is not taken
                 place = np.int32(0)
                 while _holds(index, i, m, place):
@@ -129,21 +176,25 @@ def _choose(work, i, index):
         return
     if n_best > _MANY:
         _choose_many(work, index[i])
-        return
-    n_kept = 0
-    for j in range(n_units):
-        value = work[j]
-        if n_kept < n_best or value > work[index[i, n_best - 1]]:
-            place = min(n_kept, n_best - 1)
-            while place > 0 and value > work[index[i, place - 1]]:
-                index[i, place] = index[i, place - 1]
-                place -= 1
-            index[i, place] = j
-            n_kept = min(n_kept + 1, n_best)
+    else:
+        n_kept = 0
+        for j in range(n_units):
+            value = work[j]
+            if n_kept < n_best or value > work[index[i, n_best - 1]]:
+                place = min(n_kept, n_best - 1)
+                while place > 0 and value > work[index[i, place - 1]]:
+                    index[i, place] = index[i, place - 1]
+                    place -= 1
+                index[i, place] = j
+                n_kept = min(n_kept + 1, n_best)
+    if margin > 0:
+        _settle_ties(work, index[i], margin, size)
 
 
 @compiled
-def nearest(start, stop, starts, stops, indices, data, features_first, scale, handicap, index, score, totals):
+def nearest(
+    start, stop, starts, stops, indices, data, features_first, scale, handicap, margin, size, index, score, totals
+):
     """Score sparse rows, choose their best units by score minus handicap, and total the scores by block of rows."""
     n_units = totals.shape[1]
     values, work = np.empty((1, n_units), totals.dtype), np.empty(n_units, totals.dtype)
@@ -153,13 +204,13 @@ def nearest(start, stop, starts, stops, indices, data, features_first, scale, ha
             for j in range(n_units):
                 totals[block, j] += values[0, j]
                 work[j] = values[0, j] - handicap[j]
-            _choose(work, i, index)
+            _choose(work, i, index, margin, size)
             for m in range(index.shape[1]):
                 score[i, m] = values[0, index[i, m]]
 
 
 @compiled
-def nearest_of(start, stop, products, first, scale, handicap, index, score, totals):
+def nearest_of(start, stop, products, first, scale, handicap, margin, size, index, score, totals):
     """As `nearest`, of rows whose products with the units are there already, from block `first` on."""
     n_units = totals.shape[1]
     work = np.empty(n_units, totals.dtype)
@@ -171,7 +222,7 @@ def nearest_of(start, stop, products, first, scale, handicap, index, score, tota
                 products[row, j] = value
                 totals[block, j] += value
                 work[j] = value - handicap[j]
-            _choose(work, i, index)
+            _choose(work, i, index, margin, size)
             for m in range(index.shape[1]):
                 score[i, m] = products[row, index[i, m]]
 
@@ -183,7 +234,7 @@ def top_k(start, stop, scores, out):
     for i in range(start, stop):
         for j in range(scores.shape[1]):
             work[j] = scores[i, j]
-        _choose(work, i, out)
+        _choose(work, i, out, work.dtype.type(0), work.dtype.type(0))
 
 
 @compiled

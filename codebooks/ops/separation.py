@@ -56,7 +56,7 @@ def weigh_candidates(start, stop, scores, reach, beta, kind, peaks, firsts, indi
         first, last = firsts[i], firsts[i + 1]
         if first == last:
             continue
-        lowest, place = peaks[i] - reach, first
+        lowest, place = peaks[i] - (reach * abs(peaks[i]) if kind == MAX else reach), first
         for j in range(scores.shape[1]):
             if scores[i, j] >= lowest:
                 indices[place] = j

@@ -15,14 +15,26 @@ _LEAST_SPREAD = 1e-6
 # Above this one, a product in float32 keeps rows orthonormal to 1e-6 or so.
 _BENIGN_CONDITION = 1e-3
 
+# Two equal products come out of BLAS up to 11 units of rounding apart, by where they stand in a block and by the
+# processor; so many units of their size are allowed for.
+_UNITS_OF_ROUNDING = 32
+
 # How weights are made of scores, as kernels count the ways.
 SEPARATIONS = {"softmax": 0, "sparsemax": 1, "entmax15": 2, "max": 3}
 
 
+def rounding(dtype: Any) -> float:
+    """See `codebooks.ops.rounding`."""
+    return float(_UNITS_OF_ROUNDING * np.finfo(dtype).eps)
+
+
 def reach(kind: str, beta: float, n_scores: int, dtype: np.dtype) -> float:
-    """How far below the best of its row a score may lie and still have a weight; for softmax, one that can be seen."""
+    """How far below the best of its row a score may lie and still have a weight; for softmax, one that can be seen.
+
+    For `"max"` it is how far one that is equal to the best may lie below it, relative to the best.
+    """
     if kind == "max":
-        return 0.0
+        return rounding(dtype)
     margin = {"sparsemax": 1.0, "entmax15": 2.0}.get(kind)
     if margin is None:
         margin = float(np.log(n_scores) - np.log(np.finfo(dtype).eps))

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from codebooks import ops
 from codebooks.models.base import row_blocks, unit_rows
 from codebooks.scores import isoscore
 from codebooks.text.heads_eigen import Floats, Groups, centroids_of
@@ -67,7 +68,9 @@ class Verdict(NamedTuple):
 
 
 def first_ranks(Z: NDArray, groups: Groups, queries: NDArray[np.intp] | None = None) -> Floats:
-    """The rank, by cosine, of the first other row of the same group; 1 is best. Strangers win ties.
+    """The rank, by cosine, of the first other row of the same group; 1 is best.
+
+    Strangers win ties, and cosines that differ by rounding alone are equal.
 
     Parameters
     ----------
@@ -96,7 +99,7 @@ def first_ranks(Z: NDArray, groups: Groups, queries: NDArray[np.intp] | None = N
         scores[np.arange(len(asked)), asked] = -np.inf
         friends = groups[asked][:, None] == groups[None]
         best = np.where(friends, scores, -np.inf).max(axis=1)
-        ranks[rows] = 1 + ((scores >= best[:, None]) & ~friends).sum(axis=1)
+        ranks[rows] = 1 + ((scores >= best[:, None] - ops.rounding(Z.dtype)) & ~friends).sum(axis=1)
     return ranks
 
 

@@ -100,6 +100,18 @@ def test_nearest(case, dtype, k):
         assert_same(getattr(found, name), np.reshape(expected, host(getattr(found, name)).shape), dtype)
 
 
+@pytest.mark.parametrize("layout", ["C", "csr_matrix"])
+def test_nearest_scores_that_differ_by_rounding_are_equal(cp, dtype, layout):
+    eps = np.finfo(dtype).eps
+    W = np.array([[1 - 8 * eps, 0.5, 1, 0.25, 1 - 4 * eps, 0.5 + 4 * eps], [0, 1, 0, 0, 0, 2]], dtype).T
+    X = moved(cp, np.array([[2, 0], [0, 2]], dtype), layout)
+    for k in range(1, 7):
+        index = host(ops.nearest(X, moved(cp, W), moved(cp, np.zeros(6, dtype)), k).index)
+        assert_array_equal(index, [[0, 2, 4, 1, 5, 3][:k], [5, 1, 0, 2, 3, 4][:k]])
+    halves = moved(cp, np.full(6, 0.5, dtype))
+    assert_array_equal(host(ops.nearest(X, moved(cp, W), halves, 4).index)[0], [0, 2, 4, 1])
+
+
 def test_nearest_in_blocks(cp, dtype, monkeypatch):
     given = given_of("many rows and units", "csr_matrix", dtype)
     whole = ops.nearest(*(moved(cp, a) for a in (given.X, given.W, given.handicap)), 3)
@@ -208,6 +220,13 @@ def test_separate(cp, dtype, kind, beta):
     weights = ops.to_host(found.weights)
     assert weights.data.all()
     assert weights.has_sorted_indices
+
+
+def test_separate_scores_that_differ_by_rounding_tie(cp, dtype):
+    eps = np.finfo(dtype).eps
+    scores = np.array([[0, 3 - 16 * eps, 3], [-2 - 16 * eps, -2, -3], [-np.inf] * 3], dtype)
+    found = ops.separate(moved(cp, scores), 1.0, "max").weights
+    assert_array_equal(host(found.toarray()), [[0, 1, 0], [1, 0, 0], [0, 0, 0]])
 
 
 def test_separate_in_segments(cp, dtype, monkeypatch):

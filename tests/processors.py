@@ -1,0 +1,102 @@
+"""Run the numerical tests as on other processors, which round otherwise: `python tests/processors.py [--quick]`.
+
+Each setting has a run of its own, and with `--quick` those that differ most have one together.
+
+OpenBLAS takes the kernels of the kind of processor that OPENBLAS_CORETYPE names, and Numba compiles for the one that
+NUMBA_CPU_NAME names. The plugin `rounding` stands for all that no name reaches. What this processor cannot run is
+skipped, and said. A setting without an effect fails.
+"""
+
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+from llvmlite.binding import get_host_cpu_features
+
+TESTS = Path(__file__).parent
+# What a kind of processor has, and what OpenBLAS calls its kernels.
+KINDS = {
+    "Prescott": ({"sse3"}, {"Prescott", "Katmai"}),
+    "Sandybridge": ({"avx"}, {"Sandybridge"}),
+    "Haswell": ({"avx2", "fma"}, {"Haswell"}),
+    "Zen": ({"avx2", "fma"}, {"Zen"}),
+    "SkylakeX": ({"avx512f", "avx512bw", "avx512dq", "avx512vl"}, {"SkylakeX"}),
+}
+# Kernels compiled for it are kept apart: those for this processor stay the newest where they are.
+ANY_PROCESSOR = {
+    "NUMBA_CPU_NAME": "generic",
+    "NUMBA_CPU_FEATURES": "",
+    "NUMBA_CACHE_DIR": str(Path(sys.prefix) / "kernels-for-any-processor"),
+}
+# These read and write, draw, start processes or look at imports, and compute next to nothing. scikit-learn's own checks
+# are many, and compare with tolerances.
+NOT_NUMERICAL = "benchmarks cli* datasets documents embedder examples forks inputs interchange layers monitor plots"
+NOT_NUMERICAL += " readme storage threads untrusted_files"
+SELECTED = ["-m", "not slow and not gpu", "-k", "not scikit_learn_contract"]
+# Whether Numba uses what the processor has beyond the least, and the kernels of each OpenBLAS that is loaded.
+PROBE = """
+import numba, numpy, scipy.linalg
+from threadpoolctl import threadpool_info
+
+@numba.njit("float64(float64[::1])", fastmath=True)
+def energy(a):
+    total = 0.0
+    for x in a:
+        total += x * x
+    return total
+
+[assembly] = energy.inspect_asm().values()
+print("ymm" in assembly, *(found["architecture"] for found in threadpool_info() if found["internal_api"] == "openblas"))
+"""
+
+
+def python(environment, *arguments, **how):
+    path = os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH")]))
+    return subprocess.run([sys.executable, *arguments], env={**os.environ, "PYTHONPATH": path, **environment}, **how)
+
+
+def reason_to_skip(kind):
+    """Why this processor cannot run the kernels of a kind; empty where it can."""
+    if platform.machine() not in ("x86_64", "AMD64"):
+        return f"{platform.machine()} is no x86-64 processor"
+    missing = KINDS[kind][0] - {name for name, there in get_host_cpu_features().items() if there}
+    return f"this processor lacks {', '.join(sorted(missing))}" if missing else ""
+
+
+def run(name, kind=None, environment=None, options=()):
+    """Run the numerical tests under a setting; return "passed", "failed" or why it was skipped or means nothing."""
+    environment = dict(environment or {})
+    if kind is not None:
+        if reason := reason_to_skip(kind):
+            return f"skipped, {reason}"
+        environment["OPENBLAS_CORETYPE"] = kind
+    wide, *architectures = python(environment, "-c", PROBE, capture_output=True, text=True, check=True).stdout.split()
+    if kind == "Zen" and set(architectures) == {"Haswell"}:
+        return "skipped, this OpenBLAS takes the kernels of Haswell"
+    if kind is not None and not (len(architectures) >= 2 and set(architectures) <= KINDS[kind][1]):
+        return f"failed, NumPy and SciPy run the OpenBLAS kernels {architectures} and not those of {kind}"
+    if "NUMBA_CPU_NAME" in environment and wide == "True":
+        return "failed, Numba compiles for this processor"
+    print(f"== {name}", flush=True)
+    ignored = [f"--ignore-glob={TESTS}/test_{subject}.py" for subject in NOT_NUMERICAL.split()]
+    tests = ["-m", "pytest", "-q", "-p", "no:cacheprovider", *options, *SELECTED, *ignored]
+    files = sorted(str(path) for path in TESTS.glob("test_*.py"))
+    return "passed" if python(environment, *tests, *files).returncode == 0 else "failed"
+
+
+if __name__ == "__main__":
+    results = {}
+    settings = {
+        "any BLAS": {"options": ["-p", "rounding"]},
+        **{kind: {"kind": kind} for kind in KINDS},
+        "Numba for any processor": {"environment": ANY_PROCESSOR},
+    }
+    if "--quick" in sys.argv:
+        settings = {"all at once": {"kind": "Prescott", "environment": ANY_PROCESSOR, "options": ["-p", "rounding"]}}
+    for name, setting in settings.items():
+        results[name] = run(name, **setting)
+    for name, result in results.items():
+        print(f"{name}: {result}")
+    sys.exit(any(result.startswith("failed") for result in results.values()))
