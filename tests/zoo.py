@@ -27,7 +27,6 @@ class DataSet(NamedTuple):
     batches: tuple[slice, ...] = ()  # minibatches in the order of their arrival, where the order is "given" or "stream"
     judged: slice = slice(None)  # rows that score and agreement are taken on
     same_as: str | None = None  # name of the set whose result this one must have
-    can_be_orthogonal: bool = True  # whether orthonormal components can be as near to the rows as any others
     notes: str = ""
 
     @property
@@ -111,7 +110,7 @@ def bumps(seed: int, size: float, n_components: int = 12) -> DataSet:
     y = rng.integers(0, 12, n_rows(3000, size))
     X = 1 + 2 * np.exp(-(((t - (y[:, None] + 0.5) / 12) / 0.06) ** 2)) + 0.05 * rng.random((len(y), len(t)))
     name = "bumps" if n_components == 12 else f"bumps, K={n_components}"
-    return DataSet(name, X, y, n_components, "pixels", can_be_orthogonal=False, notes="cosines of groups are near .8")
+    return DataSet(name, X, y, n_components, "pixels", notes="cosines of groups are near .8")
 
 
 def bumps_6(seed: int, size: float) -> DataSet:
@@ -139,7 +138,7 @@ def strokes(seed: int, size: float, n_components: int = 10) -> DataSet:
     points = np.array(templates)[y] + rng.normal(0, 0.05, (len(y), 4, 2))
     X = draw_polylines(points).astype(np.float32)
     name = "strokes" if n_components == 10 else f"strokes, K={n_components}"
-    return DataSet(name, X, y, n_components, "pixels", can_be_orthogonal=False, notes="characters overlap")
+    return DataSet(name, X, y, n_components, "pixels", notes="characters overlap")
 
 
 def strokes_40(seed: int, size: float) -> DataSet:
@@ -166,9 +165,7 @@ def clothing(seed: int, size: float, n_components: int = 8) -> DataSet:
     rng = np.random.default_rng(seed)
     y = draw_even_labels(rng, n_rows(3000 if n_components == 8 else 5000, size), 8)
     name = "clothing" if n_components == 8 else "clothing, many components"
-    return DataSet(
-        name, draw_clothing(rng, y), y, n_components, "pixels", can_be_orthogonal=False, notes="shapes overlap"
-    )
+    return DataSet(name, draw_clothing(rng, y), y, n_components, "pixels", notes="shapes overlap")
 
 
 def clothing_1000(seed: int, size: float) -> DataSet:
@@ -218,7 +215,7 @@ def natural_patches(seed: int, size: float, centred: bool = False) -> DataSet:
     if centred:
         X = X - X.mean(axis=1, keepdims=True)
     name = "natural patches, centred" if centred else "natural patches"
-    return DataSet(name, X, None, 16, "patches", can_be_orthogonal=False, notes="no groups, directions are continuous")
+    return DataSet(name, X, None, 16, "patches", notes="no groups, directions are continuous")
 
 
 def centred_patches(seed: int, size: float) -> DataSet:
@@ -363,7 +360,7 @@ def fewer_rows_than_components(seed: int, size: float) -> DataSet:
     """Five distinct rows and eight components, of which three cannot be used."""
     y = draw_even_labels(np.random.default_rng(seed), n_rows(200, size, least=50), 5)
     rows = draw_directions(np.random.default_rng(seed), 5, 32)
-    return DataSet("five distinct rows, K=8", rows[y], y, 8, "embeddings", can_be_orthogonal=False)
+    return DataSet("five distinct rows, K=8", rows[y], y, 8, "embeddings")
 
 
 def repeated_sentence(seed: int, size: float, part: float = 0.1) -> DataSet:
@@ -436,7 +433,7 @@ def narrow_cone(seed: int, size: float) -> DataSet:
     *centres, common = draw_directions(rng, 11, 64)
     y = draw_even_labels(rng, n_rows(2000, size), 10)
     X = common + 0.35 * draw_around(rng, np.array(centres), y, 0.6)
-    return DataSet("narrow cone", X.astype(np.float32), y, 10, "embeddings", can_be_orthogonal=False)
+    return DataSet("narrow cone", X.astype(np.float32), y, 10, "embeddings")
 
 
 def offset(seed: int, size: float) -> DataSet:
@@ -444,7 +441,7 @@ def offset(seed: int, size: float) -> DataSet:
     rng = np.random.default_rng(seed)
     y = draw_even_labels(rng, n_rows(2000, size), 10)
     X = 3 + draw_around(rng, 2 * draw_directions(rng, 10, 64), y, 0.8)
-    return DataSet("offset", X, y, 10, "embeddings", can_be_orthogonal=False)
+    return DataSet("offset", X, y, 10, "embeddings")
 
 
 def unit_length(seed: int, size: float, n_components: int = 12, factor: float = 1.0) -> DataSet:
@@ -519,7 +516,7 @@ def very_tall(seed: int, size: float) -> DataSet:
 def isotropic_noise(seed: int, size: float) -> DataSet:
     """N(0, 1): no groups at all."""
     X = np.random.default_rng(seed).standard_normal((n_rows(1500, size), 32))
-    return DataSet("noise", X, None, 10, "embeddings", can_be_orthogonal=False, notes="no groups")
+    return DataSet("noise", X, None, 10, "embeddings", notes="no groups")
 
 
 # -- signals, binary rows, tables -------------------------------------------------------------------------------------
@@ -538,7 +535,7 @@ def opposite_waveforms(seed: int, size: float) -> DataSet:
     rng = np.random.default_rng(seed)
     y = draw_even_labels(rng, n_rows(2000, size), 8)
     X = np.vstack([draw_waves(4), -draw_waves(4)])[y] + rng.normal(0, 0.15, (len(y), 128))
-    return DataSet("opposite waveforms", X, y, 8, "signals", can_be_orthogonal=False, notes="cosines of groups are -1")
+    return DataSet("opposite waveforms", X, y, 8, "signals", notes="cosines of groups are -1")
 
 
 def draw_waves(n: int) -> np.ndarray:
@@ -556,7 +553,7 @@ def binary_rows(seed: int, size: float) -> DataSet:
     y = draw_even_labels(rng, n_rows(2000, size), 10)
     chance = np.where(prototypes[y], 0.8, 0.03)
     X = (rng.random(chance.shape) < chance).astype(np.float32)
-    return DataSet("binary rows", sparse.csr_matrix(X), y, 10, "binary", can_be_orthogonal=False)
+    return DataSet("binary rows", sparse.csr_matrix(X), y, 10, "binary")
 
 
 def one_hot_columns(seed: int, size: float) -> DataSet:
@@ -571,7 +568,7 @@ def one_hot_columns(seed: int, size: float) -> DataSet:
     values = np.array(prototypes)[y]
     values = np.where(rng.random(values.shape) < 0.2, rng.integers(0, 6, values.shape), values)
     X = np.eye(6)[values].reshape(len(y), 36)
-    return DataSet("one-hot columns", X, y, 8, "binary", can_be_orthogonal=False)
+    return DataSet("one-hot columns", X, y, 8, "binary")
 
 
 def one_category(seed: int, size: float) -> DataSet:
@@ -602,7 +599,7 @@ def draw_table(name: str, load: Callable[..., Any], seed: int, n_groups: int) ->
     X, y = load(return_X_y=True)
     order = np.random.default_rng(seed).permutation(len(X))
     notes = "groups are of size and shape, not of direction"
-    return DataSet(name, X[order], y[order], n_groups, "table", can_be_orthogonal=False, notes=notes)
+    return DataSet(name, X[order], y[order], n_groups, "table", notes=notes)
 
 
 # -- orders and streams -----------------------------------------------------------------------------------------------
