@@ -103,6 +103,12 @@ def digits_40(seed: int, size: float) -> DataSet:
     return digits(seed, size, 40)
 
 
+def digits_in_bytes(seed: int, size: float) -> DataSet:
+    """The same as unsigned bytes, as images are stored."""
+    base = digits(seed, size)
+    return base._replace(name="digits, uint8", X=base.X.astype(np.uint8), same_as="digits")
+
+
 def bumps(seed: int, size: float, n_components: int = 12) -> DataSet:
     """A smooth bump at one of 12 places on a background of 1: all rows point nearly one way."""
     rng = np.random.default_rng(seed)
@@ -274,6 +280,23 @@ def counts_balanced(seed: int, size: float) -> DataSet:
     rng = np.random.default_rng(seed)
     y = draw_even_labels(rng, n_rows(2000, size), 8)
     return DataSet("counts", draw_counts(rng, one_topic(y), 60), y, 8, "text")
+
+
+def counts_with_stop_words(seed: int, size: float) -> DataSet:
+    """Counts of words, 8 topics; most words of a row are among ten that all rows have: mean cosine .9."""
+    rng = np.random.default_rng(seed)
+    y = draw_even_labels(rng, n_rows(2000, size), 8)
+    X = draw_counts(rng, one_topic(y), 200, share=0.25, words_per_topic=20, n_background=10)
+    return DataSet("counts with stop words", X, y, 8, "text")
+
+
+def bursty_counts(seed: int, size: float) -> DataSet:
+    """Counts of words, 8 topics; a word that occurs once often occurs many times, and lengths of rows differ."""
+    rng = np.random.default_rng(seed)
+    y = draw_even_labels(rng, n_rows(2000, size), 8)
+    X = draw_counts(rng, one_topic(y), 60)
+    X.data *= np.ceil(rng.pareto(1.5, X.nnz).clip(0, 30) + 1e-9)
+    return DataSet("bursty counts", X, y, 8, "text")
 
 
 def tfidf_balanced(seed: int, size: float) -> DataSet:
@@ -671,6 +694,7 @@ def drifting_stream(seed: int, size: float) -> DataSet:
 ZOO: tuple[Generator, ...] = (
     digits,
     digits_40,
+    digits_in_bytes,
     bumps,
     bumps_6,
     bumps_20,
@@ -682,6 +706,8 @@ ZOO: tuple[Generator, ...] = (
     natural_patches,
     centred_patches,
     counts_balanced,
+    counts_with_stop_words,
+    bursty_counts,
     tfidf_balanced,
     tfidf_few_components,
     tfidf_many_components,
