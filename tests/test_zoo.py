@@ -148,6 +148,9 @@ def test_every_break_of_the_floor_is_found():
     low = good._replace(score=0.7)
     assert faults("OrthogonalSparseCoding", score=0.69, unused=2, unrevived=low) == []
     assert faults("OrthogonalSparseCoding", score=0.69, unused=3, unrevived=low) == ["3 of 6 components are unused"]
+    blind = {PEER: good, ORTHONORMAL: good._replace(nmi=0.0)}
+    assert faults("OrthogonalSparseCoding", nmi=0.0, peers=blind) == []
+    assert faults("InhibitedMixture", nmi=0.0, peers=blind) == ["NMI 0.000, peer 0.900"]
     nearest = Recall(10, 1, 1, 0.8, 0)
     for own, n_faults in (
         (nearest, 0),
