@@ -1,4 +1,4 @@
-"""`python -m benchmarks quality|speed|memory|images|retrieval|embeddings|readme`."""
+"""`python -m benchmarks quality|speed|memory|images|zoo|retrieval|embeddings|readme`."""
 
 import argparse
 
@@ -23,6 +23,12 @@ def main() -> None:
     )
     commands.add_parser("memory", help="growth of the resident set while fitting a matrix of 500 MB")
     commands.add_parser("images", help="orthonormal codebooks: planted bases, photographs, the published rule")
+    zoo = commands.add_parser("zoo", help="defaults on many kinds of data with known groups, beside KMeans")
+    zoo.add_argument("--seeds", type=int, default=3)
+    zoo.add_argument("--size", type=float, default=1.0, help="number of rows, as a multiple of that of the report")
+    zoo.add_argument(
+        "--sets", nargs="+", default=[], help="generators of tests/zoo.py; default: all, and write results"
+    )
     retrieval = commands.add_parser("retrieval", help="search against BM25 and others, and what a memory brings back")
     retrieval.add_argument("--part", nargs="+", choices=RETRIEVAL, default=list(RETRIEVAL), help="default: all")
     retrieval.add_argument("--on", choices=["report", "choosing"], default="report", help="collections of `quality`")
@@ -56,6 +62,10 @@ def main() -> None:
         from benchmarks.images import run as run_images
 
         run_images()
+    elif arguments.command == "zoo":
+        from benchmarks.zoo import run as run_zoo
+
+        run_zoo(arguments.seeds, arguments.size, arguments.sets)
     elif arguments.command == "retrieval":
         for part in arguments.part:
             run_retrieval(part, arguments.on, arguments.engines)

@@ -148,6 +148,46 @@ def images() -> str:
     )
 
 
+def zoo() -> str:
+    """A line a set: score, NMI and unused components of the learners at their defaults, and of their peers."""
+    content = load("zoo")
+    models = {
+        "KrotovHopfield": "KH",
+        "OrthogonalSparseCoding": "OSC",
+        "InhibitedMixture": "mixture",
+        "KMeans": "KMeans",
+    }
+    lines: dict[str, dict[str, Any]] = {}
+    for row in content["rows"]:
+        if row["model"] not in models or row["variant"] not in ("defaults", ""):
+            continue
+        line = lines.setdefault(row["data"], {key: row[key] for key in ("data", "K", "groups")})
+        for figure in ("score", "NMI", "unused"):
+            value = row[figure]
+            line[f"{models[row['model']]} {figure}"] = f"{value:g}" if figure == "unused" else value
+    figures = [f"{short} {figure}" for short in models.values() for figure in ("score", "NMI")]
+    unused = [f"{short} unused" for short in models.values()]
+    return table(lines.values(), ["data", "K", "groups", *figures, *unused])
+
+
+def zoo_of_memory() -> str:
+    """A line a set: shares of patterns that come back, and shares whose own pattern is the nearest."""
+    rows = [row for row in load("zoo")["rows"] if "stored" in row]
+    lines: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        line = lines.setdefault(row["data"], {"data": row["data"], "patterns": f"{row['patterns']:g}"})
+        own = row["model"] == "HopfieldMemory"
+        shown = ("stored", "noisy", "masked") if own else ("noisy", "masked")
+        line |= {f"{what}{'' if own else ', nearest'}": row[what] for what in shown}
+    return table(lines.values(), ["data", "patterns", "stored", "noisy", "noisy, nearest", "masked", "masked, nearest"])
+
+
+def zoo_below_floor() -> str:
+    """The cells below the floor, or that there are none."""
+    rows = [row for row in load("zoo")["rows"] if row["faults"]]
+    return table(rows, ["data", "model", "faults"]) if rows else "No cell is below the floor."
+
+
 def retrieval() -> str:
     """MAP and nDCG@10 of every engine on every collection, the best in bold; then ours query by query."""
     rows = load("retrieval-report")["rows"]
@@ -253,6 +293,9 @@ PARTS = {
         "quality-offline": lambda: quality("quality-offline"),
         "speed": speed,
         "memory": memory,
+        "zoo": zoo,
+        "zoo of memory": zoo_of_memory,
+        "zoo below the floor": zoo_below_floor,
         "retrieval": retrieval,
         "search speed": search_speed,
         "recall": recall,

@@ -1,0 +1,403 @@
+"""The zoo of `tests/zoo.py`: learners and the memory at their defaults on many kinds of data, beside scikit-learn.
+
+For each set and learner: unused components, score, agreement with the true groups and seconds, at the defaults, with
+`revive=False` and with `inhibition=None`. The peer is KMeans, the best of ten starts by its own objective, on the rows
+scaled to length 1 and on the rows as they are: its score is that of the scaled rows, its agreement the better of the
+two. Streams are learned from with `partial_fit`; there the peer is MiniBatchKMeans with the same minibatches, the
+middle one of ten starts, because a stream does not come twice.
+
+OrthogonalSparseCoding has a peer of its own, because no orthonormal codebook can have the score of KMeans where groups
+have large cosines: the orthonormal codebook nearest to the centres of KMeans, refined by alternating labels and
+codebook (not refined for streams, whose rows are gone).
+"""
+
+import importlib.util
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import sparse
+from sklearn.cluster import KMeans, MiniBatchKMeans
+from sklearn.metrics import adjusted_mutual_info_score, normalized_mutual_info_score
+from sklearn.metrics.pairwise import cosine_similarity, euclidean_distances
+from sklearn.preprocessing import normalize
+
+import codebooks
+from benchmarks.report import table, write
+from codebooks import HopfieldMemory, InhibitedMixture, KrotovHopfield, OrthogonalSparseCoding
+
+
+def load_sets() -> Any:
+    """The module `tests/zoo.py`, which is no part of a package."""
+    spec = importlib.util.spec_from_file_location("zoo", Path(__file__).parents[1] / "tests" / "zoo.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+LEARNERS: dict[str, Callable[..., Any]] = {
+    "KrotovHopfield": KrotovHopfield,
+    "OrthogonalSparseCoding": OrthogonalSparseCoding,
+    "InhibitedMixture": InhibitedMixture,
+}
+DEFAULTS, UNREVIVED, UNINHIBITED = "defaults", "revive=False", "inhibition=None"
+VARIANTS: dict[str, dict[str, Any]] = {
+    DEFAULTS: {},
+    UNREVIVED: {"revive": False},
+    UNINHIBITED: {"inhibition": None},
+}
+PEER, ORTHONORMAL, NEIGHBOURS = "KMeans", "KMeans made orthonormal", "nearest neighbour"
+# The floor: at most so much below `revive=False` and the peer in score, and below the peer in agreement.
+LARGEST_LOSS_OF_SCORE, LARGEST_LOSS_OF_AGREEMENT = 0.02, 0.05
+# The floor of the memory: at most so much below the nearest neighbour.
+LARGEST_LOSS_OF_RECALL = 0.05
+N_STARTS, MOST_FOR_STARTS = 10, 50  # starts of the peer where it has at most so many components, else one
+MOST_FOR_SEEDS = 200  # one seed where there are more components
+N_STEPS = 30  # rounds that refine an orthonormal codebook
+N_PATTERNS = 500
+NOISE, MASKED = 0.25, 0.3  # length of the noise by the distance to the nearest other pattern; share of entries hidden
+
+COLUMNS = ["data", "K", "groups", "model", "variant", "unused", "score", "NMI", "AMI", "seconds", "faults"]
+RECALL_COLUMNS = ["data", "patterns", "model", "stored", "noisy", "masked", "seconds", "faults"]
+
+
+class Figures(NamedTuple):
+    """What is measured of one model on one set."""
+
+    unused: int
+    score: float
+    nmi: float | None
+    ami: float | None
+    seconds: float
+
+
+# -- learners and their peers -----------------------------------------------------------------------------------------
+
+
+def is_refused(learner: str, data: Any) -> bool:
+    """Whether a learner cannot be asked: orthonormal components are at most as many as the features."""
+    return learner == "OrthogonalSparseCoding" and data.n_components > data.X.shape[1]
+
+
+def measure(learner: str, variant: str, data: Any, seed: int) -> Figures:
+    """Learn from a set in the way that it wants, and take every figure on the rows that are judged."""
+    model = LEARNERS[learner](data.n_components, random_state=seed, **VARIANTS[variant])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of unused components, which are counted here
+        start = time.perf_counter()
+        learn(model, data)
+        seconds = time.perf_counter() - start
+    X, y = judged_rows(data)
+    return Figures(*judge(model.predict(X), y, data.n_components, model.score(X)), seconds)
+
+
+def learn(model: Any, data: Any) -> Any:
+    """Fit a learner to a set, or give it the minibatches of a stream."""
+    if data.order == "stream":
+        for batch in data.batches:
+            model.partial_fit(data.X[batch])
+        return model
+    if data.order == "given":
+        first = data.batches[0]
+        model.set_params(shuffle=False, batch_size=first.stop - first.start)
+    return model.fit(data.X)
+
+
+def judged_rows(data: Any) -> tuple[Any, np.ndarray | None]:
+    """The rows that are judged and not empty, and their groups."""
+    rows = np.zeros(data.X.shape[0], bool)
+    rows[data.judged] = True
+    rows &= np.asarray(abs(data.X).sum(axis=1)).ravel() > 0
+    return data.X[rows], None if data.y is None else data.y[rows]
+
+
+def judge(labels: np.ndarray, y: np.ndarray | None, n_components: int, score: float) -> tuple[Any, ...]:
+    """Unused components, score, and both kinds of mutual information with the true groups."""
+    unused = int((np.bincount(labels[labels >= 0], minlength=n_components) == 0).sum())
+    if y is None:
+        return unused, score, None, None
+    return (
+        unused,
+        score,
+        float(normalized_mutual_info_score(y, labels)),
+        float(adjusted_mutual_info_score(y, labels)),
+    )
+
+
+def measure_peers(data: Any, seed: int) -> dict[str, Figures]:
+    """KMeans on rows of length 1, with the better agreement of that and of rows as they are; and made orthonormal."""
+    X, y = judged_rows(data)
+    Z = normalize(X)
+    centres, labels, seconds = fit_peer(data, scaled=True, seed=seed)
+    own = Figures(*judge(labels, y, data.n_components, explained_energy(Z, normalize(centres))), seconds)
+    if y is not None:
+        _, labels, _ = fit_peer(data, scaled=False, seed=seed)
+        raw = Figures(*judge(labels, y, data.n_components, 0.0), seconds)
+        own = own._replace(nmi=max(own.nmi, raw.nmi), ami=max(own.ami, raw.ami))
+    if data.n_components > X.shape[1]:
+        return {PEER: own}
+    start = time.perf_counter()
+    basis = refine_orthonormal(Z, normalize(centres), 0 if data.order == "stream" else N_STEPS)
+    seconds += time.perf_counter() - start
+    labels = np.asarray(Z @ basis.T).argmax(axis=1)
+    return {
+        PEER: own,
+        ORTHONORMAL: Figures(*judge(labels, y, data.n_components, explained_energy(Z, basis)), seconds),
+    }
+
+
+def fit_peer(data: Any, *, scaled: bool, seed: int) -> tuple[np.ndarray, np.ndarray, float]:
+    """Centres and labels of the best of several starts (the middle one for streams), and the seconds of one start."""
+    X, judged = data.X, judged_rows(data)[0]
+    if scaled:
+        X, judged = normalize(X), normalize(judged)
+    found, taken = [], []
+    for i in range(N_STARTS if data.n_components <= MOST_FOR_STARTS else 1):
+        settings = {"n_init": 1, "random_state": 1000 * seed + i}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of fewer distinct rows than components
+            start = time.perf_counter()
+            if data.order == "stream":
+                model = MiniBatchKMeans(data.n_components, **settings)
+                for batch in data.batches:
+                    model.partial_fit(X[batch])
+            else:
+                model = KMeans(data.n_components, **settings).fit(judged)
+        taken.append(time.perf_counter() - start)
+        found.append((-model.score(judged), i, model))
+    model = sorted(found)[len(found) // 2 if data.order == "stream" else 0][2]
+    return model.cluster_centers_, model.predict(judged), median(taken)
+
+
+def explained_energy(Z: Any, units: np.ndarray) -> float:
+    """The figure that `CodebookLearner.score` gives, of rows and units of length 1, computed anew."""
+    return float(np.mean(np.asarray(Z @ units.T).max(axis=1).clip(0, None) ** 2))
+
+
+def refine_orthonormal(Z: Any, centres: np.ndarray, n_steps: int) -> np.ndarray:
+    """The best orthonormal codebook met while labels and codebook are improved in turn."""
+    basis = nearest_orthonormal(np.asarray(centres, np.float64))
+    best, best_energy = basis, explained_energy(Z, basis)
+    for _ in range(n_steps):
+        codes = np.asarray(Z @ basis.T)
+        winner = codes.argmax(axis=1)
+        kept = np.zeros_like(codes)
+        rows = np.arange(len(codes))
+        kept[rows, winner] = codes[rows, winner].clip(0, None)
+        basis = nearest_orthonormal(np.asarray(kept.T @ Z) + 1e-3 * basis)
+        energy = explained_energy(Z, basis)
+        if energy > best_energy:
+            best, best_energy = basis, energy
+    return best
+
+
+def nearest_orthonormal(M: np.ndarray) -> np.ndarray:
+    """The matrix with orthonormal rows that is nearest to `M`."""
+    left, _, right = np.linalg.svd(M, full_matrices=False)
+    return left @ right
+
+
+def count_directions(X: Any) -> int:
+    """Number of distinct directions of the rows: no more components than these can ever be used."""
+    Z = normalize(X)
+    if Z.shape[0] > 2000:
+        Z = Z[np.linspace(0, Z.shape[0] - 1, 2000).astype(int)]
+    dense = Z.toarray() if sparse.issparse(Z) else Z
+    return len(np.unique(dense.round(6), axis=0))
+
+
+def find_faults(learner: str, figures: dict[str, Figures], peers: dict[str, Figures], data: Any) -> list[str]:
+    """What breaks the floor, as sentences; nothing where all holds.
+
+    - The score at the defaults is at most .02 below that of `revive=False` and of the peer.
+    - No component is unused, unless the rows have fewer distinct directions than there are components. A component that
+      is unused could otherwise be put on a row that is not explained wholly, which raises the score.
+    - The agreement is at most .05 below that of the peer.
+
+    OrthogonalSparseCoding is held to KMeans as far as the orthonormal peer reaches it, and may have as many unused
+    components as that has. Where all rows point nearly one way, the orthonormal codebook with the best score has one
+    component for all of them, and neither uses the others nor tells groups apart.
+    """
+    own, unrevived, peer = figures[DEFAULTS], figures[UNREVIVED], peers[PEER]
+    needless = data.n_components - count_directions(judged_rows(data)[0]) if own.unused else 0
+    if learner == "OrthogonalSparseCoding":
+        bound = peers[ORTHONORMAL]
+        needless = max(needless, bound.unused)
+        peer = peer._replace(score=min(peer.score, bound.score))
+        if peer.nmi is not None and bound.nmi is not None:
+            peer = peer._replace(nmi=min(peer.nmi, bound.nmi))
+    faults = [
+        f"score {own.score:.3f}, {name} {other.score:.3f}"
+        for name, other in ((UNREVIVED, unrevived), ("peer", peer))
+        if own.score < other.score - LARGEST_LOSS_OF_SCORE
+    ]
+    if own.unused > max(needless, 0):
+        faults.append(f"{own.unused} of {data.n_components} components are unused")
+    if own.nmi is not None and peer.nmi is not None and own.nmi < peer.nmi - LARGEST_LOSS_OF_AGREEMENT:
+        faults.append(f"NMI {own.nmi:.3f}, peer {peer.nmi:.3f}")
+    return faults
+
+
+# -- the memory -------------------------------------------------------------------------------------------------------
+
+
+class Recall(NamedTuple):
+    """Shares of patterns that come back, unchanged and alone."""
+
+    patterns: int
+    stored: float  # asked as they are stored
+    noisy: float  # with noise of a quarter of the distance to the nearest other pattern
+    masked: float  # with a part of the entries set to zero
+    seconds: float
+
+
+def measure_memory(data: Any, seed: int) -> dict[str, Recall]:
+    """HopfieldMemory at its defaults, and the nearest pattern: by distance of noisy rows, by cosine of masked ones."""
+    patterns = distinct_rows(data.X, N_PATTERNS)
+    if patterns.dtype.kind != "f":
+        patterns = patterns.astype(np.float64)  # noise is no integer
+    dense = patterns.toarray() if sparse.issparse(patterns) else patterns
+    wide = dense.astype(np.float64)
+    distances = euclidean_distances(wide)
+    np.fill_diagonal(distances, np.inf)
+    gap = distances.min(axis=1, initial=np.linalg.norm(wide, axis=1).max())
+    rng = np.random.default_rng(seed)
+    noise = rng.standard_normal(wide.shape) * (wide != 0)
+    noisy = wide + NOISE * gap[:, None] * normalize(noise)
+    hidden = rng.random(wide.shape) < MASKED
+    hidden[np.arange(len(wide)), np.abs(wide).argmax(axis=1)] = False  # no query is empty
+    masked = np.where(hidden, 0, wide)
+
+    tolerance = np.maximum(0.01 * gap, 1e-5 * np.linalg.norm(wide, axis=1))
+
+    def share_back(found: Any) -> float:
+        completed = found.toarray() if sparse.issparse(found) else found
+        return float((np.linalg.norm(completed - wide, axis=1) <= tolerance).mean())
+
+    start = time.perf_counter()
+    memory = HopfieldMemory(random_state=seed).fit(patterns)
+    as_stored = type(patterns) if sparse.issparse(patterns) else np.asarray
+    shares = [share_back(memory.transform(as_stored(rows.astype(dense.dtype)))) for rows in (wide, noisy, masked)]
+    seconds = time.perf_counter() - start
+    by_distance = share_nearest(-euclidean_distances(noisy, wide))
+    by_cosine = share_nearest(cosine_similarity(masked, wide))
+    neighbours = Recall(len(wide), 1.0, by_distance, by_cosine, 0.0)
+    return {"HopfieldMemory": Recall(len(wide), *shares, seconds), NEIGHBOURS: neighbours}
+
+
+def share_nearest(scores: np.ndarray) -> float:
+    """Share of queries, one a pattern, to which their own pattern is nearer than any other; a tie tells nothing."""
+    own = np.diagonal(scores).copy()
+    others = scores.copy()
+    np.fill_diagonal(others, -np.inf)
+    return float((own > others.max(axis=1) + 1e-9 * np.abs(own)).mean())
+
+
+def distinct_rows(X: Any, n: int) -> Any:
+    """The first distinct rows that are not empty, at most `n`."""
+    found: dict[bytes, int] = {}
+    for i in range(X.shape[0]):
+        row = X[[i]].toarray()[0] if sparse.issparse(X) else X[i]
+        if row.any():
+            found.setdefault(row.tobytes(), i)
+        if len(found) == n:
+            break
+    return X[list(found.values())]
+
+
+def find_faults_of_memory(recall: dict[str, Recall]) -> list[str]:
+    """What breaks the floor: every stored row comes back, and of damaged rows nearly as many as have it nearest."""
+    own, neighbours = recall["HopfieldMemory"], recall[NEIGHBOURS]
+    faults = [f"{own.stored:.3f} of the stored rows come back"] if own.stored < 1 else []
+    for what in ("noisy", "masked"):
+        back, nearest = getattr(own, what), getattr(neighbours, what)
+        if back < nearest - LARGEST_LOSS_OF_RECALL:
+            faults.append(f"{back:.3f} of the {what} rows come back, {nearest:.3f} have their own nearest")
+    return faults
+
+
+# -- the benchmark ----------------------------------------------------------------------------------------------------
+
+
+def run(n_seeds: int = 3, size: float = 1.0, names: Sequence[str] = ()) -> None:
+    """Measure, write results/zoo.json where every set was asked for, and print the tables."""
+    codebooks.warmup()
+    sets = [make for make in load_sets().ZOO if not names or make.__name__ in names]
+    rows: list[dict[str, Any]] = []
+    for make in sets:
+        new = [*rows_of_learners(make, n_seeds, size), *rows_of_memory(make, n_seeds, size)]
+        rows += new
+        for row in new:
+            print(table([row], COLUMNS if "score" in row else RECALL_COLUMNS).splitlines()[-1], flush=True)
+    if not names:
+        write("zoo", rows, f"python -m benchmarks zoo --seeds {n_seeds} --size {size:g}")
+    print("\n" + table([row for row in rows if "score" in row], COLUMNS))
+    print("\n" + table([row for row in rows if "stored" in row], RECALL_COLUMNS))
+    broken = [row for row in rows if row.get("faults")]
+    print(f"\n{len(broken)} cells below the floor:\n")
+    print(table(broken, ["data", "model", "faults"]))
+
+
+def rows_of_learners(make: Callable[[int, float], Any], n_seeds: int, size: float) -> Iterator[dict[str, Any]]:
+    """A row for each learner, variant and peer: medians over seeds, and the faults of all seeds."""
+    figures: dict[tuple[str, str], list[Figures]] = {}
+    faults: dict[str, list[str]] = {}
+    for seed in range(n_seeds):
+        data = make(seed, size)
+        peers = measure_peers(data, seed)
+        for learner in LEARNERS:
+            if is_refused(learner, data):
+                continue
+            own = {variant: measure(learner, variant, data, seed) for variant in VARIANTS}
+            faults.setdefault(learner, []).extend(
+                f"seed {seed}: {fault}" for fault in find_faults(learner, own, peers, data)
+            )
+            for variant, found in own.items():
+                figures.setdefault((learner, variant), []).append(found)
+        for name, found in peers.items():
+            figures.setdefault((name, ""), []).append(found)
+        if data.n_components > MOST_FOR_SEEDS:
+            break
+    for (model, variant), runs in figures.items():
+        yield {
+            "data": data.name,
+            "kind": data.kind,
+            "rows": data.X.shape[0],
+            "features": data.X.shape[1],
+            "K": data.n_components,
+            "groups": data.n_groups,
+            "model": model,
+            "variant": variant,
+            "unused": median(run.unused for run in runs),
+            "score": median(run.score for run in runs),
+            "NMI": "" if runs[0].nmi is None else median(run.nmi for run in runs),
+            "AMI": "" if runs[0].ami is None else median(run.ami for run in runs),
+            "seconds": median(run.seconds for run in runs),
+            "faults": "; ".join(faults.get(model, [])) if variant == DEFAULTS else "",
+        }
+
+
+def rows_of_memory(make: Callable[[int, float], Any], n_seeds: int, size: float) -> Iterator[dict[str, Any]]:
+    """A row for the memory and one for the nearest neighbour: medians over seeds."""
+    found = []
+    faults = []
+    for seed in range(n_seeds):
+        data = make(seed, size)
+        found.append(measure_memory(data, seed))
+        faults += [f"seed {seed}: {fault}" for fault in find_faults_of_memory(found[-1])]
+    for model in found[0]:
+        runs = [recall[model] for recall in found]
+        medians = {what: median(getattr(run, what) for run in runs) for what in Recall._fields}
+        yield {
+            "data": data.name,
+            "kind": data.kind,
+            "model": model,
+            **medians,
+            "faults": "; ".join(faults) if model == "HopfieldMemory" else "",
+        }

@@ -1,0 +1,177 @@
+"""The learners and the memory at their defaults hold the floor on every set of the zoo, and the zoo is what it says."""
+
+from functools import cache
+
+import numpy as np
+import pytest
+import zoo
+from scipy import sparse
+from sklearn.metrics import normalized_mutual_info_score
+from sklearn.preprocessing import normalize
+from threadpoolctl import threadpool_limits
+
+import codebooks
+from benchmarks import report
+from benchmarks import zoo as benchmark
+from benchmarks.zoo import DEFAULTS, LEARNERS, ORTHONORMAL, PEER, UNREVIVED, Figures, Recall
+from codebooks import KrotovHopfield
+
+SEED = 0
+SIZES = {"clothing_1000": 0.15}  # 150 components; of all others a quarter of the rows
+SIZE = 0.25
+REAL = {"digits", "digits_40", "digits_in_bytes", "iris", "wine", "breast_cancer"}  # groups that nobody planted
+
+
+@cache
+def draw_set(name):
+    return getattr(zoo, name)(SEED, SIZES.get(name, SIZE))
+
+
+@cache
+def measure_peers(name):
+    return benchmark.measure_peers(draw_set(name), SEED)
+
+
+NAMES = [make.__name__ for make in zoo.ZOO]
+CELLS = [(name, learner) for name in NAMES for learner in LEARNERS if not benchmark.is_refused(learner, draw_set(name))]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """One thread for BLAS and OpenMP: the sets are small, and threads that wait for each other take longer."""
+    with threadpool_limits(1):
+        yield
+
+
+# -- the floor --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "learner"), CELLS)
+def test_learner_defaults_hold_the_floor(name, learner):
+    figures = {variant: benchmark.measure(learner, variant, draw_set(name), SEED) for variant in (DEFAULTS, UNREVIVED)}
+    assert not benchmark.find_faults(learner, figures, measure_peers(name), draw_set(name))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_memory_defaults_hold_the_floor(name):
+    assert not benchmark.find_faults_of_memory(benchmark.measure_memory(draw_set(name), SEED))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("learner", LEARNERS)
+@pytest.mark.parametrize("name", [name for name in NAMES if draw_set(name).same_as])
+def test_scale_and_dtype_leave_the_result_as_it_is(name, learner):
+    data = draw_set(name)
+    (base,) = (draw_set(other) for other in NAMES if draw_set(other).name == data.same_as)
+    ours, theirs = (
+        LEARNERS[learner](data.n_components, random_state=SEED).fit(X) for X in (data.X, base.X)
+    )  # fmt: skip
+    assert ours.score(data.X) == pytest.approx(theirs.score(base.X), abs=0.005)
+    assert normalized_mutual_info_score(ours.labels_, theirs.labels_) > 0.98
+
+
+# -- the zoo ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_sets_are_functions_of_seed_and_size(name):
+    make = getattr(zoo, name)
+    first, again, other = make(3, 0.05), make(3, 0.05), make(4, 0.05)
+    assert [np.shape(one.X) for one in (first, again)] == 2 * [first.X.shape]
+    dense = [one.X.toarray() if sparse.issparse(one.X) else one.X for one in (first, again, other)]
+    np.testing.assert_array_equal(dense[0], dense[1])
+    if not name.startswith("repeated_rows"):
+        assert dense[0].shape != dense[2].shape or (dense[0] != dense[2]).any()
+    if first.y is not None:
+        np.testing.assert_array_equal(first.y, again.y)
+        assert len(first.y) == first.X.shape[0]
+    assert np.isfinite(dense[0]).all()
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in REAL and draw_set(name).y is not None])
+def test_planted_groups_are_there_to_be_found(name):
+    X, y = benchmark.judged_rows(draw_set(name))
+    Z = normalize(X)
+    means = normalize(np.array([np.asarray(Z[y == group].mean(axis=0)).ravel() for group in np.unique(y)]))
+    assert normalized_mutual_info_score(y, (Z @ means.T).argmax(axis=1)) > 0.95
+
+
+def test_every_kind_is_in_the_zoo():
+    sets = [draw_set(name) for name in NAMES]
+    assert len({data.name for data in sets}) == len(sets) >= 30
+    assert {data.kind for data in sets} == {
+        *("pixels", "patches", "text", "embeddings", "signals", "binary", "table", "stream")
+    }
+    assert {data.order for data in sets} == {"shuffled", "given", "stream"}
+    assert {str(data.X.dtype) for data in sets} == {"float32", "float64", "uint8"}
+    assert {np.sign(data.n_components - data.n_groups) for data in sets if data.n_groups} == {-1, 0, 1}
+    assert zoo.clothing_1000(0, 1).n_components == 1000
+    assert zoo.very_tall(0, 1).X.shape == (100_000, 3)
+
+
+# -- the benchmark ----------------------------------------------------------------------------------------------------
+
+
+def test_score_of_the_peer_is_that_of_the_learners():
+    data = draw_set("tfidf_balanced")
+    model = KrotovHopfield(8, random_state=0).fit(data.X)
+    energy = benchmark.explained_energy(normalize(data.X), normalize(model.components_))
+    assert energy == pytest.approx(model.score(data.X), abs=1e-9)
+
+
+def test_orthonormal_peer_is_orthonormal_and_finds_an_orthonormal_basis():
+    Z = np.repeat(np.eye(6), [160, 20, 20, 20, 20, 20], axis=0)
+    skewed = normalize(np.eye(6) + 0.3)
+    basis = benchmark.refine_orthonormal(Z, skewed, 30)
+    np.testing.assert_allclose(basis @ basis.T, np.eye(6), atol=1e-12)
+    assert benchmark.explained_energy(Z, basis) == pytest.approx(1)
+
+
+def test_every_break_of_the_floor_is_found():
+    data = draw_set("repeated_rows")
+    good = Figures(unused=0, score=0.9, nmi=0.9, ami=0.9, seconds=0)
+    peers = {PEER: good, ORTHONORMAL: good._replace(score=0.7, unused=2)}
+
+    def faults(learner="KrotovHopfield", unrevived=good, peers=peers, data=data, **changed):
+        figures = {DEFAULTS: good._replace(**changed), UNREVIVED: unrevived}
+        return benchmark.find_faults(learner, figures, peers, data)
+
+    assert faults() == faults(score=0.881) == faults(nmi=0.851) == []
+    assert faults(score=0.879) == ["score 0.879, revive=False 0.900", "score 0.879, peer 0.900"]
+    assert faults(score=0.879, unrevived=good._replace(score=0.5)) == ["score 0.879, peer 0.900"]
+    assert faults(nmi=0.849) == ["NMI 0.849, peer 0.900"]
+    assert faults(unused=1) == ["1 of 6 components are unused"]
+    assert faults(unused=3, data=draw_set("fewer_rows_than_components")) == []
+    assert faults(unused=4, data=draw_set("fewer_rows_than_components")) == ["4 of 8 components are unused"]
+    low = good._replace(score=0.7)
+    assert faults("OrthogonalSparseCoding", score=0.69, unused=2, unrevived=low) == []
+    assert faults("OrthogonalSparseCoding", score=0.69, unused=3, unrevived=low) == ["3 of 6 components are unused"]
+    blind = {PEER: good, ORTHONORMAL: good._replace(nmi=0.0)}
+    assert faults("OrthogonalSparseCoding", nmi=0.0, peers=blind) == []
+    assert faults("InhibitedMixture", nmi=0.0, peers=blind) == ["NMI 0.000, peer 0.900"]
+    nearest = Recall(10, 1, 1, 0.8, 0)
+    for own, n_faults in (
+        (nearest, 0),
+        (nearest._replace(stored=0.9), 1),
+        (nearest._replace(noisy=0.9, masked=0.7), 2),
+    ):
+        assert len(benchmark.find_faults_of_memory({"HopfieldMemory": own, benchmark.NEIGHBOURS: nearest})) == n_faults
+
+
+def test_zoo_is_measured_and_written(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(report, "RESULTS", tmp_path)
+    monkeypatch.setattr(codebooks, "warmup", lambda: None)
+    monkeypatch.setattr(benchmark, "load_sets", lambda: zoo)
+    monkeypatch.setattr(zoo, "ZOO", (zoo.unit_length, zoo.isotropic_noise, zoo.late_topics))
+    benchmark.run(n_seeds=2, size=0.1)
+    rows = report.read("zoo")
+    learned = [row for row in rows if "score" in row]
+    assert len(learned) == 3 * (3 * 3 + 2)
+    assert len(rows) - len(learned) == 3 * 2
+    assert all(0 < row["score"] <= 1 and row["seconds"] > 0 for row in learned)
+    assert {row["data"] for row in learned if row["NMI"] == ""} == {"noise"}
+    assert "cells below the floor" in capsys.readouterr().out
+    benchmark.run(n_seeds=1, size=0.1, names=["unit_length"])
+    assert report.read("zoo") == rows  # a part is printed only
