@@ -48,8 +48,8 @@ LAYERS = {
     "models/__init__.py": May(),
     "models/monitor.py": May((), ARRAYS, late=("rich",)),
     "models/rows.py": May(("ops",), ARRAYS),
-    "models/twins.py": May(("ops", "models.rows"), ARRAYS),
-    "models/start.py": May(("ops", "models.rows"), ARRAYS),
+    "models/relocation.py": May(("ops", "models.rows"), ARRAYS),
+    "models/initialization.py": May(("ops", "models.rows"), ARRAYS),
     "models/sums.py": May(("ops",), ARRAYS),
     "models/pruning.py": May(("ops", "models.rows", "models.monitor"), ARRAYS),
     "models/patterns.py": May(("forks", "ops"), ARRAYS),
@@ -58,12 +58,12 @@ LAYERS = {
         ("forks", "ops", "inputs", "models.association", "models.base", "models.patterns"), ARRAYS
     ),
     "models/base.py": May(
-        ("ops", "inputs", "models.monitor", "models.rows", "models.sums", "models.twins"), LEARNING, private=True
+        ("ops", "inputs", "models.monitor", "models.rows", "models.sums", "models.relocation"), LEARNING, private=True
     ),
     "models/krotov_hopfield.py": May(
-        ("ops", "models.base", "models.start", "models.monitor", "models.pruning"), ARRAYS
+        ("ops", "models.base", "models.initialization", "models.monitor", "models.pruning"), ARRAYS
     ),
-    "models/*.py": May(("ops", "models.base", "models.start", "models.monitor"), ARRAYS),
+    "models/*.py": May(("ops", "models.base", "models.initialization", "models.monitor"), ARRAYS),
     # Words to vectors.
     "text/weighting.py": May(("ops", "inputs"), LEARNING),
     "text/heads_sgd.py": May(("text.heads_eigen",), ("numpy",), late=("torch",)),

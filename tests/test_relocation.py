@@ -6,8 +6,8 @@ from scipy import sparse
 
 from codebooks import InhibitedMixture, KrotovHopfield
 from codebooks.datasets import planted_corpus
-from codebooks.models import twins
-from codebooks.models.twins import moves
+from codebooks.models import relocation
+from codebooks.models.relocation import moves
 
 FORMATS = {"dense": np.asarray, "csr": sparse.csr_matrix}
 # Units 0 and 1 share one group, unit 2 has another, and a third group has nobody, so unit 2 wins it as well.
@@ -50,7 +50,7 @@ def test_the_lighter_one_goes_whichever_it_is(form):
 def test_it_goes_there_block_by_block_too(form, monkeypatch):
     X, labels = setting()
     whole = moves(FORMATS[form](X), scaled(UNITS), labels)
-    monkeypatch.setattr(twins, "_BLOCK", 3)  # the uncovered rows fall into two blocks, and others hold none of them
+    monkeypatch.setattr(relocation, "_BLOCK", 3)  # the uncovered rows fall into two blocks, and others hold none of them
     (found,), (expected,) = moves(FORMATS[form](X), scaled(UNITS), labels), whole
     assert found.n_rows == expected.n_rows == 4
     np.testing.assert_allclose(found.elsewhere, expected.elsewhere, atol=1e-12)
@@ -61,7 +61,7 @@ def test_moves_of_many_rows_are_found_in_a_sample(form, monkeypatch):
     X, labels = setting()
     X, labels = np.tile(X, (40, 1)), np.tile(labels, 40)
     (whole,) = moves(FORMATS[form](X), scaled(UNITS), labels)
-    monkeypatch.setattr(twins, "_N_SAMPLES", 200)
+    monkeypatch.setattr(relocation, "_N_SAMPLES", 200)
     (found,) = moves(FORMATS[form](X), scaled(UNITS), labels)
     assert (found.unit, found.twin) == (whole.unit, whole.twin)
     np.testing.assert_allclose(found.elsewhere, whole.elsewhere, atol=0.1)
