@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterator
 from numbers import Integral, Real
@@ -25,7 +26,7 @@ from sklearn.utils.validation import check_is_fitted
 from codebooks import ops
 from codebooks.inputs import check_codes, check_input, unharmed
 from codebooks.models.monitor import Plateau, Reporter
-from codebooks.models.relocation import moves, paired_by_error, widest_directions
+from codebooks.models.relocation import Move, moves, paired_by_error, widest_directions
 from codebooks.models.rows import cosine_scores, unit_rows
 from codebooks.models.sums import Sums, explained, gates, shares, tally, unexplained
 
@@ -60,8 +61,6 @@ _IDLE = 0.02
 _HALF_WIDTH = 0.3
 # A mean unexplained energy below this is rounding: there is nothing to learn.
 _EXPLAINED = 1e-6
-# How often components that are redundant or idle are relocated before learning ends.
-_MOST_MOVES = 3
 # Gain per update of the inhibition that evens out loads, for scores within [-1, 1] (Wang et al. 2024, arXiv 2408.15664,
 # in its form for softmax gates).
 _LOAD_GAIN = 0.02
@@ -264,7 +263,7 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
         """The state after as many epochs as it takes, from the given one or a new one, and how many these are."""
         plateau = Plateau(self.tol)
         reporter = Reporter(type(self).__name__, self.max_iter, self.verbose)
-        revive, n_moves = self._revives, 0
+        revive, fewest = self._revives, {"idle": math.inf, "redundant": math.inf}
         for epoch in reporter.epochs():
             state, score, n_idle = self._pass(X, state, epoch, rng, revive)
             reporter.tell(epoch, score, n_idle)
@@ -274,14 +273,21 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
             state = state._replace(usage=shares(labels, state.usage))
             if not revive:
                 break
-            idle = not bool((state.usage > 0).all())  # the next update revives idle components
-            moved = state if idle else self._separated(X, state, labels)
-            if moved is state and not idle:
+            n_idle = int(ops.to_host((state.usage == 0).sum()))
+            found = [] if n_idle else self._redundant(X, state, labels)
+            kind, n_spare = ("idle", n_idle) if n_idle else ("redundant", len(found))
+            if n_spare < fewest[kind]:
+                fewest[kind] = n_spare
+            elif not n_idle:
                 break
-            # Most components have learned already, so the next standstill is believed sooner. The last passes revive
-            # nothing, so that components which cannot win leave no trace in others.
-            n_moves += 1
-            state, plateau, revive = moved, Plateau(self.tol, patience=2), n_moves < _MOST_MOVES
+            else:
+                # The last passes revive nothing, so that components which cannot win leave no trace in others.
+                revive = False
+            if n_spare == 0:
+                break
+            # The next update revives idle components. Most have learned already, so the next standstill is believed
+            # sooner.
+            state, plateau = self._relocated(X, state, found), Plateau(self.tol, patience=2)
         return state, epoch + 1
 
     def _pass(
@@ -470,9 +476,12 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
         """The norm of components that the learner keeps."""
         return ops.row_norms(components)
 
-    def _separated(self, X: Any, state: Any, labels: Any) -> Any:
-        """The state in which no two units have learned one thing: the lighter goes where rows are explained worst."""
-        found = moves(X, state.components, labels)
+    def _redundant(self, X: Any, state: Any, labels: Any) -> list[Move]:
+        """The redundant components, and where each of them is needed more."""
+        return moves(X, state.components, labels)
+
+    def _relocated(self, X: Any, state: Any, found: list[Move]) -> Any:
+        """The state after redundant components have left their likes to these, and stand where they are needed."""
         if not found:
             return state
         shared = tuple(name for name in self._halved if name != "usage")
@@ -486,6 +495,9 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
                 fields[name][move.unit] = 0  # nothing is behind it yet
             fields["usage"][move.unit] = move.n_rows / X.shape[0]
             fields["inhibition"][move.unit] = fields["inhibition"].min()
+        moved = [unit for move in found for unit in (move.unit, move.twin)]
+        lengths = self._lengths(fields["components"][moved])  # the moves are directions
+        fields["components"][moved] *= ops.reciprocal(lengths)[:, None]
         return state._replace(**fields)
 
     # -- reading -------------------------------------------------------------------------------------------------

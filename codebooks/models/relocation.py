@@ -67,7 +67,7 @@ def moves(X: Any, units: Any, labels: Any) -> list[Move]:
     rows, covered = ops.take_rows(X, gainers), covered[gainers]
     found = []
     for unit, twin in pairs:
-        gain = xp.maximum(cosines - covered[:, None], 0)
+        gain = xp.maximum(cosines - covered[:, None] - ops.rounding(cosines.dtype), 0)
         best = int(ops.to_host(gain.sum(axis=0).argmax()))
         won = ops.to_host(gain[:, best] > 0)
         if won.sum() < _FEWEST:
@@ -85,7 +85,7 @@ def _reached(X: Any, candidates: Any, covered: Any) -> tuple[np.ndarray, Any]:
     rows, cosines = [], []
     for start in range(0, X.shape[0], _BLOCK):
         near, _ = cosine_scores(ops.take_rows(X, slice(start, start + _BLOCK)), candidates)
-        gains = (near > covered[start : start + _BLOCK, None]).any(axis=1)
+        gains = (near > covered[start : start + _BLOCK, None] + ops.rounding(near.dtype)).any(axis=1)
         rows.append(start + np.flatnonzero(ops.to_host(gains)))
         cosines.append(near[gains])
     return np.concatenate(rows), ops.xp(covered).concatenate(cosines)
