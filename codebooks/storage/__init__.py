@@ -7,16 +7,18 @@ therefore finds the old folder or the new one, also after a kill or a power cut,
 No part of a folder is ever run: there is no pickle in it, and nothing that it says is a path.
 """
 
-from codebooks.storage.manifest import MANIFEST, DamagedFileError
+from codebooks.storage.manifest import MANIFEST, DamagedFileError, damaged
 from codebooks.storage.places import check_place, is_saved_folder
 from codebooks.storage.reading import load_folder
-from codebooks.storage.strings import pack_strings, unpack_strings
+from codebooks.storage.strings import check_strings, pack_strings, unpack_strings
 from codebooks.storage.writing import save_folder
 
 __all__ = [
     "MANIFEST",
     "DamagedFileError",
     "check_place",
+    "check_strings",
+    "damaged",
     "is_saved_folder",
     "load_folder",
     "pack_strings",

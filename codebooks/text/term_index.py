@@ -13,7 +13,10 @@ from codebooks import ops
 from codebooks.forks import ForkSafeLock
 from codebooks.text.weighting import BM25Transformer
 
-__all__ = ["TermIndex", "Weighted"]
+__all__ = ["TermIndex", "Weighted", "find_invalid_counts"]
+
+# Upper bound of the absolute value of a count: sums of squares stay finite in float32.
+_LARGEST_COUNT = 1e15
 
 # Two threads do not weigh the same at once. One lock for all: it survives a fork, as one in each would not.
 _weighing = ForkSafeLock()
@@ -68,13 +71,6 @@ class TermIndex:
     def __len__(self) -> int:
         return len(self.ids)
 
-    @classmethod
-    def ready(cls, weighted: Weighted, *parts: Any) -> TermIndex:
-        """An index of which all is known already."""
-        index = cls(*parts)
-        index._weighted = weighted
-        return index
-
     @property
     def weighted(self) -> Weighted:
         """Weights of all documents, and where to find them; made when first asked for, while other threads wait."""
@@ -107,11 +103,33 @@ class TermIndex:
     def _weigh(self) -> Weighted:
         absent = np.zeros(self.counts.shape[1], np.float32)
         rows = self.counts
-        if self.weighting is not None and self.counts.nnz:
+        if self.weighting is not None and self.counts.data.any():
             weighting = BM25Transformer() if isinstance(self.weighting, str) else clone(self.weighting)
             rows = csr_matrix(weighting.fit_transform(self.counts), dtype=np.float32)
             absent = np.asarray(getattr(weighting, "absent_", absent), np.float32)
         return Weighted(rows, absent, ops.reciprocal(ops.row_norms(rows)), ops.invert(rows))
+
+
+def find_invalid_counts(data: np.ndarray, are_weighted: bool) -> str | None:
+    """Describe the numbers that cannot be counts of terms; None if there are none. Nothing is copied.
+
+    Parameters
+    ----------
+    data : ndarray
+        The stored numbers of a sparse matrix.
+    are_weighted : bool
+        Whether a weighting is applied to them, as BM25 is: then they must not be negative.
+    """
+    if not len(data):
+        return None
+    lowest, highest = data.min(), data.max()
+    if not (np.isfinite(lowest) and np.isfinite(highest)):
+        return "NaN or infinite numbers"
+    if max(-lowest, highest) > _LARGEST_COUNT:
+        return f"numbers above {_LARGEST_COUNT:.0e} ({max(-lowest, highest):.3g})"
+    if are_weighted and lowest < 0:
+        return f"negative numbers ({lowest:.6g})"
+    return None
 
 
 def _widened(X: Any, n_columns: int) -> Any:

@@ -30,6 +30,8 @@ _VARIANTS = (*_IDF, "bm25-adpt")
 # "bm25-adpt": so many occurrences of a term are looked at, and its k1 is sought between these two.
 _MOST_OCCURRENCES = 20
 _LEAST_K1, _LARGEST_K1 = 0.01, 100.0
+# Upper bound of `k1` and `delta`: weights stay finite in float32, and larger values would rank no differently.
+_LARGEST = 1_000_000
 
 
 class BM25Transformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
@@ -201,10 +203,9 @@ class BM25Transformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     def _worth(self, counts: NDArray, factor: NDArray, k1: NDArray) -> NDArray:
         """s(f) less s(0) of each entry, which is also right where rounding would spoil the difference."""
         if self.variant == "bm25l":
-            counts = counts / factor
-            # (c + d) / (k + c + d) - d / (k + d) = c / (k + c + d) k / (k + d)
+            # With c = f / B, (c + d) / (k + c + d) - d / (k + d) = f / (B (k + d) + f) k / (k + d). B may be 0.
             rest = k1 / (k1 + self.delta) if self.delta > 0 else 1.0
-            return (k1 + 1) * rest * counts / (k1 + counts + self.delta)
+            return (k1 + 1) * rest * (counts / (factor * (k1 + self.delta) + counts))
         worth = counts / (k1 * factor + counts)
         return worth if self.variant in ("lucene", "robertson") else (k1 + 1) * worth
 
@@ -239,11 +240,12 @@ class BM25Transformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
                 f"The 'variant' parameter of {name} must be one of {', '.join(map(repr, _VARIANTS))}; "
                 f"{self.variant!r} came."
             )
-        for setting, largest in (("k1", np.inf), ("b", 1.0), ("delta", np.inf)):
+        for setting, largest in (("k1", _LARGEST), ("b", 1), ("delta", _LARGEST)):
             value: Any = getattr(self, setting)
-            if not isinstance(value, Real) or not 0 <= float(value) <= largest or value == np.inf:
-                bounds = "0 to 1" if largest == 1 else "0 or more"
-                raise ValueError(f"The '{setting}' parameter of {name} must be a number, {bounds}; {value!r} came.")
+            if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= value <= largest:
+                raise ValueError(
+                    f"The '{setting}' parameter of {name} must be a number from 0 to {largest}; {value!r:.40} came."
+                )
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
