@@ -19,7 +19,7 @@ from codebooks.forks import ForkSafeLock
 from codebooks.inputs import check_count
 from codebooks.models.hopfield_memory import HopfieldMemory
 from codebooks.models.patterns import are_meant
-from codebooks.storage import damaged, load_folder, save_folder
+from codebooks.storage import damaged, load_arrays, save_arrays
 from codebooks.text import feedback, saving
 from codebooks.text.accepting import (
     checked_counts,
@@ -411,23 +411,28 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
     # -- on disk -----------------------------------------------------------------------------------------------------
 
     def save(self, path: Any) -> None:
-        """Write everything into one folder, in place of what was saved there before.
+        """Write everything into one file, in place of what was saved there before.
 
         All or nothing, whatever happens: a kill at any moment leaves the old index or the new one. There is no pickle
         in it. A vectorizer or weighting that is not a plain `CountVectorizer` or `BM25Transformer`, and every embedder,
-        is not saved: give it again to `load`.
+        is not saved: give it again to `load`. Nor is a vectorizer with `input` other than "content", or with n-grams of
+        more than 20.
+
+        A new file can be read and written by its owner alone (mode 600); one that is replaced keeps its mode.
 
         Parameters
         ----------
         path : str or Path
-            The folder: new, empty, or one that was saved before.
+            A new file, or one that was saved before.
 
         Raises
         ------
         FileExistsError
-            It holds something else.
+            Something else is there.
         OSError
             It cannot be written.
+        ValueError
+            A setting is out of range.
         """
         state = self._fitted()
         self._check_settings()
@@ -444,7 +449,7 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
             "weighting": saving.describe(state.stored.weighting),
             "next_id": int(state.stored.next_id),
         }
-        save_folder(path, arrays, about, kind=type(self).__name__)
+        save_arrays(path, arrays, about, kind=type(self).__name__)
 
     @classmethod
     def load(
@@ -457,7 +462,7 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         weighting: Any = None,
         embedder: Any = None,
     ) -> HopfieldRetriever:
-        """Load an index that `save` wrote, also one that comes from somebody else.
+        r"""Load an index that `save` wrote, also one that comes from somebody else.
 
         Every number is checked before it is used, so that a file which was altered on purpose is an error and never a
         crash, an endless loop or a wrong id. Counts, texts and embeddings are memory-mapped, not copied. Weights are
@@ -470,7 +475,7 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
             Whether to compare checksums too, which detects accidental damage that leaves a valid index, such as another
             letter in a text.
         trust : bool, default=False
-            Whether to use a `token_pattern` that is not one of the usual ones, such as ``r"(?u)\\b\\w+\\b"``. A regular
+            Whether to use a `token_pattern` that is not one of the usual ones, such as ``r"(?u)\b\w+\b"``. A regular
             expression can take for ever on some texts. Set it only for a file that you or somebody you trust has saved.
         vectorizer : fitted transformer, optional
         weighting : transformer, optional
@@ -491,7 +496,7 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         ValueError
             The file is of another kind or format, or a part that is not saved has to be given.
         """
-        arrays, about = load_folder(path, kind=cls.__name__, verify=verify)
+        arrays, about = load_arrays(path, kind=cls.__name__, verify=verify)
         try:
             saved = saving.read_index(arrays, about, list(_PLAIN_SETTINGS), trust)
             cls._check_saved_settings(saved.settings)

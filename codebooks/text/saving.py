@@ -45,7 +45,7 @@ OWN = "own"
 _SAFE_PATTERNS = frozenset({r"(?u)\b\w\w+\b", r"(?u)\b\w+\b", r"\b\w\w+\b", r"\b\w+\b", r"\w+"})
 # n-grams of more words or characters make a short query take a gigabyte.
 _LONGEST_NGRAM = 20
-# Document ids are an array of equally wide strings. Its bytes may be this many times the bytes of the ids, or the least.
+# Document ids are an array of equally wide strings. It may have this many times the bytes of the ids, or the least.
 _WIDEST_IDS, _LEAST_WIDTH = 100, 2**28
 
 
@@ -163,7 +163,9 @@ def _check_description(description: Any, kind: str) -> None:
     settings, rules = description["settings"], _SETTINGS[kind]
     _check_keys(settings, rules, f"settings of {kind}")
     for name, is_valid in rules.items():
-        _require(is_valid(settings[name]), f"{kind} has the setting {name}={settings[name]!r:.80}, which is not allowed")
+        _require(
+            is_valid(settings[name]), f"{kind} has the setting {name}={settings[name]!r:.80}, which is not allowed"
+        )
     if kind == BM25Transformer.__name__:
         try:
             BM25Transformer(**settings)._check_settings()
@@ -259,7 +261,16 @@ class SavedIndex(NamedTuple):
 
 _ABOUT = ("settings", "vectorizer", "default_vectorizer", "weighting", "next_id")
 _COUNTS = ("counts_data", "counts_indices", "counts_indptr", "document_frequencies")
-_OPTIONAL = ("ids", "ids_text", "ids_offsets", "terms_text", "terms_offsets", "texts_text", "texts_offsets", "embeddings")
+_OPTIONAL = (
+    "ids",
+    "ids_text",
+    "ids_offsets",
+    "terms_text",
+    "terms_offsets",
+    "texts_text",
+    "texts_offsets",
+    "embeddings",
+)
 
 
 def read_index(arrays: dict[str, np.ndarray], about: dict[str, Any], names: Sequence[str], trust: bool) -> SavedIndex:
@@ -268,7 +279,7 @@ def read_index(arrays: dict[str, np.ndarray], about: dict[str, Any], names: Sequ
     Parameters
     ----------
     arrays, about
-        As `load_file` returns them.
+        As `load_arrays` returns them.
     names : sequence of str
         The settings of a retriever that are saved.
     trust : bool
@@ -314,9 +325,7 @@ def read_index(arrays: dict[str, np.ndarray], about: dict[str, Any], names: Sequ
     _require(embeddings is None or vectorizer is not None, "embeddings belong to documents that have no texts")
     is_default = about["default_vectorizer"]
     settings = about["settings"]
-    return SavedIndex(
-        settings, vectorizer, weighting, is_default, next_id, counts, ids, texts, terms, embeddings
-    )
+    return SavedIndex(settings, vectorizer, weighting, is_default, next_id, counts, ids, texts, terms, embeddings)
 
 
 def index_from(saved: SavedIndex, weighting: Any) -> TermIndex:
@@ -330,7 +339,12 @@ def memory_from(embeddings: np.ndarray) -> HopfieldMemory:
 
 
 def _document_frequencies(indices: np.ndarray, n_terms: int) -> np.ndarray:
-    return np.bincount(indices, minlength=n_terms).astype(np.int64)
+    """In how many documents each term occurs."""
+    total = np.zeros(n_terms, np.int64)
+    step = max(n_terms, 2**20)  # bincount copies what it counts
+    for start in range(0, len(indices), step):
+        total += np.bincount(indices[start : start + step], minlength=n_terms)
+    return total
 
 
 def _check_vector(array: np.ndarray, name: str, *dtypes: type) -> None:
@@ -360,12 +374,14 @@ def _read_counts(arrays: dict[str, np.ndarray], are_weighted: bool) -> Any:
             lowest >= 0 and highest < n_terms,
             f"expected counts_indices in 0..{n_terms - 1}, got {lowest}..{highest}",
         )
-        descents = np.flatnonzero(indices[1:] < indices[:-1]) + 1
-        _require(np.isin(descents, indptr).all(), "counts_indices are not in ascending order within a document")
+        descends = indices[1:] < indices[:-1]
+        descends[indptr[(indptr > 0) & (indptr < n_entries)] - 1] = False  # between two documents
+        _require(not descends.any(), "counts_indices are not in ascending order within a document")
     problem = find_invalid_counts(data, are_weighted)
     _require(problem is None, f"counts_data has {problem}")
     _require(
-        np.array_equal(_document_frequencies(indices, n_terms), df), "document_frequencies do not follow from the counts"
+        np.array_equal(_document_frequencies(indices, n_terms), df),
+        "document_frequencies do not follow from the counts",
     )
     return csr_matrix((data, indices, indptr), shape=(len(indptr) - 1, n_terms))
 

@@ -242,7 +242,8 @@ class BM25Transformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             )
         for setting, largest in (("k1", _LARGEST), ("b", 1), ("delta", _LARGEST)):
             value: Any = getattr(self, setting)
-            if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= value <= largest:
+            is_number = isinstance(value, Real) and not isinstance(value, bool)
+            if not is_number or not 0 <= value <= largest:
                 raise ValueError(
                     f"The '{setting}' parameter of {name} must be a number from 0 to {largest}; {value!r:.40} came."
                 )
