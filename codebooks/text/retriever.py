@@ -435,7 +435,6 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
             A setting is out of range.
         """
         state = self._fitted()
-        self._check_settings()
         vectorizer = saving.describe(state.vectorizer)
         arrays = saving.index_arrays(state.stored)
         if isinstance(vectorizer, dict):
@@ -449,6 +448,8 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
             "weighting": saving.describe(state.stored.weighting),
             "next_id": int(state.stored.next_id),
         }
+        self._check_settings()
+        saving.read_index(arrays, about, list(_PLAIN_SETTINGS), trust=True)  # nothing is saved that load would refuse
         save_arrays(path, arrays, about, kind=type(self).__name__)
 
     @classmethod

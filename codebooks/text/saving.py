@@ -236,7 +236,6 @@ def index_arrays(index: TermIndex) -> dict[str, np.ndarray]:
     }
     if index.ids.dtype.kind == "U":
         arrays["ids_text"], arrays["ids_offsets"] = pack_strings(index.ids.tolist())
-        _require(_is_narrow(arrays["ids_offsets"]), "ids differ too much in length: make the longest ones shorter")
     else:
         arrays["ids"] = index.ids
     if index.texts is not None:
@@ -436,5 +435,7 @@ def _read_embeddings(embeddings: np.ndarray, n_documents: int) -> np.ndarray:
         f"expected embeddings of shape ({n_documents}, n_dims), float32 or float64, got {embeddings.dtype} of shape "
         f"{embeddings.shape}",
     )
-    _require(np.isfinite(ops.row_norms(embeddings)).all(), "an embedding has NaN, infinite or too large numbers")
+    with np.errstate(all="ignore"):
+        norms = ops.row_norms(embeddings)
+    _require(np.isfinite(norms).all(), "an embedding has NaN, infinite or too large numbers")
     return embeddings
