@@ -248,9 +248,7 @@ def test_a_place_that_is_taken_is_told_before_the_work(run, monkeypatch, text, t
     write_folder(tmp_path / "mine")
     done = run(text, "cat", "--save", "mine")
     assert (done.code, done.out) == (2, "")
-    assert done.err.startswith(
-        "codebooks: --save: expected a file to save into, got mine, a folder. Choose another path."
-    )
+    assert done.err.startswith("error: --save: expected a file to save into, got mine, a folder. Choose another path.")
 
 
 def test_feedback_is_of_the_search_and_not_of_the_index(run, text):
@@ -410,7 +408,7 @@ def test_bad_input_is_one_sentence_and_harms_nothing(run, before, tmp_path, what
     arguments, sentence = BAD[what]
     done = run(*arguments)
     assert (done.code, done.out) == (2, "")
-    assert done.err.startswith("codebooks: ")
+    assert done.err.startswith("error: ")
     assert done.err.count("\n") == 1
     assert sentence in done.err.replace("\\", "/")
     assert files(tmp_path) == before
@@ -432,7 +430,7 @@ def test_a_full_disk_is_told(run, monkeypatch, before, tmp_path):
 
     monkeypatch.setattr(HopfieldRetriever, "save", full)
     done = run("good.txt", "cat", "--save", "new")
-    assert done == Done(2, "", "codebooks: cannot write to new: No space left on device; choose another --save.\n")
+    assert done == Done(2, "", "error: cannot write to new: No space left on device; choose another --save.\n")
     assert files(tmp_path) == before
 
 
@@ -442,4 +440,4 @@ def test_a_full_disk_under_what_is_printed_is_told(run, monkeypatch, text, optio
     with open("/dev/full", "w") as full:
         monkeypatch.setattr(sys, "stdout", full)
         done = run(text, "cat", *options)
-    assert done == Done(1, "", "codebooks: cannot print: No space left on device; print elsewhere.\n")
+    assert done == Done(1, "", "error: cannot print: No space left on device; print elsewhere.\n")

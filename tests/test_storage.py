@@ -268,6 +268,13 @@ def test_missing_file_and_folder_are_refused(tmp_path):
         load_arrays(tmp_path / "file", kind="Example")
 
 
+@pytest.mark.parametrize(("path", "error"), [("a\0b", ValueError), (b"index", TypeError), (None, TypeError)])
+def test_what_is_no_path_is_refused(path, error):
+    for function in (check_place, lambda path: save(path, 1), load):
+        with pytest.raises(error, match=r"expected a path .* Name"):
+            function(path)
+
+
 @needs_posix
 def test_pipe_is_refused_and_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe")

@@ -127,7 +127,7 @@ def load_arrays(
     >>> arrays["weights"].flags.writeable
     False
     """
-    path = Path(path)
+    path = _as_path(path)
     with _open_to_read(path) as file:
         size = os.fstat(file.fileno()).st_size
         header, start = _read_header(path, file)
@@ -175,6 +175,14 @@ def is_saved_file(path: str | os.PathLike[str]) -> bool:
             return file.read(len(_MAGIC)) == _MAGIC
     except (OSError, ValueError):
         return False
+
+
+def _as_path(path: str | os.PathLike[str]) -> Path:
+    if not isinstance(path, str | os.PathLike) or not isinstance(os.fspath(path), str):
+        raise TypeError(f"expected a path as str or Path, got {type(path).__name__}. Name a file.")
+    if "\0" in os.fspath(path):
+        raise ValueError(f"expected a path without NUL characters, got {os.fspath(path)!r:.80}. Name another file.")
+    return Path(path)
 
 
 def _open_to_read(path: Path) -> BinaryIO:
@@ -342,7 +350,7 @@ def save_arrays(
     _check_arrays(arrays)
     _check_about(about)
     check_place(path)
-    target = Path(os.path.realpath(path))  # also absolute: another thread may change the working directory
+    target = Path(os.path.realpath(_as_path(path)))  # also absolute: another thread may change the working directory
     make_private_folder(target.parent)
     aside, file = _create_aside(target.parent)
     try:
@@ -377,7 +385,7 @@ def check_place(path: str | os.PathLike[str]) -> None:
     FileExistsError
         Something else than a saved file is there.
     """
-    target = Path(os.path.realpath(path))
+    target = Path(os.path.realpath(_as_path(path)))
     if not os.path.lexists(target):
         if os.path.islink(path):
             raise FileExistsError(f"expected a file to save into, got {path}, a link to nowhere. Choose another path.")

@@ -110,13 +110,13 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         Where matrices are given instead of text, none is used.
     weighting : "bm25", transformer of counts, or None, default="bm25"
         "bm25" is `BM25Transformer()`. None takes what the vectorizer gives as weights.
-    feedback : int, default=1
+    feedback : int from 0 to 10, default=1
         How many associative steps. 0 searches with the query as it is: plain BM25.
-    feedback_documents : int, default=20
+    feedback_documents : int from 1 to 10,000, default=20
         How many documents complete a query (n above).
-    feedback_terms : int, default=30
+    feedback_terms : int from 1 to 10,000, default=30
         How many terms they give to it (m).
-    feedback_weight : float, default=2.0
+    feedback_weight : float from 0 to 1e6, default=2.0
         Weight of these terms against the query's own (:math:`\lambda`).
     embedder : object with `encode`, `transformer` or callable, optional
         Turns a list of texts into an array of embeddings. Then a second memory searches these by cosine, and both lists

@@ -15,8 +15,10 @@ from codebooks.text.weighting import BM25Transformer
 
 __all__ = ["TermIndex", "Weighted", "find_invalid_counts"]
 
-# Upper bound of the absolute value of a count: sums of squares stay finite in float32.
-_LARGEST_COUNT = 1e15
+# Upper bounds of counts that BM25 weighs, and of the absolute value of numbers that are weights already: sums of
+# squares stay finite in float32. BM25 needs one count of at least the lower bound.
+_LARGEST_COUNT, _LARGEST_NUMBER = 1e9, 1e15
+_SMALLEST_COUNT = 1e-20
 
 # Two threads do not weigh the same at once. One lock for all: it survives a fork, as one in each would not.
 _weighing = ForkSafeLock()
@@ -125,10 +127,13 @@ def find_invalid_counts(data: np.ndarray, are_weighted: bool) -> str | None:
     lowest, highest = data.min(), data.max()
     if not (np.isfinite(lowest) and np.isfinite(highest)):
         return "NaN or infinite numbers"
-    if max(-lowest, highest) > _LARGEST_COUNT:
-        return f"numbers above {_LARGEST_COUNT:.0e} ({max(-lowest, highest):.3g})"
     if are_weighted and lowest < 0:
         return f"negative numbers ({lowest:.6g})"
+    if are_weighted and 0 < highest < _SMALLEST_COUNT:
+        return f"no number above {_SMALLEST_COUNT} ({highest:.3g})"
+    limit = _LARGEST_COUNT if are_weighted else _LARGEST_NUMBER
+    if max(-lowest, highest) > limit:
+        return f"numbers above {limit:.0e} ({max(-lowest, highest):.3g})"
     return None
 
 

@@ -63,11 +63,11 @@ class BM25Transformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     ----------
     variant : {"lucene", "robertson", "atire", "bm25l", "bm25+", "bm25-adpt"}, default="lucene"
         Which formula.
-    k1 : float, default=1.5
+    k1 : float from 0 to 1e6, default=1.5
         How slowly repeated occurrences lose their worth; 0 counts a term once.
     b : float in [0, 1], default=0.75
         How much long documents are held back.
-    delta : float, default=0.5
+    delta : float from 0 to 1e6, default=0.5
         What an occurrence is worth at least, in "bm25l" and "bm25+". One default for both, as in bm25s; those who
         proposed "bm25+" used 1.
 
@@ -204,8 +204,9 @@ class BM25Transformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """s(f) less s(0) of each entry, which is also right where rounding would spoil the difference."""
         if self.variant == "bm25l":
             # With c = f / B, (c + d) / (k + c + d) - d / (k + d) = f / (B (k + d) + f) k / (k + d). B may be 0.
-            rest = k1 / (k1 + self.delta) if self.delta > 0 else 1.0
-            return (k1 + 1) * rest * (counts / (factor * (k1 + self.delta) + counts))
+            total = k1 + self.delta
+            rest = np.divide(k1, total, out=np.zeros_like(k1), where=total > 0) if self.delta > 0 else 1.0
+            return (k1 + 1) * rest * (counts / (factor * total + counts))
         worth = counts / (k1 * factor + counts)
         return worth if self.variant in ("lucene", "robertson") else (k1 + 1) * worth
 
