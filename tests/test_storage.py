@@ -478,6 +478,7 @@ FORGED_HEADERS = {
     "no array": lambda header: header["arrays"].clear(),
     "name": lambda header: header["arrays"].update({"../x": header["arrays"].pop("first")}),
     "kind": lambda header: header.update(kind=1),
+    "kind that moves the cursor": lambda header: header.update(kind="\x1b[2J"),
 }
 
 

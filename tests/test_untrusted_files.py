@@ -429,6 +429,20 @@ def test_edited_index_is_one_sentence_on_the_command_line(saved, tmp_path, monke
     assert "is not a valid index" in done.err
 
 
+def test_terms_of_an_index_do_not_move_the_cursor(tmp_path, monkeypatch, capsys):
+    HopfieldRetriever(keep_texts=True).fit(["cat dog", "cat mouse"]).save(tmp_path / "index")
+    arrays, about = load_arrays(tmp_path / "index", kind="HopfieldRetriever")
+    replace_strings("terms", "cat", "\x1b[2Jdog", "\x1b[2Jmouse")(arrays)
+    reseal(tmp_path / "index", arrays, about)
+    monkeypatch.setattr(sys, "argv", ["codebooks", "search", str(tmp_path / "index"), "cat"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    done = capsys.readouterr()
+    assert not ended.value.code
+    assert "[2Jdog" in done.out
+    assert "\x1b" not in done.out
+
+
 # -- caches of embeddings --------------------------------------------------------------------------------------------
 
 

@@ -234,6 +234,8 @@ def _read_header(path: Path, file: BinaryIO) -> tuple[dict[str, Any], int]:
             raise ValueError("it is not aligned, or nested too deeply")
         if {name: type(value) for name, value in header.items()} != _HEADER:
             raise ValueError("it lacks a field, or has another one")
+        if not header["kind"].isidentifier():
+            raise ValueError(f"its kind is {header['kind']!r:.40}")
     except (AttributeError, ValueError, RecursionError) as error:
         raise damaged(path, f"has a header that save_arrays does not write ({error!s:.200})") from error
     return header, start
@@ -347,6 +349,8 @@ def save_arrays(
     >>> arrays["weights"].tolist(), about
     ([[1.0, 0.0], [0.0, 1.0]], {'beta': 0.5})
     """
+    if not kind.isidentifier():
+        raise ValueError(f"expected as `kind` the name of a class, got {kind!r:.40}.")
     _check_arrays(arrays)
     _check_about(about)
     check_place(path)

@@ -256,6 +256,7 @@ def _connect(to: str | Path, *, uri: bool = False) -> sqlite3.Connection:
     """A connection that another thread may close, before it forks."""
     db = sqlite3.connect(to, timeout=_PATIENCE, isolation_level=None, check_same_thread=False, uri=uri)
     db.execute("PRAGMA trusted_schema = OFF")
+    db.execute("PRAGMA cell_size_check = ON")
     return db
 
 
