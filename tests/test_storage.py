@@ -405,6 +405,30 @@ def test_any_byte_flipped_is_an_error(saved):
     assert load(saved) == 1
 
 
+def test_a_disk_that_fails_is_an_os_error(saved, monkeypatch):
+    """Everything is read before it is mapped: a page of a map that cannot be read would end the process."""
+
+    class Failing:
+        def __init__(self, file):
+            self.file, self.left = file, 2
+
+        def readinto(self, buffer):
+            self.left -= 1
+            if self.left == 0:
+                raise OSError(errno.EIO, "Input/output error")
+            return self.file.readinto(buffer)
+
+    checksum, failing = array_file._checksum, []
+
+    def fail(file, n_bytes):
+        failing.append(failing[0] if failing else Failing(file))
+        return checksum(failing[0], n_bytes)
+
+    monkeypatch.setattr(array_file, "_checksum", fail)
+    with pytest.raises(OSError, match="Input/output"):
+        load(saved)
+
+
 @pytest.mark.parametrize("verify", [True, False])
 def test_a_file_cut_off_or_grown_is_an_error(saved, verify):
     content = saved.read_bytes()

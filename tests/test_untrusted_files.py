@@ -7,7 +7,6 @@ import json
 import os
 import random
 import re
-import resource
 import signal
 import sqlite3
 import subprocess
@@ -595,7 +594,7 @@ DTYPES = "?bBhHiIqQefdFD"
 def edit_array(draw, arrays):
     """Change an array in one of many ways."""
     name = draw.choice(list(arrays))
-    array = np.array(arrays[name])
+    array = np.atleast_1d(arrays[name]).copy()
     n, is_integer = array.size, array.dtype.kind in "iu"
     extremes = [value for value in INTEGERS if fits(value, array.dtype)] if is_integer else FLOATS
     how = draw.randrange(16)
@@ -683,15 +682,27 @@ def edited(number, saved):
             edit_array(draw, arrays)
         elif about:
             edit_about(draw, about)
+    if draw.random() < 0.5:
+        repair(arrays)
     return kind, arrays, about
 
 
-N_LOADED = "loaded"
+def repair(arrays):
+    """Let the document frequencies follow from the counts again, as somebody would who wants an edit to pass."""
+    indices, df = arrays.get("counts_indices"), arrays.get("document_frequencies")
+    if indices is None or df is None or indices.dtype.kind != "i" or not indices.ndim == df.ndim == 1:
+        return
+    if len(indices) and indices.min() >= 0 and indices.max() < len(df):
+        arrays["document_frequencies"] = np.bincount(indices, minlength=len(df))
+
+
 CPU_SECONDS = 2.0
 
 
 def try_edits(first, last):
     """Try edits in this process, which a crash or more than 2 s of processor time for one of them ends."""
+    import resource
+
     os.fsync = lambda _: None
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -740,7 +751,7 @@ def run_edits(n_edits, n_in_one=500):
             text=True,
             timeout=1200,
         )
-        assert done.returncode == 0, f"exit code {done.returncode} at {done.stderr[-3000:]}"
+        assert done.returncode == 0, "\n".join([f"exit code {done.returncode} at", *done.stderr.splitlines()[-30:]])
         n_loaded += int(done.stdout.split()[0])
     return n_loaded
 
