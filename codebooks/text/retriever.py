@@ -266,7 +266,7 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
                 counts = csr_matrix(vectorizer.transform(texts), dtype=np.float32)
                 _check_counts(counts, state.stored.weighting)
                 if vectorizer is state.vectorizer:
-                    _check_n_terms(counts, state.stored.counts.shape[1])
+                    _check_n_terms(counts.shape[1], state.stored.counts.shape[1])
             counts.sort_indices()
             index = state.stored
             names = checked_ids(ids, counts.shape[0], index.next_id, index.ids)
@@ -514,6 +514,8 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         retriever = cls(used, weighting=weights, embedder=embedder, **saved.settings)
         if saved.terms is not None:
             counter = saving.set_vocabulary(clone(counter), saved.terms)
+        elif hasattr(counter, "get_feature_names_out"):
+            _check_n_terms(len(counter.get_feature_names_out()), saved.counts.shape[1])
         memory = None if saved.embeddings is None else saving.memory_from(saved.embeddings)
         retriever._state = _State(counter, saving.index_from(saved, retriever.weighting), memory)
         return retriever
@@ -615,7 +617,7 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         else:
             texts = checked_texts([queries] if isinstance(queries, str) else queries, "search")
             counts = csr_matrix(state.vectorizer.transform(texts), dtype=np.float32)
-            _check_n_terms(counts, n_terms)
+            _check_n_terms(counts.shape[1], n_terms)
         counts.sort_indices()
         return counts, texts
 
@@ -663,10 +665,10 @@ def _check_counts(counts: Any, weighting: Any) -> None:
         raise ValueError(f"Documents want counts and got {problem}.")
 
 
-def _check_n_terms(counts: Any, n_terms: int) -> None:
-    if counts.shape[1] != n_terms:
+def _check_n_terms(n_given: int, n_terms: int) -> None:
+    if n_given != n_terms:
         raise ValueError(
-            f"The vectorizer must give {n_terms} columns, as for the stored documents; it gave {counts.shape[1]}. Pass "
+            f"The vectorizer must give {n_terms} columns, as for the stored documents; it gave {n_given}. Pass "
             f"the one that was fitted with them: load(path, vectorizer=...)."
         )
 

@@ -143,12 +143,11 @@ def describe(part: Any) -> Any:
             settings["ngram_range"] = list(settings["ngram_range"])
             settings["vocabulary"] = None if settings["vocabulary"] is None else "given"
         description = {"class": type(part).__name__, "settings": settings}
-        if json.loads(json.dumps(description, allow_nan=False)) != description:
-            return OWN
-        _check_description(description, type(part).__name__)
+        kept = json.loads(json.dumps(description, allow_nan=False))
+        _check_description(kept, type(part).__name__)
     except (TypeError, ValueError, RecursionError):
         return OWN
-    return description
+    return kept if kept == description else OWN
 
 
 def _check_description(description: Any, kind: str) -> None:
@@ -362,7 +361,6 @@ def _read_counts(arrays: dict[str, np.ndarray], are_weighted: bool) -> Any:
     _check_vector(df, "document_frequencies", np.int64)
     n_entries, n_terms = len(data), len(df)
     _require(len(indices) == n_entries, f"there are {n_entries} counts and {len(indices)} columns of counts")
-    _require(indptr.dtype == indices.dtype, "counts_indices and counts_indptr have different dtypes")
     _require(
         len(indptr) and indptr[0] == 0 and indptr[-1] == n_entries and (indptr[:-1] <= indptr[1:]).all(),
         f"counts_indptr does not rise from 0 to the number of counts, {n_entries}",
