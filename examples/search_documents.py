@@ -35,9 +35,9 @@ retriever.remove("notes/sensor")
 show("And removed", retriever, k=1)
 
 with TemporaryDirectory() as folder:
-    retriever.save(folder)
-    size = sum(file.stat().st_size for file in Path(folder).iterdir())
+    file = Path(folder, "index")
+    retriever.save(file)
     started = perf_counter()
-    loaded = HopfieldRetriever.load(folder)
-    print(f"\nSaved in {size / 1e6:.0f} MB, loaded in {perf_counter() - started:.2f} s")
+    loaded = HopfieldRetriever.load(file)
+    print(f"\nSaved in {file.stat().st_size / 1e6:.0f} MB, loaded in {perf_counter() - started:.2f} s")
     assert (loaded.search(question).ids == retriever.search(question).ids).all()

@@ -199,7 +199,7 @@ def test_standard_input_that_is_no_utf8(run, monkeypatch):
     monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(b"na\xefve")))
     done = run("topics", "-")
     assert (done.code, done.out) == (2, "")
-    assert done.err.startswith("codebooks: standard input is not UTF-8 (at byte 2); save it as UTF-8")
+    assert done.err.startswith("error: standard input is not UTF-8 (at byte 2); save it as UTF-8")
 
 
 def test_demo(run, monkeypatch, tmp_path):
@@ -331,7 +331,7 @@ def test_bad_input_is_one_sentence_and_harms_nothing(run, before, tmp_path, what
     arguments, sentence = BAD[what]
     done = run("topics", *arguments)
     assert (done.code, done.out) == (2, "")
-    assert done.err.startswith("codebooks: ")
+    assert done.err.startswith("error: ")
     assert done.err.count("\n") == 1
     assert sentence in done.err.replace("\\", "/")
     assert files(tmp_path) == before
@@ -340,7 +340,7 @@ def test_bad_input_is_one_sentence_and_harms_nothing(run, before, tmp_path, what
 def test_a_stranger_sees_no_traceback(before, tmp_path):
     done = python("-m", "codebooks", "topics", "latin.txt", cwd=tmp_path)
     assert done.returncode == 2
-    assert done.stderr.startswith("codebooks: latin.txt is not UTF-8")
+    assert done.stderr.startswith("error: latin.txt is not UTF-8")
     assert (done.stderr.count("\n"), done.stdout) == (1, "")
     assert files(tmp_path) == before
 
@@ -409,7 +409,7 @@ def test_a_full_disk_harms_nothing(run, monkeypatch, before, tmp_path):
 
     monkeypatch.setattr(joblib, "dump", full)
     done = run("topics", "good.txt")
-    assert done == Done(2, "", "codebooks: cannot write to topics: No space left on device; choose another --out.\n")
+    assert done == Done(2, "", "error: cannot write to topics: No space left on device; choose another --out.\n")
     assert files(tmp_path) == before
 
 
@@ -418,14 +418,14 @@ def test_a_full_disk_elsewhere_is_told_by_the_name_of_its_file(run, monkeypatch,
         raise OSError(errno.ENOSPC, "No space left on device", "/elsewhere/cached")
 
     monkeypatch.setattr(KrotovHopfield, "fit", full)
-    sentence = "codebooks: /elsewhere/cached cannot be used: No space left on device; put that right and run again.\n"
+    sentence = "error: /elsewhere/cached cannot be used: No space left on device; put that right and run again.\n"
     assert run("topics", "good.txt") == Done(1, "", sentence)
     assert files(tmp_path) == before
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
 def test_a_full_disk_under_what_is_printed_is_told(run, monkeypatch, model, text, tmp_path):
-    sentence = "codebooks: cannot print: No space left on device; print elsewhere.\n"
+    sentence = "error: cannot print: No space left on device; print elsewhere.\n"
     with open("/dev/full", "w") as full:
         done = python("-m", "codebooks", "assign", model, text, cwd=tmp_path, stdout=full)
         assert (done.returncode, done.stderr) == (1, sentence)

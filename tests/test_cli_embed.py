@@ -116,7 +116,7 @@ def test_a_folder_is_known_from_everywhere(run, encoder, tmp_path):
 
 def test_an_encoder_that_is_not_there_is_told_in_a_sentence_and_nothing_is_written(run, encoder, tmp_path):
     code, out, err = run("topics", "text.txt", "--embed", "unknown")
-    assert (code, out, err) == (2, "", "codebooks: no model 'unknown'; look at the spelling.\n")
+    assert (code, out, err) == (2, "", "error: no model 'unknown'; look at the spelling.\n")
     assert not (tmp_path / "topics").exists()
 
 

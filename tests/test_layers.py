@@ -190,9 +190,9 @@ def test_imports_point_down(file):
         ("text/isotropy.py", "def f():\n    import torch"),
         ("text/isotropy.py", "import importlib\ndef f():\n    importlib.import_module('torch')"),
         ("streams.py", "def f():\n    import dask"),
-        ("storage/reading.py", "from codebooks.inputs import check_input"),
-        ("storage/places.py", "from scipy import sparse"),
-        ("text/saving.py", "from codebooks.storage.manifest import START"),
+        ("storage/array_file.py", "from codebooks.inputs import check_input"),
+        ("storage/strings.py", "from scipy import sparse"),
+        ("text/saving.py", "from codebooks.storage.array_file import _MAGIC"),
         ("brand_new.py", ""),
     ],
 )

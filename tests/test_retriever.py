@@ -682,15 +682,14 @@ class TestSaving:
 
     def test_a_damaged_file_is_named(self, tmp_path, fitted):
         fitted.save(tmp_path / "index")
-        for file in sorted((tmp_path / "index").iterdir()):
-            whole = file.read_bytes()
-            if len(whole) < 200:
-                continue
-            for damaged in (whole[:-1], whole[:150] + bytes([whole[150] ^ 1]) + whole[151:]):
+        file = tmp_path / "index"
+        whole = file.read_bytes()
+        for place in range(150, len(whole), len(whole) // 20):
+            for damaged in (whole[:place], whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :]):
                 file.write_bytes(damaged)
-                with pytest.raises(DamagedFileError, match=file.name):
+                with pytest.raises(DamagedFileError, match=str(file)):
                     HopfieldRetriever.load(tmp_path / "index")
-            file.write_bytes(whole)
+        file.write_bytes(whole)
         self.same(HopfieldRetriever.load(tmp_path / "index"), fitted)
 
     def test_nothing_to_load_and_a_foreign_place(self, tmp_path, fitted):
@@ -698,7 +697,7 @@ class TestSaving:
             HopfieldRetriever.load(tmp_path / "nowhere")
         (tmp_path / "mine").mkdir()
         (tmp_path / "mine" / "thesis.txt").write_text("years of work")
-        with pytest.raises(FileExistsError, match="other files"):
+        with pytest.raises(FileExistsError, match="a folder"):
             fitted.save(tmp_path / "mine")
 
 

@@ -14,7 +14,6 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from codebooks.ops import threads
-from codebooks.storage import DamagedFileError, load_folder, reading, save_folder
 
 
 def add_one(start, stop, out):
@@ -94,81 +93,14 @@ class TestRun:
                 threads.run(fail, 4, 10**9, at)
 
 
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """Some files, which count as worth several threads."""
-    monkeypatch.setattr(reading, "_WORTH_THREADS", 0)
-    monkeypatch.setattr(reading, "_READERS", 4)
-    save_folder(tmp_path / "saved", {f"a{i}": np.full(1000, i) for i in range(20)}, {}, kind="test")
-    return tmp_path / "saved"
-
-
-class TestLoading:
-    def assert_right(self, folder):
-        arrays, _ = load_folder(folder, kind="test")
-        assert [int(arrays[f"a{i}"].sum()) for i in range(20)] == [1000 * i for i in range(20)]
-
-    @pytest.mark.parametrize("few_threads", [0, 1, 2], indirect=True)
-    def test_where_few_threads_can_be_started(self, folder, few_threads):
-        self.assert_right(folder)
-
-    def test_a_file_is_read_once(self, folder, monkeypatch):
-        read, checksum = [], reading._checksum
-        monkeypatch.setattr(reading, "_checksum", lambda file: read.append(file.name) or checksum(file))
-        self.assert_right(folder)
-        assert len(read) == len(set(read)) == 20
-
-    @pytest.mark.parametrize("few_threads", [0, 8], indirect=True)
-    def test_damage_is_found_and_named(self, folder, few_threads):
-        damaged = sorted(file for file in folder.rglob("*") if file.is_file() and file.stat().st_size >= 8000)[7]
-        content = bytearray(damaged.read_bytes())
-        content[-1] ^= 1
-        damaged.write_bytes(content)
-        with pytest.raises(DamagedFileError, match=damaged.name):
-            load_folder(folder, kind="test")
-
-    @pytest.mark.parametrize("caller_fails", [True, False])
-    def test_a_disk_that_fails_is_an_error_whoever_reads(self, folder, monkeypatch, caller_fails):
-        caller, together = threading.current_thread(), threading.Barrier(4)
-        first_files, checksum = iter(range(4)), reading._checksum
-
-        def fail(file):
-            if next(first_files, None) is not None:
-                together.wait()  # so that each thread has one
-            if (threading.current_thread() is caller) == caller_fails:
-                raise OSError("the disk fails")
-            return checksum(file)
-
-        monkeypatch.setattr(reading, "_checksum", fail)
-        with pytest.raises(OSError, match="the disk fails"):
-            load_folder(folder, kind="test")
-
-    def test_an_interrupted_load_reads_no_more(self, folder, monkeypatch):
-        caller, read = threading.current_thread(), []
-
-        def interrupted(file):
-            read.append(file)
-            if threading.current_thread() is caller:
-                raise KeyboardInterrupt
-            time.sleep(0.1)
-            return ""
-
-        monkeypatch.setattr(reading, "_checksum", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            load_folder(folder, kind="test")
-        assert len(read) < 20
-
-
 # -- fresh interpreters ----------------------------------------------------------------------------------------------
 
 
-def work_to_be_done(folder):
-    """What `run` and `load_folder` give, on several threads where these can be had."""
+def work_to_be_done():
+    """Whether `run` does all of the work, on several threads where these can be had."""
     out = np.zeros(64)
     threads.run(add_one, len(out), 10**9, out)
-    reading._WORTH_THREADS = 0
-    arrays, _ = load_folder(folder, kind="test")
-    return out.sum() == 64 and all((arrays[f"a{i}"] == i).all() for i in range(20))
+    return bool((out == 1).all())
 
 
 def wait_for_the_end():
@@ -179,16 +111,15 @@ def wait_for_the_end():
                 pool.submit(time.sleep, 0.01)
 
 
-@pytest.mark.parametrize("before", ["", "test_threads.work_to_be_done(folder)"], ids=["the first", "a later"])
+@pytest.mark.parametrize("before", ["", "test_threads.work_to_be_done()"], ids=["the first", "a later"])
 @pytest.mark.parametrize("when", ["a thread outlives the main one", "at exit"])
-def test_work_is_done_when_the_interpreter_ends(fresh_python, folder, before, when):
+def test_work_is_done_when_the_interpreter_ends(fresh_python, before, when):
     code = f"""
 import atexit, threading, test_threads
-folder = {str(folder)!r}
 {before}
 def at_the_end():
     test_threads.wait_for_the_end()
-    print(test_threads.work_to_be_done(folder))
+    print(test_threads.work_to_be_done())
 if {when == "at exit"}:
     atexit.register(at_the_end)
 else:

@@ -116,7 +116,7 @@ def _show_query(found: Found, console: Console) -> None:
     brought: dict[str, list[str]] = {}
     for term in found.expansion:
         for id, _ in term.because[:1]:
-            brought.setdefault(on_one_line(str(id)), []).append(term.term)
+            brought.setdefault(on_one_line(str(id)), []).append(on_one_line(term.term))
     if brought:
         console.print("the memory adds")
     for name, words in brought.items():
@@ -151,7 +151,7 @@ def _told(hit: Hit, width: int) -> Text:
 
 
 def _listed(how: str, words: Iterable[str]) -> str:
-    first = list(words)
+    first = [on_one_line(word) for word in words]
     return f"{how} {', '.join(first[:MOST_WORDS])}{', …' if len(first) > MOST_WORDS else ''}"
 
 

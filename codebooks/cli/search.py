@@ -20,7 +20,7 @@ from codebooks.cli.sources import Column, IdColumn, documents_of
 from codebooks.cli.telling import printed, printer, progress_bar
 from codebooks.cli.writing import told_of_writing
 from codebooks.documents import UserError
-from codebooks.storage import check_place, is_saved_folder
+from codebooks.storage import check_place, is_saved_file
 
 N_STEPS = 3  # of the work, for the progress bar
 
@@ -30,7 +30,7 @@ def search(
         Optional[str],
         typer.Argument(
             metavar="DOCS",
-            help="Text in any form that `topics` reads, or the folder of a saved index.",
+            help="Text in any form that `topics` reads, or a saved index.",
             show_default=False,
         ),
     ] = None,
@@ -56,7 +56,7 @@ def search(
     ] = True,
     save: Annotated[
         Optional[Path],
-        typer.Option(metavar="FOLDER", help="Keep the index in this folder, which can be searched as DOCS at once."),
+        typer.Option(metavar="FILE", help="Keep the index in this file, which can be searched as DOCS at once."),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a JSON object for each hit, on a line of its own.")
@@ -122,9 +122,9 @@ def _check(n_hits: int, feedback: int, queries: Sequence[str]) -> None:
 
 
 @contextmanager
-def _told_of_saving(folder: Path) -> Iterator[None]:
+def _told_of_saving(file: Path) -> Iterator[None]:
     """Let an index replace nothing but an index, and a full disk be told as one."""
-    with told_of_writing(folder, "--save"):
+    with told_of_writing(file, "--save"):
         try:
             yield
         except FileExistsError as error:
@@ -135,8 +135,8 @@ def _told_of_saving(folder: Path) -> Iterator[None]:
 
 
 def _index(source: Path | None, column: str | None, id_column: str | None, stop_words: bool) -> Index:
-    """The index of a folder, or one that is made now."""
-    if source is None or not is_saved_folder(source):
+    """The index in a file, or one that is made now."""
+    if source is None or not is_saved_file(source):
         return _built(source, column, id_column, stop_words)
     for option, has, given in (
         ("--column", "words", column is not None),
@@ -169,16 +169,16 @@ def _built(source: Path | None, column: str | None, id_column: str | None, stop_
     return Index(retriever, f"built in {perf_counter() - started:.2f} s", documents.n_empty)
 
 
-def _loaded(folder: Path) -> Index:
+def _loaded(file: Path) -> Index:
     started = perf_counter()
     try:
-        retriever = codebooks.HopfieldRetriever.load(folder)
+        retriever = codebooks.HopfieldRetriever.load(file)
     except (OSError, ValueError) as error:
         raise UserError(
-            f"{folder} cannot be loaded as an index ({error}); make it anew with codebooks search DOCS --save {folder}."
+            f"{file} cannot be loaded as an index ({error}); make it anew with codebooks search DOCS --save {file}."
         ) from error
     if retriever.vectorizer_ is None:
-        raise UserError(f"{folder} was made of counts and knows no words; search it from Python.")
+        raise UserError(f"{file} was made of counts and knows no words; search it from Python.")
     return Index(retriever, f"loaded in {perf_counter() - started:.2f} s")
 
 
@@ -206,5 +206,5 @@ def _tell_work(index: Index, found: Sequence[Found], save: Path | None) -> None:
     if index.n_empty:
         console.print(f"empty documents skipped: {index.n_empty:,}")
     if save is not None:
-        console.print(f"wrote the index into {save}", soft_wrap=True)
+        console.print(f"wrote the index {save}", soft_wrap=True)
         console.print(f"search it again: codebooks search {shlex.quote(str(save))} QUERY", soft_wrap=True)

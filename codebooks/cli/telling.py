@@ -27,13 +27,13 @@ def told(command: Callable[..., None]) -> Callable[..., None]:
         try:
             command(*args, **kwargs)
         except UserError as error:
-            print("codebooks:", *str(error).split(), file=sys.stderr)
+            print("error:", *str(error).split(), file=sys.stderr)
             raise typer.Exit(2) from None
         except OSError as error:
             if error.filename is None:  # a pipe that is closed, which typer knows, or a bug of ours
                 raise
             problem = f"{error.filename} cannot be used: {error.strerror}; put that right and run again."
-            print("codebooks:", *problem.split(), file=sys.stderr)
+            print("error:", *problem.split(), file=sys.stderr)
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
             print("codebooks: interrupted", file=sys.stderr)
@@ -53,7 +53,7 @@ def printed() -> Iterator[None]:
     except OSError as error:
         with suppress(OSError):
             sys.stdout.close()  # or Python tries again at its end, and tells that too
-        print(f"codebooks: cannot print: {error.strerror or error}; print elsewhere.", file=sys.stderr)
+        print(f"error: cannot print: {error.strerror or error}; print elsewhere.", file=sys.stderr)
         raise typer.Exit(1) from None
 
 

@@ -1,25 +1,28 @@
-"""One folder that holds named arrays and a small description: read by memory map, replaced whole or not at all.
+"""One file that holds named arrays and a JSON description: memory-mapped when read, replaced whole or not at all.
 
-Each array is a `.npy` file whose name is used once and never again; `index.json` says which files belong together.
-A save writes new files beside the old ones and then renames one file, a new `index.json`, onto the old. Whoever reads
-therefore finds the old folder or the new one, also after a kill or a power cut, and never a mixture.
-
-No part of a folder is ever run: there is no pickle in it, and nothing that it says is a path.
+Nothing in a file is executed, and nothing in it names another file.
 """
 
-from codebooks.storage.manifest import MANIFEST, DamagedFileError
-from codebooks.storage.places import check_place, is_saved_folder
-from codebooks.storage.reading import load_folder
-from codebooks.storage.strings import pack_strings, unpack_strings
-from codebooks.storage.writing import save_folder
+from codebooks.storage.array_file import (
+    DamagedFileError,
+    check_place,
+    damaged,
+    is_saved_file,
+    load_arrays,
+    make_private_folder,
+    save_arrays,
+)
+from codebooks.storage.strings import check_strings, pack_strings, unpack_strings
 
 __all__ = [
-    "MANIFEST",
     "DamagedFileError",
     "check_place",
-    "is_saved_folder",
-    "load_folder",
+    "check_strings",
+    "damaged",
+    "is_saved_file",
+    "load_arrays",
+    "make_private_folder",
     "pack_strings",
-    "save_folder",
+    "save_arrays",
     "unpack_strings",
 ]

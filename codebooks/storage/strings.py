@@ -7,7 +7,9 @@ from itertools import pairwise
 
 import numpy as np
 
-__all__ = ["pack_strings", "unpack_strings"]
+__all__ = ["check_strings", "pack_strings", "unpack_strings"]
+
+_CHUNK = 2**24  # bytes that are decoded at a time
 
 
 def pack_strings(strings: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -74,14 +76,51 @@ def unpack_strings(text: np.ndarray, offsets: np.ndarray) -> list[str]:
     >>> unpack_strings(*pack_strings(["a", "\ud800"])) == ["a", "\ud800"]
     True
     """
-    bounds = offsets.tolist() if offsets.ndim == 1 and offsets.dtype.kind in "iu" else []
-    whole = text.tobytes() if text.ndim == 1 and text.dtype == np.uint8 else None
-    if whole is None or not bounds or bounds[0] != 0 or bounds[-1] != len(whole) or (np.diff(bounds) < 0).any():
+    check_strings(text, offsets)
+    whole = text.tobytes()
+    return [whole[start:end].decode("utf-8", "surrogatepass") for start, end in pairwise(offsets.tolist())]
+
+
+def check_strings(text: np.ndarray, offsets: np.ndarray) -> None:
+    """Check that arrays are what `pack_strings` returns, without a copy of them.
+
+    Parameters
+    ----------
+    text : ndarray of uint8, shape (n_bytes,)
+        All strings in UTF-8, one after another.
+    offsets : ndarray of int64, shape (n_strings + 1,)
+        Where each begins, and the end of the last.
+
+    Raises
+    ------
+    ValueError
+        They are not.
+
+    Examples
+    --------
+    >>> check_strings(np.array([195, 169], np.uint8), np.array([0, 1, 2]))
+    Traceback (most recent call last):
+    ValueError: expected offsets between characters, got one within a character. Pack the strings again.
+    """
+    if not (
+        (text.ndim, text.dtype, offsets.ndim, offsets.dtype) == (1, np.uint8, 1, np.int64)
+        and len(offsets)
+        and (offsets[0], offsets[-1]) == (0, len(text))
+        and (offsets[:-1] <= offsets[1:]).all()  # differences may overflow
+    ):
         raise ValueError(
-            f"wanted bytes and rising offsets from 0 to their number, as pack_strings returns, and got {text.dtype} of "
-            f"shape {text.shape} and {offsets.dtype} of shape {offsets.shape}. Pack the strings again."
+            f"expected bytes and int64 offsets that rise from 0 to their number, got {text.dtype} of shape "
+            f"{text.shape} and {offsets.dtype} of shape {offsets.shape}. Pack the strings again."
         )
-    try:
-        return [whole[start:end].decode("utf-8", "surrogatepass") for start, end in pairwise(bounds)]
-    except UnicodeDecodeError as error:
-        raise ValueError(f"wanted UTF-8, as pack_strings returns, and got {error}. Pack the strings again.") from error
+    if (text[offsets[offsets < len(text)]] & 0xC0 == 0x80).any():
+        raise ValueError("expected offsets between characters, got one within a character. Pack the strings again.")
+    start = 0
+    while start < len(text):
+        # As many whole strings as a chunk holds, and at least one.
+        next_one = max(np.searchsorted(offsets, start + _CHUNK, "right") - 1, np.searchsorted(offsets, start, "right"))
+        end = int(offsets[next_one])
+        try:
+            text[start:end].tobytes().decode("utf-8", "surrogatepass")
+        except UnicodeDecodeError as error:
+            raise ValueError(f"expected UTF-8, got {error}. Pack the strings again.") from error
+        start = end

@@ -15,6 +15,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 from codebooks.inputs import check_matrix
 
 __all__ = [
+    "LARGEST_ID",
     "checked_counts",
     "checked_embeddings",
     "checked_ids",
@@ -24,7 +25,7 @@ __all__ = [
     "is_matrix",
 ]
 
-_LARGEST_ID = 2**63 - 2  # the one after it is an int64 too
+LARGEST_ID = 2**63 - 2  # the one after it is an int64 too
 
 
 def is_matrix(documents: Any) -> bool:
@@ -152,8 +153,8 @@ def _as_array(ids: Any) -> np.ndarray:
 
 
 def _refuse_large_ids(largest: int) -> None:
-    if largest > _LARGEST_ID:
-        raise ValueError(f"ids must be at most {_LARGEST_ID}, so that another can follow; {largest} came. Use str.")
+    if largest > LARGEST_ID:
+        raise ValueError(f"ids must be at most {LARGEST_ID}, so that another can follow; {largest} came. Use str.")
 
 
 def following_id(names: np.ndarray, so_far: int) -> int:

@@ -305,7 +305,8 @@ def _check_one_size(sizes: set[int]) -> None:
     if len(sizes) > 1:
         raise ValueError(
             f"The encoder must give rows of one length, and they have {' and '.join(map(str, sorted(sizes)))} numbers. "
-            f"Where some come from the cache, another encoder had the same name=: give this one its own."
+            f"Where some come from the cache, another encoder had the same name=: give this one its own, or delete the "
+            f"cache."
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from copy import copy
 from numbers import Real
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +19,7 @@ from codebooks.forks import ForkSafeLock
 from codebooks.inputs import check_count
 from codebooks.models.hopfield_memory import HopfieldMemory
 from codebooks.models.patterns import are_meant
-from codebooks.storage import load_folder, save_folder, unpack_strings
+from codebooks.storage import damaged, load_arrays, save_arrays
 from codebooks.text import feedback, saving
 from codebooks.text.accepting import (
     checked_counts,
@@ -31,16 +32,23 @@ from codebooks.text.accepting import (
 )
 from codebooks.text.explaining import AddedTerm, added_terms, contributions
 from codebooks.text.fusion import fused
-from codebooks.text.term_index import TermIndex
+from codebooks.text.term_index import TermIndex, find_invalid_counts
 
 __all__ = ["AddedTerm", "Hits", "HopfieldRetriever"]
 
 # So many documents of each list are fused at least.
 _FUSED = 100
-# Settings that are JSON as they are.
-_PLAIN_SETTINGS = ("feedback", "feedback_documents", "feedback_terms", "feedback_weight", "keep_texts")
-# More overflows float32.
-_LARGEST_WEIGHT = float(np.finfo(np.float32).max)
+# Settings that are saved, and their types in JSON.
+_PLAIN_SETTINGS: dict[str, type] = {
+    "feedback": int,
+    "feedback_documents": int,
+    "feedback_terms": int,
+    "feedback_weight": float,
+    "keep_texts": bool,
+}
+# Upper bounds of settings. A search within them ends soon and gives finite scores.
+_LARGEST = {"feedback": 10, "feedback_documents": 10_000, "feedback_terms": 10_000}
+_LARGEST_WEIGHT = 1e6
 # Queries that are searched at a time.
 _QUERIES = 1024
 
@@ -102,13 +110,13 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         Where matrices are given instead of text, none is used.
     weighting : "bm25", transformer of counts, or None, default="bm25"
         "bm25" is `BM25Transformer()`. None takes what the vectorizer gives as weights.
-    feedback : int, default=1
+    feedback : int from 0 to 10, default=1
         How many associative steps. 0 searches with the query as it is: plain BM25.
-    feedback_documents : int, default=20
+    feedback_documents : int from 1 to 10,000, default=20
         How many documents complete a query (n above).
-    feedback_terms : int, default=30
+    feedback_terms : int from 1 to 10,000, default=30
         How many terms they give to it (m).
-    feedback_weight : float, default=2.0
+    feedback_weight : float from 0 to 1e6, default=2.0
         Weight of these terms against the query's own (:math:`\lambda`).
     embedder : object with `encode`, `transformer` or callable, optional
         Turns a list of texts into an array of embeddings. Then a second memory searches these by cosine, and both lists
@@ -208,6 +216,7 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
             texts = checked_texts(documents, "fit")
             vectorizer = self._new_vectorizer()
             counts = csr_matrix(_first_counts(vectorizer, texts), dtype=np.float32)
+            _check_counts(counts, self.weighting)
         counts.sort_indices()
         names = checked_ids(ids, counts.shape[0], 0)
         next_id = following_id(names, 0)
@@ -255,6 +264,9 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
                 texts = checked_texts(documents, "add")
                 vectorizer = grown(vectorizer, texts)
                 counts = csr_matrix(vectorizer.transform(texts), dtype=np.float32)
+                _check_counts(counts, state.stored.weighting)
+                if vectorizer is state.vectorizer:
+                    _check_n_terms(counts.shape[1], state.stored.counts.shape[1])
             counts.sort_indices()
             index = state.stored
             names = checked_ids(ids, counts.shape[0], index.next_id, index.ids)
@@ -399,52 +411,73 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
     # -- on disk -----------------------------------------------------------------------------------------------------
 
     def save(self, path: Any) -> None:
-        """Write everything into one folder, in place of what was saved there before.
+        """Write everything into one file, in place of what was saved there before.
 
         All or nothing, whatever happens: a kill at any moment leaves the old index or the new one. There is no pickle
         in it. A vectorizer or weighting that is not a plain `CountVectorizer` or `BM25Transformer`, and every embedder,
-        is not saved: give it again to `load`.
+        is not saved: give it again to `load`. Nor is a vectorizer with `input` other than "content", or with n-grams of
+        more than 20.
+
+        A new file can be read and written by its owner alone (mode 600); one that is replaced keeps its mode.
 
         Parameters
         ----------
         path : str or Path
-            The folder: new, empty, or one that was saved before.
+            A new file, or one that was saved before.
 
         Raises
         ------
         FileExistsError
-            It holds something else.
+            Something else is there.
         OSError
             It cannot be written.
+        ValueError
+            A setting is out of range.
         """
         state = self._fitted()
-        vectorizer = saving.described(state.vectorizer)
+        vectorizer = saving.describe(state.vectorizer)
         arrays = saving.index_arrays(state.stored)
         if isinstance(vectorizer, dict):
             arrays |= saving.vocabulary_arrays(state.vectorizer)
         if state.memory is not None:
             arrays["embeddings"] = np.asarray(state.memory.patterns_)
         about = {
-            "settings": {name: getattr(self, name) for name in _PLAIN_SETTINGS},
+            "settings": {name: convert(getattr(self, name)) for name, convert in _PLAIN_SETTINGS.items()},
             "vectorizer": vectorizer,
             "default_vectorizer": self.vectorizer is None,
-            "weighting": saving.described(state.stored.weighting),
-            "n_terms": int(state.stored.counts.shape[1]),
+            "weighting": saving.describe(state.stored.weighting),
             "next_id": int(state.stored.next_id),
         }
-        save_folder(path, arrays, about, kind=type(self).__name__)
+        self._check_settings()
+        saving.read_index(arrays, about, list(_PLAIN_SETTINGS), trust=True)  # nothing is saved that load would refuse
+        save_arrays(path, arrays, about, kind=type(self).__name__)
 
     @classmethod
     def load(
-        cls, path: Any, *, verify: bool = True, vectorizer: Any = None, weighting: Any = None, embedder: Any = None
+        cls,
+        path: Any,
+        *,
+        verify: bool = True,
+        trust: bool = False,
+        vectorizer: Any = None,
+        weighting: Any = None,
+        embedder: Any = None,
     ) -> HopfieldRetriever:
-        """Open a folder that `save` wrote. Arrays are mapped from it, and read when they are used.
+        r"""Load an index that `save` wrote, also one that comes from somebody else.
+
+        Every number is checked before it is used, so that a file which was altered on purpose is an error and never a
+        crash, an endless loop or a wrong id. Counts, texts and embeddings are memory-mapped, not copied. Weights are
+        computed from the counts at the first search.
 
         Parameters
         ----------
         path : str or Path
         verify : bool, default=True
-            Whether to read every byte and compare checksums. False opens a large index at once, and trusts the disk.
+            Whether to compare checksums too, which detects accidental damage that leaves a valid index, such as another
+            letter in a text.
+        trust : bool, default=False
+            Whether to use a `token_pattern` that is not one of the usual ones, such as ``r"(?u)\b\w+\b"``. A regular
+            expression can take for ever on some texts. Set it only for a file that you or somebody you trust has saved.
         vectorizer : fitted transformer, optional
         weighting : transformer, optional
         embedder : optional
@@ -459,28 +492,44 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         FileNotFoundError
             There is no saved index.
         codebooks.storage.DamagedFileError
-            A file is missing, cut off or altered; the message names it.
+            The file is cut off or altered, its parts disagree with each other, or it needs `trust`. The message names
+            the file and the part.
         ValueError
-            Something else was saved there, or a part that is not saved has to be given.
+            The file is of another kind or format, or a part that is not saved has to be given.
         """
-        arrays, about = load_folder(path, kind=cls.__name__, verify=verify)
-        terms = unpack_strings(arrays["terms_text"], arrays["terms_offsets"]) if "terms_text" in arrays else None
-        counter = saving.rebuilt(about["vectorizer"], vectorizer, "vectorizer", terms)
-        weights = saving.rebuilt(about["weighting"], weighting, "weighting")
-        if "embeddings" in arrays and embedder is None:
+        arrays, about = load_arrays(path, kind=cls.__name__, verify=verify)
+        try:
+            saved = saving.read_index(arrays, about, list(_PLAIN_SETTINGS), trust)
+            cls._check_saved_settings(saved.settings)
+        except saving.InvalidIndexError as error:
+            raise damaged(Path(path), f"is not a valid index: {error}") from error
+        counter = saving.rebuild(saved.vectorizer, vectorizer, "vectorizer", saved.terms)
+        weights = saving.rebuild(saved.weighting, weighting, "weighting")
+        if saved.embeddings is not None and embedder is None:
             raise ValueError(
-                "This retriever was saved with an embedder, which is not in the folder. Give it again: "
+                "This retriever was saved with an embedder, which is not in the file. Pass it again: "
                 "load(path, embedder=...)."
             )
-        retriever = cls(
-            None if about["default_vectorizer"] else counter, weighting=weights, embedder=embedder, **about["settings"]
-        )
-        if terms is not None:
-            counter = saving.with_vocabulary(clone(counter), terms)
-        index = saving.index_from(arrays, about["n_terms"], retriever.weighting, about["next_id"])
-        memory = saving.memory_from(arrays["embeddings"]) if "embeddings" in arrays else None
-        retriever._state = _State(counter, index, memory)
+        used = None if saved.is_default_vectorizer else counter
+        retriever = cls(used, weighting=weights, embedder=embedder, **saved.settings)
+        if saved.terms is not None:
+            counter = saving.set_vocabulary(clone(counter), saved.terms)
+        elif hasattr(counter, "get_feature_names_out"):
+            _check_n_terms(len(counter.get_feature_names_out()), saved.counts.shape[1])
+        memory = None if saved.embeddings is None else saving.memory_from(saved.embeddings)
+        retriever._state = _State(counter, saving.index_from(saved, retriever.weighting), memory)
         return retriever
+
+    @classmethod
+    def _check_saved_settings(cls, settings: dict[str, Any]) -> None:
+        """Refuse settings of a file that are of another type, or out of range."""
+        for name, kind in _PLAIN_SETTINGS.items():
+            if type(settings[name]) is not kind:
+                raise saving.InvalidIndexError(f"expected {name} of type {kind.__name__}, got {settings[name]!r:.40}")
+        try:
+            cls(**settings)._check_settings()
+        except ValueError as error:
+            raise saving.InvalidIndexError(str(error)) from error
 
     # -- what is stored ----------------------------------------------------------------------------------------------
 
@@ -568,6 +617,7 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         else:
             texts = checked_texts([queries] if isinstance(queries, str) else queries, "search")
             counts = csr_matrix(state.vectorizer.transform(texts), dtype=np.float32)
+            _check_n_terms(counts.shape[1], n_terms)
         counts.sort_indices()
         return counts, texts
 
@@ -590,11 +640,13 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
 
     def _check_settings(self) -> None:
         for name, least in (("feedback", 0), ("feedback_documents", 1), ("feedback_terms", 1)):
-            check_count(name, getattr(self, name), least)
-        if not isinstance(self.feedback_weight, Real) or not 0 <= self.feedback_weight <= _LARGEST_WEIGHT:
-            raise ValueError(
-                f"feedback_weight must be a number from 0 to {_LARGEST_WEIGHT:.1e}; {self.feedback_weight!r} came."
-            )
+            value = getattr(self, name)
+            check_count(name, value, least)
+            if value > _LARGEST[name]:
+                raise ValueError(f"{name} must be a whole number of at most {_LARGEST[name]:,}; {value!r:.40} came.")
+        weight = self.feedback_weight
+        if not isinstance(weight, Real) or isinstance(weight, bool) or not 0 <= weight <= _LARGEST_WEIGHT:
+            raise ValueError(f"feedback_weight must be a number from 0 to {_LARGEST_WEIGHT:,.0f}; {weight!r:.40} came.")
         if isinstance(self.weighting, str) and self.weighting != "bm25":
             raise ValueError(f'weighting must be "bm25", a transformer of counts or None; {self.weighting!r} came.')
         if self.embedder is not None and not callable(_encoder(self.embedder)):
@@ -603,9 +655,22 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
 
 def _document_counts(documents: Any, weighting: Any) -> Any:
     counts = checked_counts(documents)
-    if weighting is not None and counts.nnz and counts.data.min() < 0:
-        raise ValueError(f"Documents want counts and got negative numbers ({counts.data.min()}).")
+    _check_counts(counts, weighting)
     return counts
+
+
+def _check_counts(counts: Any, weighting: Any) -> None:
+    problem = find_invalid_counts(counts.data, weighting is not None)
+    if problem is not None:
+        raise ValueError(f"Documents want counts and got {problem}.")
+
+
+def _check_n_terms(n_given: int, n_terms: int) -> None:
+    if n_given != n_terms:
+        raise ValueError(
+            f"The vectorizer must give {n_terms} columns, as for the stored documents; it gave {n_given}. Pass "
+            f"the one that was fitted with them: load(path, vectorizer=...)."
+        )
 
 
 def _first_counts(vectorizer: Any, texts: list[str]) -> Any:

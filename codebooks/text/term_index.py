@@ -13,7 +13,12 @@ from codebooks import ops
 from codebooks.forks import ForkSafeLock
 from codebooks.text.weighting import BM25Transformer
 
-__all__ = ["TermIndex", "Weighted"]
+__all__ = ["TermIndex", "Weighted", "find_invalid_counts"]
+
+# Upper bounds of counts that BM25 weighs, and of the absolute value of numbers that are weights already: sums of
+# squares stay finite in float32. BM25 needs one count of at least the lower bound.
+_LARGEST_COUNT, _LARGEST_NUMBER = 1e9, 1e15
+_SMALLEST_COUNT = 1e-20
 
 # Two threads do not weigh the same at once. One lock for all: it survives a fork, as one in each would not.
 _weighing = ForkSafeLock()
@@ -68,13 +73,6 @@ class TermIndex:
     def __len__(self) -> int:
         return len(self.ids)
 
-    @classmethod
-    def ready(cls, weighted: Weighted, *parts: Any) -> TermIndex:
-        """An index of which all is known already."""
-        index = cls(*parts)
-        index._weighted = weighted
-        return index
-
     @property
     def weighted(self) -> Weighted:
         """Weights of all documents, and where to find them; made when first asked for, while other threads wait."""
@@ -107,11 +105,36 @@ class TermIndex:
     def _weigh(self) -> Weighted:
         absent = np.zeros(self.counts.shape[1], np.float32)
         rows = self.counts
-        if self.weighting is not None and self.counts.nnz:
+        if self.weighting is not None and self.counts.data.any():
             weighting = BM25Transformer() if isinstance(self.weighting, str) else clone(self.weighting)
             rows = csr_matrix(weighting.fit_transform(self.counts), dtype=np.float32)
             absent = np.asarray(getattr(weighting, "absent_", absent), np.float32)
         return Weighted(rows, absent, ops.reciprocal(ops.row_norms(rows)), ops.invert(rows))
+
+
+def find_invalid_counts(data: np.ndarray, are_weighted: bool) -> str | None:
+    """Describe the numbers that cannot be counts of terms; None if there are none. Nothing is copied.
+
+    Parameters
+    ----------
+    data : ndarray
+        The stored numbers of a sparse matrix.
+    are_weighted : bool
+        Whether a weighting is applied to them, as BM25 is: then they must not be negative.
+    """
+    if not len(data):
+        return None
+    lowest, highest = data.min(), data.max()
+    if not (np.isfinite(lowest) and np.isfinite(highest)):
+        return "NaN or infinite numbers"
+    if are_weighted and lowest < 0:
+        return f"negative numbers ({lowest:.6g})"
+    if are_weighted and 0 < highest < _SMALLEST_COUNT:
+        return f"no number above {_SMALLEST_COUNT} ({highest:.3g})"
+    limit = _LARGEST_COUNT if are_weighted else _LARGEST_NUMBER
+    if max(-lowest, highest) > limit:
+        return f"numbers above {limit:.0e} ({max(-lowest, highest):.3g})"
+    return None
 
 
 def _widened(X: Any, n_columns: int) -> Any:

@@ -12,6 +12,7 @@ from os import PathLike
 from pathlib import Path
 from time import time_ns
 from types import TracebackType
+from typing import Any
 from warnings import warn
 from zlib import crc32
 
@@ -19,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codebooks.forks import ForkSafeLock
+from codebooks.storage import make_private_folder
 
 __all__ = ["VectorCache"]
 
@@ -34,6 +36,7 @@ _ASKED = 500
 _FREED = 0.1
 _TABLE = """CREATE TABLE vectors
     (key BLOB PRIMARY KEY, used INTEGER NOT NULL, checksum INTEGER NOT NULL, vector BLOB NOT NULL)"""
+_INDEX = "CREATE INDEX by_use ON vectors (used)"
 
 # The caches that have a connection.
 _connected: set[VectorCache] = set()
@@ -59,6 +62,13 @@ class VectorCache:
     next call opens another. The file is in SQLite's write-ahead mode: who reads waits for nobody, and who writes waits
     for who writes. It belongs on a local disk. A cache that is there is read also where nothing can be written.
 
+    A new file is readable and writable by its owner alone (mode 600), and so are new folders (mode 700). The mode of a
+    file or folder that exists is left as it is.
+
+    The file is data and not trusted. A vector that is damaged, or is not a row of finite numbers, is encoded again,
+    with a warning. A file with other tables than a cache has, or of another format, is refused. Somebody who may write
+    to the file can still replace a vector by another one.
+
     Parameters
     ----------
     place : str or path
@@ -71,6 +81,8 @@ class VectorCache:
 
     Raises
     ------
+    TypeError, ValueError
+        `place` is not a path, or has a NUL character.
     OSError
         On entering, or in `get`: the file cannot be made or read, or is no cache of vectors. It is left as it is.
 
@@ -86,7 +98,16 @@ class VectorCache:
     """
 
     def __init__(self, place: str | PathLike[str], encoder: str, megabytes: float) -> None:
-        place = Path(place).expanduser()
+        if not isinstance(place, str | PathLike) or not isinstance(os.fspath(place), str):
+            raise TypeError(f"`cache` must be a path as str or Path, got {type(place).__name__}. Name a folder.")
+        if "\0" in os.fspath(place):
+            raise ValueError(f"`cache` must be a path without NUL characters, got {os.fspath(place)!r:.80}.")
+        try:
+            place = Path(place).expanduser()
+        except RuntimeError as error:  # "~somebody" where there is no such user
+            raise ValueError(
+                f"`cache` must be a path that exists or can be made, got {place!r:.80}: {error}"
+            ) from error
         self.path = place if place.suffix in _SUFFIXES else place / _FILE_NAME
         self.max_bytes = megabytes * 1e6
         self._secret = blake2b(encoder.encode(), digest_size=32).digest()
@@ -98,7 +119,7 @@ class VectorCache:
         with _alone:
             try:
                 self._connection()
-            except (OSError, sqlite3.Error) as error:
+            except (OSError, ValueError, sqlite3.Error) as error:
                 raise self._unusable(error) from error
         return self
 
@@ -110,17 +131,18 @@ class VectorCache:
             _connected.discard(self)
 
     def get(self, texts: Sequence[str]) -> dict[str, NDArray[np.float32]]:
-        """The vectors that are there, by text. One that was damaged on the disk is not there, and a warning says so."""
+        """Look up vectors, by text. One that is damaged or is no row of finite numbers is left out, with a warning."""
         text_of = {self._key(text): text for text in texts}
         found, damaged = {}, 0
         with _alone:
             try:
                 db = self._connection()
                 for key, checksum, vector in _rows(db, list(text_of)):
-                    if key in text_of and isinstance(vector, bytes) and crc32(key + vector) == checksum:
-                        found[text_of[key]] = np.frombuffer(vector, "<f4").astype(np.float32)
-                    else:
+                    numbers = _decode(key, checksum, vector) if key in text_of else None
+                    if numbers is None:
                         damaged += 1
+                    else:
+                        found[text_of[key]] = numbers
                 _touch(db, [self._key(text) for text in found])
             except (OSError, sqlite3.Error) as error:
                 # A file that can only be read is read without locks: another may have changed it, so what was found
@@ -191,9 +213,20 @@ class VectorCache:
         )
 
 
+def _decode(key: bytes, checksum: Any, vector: Any) -> NDArray[np.float32] | None:
+    """The numbers of a stored vector; None if they are not what was stored, or cannot be an embedding."""
+    if not isinstance(vector, bytes) or crc32(key + vector) != checksum or not vector or len(vector) % 4:
+        return None
+    numbers = np.frombuffer(vector, "<f4").astype(np.float32)
+    return numbers if np.isfinite(numbers).all() else None
+
+
 def _opened(path: Path) -> sqlite3.Connection:
     """A connection to a cache, which is made if it is missing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_private_folder(path.parent)
+    # SQLite would let everybody read a new file; the files that it makes beside one get the mode of that one.
+    with suppress(OSError):  # then SQLite says what is wrong
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NONBLOCK", 0), 0o600))
     db = _connect(path)
     try:
         _prepare(db)
@@ -221,7 +254,10 @@ def _opened_frozen(path: Path) -> sqlite3.Connection | None:
 
 def _connect(to: str | Path, *, uri: bool = False) -> sqlite3.Connection:
     """A connection that another thread may close, before it forks."""
-    return sqlite3.connect(to, timeout=_PATIENCE, isolation_level=None, check_same_thread=False, uri=uri)
+    db = sqlite3.connect(to, timeout=_PATIENCE, isolation_level=None, check_same_thread=False, uri=uri)
+    db.execute("PRAGMA trusted_schema = OFF")
+    db.execute("PRAGMA cell_size_check = ON")
+    return db
 
 
 def _has_content(path: str) -> bool:
@@ -239,7 +275,7 @@ def _prepare(db: sqlite3.Connection) -> None:
             if not _is_ready(db):
                 _refuse_content(db)
                 db.execute(_TABLE)
-                db.execute("CREATE INDEX by_use ON vectors (used)")
+                db.execute(_INDEX)
                 db.execute(f"PRAGMA application_id = {_OURS}")
                 db.execute(f"PRAGMA user_version = {_FORM}")
     with suppress(sqlite3.OperationalError):  # another uses it now; then the next one does this
@@ -247,8 +283,26 @@ def _prepare(db: sqlite3.Connection) -> None:
 
 
 def _is_ready(db: sqlite3.Connection) -> bool:
-    """Whether the file is a cache of ours. Only a yes holds outside a transaction: another may be making it."""
-    return (_number(db, "PRAGMA application_id"), _number(db, "PRAGMA user_version")) == (_OURS, _FORM)
+    """Whether the file is a cache of ours. Only a yes holds outside a transaction: another may be making it.
+
+    Raises
+    ------
+    sqlite3.DatabaseError
+        It is one of another format, or was changed into something else.
+    """
+    owner, form = _number(db, "PRAGMA application_id"), _number(db, "PRAGMA user_version")
+    if owner != _OURS:
+        return False
+    if form != _FORM:
+        raise sqlite3.DatabaseError(
+            f"it has format {form}, and this version of the library reads format {_FORM}; where the file is newer, "
+            f"upgrade: pip install -U codebooks-learn"
+        )
+    # Views and triggers would run what somebody else wrote.
+    found = db.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY sql LIMIT 3").fetchall()
+    if [" ".join(str(sql).split()) for (sql,) in found] != sorted(" ".join(sql.split()) for sql in (_TABLE, _INDEX)):
+        raise sqlite3.DatabaseError("it has other tables than a cache of embeddings")
+    return True
 
 
 def _refuse_content(db: sqlite3.Connection) -> None:

@@ -30,6 +30,8 @@ _VARIANTS = (*_IDF, "bm25-adpt")
 # "bm25-adpt": so many occurrences of a term are looked at, and its k1 is sought between these two.
 _MOST_OCCURRENCES = 20
 _LEAST_K1, _LARGEST_K1 = 0.01, 100.0
+# Upper bound of `k1` and `delta`: weights stay finite in float32, and larger values would rank no differently.
+_LARGEST = 1_000_000
 
 
 class BM25Transformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
@@ -61,11 +63,11 @@ class BM25Transformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     ----------
     variant : {"lucene", "robertson", "atire", "bm25l", "bm25+", "bm25-adpt"}, default="lucene"
         Which formula.
-    k1 : float, default=1.5
+    k1 : float from 0 to 1e6, default=1.5
         How slowly repeated occurrences lose their worth; 0 counts a term once.
     b : float in [0, 1], default=0.75
         How much long documents are held back.
-    delta : float, default=0.5
+    delta : float from 0 to 1e6, default=0.5
         What an occurrence is worth at least, in "bm25l" and "bm25+". One default for both, as in bm25s; those who
         proposed "bm25+" used 1.
 
@@ -201,10 +203,10 @@ class BM25Transformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     def _worth(self, counts: NDArray, factor: NDArray, k1: NDArray) -> NDArray:
         """s(f) less s(0) of each entry, which is also right where rounding would spoil the difference."""
         if self.variant == "bm25l":
-            counts = counts / factor
-            # (c + d) / (k + c + d) - d / (k + d) = c / (k + c + d) k / (k + d)
-            rest = k1 / (k1 + self.delta) if self.delta > 0 else 1.0
-            return (k1 + 1) * rest * counts / (k1 + counts + self.delta)
+            # With c = f / B, (c + d) / (k + c + d) - d / (k + d) = f / (B (k + d) + f) k / (k + d). B may be 0.
+            total = k1 + self.delta
+            rest = np.divide(k1, total, out=np.zeros_like(k1), where=total > 0) if self.delta > 0 else 1.0
+            return (k1 + 1) * rest * (counts / (factor * total + counts))
         worth = counts / (k1 * factor + counts)
         return worth if self.variant in ("lucene", "robertson") else (k1 + 1) * worth
 
@@ -239,11 +241,13 @@ class BM25Transformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
                 f"The 'variant' parameter of {name} must be one of {', '.join(map(repr, _VARIANTS))}; "
                 f"{self.variant!r} came."
             )
-        for setting, largest in (("k1", np.inf), ("b", 1.0), ("delta", np.inf)):
+        for setting, largest in (("k1", _LARGEST), ("b", 1), ("delta", _LARGEST)):
             value: Any = getattr(self, setting)
-            if not isinstance(value, Real) or not 0 <= float(value) <= largest or value == np.inf:
-                bounds = "0 to 1" if largest == 1 else "0 or more"
-                raise ValueError(f"The '{setting}' parameter of {name} must be a number, {bounds}; {value!r} came.")
+            is_number = isinstance(value, Real) and not isinstance(value, bool)
+            if not is_number or not 0 <= value <= largest:
+                raise ValueError(
+                    f"The '{setting}' parameter of {name} must be a number from 0 to {largest}; {value!r:.40} came."
+                )
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
