@@ -372,7 +372,8 @@ def _sparse_numbers(name: str, X: Any) -> Any:
         raise _other_number(name, X, X)
     try:
         if X.dtype != bool and X.dtype not in (np.float32, np.float64):  # those of bool are joined by "or" in SciPy
-            X = X.astype(np.float64)
+            X = X.tocsr() if X.format in ("lil", "dok") else X.copy()
+            X.data = X.data.astype(np.float64)  # `X.astype` adds before that, in some versions
     except (OverflowError, TypeError, ValueError) as error:
         raise _unreadable(name, X, error) from error
     return ops.as_matrix(X)

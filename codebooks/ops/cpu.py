@@ -7,7 +7,7 @@ over a range of items whose results it owns, so any number of threads gives the 
 from __future__ import annotations
 
 import numpy as np
-from scipy.sparse import csr_array, csr_matrix, issparse, sparray, vstack
+from scipy.sparse import csr_matrix, issparse, vstack
 
 from codebooks.ops import adding, completion, scoring, separation, sequential, shared, threads, to_host
 from codebooks.ops.compiler import read_only
@@ -220,9 +220,7 @@ def as_matrix(X):
     if issparse(X):
         X = X if X.format == "csr" else csr_matrix(X)
         if len(X.data) > X.indptr[-1] or not _is_canonical(X):
-            # A matrix remembers whether it is canonical, also when its arrays have changed since; a new one does not.
-            X = csr_array(X) if isinstance(X, sparray) else csr_matrix(X)
-            X = X.copy()
+            X = X.copy()  # which looks again whether it is canonical; `X` may remember what it was before a change
             X.sum_duplicates()
     return X if X.dtype in (np.float32, np.float64) else X.astype(np.float64)
 
