@@ -58,7 +58,10 @@ def recovered(memory, Q, X):
         HopfieldMemory("dot", separation="softmax", beta=1.0),
         HopfieldMemory("euclidean", separation="max", n_steps=3),
         HopfieldMemory("containment", separation="entmax15", threshold=0.5),
-    ]
+    ],
+    expected_failed_checks=lambda estimator: {
+        "check_estimators_nan_inf": "NaN in a query is a missing value; fit refuses NaN, and all methods infinity"
+    },
 )
 def test_scikit_learn_contract(estimator, check):
     check(estimator)

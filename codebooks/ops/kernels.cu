@@ -464,13 +464,14 @@ __device__ __forceinline__ bool holds_candidates(T segment_peak, T row_peak, T r
 
 template <typename T>
 __global__ void count_candidates(
-    const T *scores, Long n_columns, Long segment_size, const T *peaks, const T *row_peaks, T reach, Long *counts)
+    const T *scores, Long n_columns, Long segment_size, const T *peaks, const T *row_peaks, const T *reach,
+    Long *counts)
 {
     const Long row = blockIdx.x, segment = blockIdx.y;
     const Long first = segment * segment_size, last = smaller(first + segment_size, n_columns);
     int count = 0;
-    if (holds_candidates(peaks[row * gridDim.y + segment], row_peaks[row], reach)) {  // alike for the whole block
-        const T lowest = row_peaks[row] - reach;
+    if (holds_candidates(peaks[row * gridDim.y + segment], row_peaks[row], reach[row])) {  // alike for the whole block
+        const T lowest = row_peaks[row] - reach[row];
         for (Long j = first + threadIdx.x; j < last; j += blockDim.x) count += scores[row * n_columns + j] >= lowest;
         count = block_sum(count);
     }
@@ -480,15 +481,15 @@ __global__ void count_candidates(
 // `ends` are the sums of all counts up to and with a segment.
 template <typename T>
 __global__ void list_candidates(
-    const T *scores, Long n_columns, Long segment_size, const T *peaks, const T *row_peaks, T reach, const Long *counts,
-    const Long *ends, int *columns)
+    const T *scores, Long n_columns, Long segment_size, const T *peaks, const T *row_peaks, const T *reach,
+    const Long *counts, const Long *ends, int *columns)
 {
     __shared__ int in_warp[MOST_WARPS];
     const Long row = blockIdx.x, segment = blockIdx.y;
     const Long first = segment * segment_size, last = smaller(first + segment_size, n_columns);
     const int lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, n_warps = blockDim.x / WARP;
     if (counts[row * gridDim.y + segment] == 0) return;
-    const T lowest = row_peaks[row] - reach;
+    const T lowest = row_peaks[row] - reach[row];
     Long place = ends[row * gridDim.y + segment] - counts[row * gridDim.y + segment];
     for (Long base = first; base < last; base += blockDim.x) {
         const Long j = base + threadIdx.x;
@@ -514,8 +515,8 @@ const double SETTLED = 1e-15;
 // separation penalises, over beta and with the peak, becomes its value. The rules stand in `separation.py`.
 template <typename T>
 __global__ void weigh_candidates(
-    const T *scores, Long n_columns, const T *row_peaks, const Long *firsts, const int *columns, double beta, int kind,
-    double *z, T *weights, T *values)
+    const T *scores, Long n_columns, const T *row_peaks, const Long *firsts, const int *columns, const double *beta,
+    int kind, double *z, T *weights, T *values)
 {
     const Long row = blockIdx.x;
     const Long first = firsts[row], last = firsts[row + 1];
@@ -530,7 +531,7 @@ __global__ void weigh_candidates(
         return;
     }
     for (Long p = first + threadIdx.x; p < last; p += blockDim.x) {
-        z[p] = beta * ((double)scores[row * n_columns + columns[p]] - peak);
+        z[p] = beta[row] * ((double)scores[row * n_columns + columns[p]] - peak);
     }
     double total = 0, gain = 0;  // each thread goes on with the numbers that it wrote
     if (kind == SOFTMAX) {
@@ -564,5 +565,5 @@ __global__ void weigh_candidates(
         gain = block_sum(gain) + (squared ? 4.0 / 3 : 0.5);
     }
     for (Long p = first + threadIdx.x; p < last; p += blockDim.x) weights[p] = z[p] / total;
-    if (threadIdx.x == 0) values[row] = peak + gain / beta;
+    if (threadIdx.x == 0) values[row] = peak + gain / beta[row];
 }

@@ -19,14 +19,17 @@ _BENIGN_CONDITION = 1e-3
 SEPARATIONS = {"softmax": 0, "sparsemax": 1, "entmax15": 2, "max": 3}
 
 
-def reach(kind: str, beta: float, n_scores: int, dtype: np.dtype) -> float:
-    """How far below the best of its row a score may lie and still have a weight; for softmax, one that can be seen."""
+def reach(xp: ModuleType, kind: str, beta: Any, n_scores: int, dtype: np.dtype) -> Any:
+    """How far below the best of its row a score may lie and still have a weight; for softmax, one that can be seen.
+
+    `beta` holds a number for each row, and so does the result, in the dtype of the scores.
+    """
     if kind == "max":
-        return 0.0
+        return xp.zeros(len(beta), dtype)
     margin = {"sparsemax": 1.0, "entmax15": 2.0}.get(kind)
     if margin is None:
         margin = float(np.log(n_scores) - np.log(np.finfo(dtype).eps))
-    return margin / beta
+    return (margin / beta).astype(dtype)
 
 
 def reciprocal(xp: ModuleType, norms: Any) -> Any:
