@@ -43,6 +43,7 @@ class Compared(NamedTuple):
     """Queries compared with all patterns."""
 
     scores: Any  # (n_queries, n_patterns)
+    peaks: Any  # (n_queries,) the best score
     known: Any  # (n_queries,) whether a query recalls anything; others share nothing with any pattern
     own: Any  # (n_queries,) float64, the score of a pattern that equals the query
     rounding: Any  # (n_queries,) float64, scores that differ by no more may be equal
@@ -98,7 +99,6 @@ class Association(NamedTuple):
             given = ops.scale_rows(given, ops.reciprocal(norms))
             own, size = xp.ones_like(own), xp.ones_like(own)
         scores = ops.match(given, store.index)
-        penalties = None
         if similarity == "cosine":
             scores *= ops.reciprocal(store.lengths if missing is None else store.lengths_without(missing))
         elif similarity == "euclidean":
@@ -110,12 +110,12 @@ class Association(NamedTuple):
             own = own - penalties * magnitudes(given)
         rounding = float(np.finfo(norms.dtype).eps) * (_UNITS_IN_LAST_PLACE + 2 * given.shape[1] ** 0.5) * size
         known = xp.ones(len(scores), bool)
-        if similarity != "euclidean" and scores.shape[1]:
-            known = self._share_something(given, scores)
-            self._let_empty_recall_empty(norms, missing, scores, known)
+        peaks = scores.max(axis=1) if scores.size else xp.full(len(scores), -np.inf, scores.dtype)
+        if similarity != "euclidean" and scores.size:
+            known = self._share_something(given, peaks)
         if missing is not None:
-            known &= missing @ xp.ones(missing.shape[1], missing.dtype) < missing.shape[1]
-        return Compared(scores, known, own, rounding)
+            known &= _n_entries(missing) < missing.shape[1]
+        return Compared(scores, peaks, known, own, rounding)
 
     def _around_centre(self, Q: Any) -> tuple[Any, Patterns]:
         """Queries and patterns less the mean pattern, which changes no distance; sparse ones as they are."""
@@ -124,33 +124,40 @@ class Association(NamedTuple):
         centre, store = self.store.around_centre
         return Q - centre, store
 
-    def _share_something(self, given: Any, scores: Any) -> Any:
+    def _share_something(self, given: Any, peaks: Any) -> Any:
         """Which queries share a feature with any pattern. A positive score says so; others are looked at."""
-        xp = ops.xp(scores)
-        known = scores.max(axis=1) > 0
+        xp = ops.xp(peaks)
+        known = peaks > 0
         unclear = xp.flatnonzero(~known)
         if len(unclear):
             known[unclear] = ops.match(ops.take_rows(given, unclear), self.store.index).any(axis=1)
         return known
 
-    def _let_empty_recall_empty(self, norms: Any, missing: Any, scores: Any, known: Any) -> None:
+    def _let_empty_recall_empty(self, Q: Any, compared: Compared) -> None:
         """Give queries without entries to the patterns that have none either, if there are any."""
-        xp = ops.xp(scores)
-        rows = xp.flatnonzero(~known & (norms == 0))
+        xp = ops.xp(compared.scores)
+        given, missing = ops.split_missing(Q)
+        empty = ~compared.known & (ops.row_norms(given) == 0)
+        if missing is not None:
+            empty &= _n_entries(missing) < missing.shape[1]
+        rows = xp.flatnonzero(empty)
         if not len(rows):
             return
         if missing is None:
             lengths = xp.broadcast_to(self.store.lengths, (len(rows), len(self.store)))
         else:
             lengths = self.store.lengths_without(ops.take_rows(missing, rows))
-        known[rows] = (lengths == 0).any(axis=1)
-        scores[rows] = xp.where(lengths == 0, 0, -np.inf).astype(scores.dtype)
+        compared.scores[rows] = xp.where(lengths == 0, 0, -np.inf).astype(compared.scores.dtype)
+        compared.known[rows] = (lengths == 0).any(axis=1)
+        compared.peaks[rows] = 0
 
     def competing(self, Q: Any) -> Compared:
         """As `compared`, with `-inf` for what does not compete: copies, and all patterns where nothing is recalled."""
         compared = self.compared(Q)
         if not compared.known.all():
-            compared.scores[~compared.known] = -np.inf
+            if self.similarity != "euclidean":
+                self._let_empty_recall_empty(Q, compared)
+            compared.scores[~compared.known] = compared.peaks[~compared.known] = -np.inf
         self._without_copies(compared.scores)
         return compared
 
@@ -159,49 +166,39 @@ class Association(NamedTuple):
             scores[:, ops.to_device_of(self.store.copies, scores)] = -np.inf
         return scores
 
-    def rivals(self, Q: Any) -> tuple[Any, Any]:
-        """Scores of the patterns that compete for each query, `-inf` for others, and the inverse temperatures."""
-        compared = self.competing(Q)
-        scores = compared.scores
-        if not self._adapts or not scores.size:
-            return scores, self.beta
-        peaks = scores.max(axis=1)
-        if self.similarity_wanted in ("auto", "euclidean"):
-            self._tell_apart(Q, compared, peaks)
-        return scores, self._betas(compared, peaks)
-
     @property
     def _adapts(self) -> bool:
         """Whether the temperature is chosen here."""
         return isinstance(self.beta_wanted, str) or self.separation == "max"
 
-    def _betas(self, compared: Compared, peaks: Any) -> Any:
+    def _betas(self, compared: Compared) -> Any:
         """The inverse temperature of each query, `beta` at least.
 
         What a pattern lacks is the difference of its score to that of a pattern that equals the query. The best
         pattern comes back alone where all others lack at least twice as much, and so a stored pattern always does.
         """
-        xp = ops.xp(peaks)
-        lacking = xp.maximum(abs(compared.own - peaks), xp.maximum(compared.rounding, _LEAST))
+        xp = ops.xp(compared.peaks)
+        lacking = xp.maximum(abs(compared.own - compared.peaks), xp.maximum(2 * compared.rounding, _LEAST))
         return xp.maximum(self._margin / lacking, self.beta)
 
-    def _tell_apart(self, Q: Any, compared: Compared, peaks: Any) -> None:
-        """Leave only the nearest pattern to a query that several equal up to rounding: the others get `-inf`."""
-        scores, xp = compared.scores, ops.xp(peaks)
-        exact = xp.flatnonzero(abs(compared.own - peaks) <= compared.rounding)
-        if not len(exact):
-            return
-        lowest = peaks[exact] - 2 * compared.rounding[exact].astype(scores.dtype)
-        row, pattern = map(ops.to_host, xp.nonzero(scores[exact] >= lowest[:, None]))
+    def _tell_apart(self, Q: Any, compared: Compared, rows: Any) -> bool:
+        """Leave only the nearest pattern to queries that several equal up to rounding: the others get `-inf`.
+
+        `rows` are the queries to look at. Return whether there were such patterns.
+        """
+        scores = compared.scores
+        lowest = compared.peaks[rows] - 2 * compared.rounding[rows].astype(scores.dtype)
+        row, pattern = map(ops.to_host, ops.xp(scores).nonzero(scores[rows] >= lowest[:, None]))
         of_several = (np.bincount(row) > 1)[row]
-        row, pattern = ops.to_host(exact)[row[of_several]], pattern[of_several]
+        row, pattern = ops.to_host(rows)[row[of_several]], pattern[of_several]
         if not len(row):
-            return
+            return False
         distances = self._distances_of_pairs(Q, row, pattern)
         first = np.flatnonzero(np.diff(row, prepend=-1))
         least = np.repeat(np.minimum.reduceat(distances, first), np.diff(first, append=len(row)))
         farther = distances > least * (1 + _ROUNDING)
-        scores[row[farther], pattern[farther]] = -np.inf
+        scores[tuple(ops.to_device_of(positions[farther], scores) for positions in (row, pattern))] = -np.inf
+        return bool(farther.any())
 
     def _distances_of_pairs(self, Q: Any, row: np.ndarray, pattern: np.ndarray) -> np.ndarray:
         """Euclidean distances of queries to patterns, from their differences: exact however near they are."""
@@ -230,7 +227,20 @@ class Association(NamedTuple):
 
     def weights(self, Q: Any) -> Any:
         """Weights of the patterns, CSR; those that equal an earlier one have none."""
-        return ops.separate(*self.rivals(Q), self.separation).weights
+        compared = self.competing(Q)
+        scores, xp = compared.scores, ops.xp(compared.scores)
+        if not self._adapts or not scores.size:
+            return ops.separate(scores, self.beta, self.separation).weights
+        betas = self._betas(compared)
+        weights = ops.separate(scores, betas, self.separation).weights
+        if self.similarity_wanted in ("auto", "euclidean"):
+            exact = abs(compared.own - compared.peaks) <= compared.rounding
+            if self.separation != "max":
+                exact &= xp.diff(weights.indptr) > 1
+            rows = xp.flatnonzero(exact)
+            if len(rows) and self._tell_apart(Q, compared, rows):
+                weights = ops.separate(scores, betas, self.separation).weights
+        return weights
 
     def shared_weights(self, Q: Any) -> Any:
         """Weights of the patterns, CSR; equal ones share."""
@@ -245,7 +255,7 @@ class Association(NamedTuple):
         state, before = block, None
         given, missing = ops.split_missing(block)
         if missing is not None:
-            incomplete = (missing @ ops.xp(missing).ones(missing.shape[1], missing.dtype) > 0).astype(missing.dtype)
+            incomplete = (_n_entries(missing) > 0).astype(missing.dtype)
             given = ops.scale_rows(given, incomplete)
         for _ in range(n_steps):
             if before is not None and not ops.entries(state - before).any():
@@ -272,7 +282,7 @@ class Association(NamedTuple):
         scores = self._without_copies(compared.scores)
         beta: Any = self.beta
         if self._adapts and scores.size:
-            beta = self._betas(compared, scores.max(axis=1))
+            beta = self._betas(compared)
         value = ops.separate(scores, beta, self.separation).value
         placed = self._around_centre(block)[0] if self.similarity == "euclidean" else block
         lengths = ops.row_norms(placed)
@@ -308,8 +318,7 @@ class Association(NamedTuple):
             given, missing = ops.split_missing(self._around_centre(Q)[0])
             squares = (ops.row_norms(given).astype(scores.dtype) ** 2)[:, None] - 2 * scores
             if missing is not None:  # as scikit-learn's nan_euclidean_distances
-                n_missing = missing @ xp.ones(missing.shape[1], missing.dtype)
-                n_given = missing.shape[1] - n_missing
+                n_given = missing.shape[1] - _n_entries(missing)
                 squares *= xp.where(n_given > 0, missing.shape[1] / n_given.clip(1, None), np.nan)[:, None]
             return xp.sqrt(squares.clip(0, None))
         return -scores
@@ -427,6 +436,11 @@ class Association(NamedTuple):
         """`X` in the form and dtype of the patterns."""
         form = self.store.form
         return ops.cast(ops.in_form_of(X, form), form.dtype)
+
+
+def _n_entries(missing: Any) -> Any:
+    """How many features each query lacks."""
+    return missing @ ops.xp(missing).ones(missing.shape[1], missing.dtype)
 
 
 def _warn(message: str) -> None:
