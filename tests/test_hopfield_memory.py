@@ -742,6 +742,12 @@ DISTINCT = {
     "two far clusters float32": np.vstack([normal(c, 1, (100, 16)) for c in (0, 1e5)]).astype(np.float32),
     "near twins": twins(lambda X: X + 1e-9),
     "twins in float32": np.vstack([x := normal(0, 1, (100, 20), np.float32), np.nextafter(x, np.float32(9))]),
+    "nearly equal rows float32": np.unique(
+        (np.repeat(normal(0, 1, (30, 2)), 5, axis=0) + normal(0, 1e-6, (150, 2))).astype(np.float32), axis=0
+    ),
+    "multiples of all lengths float32": np.unique(
+        np.outer(np.random.default_rng(0).lognormal(0, 2, 200), normal(0, 1, 20)).astype(np.float32), axis=0
+    ),
     "one row": np.array([[3.0, 4]]),
 }
 

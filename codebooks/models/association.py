@@ -108,7 +108,9 @@ class Association(NamedTuple):
             penalties = self._penalties(given)
             scores -= penalties[:, None] * (store.sums if missing is None else store.sums_without(missing))
             own = own - penalties * magnitudes(given)
-        rounding = float(np.finfo(norms.dtype).eps) * (_UNITS_IN_LAST_PLACE + 2 * given.shape[1] ** 0.5) * size
+        limits, n_features = np.finfo(norms.dtype), given.shape[1]
+        rounding = float(limits.eps) * (_UNITS_IN_LAST_PLACE + n_features**0.5) * size
+        rounding += float(limits.smallest_subnormal) * n_features
         known = xp.ones(len(scores), bool)
         peaks = scores.max(axis=1) if scores.size else xp.full(len(scores), -np.inf, scores.dtype)
         if similarity != "euclidean" and scores.size:
@@ -172,14 +174,15 @@ class Association(NamedTuple):
         return isinstance(self.beta_wanted, str) or self.separation == "max"
 
     def _betas(self, compared: Compared) -> Any:
-        """The inverse temperature of each query, `beta` at least.
+        """The inverse temperature of each query: at least `beta`, and not so large that rounding errors show.
 
         What a pattern lacks is the difference of its score to that of a pattern that equals the query. The best
         pattern comes back alone where all others lack at least twice as much, and so a stored pattern always does.
         """
         xp = ops.xp(compared.peaks)
-        lacking = xp.maximum(abs(compared.own - compared.peaks), xp.maximum(2 * compared.rounding, _LEAST))
-        return xp.maximum(self._margin / lacking, self.beta)
+        lacking = xp.maximum(abs(compared.own - compared.peaks), _LEAST)
+        largest = self._margin / xp.maximum(2 * compared.rounding, _LEAST)
+        return xp.minimum(xp.maximum(self._margin / lacking, self.beta), largest)
 
     def _tell_apart(self, Q: Any, compared: Compared, rows: Any) -> bool:
         """Leave only the nearest pattern to queries that several equal up to rounding: the others get `-inf`.
@@ -187,7 +190,7 @@ class Association(NamedTuple):
         `rows` are the queries to look at. Return whether there were such patterns.
         """
         scores = compared.scores
-        lowest = compared.peaks[rows] - 2 * compared.rounding[rows].astype(scores.dtype)
+        lowest = compared.peaks[rows] - 4 * compared.rounding[rows].astype(scores.dtype)
         row, pattern = map(ops.to_host, ops.xp(scores).nonzero(scores[rows] >= lowest[:, None]))
         of_several = (np.bincount(row) > 1)[row]
         row, pattern = ops.to_host(rows)[row[of_several]], pattern[of_several]
@@ -343,7 +346,7 @@ class Association(NamedTuple):
             gaps = _FRAGMENT * self._gaps(rows, sample)
         else:
             gaps = self._gaps(fragments(rows, _FRAGMENT, check_random_state(self.seed)), sample)
-        gaps = gaps[np.isfinite(gaps)]
+        gaps = gaps[np.isfinite(gaps)].astype(float)
         told_apart = gaps[gaps > _ROUNDING * np.abs(gaps).max(initial=0)]
         beta = 1.0  # one pattern, or patterns that nobody can tell apart: it does not matter
         if len(told_apart):
