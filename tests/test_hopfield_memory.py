@@ -830,6 +830,17 @@ def test_beta_auto_rises_near_patterns(similarity, separation):
         np.testing.assert_allclose(row, wanted, atol=1e-6)
 
 
+@pytest.mark.parametrize("similarity", ["cosine", "euclidean"])
+def test_energy_falls_with_beta_auto(similarity):
+    X, Q = normal(0, 1, (60, 6)), normal(0, 1.5, (100, 6), seed=1)
+    X /= np.linalg.norm(X, axis=1, keepdims=True) if similarity == "cosine" else 1
+    memory = HopfieldMemory(similarity).fit(X)
+    once = memory.transform(Q)
+    energies = [memory.energy(state) for state in (Q, once, memory.transform(once))]
+    assert (np.diff(energies, axis=0) <= 1e-9).all()
+    assert (energies[0] - energies[1]).max() > 0.01
+
+
 def test_an_empty_query_recalls_an_empty_pattern():
     X = np.array([[0.0, 0, 0, 0], [1, 2, 0, 3], [0, 4, 1, 0]])
     for form in FORMS.values():

@@ -177,10 +177,13 @@ class Association(NamedTuple):
         """The inverse temperature of each query: at least `beta`, and not so large that rounding errors show.
 
         What a pattern lacks is the difference of its score to that of a pattern that equals the query. The best
-        pattern comes back alone where all others lack at least twice as much, and so a stored pattern always does.
+        pattern comes back alone where all others lack at least twice as much, and so a stored pattern always does. By
+        dot product and containment another pattern may score more than the query itself: then nothing is lacking that
+        could be compared, and the temperature is `beta`.
         """
         xp = ops.xp(compared.peaks)
-        lacking = xp.maximum(abs(compared.own - compared.peaks), _LEAST)
+        lacking = compared.own - compared.peaks
+        lacking = xp.where(lacking < -compared.rounding, np.inf, xp.maximum(lacking, _LEAST))
         largest = self._margin / xp.maximum(2 * compared.rounding, _LEAST)
         return xp.minimum(xp.maximum(self._margin / lacking, self.beta), largest)
 
