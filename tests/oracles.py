@@ -644,8 +644,8 @@ def memory_step(q, patterns, similarity, penalty, kind, beta):
 def memory_beta(q, patterns, similarity, penalty, margin, least):
     """The inverse temperature that leaves the best pattern alone where others lack twice as much as it does."""
     own = memory_scores(q, np.nan_to_num(q)[None], similarity, penalty)[0]
-    lacking = own - memory_scores(q, patterns, similarity, penalty).max()
-    return least if lacking < -1e-12 else max(least, margin / max(lacking, 1e-12))
+    lacking = abs(own - memory_scores(q, patterns, similarity, penalty).max())
+    return max(least, margin / max(lacking, 1e-12))
 
 
 def memory_energy(q, patterns, similarity, penalty, kind, beta):

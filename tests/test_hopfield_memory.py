@@ -830,6 +830,13 @@ def test_beta_auto_rises_near_patterns(similarity, separation):
         np.testing.assert_allclose(row, wanted, atol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["one-hot", "one-hot of several", "sets", "offset", "cone", "digits", "centred"])
+def test_noisy_rows_come_back(name):
+    X = DISTINCT[name]
+    Q = X + 0.1 * X.std(axis=0) * normal(0, 1, X.shape, seed=5)
+    assert (HopfieldMemory().fit(X).transform(Q) == X).all(axis=1).mean() >= 0.95
+
+
 @pytest.mark.parametrize("similarity", ["cosine", "euclidean"])
 def test_energy_falls_with_beta_auto(similarity):
     X, Q = normal(0, 1, (60, 6)), normal(0, 1.5, (100, 6), seed=1)

@@ -178,12 +178,11 @@ class Association(NamedTuple):
 
         What a pattern lacks is the difference of its score to that of a pattern that equals the query. The best
         pattern comes back alone where all others lack at least twice as much, and so a stored pattern always does. By
-        dot product and containment another pattern may score more than the query itself: then nothing is lacking that
-        could be compared, and the temperature is `beta`.
+        dot product and containment a pattern may also exceed that score, as where a query is noisy: then the excess
+        counts.
         """
         xp = ops.xp(compared.peaks)
-        lacking = compared.own - compared.peaks
-        lacking = xp.where(lacking < -compared.rounding, np.inf, xp.maximum(lacking, _LEAST))
+        lacking = xp.maximum(abs(compared.own - compared.peaks), _LEAST)
         largest = self._margin / xp.maximum(2 * compared.rounding, _LEAST)
         return xp.minimum(xp.maximum(self._margin / lacking, self.beta), largest)
 
