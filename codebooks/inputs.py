@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_array, validate_data
 from codebooks import ops
 
 
-def check_input(estimator: BaseEstimator, X: Any, *, reset: bool, like: Any = None) -> Any:
+def check_input(estimator: BaseEstimator, X: Any, *, reset: bool, like: Any = None, allow_nan: bool = False) -> Any:
     """Check `X` for `estimator` and bring it into the one form that `codebooks.ops` takes.
 
     Parameters
@@ -29,6 +29,8 @@ def check_input(estimator: BaseEstimator, X: Any, *, reset: bool, like: Any = No
         True where a model begins (its features are learned from `X`), False where `X` must fit the model.
     like : array, optional
         Something that the model has learned: `X` has to be on the same device.
+    allow_nan : bool, default=False
+        Whether NaN passes, for estimators to which it is a missing value. Infinity never does.
 
     Returns
     -------
@@ -64,8 +66,10 @@ def check_input(estimator: BaseEstimator, X: Any, *, reset: bool, like: Any = No
             validate_data(estimator, X, reset=reset, skip_check_array=True)  # how many features there are
         else:
             how = {"accept_sparse": "csr", "dtype": [np.float64, np.float32], "order": None}
+            if allow_nan:
+                how["ensure_all_finite"] = "allow-nan"
             X = validate_data(estimator, X, reset=reset, **how)
-        _check_size(name, X, reset)
+        _check_size(name, X, reset, allow_nan)
     return X
 
 
@@ -505,11 +509,14 @@ def _check_finite(name: str, X: Any) -> None:
         raise ValueError(f"{name} wants finite numbers and got NaN or infinity. Look at the step before.")
 
 
-def _check_size(name: str, X: Any, reset: bool) -> None:
+def _check_size(name: str, X: Any, reset: bool, allow_nan: bool = False) -> None:
     """Refuse numbers whose squares overflow, or all become 0, and a matrix of nothing but zeros to learn from."""
-    if ops.is_on_gpu(X):
-        _check_finite(name, X)
     values = ops.entries(X)
+    missing = ops.xp(values).isnan(values) if allow_nan else None
+    if missing is not None and missing.any():
+        values = values[~missing]
+    if ops.is_on_gpu(X):
+        _check_finite(name, values)
     largest = float(max(values.max(), -values.min())) if values.size else 0.0
     limit = np.sqrt(np.finfo(X.dtype).max / max(values.size, 1)) / 4
     if largest > limit:

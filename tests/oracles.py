@@ -611,9 +611,10 @@ def conjugate(z, weights, kind):
 
 
 def memory_scores(q, patterns, similarity, penalty):
-    """The score of each pattern."""
-    scores = []
-    for x in wide(patterns):
+    """The score of each pattern, over the features that the query has: NaN is missing."""
+    scores, there = [], ~np.isnan(q)
+    q = wide(q)[there]
+    for x in wide(patterns)[:, there]:
         score = float(wide(q) @ x)
         if similarity == "cosine":
             score /= np.sqrt(q @ q) * np.sqrt(x @ x) or 1
@@ -630,7 +631,7 @@ def memory_step(q, patterns, similarity, penalty, kind, beta):
     patterns = wide(patterns)
     distinct = np.unique(patterns, axis=0)
     scores = memory_scores(q, distinct, similarity, penalty)
-    if not (distinct @ wide(q)).any() and similarity != "euclidean":
+    if np.isnan(q).all() or (not (distinct @ np.nan_to_num(wide(q))).any() and similarity != "euclidean"):
         return np.zeros(len(patterns)), np.zeros(len(q))
     by_pattern = SEPARATIONS[kind](beta * scores)
     weights = np.zeros(len(patterns))
@@ -638,6 +639,13 @@ def memory_step(q, patterns, similarity, penalty, kind, beta):
         same = (patterns == pattern).all(axis=1)
         weights[same] = weight / same.sum()
     return weights, weights @ patterns
+
+
+def memory_beta(q, patterns, similarity, penalty, margin, least):
+    """The inverse temperature that leaves the best pattern alone where others lack twice as much as it does."""
+    own = memory_scores(q, np.nan_to_num(q)[None], similarity, penalty)[0]
+    lacking = abs(own - memory_scores(q, patterns, similarity, penalty).max())
+    return max(least, margin / max(lacking, 1e-12))
 
 
 def memory_energy(q, patterns, similarity, penalty, kind, beta):

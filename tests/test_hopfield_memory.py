@@ -11,9 +11,11 @@ import numpy as np
 import oracles
 import pytest
 from scipy import sparse
-from sklearn import config_context
+from sklearn import config_context, datasets
 from sklearn.base import clone
 from sklearn.neighbors import NearestNeighbors
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from codebooks import HopfieldMemory
@@ -58,7 +60,10 @@ def recovered(memory, Q, X):
         HopfieldMemory("dot", separation="softmax", beta=1.0),
         HopfieldMemory("euclidean", separation="max", n_steps=3),
         HopfieldMemory("containment", separation="entmax15", threshold=0.5),
-    ]
+    ],
+    expected_failed_checks=lambda estimator: {
+        "check_estimators_nan_inf": "NaN in a query is a missing value; fit refuses NaN, and all methods infinity"
+    },
 )
 def test_scikit_learn_contract(estimator, check):
     check(estimator)
@@ -657,3 +662,357 @@ def test_who_waited_for_rows_does_not_stack_them_again(monkeypatch):
 
     monkeypatch.setattr(patterns, "_making", Busy())
     assert store.rows is stacked
+
+
+# -- stored rows come back -------------------------------------------------------------------------------------------
+
+
+def measured(name):
+    """A data set of scikit-learn without the rows that come twice."""
+    return np.unique(getattr(datasets, f"load_{name}")().data, axis=0)
+
+
+def cone(n=300, n_features=64, spread=0.4, seed=0):
+    """Embeddings around one direction."""
+    X = np.random.default_rng(seed).standard_normal((n, n_features))
+    X = spread * X / np.linalg.norm(X, axis=1, keepdims=True) + n_features**-0.5
+    return X / np.linalg.norm(X, axis=1, keepdims=True)
+
+
+def tf_idf(n=300, n_features=200, seed=0):
+    X = np.random.default_rng(seed).poisson(0.04, (n, n_features)) * np.linspace(1, 5, n_features)
+    X = np.unique(X[X.any(axis=1)], axis=0)
+    X = X / np.linalg.norm(X, axis=1, keepdims=True)
+    return np.unique(X, axis=0)
+
+
+def scales(n=400, seed=0):
+    """Columns as in tables of houses: years, rooms, inhabitants, degrees."""
+    rng = np.random.default_rng(seed)
+    columns = (
+        rng.integers(1, 53, n),
+        rng.lognormal(1.6, 0.3, n),
+        np.round(rng.lognormal(7, 0.7, n)),
+        rng.uniform(-124, -114, n),
+    )
+    return np.column_stack(columns)
+
+
+def normal(centre, spread, shape, dtype=float, seed=0):
+    return np.random.default_rng(seed).normal(centre, spread, shape).astype(dtype)
+
+
+def twins(difference):
+    X = normal(0, 1, (100, 20))
+    return np.vstack([X, difference(X)])
+
+
+DISTINCT = {
+    "three measurements": np.array([[20.0, 101, 300], [21, 99, 301], [19, 100, 299]]),
+    "offset": normal(100, 1, (300, 64)),
+    "offset float32": normal(100, 1, (300, 64), np.float32),
+    "large offset float32": normal(1e4, 1, (300, 64), np.float32),
+    "offset CSR": sparse.csr_matrix(normal(100, 1, (200, 20))),
+    "centred": normal(0, 1, (300, 32)),
+    "negative": -np.random.default_rng(0).gamma(2, 1, (300, 20)),
+    **{name: measured(name) for name in ("iris", "wine", "breast_cancer", "digits", "diabetes")},
+    "scaled iris": StandardScaler().fit_transform(measured("iris")),
+    "scales": scales(),
+    "scales float32": np.unique(scales().astype(np.float32), axis=0),
+    "counts": np.unique(np.random.default_rng(0).poisson(0.1, (300, 40)), axis=0).astype(float),  # with a row of zeros
+    "short counts CSR": sparse.csr_matrix(np.unique(np.random.default_rng(1).poisson(0.03, (400, 30)), axis=0)[1:]),
+    "tf-idf": sparse.csr_matrix(tf_idf()),
+    "tf-idf float32": sparse.csr_matrix(np.unique(tf_idf().astype(np.float32), axis=0)),
+    "cone": cone(),
+    "narrow cone float32": cone(spread=1e-3).astype(np.float32),
+    "one-hot": np.eye(20),
+    "one-hot of several": np.unique(np.hstack([np.eye(k)[normal(0, 9, 200).astype(int) % k] for k in (3, 5)]), axis=0),
+    "nested sets": np.tril(np.ones((40, 40))),
+    "nested sets CSR": sparse.csr_matrix(np.tril(np.ones((40, 40)))),
+    "sets": words(200, 60),
+    "multiples": np.arange(1, 31)[:, None] * np.array([1.0, 2, 3]),
+    "multiples CSR": sparse.csr_matrix(np.kron(np.eye(9), np.arange(1, 6)[:, None])),
+    "multiples among others": np.vstack([np.arange(1, 9)[:, None] * np.ones(30), normal(0, 1, (100, 30))]),
+    "tiny": normal(0, 1e-100, (100, 20)),
+    "tiny float32": normal(0, 1e-15, (100, 20), np.float32),
+    "huge": normal(5e100, 1e100, (100, 20)),
+    "huge float32": normal(3e15, 1e15, (100, 20), np.float32),
+    "one feature": np.arange(1.0, 80)[:, None],
+    "one feature float32": (1e5 + np.arange(80)[:, None]).astype(np.float32),
+    "two far clusters float32": np.vstack([normal(c, 1, (100, 16)) for c in (0, 1e5)]).astype(np.float32),
+    "near twins": twins(lambda X: X + 1e-9),
+    "twins in float32": np.vstack([x := normal(0, 1, (100, 20), np.float32), np.nextafter(x, np.float32(9))]),
+    "nearly equal rows float32": np.unique(
+        (np.repeat(normal(0, 1, (30, 2)), 5, axis=0) + normal(0, 1e-6, (150, 2))).astype(np.float32), axis=0
+    ),
+    "multiples of all lengths float32": np.unique(
+        np.outer(np.random.default_rng(0).lognormal(0, 2, 200), normal(0, 1, 20)).astype(np.float32), axis=0
+    ),
+    "one row": np.array([[3.0, 4]]),
+}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", DISTINCT)
+def test_stored_rows_come_back_alone_at_the_defaults(name):
+    X = DISTINCT[name]
+    n = X.shape[0]
+    for n_steps in (1, 20):
+        memory = HopfieldMemory(n_steps=n_steps).fit(X, np.arange(n))
+        np.testing.assert_array_equal(dense(memory.transform(X)), dense(X))
+    filled = np.flatnonzero(dense(X).any(axis=1))  # an empty query has nothing to compare by
+    ids = memory.recall(X, 2)[1]
+    np.testing.assert_array_equal(ids[filled], np.column_stack([np.arange(n), np.full(n, -1)])[filled])
+    np.testing.assert_array_equal(memory.predict(X), np.arange(n))
+    assert memory.retrievable_ == 1
+
+
+@pytest.mark.parametrize("separation", ["entmax15", "max"])
+@pytest.mark.parametrize(
+    "name", ["offset float32", "iris", "counts", "multiples CSR", "nested sets", "twins in float32"]
+)
+def test_stored_rows_come_back_alone_by_all_sparse_separations(name, separation):
+    X = DISTINCT[name]
+    np.testing.assert_array_equal(dense(HopfieldMemory(separation=separation).fit(X).transform(X)), dense(X))
+
+
+@pytest.mark.parametrize("name", ["iris", "wine", "breast_cancer", "digits"])
+def test_predict_of_training_rows(name):
+    X, y = getattr(datasets, f"load_{name}")(return_X_y=True)
+    assert HopfieldMemory().fit(X, y).score(X, y) == 1
+    stored = X[::2]
+    peer = NearestNeighbors(n_neighbors=1).fit(stored).kneighbors(X[1::2], return_distance=False)[:, 0]
+    assert HopfieldMemory().fit(stored, y[::2]).score(X[1::2], y[1::2]) >= (y[::2][peer] == y[1::2]).mean() - 0.02
+
+
+@pytest.mark.parametrize("name", ["iris", "offset", "wine", "cone", "scaled iris"])
+def test_steps_do_not_collapse_noisy_queries(name):
+    X = DISTINCT[name]
+    Q = X + 0.1 * X.std(axis=0) * normal(0, 1, X.shape, seed=5)
+    nearest = NearestNeighbors(n_neighbors=1).fit(X).kneighbors(Q, return_distance=False)
+    completed = np.unique(HopfieldMemory(n_steps=20).fit(X).transform(Q).round(6), axis=0)
+    assert len(completed) >= 0.9 * len(np.unique(nearest))
+
+
+@pytest.mark.parametrize(
+    ("X", "similarity"),
+    [
+        (DISTINCT["iris"], "euclidean"),
+        (DISTINCT["offset"], "euclidean"),
+        (DISTINCT["offset CSR"], "euclidean"),
+        (DISTINCT["scaled iris"], "euclidean"),
+        (DISTINCT["multiples"], "euclidean"),
+        (DISTINCT["one feature"], "euclidean"),
+        (DISTINCT["digits"], "cosine"),
+        (DISTINCT["tf-idf"], "cosine"),
+        (DISTINCT["cone"], "cosine"),
+        (DISTINCT["centred"], "cosine"),
+        (DISTINCT["nested sets"], "containment"),
+    ],
+)
+def test_similarity_auto(X, similarity):
+    assert HopfieldMemory().fit(X).similarity_ == similarity
+
+
+@pytest.mark.parametrize("similarity", SIMILARITIES)
+@pytest.mark.parametrize("separation", ["softmax", "sparsemax", "entmax15"])
+def test_beta_auto_rises_near_patterns(similarity, separation):
+    X, Q = normal(0, 1, (40, 6)), normal(0, 1, (20, 6), seed=1)
+    Q[:5] = X[:5] + 0.01 * Q[:5]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of patterns that others outscore
+        memory = HopfieldMemory(similarity, separation=separation, length_penalty=0.2).fit(X)
+        completed = memory.transform(Q)
+    margin = {"sparsemax": 1.0, "entmax15": 2.0, "softmax": np.log(40 / 0.01)}[separation]
+    for q, row in zip(Q, completed, strict=True):
+        beta = oracles.memory_beta(q, X, similarity, 0.2, margin, memory.beta_)
+        wanted = oracles.memory_step(q, X, similarity, 0.2, separation, beta)[1]
+        np.testing.assert_allclose(row, wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["one-hot", "one-hot of several", "sets", "offset", "cone", "digits", "centred"])
+def test_noisy_rows_come_back(name):
+    X = DISTINCT[name]
+    Q = X + 0.1 * X.std(axis=0) * normal(0, 1, X.shape, seed=5)
+    assert (HopfieldMemory().fit(X).transform(Q) == X).all(axis=1).mean() >= 0.95
+
+
+@pytest.mark.parametrize("similarity", ["cosine", "euclidean"])
+def test_energy_falls_with_beta_auto(similarity):
+    X, Q = normal(0, 1, (60, 6)), normal(0, 1.5, (100, 6), seed=1)
+    X /= np.linalg.norm(X, axis=1, keepdims=True) if similarity == "cosine" else 1
+    memory = HopfieldMemory(similarity).fit(X)
+    once = memory.transform(Q)
+    energies = [memory.energy(state) for state in (Q, once, memory.transform(once))]
+    assert (np.diff(energies, axis=0) <= 1e-9).all()
+    assert (energies[0] - energies[1]).max() > 0.01
+
+
+def test_an_empty_query_recalls_an_empty_pattern():
+    X = np.array([[0.0, 0, 0, 0], [1, 2, 0, 3], [0, 4, 1, 0]])
+    for form in FORMS.values():
+        for similarity in ("auto", "cosine", "containment"):
+            memory = HopfieldMemory(similarity, beta=1.0).fit(form(X), ["none", "a", "b"])
+            assert memory.predict(form(X[:1])).tolist() == ["none"]
+            assert memory.recall(form(X[:1]), 1)[1].tolist() == [[0]]
+
+
+# -- warnings --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("similarity", "X"),
+    [
+        ("cosine", DISTINCT["multiples"]),
+        ("cosine", DISTINCT["twins in float32"]),
+        ("dot", np.array([[1.0, 0], [3, 1]])),
+        ("containment", np.array([[1.0, 2], [2, 4]])),
+    ],
+)
+def test_a_similarity_that_cannot_separate_patterns_warns_once(similarity, X):
+    memory = HopfieldMemory(similarity).fit(X)
+    with pytest.warns(UserWarning, match=f'similarity="{similarity}" rates .* Use similarity="auto"') as caught:
+        memory.transform(X)
+    assert [warning.filename for warning in caught] == [__file__]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        memory.transform(X)
+        memory.recall(X)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("similarity", ["cosine", "euclidean"])
+def test_patterns_that_can_be_separated_and_copies_do_not_warn(similarity):
+    X = DISTINCT["centred"]
+    HopfieldMemory(similarity).fit(np.vstack([X, X[:9]])).transform(X)
+
+
+# -- missing values --------------------------------------------------------------------------------------------------
+
+
+def with_gaps(X, share=0.5, seed=0):
+    Q = np.array(X, dtype=float)
+    Q[np.random.default_rng(seed).random(Q.shape) < share] = np.nan
+    return Q
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("similarity", SIMILARITIES)
+@pytest.mark.parametrize("separation", KINDS)
+def test_missing_values_against_the_oracle(form, similarity, separation):
+    X = np.round(normal(0.5, 1, (40, 12)) * (normal(0, 1, (40, 12), seed=1) > 0), 1)
+    Q = with_gaps(normal(0, 1, (12, 12), seed=2))
+    Q[3], Q[4] = np.nan, X[5]  # all is missing, and nothing
+    settings = {"separation": separation, "beta": 0.7, "length_penalty": 0.2}
+    memory = HopfieldMemory(similarity, keep_observed=False, **settings).fit(FORMS[form](X))
+    completed, filled = (
+        dense(memory.transform(FORMS[form](Q))),
+        dense(clone(memory).set_params(keep_observed=True).fit(FORMS[form](X)).transform(FORMS[form](Q))),
+    )
+    for q, row, kept in zip(Q, completed, filled, strict=True):
+        wanted = oracles.memory_step(q, X, similarity, 0.2, separation, 0.7)[1]
+        np.testing.assert_allclose(row, wanted, atol=1e-12)
+        there = ~np.isnan(q) & np.isnan(q).any()
+        np.testing.assert_array_equal(kept[there], q[there])
+        np.testing.assert_allclose(kept[~there], wanted[~there], atol=1e-12)
+    assert not completed[3].any()
+    assert (memory.recall(FORMS[form](Q[3:4]), 2)[1] == -1).all()
+
+
+def garments(n, seed=0):
+    """Filled grey shapes of 28 x 28: a body of some width and slope, with sleeves and a texture."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:28, :28]
+    images = np.zeros((n, 28, 28), np.float32)
+    for image in images:
+        half = rng.uniform(3, 10) + rng.uniform(-0.3, 0.3) * (y - 14)
+        top, bottom = rng.integers(1, 9), rng.integers(18, 27)
+        reach = np.where(y < top + rng.integers(2, 12), half + rng.uniform(0, 7), half)
+        shape = (abs(x - 13.5) < reach) & (y >= top) & (y <= bottom)
+        texture = 1 + 0.15 * np.sin(y / rng.uniform(1, 5)) * np.cos(x / rng.uniform(1, 5))
+        image[:] = shape * rng.uniform(0.3, 0.8) * texture
+    return images.reshape(n, -1)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_missing_half_of_an_image(form):
+    X = garments(1000)
+    chosen = np.random.default_rng(1).choice(len(X), 200, replace=False)
+    Q = X[chosen].copy()
+    Q[:, 392:] = np.nan
+    memory = HopfieldMemory().fit(FORMS[form](X), np.arange(len(X)))
+    assert (dense(memory.transform(FORMS[form](Q))) == X[chosen]).all(axis=1).mean() >= 0.99
+    assert (memory.predict(FORMS[form](Q)) == chosen).mean() >= 0.99
+    assert (memory.kneighbors(FORMS[form](Q), 1, return_distance=False)[:, 0] == chosen).mean() >= 0.99
+
+
+@pytest.mark.parametrize(
+    "name", ["iris", "wine", "breast_cancer", "scales", "offset float32", "diabetes", "nested sets"]
+)
+def test_stored_rows_with_gaps_are_completed_as_by_the_nearest(name):
+    X = DISTINCT[name]
+    Q = with_gaps(X, 0.3).astype(X.dtype)
+    Q[np.isnan(Q).all(axis=1), 0] = X[np.isnan(Q).all(axis=1), 0]
+    peer = NearestNeighbors(n_neighbors=2, metric="nan_euclidean").fit(X)
+    distances, nearest = peer.kneighbors(Q)
+    clear = distances[:, 1] > 1e-6 * np.abs(X).max()  # only one pattern agrees with what is there
+    completed = HopfieldMemory().fit(X).transform(Q)
+    np.testing.assert_array_equal(completed[clear], X[nearest[clear, 0]])
+    assert clear.mean() > 0.3
+
+
+def test_neighbours_of_rows_with_missing_values_are_those_of_scikit_learn():
+    X, Q = normal(3, 1, (100, 8)), with_gaps(normal(3, 1, (30, 8), seed=1), 0.4)
+    Q = Q[~np.isnan(Q).all(axis=1)]
+    wanted = NearestNeighbors(metric="nan_euclidean").fit(X).kneighbors(Q)
+    for form in FORMS.values():
+        distances, ids = HopfieldMemory("euclidean").fit(form(X)).kneighbors(form(Q))
+        np.testing.assert_array_equal(ids, wanted[1])
+        np.testing.assert_allclose(distances, wanted[0], atol=1e-7)
+
+
+def test_rows_beside_rows_with_missing_values_are_completed_as_alone():
+    X = DISTINCT["wine"]
+    Q = with_gaps(X[:20])
+    Q[::2] = X[1:21:2] + 0.01
+    memory = HopfieldMemory().fit(X)
+    together = memory.transform(Q)
+    alone = np.vstack([memory.transform(row[None]) for row in Q])
+    np.testing.assert_allclose(together, alone, rtol=1e-9)
+
+
+def test_missing_values_pass_through_a_pipeline():
+    X = DISTINCT["wine"]
+    model = make_pipeline(StandardScaler(), HopfieldMemory()).fit(X)
+    Q = X[:30].copy()
+    Q[:, ::3] = np.nan
+    completed = model.transform(Q)
+    assert not np.isnan(completed).any()
+    np.testing.assert_allclose(model[0].inverse_transform(completed), X[:30])
+
+
+def test_steps_and_thresholds_keep_what_is_given():
+    X = words(80)
+    Q = with_gaps(X[:20], 0.4)
+    for form in FORMS.values():
+        completed = dense(HopfieldMemory(n_steps=3, threshold=0.5).fit(form(X)).transform(form(Q)))
+        there = ~np.isnan(Q)
+        np.testing.assert_array_equal(completed[there], Q[there])
+        assert set(np.unique(completed)) <= {0, 1}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_where_missing_values_and_infinity_are_refused(form):
+    X = DISTINCT["wine"]
+    gap, infinite = X[:3].copy(), X[:3].copy()
+    gap[1, 2], infinite[1, 2] = np.nan, np.inf
+    memory = HopfieldMemory().fit(FORMS[form](X))
+    for refuse in (HopfieldMemory().fit, memory.partial_fit):
+        with pytest.raises(ValueError, match="NaN"):
+            refuse(FORMS[form](gap))
+    for ask in (memory.score, memory.energy):
+        with pytest.raises(ValueError, match="expected X without missing values, got NaN"):
+            ask(FORMS[form](gap))
+    for ask in (memory.transform, memory.recall, memory.kneighbors):
+        with pytest.raises(ValueError, match="infinity"):
+            ask(FORMS[form](infinite))

@@ -25,6 +25,16 @@ def test_weights_and_values_equal_the_papers(kind, dtype, tolerance, beta):
         np.testing.assert_allclose(value, conjugate, rtol=10 * tolerance, atol=10 * tolerance)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_row_may_have_its_own_beta(kind):
+    scores, betas = np.random.default_rng(0).standard_normal((3, 20)), np.array([0.1, 1.0, 20.0])
+    together = ops.separate(scores, betas, kind)
+    for i, beta in enumerate(betas):
+        alone = ops.separate(scores[i : i + 1], float(beta), kind)
+        np.testing.assert_array_equal(together.weights[[i]].toarray(), alone.weights.toarray())
+        assert together.value[i] == alone.value[0]
+
+
 @pytest.mark.parametrize("kind", MARGINS)
 @pytest.mark.parametrize("beta", [0.5, 1.0, 8.0])
 def test_one_pattern_alone_iff_the_gap_reaches_the_margin(kind, beta):

@@ -51,6 +51,19 @@ class TestRows:
         assert reached.dtype == dtype
         np.testing.assert_array_equal(dense(reached), X >= 0.5)
 
+    def test_missing_values_are_split_off_and_erased(self, form, dtype):
+        X = random_rows().astype(dtype)
+        rows = FORMS[form](X)
+        assert ops.split_missing(rows)[0] is rows
+        assert ops.split_missing(rows)[1] is None
+        gone = np.random.default_rng(1).random(X.shape) < 0.3
+        given, missing = ops.split_missing(FORMS[form](np.where(gone, np.nan, X).astype(dtype)))
+        for found, wanted in ((given, np.where(gone, 0, X)), (missing, gone), (ops.erase(rows, missing), X * ~gone)):
+            assert found.dtype == dtype
+            assert ops.is_sparse(found) == ops.is_sparse(rows)
+            assert not ops.is_sparse(found) or ops.entries(found).all()
+            np.testing.assert_array_equal(dense(found), wanted)
+
     def test_equal_rows_have_equal_hashes_and_others_do_not(self, form, dtype):
         X = np.vstack([random_rows(), random_rows()[[3, 9]], -random_rows()[:1], random_rows()[:, ::-1]]).astype(dtype)
         hashes = ops.row_hashes(FORMS[form](X))

@@ -10,7 +10,7 @@ from scipy.sparse import csr_matrix, issparse
 
 from codebooks import ops
 from codebooks.forks import ForkSafeLock
-from codebooks.inputs import check_count, check_labels, check_targets, unharmed
+from codebooks.inputs import check_count, check_input, check_labels, check_targets, unharmed
 from codebooks.models.association import Association
 from codebooks.models.base import (
     ArrayTransformer,
@@ -41,20 +41,28 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
     One such step lowers the energy of the network ([1]_ for softmax, [2]_ for sparse separations), and one is usually
     enough. With the sparse separations, a pattern whose score lies at least `1 / beta` (sparsemax) or `2 / beta`
     (1.5-entmax) above all others comes back alone, to the last bit; where several are nearer than that, they are
-    mixed. Nothing is learned: fitting stores. Patterns can be appended and forgotten at any time and keep their ids.
+    mixed. At the defaults, a stored pattern that is given as the query comes back alone. Nothing is learned: fitting
+    stores. Patterns can be appended and forgotten at any time and keep their ids.
+
+    NaN in a query is a missing value: patterns are compared with the query by the other features alone, and
+    `transform` replaces only the missing values. Zero is a value like any other, except to `"cosine"`, `"dot"` and
+    `"containment"`, which take little or no notice of it.
 
     Parameters
     ----------
     similarity : {"auto", "dot", "cosine", "euclidean", "containment"}, default="auto"
         How a query q is compared with a pattern x:
 
-        - `"dot"`: `q'x`;
-        - `"cosine"`: `q'x / (|q| |x|)`, good for fragments and for noise alike;
-        - `"euclidean"`: `q'x - |x|^2 / 2`, the rank of the distance; for noise, never for fragments, since it takes
-          what is missing for zero;
-        - `"containment"`: `q'x - length_penalty |x|_1`; of two patterns that hold the query the shorter is meant, so
-          it is the best for sets of words;
-        - `"auto"`: `"containment"` where all stored patterns are zeros and ones, else `"cosine"`.
+        - `"dot"`: `q'x`. For patterns of one length; longer ones score higher whatever the query;
+        - `"cosine"`: `q'x / (|q| |x|)`. For tf-idf, counts, embeddings and pixels: queries may lack entries (zeros) or
+          have another length than their pattern. It cannot tell a pattern from its multiples;
+        - `"euclidean"`: `q'x - |x|^2 / 2`, the rank of the distance. For measurements, whose columns have an offset or
+          of which there are few: queries may be noisy, but zeros are values and not gaps; write NaN for a gap;
+        - `"containment"`: `q'x - length_penalty |x|_1`. For sets, coded as zeros and ones: of two patterns that hold
+          the query the shorter is meant;
+        - `"auto"`: `"containment"` where all stored patterns are zeros and ones. Else `"cosine"` where, in a sample of
+          at most 500 patterns, it recognises fragments of them, and recognises fragments and mixtures with other
+          patterns as often as `"euclidean"`, which is chosen otherwise.
     length_penalty : float or "auto", default="auto"
         Price of an entry in `"containment"`. `"auto"` lets it grow with the part of a pattern that a query seems to
         hold, so that large fragments do not recall longer patterns and small ones still recall any:
@@ -63,16 +71,25 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
     separation : {"sparsemax", "softmax", "entmax15", "max"}, default="sparsemax"
         How scores become weights. Only softmax gives weight to all patterns; `"max"` gives all to the best one.
     beta : float or "auto", default="auto"
-        Inverse temperature: the larger, the closer to `"max"`. `"auto"` takes random fifths of a sample of the patterns
-        and chooses it so that, of those fifths that are nearest to their own pattern, 99.5 % bring it back alone (with
-        99 % of the weight, for softmax). By Euclidean distance, for which fragments are far away, it takes points on
-        the way to the nearest other pattern, where a fifth of the way to the middle is left.
+        Inverse temperature: the larger, the closer to `"max"`. A number is used as it is. `"auto"` has two parts:
+
+        - `beta_`, the same for all queries. Of random fifths of a sample of the patterns, those that are nearest to
+          their own pattern bring it back alone in 99.5 % of cases (with 99 % of the weight, for softmax). By Euclidean
+          distance, for which fragments are far away, it takes points on the way to the nearest other pattern, where a
+          fifth of the way to the middle is left.
+        - A larger one for a query that is close to a pattern. A pattern lacks the difference between its score and
+          that of a pattern that equals the query. The best pattern comes back alone where all others lack at least
+          twice as much. Patterns that equal the query up to rounding are told apart by their distance from it.
     n_steps : int, default=1
         Most steps of a completion; it ends when nothing changes.
     threshold : float, optional
         Makes completions binary after each step: 1 where they reach it, else 0. For patterns of zeros and ones, .5.
+    keep_observed : bool, default=True
+        Whether `transform` leaves values as they are that a query with missing values (NaN) has. Set it to False where
+        these values are noisy, so that the completed pattern replaces them too. Queries without missing values are
+        replaced as a whole in either case.
     random_state : int, RandomState or None, default=None
-        Draws the sample for `beta="auto"`, `retrievable_` and `score`; None always draws the same.
+        Draws the sample for `similarity="auto"`, `beta="auto"`, `retrievable_` and `score`; None always draws the same.
 
     Attributes
     ----------
@@ -83,9 +100,10 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
     targets_ : ndarray of shape (n_patterns, ...) or None
         The `y` of each.
     similarity_ : str
-        The similarity in use.
+        The similarity in use. Chosen when first needed, and again when patterns came or went.
     beta_ : float
-        The inverse temperature in use. Estimated when first needed, and again when patterns came or went.
+        The inverse temperature in use; with `beta="auto"`, the least that a query gets. Estimated likewise. A warning
+        is given then if the sample has patterns that another pattern scores as high as when they are the query.
     retrievable_ : float
         Share of the patterns, in a sample of at most 2,000, that one step leaves where they are. Estimated likewise.
     n_features_in_, feature_names_in_
@@ -95,7 +113,11 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
     -----
     Equal patterns are one to the separation, and share its weight evenly, so storing a pattern twice changes no
     completion. A query that is empty, or shares no feature with any pattern, recalls nothing: its completion and its
-    weights are zero (except by Euclidean distance, where zero is a point like any other).
+    weights are zero. By Euclidean distance zero is a point like any other, and where an empty pattern is stored, an
+    empty query recalls it. A query in which everything is missing recalls nothing.
+
+    In a sparse query, NaN has to be a stored entry; an entry that is not stored is zero. Each missing value of a sparse
+    query costs as much as a value does.
 
     Scores are held for a block of queries at a time, within scikit-learn's `working_memory`. Sparse patterns get an
     inverted index at the first query, which takes as much memory as they do.
@@ -116,6 +138,12 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
     >>> weights, ids = memory.recall([[0, 0, 0, 1, 1]], n_patterns=1)
     >>> weights, ids
     (array([[1.]]), array([[1]]))
+
+    Measurements of which some are missing:
+
+    >>> memory = HopfieldMemory().fit([[20.0, 101, 300], [21, 99, 301], [19, 100, 299]])
+    >>> memory.transform([[21.2, np.nan, np.nan]])
+    array([[ 21.2,  99. , 301. ]])
     """
 
     _parameter_constraints: ClassVar[dict] = {
@@ -125,6 +153,7 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
         "beta": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
         "n_steps": [Interval(Integral, 1, None, closed="left")],
         "threshold": [Interval(Real, 0, None, closed="neither"), None],
+        "keep_observed": ["boolean"],
         "random_state": ["random_state"],
     }
 
@@ -137,6 +166,7 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
         beta: float | str = "auto",
         n_steps: int = 1,
         threshold: float | None = None,
+        keep_observed: bool = True,
         random_state: Any = None,
     ):
         self.similarity = similarity
@@ -145,6 +175,7 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
         self.beta = beta
         self.n_steps = n_steps
         self.threshold = threshold
+        self.keep_observed = keep_observed
         self.random_state = random_state
 
     # -- storing -----------------------------------------------------------------------------------------------------
@@ -170,7 +201,7 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
             If `X` is empty, all zeros, or holds NaN or infinity, or `y` does not fit it.
         """
         with _changing, unharmed(self):
-            X = self._check(X, reset=True)
+            X = super()._check(X, reset=True)
             y = check_targets(self, y, X.shape[0])
             self._seed = self._drawn_seed()
             self._store = Patterns.of(ops.own(X), y)
@@ -201,7 +232,7 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
         with _changing, unharmed(self):
             if not self.__sklearn_is_fitted__():
                 return self.fit(X, y)
-            X = self._check(X)
+            X = super()._check(X)  # without NaN
             y = self._matching(check_targets(self, y, X.shape[0]))
             self._store = self._store.appended(ops.own(self._now().adapted(X)), y)
         return self
@@ -260,11 +291,13 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_queries, n_features)
+            NaN is a missing value.
 
         Returns
         -------
         ndarray or CSR matrix of shape (n_queries, n_features)
-            In the form and dtype of the stored patterns.
+            In the form and dtype of the stored patterns. Rows with missing values keep their other values, see
+            `keep_observed`.
         """
         return self._completed(self._check(X))
 
@@ -274,6 +307,7 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_queries, n_features)
+            NaN is a missing value.
         n_patterns : int, default=10
             How many at most.
 
@@ -296,15 +330,16 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_queries, n_features), optional
-            Left out, the stored patterns themselves, of which none is its own neighbour.
+            Left out, the stored patterns themselves, of which none is its own neighbour. NaN is a missing value.
         n_neighbors : int, default=5
         return_distance : bool, default=True
 
         Returns
         -------
         distances : ndarray of shape (n_queries, n_neighbors)
-            Ascending. Euclidean distance, or 1 - cosine; for `"dot"` and `"containment"`, which are no distances, the
-            negative score. Only with `return_distance`.
+            Ascending. Euclidean distance, for queries with missing values that of
+            `sklearn.metrics.pairwise.nan_euclidean_distances`; or 1 - cosine; for `"dot"` and `"containment"`, which
+            are no distances, the negative score. Only with `return_distance`.
         ids : ndarray of shape (n_queries, n_neighbors), int64
             As in `ids_`; ties go to the older pattern.
 
@@ -332,6 +367,7 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_queries, n_features)
+            NaN is a missing value.
 
         Returns
         -------
@@ -353,6 +389,7 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
+            With `y`, NaN is a missing value.
         y : array-like, optional
             What `predict` should give.
 
@@ -367,11 +404,12 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
         TypeError
             If labels are of another kind than those stored, such as strings beside numbers.
         ValueError
-            If `y` is of another shape than what `predict` gives.
+            If `y` is of another shape than what `predict` gives, or `X` holds NaN and there is no `y`.
         """
         X = self._check(X)
         if y is not None:
             return _agreement(self._answers(X), check_targets(self, y, X.shape[0]))
+        self._refuse_missing("score without y", X)
         X = self._now().adapted(X)
         completed = self._completed(fragments(X, 0.5, check_random_state(self._seed)))
         ones = ops.xp(X).ones(X.shape[1], X.dtype)
@@ -391,11 +429,18 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
         Returns
         -------
         ndarray of shape (n_queries,)
-            It never rises over steps for dot product, Euclidean distance, and containment with a fixed penalty, without
-            a threshold. For cosine, queries are taken at length 1, and it never rises where all patterns have one
-            length.
+            It never rises over steps for dot product, Euclidean distance, and containment with a fixed penalty, with a
+            number for `beta` and without a threshold. For cosine, queries are taken at length 1, and it never rises
+            where all patterns have one length. With `beta="auto"` each query has the inverse temperature that a step
+            gives it, and the energy does not rise while that does not fall.
+
+        Raises
+        ------
+        ValueError
+            If `X` holds NaN: the energy is that of a complete state.
         """
         X, now = self._check(X), self._now()
+        self._refuse_missing("energy", X)
         energies = [now.energy(block) for block in now.blocks(X)]
         return ops.xp(energies[0]).concatenate(energies)
 
@@ -443,6 +488,15 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
 
     # -- below the surface -------------------------------------------------------------------------------------------
 
+    def _check(self, X: Any, *, reset: bool = False) -> Any:
+        """Checked queries, in which NaN is a missing value."""
+        self._check_fitted()
+        return check_input(self, X, reset=False, like=self._something_learned(), allow_nan=True)
+
+    def _refuse_missing(self, method: str, X: Any) -> None:
+        if ops.split_missing(X)[1] is not None:
+            raise ValueError(f"{method} expected X without missing values, got NaN. Complete X by transform first.")
+
     def _now(self) -> Association:
         """The memory as it is now, whatever other threads store or forget meanwhile."""
         self._check_fitted()
@@ -451,7 +505,9 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
     def _completed(self, X: Any) -> Any:
         """What `transform` gives, of checked rows."""
         now = self._now()
-        return ops.stack_rows([now.completed(block, self.n_steps, self.threshold) for block in now.blocks(X)])
+        return ops.stack_rows(
+            [now.completed(block, self.n_steps, self.threshold, self.keep_observed) for block in now.blocks(X)]
+        )
 
     def _answers(self, X: Any) -> np.ndarray:
         """What `predict` gives, of checked rows."""

@@ -15,11 +15,13 @@ from scipy.sparse import csr_matrix
 from codebooks import ops
 from codebooks.forks import ForkSafeLock
 
-__all__ = ["Patterns", "are_meant", "fragments"]
+__all__ = ["Patterns", "are_meant", "fragments", "magnitudes"]
 
 # Two threads do not make the same at once. One lock for all stores: it survives a fork, as one in each would not.
 _making = ForkSafeLock()
 
+# What is left of a sum is nothing where it is less than so many units in the last place of it.
+_UNITS_IN_LAST_PLACE = 16
 # How many rows are compared at once.
 _BLOCK = 4096
 
@@ -113,9 +115,36 @@ class Patterns:
         return self.derived("lengths", lambda: ops.row_norms(self.rows))
 
     @property
+    def longest(self) -> float:
+        """Length of the longest row; 0 without any."""
+        return self.derived("longest", lambda: float(ops.to_host(self.lengths).max(initial=0)))
+
+    def lengths_without(self, missing: Any) -> Any:
+        """Euclidean length of each row over the features that each query has, of shape (n_queries, n_patterns).
+
+        `missing` has a row for each query, in the form of the rows: 1 where a feature is missing, else 0.
+        """
+        squares = self._totals_without(missing, "squares", _squares, self.lengths**2)
+        return ops.xp(squares).sqrt(squares)
+
+    def sums_without(self, missing: Any) -> Any:
+        """Sum of magnitudes, likewise."""
+        return self._totals_without(missing, "magnitudes", abs, self.sums)
+
+    def _totals_without(self, missing: Any, name: str, measure: Callable[[Any], Any], totals: Any) -> Any:
+        """Sums over the features of each row that each query has, of what `measure` makes of entries."""
+        if not ops.is_sparse(missing):
+            there = 1 - missing
+            parts = [ops.match(there, measure(block)) for block in self._in_blocks()]
+            return ops.xp(there).concatenate(parts, axis=1)
+        gone = ops.match(missing, self.derived(f"index of {name}", lambda: ops.invert(measure(self.rows))))
+        left = totals - gone
+        return ops.xp(left).where(left > _UNITS_IN_LAST_PLACE * np.finfo(left.dtype).eps * totals, left, 0)
+
+    @property
     def sums(self) -> Any:
         """Sum of magnitudes in each row."""
-        return self.derived("sums", lambda: self._by_blocks(_magnitudes))
+        return self.derived("sums", lambda: self._by_blocks(magnitudes))
 
     @property
     def medians(self) -> tuple[float, float]:
@@ -178,7 +207,7 @@ class Patterns:
 
     def _are_equal(self, some: np.ndarray, others: np.ndarray) -> np.ndarray:
         rows = self.rows
-        return ops.to_host(_magnitudes(ops.take_rows(rows, some) - ops.take_rows(rows, others))) == 0
+        return ops.to_host(magnitudes(ops.take_rows(rows, some) - ops.take_rows(rows, others))) == 0
 
 
 def _is_binary(rows: Any) -> bool:
@@ -190,7 +219,11 @@ def _median(values: Any) -> float:
     return float(np.median(ops.to_host(values)))
 
 
-def _magnitudes(rows: Any) -> Any:
+def _squares(rows: Any) -> Any:
+    return rows.multiply(rows).tocsr() if ops.is_sparse(rows) else rows * rows
+
+
+def magnitudes(rows: Any) -> Any:
     """The sum of magnitudes of each row."""
     return abs(rows) @ ops.xp(rows).ones(rows.shape[1], rows.dtype)
 

@@ -32,6 +32,7 @@ __all__ = [
     "combine",
     "deflate_by_rows",
     "entries",
+    "erase",
     "gather_largest",
     "gather_rows",
     "in_form_of",
@@ -59,6 +60,7 @@ __all__ = [
     "similarity",
     "softmax",
     "sparse_fault",
+    "split_missing",
     "stack_rows",
     "stack_sparse",
     "sum_by_index",
@@ -286,8 +288,8 @@ def softmax(scores: Array) -> Array:
     return _body(scores).softmax(scores)
 
 
-def separate(scores: Array, beta: float, kind: str) -> Separated:
-    """Turn each row of scores into weights that sum to 1, with `z = beta scores`.
+def separate(scores: Array, beta: Array | float, kind: str) -> Separated:
+    """Turn each row of scores into weights that sum to 1, with `z = beta scores`; `beta` may be one number per row.
 
     `kind` is `"softmax"`, `"sparsemax"` (the nearest point of the simplex), `"entmax15"` (between the two) or `"max"`
     (all on the best, ties to the lower index; scores that differ by `rounding` alone tie). A score of `-inf` has no
@@ -314,6 +316,19 @@ def own(X: Array) -> Array:
 def ones_from(X: Array, threshold: float) -> Array:
     """1 where `X` is at least `threshold`, which is positive, and 0 elsewhere; the form and dtype of `X`."""
     return _body(X).ones_from(X, threshold)
+
+
+def split_missing(X: Array) -> tuple[Array, Array | None]:
+    """`X` with 0 in place of NaN, and an array of the same form with 1 where NaN was and 0 elsewhere.
+
+    Without NaN, `X` itself and None.
+    """
+    return _body(X).split_missing(X)
+
+
+def erase(X: Array, where: Array) -> Array:
+    """`X` with 0 at the entries where `where`, of the same form, is not 0."""
+    return _body(X).erase(X, where)
 
 
 def scale_rows(X: Array, scale: Array) -> Array:

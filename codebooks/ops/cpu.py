@@ -237,6 +237,27 @@ def cast(X, dtype):
     return X.astype(dtype, copy=False)
 
 
+def split_missing(X):
+    if not np.isnan(entries(X).sum()):  # the sum of finite numbers that were checked is finite
+        return X, None
+    gone = np.isnan(entries(X))
+    if not issparse(X):
+        return np.where(gone, X.dtype.type(0), X), gone.astype(X.dtype)
+    given, missing = X.copy(), X.copy()
+    given.data, missing.data = np.where(gone, X.dtype.type(0), X.data), gone.astype(X.dtype)
+    given.eliminate_zeros()
+    missing.eliminate_zeros()
+    return given, missing
+
+
+def erase(X, where):
+    if not issparse(X):
+        return np.where(where != 0, X.dtype.type(0), X)
+    left = csr_matrix(X - X.multiply(where))
+    left.eliminate_zeros()
+    return left
+
+
 def scale_rows(X, scale):
     if not issparse(X):
         return X * scale[:, None]
@@ -288,14 +309,14 @@ def separate(scores, beta, kind):
     peaks, values = np.empty(n_rows, scores.dtype), np.zeros(n_rows, scores.dtype)
     firsts = np.zeros(n_rows + 1, np.int64)
     if n_scores:
-        scores = _in_rows(scores)
-        reach = scores.dtype.type(shared.reach(kind, beta, n_scores, scores.dtype))
+        scores, beta = _in_rows(scores), np.full(n_rows, beta, np.float64)
+        reach = shared.reach(np, kind, beta, n_scores, scores.dtype)
         how = scores, reach, kind == "max", peaks, firsts[1:]
         threads.run(separation.find_candidates, n_rows, scores.size, *how)
     np.cumsum(firsts, out=firsts)
     indices, weights = np.empty(firsts[-1], np.int32), np.empty(firsts[-1], scores.dtype)
     if len(indices):
-        how = scores, reach, float(beta), shared.SEPARATIONS[kind], peaks, firsts, indices, weights, values
+        how = scores, reach, beta, shared.SEPARATIONS[kind], peaks, firsts, indices, weights, values
         threads.run(separation.weigh_candidates, n_rows, scores.size + _EXPONENTIAL * len(indices), *how)
     found = csr_matrix((weights, indices, firsts), shape=scores.shape)
     found.eliminate_zeros()

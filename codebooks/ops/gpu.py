@@ -187,7 +187,8 @@ def separate(scores, beta, kind):
     starts = cp.zeros(n_rows + 1, np.int64)
     if not scores.size:
         return sparse.csr_matrix(scores.shape, dtype=dtype), values
-    reach = dtype.type(shared.reach(kind, beta, n_scores, dtype))
+    beta = cp.zeros(n_rows, np.float64) + cp.asarray(beta, np.float64)
+    reach = shared.reach(cp, kind, beta, n_scores, dtype)
     n_segments = -(-n_scores // _SEGMENT)
     places = scores, _n(n_scores), _n(_SEGMENT)
     peaks, counts = cp.empty((n_rows, n_segments), dtype), cp.empty((n_rows, n_segments), np.int64)
@@ -208,7 +209,7 @@ def separate(scores, beta, kind):
         row_peaks,
         starts,
         columns,
-        np.float64(beta),
+        beta,
         np.int32(shared.SEPARATIONS[kind]),
         z,
         weights,
@@ -349,6 +350,23 @@ def ones_from(X, threshold):
     reached = X.copy()
     reached.data = (threshold <= X.data).astype(X.dtype)
     return _without_zeros(reached)
+
+
+def split_missing(X):
+    gone = cp.isnan(entries(X))
+    if not bool(gone.any()):
+        return X, None
+    if not sparse.issparse(X):
+        return cp.where(gone, X.dtype.type(0), X), gone.astype(X.dtype)
+    given = _csr_of((cp.where(gone, X.dtype.type(0), X.data), X.indices, X.indptr), X.shape)
+    missing = _csr_of((gone.astype(X.dtype), X.indices, X.indptr), X.shape)
+    return _without_zeros(given), _without_zeros(missing)
+
+
+def erase(X, where):
+    if not sparse.issparse(X):
+        return cp.where(where != 0, X.dtype.type(0), X)
+    return _without_zeros((X - X.multiply(where)).tocsr())
 
 
 def scale_rows(X, scale):

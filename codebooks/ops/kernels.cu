@@ -524,8 +524,8 @@ const double SETTLED = 1e-15;
 // separation penalises, over beta and with the peak, becomes its value. The rules stand in `separation.py`.
 template <typename T>
 __global__ void weigh_candidates(
-    const T *scores, Long n_columns, const T *row_peaks, const Long *firsts, const int *columns, double beta, int kind,
-    double *z, T *weights, T *values)
+    const T *scores, Long n_columns, const T *row_peaks, const Long *firsts, const int *columns, const double *beta,
+    int kind, double *z, T *weights, T *values)
 {
     const Long row = blockIdx.x;
     const Long first = firsts[row], last = firsts[row + 1];
@@ -540,7 +540,7 @@ __global__ void weigh_candidates(
         return;
     }
     for (Long p = first + threadIdx.x; p < last; p += blockDim.x) {
-        z[p] = beta * ((double)scores[row * n_columns + columns[p]] - peak);
+        z[p] = beta[row] * ((double)scores[row * n_columns + columns[p]] - peak);
     }
     double total = 0, gain = 0;  // each thread goes on with the numbers that it wrote
     if (kind == SOFTMAX) {
@@ -574,5 +574,5 @@ __global__ void weigh_candidates(
         gain = block_sum(gain) + (squared ? 4.0 / 3 : 0.5);
     }
     for (Long p = first + threadIdx.x; p < last; p += blockDim.x) weights[p] = z[p] / total;
-    if (threadIdx.x == 0) values[row] = peak + gain / beta;
+    if (threadIdx.x == 0) values[row] = peak + gain / beta[row];
 }

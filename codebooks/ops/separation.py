@@ -43,7 +43,7 @@ def find_candidates(start, stop, scores, reach, only_one, peaks, counts):
         elif only_one:
             counts[i] = 1
         else:
-            lowest, count = peak - reach, 0
+            lowest, count = peak - reach[i], 0
             for j in range(n):
                 count += 1 if scores[i, j] >= lowest else 0
             counts[i] = count
@@ -56,7 +56,7 @@ def weigh_candidates(start, stop, scores, reach, beta, kind, peaks, firsts, indi
         first, last = firsts[i], firsts[i + 1]
         if first == last:
             continue
-        lowest, place = peaks[i] - (reach * abs(peaks[i]) if kind == MAX else reach), first
+        lowest, place = peaks[i] - (reach[i] * abs(peaks[i]) if kind == MAX else reach[i]), first
         for j in range(scores.shape[1]):
             if scores[i, j] >= lowest:
                 indices[place] = j
@@ -69,8 +69,8 @@ def weigh_candidates(start, stop, scores, reach, beta, kind, peaks, firsts, indi
             continue
         z = np.empty(last - first)
         for p in range(first, last):
-            z[p - first] = beta * (np.float64(scores[i, indices[p]]) - np.float64(peaks[i]))
-        values[i] += _solve(z, kind) / beta
+            z[p - first] = beta[i] * (np.float64(scores[i, indices[p]]) - np.float64(peaks[i]))
+        values[i] += _solve(z, kind) / beta[i]
         for p in range(first, last):
             weights[p] = z[p - first]
 

@@ -28,17 +28,18 @@ def rounding(dtype: Any) -> float:
     return float(_UNITS_OF_ROUNDING * np.finfo(dtype).eps)
 
 
-def reach(kind: str, beta: float, n_scores: int, dtype: np.dtype) -> float:
+def reach(xp: ModuleType, kind: str, beta: Any, n_scores: int, dtype: np.dtype) -> Any:
     """How far below the best of its row a score may lie and still have a weight; for softmax, one that can be seen.
 
-    For `"max"` it is how far one that is equal to the best may lie below it, relative to the best.
+    `beta` holds a number for each row, and so does the result, in the dtype of the scores. For `"max"` it is how far a
+    score that is equal to the best may lie below it, relative to the best.
     """
     if kind == "max":
-        return rounding(dtype)
+        return xp.full(len(beta), rounding(dtype), dtype)
     margin = {"sparsemax": 1.0, "entmax15": 2.0}.get(kind)
     if margin is None:
         margin = float(np.log(n_scores) - np.log(np.finfo(dtype).eps))
-    return margin / beta
+    return (margin / beta).astype(dtype)
 
 
 def reciprocal(xp: ModuleType, norms: Any) -> Any:

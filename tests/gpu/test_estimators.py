@@ -318,6 +318,24 @@ class TestMemory:
                     found, expected = np.sort(ops.to_host(found), axis=1), np.sort(expected, axis=1)
                 assert_allclose(ops.to_host(found), expected, rtol=1e-7, atol=1e-7)
 
+    def test_missing_values(self, cp, patterns, settings):
+        Q = self.queries(patterns)
+        Q = Q.toarray() if sparse.issparse(Q) else Q.copy()
+        Q[np.random.default_rng(3).random(Q.shape) < 0.3], Q[2] = np.nan, np.nan
+        Q = sparse.csr_matrix(Q) if sparse.issparse(patterns) else Q
+        here, there = HopfieldMemory(**settings).fit(patterns), HopfieldMemory(**settings).fit(moved(patterns))
+        found, expected = ops.to_host(there.transform(moved(Q))), here.transform(Q)
+        found, expected = (a.toarray() if sparse.issparse(a) else a for a in (found, expected))
+        assert_allclose(found, expected, rtol=1e-8, atol=1e-9)
+        for found, expected in zip(there.recall(moved(Q), 4), here.recall(Q, 4), strict=True):
+            assert_allclose(ops.to_host(found), expected, rtol=1e-7, atol=1e-7)
+
+    def test_stored_rows_come_back(self, cp, patterns, settings):
+        there = HopfieldMemory(**settings).fit(moved(patterns))
+        expected, found = HopfieldMemory(**settings).fit(patterns).transform(patterns), there.transform(moved(patterns))
+        found, expected = (a.toarray() if sparse.issparse(a) else a for a in (ops.to_host(found), expected))
+        assert_allclose(found, expected, rtol=1e-8, atol=1e-9)
+
     def test_it_grows_and_shrinks(self, cp, patterns, settings):
         here, there = (
             HopfieldMemory(**settings).fit(patterns[:40]),

@@ -229,6 +229,14 @@ def test_separate_scores_that_differ_by_rounding_tie(cp, dtype):
     assert_array_equal(host(found.toarray()), [[0, 1, 0], [1, 0, 0], [0, 0, 0]])
 
 
+@pytest.mark.parametrize("kind", ["softmax", "sparsemax", "entmax15", "max"])
+def test_separate_with_a_beta_for_each_row(cp, dtype, kind):
+    scores, betas = np.random.default_rng(0).standard_normal((3, 50)).astype(dtype), np.array([0.1, 1.0, 30.0])
+    found, expected = ops.separate(moved(cp, scores), cp.asarray(betas), kind), ops.separate(scores, betas, kind)
+    assert_same(found.weights, expected.weights.toarray(), dtype)
+    assert_same(found.value, expected.value, dtype)
+
+
 def test_separate_in_segments(cp, dtype, monkeypatch):
     monkeypatch.setattr("codebooks.ops.gpu._SEGMENT", 70)
     scores = np.random.default_rng(0).standard_normal((3, 1000)).astype(dtype)
@@ -334,6 +342,14 @@ def test_forms(cp, dtype, layout):
     assert_same(ops.in_form_of(X, csr), given.dense, dtype)
     assert_same(ops.ones_from(X, 0.5), given.dense >= 0.5, dtype)
     assert_same(ops.scale_rows(X, moved(cp, scale)), given.dense * scale[:, None], dtype)
+    gone = np.random.default_rng(0).random(given.dense.shape) < 0.3
+    with_gaps = np.where(gone, np.nan, given.dense).astype(dtype)
+    with_gaps = sparse.csr_matrix(with_gaps) if layout == "csr_matrix" else with_gaps
+    found, missing = ops.split_missing(moved(cp, with_gaps, layout))
+    assert_same(found, np.where(gone, 0, given.dense), dtype)
+    assert_same(missing, gone, dtype)
+    assert_same(ops.erase(X, missing), np.where(gone, 0, given.dense), dtype)
+    assert ops.split_missing(X)[1] is None
     assert_same(ops.cast(X, np.float64), given.dense, np.float64)
     assert ops.cast(X, dtype) is X
     assert_same(ops.stack_rows([X, X]), np.vstack([given.dense] * 2), dtype)
