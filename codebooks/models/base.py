@@ -111,6 +111,20 @@ class Progress(NamedTuple):
     n_epochs: int  # how many epochs `fit` makes at most
 
 
+class Standstill(NamedTuple):
+    """Where learning has come to rest."""
+
+    state: Any
+    score: float
+    n_idle: int
+    n_redundant: int
+
+    def is_better_than(self, before: Standstill) -> bool:
+        """Whether more is explained, or fewer components are spare, than before the last relocation."""
+        spare_before = before.n_idle or before.n_redundant
+        return self.score > before.score or (self.n_idle or self.n_redundant) < spare_before
+
+
 class ArrayTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """A transformer of arrays: one door, sparse input, dtype preserved, names for its output, host pickles."""
 
@@ -263,7 +277,7 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
         """The state after as many epochs as it takes, from the given one or a new one, and how many these are."""
         plateau = Plateau(self.tol)
         reporter = Reporter(type(self).__name__, self.max_iter, self.verbose)
-        revive, fewest = self._revives, {"idle": math.inf, "redundant": math.inf}
+        revive, before = self._revives, Standstill(None, -math.inf, 0, 0)
         for epoch in reporter.epochs():
             state, score, n_idle = self._pass(X, state, epoch, rng, revive)
             reporter.tell(epoch, score, n_idle)
@@ -275,19 +289,19 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
                 break
             n_idle = int(ops.to_host((state.usage == 0).sum()))
             found = [] if n_idle else self._redundant(X, state, labels)
-            kind, n_spare = ("idle", n_idle) if n_idle else ("redundant", len(found))
-            if n_spare < fewest[kind]:
-                fewest[kind] = n_spare
-            elif not n_idle:
-                break
-            else:
+            now = Standstill(state, score, n_idle, len(found))
+            if not now.is_better_than(before):
+                if not n_idle:
+                    # What looked redundant was needed: its groups are alike, and the others are no groups.
+                    state = before.state if before.n_redundant else state
+                    break
                 # The last passes revive nothing, so that components which cannot win leave no trace in others.
                 revive = False
-            if n_spare == 0:
+            elif not n_idle and not found:
                 break
             # The next update revives idle components. Most have learned already, so the next standstill is believed
             # sooner.
-            state, plateau = self._relocated(X, state, found), Plateau(self.tol, patience=2)
+            state, before, plateau = self._relocated(X, state, found), now, Plateau(self.tol, patience=2)
         return state, epoch + 1
 
     def _pass(

@@ -284,6 +284,7 @@ class KrotovHopfield(CodebookLearner):
         if self._fair and self.algorithm == "batch":
             sizes = state.usage[index]
             push *= (sizes[:, 1] * ops.reciprocal(sizes[:, 0])).clip(0, 1)
+            push *= (1 - found.score[:, 0] ** 2).clip(0, 1)  # a row that is explained teaches nothing to the rival
         return index, xp.stack([won, -push], axis=1), push
 
     def _cooled(self, state: State) -> float:
