@@ -54,9 +54,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 PEER, ORTHONORMAL, NEIGHBOURS = "KMeans", "KMeans made orthonormal", "nearest neighbour"
 # The floor: at most so much below `revive=False` and the peer in score, and below the peer in agreement.
-LARGEST_LOSS_OF_SCORE, LARGEST_LOSS_OF_AGREEMENT = 0.02, 0.05
+LARGEST_LOSS_OF_SCORE, LARGEST_LOSS_WHILE_UNUSED, LARGEST_LOSS_OF_AGREEMENT = 0.02, 0.01, 0.05
 # The floor of the memory: at most so much below the nearest neighbour.
-LARGEST_LOSS_OF_RECALL = 0.05
+LARGEST_LOSS_OF_RECALL, RECOGNISABLE = 0.05, 0.5
 N_STARTS, MOST_FOR_STARTS = 10, 50  # starts of the peer where it has at most so many components, else one
 MOST_FOR_SEEDS = 200  # one seed where there are more components
 N_STEPS = 30  # rounds that refine an orthonormal codebook
@@ -203,41 +203,34 @@ def nearest_orthonormal(M: np.ndarray) -> np.ndarray:
     return left @ right
 
 
-def count_directions(X: Any) -> int:
-    """Number of distinct directions of the rows: no more components than these can ever be used."""
-    Z = normalize(X)
-    if Z.shape[0] > 2000:
-        Z = Z[np.linspace(0, Z.shape[0] - 1, 2000).astype(int)]
-    dense = Z.toarray() if sparse.issparse(Z) else Z
-    return len(np.unique(dense.round(6), axis=0))
-
-
 def find_faults(learner: str, figures: dict[str, Figures], peers: dict[str, Figures], data: Any) -> list[str]:
     """What breaks the floor, as sentences; nothing where all holds.
 
     - The score at the defaults is at most .02 below that of `revive=False` and of the peer.
-    - No component is unused, unless the rows have fewer distinct directions than there are components. A component that
-      is unused could otherwise be put on a row that is not explained wholly, which raises the score.
+    - No component is unused while rows are worse explained than they could be: while the score is more than .01 below
+      that of the peer, which uses as many as it can.
     - The agreement is at most .05 below that of the peer.
 
-    OrthogonalSparseCoding is held to KMeans as far as the orthonormal peer reaches it, and may have as many unused
-    components as that has. Where all rows point nearly one way, the orthonormal codebook with the best score has one
-    component for all of them, and neither uses the others nor tells groups apart.
+    OrthogonalSparseCoding is held to the agreement of KMeans as far as the orthonormal peer reaches it, to the score of
+    `revive=False` alone, and may have as many unused components as these two. Where all rows point nearly one way, the
+    orthonormal codebook with the best score has one component for all of them, and does not tell groups apart: score
+    and agreement cannot both be had.
     """
     own, unrevived, peer = figures[DEFAULTS], figures[UNREVIVED], peers[PEER]
-    needless = data.n_components - count_directions(judged_rows(data)[0]) if own.unused else 0
+    needless = data.n_components if own.score > peer.score - LARGEST_LOSS_WHILE_UNUSED else 0
+    rivals = {UNREVIVED: unrevived, "peer": peer}
     if learner == "OrthogonalSparseCoding":
         bound = peers[ORTHONORMAL]
-        needless = max(needless, bound.unused)
-        peer = peer._replace(score=min(peer.score, bound.score))
+        needless = max(needless, bound.unused, unrevived.unused)
+        del rivals["peer"]
         if peer.nmi is not None and bound.nmi is not None:
             peer = peer._replace(nmi=min(peer.nmi, bound.nmi))
     faults = [
         f"score {own.score:.3f}, {name} {other.score:.3f}"
-        for name, other in ((UNREVIVED, unrevived), ("peer", peer))
+        for name, other in rivals.items()
         if own.score < other.score - LARGEST_LOSS_OF_SCORE
     ]
-    if own.unused > max(needless, 0):
+    if own.unused > needless:
         faults.append(f"{own.unused} of {data.n_components} components are unused")
     if own.nmi is not None and peer.nmi is not None and own.nmi < peer.nmi - LARGEST_LOSS_OF_AGREEMENT:
         faults.append(f"NMI {own.nmi:.3f}, peer {peer.nmi:.3f}")
@@ -312,12 +305,15 @@ def distinct_rows(X: Any, n: int) -> Any:
 
 
 def find_faults_of_memory(recall: dict[str, Recall]) -> list[str]:
-    """What breaks the floor: every stored row comes back, and of damaged rows nearly as many as have it nearest."""
+    """What breaks the floor: every stored row comes back, and of damaged rows nearly as many as have it nearest.
+
+    Damage that leaves less than half of the rows recognisable is not judged.
+    """
     own, neighbours = recall["HopfieldMemory"], recall[NEIGHBOURS]
     faults = [f"{own.stored:.3f} of the stored rows come back"] if own.stored < 1 else []
     for what in ("noisy", "masked"):
         back, nearest = getattr(own, what), getattr(neighbours, what)
-        if back < nearest - LARGEST_LOSS_OF_RECALL:
+        if nearest >= RECOGNISABLE and back < nearest - LARGEST_LOSS_OF_RECALL:
             faults.append(f"{back:.3f} of the {what} rows come back, {nearest:.3f} have their own nearest")
     return faults
 

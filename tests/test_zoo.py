@@ -142,12 +142,12 @@ def test_every_break_of_the_floor_is_found():
     assert faults(score=0.879) == ["score 0.879, revive=False 0.900", "score 0.879, peer 0.900"]
     assert faults(score=0.879, unrevived=good._replace(score=0.5)) == ["score 0.879, peer 0.900"]
     assert faults(nmi=0.849) == ["NMI 0.849, peer 0.900"]
-    assert faults(unused=1) == ["1 of 6 components are unused"]
-    assert faults(unused=3, data=draw_set("fewer_rows_than_components")) == []
-    assert faults(unused=4, data=draw_set("fewer_rows_than_components")) == ["4 of 8 components are unused"]
-    low = good._replace(score=0.7)
+    assert faults(unused=1, score=0.895) == []
+    assert faults(unused=1, score=0.885) == ["1 of 6 components are unused"]
+    low = good._replace(score=0.7, unused=1)
     assert faults("OrthogonalSparseCoding", score=0.69, unused=2, unrevived=low) == []
     assert faults("OrthogonalSparseCoding", score=0.69, unused=3, unrevived=low) == ["3 of 6 components are unused"]
+    assert faults("OrthogonalSparseCoding", score=0.67, unrevived=low) == ["score 0.670, revive=False 0.700"]
     blind = {PEER: good, ORTHONORMAL: good._replace(nmi=0.0)}
     assert faults("OrthogonalSparseCoding", nmi=0.0, peers=blind) == []
     assert faults("InhibitedMixture", nmi=0.0, peers=blind) == ["NMI 0.000, peer 0.900"]

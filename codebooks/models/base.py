@@ -273,11 +273,12 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
             warnings.warn(complaint, UserWarning, stacklevel=3)
         return self
 
-    def _learned(self, X: Any, rng: Any, state: Any = None) -> tuple[Any, int]:
+    def _learned(self, X: Any, rng: Any, state: Any = None, *, revive: bool | None = None) -> tuple[Any, int]:
         """The state after as many epochs as it takes, from the given one or a new one, and how many these are."""
         plateau = Plateau(self.tol)
         reporter = Reporter(type(self).__name__, self.max_iter, self.verbose)
-        revive, before = self._revives, Standstill(None, -math.inf, 0, 0)
+        revive = self._revives if revive is None else revive
+        before = Standstill(None, -math.inf, 0, 0)
         for epoch in reporter.epochs():
             state, score, n_idle = self._pass(X, state, epoch, rng, revive)
             reporter.tell(epoch, score, n_idle)
@@ -616,7 +617,11 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
         float in [0, 1]
             Empty rows are left out; 0 when there are no others.
         """
-        X, units = self._check(X), unit_rows(self.components_)
+        return self._explained_energy(self._check(X), self.components_)
+
+    def _explained_energy(self, X: Any, components: Any) -> float:
+        """`score` of these components."""
+        units = unit_rows(components)
         energy, n_rows = 0.0, 0
         for block in self._blocks(X):
             cosines, norms = cosine_scores(block, units)

@@ -77,22 +77,26 @@ class InhibitedMixture(CodebookLearner):
     n_active : int or None, default=3
         Experts that may share one row, in learning and in its gates; None lets all.
     temperature : float, default=0.05
-        The divisor T at the end of learning and in `transform`. Scores are cosines: at 1 shares are almost even.
+        The divisor T at the end of learning and in `transform`, in units of `unexplained_`: differences between scores
+        shrink as rows are explained better, so one number serves text, images and embeddings. Raise it for softer
+        gates; at 1 shares are almost even.
     start_temperature : float, default=0.5
-        T at the first update.
+        T at the first update, itself.
     annealing_updates : int, default=20
         Minibatches until T has come down, in `fit` and in `partial_fit`; 0 begins with `temperature`. A `max_iter` that
         allows fewer ends learning while it is warm.
     orthogonality : float in [0, 1], default=0.5
-        How far experts lean towards the nearest orthonormal set each time: 0 not at all, 1 all the way. More gives
-        topics with fewer words in common.
+        How far experts lean towards the nearest orthonormal set each time, in units of `unexplained_`: 0 not at all, 1
+        all the way. More gives topics with fewer words in common.
     inhibition : {"mean", "load"} or None, default="mean"
-        What experts that win habitually lose before the gate: "mean" their running mean score, "load" a bias that grows
-        while they win more than an even share. It is kept at prediction.
+        What is subtracted from the score of an expert before the gate: "mean" a part of its running mean score, "load"
+        a bias that grows while it wins more than an even share. It is kept at prediction.
     inhibition_strength : float in [0, 1], default=0.5
-        How much of it is taken off. Lower it where groups differ much in size.
+        The part of it that is subtracted. For "mean" it is multiplied by the mean unexplained energy of the rows, since
+        differences between scores shrink with that. Lower it where groups differ much in size.
     revive : bool, default=True
-        Whether an expert that wins nothing takes half of the heaviest one.
+        Whether an expert that wins nothing takes a part of the samples of one that explains its samples poorly, and one
+        of two redundant experts moves to samples that are explained poorly.
     max_iter : int, default=50
         Passes over the rows at most.
     batch_size : int or "auto", default="auto"
@@ -127,6 +131,8 @@ class InhibitedMixture(CodebookLearner):
     gate_entropy_ : float in [0, 1]
         Mean entropy of the gates of these rows over the largest that `n_active` experts could have: 1 is even, 0 is
         whole.
+    unexplained_ : ndarray of shape ()
+        Mean of one less the squared cosine of a row with its winner, over recent rows.
     mass_ : ndarray of shape (n_components,)
         Lengths of the decayed sums, with which `partial_fit` carries on.
     n_iter_, n_updates_ : int

@@ -50,9 +50,11 @@ class KrotovHopfield(CodebookLearner):
     :math:`-\Delta` (`repulsion`). The published rule [1]_ moves weights by
     :math:`g_k (x - s_k W_k)`; its fixed point is :math:`W_k = m_k / \|m_k\|_p` with :math:`m_k` the gain-weighted sum
     of rows. `algorithm="batch"` goes there directly, with sums that decay over minibatches: spherical k-means with a
-    penalised rival [2]_. There the rival r of the winner w is pushed by :math:`x - s_r W_r`, aside and not back, and
-    bears only the part :math:`\min(1, u_r / u_w)` of the repulsion, with :math:`u` the shares of rows won: what a large
-    group pushes away would otherwise drown the few rows of a small one. `algorithm="hebbian"` is the rule as published.
+    penalised rival [2]_. There the rival r of the winner w is pushed by :math:`x - s_r W_r`, aside and not back, and by
+    the part :math:`\min(1, u_r / u_w) (1 - s_w^2)^{1/6}` of the repulsion. :math:`u` are the shares of rows won: what a
+    large group pushes away would otherwise drown the few rows of a small one. The last factor is the cube root of the
+    sine of the angle between the row and its winner: a row that is explained well pushes less, so components stay
+    close to their samples on images and embeddings. `algorithm="hebbian"` is the rule as published.
 
     Parameters
     ----------
@@ -60,13 +62,15 @@ class KrotovHopfield(CodebookLearner):
         Number of units; "auto" is min(10, n_features).
     algorithm : {"batch", "hebbian"}, default="batch"
         "batch" learns from rows scaled to length 1 and needs no learning rate. "hebbian" is the published minibatch
-        rule on rows as they are, from a start of N(0, 1); the paper's MNIST run has p=3, rival_rank=7,
-        learning_rate=0.04, batch_size=100, max_iter=1000, inhibition=None, revive=False.
+        rule on rows as they are. It begins near the data, as "batch" does, and not with N(0, 1), from which it takes
+        hundreds of passes; the paper's MNIST run has p=3, rival_rank=7, learning_rate=0.04, batch_size=100,
+        max_iter=1000, tol=0, inhibition=None, revive=False.
     p : float, default=2
-        Lebesgue exponent of the scores; 2 is the plain dot product, larger ones listen to the largest weights.
+        Lebesgue exponent of the scores, above 1. 2 is the plain dot product; larger values emphasise the largest
+        weights, until only one feature counts. Near 1 all components score alike on non-negative data.
     rival_rank : int, default=2
         Rank of the unit that is pushed away ("k" in [1]_); at most `n_components`.
-    repulsion : float, default=0.2
+    repulsion : float, default=0.3
         How hard it is pushed ("Delta").
     start_temperature : float, default=0.5
         "batch" begins warm: the three best units share a row by softmax of their scores over a temperature, which falls
@@ -78,25 +82,28 @@ class KrotovHopfield(CodebookLearner):
     n_active : int, optional
         Units kept per row by `transform`; None keeps all.
     inhibition : {"mean", "load"} or None, default="mean"
-        What units that win habitually lose before the ranking: "mean" their running mean score, "load" a bias that
-        grows while they win more than an even share. It is kept at prediction.
+        What is subtracted from the score of a component before the ranking: "mean" a part of its running mean score,
+        "load" a bias that grows while it wins more than an even share. It is kept at prediction.
     inhibition_strength : float in [0, 1], default=0.5
-        How much of it is taken off. Lower it where groups differ much in size.
+        The part of it that is subtracted. For "mean" it is multiplied by the mean unexplained energy of the rows, since
+        differences between scores shrink with that. Lower it where groups differ much in size.
     revive : bool, default=True
-        Whether a unit that wins nothing takes half of the heaviest one.
+        Whether a component that wins nothing takes a part of the samples of one that explains its samples poorly, and
+        one of two redundant components moves to samples that are explained poorly.
     max_iter : int, default=50
         Passes over the rows at most.
     batch_size : int or "auto", default="auto"
-        Rows per update; "auto" is a quarter of the rows, but at least 1,000 and at most 10,000.
+        Rows per update; "auto" is a quarter of the rows, but at least 1,000 and at most 10,000, and 100 for "hebbian".
     shuffle : bool, default=True
         Whether each pass visits the rows in a new order.
     tol : float, default=1e-3
-        Learning stops when the explained energy has not risen by this share for three passes. "hebbian" makes all
-        passes, as its learning rate falls to the last.
+        Learning stops when the explained energy has not risen by this share for three passes. With `tol=0` "hebbian"
+        makes all passes, and its learning rate falls to the last.
     sparse_output : bool, default=False
         Whether `transform` returns a CSR matrix. The codes are the same; it saves memory where `n_active` is small.
     learning_rate : float, default=0.02
-        Step of "hebbian" at the first pass ("epsilon"), falling linearly over `max_iter`.
+        Step of "hebbian" at the first pass ("epsilon"), falling linearly over `max_iter`. `fit` warns if the norms of
+        components are not near 1 at the end: then the rule has not converged.
     prune : bool, default=False
         Whether `fit` drops units that are not needed, so that `n_components` is only how many it begins with: give two
         to ten times as many as you expect. See Notes.
@@ -172,7 +179,7 @@ class KrotovHopfield(CodebookLearner):
         algorithm: Literal["batch", "hebbian"] = "batch",
         p: float = 2,
         rival_rank: int = 2,
-        repulsion: float = 0.2,
+        repulsion: float = 0.3,
         start_temperature: float = 0.5,
         annealing_updates: int = 20,
         n_active: int | None = None,
@@ -284,7 +291,8 @@ class KrotovHopfield(CodebookLearner):
         if self._fair and self.algorithm == "batch":
             sizes = state.usage[index]
             push *= (sizes[:, 1] * ops.reciprocal(sizes[:, 0])).clip(0, 1)
-            push *= (1 - found.score[:, 0] ** 2).clip(0, 1)  # a row that is explained teaches nothing to the rival
+            # The better a row is explained, the less its rival learns from it: by the cube root of the sine.
+            push *= (1 - found.score[:, 0] ** 2).clip(0, 1) ** (1 / 6)
         return index, xp.stack([won, -push], axis=1), push
 
     def _cooled(self, state: State) -> float:

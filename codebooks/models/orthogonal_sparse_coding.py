@@ -22,6 +22,8 @@ from codebooks.models.relocation import Move
 
 # First and last step of the rules that go row by row, for rows whose mean squared length is 1.
 _RATES = {"geodesic": (0.8, 0.08), "online": (0.1, 0.001)}
+# Explained energy that the revival of idle units may cost.
+_LARGEST_LOSS = 0.01
 # A trace of the old units is added to the moment, so that a unit stays where it is when nothing pulls it.
 _HOLD = 1e-3
 
@@ -78,7 +80,7 @@ class OrthogonalSparseCoding(CodebookLearner):
         mean score, "load" a bias that grows while it wins more than an even share. It is kept at prediction. "auto" is
         "mean", and None if `signed`. Without it, one unit that points along what all rows have in common (the
         brightness of images, an offset) wins every row.
-    inhibition_strength : float in [0, 1], default=0.5
+    inhibition_strength : float in [0, 1], default=0.75
         The part of it that is subtracted. Raise it to 1 for images and other data with a large common part.
     revive : bool, default=True
         Whether a unit that wins nothing takes a part of the samples of a unit that explains its samples poorly. Nothing
@@ -167,7 +169,7 @@ class OrthogonalSparseCoding(CodebookLearner):
         signed: bool = False,
         threshold: float | None = None,
         inhibition: Literal["auto", "mean", "load"] | None = "auto",
-        inhibition_strength: float = 0.5,
+        inhibition_strength: float = 0.75,
         revive: bool = True,
         max_iter: int = 50,
         batch_size: int | Literal["auto"] = "auto",
@@ -365,6 +367,17 @@ class OrthogonalSparseCoding(CodebookLearner):
         return self._n_kept(len(state.components)), -1.0 if self.threshold is None else self.threshold, self.signed
 
     # -- revival -------------------------------------------------------------------------------------------------
+
+    def _learned(self, X: Any, rng: Any, state: State | None = None, *, revive: bool | None = None) -> tuple[State, int]:
+        """Learn without revival first: no direction is free, so an idle unit can take one only from others."""
+        if self.algorithm != "procrustes":
+            return super()._learned(X, rng, state, revive=revive)
+        settled, n_epochs = super()._learned(X, rng, state, revive=False)
+        if not self._revives or bool((settled.usage > 0).all()):
+            return settled, n_epochs
+        revived, n_more = super()._learned(X, rng, settled, revive=True)
+        energies = [self._explained_energy(X, found.components) for found in (settled, revived)]
+        return (revived if energies[1] > energies[0] - _LARGEST_LOSS else settled), n_epochs + n_more
 
     def _contrast(self, sums: Sums) -> Any:
         return 1.0  # one of several orthonormal units may explain what all rows share: then differences do not shrink
