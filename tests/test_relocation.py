@@ -50,7 +50,9 @@ def test_the_lighter_one_goes_whichever_it_is(form):
 def test_it_goes_there_block_by_block_too(form, monkeypatch):
     X, labels = setting()
     whole = moves(FORMATS[form](X), scaled(UNITS), labels)
-    monkeypatch.setattr(relocation, "_BLOCK", 3)  # the uncovered rows fall into two blocks, and others hold none of them
+    monkeypatch.setattr(
+        relocation, "_BLOCK", 3
+    )  # the uncovered rows fall into two blocks, and others hold none of them
     (found,), (expected,) = moves(FORMATS[form](X), scaled(UNITS), labels), whole
     assert found.n_rows == expected.n_rows == 4
     np.testing.assert_allclose(found.elsewhere, expected.elsewhere, atol=1e-12)

@@ -59,6 +59,9 @@ _MEMORY_ROWS = 50
 _IDLE = 0.02
 # The two halves of a divided component stand so far from it, in units of the spread of its samples.
 _HALF_WIDTH = 0.3
+# Relocation of redundant components may raise the unexplained energy by this share each time and lower the explained
+# energy by this much in all, and is made so often at most.
+_LOSS_BY_RELOCATION, _LARGEST_LOSS, _MOST_ROUNDS = 0.05, 0.02, 5
 # A mean unexplained energy below this is rounding: there is nothing to learn.
 _EXPLAINED = 1e-6
 # Gain per update of the inhibition that evens out loads, for scores within [-1, 1] (Wang et al. 2024, arXiv 2408.15664,
@@ -119,10 +122,14 @@ class Standstill(NamedTuple):
     n_idle: int
     n_redundant: int
 
-    def is_better_than(self, before: Standstill) -> bool:
-        """Whether more is explained, or fewer components are spare, than before the last relocation."""
-        spare_before = before.n_idle or before.n_redundant
-        return self.score > before.score or (self.n_idle or self.n_redundant) < spare_before
+    def is_no_worse_than(self, before: Standstill, best: float) -> bool:
+        """Whether the last relocation may stay: as many idle components or fewer, and nearly as much is explained."""
+        if before.state is None:
+            return True
+        if self.n_idle or before.n_idle:
+            return self.n_idle < before.n_idle
+        loss = max(before.score - self.score, 0)
+        return loss <= _LOSS_BY_RELOCATION * (1 - before.score) and best - self.score <= _LARGEST_LOSS
 
 
 class ArrayTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -278,7 +285,7 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
         plateau = Plateau(self.tol)
         reporter = Reporter(type(self).__name__, self.max_iter, self.verbose)
         revive = self._revives if revive is None else revive
-        before = Standstill(None, -math.inf, 0, 0)
+        before, best, n_rounds = Standstill(None, -math.inf, 0, 0), -math.inf, 0
         for epoch in reporter.epochs():
             state, score, n_idle = self._pass(X, state, epoch, rng, revive)
             reporter.tell(epoch, score, n_idle)
@@ -291,23 +298,22 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
             n_idle = int(ops.to_host((state.usage == 0).sum()))
             found = [] if n_idle else self._redundant(X, state, labels)
             now = Standstill(state, score, n_idle, len(found))
-            if not now.is_better_than(before):
-                if not n_idle:
-                    # What looked redundant was needed: its groups are alike, and the others are no groups.
-                    state = before.state if before.n_redundant else state
+            best, n_rounds = max(best, score), n_rounds + 1
+            if not now.is_no_worse_than(before, best):
+                if before.n_redundant:
+                    # What looked redundant was needed: groups are alike, and the samples explained poorly are none.
+                    state = before.state
                     break
                 # The last passes revive nothing, so that components which cannot win leave no trace in others.
                 revive = False
-            elif not n_idle and not found:
+            elif not n_idle and (not found or n_rounds > _MOST_ROUNDS):
                 break
             # The next update revives idle components. Most have learned already, so the next standstill is believed
             # sooner.
             state, before, plateau = self._relocated(X, state, found), now, Plateau(self.tol, patience=2)
         return state, epoch + 1
 
-    def _pass(
-        self, X: Any, state: Any, epoch: int, rng: Any, revive: bool | None = None
-    ) -> tuple[Any, float, int]:
+    def _pass(self, X: Any, state: Any, epoch: int, rng: Any, revive: bool | None = None) -> tuple[Any, float, int]:
         """The state after one epoch, the energy explained per row in it, and how many units won nothing in it."""
         revive = self._revives if revive is None else revive
         batches: Any = self._minibatches(X.shape[0], rng)

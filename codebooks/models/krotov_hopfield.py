@@ -345,7 +345,7 @@ class KrotovHopfield(CodebookLearner):
         if far:
             yield (
                 f"{far} of {len(self.components_)} components have a norm farther than {_NORM_TOLERANCE:g} from 1: the "
-                f'Hebbian rule has not converged. Raise max_iter or learning_rate, lower batch_size, or use '
+                f"Hebbian rule has not converged. Raise max_iter or learning_rate, lower batch_size, or use "
                 f'algorithm="batch".'
             )
 

@@ -368,7 +368,9 @@ class OrthogonalSparseCoding(CodebookLearner):
 
     # -- revival -------------------------------------------------------------------------------------------------
 
-    def _learned(self, X: Any, rng: Any, state: State | None = None, *, revive: bool | None = None) -> tuple[State, int]:
+    def _learned(
+        self, X: Any, rng: Any, state: State | None = None, *, revive: bool | None = None
+    ) -> tuple[State, int]:
         """Learn without revival first: no direction is free, so an idle unit can take one only from others."""
         if self.algorithm != "procrustes":
             return super()._learned(X, rng, state, revive=revive)
