@@ -19,9 +19,9 @@ from codebooks.models.base import (
     gates,
     tally,
 )
+from codebooks.models.initialization import spread_directions
 from codebooks.models.monitor import Reporter
 from codebooks.models.pruning import FIERCE, kept, survivors
-from codebooks.models.initialization import spread_directions
 
 # While learning is warm, so many units share each row; cold, a row belongs to its winner.
 _N_SHARING, _COLD = 3, 0.003
@@ -351,9 +351,11 @@ class KrotovHopfield(CodebookLearner):
 
     # -- how many units ------------------------------------------------------------------------------------------
 
-    def _learned(self, X: Any, rng: Any, state: State | None = None) -> tuple[State, int]:
+    def _learned(
+        self, X: Any, rng: Any, state: State | None = None, *, revive: bool | None = None
+    ) -> tuple[State, int]:
         if not self.prune:
-            return super()._learned(X, rng, state)
+            return super()._learned(X, rng, state, revive=revive)
         fierce = type(self)(**{**self.get_params(deep=False), **FIERCE, "prune": False})
         fierce._fair = False
         reporter = Reporter(f"{type(self).__name__}, pruning", self.max_iter, self.verbose)
