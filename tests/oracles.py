@@ -192,6 +192,16 @@ def gates(scores, inhibition, temperature, n_active):
     return softmax(shown)
 
 
+def unexplained_energy(X, directions, winners):
+    """The share of a row's energy that its winner leaves unexplained: a mean over the rows with a winner, in [0, 1]."""
+    X, norms, total, n_rows = wide(X), row_norms(X), 0.0, 0
+    for x, norm, winner in zip(X, norms, winners, strict=True):
+        if winner >= 0:
+            total += 1 - (directions[winner] @ x / norm) ** 2
+            n_rows += 1
+    return min(max(total / n_rows, 0.0), 1.0)
+
+
 def krotov_hopfield_batch_step(W, mass, inhibition, usage, X, p, rank, repulsion, keep, temperature=None):
     """One minibatch of the rule that goes to the fixed point at once.
 
@@ -326,20 +336,32 @@ def geodesic_epoch(W, X, rate, n_active, threshold=None, signed=True, handicap=0
     return W
 
 
-def procrustes_step(W, moment, handicap, X, n_active, signed, keep, hold, threshold=None):
-    """The new units and the new moment: the polar factor of decayed sums of rows times codes.
+def inhibited_codes(W, X, handicap, n_active, threshold, signed):
+    """The sparse codes, with `handicap` times the length of the row taken off their magnitude, which stays above 0."""
+    codes, handicap = sparse_codes(W, X, handicap, n_active, threshold, signed), np.broadcast_to(handicap, len(W))
+    for i, norm in enumerate(row_norms(X)):
+        for k in range(len(W)):
+            codes[i, k] = np.sign(codes[i, k]) * max(abs(codes[i, k]) - norm * handicap[k], 0)
+    return codes
 
-    Rows count with length 1, or, when `signed`, as they are. A trace `hold` of the old units, measured in what a unit
-    has gathered along itself on average, keeps units where they are that nothing pulls.
+
+def procrustes_step(W, moment, handicap, X, n_active, signed, keep, hold, threshold=None, scale=1.0):
+    """The new units and the new moment: the polar factor of decayed sums of rows times weights.
+
+    A row counts with length 1, and its weight for a unit is its code less the handicap. When `signed`, rows count as
+    they are, with their codes times `scale`. A trace `hold` of the old units, measured in what a unit has gathered
+    along itself on average, keeps units where they are that nothing pulls.
     """
     X, norms = wide(X), row_norms(X)
-    codes = sparse_codes(W, X, handicap, n_active, threshold, signed)
-    if not signed:
+    if signed:
+        weights = scale * sparse_codes(W, X, handicap, n_active, threshold, signed)
+    else:
+        weights = inhibited_codes(W, X, handicap, n_active, threshold, signed)
         for i in range(len(X)):
             if norms[i] > 0:
                 X[i] /= norms[i]
-                codes[i] /= norms[i]
-    moment = keep * wide(moment) + accumulate(codes, X)
+                weights[i] /= norms[i]
+    moment = keep * wide(moment) + accumulate(weights, X)
     gathered = np.mean([moment[k] @ W[k] for k in range(len(W))])
     return nearest_orthonormal(moment + hold * gathered * wide(W)), moment
 
@@ -372,10 +394,11 @@ def inhibited_mixture_step(W, mass, inhibition, X, n_active, temperature, orthog
 
     Returns
     -------
-    tuple of the new directions, the new mass, the mean score of each expert and the share of rows that it wins
+    tuple of the new directions, the new mass, the mean score of each expert, the share of rows that it wins, and the
+    share of a row's energy that its winner leaves unexplained, a mean over rows
     """
     W, X, norms = wide(W), wide(X), row_norms(X)
-    total, scores, wins, n_rows = np.zeros(W.shape), np.zeros(len(W)), np.zeros(len(W)), 0
+    total, scores, wins, n_rows, rest = np.zeros(W.shape), np.zeros(len(W)), np.zeros(len(W)), 0, 0.0
     for x, norm in zip(X, norms, strict=True):
         if norm == 0:
             continue
@@ -384,10 +407,12 @@ def inhibited_mixture_step(W, mass, inhibition, X, n_active, temperature, orthog
         for expert in range(len(W)):
             total[expert] += gate[0, expert] * x / norm
         scores += score[0]
-        wins[top_k(score - wide(inhibition), 1)[0, 0]] += 1
+        winner = top_k(score - wide(inhibition), 1)[0, 0]
+        wins[winner] += 1
+        rest += 1 - score[0, winner] ** 2
         n_rows += 1
     W, mass = blend_directions(total, keep * wide(mass), W)
-    return pull_apart(W, orthogonality), mass, scores / n_rows, wins / n_rows
+    return pull_apart(W, orthogonality), mass, scores / n_rows, wins / n_rows, rest / n_rows
 
 
 # -- words for units -------------------------------------------------------------------------------------------------
