@@ -1,6 +1,5 @@
 """Data on which components remain unused or share one group: repeated rows, rows that nearly agree, many components."""
 
-import re
 import warnings
 
 import numpy as np
@@ -64,17 +63,20 @@ def test_groups_are_found_on_a_common_background(bumps, learner, n_components):
 
 @pytest.mark.parametrize("n_components", [12, 20])
 def test_orthogonal_units_explain_bumps_on_a_common_background(bumps, n_components):
-    X, _ = bumps
+    X, labels = bumps
     model = fit_silently(OrthogonalSparseCoding(n_components, random_state=0), X)
     unrevived = fit_silently(OrthogonalSparseCoding(n_components, revive=False, random_state=0), X)
     assert model.score(X) > unrevived.score(X) - 0.01
-    print(model.score(X), unrevived.score(X), n_used(model))
+    assert normalized_mutual_info_score(labels, model.labels_) > 0.99
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("n_components", [300, 500])
 @pytest.mark.parametrize("learner", [KrotovHopfield, InhibitedMixture])
-def test_no_component_is_unused_on_digits(learner):
-    assert n_used(fit_silently(learner(300, random_state=0), load_digits().data)) == 300
+def test_no_component_is_unused_on_digits(learner, n_components):
+    model = learner(n_components, random_state=2)
+    assert warnings_of(model, load_digits().data) == []
+    assert n_used(model) == n_components
 
 
 # -- repeated rows ---------------------------------------------------------------------------------------------------
@@ -91,26 +93,27 @@ def test_each_of_six_repeated_rows_has_its_component(learner, n_copies, form):
         assert n_used(model) == 6
 
 
-@pytest.fixture(scope="module")
-def templates():
-    """Eight topics in titles, and 40 % of the rows a template of eight words with a changing number."""
-    rng = np.random.default_rng(0)
-    corpus = planted_corpus(720, 8, purity=0.6, random_state=0)
-    copies = np.zeros((480, 8 + 60))
-    copies[:, :8], copies[np.arange(480), 8 + rng.integers(0, 60, 480)] = 1, 1
-    X = sparse.block_diag([corpus.X, sparse.csr_matrix(copies)]).tocsr()
-    return TfidfTransformer(sublinear_tf=True).fit_transform(X), np.r_[corpus.labels, np.full(480, 8)]
-
-
-@pytest.mark.parametrize("learner", [KrotovHopfield, InhibitedMixture])
-def test_a_template_with_a_changing_number_has_one_component(templates, learner):
-    X, labels = templates
+@pytest.mark.parametrize("n_copies", [160, 1000])
+@pytest.mark.parametrize("learner", LEARNERS)
+def test_each_of_six_nearly_repeated_rows_has_its_component(learner, n_copies):
+    labels = np.repeat(np.arange(6), [n_copies, 20, 20, 20, 20, 20])
     for seed in range(3):
+        X = np.eye(6, 40)[labels] + 0.02 * np.random.default_rng(seed).random((len(labels), 40))
+        model = fit_silently(learner(6, random_state=seed), X)
+        assert normalized_mutual_info_score(labels, model.labels_) > 0.99
+
+
+@pytest.mark.parametrize("n_copies", [400, 800])
+@pytest.mark.parametrize("learner", [KrotovHopfield, InhibitedMixture])
+def test_a_template_with_a_changing_number_does_not_hide_topics(learner, n_copies):
+    """A third or half of the documents have the same twenty words and a number of their own."""
+    template = sparse.hstack([np.ones((n_copies, 20)), sparse.identity(n_copies)])
+    for seed in range(3):
+        corpus = planted_corpus(800, 8, random_state=seed)
+        X = TfidfTransformer(sublinear_tf=True).fit_transform(sparse.block_diag([corpus.X, template]).tocsr())
         model = fit_silently(learner(9, random_state=seed), X)
-        nmi = normalized_mutual_info_score(labels, model.labels_)
-        print(learner.__name__, seed, n_used(model), nmi)
         assert n_used(model) == 9
-        assert nmi > 0.97
+        assert normalized_mutual_info_score(np.r_[corpus.labels, np.full(n_copies, 8)], model.labels_) > 0.99
 
 
 @pytest.mark.parametrize("part", [0.1, 0.3, 0.5])
@@ -125,6 +128,49 @@ def test_a_repeated_sentence_does_not_hide_topics(learner, part):
         model = fit_silently(learner(9, random_state=seed), X)
         expected = fit_silently(learner(8, random_state=seed), alone)
         found, reference = (normalized_mutual_info_score(corpus.labels, m.labels_[:800]) for m in (model, expected))
-        print(learner.__name__, part, seed, n_used(model), found, reference)
         assert n_used(model) == 9
         assert found > reference - 0.03
+
+
+# -- what the warning advises ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("learner", LEARNERS)
+def test_fewer_components_are_advised_where_all_samples_are_explained(learner):
+    X = np.repeat(np.eye(4, 9), [30, 20, 10, 5], axis=0)
+    model = learner(7, random_state=0)
+    (advice,) = warnings_of(model, X)
+    assert advice.startswith("3 of 7 components win no sample: ")
+    assert advice.endswith("The others explain all samples, so n_components=4 is enough.")
+    smaller = learner(4, random_state=0)
+    assert warnings_of(smaller, X) == []
+    assert smaller.score(X) == pytest.approx(model.score(X), abs=1e-9)
+
+
+@pytest.mark.parametrize("learner", [KrotovHopfield, InhibitedMixture])
+def test_revival_is_advised_where_it_is_off_and_helps(learner):
+    X = load_digits().data
+    model = learner(500, revive=False, random_state=0)
+    (advice,) = warnings_of(model, X)
+    assert advice.endswith("Set revive=True to relocate them to samples that are explained poorly.")
+    n_before, score = n_used(model), model.score(X)
+    assert warnings_of(model.set_params(revive=True), X) == []
+    assert n_used(model) == 500 > n_before
+    assert model.score(X) > score
+
+
+@pytest.mark.parametrize("learner", [KrotovHopfield, InhibitedMixture])
+def test_more_passes_are_advised_where_learning_ended_early(learner):
+    X = load_digits().data
+    model = learner(500, max_iter=1, random_state=0)
+    (advice,) = warnings_of(model, X)
+    assert advice.endswith("Learning ended before it converged: raise max_iter, which is 1.")
+    assert warnings_of(model.set_params(max_iter=50), X) == []
+
+
+def test_unused_components_are_named():
+    X = np.repeat(np.eye(2, 9), 10, axis=0)
+    (advice,) = warnings_of(KrotovHopfield(20, random_state=0), X)
+    model = fit_silently(KrotovHopfield(20, random_state=0), X)
+    unused = np.flatnonzero(model.usage_ == 0)
+    assert advice.startswith(f"18 of 20 components win no sample: {', '.join(map(str, unused[:10]))}, .... ")
