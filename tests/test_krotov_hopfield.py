@@ -1,5 +1,7 @@
 """Krotov-Hopfield units against plain transcriptions of their rules, and where these could go wrong."""
 
+import warnings
+
 import numpy as np
 import oracles
 import pytest
@@ -242,6 +244,94 @@ class TestPruning:
         lines = capsys.readouterr().out.splitlines()
         assert len(lines) == model.n_iter_
         assert 0 < sum(line.startswith("[KrotovHopfield, pruning]") for line in lines) < len(lines)
+
+
+# -- the published rule at its defaults ------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("purity", [0.8, 0.3])
+def test_hebbian_defaults_converge_on_tfidf(purity, seed):
+    corpus = planted_corpus(1000, 10, purity=purity, random_state=seed)
+    X = TfidfTransformer(sublinear_tf=True).fit_transform(corpus.X)
+    model = KrotovHopfield(10, algorithm="hebbian", random_state=seed).fit(X)
+    np.testing.assert_allclose(np.linalg.norm(model.components_, axis=1), 1, atol=0.1)
+    assert normalized_mutual_info_score(corpus.labels, model.labels_) > 0.95
+    assert model.score(X) > KrotovHopfield(10, random_state=seed).fit(X).score(X) - 0.02
+
+
+def test_hebbian_batch_size_is_100_by_default(planted):
+    X, _ = planted
+    how = {"algorithm": "hebbian", "max_iter": 4, "random_state": 0}
+    model = KrotovHopfield(10, **how).fit(X)
+    assert model.n_updates_ == 3 * model.n_iter_
+    np.testing.assert_array_equal(model.components_, KrotovHopfield(10, batch_size=100, **how).fit(X).components_)
+
+
+@pytest.mark.parametrize("p", [2, 3])
+def test_hebbian_norms_far_from_1_are_warned_of(planted, p):
+    X, _ = planted
+    model = KrotovHopfield(10, algorithm="hebbian", p=p, learning_rate=5, max_iter=1, revive=False, random_state=0)
+    with pytest.warns(UserWarning, match="components have a norm farther than") as caught:
+        model.fit(X)
+    norms = np.linalg.norm(model.components_, ord=p, axis=1)
+    far = int((np.abs(norms - 1) > 0.1).sum())
+    message = next(str(warning.message) for warning in caught if "norm farther" in str(warning.message))
+    assert message.startswith(f"{far} of 10 components have a norm farther than 0.1 from 1: the Hebbian rule has not")
+    assert "Raise max_iter or learning_rate, lower batch_size, or use algorithm=\"batch\"." in message
+
+
+# -- p-norms ---------------------------------------------------------------------------------------------------------
+
+
+def p_norms(W, p):
+    """The p-norms of the rows of `W` in float64; the largest entry is taken out, or its power would overflow."""
+    W = np.abs(W.astype(np.float64))
+    peaks = W.max(axis=1)
+    return peaks * ((W / peaks[:, None]) ** p).sum(axis=1) ** (1 / p)
+
+
+def with_idle_units(model, X):
+    """The fitted model with three of its units pointing away from all rows and unused."""
+    model.fit(X)
+    model.components_[:3] = -np.abs(model.components_[:3])
+    usage = np.r_[np.zeros(3, X.dtype), np.full(len(model.usage_) - 3, 1 / (len(model.usage_) - 3), X.dtype)]
+    model.usage_ = usage
+    return model
+
+
+@pytest.mark.filterwarnings("ignore:.*components? wins? no sample")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("p", [1.2, 2, 3, 40, 500, 1e6])
+def test_components_have_p_norm_1_after_revival(planted, p, dtype):
+    X = planted[0].astype(dtype)
+    model = with_idle_units(KrotovHopfield(10, p=p, max_iter=5, random_state=0), X)
+    for _ in range(3):
+        model.partial_fit(X)
+        np.testing.assert_allclose(p_norms(model.components_, p), 1, rtol=1e-5 if dtype == np.float32 else 1e-9)
+        assert np.isfinite(model.mass_).all()
+        assert np.isfinite(model.transform(X)).all()
+
+
+@pytest.mark.filterwarnings("ignore:.*components? wins? no sample")
+@pytest.mark.parametrize("algorithm", ["batch", "hebbian"])
+@pytest.mark.parametrize("p", [500, 1e6])
+def test_a_huge_p_is_finite(planted, p, algorithm):
+    X, _ = planted
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        model = KrotovHopfield(10, p=p, algorithm=algorithm, random_state=0).fit(X)
+    assert np.isfinite(model.components_).all()
+    assert np.isfinite(model.inhibition_).all()
+    np.testing.assert_allclose(p_norms(model.components_, p), 1, atol=1e-9 if algorithm == "batch" else 0.1)
+
+
+@pytest.mark.parametrize("p", [1, 1.0, 0.5, 0, np.inf, np.nan])
+def test_p_outside_of_its_range_is_refused(p):
+    """The scores of p=1 are the same for all units with the same signs."""
+    with pytest.raises(ValueError, match=r"'p' parameter.*must be a float in the range \(1.0, inf\)"):
+        KrotovHopfield(2, p=p).fit(np.eye(4))
 
 
 @pytest.mark.filterwarnings("error")

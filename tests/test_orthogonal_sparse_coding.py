@@ -312,3 +312,17 @@ def test_signals_may_come_in_any_unit_of_measure(signals, algorithm):
     )
     one.fit(signals), two.fit(1e4 * signals)
     np.testing.assert_allclose(one.components_, two.components_, atol=1e-8)
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("kept", [{"n_active": 1}, {"n_active": 3}, {"n_active": None}], ids=str)
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("size", [1e-22, 1e-21, 1e-20, 1e15])
+def test_signed_components_do_not_depend_on_the_size_of_float32_data(signals, algorithm, kept, size):
+    """Squares of numbers of size 1e-20 are too small for float32."""
+    power = 2.0 ** np.round(np.log2(size))  # exact, so that nothing is rounded otherwise
+    model = OrthogonalSparseCoding(6, algorithm=algorithm, signed=True, **kept, max_iter=5, random_state=0)
+    expected = model.fit(signals.astype(np.float32)).components_
+    scaled = (power * signals).astype(np.float32)
+    np.testing.assert_allclose(model.fit(scaled).components_, expected, atol=1e-5)
+    np.testing.assert_allclose(model.transform(scaled) / power, model.transform(signals.astype(np.float32)), atol=1e-4)
