@@ -415,6 +415,44 @@ def inhibited_mixture_step(W, mass, inhibition, X, n_active, temperature, orthog
     return pull_apart(W, orthogonality), mass, scores / n_rows, wins / n_rows, rest / n_rows
 
 
+# -- revival ---------------------------------------------------------------------------------------------------------
+
+
+def errors_of_components(X, W, inhibition, usage):
+    """Usage times the mean unexplained energy of the rows won, with the mean over all rows as one more; 0 without."""
+    index, score, norms, _ = nearest(X, W, inhibition, 1)
+    errors = [(index[i, 0], min(max(1 - score[i, 0] ** 2, 0.0), 1.0)) for i in range(len(norms)) if norms[i] > 0]
+    overall = sum(error for _, error in errors) / len(errors)
+    out = np.zeros(len(W))
+    for k in range(len(W)):
+        own = [error for unit, error in errors if unit == k]
+        if own:
+            out[k] = usage[k] * (sum(own) + overall) / (len(own) + 1)
+    return out
+
+
+def pairs_by_error(errors, idle):
+    """Pairs (parent, idle): each time the component with the largest error is divided, as long as it has rows."""
+    errors, pairs, without_rows = dict(enumerate(errors)), [], set()
+    for unit in idle:
+        parent = max(errors, key=lambda k: (errors[k], -k))
+        if parent in without_rows or errors[parent] <= 0:
+            return pairs
+        errors[parent] /= 2
+        errors[unit] = errors[parent]
+        without_rows |= {parent, unit}
+        pairs.append((parent, unit))
+    return pairs
+
+
+def principal_direction(rows, unit):
+    """The direction orthogonal to `unit` in which rows of length 1 vary most, and the sine of their mean angle to it."""
+    rows = wide(rows) / row_norms(rows)[:, None]
+    beside = rows - np.outer(rows @ unit, unit)
+    values, vectors = np.linalg.eigh(covariance(beside))
+    return vectors[:, -1], np.sqrt(1 - np.mean(rows @ unit) ** 2)
+
+
 # -- words for units -------------------------------------------------------------------------------------------------
 
 
