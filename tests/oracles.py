@@ -449,7 +449,7 @@ def principal_direction(rows, unit):
     """The direction orthogonal to `unit` in which rows of length 1 vary most, and the sine of their mean angle to it."""
     rows = wide(rows) / row_norms(rows)[:, None]
     beside = rows - np.outer(rows @ unit, unit)
-    values, vectors = np.linalg.eigh(covariance(beside))
+    _, vectors = np.linalg.eigh(covariance(beside))
     return vectors[:, -1], np.sqrt(1 - np.mean(rows @ unit) ** 2)
 
 

@@ -123,6 +123,28 @@ def test_the_experts_kept_are_those_that_inhibition_leaves_on_top():
     assert model.predict(x).tolist() == [2]
 
 
+@pytest.mark.parametrize(("unexplained", "factor"), [(1.0, 1.0), (0.25, 0.25), (1e-3, 1e-3), (1e-9, 1e-3), (0.0, 1e-3)])
+def test_the_temperature_is_a_multiple_of_the_unexplained_energy(unexplained, factor):
+    """It is no smaller than for rows of which a thousandth of the energy is unexplained."""
+    model = experts_on_axes(3, None).set_params(temperature=2.0)
+    model.unexplained_ = np.array(unexplained)
+    x = np.array([[1.0, 0.999, 0.998]])
+    shares = np.exp(x[0] / np.linalg.norm(x) / (2 * factor))
+    np.testing.assert_allclose(model.transform(x)[0], shares / shares.sum())
+
+
+@pytest.mark.filterwarnings("error")
+def test_gates_of_rows_that_nearly_agree_still_differ():
+    """Groups whose cosines are .999: gates at the default temperature depend on the differences between them."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(5, size=500)
+    X = 20 + np.eye(5, 20)[labels] * 4 + 0.5 * rng.standard_normal((500, 20))
+    codes = InhibitedMixture(5, random_state=0).fit_transform(X)
+    for k in range(5):
+        assert len(set(codes[labels == k].argmax(axis=1))) == 1
+    assert codes.max(axis=1).mean() > 0.8
+
+
 @WHOLE
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("n_active", [1, 3, 99, None])

@@ -53,7 +53,7 @@ def assert_orthonormal(W):
 
 
 @pytest.mark.parametrize("form", FORMATS)
-@pytest.mark.parametrize("inhibition", [None, "mean"])
+@pytest.mark.parametrize("inhibition", [None, "mean", "auto"])
 @pytest.mark.parametrize("kept", [{"n_active": 1}, {"n_active": 3}, {"n_active": None}, {"threshold": 0.3}], ids=str)
 @pytest.mark.parametrize("signed", [False, True])
 def test_procrustes_steps(planted, signals, signed, kept, inhibition, form):
@@ -61,18 +61,25 @@ def test_procrustes_steps(planted, signals, signed, kept, inhibition, form):
     X = signals if signed else planted[0].toarray()[:200] * np.linspace(0.5, 3, 200)[:, None]
     model = OrthogonalSparseCoding(5, signed=signed, **kept, inhibition=inhibition, revive=False, random_state=0)
     n_active, threshold = model.n_active, model.threshold
+    if inhibition == "auto":
+        inhibition = None if signed else "mean"
     state = model._start(FORMATS[form](X[:50]), 5, np.random.RandomState(0))
     W, moment, handicap = state.components, state.moment, state.inhibition
     for step in range(4):
         batch = X[50 * step : 50 * step + 50]
         model.partial_fit(FORMATS[form](batch))
         keep = 1 - batch.any(axis=1).sum() / 250  # memory: fifty rows for each unit
+        filled = batch[batch.any(axis=1)]
+        cosines = filled @ W.T / np.linalg.norm(filled, axis=1, keepdims=True)
         W, moment = oracles.procrustes_step(
             W, moment, handicap, batch, n_active, signed, keep, 1e-3, threshold, state.scale
         )
         np.testing.assert_allclose(model.moment_, moment, rtol=1e-9, atol=1e-9)
         np.testing.assert_allclose(model.components_, W, rtol=0, atol=1e-9)
-        handicap = model.inhibition_
+        if inhibition == "mean":  # in full, however well rows are explained
+            strength = np.abs(cosines) if signed else cosines
+            handicap = keep * handicap + (1 - keep) * 0.5 * strength.mean(axis=0)
+        np.testing.assert_allclose(model.inhibition_, handicap, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -201,9 +208,10 @@ def test_revival_brings_idle_units_back_and_keeps_all_orthonormal(planted):
 def test_nothing_is_revived_where_codes_are_signed(signals):
     centred = signals - signals.mean(axis=1, keepdims=True)  # one direction holds nothing
     model = OrthogonalSparseCoding(12, signed=True, n_active=1, random_state=0, tol=1)
-    with pytest.warns(UserWarning, match="wins? no sample"):
+    with pytest.warns(UserWarning, match=r"12 components win no sample: .* Raise n_active, with which"):
         model.fit(centred)
     assert model.n_iter_ == 4
+    model.set_params(n_active=2).fit(centred)  # and does not warn
 
 
 @pytest.mark.filterwarnings("error")

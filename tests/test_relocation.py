@@ -51,7 +51,7 @@ def test_the_lighter_one_goes_whichever_it_is(form):
 def test_it_goes_there_block_by_block_too(form, monkeypatch):
     X, labels = setting()
     whole = moves(FORMATS[form](X), scaled(UNITS), labels)
-    monkeypatch.setattr(relocation, "_BLOCK", 3)  # the uncovered rows fall into two blocks, and others hold none of them
+    monkeypatch.setattr(relocation, "_BLOCK", 3)  # the uncovered rows fall into two blocks, others hold none
     (found,), (expected,) = moves(FORMATS[form](X), scaled(UNITS), labels), whole
     assert found.n_rows == expected.n_rows == 4
     np.testing.assert_allclose(found.elsewhere, expected.elsewhere, atol=1e-12)
@@ -290,6 +290,18 @@ def test_nothing_is_revived_where_all_samples_are_explained(learner):
 def assert_same_state(found, expected):
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("p", [1.5, 2, 3])
+def test_relocated_components_have_p_norm_1(p):
+    X, labels = setting()
+    model = KrotovHopfield(3, p=p, random_state=0).partial_fit(X)
+    state = model._state()._replace(components=UNITS / (UNITS**p).sum(axis=1, keepdims=True) ** (1 / p))
+    found = model._separated(X, state, labels)
+    assert found is not state
+    np.testing.assert_allclose((np.abs(found.components) ** p).sum(axis=1), 1)
+    np.testing.assert_allclose(scaled(found.components[0]), scaled(scaled(SHARED).sum(axis=0)))
+    np.testing.assert_allclose(scaled(found.components[1]), scaled(scaled(UNCOVERED).sum(axis=0)))
 
 
 @pytest.mark.parametrize("learner", [KrotovHopfield, InhibitedMixture])
