@@ -446,7 +446,7 @@ def pairs_by_error(errors, idle):
 
 
 def principal_direction(rows, unit):
-    """The direction orthogonal to `unit` in which rows of length 1 vary most, and the sine of their mean angle to it."""
+    """The direction beside `unit` in which rows of length 1 vary most, and the sine by the mean of their cosines."""
     rows = wide(rows) / row_norms(rows)[:, None]
     beside = rows - np.outer(rows @ unit, unit)
     _, vectors = np.linalg.eigh(covariance(beside))

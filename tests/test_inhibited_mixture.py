@@ -268,9 +268,7 @@ def test_whole_gates_are_complained_of(text, settings, n_batches):
     assert f"Raise the temperature, which is {settings['temperature']:g}, for instance to 0." in whole
 
 
-@pytest.mark.parametrize(
-    "settings", [{"temperature": 1}, {"temperature": 1e-3}, {"temperature": 1, "n_active": None}]
-)
+@pytest.mark.parametrize("settings", [{"temperature": 1}, {"temperature": 1e-3}, {"temperature": 1, "n_active": None}])
 def test_the_temperature_advised_is_not_complained_of(text, settings):
     (message,) = complaints(text, **settings)
     advised = float(re.search(r"for instance to ([0-9.e-]+?)[.;]( |$)", message)[1])

@@ -322,7 +322,7 @@ def test_signals_may_come_in_any_unit_of_measure(signals, algorithm):
     np.testing.assert_allclose(one.components_, two.components_, atol=1e-8)
 
 
-@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.filterwarnings("ignore:.*components? wins? no sample", "error::RuntimeWarning")
 @pytest.mark.parametrize("kept", [{"n_active": 1}, {"n_active": 3}, {"n_active": None}], ids=str)
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("size", [1e-22, 1e-21, 1e-20, 1e15])

@@ -42,7 +42,7 @@ def bumps():
     """A smooth bump at one of 12 places on a background of 1: cosines of groups are near .8."""
     rng = np.random.default_rng(0)
     t, labels = np.linspace(0, 1, 784), rng.integers(0, 12, 1500)
-    X = 1 + 2 * np.exp(-((((t - (labels[:, None] + 0.5) / 12)) / 0.06) ** 2)) + 0.05 * rng.random((1500, 784))
+    X = 1 + 2 * np.exp(-(((t - (labels[:, None] + 0.5) / 12) / 0.06) ** 2)) + 0.05 * rng.random((1500, 784))
     return X, labels
 
 
