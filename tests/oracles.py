@@ -192,6 +192,16 @@ def gates(scores, inhibition, temperature, n_active):
     return softmax(shown)
 
 
+def unexplained_energy(X, directions, winners):
+    """The share of a row's energy that its winner leaves unexplained: a mean over the rows with a winner, in [0, 1]."""
+    X, norms, total, n_rows = wide(X), row_norms(X), 0.0, 0
+    for x, norm, winner in zip(X, norms, winners, strict=True):
+        if winner >= 0:
+            total += 1 - (directions[winner] @ x / norm) ** 2
+            n_rows += 1
+    return min(max(total / n_rows, 0.0), 1.0)
+
+
 def krotov_hopfield_batch_step(W, mass, inhibition, usage, X, p, rank, repulsion, keep, temperature=None):
     """One minibatch of the rule that goes to the fixed point at once.
 
@@ -326,20 +336,32 @@ def geodesic_epoch(W, X, rate, n_active, threshold=None, signed=True, handicap=0
     return W
 
 
-def procrustes_step(W, moment, handicap, X, n_active, signed, keep, hold, threshold=None):
-    """The new units and the new moment: the polar factor of decayed sums of rows times codes.
+def inhibited_codes(W, X, handicap, n_active, threshold, signed):
+    """The sparse codes, with `handicap` times the length of the row taken off their magnitude, which stays above 0."""
+    codes, handicap = sparse_codes(W, X, handicap, n_active, threshold, signed), np.broadcast_to(handicap, len(W))
+    for i, norm in enumerate(row_norms(X)):
+        for k in range(len(W)):
+            codes[i, k] = np.sign(codes[i, k]) * max(abs(codes[i, k]) - norm * handicap[k], 0)
+    return codes
 
-    Rows count with length 1, or, when `signed`, as they are. A trace `hold` of the old units, measured in what a unit
-    has gathered along itself on average, keeps units where they are that nothing pulls.
+
+def procrustes_step(W, moment, handicap, X, n_active, signed, keep, hold, threshold=None, scale=1.0):
+    """The new units and the new moment: the polar factor of decayed sums of rows times weights.
+
+    A row counts with length 1, and its weight for a unit is its code less the handicap. When `signed`, rows count as
+    they are, with their codes times `scale`. A trace `hold` of the old units, measured in what a unit has gathered
+    along itself on average, keeps units where they are that nothing pulls.
     """
     X, norms = wide(X), row_norms(X)
-    codes = sparse_codes(W, X, handicap, n_active, threshold, signed)
-    if not signed:
+    if signed:
+        weights = scale * sparse_codes(W, X, handicap, n_active, threshold, signed)
+    else:
+        weights = inhibited_codes(W, X, handicap, n_active, threshold, signed)
         for i in range(len(X)):
             if norms[i] > 0:
                 X[i] /= norms[i]
-                codes[i] /= norms[i]
-    moment = keep * wide(moment) + accumulate(codes, X)
+                weights[i] /= norms[i]
+    moment = keep * wide(moment) + accumulate(weights, X)
     gathered = np.mean([moment[k] @ W[k] for k in range(len(W))])
     return nearest_orthonormal(moment + hold * gathered * wide(W)), moment
 
@@ -372,10 +394,11 @@ def inhibited_mixture_step(W, mass, inhibition, X, n_active, temperature, orthog
 
     Returns
     -------
-    tuple of the new directions, the new mass, the mean score of each expert and the share of rows that it wins
+    tuple of the new directions, the new mass, the mean score of each expert, the share of rows that it wins, and the
+    share of a row's energy that its winner leaves unexplained, a mean over rows
     """
     W, X, norms = wide(W), wide(X), row_norms(X)
-    total, scores, wins, n_rows = np.zeros(W.shape), np.zeros(len(W)), np.zeros(len(W)), 0
+    total, scores, wins, n_rows, rest = np.zeros(W.shape), np.zeros(len(W)), np.zeros(len(W)), 0, 0.0
     for x, norm in zip(X, norms, strict=True):
         if norm == 0:
             continue
@@ -384,10 +407,50 @@ def inhibited_mixture_step(W, mass, inhibition, X, n_active, temperature, orthog
         for expert in range(len(W)):
             total[expert] += gate[0, expert] * x / norm
         scores += score[0]
-        wins[top_k(score - wide(inhibition), 1)[0, 0]] += 1
+        winner = top_k(score - wide(inhibition), 1)[0, 0]
+        wins[winner] += 1
+        rest += 1 - score[0, winner] ** 2
         n_rows += 1
     W, mass = blend_directions(total, keep * wide(mass), W)
-    return pull_apart(W, orthogonality), mass, scores / n_rows, wins / n_rows
+    return pull_apart(W, orthogonality), mass, scores / n_rows, wins / n_rows, rest / n_rows
+
+
+# -- revival ---------------------------------------------------------------------------------------------------------
+
+
+def errors_of_components(X, W, inhibition, usage):
+    """Usage times the mean unexplained energy of the rows won, with the mean over all rows as one more; 0 without."""
+    index, score, norms, _ = nearest(X, W, inhibition, 1)
+    errors = [(index[i, 0], min(max(1 - score[i, 0] ** 2, 0.0), 1.0)) for i in range(len(norms)) if norms[i] > 0]
+    overall = sum(error for _, error in errors) / len(errors)
+    out = np.zeros(len(W))
+    for k in range(len(W)):
+        own = [error for unit, error in errors if unit == k]
+        if own:
+            out[k] = usage[k] * (sum(own) + overall) / (len(own) + 1)
+    return out
+
+
+def pairs_by_error(errors, idle):
+    """Pairs (parent, idle): each time the component with the largest error is divided, as long as it has rows."""
+    errors, pairs, without_rows = dict(enumerate(errors)), [], set()
+    for unit in idle:
+        parent = max(errors, key=lambda k: (errors[k], -k))
+        if parent in without_rows or errors[parent] <= 0:
+            return pairs
+        errors[parent] /= 2
+        errors[unit] = errors[parent]
+        without_rows |= {parent, unit}
+        pairs.append((parent, unit))
+    return pairs
+
+
+def principal_direction(rows, unit):
+    """The direction beside `unit` in which rows of length 1 vary most, and the sine by the mean of their cosines."""
+    rows = wide(rows) / row_norms(rows)[:, None]
+    beside = rows - np.outer(rows @ unit, unit)
+    _, vectors = np.linalg.eigh(covariance(beside))
+    return vectors[:, -1], np.sqrt(1 - np.mean(rows @ unit) ** 2)
 
 
 # -- words for units -------------------------------------------------------------------------------------------------

@@ -110,7 +110,7 @@ def expected_failures(estimator):
     return {}
 
 
-@pytest.mark.filterwarnings("ignore:.*units? wins? no row")
+@pytest.mark.filterwarnings("ignore:.*components? wins? no sample")
 @parametrize_with_checks(
     [learner(**settings) for learner in LEARNERS for settings in [*VARIANTS[learner], {"sparse_output": True}]],
     expected_failed_checks=expected_failures,
@@ -328,7 +328,7 @@ class TestLaws:
             return
         # An axis of a row that keeps several serves without winning.
         several = learner is codebooks.OrthogonalSparseCoding and (model.n_active != 1 or model.threshold is not None)
-        with nullcontext() if several else pytest.warns(UserWarning, match="win no row"):
+        with nullcontext() if several else pytest.warns(UserWarning, match="win no sample"):
             model.fit(X)
         assert model.components_.shape == (5, 6)
         assert np.isfinite(model.transform(X)).all()
@@ -505,7 +505,7 @@ class TestLearning:
         assert learner.__name__ in capsys.readouterr().out
 
 
-@pytest.mark.filterwarnings("ignore:.*units? wins? no row")
+@pytest.mark.filterwarnings("ignore:.*components? wins? no sample")
 @pytest.mark.parametrize(
     "transformer", [*LEARNERS, codebooks.HopfieldMemory, codebooks.BM25Transformer, codebooks.Isotropy]
 )

@@ -42,16 +42,14 @@ def test_the_default_score_needs_no_scoring(texts, pipeline):
     assert search.predict(texts[:5]).shape == (5,)
 
 
-@pytest.mark.parametrize("seed", [0, 3, 4])
-def test_npmi_picks_inhibition_where_it_is_needed(seed):
-    """The published rule mixes topics without it. (The batch rule keeps its units alive in other ways too.)"""
-    corpus = planted_corpus(600, 10, purity=0.3, random_state=seed)
+@pytest.mark.parametrize("seed", [0, 1, 3])
+def test_npmi_chooses_inhibition_where_topics_share_most_words(seed):
+    corpus = planted_corpus(600, 10, purity=0.1, random_state=seed)
     X = TfidfTransformer(sublinear_tf=True).fit_transform(corpus.X)
-    settings = {"algorithm": "hebbian", "learning_rate": 0.1, "batch_size": 100, "max_iter": 20, "revive": False}
-    model = KrotovHopfield(10, inhibition_strength=1.0, random_state=0, **settings)
+    model = KrotovHopfield(10, inhibition_strength=1.0, revive=False, random_state=0)
     without, with_it = (model.set_params(inhibition=kind).fit(X).labels_ for kind in (None, "mean"))
     agreements = [normalized_mutual_info_score(corpus.labels, labels) for labels in (without, with_it)]
-    assert agreements[0] < agreements[1]
+    assert agreements[0] + 0.1 < agreements[1]
     search = GridSearchCV(model, {"inhibition": [None, "mean"]}, scoring=npmi_scorer, cv=3, n_jobs=2)
     assert search.fit(X).best_params_ == {"inhibition": "mean"}
 

@@ -136,7 +136,7 @@ READERS = {
 }
 
 
-@pytest.mark.filterwarnings("ignore:.*units? wins? no row", "ignore:The gates")
+@pytest.mark.filterwarnings("ignore:.*components? wins? no sample", "ignore:The gates")
 @pytest.mark.parametrize("read", READERS.values(), ids=READERS)
 def test_every_reader_of_sparse_matrices_refuses_damaged_ones(read):
     with pytest.raises(ValueError, match=r"expected a sparse matrix with valid indices, got csr_matrix .* 99999"):

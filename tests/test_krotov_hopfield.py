@@ -1,5 +1,7 @@
 """Krotov-Hopfield units against plain transcriptions of their rules, and where these could go wrong."""
 
+import warnings
+
 import numpy as np
 import oracles
 import pytest
@@ -9,6 +11,7 @@ from sklearn.metrics import normalized_mutual_info_score
 
 from codebooks import KrotovHopfield
 from codebooks.datasets import planted_corpus
+from codebooks.models.initialization import spread_directions
 
 FORMATS = {"dense": np.asarray, "csr": sparse.csr_matrix}
 
@@ -37,27 +40,29 @@ def published(p, rank, **settings):
 @pytest.mark.parametrize("rank", [2, 7])
 @pytest.mark.parametrize("p", [2, 3])
 class TestHebbian:
-    """`algorithm="hebbian"` is the published rule: a start of N(0, 1), rows as they are, the given order."""
+    """`algorithm="hebbian"` is the published rule on rows as they are, in the given order, from directions of rows."""
 
-    def start(self, X):
-        return np.random.RandomState(0).standard_normal((10, X.shape[1]))
+    def start(self, X, p):
+        W = spread_directions(X, 10, np.random.RandomState(0))
+        return W / (np.abs(W) ** p).sum(axis=1, keepdims=True) ** (1 / p)
 
     def test_one_step(self, planted, p, rank, form):
         X = planted[0].toarray()[:100]
         model = published(p, rank, learning_rate=0.05).partial_fit(FORMATS[form](X))
-        expected = oracles.krotov_hopfield_step(self.start(X), X, p, rank, 0.4, 0.05)
-        np.testing.assert_allclose(model.components_, expected, rtol=1e-6)
-        assert np.abs(expected - self.start(X)).max() == pytest.approx(0.05)
+        expected = oracles.krotov_hopfield_step(self.start(X, p), X, p, rank, 0.2, 0.05)
+        np.testing.assert_allclose(model.components_, expected, rtol=1e-6, atol=1e-12)
+        assert np.abs(expected - self.start(X, p)).max() == pytest.approx(0.05)
 
+    @pytest.mark.filterwarnings("ignore:.*components have a norm farther")
     def test_ten_steps(self, planted, p, rank, form):
         X = planted[0].toarray()
-        model = published(p, rank, learning_rate=0.05, batch_size=60, max_iter=2).fit(FORMATS[form](X))
-        expected = self.start(X)
+        model = published(p, rank, learning_rate=0.05, batch_size=60, max_iter=2, tol=0).fit(FORMATS[form](X))
+        expected = self.start(X[:60], p)
         for epoch in range(2):
             for start in range(0, 300, 60):
                 batch, rate = X[start : start + 60], 0.05 * (1 - epoch / 2)
-                expected = oracles.krotov_hopfield_step(expected, batch, p, rank, 0.4, rate)
-        np.testing.assert_allclose(model.components_, expected, rtol=1e-6)
+                expected = oracles.krotov_hopfield_step(expected, batch, p, rank, 0.2, rate)
+        np.testing.assert_allclose(model.components_, expected, rtol=1e-6, atol=1e-12)
         assert model.n_updates_ == 10
 
 
@@ -81,12 +86,14 @@ def test_batch_steps(planted, p, rank, form, strength):
             model.partial_fit(FORMATS[form](batch))
         keep = 1 - 50 / max(2 * 50, 50 * 10)  # memory: two minibatches, or fifty rows for each unit
         norms = np.linalg.norm(batch, axis=1)
-        scores = oracles.similarity(batch / norms[:, None], oracles.metric(W, p))
+        directions = oracles.metric(W, p)
+        scores = oracles.similarity(batch / norms[:, None], directions)
         warmth = 0.5 * (0.003 / 0.5) ** (step / 4) if step < 4 else None
         W, mass, winners = oracles.krotov_hopfield_batch_step(
-            W, mass, inhibition, usage, batch, p, rank, 0.4, keep, warmth
+            W, mass, inhibition, usage, batch, p, rank, 0.2, keep, warmth
         )
-        inhibition = keep * inhibition + (1 - keep) * strength * scores.mean(axis=0)
+        contrast = oracles.unexplained_energy(batch, directions, winners)
+        inhibition = keep * inhibition + (1 - keep) * strength * contrast * scores.mean(axis=0)
         usage = keep * usage + (1 - keep) * np.bincount(winners, minlength=10) / 50
         np.testing.assert_allclose(model.components_, W, rtol=1e-9, atol=1e-12)
         np.testing.assert_allclose(model.mass_, mass, rtol=1e-9)
@@ -166,8 +173,9 @@ def test_learning_stops_on_a_plateau(planted):
     model = KrotovHopfield(10, max_iter=40, tol=0.5, annealing_updates=0, random_state=0).fit(X)
     assert model.n_iter_ == 4  # the first pass sets the mark, three do not pass it
     assert model.set_params(annealing_updates=9).fit(X).n_iter_ == 12  # a pass has one update; the ninth is cold
-    every_pass = KrotovHopfield(10, algorithm="hebbian", max_iter=12, tol=0.5, random_state=0).fit(X)
-    assert every_pass.n_iter_ == 12
+    hebbian = KrotovHopfield(10, algorithm="hebbian", max_iter=12, tol=0.5, random_state=0).fit(X)
+    assert hebbian.n_iter_ == 4
+    assert hebbian.set_params(tol=0).fit(X).n_iter_ == 12  # the learning rate falls to the last pass
 
 
 def test_long_rows_do_not_drown_short_ones(planted):
@@ -236,6 +244,95 @@ class TestPruning:
         lines = capsys.readouterr().out.splitlines()
         assert len(lines) == model.n_iter_
         assert 0 < sum(line.startswith("[KrotovHopfield, pruning]") for line in lines) < len(lines)
+
+
+# -- the published rule at its defaults ------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("purity", [0.8, 0.3])
+def test_hebbian_defaults_converge_on_tfidf(purity, seed):
+    corpus = planted_corpus(1000, 10, purity=purity, random_state=seed)
+    X = TfidfTransformer(sublinear_tf=True).fit_transform(corpus.X)
+    model = KrotovHopfield(10, algorithm="hebbian", random_state=seed).fit(X)
+    np.testing.assert_allclose(np.linalg.norm(model.components_, axis=1), 1, atol=0.1)
+    assert normalized_mutual_info_score(corpus.labels, model.labels_) > 0.95
+    assert model.score(X) > KrotovHopfield(10, random_state=seed).fit(X).score(X) - 0.02
+
+
+def test_hebbian_batch_size_is_100_by_default(planted):
+    X, _ = planted
+    how = {"algorithm": "hebbian", "max_iter": 4, "random_state": 0}
+    model = KrotovHopfield(10, **how).fit(X)
+    assert model.n_updates_ == 3 * model.n_iter_
+    np.testing.assert_array_equal(model.components_, KrotovHopfield(10, batch_size=100, **how).fit(X).components_)
+
+
+@pytest.mark.filterwarnings("ignore:.*components? wins? no sample")
+@pytest.mark.parametrize("p", [2, 3])
+def test_hebbian_norms_far_from_1_are_warned_of(planted, p):
+    X, _ = planted
+    model = KrotovHopfield(10, algorithm="hebbian", p=p, learning_rate=5, max_iter=1, revive=False, random_state=0)
+    with pytest.warns(UserWarning, match="components have a norm farther than") as caught:
+        model.fit(X)
+    norms = np.linalg.norm(model.components_, ord=p, axis=1)
+    far = int((np.abs(norms - 1) > 0.1).sum())
+    message = next(str(warning.message) for warning in caught if "norm farther" in str(warning.message))
+    assert message.startswith(f"{far} of 10 components have a norm farther than 0.1 from 1: the Hebbian rule has not")
+    assert 'Raise max_iter or learning_rate, lower batch_size, or use algorithm="batch".' in message
+
+
+# -- p-norms ---------------------------------------------------------------------------------------------------------
+
+
+def p_norms(W, p):
+    """The p-norms of the rows of `W` in float64; the largest entry is taken out, or its power would overflow."""
+    W = np.abs(W.astype(np.float64))
+    peaks = W.max(axis=1)
+    return peaks * ((W / peaks[:, None]) ** p).sum(axis=1) ** (1 / p)
+
+
+def with_idle_units(model, X):
+    """The fitted model with three of its units pointing away from all rows and unused."""
+    model.fit(X)
+    model.components_[:3] = -np.abs(model.components_[:3])
+    usage = np.r_[np.zeros(3, X.dtype), np.full(len(model.usage_) - 3, 1 / (len(model.usage_) - 3), X.dtype)]
+    model.usage_ = usage
+    return model
+
+
+@pytest.mark.filterwarnings("ignore:.*components? wins? no sample")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("p", [1.2, 2, 3, 40, 500, 1e6])
+def test_components_have_p_norm_1_after_revival(planted, p, dtype):
+    X = planted[0].astype(dtype)
+    model = with_idle_units(KrotovHopfield(10, p=p, max_iter=5, random_state=0), X)
+    for _ in range(3):
+        model.partial_fit(X)
+        np.testing.assert_allclose(p_norms(model.components_, p), 1, rtol=1e-5 if dtype == np.float32 else 1e-9)
+        assert np.isfinite(model.mass_).all()
+        assert np.isfinite(model.transform(X)).all()
+
+
+@pytest.mark.filterwarnings("ignore:.*components? wins? no sample")
+@pytest.mark.parametrize("algorithm", ["batch", "hebbian"])
+@pytest.mark.parametrize("p", [500, 1e6])
+def test_a_huge_p_is_finite(planted, p, algorithm):
+    X, _ = planted
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        model = KrotovHopfield(10, p=p, algorithm=algorithm, random_state=0).fit(X)
+    assert np.isfinite(model.components_).all()
+    assert np.isfinite(model.inhibition_).all()
+    np.testing.assert_allclose(p_norms(model.components_, p), 1, atol=1e-9 if algorithm == "batch" else 0.1)
+
+
+@pytest.mark.parametrize("p", [1, 1.0, 0.5, 0, np.inf, np.nan])
+def test_p_outside_of_its_range_is_refused(p):
+    """The scores of p=1 are the same for all units with the same signs."""
+    with pytest.raises(ValueError, match=r"'p' parameter.*must be a float in the range \(1.0, inf\)"):
+        KrotovHopfield(2, p=p).fit(np.eye(4))
 
 
 @pytest.mark.filterwarnings("error")

@@ -16,7 +16,7 @@ from codebooks.models.base import CodebookLearner, cosine_scores, tally, unit_ro
 from codebooks.models.monitor import Reporter
 from codebooks.models.pruning import kept, survivors
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*units? wins? no row")
+pytestmark = pytest.mark.filterwarnings("ignore:.*components? wins? no sample")
 
 
 class State(NamedTuple):

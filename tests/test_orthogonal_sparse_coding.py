@@ -53,7 +53,7 @@ def assert_orthonormal(W):
 
 
 @pytest.mark.parametrize("form", FORMATS)
-@pytest.mark.parametrize("inhibition", [None, "mean"])
+@pytest.mark.parametrize("inhibition", [None, "mean", "auto"])
 @pytest.mark.parametrize("kept", [{"n_active": 1}, {"n_active": 3}, {"n_active": None}, {"threshold": 0.3}], ids=str)
 @pytest.mark.parametrize("signed", [False, True])
 def test_procrustes_steps(planted, signals, signed, kept, inhibition, form):
@@ -61,16 +61,25 @@ def test_procrustes_steps(planted, signals, signed, kept, inhibition, form):
     X = signals if signed else planted[0].toarray()[:200] * np.linspace(0.5, 3, 200)[:, None]
     model = OrthogonalSparseCoding(5, signed=signed, **kept, inhibition=inhibition, revive=False, random_state=0)
     n_active, threshold = model.n_active, model.threshold
+    if inhibition == "auto":
+        inhibition = None if signed else "mean"
     state = model._start(FORMATS[form](X[:50]), 5, np.random.RandomState(0))
     W, moment, handicap = state.components, state.moment, state.inhibition
     for step in range(4):
         batch = X[50 * step : 50 * step + 50]
         model.partial_fit(FORMATS[form](batch))
         keep = 1 - batch.any(axis=1).sum() / 250  # memory: fifty rows for each unit
-        W, moment = oracles.procrustes_step(W, moment, handicap, batch, n_active, signed, keep, 1e-3, threshold)
+        filled = batch[batch.any(axis=1)]
+        cosines = filled @ W.T / np.linalg.norm(filled, axis=1, keepdims=True)
+        W, moment = oracles.procrustes_step(
+            W, moment, handicap, batch, n_active, signed, keep, 1e-3, threshold, state.scale
+        )
         np.testing.assert_allclose(model.moment_, moment, rtol=1e-9, atol=1e-9)
         np.testing.assert_allclose(model.components_, W, rtol=0, atol=1e-9)
-        handicap = model.inhibition_
+        if inhibition == "mean":  # in full, however well rows are explained
+            strength = np.abs(cosines) if signed else cosines
+            handicap = keep * handicap + (1 - keep) * 0.5 * strength.mean(axis=0)
+        np.testing.assert_allclose(model.inhibition_, handicap, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -106,17 +115,17 @@ def test_an_epoch_row_by_row(signals, algorithm, rule, signed, settings, form):
     model = OrthogonalSparseCoding(
         5, algorithm=algorithm, signed=signed, **settings, max_iter=1, shuffle=False, revive=False, random_state=0
     )
-    W = model._start(FORMATS[form](signals), 5, np.random.RandomState(0)).components
+    state = model._start(FORMATS[form](signals), 5, np.random.RandomState(0))
     model.set_params(batch_size=1000).fit(FORMATS[form](signals))
     filled = signals[signals.any(axis=1)]
     norms = np.linalg.norm(filled, axis=1)
     mean_energy = np.cumsum(norms**2) / np.arange(1, len(filled) + 1)
     scale = 1 / np.sqrt(mean_energy) if signed else 1 / norms
     rate = {"online": 0.1, "geodesic": 0.8}[algorithm]
-    expected = W
+    expected = state.components
     for x, share in zip(filled, scale, strict=True):
         threshold = settings["threshold"] * share if "threshold" in settings else None
-        expected = rule(expected, share * x[None], rate, settings.get("n_active"), threshold, signed)
+        expected = rule(expected, share * x[None], rate, settings.get("n_active"), threshold, signed, state.inhibition)
     np.testing.assert_allclose(model.components_, expected, rtol=0, atol=1e-8)
     assert model.n_rows_ == len(filled)
     assert model.energy_ == pytest.approx(mean_energy[-1])
@@ -162,7 +171,7 @@ def test_procrustes_stops_on_a_plateau(planted):
 # -- orthonormality --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.filterwarnings("ignore:.*units? wins? no row")
+@pytest.mark.filterwarnings("ignore:.*components? wins? no sample")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("signed", [False, True])
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
@@ -175,7 +184,7 @@ def test_units_are_orthonormal_after_every_call(planted, algorithm, signed, dtyp
     assert_orthonormal(model.set_params(max_iter=4).fit(X).components_)
 
 
-@pytest.mark.filterwarnings("ignore:.*units? wins? no row")
+@pytest.mark.filterwarnings("ignore:.*components? wins? no sample")
 def test_wild_steps_leave_orthonormal_units(signals):
     for algorithm in ("geodesic", "online"):
         model = OrthogonalSparseCoding(12, algorithm=algorithm, learning_rate=1e4, max_iter=3, random_state=0)
@@ -199,9 +208,10 @@ def test_revival_brings_idle_units_back_and_keeps_all_orthonormal(planted):
 def test_nothing_is_revived_where_codes_are_signed(signals):
     centred = signals - signals.mean(axis=1, keepdims=True)  # one direction holds nothing
     model = OrthogonalSparseCoding(12, signed=True, n_active=1, random_state=0, tol=1)
-    with pytest.warns(UserWarning, match="win no row"):
+    with pytest.warns(UserWarning, match=r"12 components win no sample: .* Raise n_active, with which"):
         model.fit(centred)
     assert model.n_iter_ == 4
+    model.set_params(n_active=2).fit(centred)  # and does not warn
 
 
 @pytest.mark.filterwarnings("error")
@@ -231,7 +241,8 @@ def fitted(signed=True, n_units=6, **settings):
 def test_codes_are_the_largest_projections(n_active):
     for signed in (True, False):
         model, X = fitted(signed, n_active=n_active)
-        expected = oracles.sparse_codes(model.components_, X, np.zeros(6), n_active or 6, None, signed)
+        assert model.inhibition_.any() == (not signed)
+        expected = oracles.inhibited_codes(model.components_, X, model.inhibition_, n_active or 6, None, signed)
         np.testing.assert_allclose(model.transform(X), expected, atol=1e-12)
 
 
@@ -265,7 +276,7 @@ def test_a_threshold_is_the_root_of_its_penalty():
 
 
 def test_codes_by_hand():
-    model = OrthogonalSparseCoding(3, n_active=2, random_state=0).fit(np.eye(3))
+    model = OrthogonalSparseCoding(3, n_active=2, inhibition=None, random_state=0).fit(np.eye(3))
     model.components_, model.inhibition_ = np.eye(3), np.array([0.1, 0.6, 0.0])
     X = np.array([[3.0, 4.0, 0.0], [-3.0, -4.0, 0.0], [0, 0, 0]])
     trace = 5 * np.finfo(float).eps
@@ -309,3 +320,17 @@ def test_signals_may_come_in_any_unit_of_measure(signals, algorithm):
     )
     one.fit(signals), two.fit(1e4 * signals)
     np.testing.assert_allclose(one.components_, two.components_, atol=1e-8)
+
+
+@pytest.mark.filterwarnings("ignore:.*components? wins? no sample", "error::RuntimeWarning")
+@pytest.mark.parametrize("kept", [{"n_active": 1}, {"n_active": 3}, {"n_active": None}], ids=str)
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("size", [1e-22, 1e-21, 1e-20, 1e15])
+def test_signed_components_do_not_depend_on_the_size_of_float32_data(signals, algorithm, kept, size):
+    """Squares of numbers of size 1e-20 are too small for float32."""
+    power = 2.0 ** np.round(np.log2(size))  # exact, so that nothing is rounded otherwise
+    model = OrthogonalSparseCoding(6, algorithm=algorithm, signed=True, **kept, max_iter=5, random_state=0)
+    expected = model.fit(signals.astype(np.float32)).components_
+    scaled = (power * signals).astype(np.float32)
+    np.testing.assert_allclose(model.fit(scaled).components_, expected, atol=1e-5)
+    np.testing.assert_allclose(model.transform(scaled) / power, model.transform(signals.astype(np.float32)), atol=1e-4)

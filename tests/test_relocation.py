@@ -1,13 +1,14 @@
 """Units that learned one thing twice: the moves that `twins` proposes, by hand, and what they are for."""
 
 import numpy as np
+import oracles
 import pytest
 from scipy import sparse
 
-from codebooks import InhibitedMixture, KrotovHopfield
+from codebooks import InhibitedMixture, KrotovHopfield, OrthogonalSparseCoding
 from codebooks.datasets import planted_corpus
 from codebooks.models import relocation
-from codebooks.models.relocation import moves
+from codebooks.models.relocation import moves, paired_by_error, widest_directions
 
 FORMATS = {"dense": np.asarray, "csr": sparse.csr_matrix}
 # Units 0 and 1 share one group, unit 2 has another, and a third group has nobody, so unit 2 wins it as well.
@@ -50,9 +51,7 @@ def test_the_lighter_one_goes_whichever_it_is(form):
 def test_it_goes_there_block_by_block_too(form, monkeypatch):
     X, labels = setting()
     whole = moves(FORMATS[form](X), scaled(UNITS), labels)
-    monkeypatch.setattr(
-        relocation, "_BLOCK", 3
-    )  # the uncovered rows fall into two blocks, and others hold none of them
+    monkeypatch.setattr(relocation, "_BLOCK", 3)  # the uncovered rows fall into two blocks, others hold none
     (found,), (expected,) = moves(FORMATS[form](X), scaled(UNITS), labels), whole
     assert found.n_rows == expected.n_rows == 4
     np.testing.assert_allclose(found.elsewhere, expected.elsewhere, atol=1e-12)
@@ -149,3 +148,190 @@ class TestSkewedTopics:
     def test_without_the_moves_topics_are_lost(self, learner, monkeypatch):
         monkeypatch.setattr(learner, "_separated", lambda self, X, state, labels: state)
         assert min(n_topics_found(learner, seed) for seed in range(3)) < 10
+
+
+# -- division of components ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_paired_by_error_divides_the_largest_error_first(seed):
+    rng = np.random.default_rng(seed)
+    errors = rng.random(12) ** 3
+    idle = np.sort(rng.choice(12, rng.integers(1, 9), replace=False))
+    errors[idle] = 0
+    before = errors.copy()
+    pairs = paired_by_error(errors, idle)
+    assert pairs == oracles.pairs_by_error(errors, idle)
+    np.testing.assert_array_equal(errors, before)
+    assert pairs[0] == (errors.argmax(), idle[0])
+    assert [unit for _, unit in pairs] == idle[: len(pairs)].tolist()
+
+
+@pytest.mark.parametrize(
+    ("errors", "idle", "expected"),
+    [
+        ([0.0, 0, 0], [1, 2], []),
+        ([1.0, 0, 0], [], []),
+        ([1.0, 0, 0], [1, 2], [(0, 1)]),
+        ([1.0, 0, 1, 0], [1, 3], [(0, 1), (2, 3)]),
+        ([4.0, 3, 2.5, 0, 0, 0], [3, 4, 5], [(0, 3), (1, 4), (2, 5)]),
+        ([4.0, 3, 1.5, 0, 0, 0], [3, 4, 5], [(0, 3), (1, 4)]),
+    ],
+)
+def test_paired_by_error_by_hand(errors, idle, expected):
+    assert paired_by_error(np.array(errors), np.array(idle, dtype=int)) == expected
+
+
+def parents_with_two_parts(dtype, n_features=15):
+    """Rows of three units, each with two tight parts of different lengths, and the numbers of their owners."""
+    rng = np.random.default_rng(0)
+    units = np.linalg.qr(rng.standard_normal((n_features, 6)))[0].T
+    centres = np.vstack([units[:3] + 0.4 * units[3:], units[:3] - 0.5 * units[3:]])
+    owner = np.tile(np.arange(3), 40)
+    X = centres[owner + 3 * (rng.random(120) < 0.4)] + 1e-3 * rng.standard_normal((120, n_features))
+    return (X * rng.uniform(0.1, 10, (120, 1))).astype(dtype), units.astype(dtype), owner
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("form", FORMATS)
+def test_widest_directions_are_principal_directions(form, dtype):
+    X, units, owner = parents_with_two_parts(dtype)
+    noise = np.random.default_rng(1).standard_normal((3, 15)).astype(dtype)
+    directions, widths, side = widest_directions(FORMATS[form](X), units[:3], owner, noise)
+    tolerance = 1e-3 if dtype == np.float32 else 1e-5  # what three steps of the power method leave
+    for k in range(3):
+        expected, width = oracles.principal_direction(X[owner == k], units[k].astype(float))
+        assert abs(directions[k] @ expected) == pytest.approx(1, abs=tolerance)
+        assert directions[k] @ units[k] == pytest.approx(0, abs=1e-5)
+        assert np.linalg.norm(directions[k]) == pytest.approx(1, abs=1e-5)
+        assert widths[k] == pytest.approx(width, rel=1e-4)
+        own = oracles.wide(X[owner == k])
+        projections = own @ directions[k] / np.linalg.norm(own, axis=1)
+        np.testing.assert_allclose(side[owner == k], projections - projections.mean(), atol=1e-5)
+        np.testing.assert_array_equal(side[owner == k] > 0, own @ (directions[k] @ units[3 + k] * units[3 + k]) > 0)
+    assert directions.dtype == widths.dtype == dtype
+
+
+def test_widest_directions_of_units_with_few_or_equal_rows_are_the_noise():
+    rng = np.random.default_rng(0)
+    units = scaled(rng.standard_normal((4, 8)))
+    X = np.vstack([rng.standard_normal((2, 8)), np.tile(3 * units[1], (9, 1)), np.tile(rng.standard_normal(8), (9, 1))])
+    owner = np.repeat([0, 1, 2], [2, 9, 9])  # the last unit owns nothing
+    noise = rng.standard_normal((4, 8))
+    directions, widths, _ = widest_directions(X, units, owner, noise)
+    expected = scaled(noise - (noise * units).sum(axis=1, keepdims=True) * units)
+    np.testing.assert_allclose(directions, expected, atol=1e-12)
+    assert widths[1] == widths[3] == pytest.approx(1e-3)  # never 0, or halves would be equal
+    assert np.isfinite(widths).all()
+
+
+def model_with_an_idle_component(learner, X, units, owner, p=2):
+    """A model with the given units, of which the last wins nothing and the owner of most error is known."""
+    settings = {"p": p} if p != 2 else {}
+    model = learner(4, inhibition=None, random_state=0, **settings).partial_fit(X)
+    W = np.vstack([scaled(np.array([X[owner == k].sum(axis=0) for k in range(3)])), -np.abs(units[5])])
+    if learner is KrotovHopfield:
+        W /= (np.abs(W) ** p).sum(axis=1, keepdims=True) ** (1 / p)
+    usage = np.array([0.2, 0.5, 0.3, 0.0])
+    return model, model._state()._replace(components=W, usage=usage)
+
+
+@pytest.mark.parametrize(("learner", "p"), [(KrotovHopfield, 2), (KrotovHopfield, 3), (InhibitedMixture, 2)])
+@pytest.mark.parametrize("form", FORMATS)
+def test_an_idle_component_takes_half_of_the_worst_explaining_one(learner, p, form):
+    X, units, owner = parents_with_two_parts(np.float64)
+    model, state = model_with_an_idle_component(learner, X, units, owner, p)
+    before = [np.copy(field) for field in state]
+    lengths = np.linalg.norm(state.components, axis=1)
+    errors = oracles.errors_of_components(X, scaled(state.components), np.zeros(4), state.usage)
+    ((parent, idle),) = oracles.pairs_by_error(errors, [3])
+    found = model._revived(FORMATS[form](X), state)
+    for old, field in zip(before, state, strict=True):
+        np.testing.assert_array_equal(field, old)
+    rows = X[oracles.nearest(X, scaled(state.components), np.zeros(4), 1)[0][:, 0] == parent]
+    unit = state.components[parent] / lengths[parent]
+    direction, width = oracles.principal_direction(rows, unit)
+    expected = scaled(np.array([unit + 0.3 * width * direction, unit - 0.3 * width * direction]))
+    halves = found.components[[idle, parent]]
+    if halves[0] @ direction < 0:
+        halves = halves[::-1]
+    np.testing.assert_allclose(scaled(halves), expected, atol=1e-6)
+    norms = (np.abs(found.components) ** p).sum(axis=1) ** (1 / p)
+    expected_norms = (np.abs(state.components) ** p).sum(axis=1) ** (1 / p)
+    np.testing.assert_allclose(norms[[idle, parent]], expected_norms[parent], rtol=1e-9)
+    others = [k for k in range(4) if k not in (parent, idle)]
+    np.testing.assert_array_equal(found.components[others], state.components[others])
+    for name in ("usage", "mass"):
+        shared = getattr(found, name)[[parent, idle]]
+        np.testing.assert_allclose(shared, getattr(state, name)[parent] / 2)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_revived_orthogonal_components_are_orthonormal(form):
+    X, units, owner = parents_with_two_parts(np.float64)
+    model, state = model_with_an_idle_component(OrthogonalSparseCoding, X, units, owner)
+    state = state._replace(components=oracles.nearest_orthonormal(state.components))
+    found = model._revived(FORMATS[form](X), state)
+    np.testing.assert_allclose(found.components @ found.components.T, np.eye(4), atol=1e-10)
+    won = oracles.nearest(X, found.components, found.inhibition, 1)[0][:, 0]
+    assert len(set(won)) == 4
+
+
+@pytest.mark.parametrize("learner", [KrotovHopfield, InhibitedMixture, OrthogonalSparseCoding])
+def test_nothing_is_revived_where_all_samples_are_explained(learner):
+    X = np.repeat(np.eye(3, 6), 10, axis=0)
+    model = learner(5, inhibition=None, random_state=0).partial_fit(X)
+    state = model._state()._replace(components=np.eye(6)[:5], usage=np.r_[np.full(3, 1 / 3), 0, 0])
+    assert_same_state(model._revived(X, state), state)
+    moved = model._revived(X + 0.1 * np.random.default_rng(0).random(X.shape), state)
+    assert not np.array_equal(moved.components, state.components)
+
+
+def assert_same_state(found, expected):
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("p", [1.5, 2, 3])
+def test_relocated_components_have_p_norm_1(p):
+    X, labels = setting()
+    model = KrotovHopfield(3, p=p, random_state=0).partial_fit(X)
+    state = model._state()._replace(components=UNITS / (UNITS**p).sum(axis=1, keepdims=True) ** (1 / p))
+    found = model._separated(X, state, labels)
+    assert found is not state
+    np.testing.assert_allclose((np.abs(found.components) ** p).sum(axis=1), 1)
+    np.testing.assert_allclose(scaled(found.components[0]), scaled(scaled(SHARED).sum(axis=0)))
+    np.testing.assert_allclose(scaled(found.components[1]), scaled(scaled(UNCOVERED).sum(axis=0)))
+
+
+@pytest.mark.parametrize("learner", [KrotovHopfield, InhibitedMixture])
+def test_many_idle_components_divide_one_group_in_one_step(learner):
+    """Halves are divided again by the samples that they take, so that eight components part in three rounds."""
+    rng = np.random.default_rng(0)
+    X = 1 + 0.5 * rng.random((400, 30))
+    model = learner(8, inhibition=None, random_state=0).partial_fit(X)
+    W = np.vstack([scaled(X.sum(axis=0)), -np.ones((7, 30))])
+    found = model._revived(X, model._state()._replace(components=W, usage=np.r_[1.0, np.zeros(7)]))
+    won = oracles.nearest(X, scaled(found.components), np.zeros(8), 1)[0][:, 0]
+    assert len(set(won)) == 8
+    np.testing.assert_allclose(found.usage.sum(), 1)
+    assert (found.usage > 0).all()
+
+
+@pytest.mark.parametrize("learner", [KrotovHopfield, InhibitedMixture])
+def test_fit_revives_at_most_three_times_at_a_plateau(learner, monkeypatch):
+    """Three distinct rows leave two of five components without samples; the last passes revive nothing."""
+    X = np.repeat(np.eye(3, 6), 20, axis=0) + 0.01
+    revived = []
+    passes = learner._pass
+
+    def watched(self, X, state, epoch, rng, revive=None):
+        revived.append(revive)
+        return passes(self, X, state, epoch, rng, revive)
+
+    monkeypatch.setattr(learner, "_pass", watched)
+    with pytest.warns(UserWarning, match="2 of 5 components win no sample"):
+        model = learner(5, random_state=0).fit(X)
+    assert model.n_iter_ == len(revived) < model.max_iter
+    assert revived == sorted(revived, reverse=True)  # True, then False
+    assert 0 < revived.count(False) <= 5

@@ -509,7 +509,7 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
         fields = {name: getattr(state, name).copy() for name in ("components", "usage", "inhibition", *shared)}
         for move in found:
             for unit, direction in ((move.twin, move.together), (move.unit, move.elsewhere)):
-                fields["components"][unit] = direction
+                fields["components"][unit] = direction / self._lengths(direction[None])[0]
             for name in ("usage", *shared):
                 fields[name][move.twin] += fields[name][move.unit]
             for name in shared:

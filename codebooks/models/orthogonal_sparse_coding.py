@@ -329,6 +329,11 @@ class OrthogonalSparseCoding(CodebookLearner):
         if self._n_kept(len(self.components_)) == 1:
             yield from super()._complaints(X)
 
+    def _advice_for_idle(self, X: Any, n_used: int) -> str:
+        if not self.signed:
+            return super()._advice_for_idle(X, n_used)
+        return "If signed, none is relocated. Raise n_active, with which components serve without winning."
+
     # -- row by row ----------------------------------------------------------------------------------------------
 
     def _minibatches(self, n_rows: int, rng: Any) -> Iterator[Any]:

@@ -14,7 +14,7 @@ import codebooks
 from codebooks import HopfieldMemory, InhibitedMixture, KrotovHopfield, OrthogonalSparseCoding, ops, scores
 from codebooks.datasets import planted_corpus
 
-pytestmark = [pytest.mark.gpu, pytest.mark.filterwarnings("ignore:.*units? wins? no row")]
+pytestmark = [pytest.mark.gpu, pytest.mark.filterwarnings("ignore:.*components? wins? no sample")]
 
 
 @pytest.fixture(autouse=True)

@@ -19,7 +19,7 @@ from codebooks.datasets import planted_corpus
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.filterwarnings("ignore:The gates (give|share) nearly all rows"),
-    pytest.mark.filterwarnings("ignore:.*units? wins? no row"),
+    pytest.mark.filterwarnings("ignore:.*components? wins? no sample"),
 ]
 STEP = {np.float32: 1e-4, np.float64: 1e-9}
 
