@@ -215,7 +215,8 @@ def krotov_hopfield_batch_step(W, mass, inhibition, usage, X, p, rank, repulsion
     mass : (n_units,) p-norms of the sums that the units stand for
     inhibition : (n_units,) what is taken off the scores before units are ranked
     usage : (n_units,) share of rows won; a rival smaller than the winner is pushed less
-    X : (n_rows, n_features) the minibatch; rows of zeros do not count
+    X : (n_rows, n_features) the minibatch; rows of zeros do not count. With p = 2 a row pushes by the cube root of the
+        sine of its angle to the winner.
     p : exponent of the metric and of the norm
     rank : place of the rival; the winner has place 1, so 2 at least (with one unit, 1 and no repulsion)
     repulsion : how hard it is pushed
@@ -244,6 +245,8 @@ def krotov_hopfield_batch_step(W, mass, inhibition, usage, X, p, rank, repulsion
         total[order[0]] += x
         winner, rival = order[0], order[rank - 1]
         size = min(1.0, usage[rival] / usage[winner]) if usage[winner] > 0 else 0.0
+        if p == 2:
+            size *= max(1 - scores[winner] ** 2, 0.0) ** (1 / 6)
         total[rival] -= repulsion * size * (x - scores[rival] * W[rival])
     new_mass = np.zeros(len(W))
     for unit in range(len(W)):

@@ -49,7 +49,7 @@ class TestHebbian:
     def test_one_step(self, planted, p, rank, form):
         X = planted[0].toarray()[:100]
         model = published(p, rank, learning_rate=0.05).partial_fit(FORMATS[form](X))
-        expected = oracles.krotov_hopfield_step(self.start(X, p), X, p, rank, 0.2, 0.05)
+        expected = oracles.krotov_hopfield_step(self.start(X, p), X, p, rank, 0.3, 0.05)
         np.testing.assert_allclose(model.components_, expected, rtol=1e-6, atol=1e-12)
         assert np.abs(expected - self.start(X, p)).max() == pytest.approx(0.05)
 
@@ -61,7 +61,7 @@ class TestHebbian:
         for epoch in range(2):
             for start in range(0, 300, 60):
                 batch, rate = X[start : start + 60], 0.05 * (1 - epoch / 2)
-                expected = oracles.krotov_hopfield_step(expected, batch, p, rank, 0.2, rate)
+                expected = oracles.krotov_hopfield_step(expected, batch, p, rank, 0.3, rate)
         np.testing.assert_allclose(model.components_, expected, rtol=1e-6, atol=1e-12)
         assert model.n_updates_ == 10
 
@@ -90,7 +90,7 @@ def test_batch_steps(planted, p, rank, form, strength):
         scores = oracles.similarity(batch / norms[:, None], directions)
         warmth = 0.5 * (0.003 / 0.5) ** (step / 4) if step < 4 else None
         W, mass, winners = oracles.krotov_hopfield_batch_step(
-            W, mass, inhibition, usage, batch, p, rank, 0.2, keep, warmth
+            W, mass, inhibition, usage, batch, p, rank, 0.3, keep, warmth
         )
         contrast = oracles.unexplained_energy(batch, directions, winners)
         inhibition = keep * inhibition + (1 - keep) * strength * contrast * scores.mean(axis=0)

@@ -84,7 +84,8 @@ def test_its_redundant_components_are_moved():
     X = np.repeat(np.eye(5), 20, axis=0) + 0.01
     state = State(unit_rows(np.eye(5)[[0, 0, 1, 2]] + 0.01), np.full(4, 0.25), np.zeros(4), 0, 1)
     model = RunningMeans(4)
-    moved = model._separated(X, state, np.repeat([0, 1, 2, 3, 3], [10, 10, 20, 20, 40]))
+    labels = np.repeat([0, 1, 2, 3, 3], [10, 10, 20, 20, 40])
+    moved = model._relocated(X, state, model._redundant(X, state, labels))
     assert moved is not state
     assert len(np.unique(moved.components.argmax(axis=1))) == 4
 

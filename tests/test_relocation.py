@@ -146,7 +146,7 @@ class TestSkewedTopics:
         assert n_topics_found(learner, seed) == 10
 
     def test_without_the_moves_topics_are_lost(self, learner, monkeypatch):
-        monkeypatch.setattr(learner, "_separated", lambda self, X, state, labels: state)
+        monkeypatch.setattr(learner, "_redundant", lambda self, X, state, labels: [])
         assert min(n_topics_found(learner, seed) for seed in range(3)) < 10
 
 
@@ -297,7 +297,7 @@ def test_relocated_components_have_p_norm_1(p):
     X, labels = setting()
     model = KrotovHopfield(3, p=p, random_state=0).partial_fit(X)
     state = model._state()._replace(components=UNITS / (UNITS**p).sum(axis=1, keepdims=True) ** (1 / p))
-    found = model._separated(X, state, labels)
+    found = model._relocated(X, state, model._redundant(X, state, labels))
     assert found is not state
     np.testing.assert_allclose((np.abs(found.components) ** p).sum(axis=1), 1)
     np.testing.assert_allclose(scaled(found.components[0]), scaled(scaled(SHARED).sum(axis=0)))

@@ -167,8 +167,8 @@ def _fitted(learner: Any, X: Any) -> float:
     """Fit the learner, and say how many seconds that took."""
     started = perf_counter()
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".* units win no row")  # told below the table
-        warnings.filterwarnings("ignore", ".* of the rows belong to one expert")  # topics are labels here
+        warnings.filterwarnings("ignore", ".* components win no sample")  # told below the table
+        warnings.filterwarnings("ignore", "The gates give nearly all rows")  # topics are labels here
         try:
             learner.fit(X)
         except ValueError as error:

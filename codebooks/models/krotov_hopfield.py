@@ -53,8 +53,8 @@ class KrotovHopfield(CodebookLearner):
     penalised rival [2]_. There the rival r of the winner w is pushed by :math:`x - s_r W_r`, aside and not back, and by
     the part :math:`\min(1, u_r / u_w) (1 - s_w^2)^{1/6}` of the repulsion. :math:`u` are the shares of rows won: what a
     large group pushes away would otherwise drown the few rows of a small one. The last factor is the cube root of the
-    sine of the angle between the row and its winner: a row that is explained well pushes less, so components stay
-    close to their samples on images and embeddings. `algorithm="hebbian"` is the rule as published.
+    sine of the angle between the row and its winner (for p = 2, and 1 for others): a row that is explained well pushes
+    less, so components stay close to their samples on images and embeddings. `algorithm="hebbian"` is the rule as published.
 
     Parameters
     ----------
@@ -291,8 +291,8 @@ class KrotovHopfield(CodebookLearner):
         if self._fair and self.algorithm == "batch":
             sizes = state.usage[index]
             push *= (sizes[:, 1] * ops.reciprocal(sizes[:, 0])).clip(0, 1)
-            # The better a row is explained, the less its rival learns from it: by the cube root of the sine.
-            push *= (1 - found.score[:, 0] ** 2).clip(0, 1) ** (1 / 6)
+            if self.p == 2:  # the better a row is explained, the less its rival learns from it
+                push *= (1 - found.score[:, 0] ** 2).clip(0, 1) ** (1 / 6)
         return index, xp.stack([won, -push], axis=1), push
 
     def _cooled(self, state: State) -> float:

@@ -18,7 +18,6 @@ from codebooks.models.base import (
     tally,
 )
 from codebooks.models.initialization import spread_directions
-from codebooks.models.relocation import Move
 
 # First and last step of the rules that go row by row, for rows whose mean squared length is 1.
 _RATES = {"geodesic": (0.8, 0.08), "online": (0.1, 0.001)}
@@ -399,7 +398,7 @@ class OrthogonalSparseCoding(CodebookLearner):
     def _revives(self) -> bool:
         return self.revive and not self.signed
 
-    def _redundant(self, X: Any, state: State, labels: Any) -> list[Move]:
+    def _redundant(self, X: Any, state: State, labels: Any) -> list[Any]:
         return []  # orthonormal units never learn the same
 
     def _revived(self, X: Any, state: State) -> State:
