@@ -422,15 +422,14 @@ def inhibited_mixture_step(W, mass, inhibition, X, n_active, temperature, orthog
 
 
 def errors_of_components(X, W, inhibition, usage):
-    """Usage times the mean unexplained energy of the rows won, with the mean over all rows as one more; 0 without."""
+    """Usage times the mean unexplained energy of the rows won, with the mean over all rows as one more of them."""
     index, score, norms, _ = nearest(X, W, inhibition, 1)
     errors = [(index[i, 0], min(max(1 - score[i, 0] ** 2, 0.0), 1.0)) for i in range(len(norms)) if norms[i] > 0]
     overall = sum(error for _, error in errors) / len(errors)
     out = np.zeros(len(W))
     for k in range(len(W)):
         own = [error for unit, error in errors if unit == k]
-        if own:
-            out[k] = usage[k] * (sum(own) + overall) / (len(own) + 1)
+        out[k] = usage[k] * (sum(own) + overall) / (len(own) + 1)
     return out
 
 

@@ -473,9 +473,10 @@ class TestSparseCodes:
 
 @pytest.mark.parametrize("learner", LEARNERS)
 class TestLearning:
-    def test_planted_topics_one_row_at_a_time(self, learner):
-        corpus = planted_corpus(600, 5, random_state=1)
-        model = learner(5, batch_size=1, max_iter=5, random_state=0).fit(corpus.X)
+    @pytest.mark.parametrize("seed", range(3))
+    def test_planted_topics_one_row_at_a_time(self, learner, seed):
+        corpus = planted_corpus(600, 5, random_state=seed)
+        model = learner(5, batch_size=1, max_iter=5, random_state=seed).fit(corpus.X)
         assert normalized_mutual_info_score(corpus.labels, model.labels_) > 0.9
 
     @pytest.mark.parametrize("kind", ["counts", "binary", "scaled", "skewed", "embeddings"])

@@ -267,6 +267,22 @@ def test_an_idle_component_takes_half_of_the_worst_explaining_one(learner, p, fo
 
 
 @pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("learner", [KrotovHopfield, InhibitedMixture])
+def test_the_component_of_most_samples_is_divided_by_a_minibatch_without_them(learner, form):
+    """As in minibatches of one row: the row that is there says how far samples are from their components."""
+    X, units, owner = parents_with_two_parts(np.float64)
+    model, state = model_with_an_idle_component(learner, X, units, owner)
+    row = X[owner == 0][:1]
+    found = model._revived(FORMATS[form](row), state)
+    np.testing.assert_array_equal(found.components[[0, 2]], state.components[[0, 2]])
+    cosine = (scaled(row) @ state.components[0]).item()
+    halves = found.components[[1, 3]]
+    np.testing.assert_allclose(halves.sum(axis=0) @ scaled(state.components[1]), np.linalg.norm(halves.sum(axis=0)))
+    tangent = 0.3 * np.sqrt(1 - cosine**2)
+    np.testing.assert_allclose(halves @ scaled(state.components[1]), 1 / np.sqrt(1 + tangent**2))
+
+
+@pytest.mark.parametrize("form", FORMATS)
 def test_revived_orthogonal_components_are_orthonormal(form):
     X, units, owner = parents_with_two_parts(np.float64)
     model, state = model_with_an_idle_component(OrthogonalSparseCoding, X, units, owner)

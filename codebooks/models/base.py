@@ -92,18 +92,18 @@ def _least_usage(state: Any) -> float:
     return _IDLE / len(state.usage)
 
 
-def _errors(found: ops.Nearest, usage: np.ndarray) -> np.ndarray:
-    """For each component the energy that it leaves unexplained, per sample of all; on the host.
+def _errors(found: ops.Nearest, usage: np.ndarray) -> tuple[np.ndarray, float]:
+    """For each component the energy that it leaves unexplained, per sample of all, and the mean over samples.
 
-    It is its usage times the mean error of the samples that it wins in a minibatch, with the mean over all samples
-    counted as one more of them. It is 0 for a component that wins none in this minibatch.
+    Both are on the host. The first is the usage of a component times the mean error of the samples that it wins in a
+    minibatch, with the mean over all samples counted as one more of them: a minibatch may hold none of its samples.
     """
     filled = found.norms > 0
     errors = (1 - found.score[:, 0] ** 2).clip(0, 1) * filled
     sums = (ops.sum_by_index(found.index[:, 0], values, len(usage)) for values in (errors, filled))
     total, count = map(ops.to_host, sums)
-    mean = total.sum() / max(count.sum(), 1)
-    return np.where((count > 0) & (mean > _EXPLAINED), usage * (total + mean) / (count + 1), 0)
+    mean = float(total.sum() / max(count.sum(), 1))
+    return usage * (total + mean) / (count + 1) * (mean > _EXPLAINED), mean
 
 
 class Progress(NamedTuple):
@@ -457,7 +457,7 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
             return state
         rng = np.random.default_rng([state.seed, state.n_updates])
         found = ops.nearest(X, unit_rows(state.components), state.inhibition, 1)
-        errors = _errors(found, usage)
+        errors, mean = _errors(found, usage)
         owner = np.where(ops.to_host(found.norms) > 0, ops.to_host(found.index[:, 0]), -1)
         arrays = {name: value for name, value in state._asdict().items() if getattr(value, "ndim", 0) > 0}
         state = state._replace(**{name: value.copy(order="K") for name, value in arrays.items()})
@@ -469,10 +469,14 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
             components = state.components
             units = unit_rows(components[ops.to_device_of(parents, components)])
             noise = ops.to_device_of(rng.standard_normal(units.shape).astype(units.dtype), units)
-            on_device = ops.to_device_of(place[owner[rows]], units)
-            directions, widths, side = widest_directions(ops.view_rows(X, rows), units, on_device, noise * units)
+            numbers = place[owner[rows]]
+            n_owned = np.bincount(numbers, minlength=len(pairs))
+            directions, widths, side = widest_directions(
+                ops.view_rows(X, rows), units, ops.to_device_of(numbers, units), noise * units
+            )
             for unit, (parent, partner) in enumerate(pairs):
-                self._split(state, parent, partner, _HALF_WIDTH * widths[unit] * directions[unit])
+                width = widths[unit] if n_owned[unit] else math.sqrt(mean)
+                self._split(state, parent, partner, _HALF_WIDTH * width * directions[unit])
             moving = ops.to_host(side) > 0
             owner[rows[moving]] = partners[place[owner[rows[moving]]]]
             errors[parents] /= 2

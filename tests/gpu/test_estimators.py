@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from test_contract import CASES, build
 
 import codebooks
-from codebooks import HopfieldMemory, Isotropy, KrotovHopfield, PairedHead, TextEmbedder, ops
+from codebooks import HopfieldMemory, InhibitedMixture, Isotropy, KrotovHopfield, PairedHead, TextEmbedder, ops
 from codebooks.datasets import planted_corpus
 
 pytestmark = [
@@ -152,6 +152,22 @@ def test_rounding_does_not_choose_another_start(cp, learner, seed):
     rows = planted_corpus(240, 5, random_state=seed).X.astype(np.float32)
     here, there = (learner(5, random_state=seed, max_iter=8).fit(given) for given in (rows, moved(rows)))
     assert_array_equal(ops.to_host(there.labels_), here.labels_)
+
+
+@pytest.mark.parametrize("learner", [KrotovHopfield, InhibitedMixture])
+def test_revival_in_minibatches_of_one_row(cp, learner, X):
+    """A minibatch then holds no sample of most components."""
+    models = [learner(5, random_state=0) for _ in range(2)]
+    for row in range(40):
+        batch = X[row : row + 1]
+        for model, given in zip(models, (batch, moved(batch)), strict=True):
+            if row % 10 == 9:
+                usage = np.array([0, 0.6, 0.2, 0.2, 0])
+                model.usage_ = moved(usage) if given is not batch else usage
+            model.partial_fit(given)
+    here, there = models
+    assert (here.usage_ > 0).all()
+    assert_allclose(ops.to_host(there.components_), here.components_, atol=1e-8)
 
 
 class TestTheDoor:
