@@ -54,7 +54,8 @@ class KrotovHopfield(CodebookLearner):
     the part :math:`\min(1, u_r / u_w) (1 - s_w^2)^{1/6}` of the repulsion. :math:`u` are the shares of rows won: what a
     large group pushes away would otherwise drown the few rows of a small one. The last factor is the cube root of the
     sine of the angle between the row and its winner (for p = 2, and 1 for others): a row that is explained well pushes
-    less, so components stay close to their samples on images and embeddings. `algorithm="hebbian"` is the rule as published.
+    less, so components stay close to their samples on images and embeddings. `algorithm="hebbian"` is the rule as
+    published.
 
     Parameters
     ----------
