@@ -520,9 +520,6 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
                 fields[name][move.unit] = 0  # nothing is behind it yet
             fields["usage"][move.unit] = move.n_rows / X.shape[0]
             fields["inhibition"][move.unit] = fields["inhibition"].min()
-        moved = [unit for move in found for unit in (move.unit, move.twin)]
-        lengths = self._lengths(fields["components"][moved])  # the moves are directions
-        fields["components"][moved] *= ops.reciprocal(lengths)[:, None]
         return state._replace(**fields)
 
     # -- reading -------------------------------------------------------------------------------------------------

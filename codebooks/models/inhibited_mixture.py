@@ -33,8 +33,8 @@ _LONGEST_LEANING = 20
 _LEAST_UNEXPLAINED = 1e-3
 # Gates carry no information when they are even, and no more than labels when they are whole. Both are judged by how far
 # the mean of the largest gates has come from what is even among the active experts, 0, to 1. At the defaults that is
-# 0.13 to 0.85 on text, digits and embeddings, narrow cones among them.
-_EVEN, _WHOLE, _SHARP = 0.08, 0.99, 0.05
+# 0.5 at least on text, images, counts and embeddings.
+_EVEN, _WHOLE, _SHARP = 0.2, 0.99, 0.05
 # Minibatches together have to have so many rows before they are judged; their diagnostics go back so many rows; and a
 # temperature is found on so many rows.
 _FEWEST_ROWS, _DESCRIBED_ROWS, _SAMPLED_ROWS = 50, 1000, 1000
@@ -143,7 +143,7 @@ class InhibitedMixture(CodebookLearner):
     Warns
     -----
     UserWarning
-        When the gates are even (the mean largest gate has come less than 0.08 of the way from an even one to 1): the
+        When the gates are even (the mean largest gate has come less than 0.2 of the way from an even one to 1): the
         codes say no more than a constant. Or when, at a temperature below 0.05, they give each row to one expert (it
         has come more than 0.99 of the way): the codes say no more than labels. The warning names a temperature at which
         the gates of the experts found have half of the largest entropy. After `partial_fit` it comes once, when the
