@@ -48,6 +48,7 @@ bench: .venv/.dev
 	$(BIN)/python -m benchmarks quality --on $(if $(CODEBOOKS_DATA),report,offline)
 	$(BIN)/python -m benchmarks speed
 	$(BIN)/python -m benchmarks memory
+	$(BIN)/python -m benchmarks zoo --size .25
 	$(if $(CODEBOOKS_DATA),$(BIN)/python -m benchmarks images)
 	$(BIN)/python -m benchmarks retrieval $(if $(CODEBOOKS_DATA),,--part speed large)
 

@@ -126,6 +126,18 @@ class OrthogonalSparseCoding(CodebookLearner):
     n_features_in_ : int
     feature_names_in_ : ndarray of str, where the input had names
 
+    Notes
+    -----
+    Units are never redundant, so `fit` revives idle units only after learning without revival has settled, and
+    keeps the result only if the explained energy falls by less than .01. Images and other data with a large common
+    part are best centred and coded with `signed=True`; on raw pixels labels of `KrotovHopfield` agree better with
+    groups.
+
+    In a stream, `partial_fit` gives new themes to units that have become idle. `moment_` remembers two minibatches
+    or 50 rows for each unit, whichever is more, so units of themes that no longer come are free only after some
+    three times as many rows. With fewer rows of new themes, or no spare unit, new themes share the units of old
+    ones; the other two learners then separate them sooner.
+
     References
     ----------
     .. [1] H. Schuetze, E. Barth, T. Martinetz, "Learning efficient data representations with orthogonal sparse coding",
