@@ -13,7 +13,16 @@ from sklearn.pipeline import make_pipeline
 from test_contract import CASES, build
 
 import codebooks
-from codebooks import HopfieldMemory, InhibitedMixture, Isotropy, KrotovHopfield, PairedHead, TextEmbedder, ops
+from codebooks import (
+    HopfieldMemory,
+    InhibitedMixture,
+    Isotropy,
+    KrotovHopfield,
+    OrthogonalSparseCoding,
+    PairedHead,
+    TextEmbedder,
+    ops,
+)
 from codebooks.datasets import planted_corpus
 
 pytestmark = [
@@ -55,6 +64,23 @@ def fitted_on_device(cp):
         return models[key]
 
     return fitted
+
+
+@pytest.mark.parametrize("learner", [KrotovHopfield, InhibitedMixture, OrthogonalSparseCoding])
+def test_an_update_without_entries_changes_nothing(cp, learner, X):
+    model = build(learner, {}).partial_fit(moved(X[:100]))
+    before = [np.copy(ops.to_host(field)) for field in model._state()]
+    model.partial_fit(moved(0 * X[:30]))
+    assert ops.to_host(model.labels_).tolist() == [-1] * 30
+    for old, new in zip(before, model._state(), strict=True):
+        assert_array_equal(ops.to_host(new), old)
+    how = {"shuffle": False, "max_iter": 2}
+    expected = build(learner, {}, **how).fit(moved(X))
+    stack = sparse.vstack if sparse.issparse(X) else np.vstack
+    padded = stack([X[:100], 0 * X[:100], X[100:]])
+    found = build(learner, {}, **how).fit(moved(padded.tocsr() if sparse.issparse(X) else padded))
+    assert found.n_updates_ == expected.n_updates_
+    assert_allclose(ops.to_host(found.components_), ops.to_host(expected.components_), atol=1e-8)
 
 
 @pytest.mark.parametrize(("learner", "settings"), CASES)
@@ -107,21 +133,6 @@ class TestLearners:
             assert_allclose(copy.transform(X), ops.to_host(model.transform(moved(X))), rtol=1e-9, atol=1e-9)
             copy.partial_fit(X[:50])  # and it learns on
         assert ops.is_on_gpu(model.components_)
-
-    def test_an_update_without_entries_changes_nothing(self, cp, learner, settings, X):
-        model = build(learner, settings).partial_fit(moved(X[:100]))
-        before = [np.copy(ops.to_host(field)) for field in model._state()]
-        model.partial_fit(moved(0 * X[:30]))
-        assert ops.to_host(model.labels_).tolist() == [-1] * 30
-        for old, new in zip(before, model._state(), strict=True):
-            assert_array_equal(ops.to_host(new), old)
-        how = {"shuffle": False, "max_iter": 3}
-        expected = build(learner, settings, **how).fit(moved(X))
-        stack = sparse.vstack if sparse.issparse(X) else np.vstack
-        padded = stack([X[:100], 0 * X[:100], X[100:]])
-        found = build(learner, settings, **how).fit(moved(padded.tocsr() if sparse.issparse(X) else padded))
-        assert found.n_updates_ == expected.n_updates_
-        assert_allclose(ops.to_host(found.components_), ops.to_host(expected.components_), atol=1e-8)
 
     def test_sparse_codes(self, fitted_on_device, learner, settings, X):
         model = clone(fitted_on_device(learner, settings, X))
