@@ -129,6 +129,8 @@ class Standstill(NamedTuple):
         if self.n_idle or before.n_idle:
             return self.n_idle < before.n_idle
         loss = max(before.score - self.score, 0)
+        if len(self.state.usage) == 2:
+            return loss == 0  # of two components it is not known what all rows have in common
         return loss <= _LOSS_BY_RELOCATION * (1 - before.score) and best - self.score <= _LARGEST_LOSS
 
 
