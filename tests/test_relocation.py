@@ -3,7 +3,9 @@
 import numpy as np
 import oracles
 import pytest
+import zoo
 from scipy import sparse
+from sklearn.metrics import normalized_mutual_info_score
 
 from codebooks import InhibitedMixture, KrotovHopfield, OrthogonalSparseCoding
 from codebooks.datasets import planted_corpus
@@ -97,6 +99,39 @@ def test_what_all_rows_have_in_common_makes_no_twins():
     (move,) = moves(X, units[[0, 0, 2, 3, 4]], np.where(labels == 1, np.where(X[:, 0] > 0, 1, -1), labels))
     assert (move.unit, move.twin) == (1, 0)
     assert move.n_rows >= 5  # a row on a unit counts too where rounding puts it nearer to the candidate
+
+
+def test_three_units_of_two_groups_each_are_no_twins():
+    """Six groups with a common part of most energy: each of three units has won two groups, and none is to spare."""
+    groups = np.eye(7)[:6] + 2 * np.eye(7)[6]
+    X, labels = np.repeat(groups, 5, axis=0), np.repeat([0, 0, 1, 1, 2, 2], 5)
+    assert moves(X, scaled(groups[::2] + groups[1::2]), labels) == []
+
+
+@pytest.mark.parametrize("n_components", [2, 3])
+@pytest.mark.parametrize("learner", [KrotovHopfield, InhibitedMixture])
+def test_fewer_components_than_groups_with_a_common_part_stay(learner, n_components):
+    """Binary rows of five groups of equal size, of three seeds: revival lowers neither agreement nor score."""
+    lost = []
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        y, p = rng.integers(0, 5, 600), rng.beta(0.5, 0.5, (5, 60))
+        X = (rng.random((600, 60)) < p[y]).astype(float)
+        revived, plain = (learner(n_components, revive=revive, random_state=seed).fit(X) for revive in (True, False))
+        agreements = [normalized_mutual_info_score(y, model.labels_) for model in (revived, plain)]
+        lost.append([agreements[1] - agreements[0], plain.score(X) - revived.score(X)])
+    assert (np.median(lost, axis=0) <= [0.02, 0.005]).all()
+
+
+@pytest.mark.parametrize("learner", [KrotovHopfield, InhibitedMixture])
+def test_revival_costs_at_most_a_hundredth_of_the_energy_without_groups(learner):
+    """Patches without groups, of three seeds: which components are alike depends on chance."""
+    for seed in range(3):
+        data = zoo.centred_patches(seed, 0.25)
+        revived, plain = (
+            learner(data.n_components, revive=revive, random_state=seed).fit(data.X) for revive in (True, False)
+        )
+        assert revived.score(data.X) >= plain.score(data.X) - 0.012
 
 
 def test_without_twins_nobody_moves():

@@ -61,7 +61,7 @@ _IDLE = 0.02
 _HALF_WIDTH = 0.3
 # Relocation of redundant components may raise the unexplained energy by this share each time and lower the explained
 # energy by this much in all, and is made so often at most.
-_LOSS_BY_RELOCATION, _LARGEST_LOSS, _MOST_ROUNDS = 0.05, 0.02, 5
+_LOSS_BY_RELOCATION, _LARGEST_LOSS, _MOST_ROUNDS = 0.05, 0.01, 5
 # A mean unexplained energy below this is rounding: there is nothing to learn.
 _EXPLAINED = 1e-6
 # Gain per update of the inhibition that evens out loads, for scores within [-1, 1] (Wang et al. 2024, arXiv 2408.15664,
@@ -129,6 +129,8 @@ class Standstill(NamedTuple):
         if self.n_idle or before.n_idle:
             return self.n_idle < before.n_idle
         loss = max(before.score - self.score, 0)
+        if len(self.state.usage) == 2:
+            return loss == 0  # of two components it is not known what all rows have in common
         return loss <= _LOSS_BY_RELOCATION * (1 - before.score) and best - self.score <= _LARGEST_LOSS
 
 

@@ -92,18 +92,16 @@ def _reached(X: Any, candidates: Any, covered: Any) -> tuple[np.ndarray, Any]:
 
 
 def _likeness(gram: np.ndarray) -> np.ndarray:
-    """Cosines of the centres a and b, from each of which m, what the others have in common, is taken; by dot products.
+    """Cosines of centres less the mean of all centres, by their dot products; of two centres as they are.
 
-    In embeddings and images all rows point more or less one way; that is no likeness. The sum of the others is divided
-    by one more than their number: one or two of them are no measure of what is common.
+    In embeddings, images and counts all rows point more or less one way, and so do all centres; that is no likeness.
+    Two centres less their mean are opposite whatever they are.
     """
-    share = 1 / max(len(gram) - 1, 1)
-    own, to_all = np.diagonal(gram), gram.sum(axis=1)
-    a_m = share * (to_all - own)[:, None] - share * gram  # a . m; its transpose is b . m
-    m_m = share**2 * (gram.sum() + own[:, None] + own + 2 * gram - 2 * to_all[:, None] - 2 * to_all)
-    squared = own[:, None] - 2 * a_m + m_m  # |a - m|^2; its transpose is |b - m|^2
-    lengths = np.sqrt(np.maximum(squared * squared.T, np.finfo(np.float64).tiny))
-    return (gram - a_m - a_m.T + m_m) / lengths
+    if len(gram) > 2:
+        mean = gram.mean(axis=1)
+        gram = gram - mean - mean[:, None] + mean.mean()
+    lengths = np.sqrt(np.maximum(np.diagonal(gram), np.finfo(np.float64).tiny))
+    return gram / (lengths * lengths[:, None])
 
 
 def _twins(cosines: np.ndarray, counts: np.ndarray) -> list[tuple[int, int]]:
