@@ -293,7 +293,8 @@ def _refuse_foreign_kinds(name: str, X: Any, advice: str | None = None) -> None:
         advice = advice or f"Put a vectorizer before it: make_pipeline(TfidfVectorizer(), {name}())."
         raise TypeError(f"{name} wants a matrix of numbers and got text. {advice}")
     rows = X if isinstance(X, list | tuple) else ()
-    if isinstance(X, np.ma.MaskedArray) or any(isinstance(row, np.ma.MaskedArray) for row in rows):
+    entries = getattr(X, "data", None) if ops.is_sparse(X) else X
+    if any(isinstance(part, np.ma.MaskedArray) for part in (entries, *rows)):
         raise _other_kind(name, X, "NumPy would ignore the mask. Fill masked entries, for instance with X.filled(0).")
     if isinstance(X, np.matrix):
         raise _other_kind(name, X, "Use numpy.asarray(X).")

@@ -869,8 +869,9 @@ def test_an_empty_query_recalls_an_empty_pattern():
         ("containment", np.array([[1.0, 2], [2, 4]])),
     ],
 )
-def test_a_similarity_that_cannot_separate_patterns_warns_once(similarity, X):
-    memory = HopfieldMemory(similarity).fit(X)
+@pytest.mark.parametrize("separation", ["sparsemax", "max"])
+def test_a_similarity_that_cannot_separate_patterns_warns_once(similarity, X, separation):
+    memory = HopfieldMemory(similarity, separation=separation).fit(X)
     with pytest.warns(UserWarning, match=f'similarity="{similarity}" rates .* Use similarity="auto"') as caught:
         memory.transform(X)
     assert [warning.filename for warning in caught] == [__file__]

@@ -509,3 +509,10 @@ def test_ids_stay_within_int64():
     with pytest.raises(ValueError, match="at most 9223372036854775806"):
         checked_ids(None, 1, last + 1)
     assert checked_ids(None, 0, last + 1).tolist() == []
+
+
+def test_a_sparse_matrix_of_masked_entries_is_refused():
+    X = sparse.csr_matrix(np.eye(4))
+    X.data = np.ma.masked_array(X.data, mask=[True, False, False, False])
+    with pytest.raises(TypeError, match="mask"):
+        codebooks.KrotovHopfield(2).fit(X)

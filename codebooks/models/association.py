@@ -75,8 +75,6 @@ class Association(NamedTuple):
         """The inverse temperature in use; `"auto"` raises it for queries that are nearly a pattern."""
         if not isinstance(self.beta_wanted, str):
             return float(self.beta_wanted)
-        if self.separation == "max":
-            return 1.0  # the best is the best at any temperature
         return self.store.derived(f"beta {self[1:4]}", self._estimated_beta)
 
     @property
@@ -341,6 +339,10 @@ class Association(NamedTuple):
         return np.sort(check_random_state(self.seed).choice(distinct, size, replace=False))
 
     def _estimated_beta(self) -> float:
+        if self.separation == "max":
+            sample = self._sample()
+            self._warn_of_confusion(ops.take_rows(self.store.rows, sample), sample)
+            return 1.0  # the best is the best at any temperature
         sample = self._sample()
         rows = ops.take_rows(self.store.rows, sample)
         if self.similarity == "euclidean":
@@ -359,8 +361,7 @@ class Association(NamedTuple):
                 f'beta="auto" wants rows whose squares {self.store.form.dtype} can tell apart, and the longest has '
                 f"length {self.store.longest:.1e}. Scale the data, for instance X / abs(X).max()."
             )
-        if self.similarity != "euclidean" and (self.similarity_wanted != "auto" or self.length_penalty != "auto"):
-            self._warn_of_confusion(rows, sample)
+        self._warn_of_confusion(rows, sample)
         return beta
 
     @property
@@ -388,7 +389,9 @@ class Association(NamedTuple):
         return "cosine" if recognised else "euclidean"
 
     def _warn_of_confusion(self, rows: Any, sample: np.ndarray) -> None:
-        """Warn where the similarity gives whole patterns no more than it gives others."""
+        """Warn where a similarity that the user chose gives whole patterns no more than it gives others."""
+        if self.similarity == "euclidean" or (self.similarity_wanted == "auto" and self.length_penalty == "auto"):
+            return
         n_confused = int((self._gaps(rows, sample) <= 0).sum())
         if n_confused:
             _warn(

@@ -354,8 +354,9 @@ class InhibitedMixture(CodebookLearner):
         return float(np.exp(low) * self.temperature / ops.to_host(self._final_temperature(state)))
 
     def _complaints(self, X: Any) -> Iterator[str]:
-        yield from super()._complaints(X)
-        yield from self._complaints_of_minibatch()
+        unused = list(super()._complaints(X))
+        # Copies of a component share rows evenly at any temperature.
+        yield from unused or self._complaints_of_minibatch()
 
     def _complaints_of_minibatch(self) -> Iterator[str]:
         if not self._newly_collapsed:

@@ -342,7 +342,12 @@ class OrthogonalSparseCoding(CodebookLearner):
 
     def _advice_for_idle(self, X: Any, n_used: int) -> str:
         if not self.signed:
-            return super()._advice_for_idle(X, n_used)
+            advice = super()._advice_for_idle(X, n_used)
+            if self.inhibition_strength < 1 and self._inhibition == "mean" and not advice.startswith("The others"):
+                advice += (
+                    " If all rows have much in common, raise inhibition_strength to 1, or centre them and set signed."
+                )
+            return advice
         return "If signed, none is relocated. Raise n_active, with which components serve without winning."
 
     # -- row by row ----------------------------------------------------------------------------------------------
