@@ -94,8 +94,9 @@ def _drawn_rows(cosines_with: Callable[[Any], np.ndarray], n_rows: int, n_direct
         tried = np.searchsorted(reach, rng.uniform(0, reach[-1], _N_CANDIDATES * n_drawn))
         cosines = cosines_with(tried)
         for _ in range(n_drawn):
-            best = int(np.maximum(nearest, cosines).sum(axis=1).argmax())
-            nearest = np.maximum(nearest, cosines[best])
+            reached = np.maximum(nearest, cosines)
+            best = int(reached.sum(axis=1).argmax())
+            nearest = reached[best]
             chosen.append(int(tried[best]))
     return np.resize(chosen, n_directions)
 
