@@ -497,7 +497,7 @@ def test_nearest_scores_that_differ_by_rounding_are_equal(layout, dtype):
         assert_array_equal(index, [[0, 2, 4, 1, 5, 3][:k], [5, 1, 0, 2, 3, 4][:k]])
     # What a handicap leaves is as rounded as what it was taken off.
     assert_array_equal(ops.nearest(X, W, np.full(6, 0.5, dtype), 4).index[0], [0, 2, 4, 1])
-    many = np.array([1 - eps * np.arange(400) % 9, np.zeros(400)], dtype).T
+    many = np.array([1 - eps * (np.arange(400) % 9), np.zeros(400)], dtype).T
     for k in (1, 5, 300):
         assert_array_equal(ops.nearest(X, many[::-1], np.zeros(400, dtype), k).index[0], np.arange(k))
 

@@ -151,7 +151,7 @@ class OrthogonalSparseCoding(CodebookLearner):
     >>> import numpy as np
     >>> from codebooks import OrthogonalSparseCoding
     >>> X = np.array([[3.0, 1, 0, 0], [2, 1, 0, 0], [0, 0, 1, 2], [0, 0, 1, 3]])
-    >>> model = OrthogonalSparseCoding(2, n_active=1, random_state=0).fit(X)
+    >>> model = OrthogonalSparseCoding(2, inhibition=None, random_state=0).fit(X)
     >>> bool(np.allclose(model.components_ @ model.components_.T, np.eye(2)))
     True
     >>> bool(np.abs(model.inverse_transform(model.transform(X)) - X).max() < 0.3)
