@@ -339,11 +339,6 @@ def test_nothing_is_revived_where_all_samples_are_explained(learner):
     assert not np.array_equal(moved.components, state.components)
 
 
-def assert_same_state(found, expected):
-    for one, other in zip(found, expected, strict=True):
-        np.testing.assert_array_equal(one, other)
-
-
 @pytest.mark.parametrize("p", [1.5, 2, 3])
 def test_relocated_components_have_p_norm_1(p):
     X, labels = setting()
