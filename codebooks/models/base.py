@@ -31,6 +31,7 @@ from codebooks.models.rows import cosine_scores, unit_rows
 from codebooks.models.sums import Sums, explained, gates, shares, tally, unexplained
 
 __all__ = [
+    "LARGEST_LOSS",
     "ArrayTransformer",
     "CodebookLearner",
     "Interval",
@@ -61,7 +62,7 @@ _IDLE = 0.02
 _HALF_WIDTH = 0.3
 # Relocation of redundant components may raise the unexplained energy by this share each time and lower the explained
 # energy by this much in all, and is made so often at most.
-_LOSS_BY_RELOCATION, _LARGEST_LOSS, _MOST_ROUNDS = 0.05, 0.01, 5
+_LOSS_BY_RELOCATION, LARGEST_LOSS, _MOST_ROUNDS = 0.05, 0.01, 5
 # A mean unexplained energy below this is rounding: there is nothing to learn.
 _EXPLAINED = 1e-6
 # Gain per update of the inhibition that evens out loads, for scores within [-1, 1] (Wang et al. 2024, arXiv 2408.15664,
@@ -123,7 +124,7 @@ class Standstill(NamedTuple):
     n_redundant: int
 
     def is_no_worse_than(self, before: Standstill, best: float) -> bool:
-        """Whether the last relocation may stay: as many idle components or fewer, and nearly as much is explained."""
+        """Whether the last relocation may stay: fewer components are idle, or none and nearly as much is explained."""
         if before.state is None:
             return True
         if self.n_idle or before.n_idle:
@@ -131,7 +132,7 @@ class Standstill(NamedTuple):
         loss = max(before.score - self.score, 0)
         if len(self.state.usage) == 2:
             return loss == 0  # of two components it is not known what all rows have in common
-        return loss <= _LOSS_BY_RELOCATION * (1 - before.score) and best - self.score <= _LARGEST_LOSS
+        return loss <= _LOSS_BY_RELOCATION * (1 - before.score) and best - self.score <= LARGEST_LOSS
 
 
 class ArrayTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):

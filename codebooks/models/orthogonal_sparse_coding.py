@@ -10,6 +10,7 @@ import numpy as np
 
 from codebooks import ops
 from codebooks.models.base import (
+    LARGEST_LOSS,
     CodebookLearner,
     Interval,
     Progress,
@@ -21,8 +22,6 @@ from codebooks.models.initialization import spread_directions
 
 # First and last step of the rules that go row by row, for rows whose mean squared length is 1.
 _RATES = {"geodesic": (0.8, 0.08), "online": (0.1, 0.001)}
-# Explained energy that the revival of idle units may cost.
-_LARGEST_LOSS = 0.01
 # A trace of the old units is added to the moment, so that a unit stays where it is when nothing pulls it.
 _HOLD = 1e-3
 
@@ -86,7 +85,7 @@ class OrthogonalSparseCoding(CodebookLearner):
         is revived if `signed`: units of fine detail serve without winning, and a unit that is never kept holds a
         direction that no row has.
     max_iter : int, default=50
-        Passes over the rows at most.
+        Passes over the rows at most; "procrustes" makes as many again where it revives units.
     batch_size : int or "auto", default="auto"
         Rows per update; "auto" is all of them, but at most 20,000.
     shuffle : bool, default=True
@@ -348,7 +347,7 @@ class OrthogonalSparseCoding(CodebookLearner):
                     " If all rows have much in common, raise inhibition_strength to 1, or centre them and set signed."
                 )
             return advice
-        return "If signed, none is relocated. Raise n_active, with which components serve without winning."
+        return "Signed components are not relocated. Raise n_active, with which components serve without winning."
 
     # -- row by row ----------------------------------------------------------------------------------------------
 
@@ -400,7 +399,7 @@ class OrthogonalSparseCoding(CodebookLearner):
             return settled, n_epochs
         revived, n_more = super()._learned(X, rng, settled, revive=True)
         energies = [self._explained_energy(X, found.components) for found in (settled, revived)]
-        return (revived if energies[1] > energies[0] - _LARGEST_LOSS else settled), n_epochs + n_more
+        return (revived if energies[1] > energies[0] - LARGEST_LOSS else settled), n_epochs + n_more
 
     def _contrast(self, sums: Sums) -> Any:
         return 1.0  # one of several orthonormal units may explain what all rows share: then differences do not shrink
