@@ -48,8 +48,8 @@ def judge_words(
     order = np.random.default_rng(seed).permutation(len(labels))
     same, other = np.sort(order[: len(order) // 2]), np.sort(order[len(order) // 2 :])
     if words is None:
-        nothing = np.broadcast_to(0.0, (n_components, X.shape[1]))  # a component without documents has no words
-        words = [found.columns.tolist() for found in name(X[same], labels[same], nothing, N_WORDS)]
+        named = name(X[same], labels[same], n_components, N_WORDS)
+        words = [[] if found is None else found.columns.tolist() for found in named]
     return {
         "TD": scores.topic_diversity(words),
         "NPMI same half": scores.npmi(words, counts[same], terms=terms),

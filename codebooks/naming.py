@@ -1,8 +1,9 @@
-"""Which words name a unit: those that keep each other company in the documents that it wins."""
+"""Which words describe a component: by its weights, or chosen jointly from the documents that it wins."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,60 +12,75 @@ from scipy import sparse
 
 from codebooks import ops
 
-__all__ = ["Name", "largest", "name_by_documents", "name_by_weights"]
+__all__ = ["Name", "largest", "name_by_documents", "name_by_weights", "score_by_documents"]
 
 Ints = NDArray[np.intp]
 
-# Steps of the power iteration: more change few words.
-_N_STEPS = 3
-# A word is passed over unless it shares a document of the unit with this part of the words listed before it.
-_COMPANY = 0.8
-# So many words are looked at for each one that is wanted.
-_POOL = 4
+# The candidates for n words are the n + 50 of highest score.
+_SPARE = 50
+# What a word with a tenth of the highest score loses, in units of mean NPMI, and what a word that another topic lists.
+_WEAKNESS, _REPETITION = 0.25, 0.65
+# Passes over the components: the third changes few words.
+_N_ROUNDS = 3
+# Longer lists hold the words of highest score: time and memory of the choice grow with the square of their length.
+_LONGEST = 200
 
 
 class Name(NamedTuple):
-    """The words of one unit."""
+    """The words of one component."""
 
-    scores: NDArray[Any]  # (n_features,) how well each word names it
-    columns: Ints  # the words chosen, the best first
+    scores: NDArray[Any]  # (n_words,) how well each word describes it, descending
+    columns: Ints  # (n_words,) the words
 
 
 def name_by_weights(weights: NDArray[Any], n: int) -> list[Name]:
-    """For each unit, its `n` largest positive weights, descending, ties to the lower column."""
-    return [Name(row, _positive(row, n)) for row in weights]
+    """For each component, its `n` largest positive weights, descending, ties to the lower column."""
+    columns = [_positive(row, n) for row in weights]
+    return [Name(row[chosen], chosen) for row, chosen in zip(weights, columns, strict=True)]
 
 
-def name_by_documents(X: Any, labels: Ints, weights: NDArray[Any], n: int) -> list[Name]:
-    """For each unit, words of the documents that it wins; by weights where it wins none.
+def name_by_documents(X: Any, labels: Ints, n_components: int, n: int) -> list[Name | None]:
+    """Choose words for all components jointly: words that occur together and that other components do not list.
+
+    The objective is in the docstring of `codebooks.topics`.
 
     Parameters
     ----------
     X : sparse matrix or array of shape (n_documents, n_features)
         Never below zero; what counts is which words a document has.
     labels : int array of shape (n_documents,)
-        The unit that wins each document, -1 for none.
-    weights : array of shape (n_units, n_features)
+        The component that wins each document, -1 for none.
+    n_components : int
     n : int
-        At most so many words a unit.
+        At most so many words a component.
 
     Returns
     -------
-    list of Name, length n_units
+    list of (Name or None), length n_components
+        None for a component that wins no document.
     """
-    has = sparse.csr_matrix(X, dtype=np.float64, copy=True)
-    has.sum_duplicates()
-    has.eliminate_zeros()
-    has.data[:] = 1.0
-    overall = _share_of_rows(has)
-    named = []
-    for row, won in zip(weights, _documents_by_unit(has, labels, len(weights)), strict=True):
-        if won.shape[0] == 0:
-            named.append(Name(row, _positive(row, n)))
-            continue
-        scores = _fellowship(won, overall)
-        named.append(Name(scores, _companions(won, _positive(scores, _POOL * n), n)))
-    return named
+    has, starts = _documents_by_component(X, labels, n_components)
+    is_joint = n <= _LONGEST
+    columns = np.full((n_components, min(n + _SPARE * is_joint, has.shape[1])), -1)
+    scores = np.zeros(columns.shape)
+    for k, (words, values) in enumerate(_scores(has, starts)):
+        best = largest(values, columns.shape[1])
+        columns[k, : len(best)], scores[k, : len(best)] = words[best], values[best]
+    chosen = columns >= 0
+    if is_joint:
+        counts, penalties = ops.count_pairs(has, columns), (_WEAKNESS, _REPETITION)
+        chosen = ops.choose_subsets(columns, scores, counts, has.shape[0], n, penalties, _N_ROUNDS)
+    kept = zip(scores, columns, chosen, np.diff(starts), strict=True)
+    return [Name(score[best], words[best]) if n_won else None for score, words, best, n_won in kept]
+
+
+def score_by_documents(X: Any, labels: Ints, n_components: int) -> NDArray[np.float64]:
+    """How well each word describes the documents that each component wins, shape (n_components, n_features)."""
+    has, starts = _documents_by_component(X, labels, n_components)
+    out = np.zeros((n_components, has.shape[1]))
+    for row, (words, values) in zip(out, _scores(has, starts), strict=True):
+        row[words] = values
+    return out
 
 
 def largest(values: NDArray[Any], n: int) -> Ints:
@@ -93,40 +109,26 @@ def _positive(row: NDArray[Any], n: int) -> Ints:
     return places[largest(row[places], n)]
 
 
-def _documents_by_unit(has: Any, labels: Ints, n_units: int) -> Iterator[Any]:
-    """For each unit, the rows that it wins."""
+def _documents_by_component(X: Any, labels: Ints, n_components: int) -> tuple[Any, Ints]:
+    """The incidence of words in documents, which are sorted by component, and where those of each component begin."""
+    has = sparse.csr_matrix(X, dtype=bool, copy=True)
+    has.sum_duplicates()
+    has.eliminate_zeros()
     order = np.argsort(labels, kind="stable")
-    sorted_rows, sorted_labels = has[order], labels[order]
-    for unit in range(n_units):
-        start, stop = np.searchsorted(sorted_labels, [unit, unit + 1])
-        yield sorted_rows[start:stop]
+    return has[order], np.searchsorted(labels[order], np.arange(n_components + 1))
 
 
-def _fellowship(won: Any, overall: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How much each word belongs to the words that meet in these documents, times how much they prefer it, squared.
-
-    The first factor is the leading eigenvector of the words' co-occurrence `won' won`, by power iteration.
-    """
-    share = _share_of_rows(won)
-    centrality = share
-    for _ in range(_N_STEPS):
-        centrality = won.T @ (won @ centrality)
-        centrality /= np.linalg.norm(centrality) or 1.0
-    preference = np.log(np.maximum(np.divide(share, overall, out=np.ones_like(share), where=share > 0), 1.0))
-    return centrality * preference**2 if preference.any() else centrality  # a unit that wins everything prefers nothing
-
-
-def _companions(won: Any, candidates: Ints, n: int) -> Ints:
-    """The first `n` candidates of which each meets most of those before it; then others, where these are too few."""
-    occurs = won[:, candidates]
-    meets = (occurs.T @ occurs).toarray() > 0
-    chosen: list[int] = []
-    for word in range(len(candidates)):
-        if len(chosen) < n and meets[word, chosen].sum() >= _COMPANY * len(chosen):
-            chosen.append(word)
-    others = [word for word in range(len(candidates)) if word not in chosen]
-    return candidates[(chosen + others)[:n]]
-
-
-def _share_of_rows(has: Any) -> NDArray[np.float64]:
-    return np.asarray(has.mean(axis=0)).ravel()
+def _scores(has: Any, starts: Ints) -> Iterator[tuple[Ints, NDArray[np.float64]]]:
+    """For each component, the words of positive score and their scores."""
+    n_documents, n_features = has.shape
+    frequency = np.bincount(has.indices, minlength=n_features)
+    for first, last in pairwise(starts):
+        inside = np.bincount(has.indices[has.indptr[first] : has.indptr[last]], minlength=n_features)
+        words = np.flatnonzero(inside)
+        share = inside[words] / max(last - first, 1)
+        # Products of whole numbers, so that equal shares have a ratio of exactly 1.
+        lift = np.log((inside[words] * n_documents) / (frequency[words] * (last - first)))
+        prefers = lift > 0
+        if prefers.any():
+            words, share = words[prefers], share[prefers] * lift[prefers]
+        yield words, share  # a component that wins everything prefers nothing

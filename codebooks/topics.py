@@ -189,14 +189,11 @@ def topics(
         X = prepared(preparation, X, n_features)
         labels = winners(learner, X)
     usage = _usage(learner, labels, n_components)
+    found: Sequence[Name | None] = [None] * n_components
     if labels is not None and naming == "documents":
-        named = name_by_documents(_counted(X), labels, weights, n)
-    else:
-        named = name_by_weights(weights, n)
-    opposed = [_opposed(name.scores, n) for name in named]
-
-    units = zip(named, opposed, usage, strict=True)
-    return [_topic(k, name, against, share, names) for k, (name, against, share) in enumerate(units)]
+        found = name_by_documents(_counted(X), labels, n_components, n)
+    units = zip(weights, found, usage, strict=True)
+    return [_topic(k, row, name, share, names, n) for k, (row, name, share) in enumerate(units)]
 
 
 def top_documents(model: Any, X: Any = None, n: int = 3, *, codes: Any = None) -> list[Ints]:
@@ -251,10 +248,14 @@ def top_documents(model: Any, X: Any = None, n: int = 3, *, codes: Any = None) -
     return [rows[largest(strength[rows, k], n)] for k, rows in enumerate(won)]
 
 
-def _topic(index: int, name: Name, opposed: Ints, share: float, terms: list[str]) -> Topic:
-    words, against = (tuple(terms[w] for w in columns) for columns in (name.columns, opposed))
-    weights, against_weights = (tuple(float(name.scores[w]) for w in columns) for columns in (name.columns, opposed))
-    return Topic(index, words, weights, float(share), against, against_weights)
+def _topic(index: int, row: NDArray[Any], name: Name | None, share: float, terms: list[str], n: int) -> Topic:
+    """The component with the weights `row`, described by `name`, or by its weights where it has none."""
+    against = Name(row[:0], np.array([], dtype=np.intp))
+    if name is None:
+        [name], columns = name_by_weights(row[None], n), _opposed(row, n)
+        against = Name(row[columns], columns)
+    words, others = (tuple(terms[w] for w in part.columns) for part in (name, against))
+    return Topic(index, words, tuple(name.scores.tolist()), float(share), others, tuple(against.scores.tolist()))
 
 
 def split(model: Any) -> tuple[Pipeline | None, Any]:

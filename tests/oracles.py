@@ -458,43 +458,72 @@ def principal_direction(rows, unit):
 # -- words for units -------------------------------------------------------------------------------------------------
 
 
-def name_by_documents(X, labels, n_units, n):
-    """The score of every word and the words chosen, the best first, for each unit; None where it wins no document.
-
-    What counts is which words a document has. A word's place among those that occur together (three steps of the power
-    iteration, from the share of the unit's documents that have it) is multiplied by the squared log of how much more
-    frequent it is there than in all documents. Of the best 4 n words each is taken that shares a document with at least
-    four fifths of those taken before; the others wait, and fill up.
-    """
-    has, named = wide(X) != 0, []
+def word_scores(X, labels, n_units):
+    """The score of every word for each unit: its share of the unit's documents times the log of its lift, or 0."""
+    has, scores = wide(X) != 0, np.zeros((n_units, np.shape(X)[1]))
     for unit in range(n_units):
-        documents = [words for words, label in zip(has, labels, strict=True) if label == unit]
-        if not documents:
-            named.append(None)
-            continue
-        n_words = has.shape[1]
-        together = np.zeros((n_words, n_words))
-        for words in documents:
-            for a in np.flatnonzero(words):
-                for b in np.flatnonzero(words):
-                    together[a, b] += 1
-        share = [together[w, w] / len(documents) for w in range(n_words)]
-        place = share
-        for _ in range(3):
-            place = [sum(together[a, b] * place[b] for b in range(n_words)) for a in range(n_words)]
-            length = sum(x * x for x in place) ** 0.5
-            place = [x / length for x in place]
-        lift = [share[w] / (sum(has[:, w]) / len(has)) if share[w] > 0 else 1.0 for w in range(n_words)]
-        preference = [np.log(max(x, 1.0)) ** 2 for x in lift]
-        if not any(preference):
-            preference = [1.0] * n_words
-        scores = [place[w] * preference[w] for w in range(n_words)]
-        taken, waiting = [], []
-        for word in sorted((w for w in range(n_words) if scores[w] > 0), key=lambda w: -scores[w])[: 4 * n]:
-            n_met = sum(together[word, other] > 0 for other in taken)
-            (taken if len(taken) < n and 5 * n_met >= 4 * len(taken) else waiting).append(word)
-        named.append((np.array(scores), (taken + waiting)[:n]))
-    return named
+        share, overall = np.zeros(has.shape[1]), has.mean(axis=0)
+        if (labels == unit).any():
+            share = has[labels == unit].mean(axis=0)
+        for w in np.flatnonzero(share):
+            lift = share[w] / overall[w]
+            scores[unit, w] = share[w] * np.log(lift) if lift > 1 + 1e-12 else 0
+        if not scores[unit].any():
+            scores[unit] = share
+    return scores
+
+
+def cautious_npmi(has):
+    """NPMI of every two columns, from n - sqrt(n) where n rows hold both, and -1 where n is 0 or 1."""
+    n_rows, n_words = has.shape
+    values = np.full((n_words, n_words), -1.0)
+    for a in range(n_words):
+        for b in range(n_words):
+            both = (has[:, a] & has[:, b]).sum()
+            if a != b and both > 1:
+                p = (both - np.sqrt(both)) / n_rows
+                values[a, b] = np.log(p / has[:, a].mean() / has[:, b].mean()) / -np.log(p)
+    return values
+
+
+def name_by_documents(X, labels, n_units, n, n_candidates=None, weakness=0.25, repetition=0.65, n_rounds=3):
+    """The scores of all words and the words chosen, the best first, for each unit; None where it wins no document.
+
+    The objective of a unit's words is the mean NPMI of their pairs, plus the mean of `weakness` times the decimal log of
+    their scores, relative to the best, less `repetition` for each that another unit lists. Units take turns; each makes
+    the one exchange of a word that raises it most, until none does.
+    """
+    scores, npmi = word_scores(X, labels, n_units), cautious_npmi(wide(X) != 0)
+    pools = [
+        sorted(np.flatnonzero(row).tolist(), key=lambda w, row=row: (-row[w].round(12), w))[: n_candidates or n + 50]
+        for row in scores
+    ]
+    listed = [pool[:n] for pool in pools]
+
+    def objective(unit, words):
+        elsewhere = {w for other, list_ in enumerate(listed) if other != unit for w in list_}
+        own = [
+            weakness * np.log10(scores[unit, w] / scores[unit].max()) - repetition * (w in elsewhere) for w in words
+        ]
+        company = [npmi[a, b] for place, a in enumerate(words) for b in words[:place]]
+        return sum(own) / n + (sum(company) * 2 / (n * (n - 1)) if n > 1 else 0)
+
+    for _ in range(n_rounds):
+        for unit, pool in enumerate(pools):
+            while True:
+                words, found = listed[unit], []
+                now = objective(unit, words)
+                for comes in [w for w in pool if w not in words]:
+                    for goes in sorted(words, key=pool.index, reverse=True):
+                        changed = [w for w in words if w != goes] + [comes]
+                        found.append((objective(unit, changed) - now, sorted(changed, key=pool.index)))
+                most = max((gain for gain, _ in found), default=0)
+                if most < 1e-12:
+                    break
+                listed[unit] = next(words for gain, words in found if gain > most - 1e-12)
+    return [
+        (scores[unit], listed[unit]) if (labels == unit).any() else None for unit in range(n_units)
+    ]
 
 
 # -- weights of words ------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from sklearn.preprocessing import normalize
 from codebooks.codes import labels_given
 from codebooks.concepts.queries import counted, query_row, shares_of, words_of
 from codebooks.inputs import check_count
-from codebooks.naming import name_by_documents
+from codebooks.naming import score_by_documents
 from codebooks.topics import codebook, names_of, split, top_columns, words_beside
 
 __all__ = ["AddedWord", "expand"]
@@ -146,6 +146,4 @@ def _units_in_words(preparation: Pipeline | None, learner: Any, terms: Any, X: A
         return normalize(units), names_of(preparation, learner, terms, units.shape[1])
     X, names = words_beside(X, terms)
     labels = labels_given(learner, codes, len(units), X.shape[0])
-    nothing = np.broadcast_to(0.0, (len(units), len(names)))  # of units that win no document
-    named = name_by_documents(X, labels, nothing, 1)
-    return normalize(np.stack([name.scores for name in named]), copy=False), names
+    return normalize(score_by_documents(X, labels, len(units)), copy=False), names

@@ -29,7 +29,9 @@ __all__ = [
     "blend_directions",
     "block_bytes",
     "cast",
+    "choose_subsets",
     "combine",
+    "count_pairs",
     "deflate_by_rows",
     "entries",
     "erase",
@@ -203,6 +205,48 @@ def best(Q: Array, postings: Postings, k: int) -> tuple[Array, Array]:
     such are left, the index is -1 and the score `-inf`.
     """
     return _body(Q).best(Q, postings, k)
+
+
+def count_pairs(X: Array, columns: Array) -> Array:
+    """How many rows of the CSR matrix `X` hold both of two columns, for every pair in each row of `columns`.
+
+    `columns` (n_groups, n_candidates) names distinct columns in each row and has -1 behind the last. The result is
+    int32 (n_groups, n_candidates, n_candidates), on the diagonal the number of rows that hold the column. Host arrays.
+    """
+    from codebooks.ops import cpu
+
+    return cpu.count_pairs(X, columns)
+
+
+def choose_subsets(
+    columns: Array, scores: Array, counts: Array, n_rows: int, n: int, penalties: tuple[float, float], n_rounds: int
+) -> Array:
+    """Choose `n` columns for each group that occur together, score high and are chosen for no other group.
+
+    Parameters
+    ----------
+    columns, counts : arguments and result of `count_pairs`
+    scores : float64 array of shape (n_groups, n_candidates)
+        Above zero and descending in each row.
+    n_rows : int
+        The number of rows in which `counts` were made.
+    n : int
+        The number of columns wanted. Groups of fewer candidates keep all.
+    penalties : (float, float)
+        What a column with a tenth of its group's highest score loses, and a column that another group has.
+    n_rounds : int
+        At most so many passes over the groups.
+
+    Returns
+    -------
+    bool array of shape (n_groups, n_candidates)
+        True for the candidates chosen. Each group starts from its first `n` and makes the single exchange that raises
+        the objective of `codebooks.topics` most, until none does. Of exchanges whose gains differ by `rounding` alone
+        the one is made that brings in the earliest candidate and takes out the latest. Host arrays.
+    """
+    from codebooks.ops import cpu
+
+    return cpu.choose_subsets(columns, scores, counts, n_rows, n, penalties, n_rounds)
 
 
 def rounding(dtype: Any) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.sparse import csr_matrix, issparse, vstack
 
-from codebooks.ops import adding, completion, scoring, separation, sequential, shared, threads, to_host
+from codebooks.ops import adding, completion, scoring, separation, sequential, shared, subsets, threads, to_host
 from codebooks.ops.compiler import read_only
 from codebooks.ops.postings import best, invert, match
 from codebooks.ops.views import RowView, parts, view
@@ -364,6 +364,23 @@ def row_hashes(X):
     return _bits(X) @ factors
 
 
+def count_pairs(X, columns):
+    by_column, columns = X.tocsc(), np.asarray(columns, np.int64)
+    starts, rows = by_column.indptr.astype(np.int64), read_only(by_column.indices)
+    counts = np.zeros((*columns.shape, columns.shape[1]), np.int32)
+    n_entries = int(np.diff(starts)[columns[columns >= 0]].sum())
+    threads.run(subsets.count_pairs, len(columns), n_entries * _SCATTERED, starts, rows, X.shape[0], columns, counts)
+    return counts
+
+
+def choose_subsets(columns, scores, counts, n_rows, n, penalties, n_rounds):
+    columns = np.asarray(columns, np.int64)
+    chosen = (columns >= 0) & (np.arange(columns.shape[1]) < n)
+    how = int(n), tuple(map(float, penalties)), int(n_rounds), shared.rounding(np.float64)
+    subsets.choose_subsets(columns, np.asarray(scores, np.float64), counts, int(n_rows), *how, chosen)
+    return chosen
+
+
 def warmup(*, row_by_row=False, memory=True):
     """Compile kernels for the usual types: float32 and float64 values, int32 indices."""
     rows = np.arange(3)
@@ -386,6 +403,8 @@ def warmup(*, row_by_row=False, memory=True):
                 rotate_to_rows(dense, X, dense[0], 0.1, dense[0], 1, -1, True)
         blend_directions(dense.copy(order="F"), dense[0], dense)
         gather_rows(index, weight, dense)
+    counts = count_pairs(csr_matrix(np.eye(3)), rows[None])
+    choose_subsets(rows[None], np.ones((1, 3)), counts, 3, 2, (1.0, 1.0), 1)
 
 
 def _warm_up_memory(dense, index, weight):
