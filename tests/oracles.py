@@ -460,7 +460,7 @@ def principal_direction(rows, unit):
 
 def word_scores(X, labels, n_units):
     """The score of every word for each unit: its share of the unit's documents times the log of its lift, or 0."""
-    has, scores = wide(X) != 0, np.zeros((n_units, np.shape(X)[1]))
+    has, labels, scores = wide(X) != 0, np.asarray(labels), np.zeros((n_units, np.shape(X)[1]))
     for unit in range(n_units):
         share, overall = np.zeros(has.shape[1]), has.mean(axis=0)
         if (labels == unit).any():
@@ -502,9 +502,7 @@ def name_by_documents(X, labels, n_units, n, n_candidates=None, weakness=0.25, r
 
     def objective(unit, words):
         elsewhere = {w for other, list_ in enumerate(listed) if other != unit for w in list_}
-        own = [
-            weakness * np.log10(scores[unit, w] / scores[unit].max()) - repetition * (w in elsewhere) for w in words
-        ]
+        own = [weakness * np.log10(scores[unit, w] / scores[unit].max()) - repetition * (w in elsewhere) for w in words]
         company = [npmi[a, b] for place, a in enumerate(words) for b in words[:place]]
         return sum(own) / n + (sum(company) * 2 / (n * (n - 1)) if n > 1 else 0)
 
@@ -521,9 +519,7 @@ def name_by_documents(X, labels, n_units, n, n_candidates=None, weakness=0.25, r
                 if most < 1e-12:
                     break
                 listed[unit] = next(words for gain, words in found if gain > most - 1e-12)
-    return [
-        (scores[unit], listed[unit]) if (labels == unit).any() else None for unit in range(n_units)
-    ]
+    return [(scores[unit], listed[unit]) if unit in labels else None for unit in range(n_units)]
 
 
 # -- weights of words ------------------------------------------------------------------------------------------------

@@ -1,4 +1,6 @@
-"""Words for units: the rule against slow loops, and its corners by hand."""
+"""Words of components: the choice against a plain search, and its corners by hand."""
+
+import tracemalloc
 
 import numpy as np
 import oracles
@@ -6,7 +8,7 @@ import pytest
 from scipy import sparse
 
 from codebooks import naming
-from codebooks.naming import largest, name_by_documents, name_by_weights
+from codebooks.naming import largest, name_by_documents, name_by_weights, score_by_documents
 
 FORMATS = {
     "dense": np.asarray,
@@ -15,10 +17,7 @@ FORMATS = {
     "csc_array": sparse.csc_array,
     "float32": lambda X: sparse.csr_array(X.astype(np.float32)),
 }
-# The words a, b, c and d keep each other company in unit 0, and so do x and y, which never meet the four.
-WORDS = list("abcdxyz")
-MEETING = [*["abc"] * 4, *["abcd"] * 2, *["xy"] * 5, "adz", "az", *["z"] * 9]
-WON = np.array([0] * 11 + [1] * 11)
+WORDS = list("abcdefghijklmnopqrstuvwxyz")
 
 
 def incidence(documents):
@@ -29,118 +28,172 @@ def words(name):
     return "".join(WORDS[column] for column in name.columns)
 
 
-@pytest.fixture
-def documents():
-    rng = np.random.default_rng(4)
-    X = rng.poisson(0.15 + 0.5 * rng.random(30) ** 3, (90, 30)).astype(float)
+def names(documents, labels, n_components, n):
+    return [words(name) for name in name_by_documents(incidence(documents), np.array(labels), n_components, n)]
+
+
+def random_documents(n_words, seed=4):
+    rng = np.random.default_rng(seed)
+    X = rng.poisson(0.15 + 0.5 * rng.random(n_words) ** 3, (90, n_words)).astype(float)
     X[:, 7] = 0  # a word that nobody uses
     X[5] = 0  # an empty document
     return X, rng.integers(-1, 4, 90)
 
 
-@pytest.mark.parametrize("n", [1, 3, 5, 10, 30])
+@pytest.fixture
+def documents():
+    return random_documents(30)
+
+
+def equal(found, expected):
+    for name, wanted in zip(found, expected, strict=True):
+        assert (name is None) == (wanted is None)
+        if name is not None:
+            assert name.columns.tolist() == wanted[1]
+            np.testing.assert_allclose(name.scores, wanted[0][wanted[1]], rtol=1e-12)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 5, 10, 30])
 @pytest.mark.parametrize("form", FORMATS)
-def test_equal_to_slow_loops(documents, form, n):
+def test_name_by_documents_equals_plain_search(documents, form, n):
     X, labels = documents
-    weights = np.random.default_rng(0).standard_normal((5, 30))
-    found = name_by_documents(FORMATS[form](X), labels, weights, n)
-    expected = oracles.name_by_documents(X, labels, 5, n)
-    for unit in range(4):
-        np.testing.assert_allclose(found[unit].scores, expected[unit][0], rtol=1e-12, atol=1e-15)
-        assert found[unit].columns.tolist() == expected[unit][1]
-    assert expected[4] is None  # wins no document, so its weights speak
-    np.testing.assert_array_equal(found[4].scores, weights[4])
-    np.testing.assert_array_equal(found[4].columns, name_by_weights(weights, n)[4].columns)
+    equal(name_by_documents(FORMATS[form](X), labels, 5, n), oracles.name_by_documents(X, labels, 5, n))
 
 
-def test_those_documents_put_words_off(documents):
-    """The comparison above would not see the rule of company if no word ever had to wait."""
+@pytest.mark.parametrize("seed", range(5))
+def test_name_by_documents_equals_plain_search_with_more_words_than_candidates(seed):
+    X, labels = random_documents(80, seed)
+    equal(name_by_documents(X, labels, 5, 4), oracles.name_by_documents(X, labels, 5, 4))
+
+
+def test_those_documents_exchange_words(documents):
+    """The comparisons above would not see the search if the words of highest score stayed."""
     X, labels = documents
-    named = name_by_documents(X, labels, np.ones((4, 30)), 10)
-    assert any(name.columns.tolist() != largest(name.scores, 10).tolist() for name in named)
+    found = oracles.name_by_documents(X, labels, 4, 5)
+    for other in ({"n_rounds": 0}, {"n_rounds": 1}, {"weakness": 0}, {"repetition": 0}, {"n_candidates": 7}):
+        changed = oracles.name_by_documents(X, labels, 4, 5, **other)
+        assert [name[1] for name in found] != [name[1] for name in changed], other
 
 
-def test_a_word_that_never_meets_the_others_has_to_wait():
-    X = incidence(MEETING)
-    name = name_by_documents(X, WON, np.ones((2, 7)), 4)[0]
-    scores = dict(zip(WORDS, name.scores, strict=True))
-    assert scores["x"] > scores["d"] > 0  # by its score x would come first
-    assert words(name) == "bcad"
-    assert [words(name_by_documents(X, WON, np.ones((2, 7)), n)[0]) for n in (3, 5, 6, 7)] == [
-        "bca",
-        "bcadx",
-        "bcadxy",
-        "bcadxy",  # z is in no document of the unit
-    ]
+def test_score_by_documents_equals_plain_loops(documents):
+    X, labels = documents
+    np.testing.assert_allclose(score_by_documents(X, labels, 5), oracles.word_scores(X, labels, 5), rtol=1e-12)
 
 
-@pytest.mark.parametrize(
-    ("documents", "by_score", "expected"),
-    [
-        (["abcd"] * 6 + ["abcy"] * 2 + ["abcdx"], "abcdyx", "abcdxy"),  # y never meets d
-        (["abcdx"] * 6 + ["abcdy"] * 2 + ["abcdxz"], "abcdxyz", "abcdxyz"),  # y never meets x
-    ],
-    ids=["three of four", "four of five"],
-)
-def test_four_fifths_are_company_enough(documents, by_score, expected):
-    X, labels = incidence([*documents, "", ""]), np.array([0] * len(documents) + [-1] * 2)
-    name = name_by_documents(X, labels, np.ones((1, 7)), 7)[0]
-    assert "".join(WORDS[column] for column in largest(name.scores, len(by_score))) == by_score
-    assert words(name) == expected
+def test_words_that_never_meet_the_others_give_way():
+    """Of the words of component 0, x has the third highest score and meets none of a, b, c and d."""
+    documents = [*["abcd"] * 6, *["ab"] * 2, *["x"] * 7, *["z"] * 15]
+    labels = [0] * 15 + [1] * 15
+    scores = score_by_documents(incidence(documents), np.array(labels), 2)[0]
+    assert "".join(WORDS[w] for w in largest(scores, 5)) == "abxcd"
+    assert names(documents, labels, 2, 4)[0] == "abcd"
 
 
-@pytest.mark.parametrize(("n_alone", "second"), [(6, 1), (7, 2)])
-def test_only_the_first_candidates_may_take_the_place_of_one_that_waits(n_alone, second):
-    """For two words eight are looked at. Word 1 alone meets word 0, and comes after all that stand alone."""
-    unit = [[1, 1] + [0] * n_alone, [1, 0] + [0] * n_alone, [1, 0] + [0] * n_alone]
-    unit += [[0, 0, *row] for row in np.eye(n_alone).tolist() for _ in range(3)]
-    X = np.array([*unit, [0.0] * (n_alone + 2)])
-    name = name_by_documents(X, np.array([0] * len(unit) + [-1]), np.ones((1, n_alone + 2)), 2)[0]
-    assert largest(name.scores, n_alone + 2).tolist() == [0, *range(2, n_alone + 2), 1]
-    assert name.columns.tolist() == [0, second]
+def test_two_components_do_not_list_a_word_where_another_is_nearly_as_good():
+    """Word s is the best of components 0 and 1, and each has two others of nearly its score."""
+    first, second = ["sab"] * 19 + ["ab"] * 1, ["scd"] * 19 + ["cd"] * 1
+    documents = [*first, *second, *["z"] * 80]
+    labels = [0] * 20 + [1] * 20 + [2] * 80
+    found = names(documents, labels, 3, 2)
+    assert found == ["ab", "cd", "z"]
+
+
+@pytest.mark.parametrize("strong", [0, 1])
+def test_two_components_list_a_word_where_nothing_else_serves(strong):
+    """Without s each component would need a word that meets no other."""
+    documents = [*["sa"] * 10, "b", *["sc"] * 10, "d", *["z"] * 80]
+    labels = np.array([0] * 11 + [1] * 11 + [2] * 80)
+    labels = np.where(labels < 2, labels ^ strong, labels)
+    assert {*names(documents, labels, 3, 2)[:2]} == {"as", "cs"}
+
+
+def test_components_with_the_same_documents_share_no_word_while_there_are_others():
+    group = ["abcdefgh"] * 5 + ["abcdefg"] * 2
+    found = names([*group, *group, *["z"] * 14], [0] * 7 + [1] * 7 + [2] * 14, 3, 4)
+    assert len(found[0]) == len(found[1]) == 4
+    assert not set(found[0]) & set(found[1])
+
+
+def test_a_component_with_one_document_lists_its_words_the_rarest_first():
+    found = names(["abc", "a", "ab", "a"], [0, 1, 1, 1], 2, 5)
+    assert found == ["cb", "ab"]  # component 1 has no word more often than all documents have it
+
+
+def test_a_component_that_wins_every_document_lists_words_by_their_share():
+    X = incidence(["abc", "ab", "a", "abc"])
+    np.testing.assert_array_equal(name_by_documents(X, np.zeros(4, int), 1, 3)[0].scores, [1, 0.75, 0.5])
+
+
+def test_a_component_without_documents_has_no_name():
+    assert name_by_documents(incidence(["ab", "c"]), np.array([0, 2]), 4, 3)[1::2] == [None, None]
+
+
+def test_a_component_of_empty_documents_has_no_words():
+    empty = name_by_documents(incidence(["ab", "", ""]), np.array([0, 1, 1]), 2, 3)[1]
+    assert len(empty.columns) == len(empty.scores) == 0
 
 
 def test_ties_go_to_the_lower_column():
-    X = incidence(["abx"] * 3 + ["cd"] * 3)
-    first, second = name_by_documents(X, np.repeat([0, 1], 3), np.ones((2, 7)), 2)
-    assert (words(first), words(second)) == ("ab", "cd")
+    assert names([*["abx"] * 3, *["cd"] * 3], np.repeat([0, 1], 3), 2, 2) == ["ab", "cd"]
+    assert names([*["xwvu"] * 9, *["z"] * 9], np.repeat([0, 1], 9), 2, 3) == ["uvw", "z"]
 
 
 def test_fewer_words_than_wanted():
-    X = incidence(["ab", "ab", "cd", "cd"])
-    found = name_by_documents(X, np.array([0, 0, 1, 1]), np.ones((2, 7)), 10)
-    assert [words(name) for name in found] == ["ab", "cd"]
+    assert names(["ab", "ab", "cd", "cd"], [0, 0, 1, 1], 2, 10) == ["ab", "cd"]
+    assert names(["ab", "ab", "cd", "cd"], [0, 0, 1, 1], 2, 1000) == ["ab", "cd"]
 
 
-def test_units_that_win_only_empty_documents_have_no_words():
-    X = incidence(["ab", "", ""])
-    empty = name_by_documents(X, np.array([0, 1, 1]), np.ones((2, 7)), 3)[1]
-    assert len(empty.columns) == 0
-    np.testing.assert_array_equal(empty.scores, 0)
+def test_rejected_documents_count_for_how_common_a_word_is_and_for_no_component():
+    assert names(["ab", "ac", "b", "b"], [0, 0, -1, -1], 1, 3) == ["ac"]  # b is rarer in the component than in all
 
 
-def test_rejected_documents_count_for_how_common_a_word_is_and_for_no_unit():
-    X = incidence(["ab", "ac", "b", "b"])
-    name = name_by_documents(X, np.array([0, 0, -1, -1]), np.ones((1, 7)), 3)[0]
-    assert words(name) == "ac"  # b is rarer in the unit than in all
+def test_words_are_in_the_order_of_their_scores(documents):
+    X, labels = documents
+    scores = oracles.word_scores(X, labels, 4)
+    for name, row in zip(name_by_documents(X, labels, 4, 6), scores, strict=True):
+        assert (np.diff(name.scores) <= 1e-15).all()
+        np.testing.assert_allclose(name.scores, row[name.columns], rtol=1e-12)
+
+
+def test_long_lists_hold_the_words_of_highest_score(documents, monkeypatch):
+    X, labels = documents
+    monkeypatch.setattr(naming, "_LONGEST", 4)
+    for name, row in zip(name_by_documents(X, labels, 4, 5), oracles.word_scores(X, labels, 4), strict=True):
+        assert name.columns.tolist() == largest(row, 5).tolist()
+    equal(name_by_documents(X, labels, 4, 4), oracles.name_by_documents(X, labels, 4, 4))
 
 
 @pytest.mark.parametrize("n", [2, 5])
 def test_how_often_a_document_has_a_word_does_not_count(documents, n):
     X, labels = documents
-    X = X[labels >= 0]
-    labels = labels[labels >= 0]
     once = sparse.csr_matrix(X > 0, dtype=float)
     stored_zeros = sparse.csr_matrix(np.where(X > 0, X, 7.0))
     stored_zeros.data[X.ravel() == 0] = 0
     twice = sparse.csr_matrix((np.repeat(once.data, 2), np.repeat(once.indices, 2), once.indptr * 2), once.shape)
     assert stored_zeros.nnz == X.size
     assert twice.nnz == 2 * once.nnz
-    expected = name_by_documents(once, labels, np.ones((4, 30)), n)
+    expected = name_by_documents(once, labels, 4, n)
     for other in (X * 3, stored_zeros, twice):
-        for name, same in zip(name_by_documents(other, labels, np.ones((4, 30)), n), expected, strict=True):
+        for name, same in zip(name_by_documents(other, labels, 4, n), expected, strict=True):
             np.testing.assert_array_equal(name.scores, same.scores)
             np.testing.assert_array_equal(name.columns, same.columns)
+
+
+def test_memory_grows_with_the_entries_and_not_with_pairs_of_words():
+    rng = np.random.default_rng(0)
+    n_documents, n_words = 3000, 100_000
+    columns = (n_words ** rng.random(n_documents * 20)).astype(int) - 1
+    X = sparse.csr_matrix((np.ones(len(columns)), columns, np.arange(n_documents + 1) * 20), (n_documents, n_words))
+    labels = rng.integers(0, 100, n_documents)
+    name_by_documents(X[:5], labels[:5], 100, 10)  # compiles
+    tracemalloc.start()
+    try:
+        found = name_by_documents(X, labels, 100, 10)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert all(len(name.columns) == 10 for name in found)
+    assert peak < 30 * 2**20
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -151,7 +204,7 @@ def test_documents_are_left_alone(documents, form):
         given.data[::3] = 0  # stored zeros
     parts = (given.data, given.indices, given.indptr) if sparse.issparse(given) else (given,)
     before = [part.copy() for part in parts]
-    name_by_documents(given, labels, np.ones((4, 30)), 5)
+    name_by_documents(given, labels, 4, 5)
     for part, old in zip(parts, before, strict=True):
         np.testing.assert_array_equal(part, old)
 
@@ -171,19 +224,3 @@ def test_largest_values_that_differ_by_rounding_are_equal(dtype):
         assert largest(values, n).tolist() == [0, 3, 5, 6, 2, 1, 4][:n]
     sloping = (1 - 40 * eps * np.arange(100)).astype(dtype)[::-1]  # each is near to the next, and yet not equal to it
     assert largest(sloping, 3).tolist() == [99, 98, 97]
-
-
-def test_only_words_with_a_score_are_sorted(documents, monkeypatch):
-    X, labels = documents
-    sorted_, largest = [], naming.largest
-
-    def noted(values, n):
-        sorted_.append(values)
-        return largest(values, n)
-
-    monkeypatch.setattr(naming, "largest", noted)
-    named = name_by_documents(np.hstack([X, np.zeros_like(X)]), labels, np.zeros((5, 60)), 3)
-    wanted = name_by_documents(X, labels, np.zeros((5, 30)), 3)
-    assert [name.columns.tolist() for name in named] == [name.columns.tolist() for name in wanted]
-    assert len(sorted_) == 10
-    assert all((values > 0).all() for values in sorted_)

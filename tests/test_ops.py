@@ -786,6 +786,25 @@ def test_a_body_has_the_parameters_that_the_interface_has(name):
 # -- threads, forks, the disk cache ----------------------------------------------------------------------------------
 
 
+def test_count_pairs_equals_a_product():
+    dense = np.random.default_rng(0).random((40, 12)) < 0.3
+    columns = np.array([[3, 0, 7, 11], [1, 2, -1, -1], [-1, -1, -1, -1]])
+    found = untouched(ops.count_pairs, sparse.csr_matrix(dense), columns)
+    for counts, group in zip(found, columns, strict=True):
+        known, expected = group[group >= 0], np.zeros((4, 4))
+        expected[: len(known), : len(known)] = dense[:, known].T.astype(int) @ dense[:, known]
+        assert_array_equal(counts, expected)
+
+
+def test_choose_subsets_leaves_its_arguments_alone():
+    dense = np.random.default_rng(0).random((40, 12)) < 0.3
+    columns, scores = np.arange(12)[None], np.linspace(1, 0.1, 12)[None]
+    counts = ops.count_pairs(sparse.csr_matrix(dense), columns)
+    chosen = untouched(ops.choose_subsets, columns, scores, counts, 40, 3, (0.25, 0.65), 3)
+    assert chosen.sum() == 3
+    assert chosen.dtype == bool
+
+
 def jobs(n_rows):
     """Every kernel and every CSR path, on inputs so large that they are shared out among threads."""
     rng = np.random.default_rng(0)
@@ -796,7 +815,8 @@ def jobs(n_rows):
     index, handicap = rng.integers(n_units, size=(n_rows, 2)), rng.random(n_units)
     weight, order = rng.random(400), rng.permutation(n_rows)
     rare = dense * (rng.random(dense.shape) < np.linspace(0, 1, n_features))  # in columns from empty to common
-    todo = {}
+    groups = np.argsort(rng.random((9, n_features)))[:, :60]
+    todo = {"count_pairs": functools.partial(ops.count_pairs, sparse.csr_matrix(dense), groups)}
     for dtype in DTYPES:
         X, W, G, h, w = (a.astype(dtype) for a in (dense, units, weights, handicap, weight))
         share, wide = np.ascontiguousarray(G[:, :2]), dense[:, :400].astype(dtype)
@@ -854,9 +874,9 @@ def fingerprints(todo):
 
 def kernels():
     """The compiled loops that work on a range of items, by name."""
-    from codebooks.ops import adding, completion, postings, scoring, separation
+    from codebooks.ops import adding, completion, postings, scoring, separation, subsets
 
-    modules = adding, completion, postings, scoring, separation
+    modules = adding, completion, postings, scoring, separation, subsets
     found = {name: f for module in modules for name, f in vars(module).items() if hasattr(f, "py_func")}
     return {name: f for name, f in found.items() if [*inspect.signature(f.py_func).parameters][:2] == ["start", "stop"]}
 

@@ -91,7 +91,7 @@ def test_the_legend_tells_of_what_there_is(usage, coherence, legend):
     assert [part.partition(":")[0] for part in figure.texts[-1].get_text().split(" · ")] == legend
 
 
-def test_bars_are_in_order_of_length_among_the_words_that_the_naming_put_first():
+def test_plot_topic_bars_are_in_order_of_length_among_the_first_words():
     ax = plot_topic(Topic(0, ("goal", "match", "loan", "bank"), (0.9, 0.2, 0.5, 0.8), 0.1), n_words=3)
     assert words_of(ax) == ["goal", "loan", "match"]
     np.testing.assert_allclose([bar.get_width() for bar in ax.patches], [0.9, 0.5, 0.2])

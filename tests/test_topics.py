@@ -127,8 +127,8 @@ def test_naming_by_documents_differs_from_weights_and_can_be_declined():
     by_weights, by_documents = topics(model, terms, X, naming="weights"), topics(model, terms, X)
     assert [topic.terms[0] for topic in by_weights] == ["all", "all"]
     assert [topic.terms for topic in by_documents] == [("left",), ("right",)]
-    # Both words of a unit stand at its centre, 1 / sqrt 2 each, and the second is twice as likely as elsewhere.
-    assert [topic.weights[0] for topic in by_documents] == pytest.approx([np.log(2) ** 2 / 2**0.5] * 2)
+    # Every document of the component has the word, and half of all documents have it.
+    assert [topic.weights[0] for topic in by_documents] == pytest.approx([np.log(2)] * 2)
     assert topics(model, terms, X, naming="documents") == by_documents
     assert [topic.usage for topic in by_weights] == [topic.usage for topic in by_documents] == [0.5, 0.5]
 
@@ -137,7 +137,7 @@ def test_a_unit_that_wins_everything_prefers_nothing_and_still_has_words():
     X = np.array([[1, 2, 0, 0, 0], [0, 1, 1, 0, 0], [0, 3, 1, 1, 0]])
     (found,) = topics(FixedLabels(np.ones((1, 5)), [0, 0, 0]).fit(), TERMS, X)
     ((scores, columns),) = oracles.name_by_documents(X, [0, 0, 0], 1, 10)
-    assert found.terms == tuple(TERMS[w] for w in columns) == ("goal", "loan", "match", "bank")
+    assert found.terms == tuple(TERMS[w] for w in columns) == ("goal", "loan", "bank", "match")
     np.testing.assert_allclose(found.weights, scores[columns], rtol=1e-12)
     assert found.usage == 1.0
 

@@ -67,9 +67,12 @@ def choose_subsets(columns, scores, counts, n_rows, n, penalties, n_rounds, tole
                 continue
             for i in range(m):
                 for j in range(i):
-                    company[i, j] = company[j, i] = of_pair * _npmi(counts[k, i, j], counts[k, i, i], counts[k, j, j], n_rows)
+                    npmi = _npmi(counts[k, i, j], counts[k, i, i], counts[k, j, j], n_rows)
+                    company[i, j] = company[j, i] = of_pair * npmi
                 elsewhere = n_listed[columns[k, i]] > (1 if chosen[k, i] else 0)
-                own[i] = (penalties[0] * np.log10(scores[k, i] / scores[k, 0]) - (penalties[1] if elsewhere else 0.0)) / n
+                own[i] = (
+                    penalties[0] * np.log10(scores[k, i] / scores[k, 0]) - (penalties[1] if elsewhere else 0.0)
+                ) / n
             for i in range(m):
                 if chosen[k, i]:
                     n_listed[columns[k, i]] -= 1

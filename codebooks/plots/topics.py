@@ -21,9 +21,6 @@ _LINE = 0.19  # inches for a word
 def plot_topic(topic: Topic, coherence: float | None = None, n_words: int = 8, *, ax: Axes | None = None) -> Axes:
     """Draw the strongest words of one topic, each on a bar as long as its weight, the longest first.
 
-    The naming says which words come. It may let one wait for others that weigh less (see `codebooks.topics`), so the
-    bars may be in another order than `Topic.terms`.
-
     Parameters
     ----------
     topic : Topic

@@ -17,6 +17,9 @@ from codebooks.topics import Topic, terms_given
 def npmi(topics: Sequence[Any], X: Any, *, terms: Sequence[str] | None = None, epsilon: float | None = None) -> float:
     """Coherence: do the words of a topic occur in the same documents? The mean of `npmi_per_topic`.
 
+    X may hold other documents than those that chose the words, if its columns are the same terms. `codebooks.topics`
+    with documents seeks words that occur together in them, so only other documents tell how coherent its words are.
+
     Parameters
     ----------
     topics, X, terms, epsilon
@@ -33,6 +36,17 @@ def npmi(topics: Sequence[Any], X: Any, *, terms: Sequence[str] | None = None, e
     >>> X = [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
     >>> npmi([["goal", "team"], ["bank", "loan"]], X, terms=["goal", "team", "bank", "loan"])
     0.0
+
+    Words that were chosen because they occur together are judged on other documents than those that chose them:
+
+    >>> from sklearn.datasets import make_multilabel_classification
+    >>> from codebooks import KrotovHopfield, topics
+    >>> X, _ = make_multilabel_classification(200, 40, n_classes=4, length=8, random_state=0)
+    >>> model = KrotovHopfield(4, random_state=0).fit(X)
+    >>> terms = [f"w{column}" for column in range(40)]
+    >>> found = topics(model, terms, X=X[:100], n=5)  # one half chooses the words
+    >>> npmi(found, X[:100], terms=terms) > npmi(found, X[100:], terms=terms)
+    True
     """
     scores = npmi_per_topic(topics, X, terms=terms, epsilon=epsilon)
     judged = scores[~np.isnan(scores)]
