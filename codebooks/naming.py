@@ -70,8 +70,9 @@ def name_by_documents(X: Any, labels: Ints, n_components: int, n: int) -> list[N
     if is_joint:
         counts, penalties = ops.count_pairs(has, columns), (_WEAKNESS, _REPETITION)
         chosen = ops.choose_subsets(columns, scores, counts, has.shape[0], n, penalties, _N_ROUNDS)
-    kept = zip(scores, columns, chosen, np.diff(starts), strict=True)
-    return [Name(score[best], words[best]) if n_won else None for score, words, best, n_won in kept]
+    kept = [np.flatnonzero(row) for row in chosen]
+    named = [Name(scores[k, places], columns[k, places]) for k, places in enumerate(kept)]
+    return [name if n_won else None for name, n_won in zip(named, np.diff(starts), strict=True)]
 
 
 def score_by_documents(X: Any, labels: Ints, n_components: int) -> NDArray[np.float64]:

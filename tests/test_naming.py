@@ -8,7 +8,7 @@ import pytest
 from scipy import sparse
 
 from codebooks import naming
-from codebooks.naming import largest, name_by_documents, name_by_weights, score_by_documents
+from codebooks.naming import largest, name_by_documents, score_by_documents
 
 FORMATS = {
     "dense": np.asarray,

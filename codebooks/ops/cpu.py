@@ -365,7 +365,7 @@ def row_hashes(X):
 
 
 def count_pairs(X, columns):
-    by_column, columns = X.tocsc(), np.asarray(columns, np.int64)
+    by_column, columns = X.tocsc(), _in_rows(np.asarray(columns, np.int64))
     starts, rows = by_column.indptr.astype(np.int64), read_only(by_column.indices)
     counts = np.zeros((*columns.shape, columns.shape[1]), np.int32)
     n_entries = int(np.diff(starts)[columns[columns >= 0]].sum())
@@ -374,10 +374,10 @@ def count_pairs(X, columns):
 
 
 def choose_subsets(columns, scores, counts, n_rows, n, penalties, n_rounds):
-    columns = np.asarray(columns, np.int64)
+    columns, scores = _in_rows(np.asarray(columns, np.int64)), _in_rows(np.asarray(scores, np.float64))
     chosen = (columns >= 0) & (np.arange(columns.shape[1]) < n)
     how = int(n), tuple(map(float, penalties)), int(n_rounds), shared.rounding(np.float64)
-    subsets.choose_subsets(columns, np.asarray(scores, np.float64), counts, int(n_rows), *how, chosen)
+    subsets.choose_subsets(columns, scores, counts, int(n_rows), *how, chosen)
     return chosen
 
 

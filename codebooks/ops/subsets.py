@@ -69,13 +69,10 @@ def choose_subsets(columns, scores, counts, n_rows, n, penalties, n_rounds, tole
                 for j in range(i):
                     npmi = _npmi(counts[k, i, j], counts[k, i, i], counts[k, j, j], n_rows)
                     company[i, j] = company[j, i] = of_pair * npmi
-                elsewhere = n_listed[columns[k, i]] > (1 if chosen[k, i] else 0)
-                own[i] = (
-                    penalties[0] * np.log10(scores[k, i] / scores[k, 0]) - (penalties[1] if elsewhere else 0.0)
-                ) / n
-            for i in range(m):
                 if chosen[k, i]:
                     n_listed[columns[k, i]] -= 1
+                elsewhere = penalties[1] if n_listed[columns[k, i]] > 0 else 0.0
+                own[i] = (penalties[0] * np.log10(scores[k, i] / scores[k, 0]) - elsewhere) / n
             changed |= _exchange(company[:m, :m], own[:m], chosen[k, :m], tolerance)
             for i in range(m):
                 if chosen[k, i]:
