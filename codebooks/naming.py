@@ -19,7 +19,7 @@ Ints = NDArray[np.intp]
 # The candidates for n words are the n + 50 of highest score.
 _SPARE = 50
 # What a word with a tenth of the highest score loses, in units of mean NPMI, and what a word that another topic lists.
-_WEAKNESS, _REPETITION = 0.25, 0.65
+_WEAKNESS, _REPETITION = 0.5, 0.65
 # Passes over the components: the third changes few words.
 _N_ROUNDS = 3
 # Longer lists hold the words of highest score: time and memory of the choice grow with the square of their length.

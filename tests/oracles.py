@@ -486,7 +486,7 @@ def cautious_npmi(has):
     return values
 
 
-def name_by_documents(X, labels, n_units, n, n_candidates=None, weakness=0.25, repetition=0.65, n_rounds=3):
+def name_by_documents(X, labels, n_units, n, n_candidates=None, weakness=0.5, repetition=0.65, n_rounds=3):
     """The scores of all words and the words chosen, the best first, for each unit; None where it wins no document.
 
     The objective of a unit's words is the mean NPMI of their pairs, plus the mean of `weakness` times the decimal log

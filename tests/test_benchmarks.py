@@ -33,6 +33,7 @@ from benchmarks import (
 )
 from benchmarks.contenders import CONTENDERS, labels_of
 from benchmarks.engines import BM25, RM3, Found, Rocchio, largest, same_but_for_ties, tokens
+from benchmarks.naming import judge_words
 from codebooks import HopfieldMemory, PairedHead
 
 
@@ -416,3 +417,21 @@ def test_without_a_device_the_command_says_so(monkeypatch):
     with pytest.raises(SystemExit, match="wants a CUDA device, and there is none here"):
         benchmarks.__main__.main()
     assert "CUPY_TF32" not in os.environ
+
+
+def test_judge_words_chooses_on_one_half_and_judges_on_both():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 400)
+    rare = sparse.random(400, 60, 0.02, "csr", random_state=0)
+    planted = sparse.csr_matrix((np.arange(30) // 10 == labels[:, None]) & (rng.random((400, 30)) < 0.4), dtype=float)
+    X, terms = sparse.hstack([planted, rare]).tocsr(), [f"w{column}" for column in range(90)]
+    found = judge_words(labels, X, X, terms, 4, seed=0)
+    assert list(found) == ["TD", "NPMI same half", "NPMI other half"]
+    assert found["TD"] == 1.0
+    assert min(found["NPMI same half"], found["NPMI other half"]) > 0.2
+    chance = judge_words(rng.permutation(labels), X, X, terms, 4, seed=0)
+    assert chance["NPMI same half"] > chance["NPMI other half"]
+    assert judge_words(labels, X, X, terms, 4, seed=0) == found != judge_words(labels, X, X, terms, 4, seed=1)
+    own = judge_words(labels, X, X, terms, 4, seed=0, words=[list(range(10)), list(range(30, 40))])
+    assert own == judge_words(labels, X, X, terms, 4, seed=0, words=[terms[:10], terms[30:40]])
+    assert own["NPMI other half"] < found["NPMI other half"]
