@@ -18,6 +18,8 @@ Ints = NDArray[np.intp]
 
 # The candidates for n words are the n + 50 of highest score.
 _SPARE = 50
+# Pairs of higher NPMI count as this one: words of repeated boilerplate, which always occur together, gain no more.
+_CEILING = 0.5
 # What a word with a tenth of the highest score loses, in units of mean NPMI, and what a word that another topic lists.
 _WEAKNESS, _REPETITION = 0.5, 0.65
 # Passes over the components: the third changes few words.
@@ -68,8 +70,8 @@ def name_by_documents(X: Any, labels: Ints, n_components: int, n: int) -> list[N
         columns[k, : len(best)], scores[k, : len(best)] = words[best], values[best]
     chosen = columns >= 0
     if is_joint:
-        counts, penalties = ops.count_pairs(has, columns), (_WEAKNESS, _REPETITION)
-        chosen = ops.choose_subsets(columns, scores, counts, has.shape[0], n, penalties, _N_ROUNDS)
+        counts, objective = ops.count_pairs(has, columns), (_CEILING, _WEAKNESS, _REPETITION)
+        chosen = ops.choose_subsets(columns, scores, counts, has.shape[0], n, objective, _N_ROUNDS)
     kept = [np.flatnonzero(row) for row in chosen]
     named = [Name(scores[k, places], columns[k, places]) for k, places in enumerate(kept)]
     return [name if n_won else None for name, n_won in zip(named, np.diff(starts), strict=True)]

@@ -108,7 +108,7 @@ def topics(
     or p_kw where no word is more frequent in the component than in X. The n words of a component are chosen together,
     among the n + 50 of highest score, to maximise
 
-        mean over pairs i, j of c_ij + mean over words i of (0.5 log10(s_ki / max s_k) - 0.65 r_i).
+        mean over pairs i, j of min(c_ij, 0.5) + mean over words i of (0.5 log10(s_ki / max s_k) - 0.65 r_i).
 
     Here c_ij is the NPMI of two words over all of X (see `codebooks.scores.npmi_per_topic`), computed from m - sqrt(m)
     in place of the number m of documents that contain both, which is a lower confidence bound, and -1 if m <= 1;

@@ -486,10 +486,10 @@ def cautious_npmi(has):
     return values
 
 
-def name_by_documents(X, labels, n_units, n, n_candidates=None, weakness=0.5, repetition=0.65, n_rounds=3):
+def name_by_documents(X, labels, n_units, n, n_candidates=None, ceiling=0.5, weakness=0.5, repetition=0.65, n_rounds=3):
     """The scores of all words and the words chosen, the best first, for each unit; None where it wins no document.
 
-    The objective of a unit's words is the mean NPMI of their pairs, plus the mean of `weakness` times the decimal log
+    The objective of a unit's words is the mean NPMI of their pairs, at most `ceiling` each, plus the mean of `weakness` times the decimal log
     of their scores, relative to the best, less `repetition` for each that another unit lists. Units take turns; each
     makes the one exchange of a word that raises it most, until none does.
     """
@@ -503,7 +503,7 @@ def name_by_documents(X, labels, n_units, n, n_candidates=None, weakness=0.5, re
     def objective(unit, words):
         elsewhere = {w for other, list_ in enumerate(listed) if other != unit for w in list_}
         own = [weakness * np.log10(scores[unit, w] / scores[unit].max()) - repetition * (w in elsewhere) for w in words]
-        company = [npmi[a, b] for place, a in enumerate(words) for b in words[:place]]
+        company = [min(npmi[a, b], ceiling) for place, a in enumerate(words) for b in words[:place]]
         return sum(own) / n + (sum(company) * 2 / (n * (n - 1)) if n > 1 else 0)
 
     for _ in range(n_rounds):

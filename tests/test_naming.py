@@ -70,7 +70,14 @@ def test_those_documents_exchange_words(documents):
     """The comparisons above would not see the search if the words of highest score stayed."""
     X, labels = documents
     found = oracles.name_by_documents(X, labels, 4, 5)
-    for other in ({"n_rounds": 0}, {"n_rounds": 1}, {"weakness": 0}, {"repetition": 0}, {"n_candidates": 7}):
+    for other in (
+        {"n_rounds": 0},
+        {"n_rounds": 1},
+        {"weakness": 0},
+        {"repetition": 0},
+        {"ceiling": 0},
+        {"n_candidates": 7},
+    ):
         changed = oracles.name_by_documents(X, labels, 4, 5, **other)
         assert [name[1] for name in found] != [name[1] for name in changed], other
 

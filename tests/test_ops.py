@@ -801,7 +801,7 @@ def test_choose_subsets_leaves_its_arguments_alone():
     dense = np.random.default_rng(0).random((40, 12)) < 0.3
     columns, scores = np.arange(12)[None], np.linspace(1, 0.1, 12)[None]
     counts = ops.count_pairs(sparse.csr_matrix(dense), columns)
-    chosen = untouched(ops.choose_subsets, columns, scores, counts, 40, 3, (0.5, 0.65), 3)
+    chosen = untouched(ops.choose_subsets, columns, scores, counts, 40, 3, (0.5, 0.5, 0.65), 3)
     assert chosen.sum() == 3
     assert chosen.dtype == bool
 

@@ -219,7 +219,13 @@ def count_pairs(X: Array, columns: Array) -> Array:
 
 
 def choose_subsets(
-    columns: Array, scores: Array, counts: Array, n_rows: int, n: int, penalties: tuple[float, float], n_rounds: int
+    columns: Array,
+    scores: Array,
+    counts: Array,
+    n_rows: int,
+    n: int,
+    objective: tuple[float, float, float],
+    n_rounds: int,
 ) -> Array:
     """Choose `n` columns for each group that occur together, score high and are chosen for no other group.
 
@@ -232,8 +238,9 @@ def choose_subsets(
         The number of rows in which `counts` were made.
     n : int
         The number of columns wanted. Groups of fewer candidates keep all.
-    penalties : (float, float)
-        What a column with a tenth of its group's highest score loses, and a column that another group has.
+    objective : (float, float, float)
+        The largest NPMI of a pair that counts, what a column with a tenth of its group's highest score loses, and what
+        a column loses that is chosen for another group.
     n_rounds : int
         At most so many passes over the groups.
 
@@ -246,7 +253,7 @@ def choose_subsets(
     """
     from codebooks.ops import cpu
 
-    return cpu.choose_subsets(columns, scores, counts, n_rows, n, penalties, n_rounds)
+    return cpu.choose_subsets(columns, scores, counts, n_rows, n, objective, n_rounds)
 
 
 def rounding(dtype: Any) -> float:

@@ -373,10 +373,10 @@ def count_pairs(X, columns):
     return counts
 
 
-def choose_subsets(columns, scores, counts, n_rows, n, penalties, n_rounds):
+def choose_subsets(columns, scores, counts, n_rows, n, objective, n_rounds):
     columns, scores = _in_rows(np.asarray(columns, np.int64)), _in_rows(np.asarray(scores, np.float64))
     chosen = (columns >= 0) & (np.arange(columns.shape[1]) < n)
-    how = int(n), tuple(map(float, penalties)), int(n_rounds), shared.rounding(np.float64)
+    how = int(n), tuple(map(float, objective)), int(n_rounds), shared.rounding(np.float64)
     subsets.choose_subsets(columns, scores, counts, int(n_rows), *how, chosen)
     return chosen
 
@@ -404,7 +404,7 @@ def warmup(*, row_by_row=False, memory=True):
         blend_directions(dense.copy(order="F"), dense[0], dense)
         gather_rows(index, weight, dense)
     counts = count_pairs(csr_matrix(np.eye(3)), rows[None])
-    choose_subsets(rows[None], np.ones((1, 3)), counts, 3, 2, (1.0, 1.0), 1)
+    choose_subsets(rows[None], np.ones((1, 3)), counts, 3, 2, (1.0, 1.0, 1.0), 1)
 
 
 def _warm_up_memory(dense, index, weight):

@@ -44,12 +44,13 @@ def count_pairs(start, stop, starts, rows, n_rows, columns, counts):
 
 
 @compiled
-def choose_subsets(columns, scores, counts, n_rows, n, penalties, n_rounds, tolerance, chosen):
+def choose_subsets(columns, scores, counts, n_rows, n, objective, n_rounds, tolerance, chosen):
     """Exchange candidates one for one until no exchange raises the objective of `codebooks.naming`.
 
     On entry `chosen[k]` marks the candidates of group k to begin with, on return those to end with.
     """
     n_groups, n_candidates = columns.shape
+    ceiling, weakness, repetition = objective
     n_listed = np.zeros(columns.max() + 1, np.int64)  # how many groups list a column
     for k in range(n_groups):
         for i in range(n_candidates):
@@ -68,11 +69,11 @@ def choose_subsets(columns, scores, counts, n_rows, n, penalties, n_rounds, tole
             for i in range(m):
                 for j in range(i):
                     npmi = _npmi(counts[k, i, j], counts[k, i, i], counts[k, j, j], n_rows)
-                    company[i, j] = company[j, i] = of_pair * npmi
+                    company[i, j] = company[j, i] = of_pair * min(npmi, ceiling)
                 if chosen[k, i]:
                     n_listed[columns[k, i]] -= 1
-                elsewhere = penalties[1] if n_listed[columns[k, i]] > 0 else 0.0
-                own[i] = (penalties[0] * np.log10(scores[k, i] / scores[k, 0]) - elsewhere) / n
+                elsewhere = repetition if n_listed[columns[k, i]] > 0 else 0.0
+                own[i] = (weakness * np.log10(scores[k, i] / scores[k, 0]) - elsewhere) / n
             changed |= _exchange(company[:m, :m], own[:m], chosen[k, :m], tolerance)
             for i in range(m):
                 if chosen[k, i]:
