@@ -489,9 +489,9 @@ def cautious_npmi(has):
 def name_by_documents(X, labels, n_units, n, n_candidates=None, ceiling=0.5, weakness=0.5, repetition=0.65, n_rounds=3):
     """The scores of all words and the words chosen, the best first, for each unit; None where it wins no document.
 
-    The objective of a unit's words is the mean NPMI of their pairs, at most `ceiling` each, plus the mean of `weakness` times the decimal log
-    of their scores, relative to the best, less `repetition` for each that another unit lists. Units take turns; each
-    makes the one exchange of a word that raises it most, until none does.
+    The objective of a unit's words is the mean NPMI of their pairs, at most `ceiling` each, plus the mean of `weakness`
+    times the decimal log of their scores, relative to the best, less `repetition` for each that another unit lists.
+    Units take turns; each makes the one exchange of a word that raises it most, until none does.
     """
     scores, npmi = word_scores(X, labels, n_units), cautious_npmi(wide(X) != 0)
     pools = [

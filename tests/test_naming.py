@@ -36,8 +36,13 @@ def random_documents(n_words, seed=4):
     rng = np.random.default_rng(seed)
     X = rng.poisson(0.15 + 0.5 * rng.random(n_words) ** 3, (90, n_words)).astype(float)
     X[:, 7] = 0  # a word that nobody uses
+    labels = rng.integers(-1, 4, 90)
+    X[::4, 20:28:2] = 1  # words that always occur together,
+    X[1::2, 20:28:2] = 0
+    labels[::8] = 1  # in two components
+    labels[4::8] = 2
     X[5] = 0  # an empty document
-    return X, rng.integers(-1, 4, 90)
+    return X, labels
 
 
 @pytest.fixture
@@ -66,20 +71,15 @@ def test_name_by_documents_equals_plain_search_with_more_words_than_candidates(s
     equal(name_by_documents(X, labels, 5, 4), oracles.name_by_documents(X, labels, 5, 4))
 
 
-def test_those_documents_exchange_words(documents):
-    """The comparisons above would not see the search if the words of highest score stayed."""
+@pytest.mark.parametrize("other", [("n_rounds", 0), ("n_rounds", 1), ("weakness", 0), ("repetition", 0)])
+def test_those_documents_need_each_part_of_the_search(documents, other):
+    """The comparisons above would not see a part that changes no word."""
     X, labels = documents
-    found = oracles.name_by_documents(X, labels, 4, 5)
-    for other in (
-        {"n_rounds": 0},
-        {"n_rounds": 1},
-        {"weakness": 0},
-        {"repetition": 0},
-        {"ceiling": 0},
-        {"n_candidates": 7},
-    ):
-        changed = oracles.name_by_documents(X, labels, 4, 5, **other)
-        assert [name[1] for name in found] != [name[1] for name in changed], other
+    words = {
+        n: [[name[1] for name in oracles.name_by_documents(X, labels, 4, n, **how)] for how in ({}, dict([other]))]
+        for n in (2, 3, 5, 10)
+    }
+    assert any(found != changed for found, changed in words.values())
 
 
 def test_score_by_documents_equals_plain_loops(documents):
@@ -94,6 +94,16 @@ def test_words_that_never_meet_the_others_give_way():
     scores = score_by_documents(incidence(documents), np.array(labels), 2)[0]
     assert "".join(WORDS[w] for w in largest(scores, 5)) == "abxcd"
     assert names(documents, labels, 2, 4)[0] == "abcd"
+
+
+def test_pairs_that_occur_together_often_enough_do_not_displace_a_better_word(monkeypatch):
+    """Both a and x are better than y, which always occurs with x."""
+    documents = [("a" if i < 33 else "") + ("x" if i >= 8 else "") + ("y" if i >= 14 else "") for i in range(40)]
+    documents += ["z"] * 160
+    labels = [0] * 40 + [1] * 160
+    assert names(documents, labels, 2, 2)[0] == "ax"
+    monkeypatch.setattr(naming, "_CEILING", 1.0)
+    assert names(documents, labels, 2, 2)[0] == "xy"
 
 
 def test_two_components_do_not_list_a_word_where_another_is_nearly_as_good():
