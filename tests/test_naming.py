@@ -108,11 +108,17 @@ def test_pairs_that_occur_together_often_enough_do_not_displace_a_better_word(mo
 
 def test_two_components_do_not_list_a_word_where_another_is_nearly_as_good():
     """Word s is the best of components 0 and 1, and each has two others of nearly its score."""
-    first, second = ["sab"] * 19 + ["ab"] * 1, ["scd"] * 19 + ["cd"] * 1
-    documents = [*first, *second, *["z"] * 80]
-    labels = [0] * 20 + [1] * 20 + [2] * 80
-    found = names(documents, labels, 3, 2)
-    assert found == ["ab", "cd", "z"]
+
+    def group(one, other):
+        return ["s" + one * (i < 15) + other * (2 <= i < 17) for i in range(20)]
+
+    documents = [*group("a", "b"), *group("c", "d"), *["z"] * 360]
+    labels = np.array([0] * 20 + [1] * 20 + [2] * 360)
+    scores = score_by_documents(incidence(documents), labels, 2)
+    assert [WORDS[w] for w in scores.argmax(axis=1)] == ["s", "s"]
+    first, second, _ = names(documents, labels, 3, 2)
+    assert not set(first) & set(second)
+    assert set(first + second) > set("bd")
 
 
 @pytest.mark.parametrize("strong", [0, 1])
