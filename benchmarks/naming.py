@@ -1,0 +1,57 @@
+"""Topic words judged on documents that did not choose them: one random half names the topics, both halves judge."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from codebooks import scores
+from codebooks.naming import name_by_documents
+
+N_WORDS = 10
+
+
+def judge_words(
+    labels: np.ndarray,
+    X: Any,
+    counts: Any,
+    terms: Sequence[str] | np.ndarray,
+    n_components: int,
+    seed: int,
+    words: Sequence[Sequence[Any]] | None = None,
+    name: Callable[..., list[Any]] = name_by_documents,
+) -> dict[str, float]:
+    """Name the topics by a random half of the documents and judge the words on it and on the other half.
+
+    Parameters
+    ----------
+    labels : int array of shape (n_documents,)
+        The component of each document, -1 for none.
+    X : sparse matrix of shape (n_documents, n_terms)
+        The documents that name the topics.
+    counts : sparse matrix of shape (n_documents, n_terms)
+        The same documents as NPMI counts them.
+    terms : sequence of str, length n_terms
+    n_components : int
+    seed : int
+        Draws the halves.
+    words : sequence of (sequence of str, or of column indices), optional
+        The words of each topic, as the model itself gives them. They are judged in place of those by documents.
+    name : callable, default=name_by_documents
+        Another naming to judge, called as `name_by_documents`.
+
+    Returns
+    -------
+    dict
+        TD, NPMI same half, NPMI other half.
+    """
+    order = np.random.default_rng(seed).permutation(len(labels))
+    same, other = np.sort(order[: len(order) // 2]), np.sort(order[len(order) // 2 :])
+    if words is None:
+        nothing = np.broadcast_to(0.0, (n_components, X.shape[1]))  # a component without documents has no words
+        words = [found.columns.tolist() for found in name(X[same], labels[same], nothing, N_WORDS)]
+    return {
+        "TD": scores.topic_diversity(words),
+        "NPMI same half": scores.npmi(words, counts[same], terms=terms),
+        "NPMI other half": scores.npmi(words, counts[other], terms=terms),
+    }
