@@ -7,6 +7,7 @@ Benchmarks time `train` alone. Each model uses one thread.
 from __future__ import annotations
 
 import warnings
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ def tokens(counts: Any) -> list[list[str]]:
     counts = sparse.csr_matrix(counts)
     columns = np.repeat(counts.indices, counts.data.astype(np.int64)).astype(str).tolist()
     ends = np.append(0, np.asarray(counts.sum(axis=1), dtype=np.int64).cumsum())
-    return [columns[start:stop] for start, stop in zip(ends[:-1], ends[1:], strict=True)]
+    return [columns[start:stop] for start, stop in pairwise(ends)]
 
 
 def _by_column(weights: np.ndarray, vocabulary: list[str], n_features: int) -> np.ndarray:
@@ -51,9 +52,11 @@ class _TokenModel(BaseEstimator):
         return self.train(self.tokenize(X))
 
     def tokenize(self, X: Any) -> Any:
+        """Return the documents in the form from which the package learns."""
         raise NotImplementedError
 
     def train(self, documents: Any) -> _TokenModel:
+        """Learn from what `tokenize` returned."""
         raise NotImplementedError
 
 
@@ -64,15 +67,17 @@ class GSDMM(_TokenModel):
     """
 
     def tokenize(self, X: Any) -> Any:
-        from topica import Corpus
+        """Encode the documents as a corpus of `topica`."""
+        import topica
 
         self.n_features_in_ = X.shape[1]
-        return Corpus.from_documents(tokens(X))
+        return topica.Corpus.from_documents(tokens(X))
 
     def train(self, documents: Any) -> GSDMM:
-        from topica import GSDMM as Sampler
+        """Draw the component of each document, as many times as `topica` does by default."""
+        import topica
 
-        model = Sampler(self.n_components, seed=self.random_state)
+        model = topica.GSDMM(self.n_components, seed=self.random_state)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # all components are used: their number is given
             model.fit(documents)
@@ -90,6 +95,7 @@ class TomotopyLDA(_TokenModel):
         self.n_sweeps = n_sweeps
 
     def tokenize(self, X: Any) -> Any:
+        """Add the documents to a new model of `tomotopy`."""
         from tomotopy import LDAModel
 
         self.n_features_in_ = X.shape[1]
@@ -99,6 +105,7 @@ class TomotopyLDA(_TokenModel):
         return model
 
     def train(self, documents: Any) -> TomotopyLDA:
+        """Run the sweeps in one worker."""
         documents.train(self.n_sweeps, workers=1)
         self.model_ = documents
         self.n_iter_ = self.n_sweeps
@@ -106,9 +113,11 @@ class TomotopyLDA(_TokenModel):
 
     @property
     def labels_(self) -> np.ndarray:
+        """The largest topic of each document."""
         return np.array([np.argmax(document.get_topic_dist()) for document in self.model_.docs])
 
     @property
     def components_(self) -> np.ndarray:
+        """Probability of each term in each topic."""
         weights = np.array([self.model_.get_topic_word_dist(topic) for topic in range(self.n_components)])
         return _by_column(weights, list(self.model_.used_vocabs), self.n_features_in_)

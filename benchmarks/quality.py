@@ -5,8 +5,9 @@ Words are judged in two ways:
 
 - "all named alike": a random half of the documents chooses the words of every model from its labels, by
   `codebooks.topics(..., naming="documents")`. NPMI is counted on that half and on the other half;
-- "as a user sees each": the words that each model gives by itself. Those of peers are the ten with the largest weights,
-  ours those of `codebooks.topics(pipeline, X=documents)`. All documents took part in the fit, so NPMI is counted on all.
+- "as a user sees each": the words that each model gives by itself. Those of peers are the ten with the largest
+  weights, ours those of `codebooks.topics(pipeline, X=documents)`. All documents took part in the fit, so that there
+  is no other half, and NPMI is counted on all of them.
 """
 
 from collections.abc import Iterable, Sequence
@@ -43,8 +44,9 @@ COLUMNS = [
 TIE = 0.005  # medians of few seeds do not tell less apart
 SLOW_SECONDS, N_SLOW_SEEDS = 60, 3  # peers that take longer are fitted with fewer seeds
 LEGEND = (
-    "TD and NPMI: words by documents, chosen on one half; own: the words that a model itself gives, NPMI on all documents. "
-    "used: components that win a document. seconds: processor time, one thread. memory: growth during the fit, of one seed. Medians."
+    "TD and NPMI: words by documents, chosen on one half; own: the words that a model itself gives, NPMI on all "
+    "documents. used: components that win a document. seconds: processor time, one thread. memory: growth during the "
+    "fit, of one seed. Medians."
 )
 
 
@@ -105,9 +107,7 @@ def run(cases: Sequence[tuple[str, int]], models: Iterable[str], n_seeds: int, r
         for model in models:
             before[name, k, model] = row = measure(model, corpus, k, n_seeds)
             print(table([row], COLUMNS).splitlines()[-1], flush=True)
-        rows = [
-            before[case, n, model] for case, n in cases for model in CONTENDERS if (case, n, model) in before
-        ]
+        rows = [before[case, n, model] for case, n in cases for model in CONTENDERS if (case, n, model) in before]
         write(result, rows, command)
     print("\n" + table(rows, COLUMNS) + "\n\n" + LEGEND)
     for model in models:
