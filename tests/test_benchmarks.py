@@ -30,6 +30,7 @@ from benchmarks import (
     report,
     retrieval,
     scale,
+    speed,
     speed_gpu,
     throughput,
 )
@@ -139,6 +140,15 @@ def test_peers_that_learn_from_tokens(package, build):
 def test_tokens_repeat_terms_as_often_as_they_are_counted():
     counts = sparse.csr_matrix(np.array([[0, 2, 1], [0, 0, 0], [1, 0, 0]], np.float32))
     assert peers.tokens(counts) == [["1", "1", "2"], [], ["0"]]
+
+
+def test_fit_times_are_multiples_of_the_recommended_one(monkeypatch, capsys):
+    monkeypatch.setattr(speed, "REPEATS", {"KMeans": 1})
+    rows = speed.fit_times(corpora.load("digits"), 10, [RECOMMENDED, "KMeans"])
+    assert [row["what"] for row in rows] == ["fit, digits, K=10"] * 2
+    assert rows[0]["times ours"] == 1
+    assert rows[1]["times ours"] == rows[1]["seconds"] / rows[0]["seconds"] > 0
+    assert "KMeans" in capsys.readouterr().out
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="counts memory as Linux does")
