@@ -72,7 +72,7 @@ def measure(name: str, corpus: corpora.Matrix, k: int, n_seeds: int) -> dict[str
     """One row: medians over seeds, and the lowest and the highest value of each figure."""
     runs: list[dict[str, float]] = []
     for seed in range(n_seeds):
-        if name in PEERS and seed >= N_SLOW_SEEDS and runs[0]["wall-clock seconds"] > SLOW_SECONDS:
+        if name in PEERS and seed >= N_SLOW_SEEDS and runs[0]["seconds"] > SLOW_SECONDS:
             break
         runs.append(judge(fit_or_load(name, corpus, k, seed), corpus, k, seed))
     columns = {key: [run[key] for run in runs] for key in runs[0]}
