@@ -11,7 +11,7 @@ EMBEDDINGS = ("geometry", "heads", "topics")
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    quality = commands.add_parser("quality", help="topics against labels, ours and our peers'")
+    quality = commands.add_parser("quality", help="topics of words against labels, ours and those of other packages")
     quality.add_argument("--on", choices=["report", "choosing", "offline"], default="report")
     quality.add_argument("--seeds", type=int, default=5)
     quality.add_argument("--models", nargs="+", help="default: all of ours and all peers")

@@ -1,92 +1,150 @@
-"""Topics against labels and against each other: every contender at its defaults, medians over seeds.
+"""Topics against labels and against each other: every model at its defaults, on one thread, medians over seeds.
 
-Labels are used to score only. NPMI counts whole documents as windows, a pair that never occurs together as -1 (Bouma);
-each model's words are named in both ways of `codebooks.topics`, so that like meets like.
+Labels are used to score only. NPMI counts whole documents as windows, a pair that never occurs together as -1 (Bouma).
+Words are judged in two ways:
+
+- "all named alike": a random half of the documents chooses the words of every model from its labels, by
+  `codebooks.topics(..., naming="documents")`. NPMI is counted on that half and on the other half;
+- "as a user sees each": the words that each model gives by itself. Those of peers are the ten with the largest
+  weights, ours those of `codebooks.topics(pipeline, X=documents)`. All documents took part in the fit, so that there
+  is no other half, and NPMI is counted on all of them.
 """
 
-import time
-import warnings
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from importlib.metadata import version
+from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import adjusted_mutual_info_score
 
 import codebooks
 from benchmarks import corpora
-from benchmarks.contenders import CONTENDERS, PEERS, RECOMMENDED, Contender, labels_of, matrix_for
+from benchmarks.contenders import CONTENDERS, PEERS, RECOMMENDED, is_installed
+from benchmarks.fits import Fit, fit_or_load, peak_memory
+from benchmarks.naming import judge_words
 from benchmarks.report import read, table, write
 from codebooks import scores
 
-COLUMNS = ["corpus", "K", "model", "NMI", "ARI", "purity", "TD", "NPMI", "TD*", "NPMI*", "used", "seconds", "passes"]
-FIGURES = ["NMI", "ARI", "purity", "TD*", "NPMI*"]  # words named as the library recommends, for every model alike
+
+class View(NamedTuple):
+    """One of the two tables: how words are chosen, and which figures are compared."""
+
+    title: str
+    figures: tuple[str, ...]
+    beside: tuple[str, ...] = ()  # shown, and not compared
+
+
+AGREEMENT = ("NMI", "ARI", "purity")
+ALIKE = View("all named alike", (*AGREEMENT, "TD", "NPMI other half"), ("NPMI same half",))
+OWN = View("as a user sees each", (*AGREEMENT, "own TD", "own NPMI"))
+COLUMNS = [
+    *("corpus", "K", "model", "NMI", "AMI", "ARI", "purity", "TD", "NPMI same half", "NPMI other half"),
+    *("own TD", "own NPMI", "used", "seconds", "memory MB", "passes", "seeds"),
+]
 TIE = 0.005  # medians of few seeds do not tell less apart
-LEGEND = "TD and NPMI: words by the unit's weights; TD* and NPMI*: words by its documents. Medians of {n} seeds."
+SLOW_SECONDS, N_SLOW_SEEDS = 60, 3  # peers that take longer are fitted with fewer seeds
+LEGEND = (
+    "TD and NPMI: words by documents, chosen on one half; own: the words that a model itself gives, NPMI on all "
+    "documents. used: components that win a document. seconds: processor time, one thread. memory: growth during the "
+    "fit, of one seed. Medians."
+)
 
 
-def measure(contender: Contender, corpus: corpora.Matrix, k: int, seed: int) -> dict[str, float]:
-    """Fit once and take every figure."""
-    X = matrix_for(contender, corpus)
-    model = contender.build(k, seed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        start = time.perf_counter()
-        model.fit(X)
-        seconds = time.perf_counter() - start
-    labels = labels_of(model, X)
-    agreement = scores.agreement(corpus.labels, labels)
-    figures = {"NMI": agreement.nmi, "ARI": agreement.ari, "purity": agreement.purity}
-    for mark, naming in (("", "weights"), ("*", "documents")):
-        topics = codebooks.topics(model, corpus.terms, X=X, naming=naming)
-        figures["TD" + mark] = scores.topic_diversity(topics)
-        figures["NPMI" + mark] = scores.npmi(topics, corpus.counts, terms=corpus.terms)
-    figures["used"] = float((scores.usage(labels, k) > 0).mean())
-    return {**figures, "seconds": seconds, "passes": float(model.n_iter_)}
+def judge(fit: Fit, corpus: corpora.Matrix, k: int, seed: int) -> dict[str, float]:
+    """Every figure of one fit."""
+    agreement = scores.agreement(corpus.labels, fit.labels)
+    return {
+        "NMI": agreement.nmi,
+        "AMI": float(adjusted_mutual_info_score(corpus.labels, fit.labels)),
+        "ARI": agreement.ari,
+        "purity": agreement.purity,
+        **judge_words(fit.labels, corpus.X, corpus.counts, corpus.terms, k, seed),
+        "own TD": scores.topic_diversity(fit.words),
+        "own NPMI": scores.npmi(fit.words, corpus.counts, terms=corpus.terms),
+        "used": float(len(np.unique(fit.labels[fit.labels >= 0]))),
+        "seconds": fit.cpu_seconds,
+        "wall-clock seconds": fit.seconds,
+        "passes": fit.passes,
+    }
 
 
-def run(cases: Sequence[tuple[str, int]], models: list[str], n_seeds: int, result: str, command: str) -> None:
-    """Measure `models` on the corpora of `cases`, (name, number of units), and report; keep other models' results."""
+def measure(name: str, corpus: corpora.Matrix, k: int, n_seeds: int) -> dict[str, Any]:
+    """One row: medians over seeds, and the lowest and the highest value of each figure."""
+    runs: list[dict[str, float]] = []
+    for seed in range(n_seeds):
+        if name in PEERS and seed >= N_SLOW_SEEDS and runs[0]["seconds"] > SLOW_SECONDS:
+            break
+        runs.append(judge(fit_or_load(name, corpus, k, seed), corpus, k, seed))
+    columns = {key: [run[key] for run in runs] for key in runs[0]}
+    package = CONTENDERS[name].package
+    return {
+        "corpus": corpus.name,
+        "K": k,
+        "labels": corpus.n_labels,
+        "model": name,
+        **{key: float(np.median(values)) for key, values in columns.items()},
+        "memory MB": peak_memory(name, corpus, k),
+        "seeds": len(runs),
+        "package": f"{package} {version(package)}" if name in PEERS else "",
+        "range": {key: [min(values), max(values)] for key, values in columns.items()},
+    }
+
+
+def run(cases: Sequence[tuple[str, int]], models: Iterable[str], n_seeds: int, result: str, command: str) -> None:
+    """Measure `models` on the corpora of `cases`, (name, number of components), and report; keep other models' rows.
+
+    Fits of peers are loaded from `results/fits` where they are there; remove the folder to make them anew.
+    """
     codebooks.warmup()
+    asked = list(models)
+    missing = [name for name in asked if not is_installed(name)]
+    for name in missing:
+        print(f"{name} is left out, its earlier rows are kept: pip install {CONTENDERS[name].package}")
+    models = [name for name in asked if name not in missing]
     before = {(row["corpus"], row["K"], row["model"]): row for row in read(result)}
-    rows: list[dict[str, Any]] = []
     for name, k in cases:
         corpus = corpora.load(name)
-        for model in CONTENDERS:
-            if model not in models:
-                rows += [before[name, k, model]] if (name, k, model) in before else []
-                continue
-            runs = [measure(CONTENDERS[model], corpus, k, seed) for seed in range(n_seeds)]
-            medians = {key: float(np.median([run[key] for run in runs])) for key in runs[0]}
-            rows.append({"corpus": name, "K": k, "labels": corpus.n_labels, "model": model, **medians})
-            print(table(rows[-1:], COLUMNS).splitlines()[-1], flush=True)
-    write(result, rows, command)
-    print("\n" + table(rows, COLUMNS) + "\n\n" + LEGEND.format(n=n_seeds))
-    known = {row["model"] for row in rows}
+        for model in models:
+            before[name, k, model] = row = measure(model, corpus, k, n_seeds)
+            print(table([row], COLUMNS).splitlines()[-1], flush=True)
+        rows = [before[case, n, model] for case, n in cases for model in CONTENDERS if (case, n, model) in before]
+        write(result, rows, command)
+    print("\n" + table(rows, COLUMNS) + "\n\n" + LEGEND)
     for model in models:
-        if model not in PEERS and set(PEERS) & known:
-            print(f"\n{model} less the best of its peers, and cells not behind:\n")
-            print(table(compared(rows, model), ["corpus", "K", *FIGURES, "seconds"]))
-            print(summary(rows, model))
+        if model not in PEERS:
+            print(f"\n{model} less the best of its peers:")
+            for view in (ALIKE, OWN):
+                print(f"\n{view.title}\n" + table(compared(rows, view, model), ["corpus", "K", *view.figures]))
+                print(summary(rows, view, model))
 
 
-def compared(rows: list[dict[str, Any]], model: str = RECOMMENDED) -> list[dict[str, Any]]:
-    """What `model` is ahead of the best peer, corpus by corpus; seconds as a multiple of KMeans' where it was run."""
-    result = []
+def compared(rows: list[dict[str, Any]], view: View = OWN, model: str = RECOMMENDED) -> list[dict[str, Any]]:
+    """By how much `model` is ahead of the best peer in each figure, a row for each corpus that has both."""
+    cells = []
     for name, k in dict.fromkeys((row["corpus"], row["K"]) for row in rows):
         group = {row["model"]: row for row in rows if (row["corpus"], row["K"]) == (name, k)}
         peers = [group[peer] for peer in PEERS if peer in group]
-        gains = {key: group[model][key] - max(peer[key] for peer in peers) for key in FIGURES}
-        seconds = {"seconds": group[model]["seconds"] / group["KMeans"]["seconds"]} if "KMeans" in group else {}
-        result.append({"corpus": name, "K": k, **gains, **seconds})
-    return result
+        if model in group and peers:
+            gains = {key: group[model][key] - max(peer[key] for peer in peers) for key in view.figures}
+            cells.append({"corpus": name, "K": k, **gains})
+    return cells
 
 
-def summary(rows: list[dict[str, Any]], model: str = RECOMMENDED) -> str:
-    """In how many cells, corpus by figure, `model` is not behind the best peer, and in how many not behind NMF."""
-    gains = [row[key] for row in compared(rows, model) for key in FIGURES]
-    text = f"not behind the best peer in {sum(gain >= -TIE for gain in gains)} of {len(gains)} cells"
-    nmf = [row for row in rows if row["model"] in (model, "NMF")]
-    if any(row["model"] == "NMF" for row in nmf):
-        gains = [row[key] for row in compared(nmf, model) for key in FIGURES]
-        text += f", not behind NMF in {sum(gain >= -TIE for gain in gains)}"
-    return f"{text} (a tie is {TIE})"
+def summary(rows: list[dict[str, Any]], view: View = OWN, model: str = RECOMMENDED) -> str:
+    """In how many cells, corpus by figure, `model` is at least the best peer less `TIE`, and its worst cell.
+
+    New forms of corpora on which defaults were chosen are not counted.
+    """
+    rows = [row for row in rows if row["corpus"] not in corpora.NEW_FORMS]
+    gains = {
+        f"{row['corpus']} {row['K']} {key}": row[key] for row in compared(rows, view, model) for key in view.figures
+    }
+    if not gains:
+        return "no peer to compare with"
+    worst = min(gains, key=gains.__getitem__)
+    n_level = sum(gain >= -TIE for gain in gains.values())
+    peers = [peer for peer in PEERS if any(row["model"] == peer for row in rows)]
+    return (
+        f"{model}, {view.title}: at least the best of {len(peers)} peers less {TIE} in {n_level} of {len(gains)} cells "
+        f"({n_level / len(gains):.0%}); worst cell {worst} {gains[worst]:+.3f}"
+    )

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from benchmarks.contenders import OURS, PEERS, RECOMMENDED
-from benchmarks.quality import FIGURES, summary
+from benchmarks.corpora import NEW_FORMS
+from benchmarks.quality import ALIKE, OWN, View, summary
 from benchmarks.report import RESULTS, table
 
 README = RESULTS.parent / "README.md"
 EVERYTHING = RESULTS.parent / "benchmarks" / "RESULTS.md"
-SHOWN = ["corpus", "K", "model", *FIGURES]
 SHOWN_MEMORIES = ("defaults", "dot, softmax, beta 2.5", "cosine, sparsemax", "dot, max", "containment, max")
 SHOWN_CLUSTERINGS = (RECOMMENDED, "KMeans", "KMeans after Isotropy", "BERTopic", "turftopic GMM")
 SHOWN_ENGINES = ("ours, feedback=1", "BM25", "BM25 + RM3", "BM25 + RM3, tuned", "BM25 + Rocchio", "tf-idf cosine")
@@ -33,22 +33,39 @@ def side_by_side(rows: list[dict[str, Any]], case: str, rival: str, rivals: Sequ
     found = {(row[case], row[rival]): row[figure] for row in rows if row.get(rival) in rivals and figure in row}
     lines = []
     for name in dict.fromkeys(name for name, _ in found):
-        shown = {each: f"{found[name, each]:.3f}" for each in rivals}
-        best = max(shown.values(), key=float)
+        shown = {each: f"{found[name, each]:.3f}" if (name, each) in found else "" for each in rivals}
+        best = max(filter(None, shown.values()), key=float)
         lines.append({case: name} | {each: f"**{s}**" if s == best else s for each, s in shown.items()})
     return table(lines, [case, *rivals])
 
 
+def of_texts(name: str) -> list[dict[str, Any]]:
+    """Rows of the corpora of texts."""
+    return [row for row in load(name)["rows"] if row["corpus"] != "digits"]
+
+
 def topics() -> str:
     """The recommended model beside its peers."""
-    rows = [row for row in load("quality-report")["rows"] if row["corpus"] != "digits"]
+    rows = [row for row in of_texts("quality-report") if row["corpus"] not in NEW_FORMS]
     rows = [{**row, "corpus": f"{row['corpus']}, {row['K']} topics"} for row in rows]
-    return side_by_side(rows, "corpus", "model", (RECOMMENDED, *PEERS), "NMI")
+    return side_by_side(rows, "corpus", "model", compared_models(rows), "NMI")
+
+
+def compared_models(rows: list[dict[str, Any]]) -> list[str]:
+    """The recommended model and its peers, where they were measured."""
+    measured = {row.get("model") for row in rows}
+    return [model for model in (RECOMMENDED, *PEERS) if model in measured]
+
+
+def cells() -> str:
+    """In how many cells the recommended model is at least level with its peers."""
+    rows = of_texts("quality-report")
+    return "\n".join(f"- {summary(rows, view)}" for view in (OWN, ALIKE))
 
 
 def seconds() -> str:
-    """What a fit takes."""
-    return "\n".join(line for line in speed().splitlines() if line.startswith(("- fit, K", "- on ")))
+    """The time of a fit."""
+    return "\n".join(line for line in speed().splitlines() if line.startswith(("- fit, ", "- on ")))
 
 
 def topics_of_embeddings() -> str:
@@ -64,33 +81,38 @@ def search() -> str:
 # -- everything ------------------------------------------------------------------------------------------------------
 
 
-def quality(name: str) -> str:
-    """The recommended model and its peers, the best figure of each corpus of texts in bold; then a count."""
-    measured = [row for row in load(name)["rows"] if row["corpus"] != "digits"]
+def quality(name: str, view: View) -> str:
+    """The recommended model and its peers, the best figure of each corpus of texts in bold; then a count of cells."""
+    measured = of_texts(name)
     rows = [dict(row) for row in measured if row["model"] in (RECOMMENDED, *PEERS)]
     for case in dict.fromkeys((row["corpus"], row["K"]) for row in rows):
         group = [row for row in rows if (row["corpus"], row["K"]) == case]
-        for column in FIGURES:
+        for column in view.figures:
             best = max(row[column] for row in group)
             for row in group:
                 shown = f"{row[column]:.3f}"
                 row[column] = f"**{shown}**" if row[column] == best else shown
-    head, body = table(rows, SHOWN).split("\n", 1)
-    return f"{head.replace('*', '')}\n{body}\n\n{RECOMMENDED}: {summary(measured)}."
+        for row in group:
+            row["corpus"] += "†" if row["corpus"] in NEW_FORMS else ""
+            row["used"], row["memory MB"] = f"{row['used']:.0f}", f"{row['memory MB']:.0f}"
+            row["seeds"] = f"{row['seeds']}"
+    costs = ("used", "seconds", "memory MB", "seeds") if view is OWN else ()
+    extra = ("AMI",) if view is OWN else ()
+    shown = table(rows, ["corpus", "K", "model", *view.figures, *view.beside, *extra, *costs])
+    return f"{shown}\n\n{summary(measured, view)}."
 
 
 def ours(name: str) -> str:
-    """Our three side by side: means over the corpora of texts."""
-    measured = [row for row in load(name)["rows"] if row["corpus"] != "digits"]
+    """Our learners and the peers side by side: means over the corpora of texts."""
+    measured = [row for row in of_texts(name) if row["corpus"] not in NEW_FORMS]
+    n_cases = len({(row["corpus"], row["K"]) for row in measured})
+    columns = list(dict.fromkeys((*ALIKE.figures, *ALIKE.beside, *OWN.figures)))
     rows = []
     for model in (*OURS, *PEERS):
         own = [row for row in measured if row["model"] == model]
-        means = {key: sum(row[key] for row in own) / len(own) for key in (*FIGURES, "TD", "NPMI")}
-        rows.append({"model": model, **means})
-    columns = ["model", *FIGURES, "TD", "NPMI"]
-    head, body = table(rows, columns).split("\n", 1)
-    head = head.replace("TD*", "TD").replace("NPMI*", "NPMI").removesuffix("| TD | NPMI |")
-    return f"{head}| TD by weights | NPMI by weights |\n{body}"
+        if len(own) == n_cases:
+            rows.append({"model": model} | {key: sum(row[key] for row in own) / len(own) for key in columns})
+    return table(rows, ["model", *columns])
 
 
 def speed() -> str:
@@ -98,12 +120,10 @@ def speed() -> str:
     content = load("speed")
     rows = {(row["what"], row.get("model")): row for row in content["rows"]}
     lines = []
-    for k in (20, 50):
-        own, *peers = (rows[f"fit, K={k}", model] for model in (RECOMMENDED, *PEERS))
+    for what in dict.fromkeys(what for what, _ in rows if what.startswith("fit, ")):
+        own, *peers = (rows[what, model] for model in (RECOMMENDED, *PEERS) if (what, model) in rows)
         times = ", ".join(f"{peer['model']} {_times(peer['times ours'])} times" for peer in peers)
-        lines.append(f"- fit, K={k}: {own['seconds']:.2f} s; {times} that")
-    shares = [row["ratio"] for row in content["rows"] if row["what"].startswith("fit over KMeans")]
-    lines.append(f"- fit, the five cases above, in KMeans fits (n_init=1): {min(shares):.2f} to {max(shares):.2f}")
+        lines.append(f"- {what}: {own['seconds']:.2f} s; {times} that")
     epochs = {row["model"]: row["ratio"] for row in content["rows"] if row["what"].startswith("epoch")}
     ratios = ", ".join(f"{name} {epochs[name]:.2f}" for name in OURS)
     lines.append(f"- one epoch at K=100, everything included, in SciPy products `X @ W`: {ratios}")
@@ -285,12 +305,19 @@ def meaning() -> str:
 
 
 PARTS = {
-    README: {"topics": topics, "seconds": seconds, "topics of embeddings": topics_of_embeddings, "search": search},
+    README: {
+        "topics": topics,
+        "cells": cells,
+        "seconds": seconds,
+        "topics of embeddings": topics_of_embeddings,
+        "search": search,
+    },
     EVERYTHING: {
         "images": images,
         "ours": lambda: ours("quality-report"),
-        "quality-report": lambda: quality("quality-report"),
-        "quality-offline": lambda: quality("quality-offline"),
+        "quality-report, own words": lambda: quality("quality-report", OWN),
+        "quality-report, alike": lambda: quality("quality-report", ALIKE),
+        "quality-offline": lambda: quality("quality-offline", OWN),
         "speed": speed,
         "memory": memory,
         "zoo": zoo,

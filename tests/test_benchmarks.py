@@ -18,23 +18,27 @@ import benchmarks.__main__
 from benchmarks import (
     corpora,
     engines,
+    fits,
     heads,
     images,
     judged,
     memory,
+    peers,
     quality,
     readme,
     recall,
     report,
     retrieval,
     scale,
+    speed,
     speed_gpu,
     throughput,
 )
-from benchmarks.contenders import CONTENDERS, labels_of
+from benchmarks.contenders import CONTENDERS, RECOMMENDED, is_installed, labels_of
 from benchmarks.engines import BM25, RM3, Found, Rocchio, largest, same_but_for_ties, tokens
 from benchmarks.naming import judge_words
 from codebooks import HopfieldMemory, PairedHead
+from codebooks.scores import agreement
 
 
 @pytest.fixture
@@ -43,42 +47,114 @@ def results(tmp_path, monkeypatch):
     return tmp_path / "results"
 
 
-def test_quality_on_what_everybody_has(results, capsys):
+def test_quality_keeps_rows_and_fits_of_peers(results, capsys):
     quality.run([("digits", 10)], ["Krotov-Hopfield", "KMeans", "NMF"], 2, "trial", "a command")
     written = json.loads((results / "trial.json").read_text())
     assert written["command"] == "a command"
     assert [row["model"] for row in written["rows"]] == ["Krotov-Hopfield", "NMF", "KMeans"]
     quality.run([("digits", 10)], ["Krotov-Hopfield"], 1, "trial", "another command")
+    quality.run([("digits", 10)], ["KMeans"], 2, "trial", "another command")
     again = json.loads((results / "trial.json").read_text())["rows"]
-    assert again[1:] == written["rows"][1:]  # the peers have not been measured again
+    assert again[1:] == written["rows"][1:]  # NMF was kept, and KMeans computed from its kept fits
     assert again[0]["seconds"] != written["rows"][0]["seconds"]
     for row in written["rows"]:
         assert 0.2 < row["NMI"] <= 1
+        assert row["AMI"] < row["NMI"]
+        assert 8 <= row["used"] <= 10
         assert row["seconds"] > 0
+        assert row["seeds"] == 2
+        low, high = row["range"]["ARI"]
+        assert low <= row["ARI"] <= high
+    assert again[0]["seeds"] == 1
     assert "Krotov-Hopfield less the best of its peers" in capsys.readouterr().out
 
 
+def test_quality_names_a_peer_that_is_not_installed(results, monkeypatch, capsys):
+    report.write("trial", [{"corpus": "digits", "K": 10, "model": "GSDMM", "NMI": 0.5}], "")
+    monkeypatch.setattr(quality, "is_installed", lambda name: name != "GSDMM")
+    quality.run([("digits", 10)], ["MiniBatchNMF", "GSDMM"], 1, "trial", "a command")
+    assert [row["model"] for row in report.read("trial")] == ["MiniBatchNMF", "GSDMM"]
+    assert "GSDMM is left out, its earlier rows are kept: pip install topica" in capsys.readouterr().out
+
+
+def test_slow_peers_are_fitted_with_fewer_seeds(results, monkeypatch):
+    monkeypatch.setattr(quality, "SLOW_SECONDS", 0)
+    monkeypatch.setattr(quality, "peak_memory", lambda *which: 1.0)
+    assert quality.measure("KMeans", corpora.load("digits"), 10, 5)["seeds"] == quality.N_SLOW_SEEDS
+    assert quality.measure("OSC", corpora.load("digits"), 10, 4)["seeds"] == 4
+
+
 def test_cells_are_counted_against_the_best_peer():
-    figures = dict.fromkeys(quality.FIGURES, 0.5)
+    figures = dict.fromkeys((*quality.ALIKE.figures, *quality.OWN.figures), 0.5)
+    ours = {"corpus": "a", "K": 2, "model": RECOMMENDED, **figures}
     rows = [
-        {"corpus": "a", "K": 2, "model": "Krotov-Hopfield", "seconds": 1.0, **figures},
-        {"corpus": "a", "K": 2, "model": "NMF", "seconds": 9.0, **figures, "NMI": 0.504},
-        {"corpus": "a", "K": 2, "model": "KMeans", "seconds": 2.0, **figures, "ARI": 0.506, "purity": 0.1},
+        ours,
+        {**ours, "model": "NMF", "NMI": 0.504},
+        {**ours, "model": "GSDMM", "ARI": 0.506, "purity": 0.1, "own NPMI": 0.8},
+        {**ours, "corpus": "bbc_raw"},
+        {**ours, "corpus": "bbc_raw", "model": "NMF", "NMI": 0.9},  # a new form of a choosing corpus is not counted
+        {**ours, "corpus": "no peer"},
     ]
-    (row,) = quality.compared(rows)
-    assert row["seconds"] == 0.5
-    assert row["ARI"] == pytest.approx(-0.006)
-    assert row["purity"] == 0
-    assert "best peer in 4 of 5 cells, not behind NMF in 5" in quality.summary(rows)
+    first, second = quality.compared(rows, quality.ALIKE)
+    assert first["ARI"] == pytest.approx(-0.006)
+    assert first["purity"] == 0
+    assert second["NMI"] == pytest.approx(-0.4)
+    assert "best of 2 peers less 0.005 in 4 of 5 cells (80%); worst cell a 2 ARI -0.006" in quality.summary(
+        rows, quality.ALIKE
+    )
+    assert "in 3 of 5 cells (60%); worst cell a 2 own NPMI -0.300" in quality.summary(rows, quality.OWN)
+    assert quality.summary(rows[:1]) == "no peer to compare with"
 
 
 def test_every_contender_labels_every_row():
-    X = np.random.default_rng(0).random((60, 8))
-    for contender in CONTENDERS.values():
+    X = np.random.default_rng(0).integers(0, 4, (60, 8)) + np.eye(1, 8, dtype=int)
+    for name, contender in CONTENDERS.items():
+        if not is_installed(name):
+            continue
         labels = labels_of(contender.build(3, 0).fit(X), X)
         assert labels.shape == (60,)
         assert set(labels) <= {0, 1, 2}
     np.testing.assert_array_equal(labels_of(model := KMeans(3, n_init=1, random_state=0).fit(X), X), model.labels_)
+
+
+@pytest.mark.parametrize(("package", "build"), [("topica", peers.GSDMM), ("tomotopy", peers.TomotopyLDA)])
+def test_peers_that_learn_from_tokens(package, build):
+    pytest.importorskip(package)
+    rng = np.random.default_rng(0)
+    groups = np.arange(90) % 3
+    counts = np.zeros((90, 31), np.float32)  # the last term occurs nowhere
+    for row, group in zip(counts, groups, strict=True):
+        row[10 * group : 10 * group + 10] = rng.poisson(2.0, 10)
+        row[10 * group] += 5
+    counts = sparse.csr_matrix(counts)
+    model = build(3, 0).fit(counts)
+    assert agreement(groups, model.labels_).nmi == pytest.approx(1)
+    assert model.components_.shape == (3, 31)
+    np.testing.assert_allclose(model.components_.sum(axis=1), 1, atol=1e-3)
+    for k in range(3):
+        assert model.components_[k].argmax() == 10 * groups[model.labels_ == k][0]
+    again = build(3, 0)
+    again.train(again.tokenize(counts))
+    np.testing.assert_array_equal(again.labels_, model.labels_)
+
+
+def test_tokens_repeat_terms_as_often_as_they_are_counted():
+    counts = sparse.csr_matrix(np.array([[0, 2, 1], [0, 0, 0], [1, 0, 0]], np.float32))
+    assert peers.tokens(counts) == [["1", "1", "2"], [], ["0"]]
+
+
+def test_fit_times_are_multiples_of_the_recommended_one(monkeypatch, capsys):
+    monkeypatch.setattr(speed, "REPEATS", {"KMeans": 1})
+    rows = speed.fit_times(corpora.load("digits"), 10, [RECOMMENDED, "KMeans"])
+    assert [row["what"] for row in rows] == ["fit, digits, K=10"] * 2
+    assert rows[0]["times ours"] == 1
+    assert rows[1]["times ours"] == rows[1]["seconds"] / rows[0]["seconds"] > 0
+    assert "KMeans" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="counts memory as Linux does")
+def test_memory_of_a_fit_is_measured_in_a_fresh_process(results):
+    assert 0 <= fits.peak_memory("KMeans", corpora.load("digits"), 10) < 500
 
 
 def test_the_large_matrix_is_what_it_says():

@@ -1,0 +1,149 @@
+"""Fits of every contender, on one thread; those of peers are kept on disk, so that they are made once.
+
+A fit is kept as labels and words, in `results/fits`: figures can be computed anew without it.
+"""
+
+import ctypes
+import gc
+import json
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba.core import config
+from scipy import sparse
+from sklearn.exceptions import ConvergenceWarning
+from threadpoolctl import threadpool_limits
+
+import codebooks
+from benchmarks import report
+from benchmarks.contenders import CONTENDERS, PEERS, labels_of, matrix_for
+from benchmarks.corpora import Matrix
+from benchmarks.memory import resident
+
+N_WORDS = 10
+N_WARM_UP_ROWS = 300
+
+
+class Fit(NamedTuple):
+    """One fitted model, reduced to what figures are computed from.
+
+    Attributes
+    ----------
+    labels : ndarray of shape (n_documents,)
+        The component of each document, -1 for none.
+    words : list of list of int
+        Columns of the words of each component, as a user of the model sees them.
+    seconds : float
+        Wall-clock time of the fit alone, on one thread; tokens and matrices are ready.
+    cpu_seconds : float
+        Processor time of the same.
+    passes : float
+        Number of passes over the documents.
+    """
+
+    labels: np.ndarray
+    words: list[list[int]]
+    seconds: float
+    cpu_seconds: float
+    passes: float
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Limit BLAS, OpenMP and the kernels of this library to one thread."""
+    allowed = config.NUMBA_NUM_THREADS
+    config.NUMBA_NUM_THREADS = 1
+    try:
+        with threadpool_limits(limits=1):
+            yield
+    finally:
+        config.NUMBA_NUM_THREADS = allowed
+
+
+def prepare(model: Any, X: Any) -> Callable[[], Any]:
+    """The call that fits `model`, with everything done that comes before learning."""
+    return partial(model.train, model.tokenize(X)) if hasattr(model, "train") else partial(model.fit, X)
+
+
+def fit(name: str, corpus: Matrix, k: int, seed: int) -> Fit:
+    """Fit a contender once."""
+    model, X = CONTENDERS[name].build(k, seed), matrix_for(CONTENDERS[name], corpus)
+    train = prepare(model, X)
+    with warnings.catch_warnings(), one_thread():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        start, cpu_start = time.perf_counter(), time.process_time()
+        train()
+        seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
+    own = {"naming": "weights"} if name in PEERS else {"X": X}  # ours are named as `topics(pipeline, X=documents)` does
+    named = codebooks.topics(model, corpus.terms, n=N_WORDS, **own)
+    column = {term: i for i, term in enumerate(corpus.terms)}
+    words = [[column[term] for term in topic.terms] for topic in named]
+    return Fit(labels_of(model, X), words, seconds, cpu_seconds, float(model.n_iter_))
+
+
+def fit_or_load(name: str, corpus: Matrix, k: int, seed: int) -> Fit:
+    """Fit a contender, or load the fit of a peer that was kept."""
+    if name not in PEERS:
+        return fit(name, corpus, k, seed)
+    path = _path(name, corpus.name, k, f"{seed}.npz")
+    if not path.exists():
+        made = fit(name, corpus, k, seed)
+        words = np.full((len(made.words), N_WORDS), -1)
+        for row, columns in zip(words, made.words, strict=True):
+            row[: len(columns)] = columns
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez_compressed(path, **{**made._asdict(), "words": words})
+    with np.load(path) as kept:
+        words = [row[row >= 0].tolist() for row in kept["words"]]
+        return Fit(kept["labels"], words, *(float(kept[key]) for key in Fit._fields[2:]))
+
+
+def peak_memory(name: str, corpus: Matrix, k: int) -> float:
+    """By how many MB the resident set of a fresh process grows at most while it fits; NaN where Linux is not.
+
+    The matrix, or the tokens, are there before; a small fit has loaded and compiled the code.
+    """
+    path = _path(name, corpus.name, k, "memory.json")
+    if name in PEERS and path.exists():
+        return float(json.loads(path.read_text()))
+    if not Path("/proc/self/clear_refs").exists():
+        return float("nan")
+    with tempfile.TemporaryDirectory() as folder:
+        sparse.save_npz(f"{folder}/X.npz", matrix_for(CONTENDERS[name], corpus))
+        code = "import sys; from benchmarks import fits; print(fits.measured_growth(*sys.argv[1:]))"
+        command = [sys.executable, "-W", "ignore", "-c", code, name, f"{folder}/X.npz", str(k)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    growth = float(done.stdout)
+    if name in PEERS:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(growth))
+    return growth
+
+
+def measured_growth(name: str, file: str, k: str) -> float:
+    """What the fresh process does."""
+    X = sparse.load_npz(file)
+    build = CONTENDERS[name].build
+    with one_thread():
+        prepare(build(2, 0), X[:N_WARM_UP_ROWS])()
+        train = prepare(build(int(k), 0), X)
+        gc.collect()
+        if hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
+            libc.malloc_trim(0)  # else memory that making the tokens has freed hides the growth
+        before = resident("VmRSS")
+        Path("/proc/self/clear_refs").write_text("5")
+        train()
+        return resident("VmHWM") - before
+
+
+def _path(name: str, corpus: str, k: int, what: str) -> Path:
+    return report.RESULTS / "fits" / f"{corpus}-{k}" / name.replace(" ", "-") / what
