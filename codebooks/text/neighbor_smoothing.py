@@ -76,8 +76,8 @@ class NeighborSmoothing(OneToOneFeatureMixin, ArrayTransformer):
     The training rows are kept, so a fitted model takes as much memory and disk space as they do.
 
     With n training rows of d features, an exact search costs O(n d) for each row, and an approximate one
-    O(sqrt(n) d). The approximate search finds about 95 % of the nearest rows, and clusterings of the result are as good.
-    Memory for intermediate results is bounded by scikit-learn's `working_memory` and 64 MB, whatever n is. Neither
+    O(sqrt(n) d). On sentence embeddings the approximate search finds 90 % to 99 % of the nearest rows, and clusterings
+    of the result are as good. Memory for intermediate results is bounded by scikit-learn's `working_memory` and 64 MB, whatever n is. Neither
     search uses random numbers that differ between runs.
 
     Exact search prefers the earlier row of two that are equally near, up to rounding. A row of zeros has no direction:
@@ -92,7 +92,7 @@ class NeighborSmoothing(OneToOneFeatureMixin, ArrayTransformer):
     >>> Z = NeighborSmoothing().fit_transform(X)
     >>> X /= np.linalg.norm(X, axis=1, keepdims=True)
     >>> [round(float((groups * rows).sum(axis=1).mean()), 2) for rows in (X, Z)]
-    [0.6, 0.8]
+    [0.59, 0.72]
     """
 
     _parameter_constraints: ClassVar[dict] = {
@@ -175,8 +175,7 @@ class NeighborSmoothing(OneToOneFeatureMixin, ArrayTransformer):
             index, is_found = _find_nearest_in_cells(
                 units, rows, ops.cast(self.centers_, units.dtype), self.starts_, n_neighbors
             )
-            weight = self.weight * is_found / is_found.sum(axis=1, keepdims=True)
-            weight = weight.astype(units.dtype)
+            weight = (self.weight * is_found / is_found.sum(axis=1, keepdims=True)).astype(units.dtype)
         smoothed = ops.gather_rows(index, weight, rows)
         smoothed += (1 - self.weight) * units
         return unit_rows(smoothed) * (ops.row_norms(units) > 0)[:, None]
