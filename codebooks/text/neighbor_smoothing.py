@@ -75,10 +75,10 @@ class NeighborSmoothing(OneToOneFeatureMixin, ArrayTransformer):
     -----
     The training rows are kept, so a fitted model takes as much memory and disk space as they do.
 
-    With n training rows of d features, an exact search costs O(n d) for each row, and an approximate one
-    O(sqrt(n) d). On sentence embeddings the approximate search finds 90 % to 99 % of the nearest rows, and clusterings
-    of the result are as good. Memory for intermediate results is bounded by scikit-learn's `working_memory` and 64 MB, whatever n is. Neither
-    search uses random numbers that differ between runs.
+    With n training rows of d features, an exact search costs O(n d) for each row, and an approximate one O(sqrt(n) d).
+    On sentence embeddings the approximate search finds 90 % to 99 % of the nearest rows, and clusterings of the result
+    are as good. Intermediate results are computed in blocks of rows, whose cosines take no more than 64 MB and no more
+    than scikit-learn's `working_memory`. The same rows give the same result in every run.
 
     Exact search prefers the earlier row of two that are equally near, up to rounding. A row of zeros has no direction:
     it stays a row of zeros, and it is no neighbor of any row. CuPy arrays are processed on their device.
@@ -215,7 +215,7 @@ def _place_centers(rows: Any) -> Any:
     return centers
 
 
-def _find_nearest_in_cells(units: Any, rows: Any, centers: Any, starts: np.ndarray, n: int) -> tuple[Any, Any]:
+def _find_nearest_in_cells(units: Any, rows: Any, centers: Any, starts: Any, n: int) -> tuple[Any, Any]:
     """As `_find_nearest`, among the rows in the nearest cells; and which numbers are valid, because cells can be small.
 
     Each block of units visits all cells, one after another, and keeps the `n` nearest rows of those visited so far.
