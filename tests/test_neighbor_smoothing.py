@@ -64,6 +64,17 @@ def test_equal_rows_are_neighbors_of_each_other(algorithm):
     np.testing.assert_allclose(NeighborSmoothing(algorithm=algorithm).fit_transform(alike), 3**-0.5, atol=1e-12)
 
 
+def test_cells_without_rows_are_not_searched(monkeypatch):
+    monkeypatch.setattr("codebooks.text.neighbor_smoothing._PROBES", 1)
+    X, _ = groups(60)
+    X = np.vstack([np.repeat(X[:1], 500, axis=0), X])  # most centers begin at the same row
+    model = NeighborSmoothing(algorithm="approximate").fit(X)
+    assert (np.diff(model.starts_) > 0).all()
+    found = model.transform(np.vstack([X, groups(60, seed=1)[0]]))
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1)
+    np.testing.assert_allclose(found[:500], np.repeat(X[:1], 500, axis=0) / np.linalg.norm(X[0]), atol=1e-12)
+
+
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("n", [1, 2, 9])
 def test_fewer_rows_than_neighbors(algorithm, n):

@@ -134,10 +134,13 @@ class NeighborSmoothing(OneToOneFeatureMixin, ArrayTransformer):
             rows = unit_rows(X[ops.row_norms(X) > 0])
             self.centers_ = self.starts_ = None
             if self.algorithm == "approximate" or (self.algorithm == "auto" and len(rows) > _MOST_EXACT):
-                self.centers_ = _place_centers(rows)
-                owner = ops.to_host(_find_nearest(rows, self.centers_, 1))[:, 0]
+                centers = _place_centers(rows)
+                # Cells without rows are left out, so that the nearest cells of a row always hold some.
+                cells, owner = np.unique(ops.to_host(_find_nearest(rows, centers, 1)), return_inverse=True)
+                owner = owner.ravel()
                 order = np.argsort(owner, kind="stable")
-                self.starts_ = np.searchsorted(owner[order], np.arange(len(self.centers_) + 1))
+                self.centers_ = ops.take_rows(centers, ops.to_device_of(cells, centers))
+                self.starts_ = np.searchsorted(owner[order], np.arange(len(cells) + 1))
                 rows = ops.take_rows(rows, order)
             self.rows_ = rows
         return self
