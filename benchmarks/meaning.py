@@ -32,7 +32,7 @@ from codebooks import InhibitedMixture, Isotropy, KrotovHopfield, NeighborSmooth
 from codebooks.datasets import load_corpus
 
 COLUMNS = ["corpus", "model", "NMI", "ARI", "purity", "NPMI", "TD", "topics", "outliers", "seconds", "seeds"]
-# (data set, units). Defaults are chosen on the first, and judged on the others.
+# (data set, units). The settings of smoothing were chosen on others.
 CASES = (("bbc_news", 5), ("search_snippets", 8), ("stackoverflow_titles", 20), ("newsgroups20", 20))
 LEGEND = "NPMI, TD: words named by documents for all. Medians over seeds; seconds without encoding."
 
