@@ -78,8 +78,11 @@ SETS: dict[str, Callable[[], list[str]]] = {
     **_sides("stsb_en_dev", "stsb_en", "stsb-en-dev.csv.gz", 0),
     **_sides("stsb_en_test", "stsb_en", "stsb-en-test.csv.gz", 0),
     **_sides("medical_question_pairs", "medical_question_pairs", "mqp.csv.gz", 1),
-    **{name: partial(_documents, name) for name in ("bbc_news", "search_snippets", "stackoverflow_titles")},
-    "newsgroups20": partial(_documents, "newsgroups20"),
+    **{
+        name: partial(_documents, name)
+        for name in ("octis_m10", "google_news_titles", "biomedical_titles", "bbc_news", "search_snippets")
+    },
+    **{name: partial(_documents, name) for name in ("stackoverflow_titles", "newsgroups20")},
 }
 
 

@@ -13,7 +13,14 @@ from benchmarks.report import RESULTS, table
 README = RESULTS.parent / "README.md"
 EVERYTHING = RESULTS.parent / "benchmarks" / "RESULTS.md"
 SHOWN_MEMORIES = ("defaults", "dot, softmax, beta 2.5", "cosine, sparsemax", "dot, max", "containment, max")
-SHOWN_CLUSTERINGS = (RECOMMENDED, "KMeans", "KMeans after Isotropy", "BERTopic", "turftopic GMM")
+SHOWN_CLUSTERINGS = (
+    f"{RECOMMENDED}, smoothed",
+    "KMeans",
+    "KMeans, smoothed",
+    "EVoC",
+    "BERTopic, reduced to K",
+    "turftopic GMM",
+)
 SHOWN_ENGINES = ("ours, feedback=1", "BM25", "BM25 + RM3", "BM25 + RM3, tuned", "BM25 + Rocchio", "tf-idf cosine")
 SHOWN_IMAGE_MEMORIES = ("defaults", "cosine, softmax", "euclidean, sparsemax", "dot, sparsemax", "NearestNeighbors(1)")
 # Images stored, noise, share masked.

@@ -10,6 +10,7 @@ from codebooks.ops import warmup
 from codebooks.selection import choose_n_components
 from codebooks.text.embedder import TextEmbedder
 from codebooks.text.isotropy import Isotropy
+from codebooks.text.neighbor_smoothing import NeighborSmoothing
 from codebooks.text.paired_head import PairedHead
 from codebooks.text.retriever import HopfieldRetriever
 from codebooks.text.weighting import BM25Transformer
@@ -22,6 +23,7 @@ __all__ = [
     "InhibitedMixture",
     "Isotropy",
     "KrotovHopfield",
+    "NeighborSmoothing",
     "OrthogonalSparseCoding",
     "PairedHead",
     "TextEmbedder",

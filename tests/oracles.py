@@ -808,6 +808,19 @@ def opened(fitted, X, power, shrinkage, n_remove=0):
     return out
 
 
+def smoothed(fitted, X, n_neighbors, weight):
+    """Each row of X averaged with the fitted rows of largest cosine to it, the earlier of equals."""
+    rows = [_unit(row) for row in wide(fitted) if row.any()]
+    out = np.zeros(wide(X).shape)
+    for i, x in enumerate(wide(X)):
+        if x.any():
+            u = _unit(x)
+            nearest = sorted(range(len(rows)), key=lambda j, u=u: -round(float(u @ rows[j]), 9))[:n_neighbors]
+            mean = sum(rows[j] for j in nearest) / len(nearest)
+            out[i] = _unit((1 - weight) * u + weight * mean)
+    return out
+
+
 def isoscore(X):
     """IsoScore in the steps of its authors: rotate, take variances, scale to length sqrt(d), distance from all ones."""
     X = wide(X)

@@ -39,7 +39,7 @@ SELECTED = ["-m", "not slow and not gpu", "-k", "not scikit_learn_contract and n
 QUICK = (
     "concepts hopfield_memory inhibited_mixture isotropy krotov_hopfield naming orthogonal_sparse_coding paired_head"
 )
-QUICK += " relocation separation stored_rows"
+QUICK += " neighbor_smoothing relocation separation stored_rows"
 # Whether Numba uses what the processor has beyond the least, and the kernels of each OpenBLAS that is loaded.
 PROBE = """
 import numba, numpy, scipy.linalg

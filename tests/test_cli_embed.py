@@ -87,7 +87,7 @@ def test_topics_by_meaning_are_told_in_words(run, encoder, tmp_path, model):
 def test_the_model_holds_the_encoder_by_its_name_and_assigns(run, encoder, tmp_path):
     run("topics", "text.txt", "-k", 3, "--embed", encoder, "--quiet")
     pipeline = joblib.load(tmp_path / "topics/model.joblib")
-    assert [name for name, _ in pipeline.steps] == ["embedder", "isotropy", "learner"]
+    assert [name for name, _ in pipeline.steps] == ["embedder", "isotropy", "smoothing", "learner"]
     assert pipeline["embedder"].encoder == encoder
     (tmp_path / "new.txt").write_text("goal team\nloan bank\nnothing that is known", encoding="utf-8")
     code, out, err = run("assign", "topics/model.joblib", "new.txt")
@@ -99,6 +99,12 @@ def test_the_model_holds_the_encoder_by_its_name_and_assigns(run, encoder, tmp_p
     codes = table((tmp_path / "topics/codes.csv").read_text(encoding="utf-8"))
     assert [int(row["topic"]) for row in codes] == pipeline.predict(texts()).tolist()
     assert all(0 < float(row["strength"]) <= 1 for row in codes)
+
+
+@pytest.mark.parametrize(("n_topics", "n_neighbors"), [(1, 10), (3, 5), (30, 1)])
+def test_few_documents_are_smoothed_with_few_neighbors(run, encoder, tmp_path, n_topics, n_neighbors):
+    run("topics", "text.txt", "-k", n_topics, "--embed", encoder, "--quiet")
+    assert joblib.load(tmp_path / "topics/model.joblib")["smoothing"].n_neighbors == n_neighbors
 
 
 def test_demo_by_meaning(run, encoder, monkeypatch, tmp_path):

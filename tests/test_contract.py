@@ -508,7 +508,8 @@ class TestLearning:
 
 @pytest.mark.filterwarnings("ignore:.*components? wins? no sample")
 @pytest.mark.parametrize(
-    "transformer", [*LEARNERS, codebooks.HopfieldMemory, codebooks.BM25Transformer, codebooks.Isotropy]
+    "transformer",
+    [*LEARNERS, codebooks.HopfieldMemory, codebooks.BM25Transformer, codebooks.Isotropy, codebooks.NeighborSmoothing],
 )
 def test_dtypes_are_preserved_and_scikit_learn_checks_it(transformer):
     assert transformer().__sklearn_tags__().transformer_tags.preserves_dtype == ["float64", "float32"]
@@ -631,6 +632,7 @@ ESTIMATORS = {
     "HopfieldMemory": lambda: codebooks.HopfieldMemory(),
     "BM25Transformer": lambda: codebooks.BM25Transformer(),
     "Isotropy": lambda: codebooks.Isotropy(),
+    "NeighborSmoothing": lambda: codebooks.NeighborSmoothing(3),
     "PairedHead": lambda: codebooks.PairedHead(),
 }
 METHODS = ["transform", "predict", "score", "inverse_transform", "recall", "kneighbors", "energy", "partial_fit"]
@@ -640,7 +642,7 @@ QUESTIONS = [
     for method in METHODS
     if hasattr(make(), method)
 ]
-DENSE_ONLY = ("Isotropy", "PairedHead")
+DENSE_ONLY = ("Isotropy", "NeighborSmoothing", "PairedHead")
 OTHER_DATA = {
     "NaN": lambda X: X * np.nan,
     "infinity": lambda X: X * np.inf,

@@ -8,8 +8,9 @@ from scipy import sparse
 from sklearn.datasets import load_digits
 from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.metrics import normalized_mutual_info_score
+from sklearn.pipeline import make_pipeline
 
-from codebooks import InhibitedMixture, KrotovHopfield, OrthogonalSparseCoding
+from codebooks import InhibitedMixture, Isotropy, KrotovHopfield, NeighborSmoothing, OrthogonalSparseCoding
 from codebooks.datasets import planted_corpus
 
 LEARNERS = [KrotovHopfield, InhibitedMixture, OrthogonalSparseCoding]
@@ -177,3 +178,21 @@ def test_unused_components_are_named():
     model = fit_silently(KrotovHopfield(20, random_state=0), X)
     unused = np.flatnonzero(model.usage_ == 0)
     assert advice.startswith(f"18 of 20 components win no sample: {', '.join(map(str, unused[:10]))}, .... ")
+
+
+# -- many groups of similar size ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("noise", [0.12, 0.15])
+def test_revival_does_not_divide_many_similar_groups(noise):
+    rng = np.random.default_rng(0)
+    centers = rng.standard_normal((150, 384)) + rng.standard_normal((15, 384))[rng.integers(15, size=150)]
+    centers /= np.linalg.norm(centers, axis=1, keepdims=True)
+    labels = np.repeat(np.arange(150), rng.integers(20, 61, 150))
+    X = centers[labels] + noise * rng.standard_normal((len(labels), 384))
+    embeddings = make_pipeline(Isotropy(), NeighborSmoothing()).fit_transform(X.astype(np.float32))
+    with_revival, without = (
+        normalized_mutual_info_score(labels, fit_silently(model, embeddings).labels_)
+        for model in (KrotovHopfield(150, random_state=0), KrotovHopfield(150, revive=False, random_state=0))
+    )
+    assert with_revival > without - 0.005

@@ -1,4 +1,4 @@
-"""Documents by meaning: an encoder embeds them, and its narrow cone is opened."""
+"""Documents by meaning: an encoder embeds them, and the embeddings are prepared for clustering."""
 
 from __future__ import annotations
 
@@ -9,14 +9,18 @@ from typing import Any
 from codebooks.documents import UserError
 
 
-def embedder(encoder: str) -> list[tuple[str, Any]]:
+def embedder(encoder: str, n_documents: int, n_topics: int) -> list[tuple[str, Any]]:
     """The steps of a Pipeline that turn texts into embeddings, by the name or folder of an encoder."""
     from codebooks.text.embedder import TextEmbedder
     from codebooks.text.isotropy import Isotropy
+    from codebooks.text.neighbor_smoothing import NeighborSmoothing
 
     folder = Path(encoder).expanduser()
     place = str(folder.resolve()) if folder.is_dir() else encoder  # `assign` may be called from elsewhere
-    return [("embedder", TextEmbedder(place)), ("isotropy", Isotropy())]
+    # Among few documents, fewer neighbors than half of an average topic: else they belong to other topics.
+    n_neighbors = max(1, min(NeighborSmoothing().n_neighbors, n_documents // (2 * n_topics)))
+    smoothing = NeighborSmoothing(n_neighbors)
+    return [("embedder", TextEmbedder(place)), ("isotropy", Isotropy()), ("smoothing", smoothing)]
 
 
 def embedded(transform: Callable[[list[str]], Any], texts: list[str]) -> Any:

@@ -97,7 +97,7 @@ def learn(
         preparation, features = Pipeline([("vectorizer", vectorizer)]), X
         if embed is not None:
             step("embedding")
-            preparation = Pipeline(embedder(embed))
+            preparation = Pipeline(embedder(embed, len(documents.texts), learner.n_components))
             features = embedded(preparation.fit_transform, documents.texts)
         step("learning")
         seconds = _fitted(learner, features)

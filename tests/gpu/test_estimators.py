@@ -18,6 +18,7 @@ from codebooks import (
     InhibitedMixture,
     Isotropy,
     KrotovHopfield,
+    NeighborSmoothing,
     OrthogonalSparseCoding,
     PairedHead,
     TextEmbedder,
@@ -403,6 +404,18 @@ def test_isotropy(cp):
     assert_allclose(codebooks.to_host(there).transform(X), here.transform(X), rtol=1e-8, atol=1e-9)
 
 
+@pytest.mark.parametrize("algorithm", ["exact", "approximate"])
+def test_neighbor_smoothing(cp, algorithm):
+    X = np.vstack([PATTERNS - PATTERNS.mean(axis=0), np.zeros((1, PATTERNS.shape[1]))])
+    here = NeighborSmoothing(3, algorithm=algorithm).fit(X)
+    there = NeighborSmoothing(3, algorithm=algorithm).fit(moved(X))
+    assert ops.is_on_gpu(there.transform(moved(X)))
+    assert_allclose(ops.to_host(there.transform(moved(X))), here.transform(X), rtol=1e-8, atol=1e-9)
+    assert_allclose(codebooks.to_host(there).transform(X), here.transform(X), rtol=1e-8, atol=1e-9)
+    with pytest.raises(TypeError, match="learned on the GPU"):
+        there.transform(X)
+
+
 def test_paired_head(cp):
     rng = np.random.default_rng(0)
     groups = np.repeat(np.arange(40), 4)
@@ -427,7 +440,7 @@ def test_embeddings_pass_an_embedder_without_an_encoder(cp):
         TextEmbedder(None).transform(cp.full((2, 2), cp.nan))
 
 
-@pytest.mark.parametrize("build", [Isotropy, PairedHead])
+@pytest.mark.parametrize("build", [Isotropy, NeighborSmoothing, PairedHead])
 def test_what_wants_dense_rows_refuses_sparse_ones(cp, planted, build):
     with pytest.raises((TypeError, ValueError), match="dense"):
         build().fit(moved(planted[0]), planted[1])
