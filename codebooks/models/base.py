@@ -113,6 +113,7 @@ class Progress(NamedTuple):
     annealed: float  # 0 at the first update, 1 when every schedule has reached its end
     epoch: int  # number of the epoch in `fit`, 0 in `partial_fit`
     n_epochs: int  # how many epochs `fit` makes at most
+    is_shuffled: bool = False  # whether minibatches are random samples of all rows
 
 
 class Standstill(NamedTuple):
@@ -351,7 +352,7 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
                 if not ops.row_norms(batch).any():
                     continue  # nothing to begin with
                 state = self._begin(batch, rng)
-            state, sums = self._updated(batch, state, epoch, wait=lowest is None)
+            state, sums = self._updated(batch, state, epoch, wait=lowest is None, is_shuffled=self.shuffle)
             if lowest is not None:
                 xp = ops.xp(state.usage)
                 lowest.append(xp.stack([state.usage.min().astype(xp.float64), sums.n_rows.astype(xp.float64)]))
@@ -367,12 +368,15 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
             n_components = self.n_components
         return self._start(batch, n_components, rng)
 
-    def _updated(self, batch: Any, state: Any, epoch: int, *, wait: bool = True) -> tuple[Any, Sums]:
+    def _updated(
+        self, batch: Any, state: Any, epoch: int, *, wait: bool = True, is_shuffled: bool = False
+    ) -> tuple[Any, Sums]:
         """The state after one update, the same one if all rows are empty, and the statistics of the minibatch.
 
         Without `wait` the device is not asked whether all rows are empty.
         """
-        learned, sums = self._learn(batch, state, Progress(self._annealed(state, epoch), epoch, self.max_iter))
+        progress = Progress(self._annealed(state, epoch), epoch, self.max_iter, is_shuffled)
+        learned, sums = self._learn(batch, state, progress)
         return (state if wait and not bool(sums.n_rows) else learned), sums
 
     def _learn(self, X: Any, state: Any, progress: Progress) -> tuple[Any, Sums]:

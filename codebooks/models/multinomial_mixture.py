@@ -8,11 +8,13 @@ from numbers import Real
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
 from codebooks import ops
 from codebooks.inputs import check_counts
 from codebooks.models.base import CodebookLearner, Progress
-from codebooks.models.initialization import spread_directions
+from codebooks.models.initialization import anneal_directions, spread_directions
+from codebooks.models.reservoir import Reservoir, add_rows, draw_rows, mark_start
 
 # Length of each row after scaling: a text of six words weighs six, and the weight grows as the square root of the
 # number of words, because the words of a long text are not independent.
@@ -29,6 +31,8 @@ _NEGLIGIBLE = 1e-3
 _MEMORY_BATCHES, _MEMORY_ROWS = 2, 25
 # The scale of a column is the mean over its first entries, about this many, and found in so many rounds.
 _ENOUGH_ENTRIES, _N_SCALE_ROUNDS = 50, 3
+# Rows of a stream that are kept, and updates from them after a new start.
+_RESERVOIR, _N_RESTART_UPDATES = 2000, 8
 # batch_size="auto" is a quarter of the rows, but at least this number.
 _SMALLEST_BATCH = 500
 
@@ -44,6 +48,7 @@ class State(NamedTuple):
     log_scale: Any  # (n_features,) float64, mean logarithm of the entries of a column less the levels of their rows
     scale_counts: Any  # (n_features,) float64, entries that these are means of
     mean_saliency: Any  # () mean saliency of the words of recent rows
+    reservoir: Reservoir | None  # rows of the minibatches so far, where these may come in any order
     seed: int  # of every random draw after the start
     n_updates: int
 
@@ -204,7 +209,7 @@ class MultinomialMixture(CodebookLearner):
         n_rows = int(ops.to_host((ops.row_norms(X) > 0).sum()))
         rarity = xp.log((1 + n_rows) / (1 + counts)) + 1
         weighted = ops.weigh_entries(X, xp.exp(-log_scale) * rarity, 1.0)
-        directions = spread_directions(weighted, n_components, rng)
+        directions = anneal_directions(weighted, spread_directions(weighted, n_components, rng))
         found = ops.nearest(weighted, directions, xp.zeros(n_components, X.dtype), 1)
         filled = (found.norms > 0).astype(X.dtype)
         words = ops.weigh_entries(X, xp.exp(-log_scale), _ROW_NORM)
@@ -222,6 +227,7 @@ class MultinomialMixture(CodebookLearner):
             log_scale=log_scale,
             scale_counts=counts,
             mean_saliency=xp.ones((), X.dtype),
+            reservoir=None,
             seed=int(rng.randint(np.iinfo(np.int32).max)),
             n_updates=0,
         )
@@ -277,9 +283,48 @@ class MultinomialMixture(CodebookLearner):
             log_scale=log_scale,
             scale_counts=counts,
             mean_saliency=(1 - recent) * state.mean_saliency + recent * saliency,
+            reservoir=state.reservoir,
             seed=state.seed,
             n_updates=state.n_updates + 1,
         )
+
+    def _learn(self, X: Any, state: State, progress: Progress) -> tuple[State, Sums]:
+        """Learn from one minibatch, and from a sample of earlier ones where minibatches may come in any order.
+
+        A stream may be sorted, and its first minibatch may be small. Therefore a uniform sample of all rows is kept
+        during the first pass. As many rows as a minibatch has are drawn from it and learned from as well, and whenever
+        the number of rows has doubled, learning starts anew from the sample, if that explains the sample better.
+        """
+        is_first_pass = progress.epoch == 0 and (state.reservoir is not None or state.n_updates == 0)
+        is_small = X.shape[0] < _MEMORY_ROWS * len(state.mass)
+        if not is_first_pass or (progress.is_shuffled and not is_small):
+            return super()._learn(X, state._replace(reservoir=None), progress)
+        rng = np.random.default_rng([state.seed, state.n_updates])
+        reservoir = add_rows(state.reservoir, X, max(_RESERVOIR, _MEMORY_ROWS * len(state.mass)), rng)
+        n_before = state.reservoir.n_seen if state.reservoir else 0
+        if state.reservoir is None:  # the state has been started from these rows
+            reservoir = mark_start(reservoir)
+        elif reservoir.n_seen >= 2 * reservoir.n_started:
+            reservoir = mark_start(reservoir)
+            state = self._restart(ops.to_device_of(reservoir.rows, X), state, progress)
+        rows = X
+        if n_before and reservoir.n_seen > n_before:
+            drawn = draw_rows(reservoir, reservoir.n_seen - n_before, rng)
+            rows = ops.stack_rows([ops.take_rows(X, np.arange(X.shape[0])), ops.to_device_of(drawn, X)])
+        sums = self._statistics(rows, state)
+        return self._update(state, sums, progress)._replace(reservoir=reservoir), sums
+
+    def _restart(self, X: Any, state: State, progress: Progress) -> State:
+        """Start anew from the rows of a reservoir; return the given state if that explains them better."""
+        new = self._start(X, len(state.mass), np.random.RandomState([state.seed, state.n_updates % 2**32]))
+        for _ in range(_N_RESTART_UPDATES):
+            new = self._update(new, self._statistics(X, new), progress)
+        if bool(self._statistics(X, state).energy >= self._statistics(X, new).energy):
+            return state
+        order = _match_components(*(self._encode(X, one)[0] for one in (state, new)))
+        moved = {name: getattr(new, name)[order] for name in ("components", "mass", "n_rows", "usage", "inhibition")}
+        moved["components"] = ops.xp(new.mass).asfortranarray(moved["components"])
+        return new._replace(**moved, seed=state.seed, n_updates=state.n_updates)
 
     def _encode(self, X: Any, state: State) -> tuple[Any, Any]:
         words, columns = self._weigh(X, state)
@@ -415,6 +460,12 @@ def _find_scale(X: Any) -> tuple[Any, Any]:
 def _count_memory(n_rows: Any, n_components: int) -> Any:
     """How many rows all components remember together, by the number of rows in a minibatch."""
     return np.maximum(_MEMORY_BATCHES * n_rows, _MEMORY_ROWS * n_components)
+
+
+def _match_components(old: Any, new: Any) -> Any:
+    """Order new components so that each stands where the old one stood with which it shares most rows."""
+    shared = ops.to_host(old.T @ new)
+    return ops.to_device_of(linear_sum_assignment(-shared)[1], old)
 
 
 def _negative_log_prior(rows: Any) -> Any:
