@@ -590,7 +590,9 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
         lowest, name = self._lowest_confidence, self._confidence_name
         is_number = isinstance(reject_below, Real) and not isinstance(reject_below, bool)
         if reject_below is not None and not (is_number and lowest <= reject_below <= 1):
-            raise ValueError(f"reject_below must be a {name}, a number from {lowest:g} to 1, or None; {reject_below!r} came.")
+            raise ValueError(
+                f"reject_below must be a {name}, a number from {lowest:g} to 1, or None; {reject_below!r} came."
+            )
         return self._winners(self._check(X), self._state(), reject_below)
 
     def fit_predict(self, X: Any, y: Any = None, **fit_params: Any) -> Any:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from numbers import Real
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -31,8 +29,8 @@ _NEGLIGIBLE = 1e-3
 _MEMORY_BATCHES, _MEMORY_ROWS = 2, 25
 # The scale of a column is the mean over its first entries, about this many, and found in so many rounds.
 _ENOUGH_ENTRIES, _N_SCALE_ROUNDS = 50, 3
-# Rows of a stream that are kept, and updates from them after a new start.
-_RESERVOIR, _N_RESTART_UPDATES = 2000, 8
+# Rows of a stream that are kept, updates from them after a new start, and rows drawn from them for each new one.
+_RESERVOIR, _N_RESTART_UPDATES, _REPLAY = 10_000, 20, 3
 # batch_size="auto" is a quarter of the rows, but at least this number.
 _SMALLEST_BATCH = 500
 
@@ -83,6 +81,10 @@ class MultinomialMixture(CodebookLearner):
     :math:`g = \mathrm{softmax}(S)`, and :math:`N_k \leftarrow \rho_k N_k + \sum_x g_k x`: online expectation
     maximisation [1]_ of a mixture of multinomials [2]_ [3]_. A component forgets only as it takes in new rows, so one
     that wins few rows keeps what it has learned.
+
+    `partial_fit` and unshuffled passes also keep a uniform sample of at most 10,000 of the rows so far, from which they
+    learn again, so that a stream may begin with few rows or be sorted. Components that the rows do not need become
+    empty: `usage_` shows them, and a warning names them.
 
     Parameters
     ----------
@@ -292,7 +294,7 @@ class MultinomialMixture(CodebookLearner):
         """Learn from one minibatch, and from a sample of earlier ones where minibatches may come in any order.
 
         A stream may be sorted, and its first minibatch may be small. Therefore a uniform sample of all rows is kept
-        during the first pass. As many rows as a minibatch has are drawn from it and learned from as well, and whenever
+        during the first pass. Three rows are drawn from it for each new one and learned from as well, and whenever
         the number of rows has doubled, learning starts anew from the sample, if that explains the sample better.
         """
         is_first_pass = progress.epoch == 0 and (state.reservoir is not None or state.n_updates == 0)
@@ -309,7 +311,7 @@ class MultinomialMixture(CodebookLearner):
             state = self._restart(ops.to_device_of(reservoir.rows, X), state, progress)
         rows = X
         if n_before and reservoir.n_seen > n_before:
-            drawn = draw_rows(reservoir, reservoir.n_seen - n_before, rng)
+            drawn = draw_rows(reservoir, _REPLAY * (reservoir.n_seen - n_before), rng)
             rows = ops.stack_rows([ops.take_rows(X, np.arange(X.shape[0])), ops.to_device_of(drawn, X)])
         sums = self._statistics(rows, state)
         return self._update(state, sums, progress)._replace(reservoir=reservoir), sums

@@ -103,7 +103,9 @@ def principal_axes(xp: ModuleType, C: Any) -> tuple[Any, Any]:
     return xp.ascontiguousarray(values), xp.ascontiguousarray(axes * xp.where(strongest < 0, -1, 1).astype(C.dtype))
 
 
-def lift(xp: ModuleType, distributions: Any, mass: Any, columns: Any, floor: float, share: float, background: float) -> Any:
+def lift(
+    xp: ModuleType, distributions: Any, mass: Any, columns: Any, floor: float, share: float, background: float
+) -> Any:
     """See `codebooks.ops.lift`: all columns at once, in float64."""
     n_features = distributions.shape[1]
     mass = mass.astype(xp.float64)
