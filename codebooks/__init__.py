@@ -5,6 +5,7 @@ from codebooks.device import to_host
 from codebooks.models.hopfield_memory import HopfieldMemory
 from codebooks.models.inhibited_mixture import InhibitedMixture
 from codebooks.models.krotov_hopfield import KrotovHopfield
+from codebooks.models.multinomial_mixture import MultinomialMixture
 from codebooks.models.orthogonal_sparse_coding import OrthogonalSparseCoding
 from codebooks.ops import warmup
 from codebooks.selection import choose_n_components
@@ -23,6 +24,7 @@ __all__ = [
     "InhibitedMixture",
     "Isotropy",
     "KrotovHopfield",
+    "MultinomialMixture",
     "NeighborSmoothing",
     "OrthogonalSparseCoding",
     "PairedHead",

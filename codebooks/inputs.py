@@ -174,6 +174,24 @@ def check_embeddings(estimator: BaseEstimator, X: Any) -> Any:
     return ops.cast(check_matrix(name, X), np.float32)
 
 
+def check_counts(estimator: BaseEstimator, X: Any) -> Any:
+    """Return the checked matrix `X` as it is, unless it has negative values, for a model of words.
+
+    Raises
+    ------
+    ValueError
+        A value is negative.
+    """
+    values = ops.entries(X)
+    if values.size and bool(values.min() < 0):
+        name = type(estimator).__name__
+        raise ValueError(
+            f"Negative values in data passed to {name}: it expected counts or weights of words, which are never "
+            f"negative, got {float(values.min()):g}. Use KrotovHopfield for embeddings and other signed data."
+        )
+    return X
+
+
 def refuse_sparse(estimator: BaseEstimator, X: Any) -> None:
     """Say what to do with a sparse matrix where `estimator` wants embeddings."""
     if ops.is_sparse(X):

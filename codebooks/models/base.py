@@ -113,6 +113,7 @@ class Progress(NamedTuple):
     annealed: float  # 0 at the first update, 1 when every schedule has reached its end
     epoch: int  # number of the epoch in `fit`, 0 in `partial_fit`
     n_epochs: int  # how many epochs `fit` makes at most
+    is_shuffled: bool = False  # whether minibatches are random samples of all rows
 
 
 class Standstill(NamedTuple):
@@ -187,6 +188,10 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
     _n_batches: ClassVar[int] = _BATCHES  # an epoch makes about so many with batch_size="auto"
     _largest_batch: ClassVar[int] = _LARGEST_BATCH
     _halved: ClassVar[tuple[str, ...]] = ("usage",)  # fields of the state that two units share when one is split
+    _smallest_batch: ClassVar[int] = _SMALLEST_BATCH
+    _score_name: ClassVar[str] = "explained energy"  # what an epoch's score is
+    _lowest_confidence: ClassVar[float] = -1.0  # least value of `reject_below`, whose largest is 1
+    _confidence_name: ClassVar[str] = "cosine"
     sparse_output: bool = False  # whether codes are a CSR matrix
     annealing_updates: int = 0  # minibatches until the schedules of a learner reach their ends; none by default
 
@@ -286,7 +291,7 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
     def _learned(self, X: Any, rng: Any, state: Any = None, *, revive: bool | None = None) -> tuple[Any, int]:
         """The state after as many epochs as it takes, from the given one or a new one, and how many these are."""
         plateau = Plateau(self.tol)
-        reporter = Reporter(type(self).__name__, self.max_iter, self.verbose)
+        reporter = Reporter(type(self).__name__, self.max_iter, self.verbose, self._score_name)
         revive = self._revives if revive is None else revive
         before, best, n_rounds = Standstill(None, -math.inf, 0, 0), -math.inf, 0
         for epoch in reporter.epochs():
@@ -347,7 +352,7 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
                 if not ops.row_norms(batch).any():
                     continue  # nothing to begin with
                 state = self._begin(batch, rng)
-            state, sums = self._updated(batch, state, epoch, wait=lowest is None)
+            state, sums = self._updated(batch, state, epoch, wait=lowest is None, is_shuffled=self.shuffle)
             if lowest is not None:
                 xp = ops.xp(state.usage)
                 lowest.append(xp.stack([state.usage.min().astype(xp.float64), sums.n_rows.astype(xp.float64)]))
@@ -363,12 +368,15 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
             n_components = self.n_components
         return self._start(batch, n_components, rng)
 
-    def _updated(self, batch: Any, state: Any, epoch: int, *, wait: bool = True) -> tuple[Any, Sums]:
+    def _updated(
+        self, batch: Any, state: Any, epoch: int, *, wait: bool = True, is_shuffled: bool = False
+    ) -> tuple[Any, Sums]:
         """The state after one update, the same one if all rows are empty, and the statistics of the minibatch.
 
         Without `wait` the device is not asked whether all rows are empty.
         """
-        learned, sums = self._learn(batch, state, Progress(self._annealed(state, epoch), epoch, self.max_iter))
+        progress = Progress(self._annealed(state, epoch), epoch, self.max_iter, is_shuffled)
+        learned, sums = self._learn(batch, state, progress)
         return (state if wait and not bool(sums.n_rows) else learned), sums
 
     def _learn(self, X: Any, state: Any, progress: Progress) -> tuple[Any, Sums]:
@@ -388,7 +396,7 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
         """Row numbers of one epoch: shuffled, or slices in the given order."""
         size = self.batch_size
         if isinstance(size, str):
-            size = min(max(-(-n_rows // self._n_batches), _SMALLEST_BATCH), self._largest_batch)
+            size = min(max(-(-n_rows // self._n_batches), self._smallest_batch), self._largest_batch)
         return self._batches_of(size, n_rows, rng)
 
     def _batches_of(self, size: int, n_rows: int, rng: Any) -> Iterator[Any]:
@@ -579,9 +587,12 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
         ValueError
             If `reject_below` is no cosine, or `X` does not fit the model.
         """
-        is_cosine = isinstance(reject_below, Real) and not isinstance(reject_below, bool) and -1 <= reject_below <= 1
-        if reject_below is not None and not is_cosine:
-            raise ValueError(f"reject_below must be a cosine, a number from -1 to 1, or None; {reject_below!r} came.")
+        lowest, name = self._lowest_confidence, self._confidence_name
+        is_number = isinstance(reject_below, Real) and not isinstance(reject_below, bool)
+        if reject_below is not None and not (is_number and lowest <= reject_below <= 1):
+            raise ValueError(
+                f"reject_below must be a {name}, a number from {lowest:g} to 1, or None; {reject_below!r} came."
+            )
         return self._winners(self._check(X), self._state(), reject_below)
 
     def fit_predict(self, X: Any, y: Any = None, **fit_params: Any) -> Any:
@@ -641,18 +652,22 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
 
     def _winners(self, X: Any, state: Any, reject_below: float | None = None, observed: list[Any] | None = None) -> Any:
         """The unit that wins each row, -1 for none; `observed` collects what `_observe` returns for blocks of rows."""
-        units, labels = unit_rows(state.components), []
+        labels = []
         for block in self._blocks(X):
             codes, known = self._encode(block, state)
             winners = self._strength(codes).argmax(axis=1)
             if observed is not None:
                 observed.append(self._observe(block, codes))
             if reject_below is not None:
-                cosines = self._strength(cosine_scores(block, units)[0])
-                known &= ops.xp(winners).take_along_axis(cosines, winners[:, None], axis=1)[:, 0] >= reject_below
+                known &= self._confide(block, codes, winners, state) >= reject_below
             winners[~known] = -1
             labels.append(winners)
         return ops.xp(labels[0]).concatenate(labels)
+
+    def _confide(self, X: Any, codes: Any, winners: Any, state: Any) -> Any:
+        """How well the winner of each row fits it: what `reject_below` is compared with."""
+        cosines = self._strength(cosine_scores(X, unit_rows(state.components))[0])
+        return ops.xp(winners).take_along_axis(cosines, winners[:, None], axis=1)[:, 0]
 
     def _directions(self, state: Any) -> Any:
         """What the dot product with a row is its score."""

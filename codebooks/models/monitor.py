@@ -26,8 +26,8 @@ class Plateau:
 class Reporter:
     """Silent at verbose 0, a line per epoch at 1, a progress bar at 2."""
 
-    def __init__(self, name: str, n_epochs: int, verbose: int) -> None:
-        self.name, self.n_epochs, self.verbose = name, n_epochs, verbose
+    def __init__(self, name: str, n_epochs: int, verbose: int, score_name: str = "explained energy") -> None:
+        self.name, self.n_epochs, self.verbose, self.score_name = name, n_epochs, verbose, score_name
 
     def epochs(self) -> Iterator[int]:
         """The numbers of the epochs, behind a progress bar where one is wanted."""
@@ -43,4 +43,4 @@ class Reporter:
         """Print what the epoch brought."""
         if self.verbose == 1:
             idle = f", {n_idle} idle units" if n_idle else ""
-            print(f"[{self.name}] epoch {epoch + 1}/{self.n_epochs}: explained energy {score:.4f}{idle}")
+            print(f"[{self.name}] epoch {epoch + 1}/{self.n_epochs}: {self.score_name} {score:.4f}{idle}")

@@ -24,6 +24,7 @@ __all__ = [
     "Postings",
     "Separated",
     "accumulate",
+    "add_logs",
     "as_matrix",
     "best",
     "blend_directions",
@@ -42,6 +43,7 @@ __all__ = [
     "is_on_gpu",
     "is_sparse",
     "largest_entries",
+    "lift",
     "match",
     "minibatches",
     "nearest",
@@ -71,8 +73,10 @@ __all__ = [
     "to_device_of",
     "to_host",
     "top_k",
+    "used_columns",
     "view_rows",
     "warmup",
+    "weigh_entries",
     "xp",
 ]
 
@@ -385,6 +389,51 @@ def erase(X: Array, where: Array) -> Array:
 def scale_rows(X: Array, scale: Array) -> Array:
     """Each row of `X`, dense or CSR, times its number."""
     return _body(X).scale_rows(X, scale)
+
+
+def weigh_entries(X: Array, weight: Array, length: float) -> Array:
+    """Copy `X` as CSR with each entry times the weight of its column, and each row scaled to Euclidean norm `length`.
+
+    `weight` is float64. Products are taken in float64 and stored in the dtype of `X`; an empty row stays empty.
+    """
+    return _body(X).weigh_entries(X, weight, length)
+
+
+def add_logs(X: Array, offset: Array, wanted: Array) -> tuple[Array, Array]:
+    """Sum the logarithms of the positive entries of each column, less the levels of their rows, and count them.
+
+    The level of a row is the logarithm of the root mean square of its entries, each divided by the exponential of the
+    offset of its column. Columns where `wanted` is false get sums and counts of 0. Results are float64.
+    """
+    return _body(X).add_logs(X, offset, wanted)
+
+
+def used_columns(X: Array) -> tuple[Array, Array]:
+    """Find the columns of a CSR matrix that have stored entries, and return them with `X` reduced to these."""
+    return _body(X).used_columns(X)
+
+
+def lift(
+    distributions: Array, mass: Array, columns: Array, floor: float, share: float, background: float
+) -> tuple[Array, Array, Array]:
+    """Compute how much likelier each component makes some words, and how much each of these words says.
+
+    With the counts `N = mass[:, None] * distributions`, their row sums `n_k`, column sums `N_v` and total n, the
+    smoothing `beta_v = floor + share (n / K) N_v / n` and the prior `pi_k = n_k / n`, the log lift is
+
+        l_kv = ln((N_kv + beta_v) / (n_k + sum_v beta_v)) - ln(N_v / n).
+
+    The saliency of a word is the square root of the divergence of `P_kv = (N_kv + background pi_k) / (N_v +
+    background)` from `pi_k`, over the entropy of `pi_k`; it is 1 for a single component.
+
+    Returns
+    -------
+    table : array of shape (n_components, len(columns))
+        Log lift times saliency; 0 for a word without counts. In the dtype of `distributions`.
+    saliency, totals : arrays of shape (len(columns),)
+        Saliency and `N_v` of each word.
+    """
+    return _body(distributions).lift(distributions, mass, columns, floor, share, background)
 
 
 def row_hashes(X: Array) -> Array:

@@ -9,7 +9,18 @@ from __future__ import annotations
 import numpy as np
 from scipy.sparse import csr_matrix, issparse, vstack
 
-from codebooks.ops import adding, completion, scoring, separation, sequential, shared, subsets, threads, to_host
+from codebooks.ops import (
+    adding,
+    completion,
+    likelihood,
+    scoring,
+    separation,
+    sequential,
+    shared,
+    subsets,
+    threads,
+    to_host,
+)
 from codebooks.ops.compiler import read_only
 from codebooks.ops.postings import best, invert, match
 from codebooks.ops.views import RowView, parts, view
@@ -22,10 +33,13 @@ _BLOCK_BYTES = 64 * 2**20
 _DENSE_BLOCKS, _PRODUCTS = 64, 2**18
 # What a step that jumps through memory costs, in steps that do not.
 _SCATTERED = 16
-# What an exponential costs, in steps of a vectorised loop.
+# What an exponential costs, in steps of a vectorised loop, and what two logarithms cost.
 _EXPONENTIAL = 16
+_LOGARITHM = 32
 # Minibatches of rows with this mean number of entries or fewer are copied before several primitives read them.
 _SHORT_ROW = 8
+# Below this share of weights that are not zero, sums of rows look for them.
+_FEW_SHARES = 0.25
 # From this share of weights that are not zero on, BLAS with all of them is faster.
 _DENSE_SHARE = 0.05
 
@@ -102,7 +116,12 @@ def blend_directions(out, weight, W):
 def accumulate(G, X):
     if not is_sparse(X):
         return G.T @ X
-    out = np.zeros((X.shape[1], G.shape[1]), np.result_type(X.dtype, G.dtype))
+    dtype = np.result_type(X.dtype, G.dtype)
+    if np.count_nonzero(G) < _FEW_SHARES * G.size:
+        out = np.zeros((G.shape[1], X.shape[1]), dtype)
+        threads.run(likelihood.accumulate_few, len(out), G.size + _SCATTERED * X.nnz, *parts(X), _in_rows(G), out)
+        return out
+    out = np.zeros((X.shape[1], G.shape[1]), dtype)
     n_blocks = -(-G.shape[1] // adding.COLUMN_BLOCK)
     threads.run(adding.accumulate, n_blocks, X.nnz * G.shape[1], *parts(X), _in_rows(G), out)
     return out.T
@@ -258,6 +277,44 @@ def erase(X, where):
     return left
 
 
+def weigh_entries(X, weight, length):
+    if not is_sparse(X):
+        X = csr_matrix(X)
+    starts, stops, indices, data = parts(X)
+    firsts = np.zeros(X.shape[0] + 1, indices.dtype if X.nnz < 2**31 else np.int64)
+    np.cumsum(stops - starts, out=firsts[1:])
+    new_indices, new_data = np.empty(firsts[-1], indices.dtype), np.empty(firsts[-1], data.dtype)
+    how = starts, stops, indices, data, weight, float(length), firsts, new_indices, new_data
+    threads.run(likelihood.weigh_rows, X.shape[0], 4 * len(new_data), *map(read_only, how[:5]), *how[5:])
+    return _csr_of(csr_matrix, (new_data, new_indices, firsts), X.shape[1])
+
+
+def add_logs(X, offset, wanted):
+    sums, counts = np.zeros(X.shape[1]), np.zeros(X.shape[1])
+    if not is_sparse(X):
+        X = csr_matrix(X)
+    likelihood.add_logs(*map(read_only, (*parts(X), offset, wanted)), sums, counts)
+    return sums, counts
+
+
+def used_columns(X):
+    used = np.zeros(X.shape[1], bool)
+    used[X.indices] = True
+    columns = np.flatnonzero(used)
+    place = np.cumsum(used, dtype=X.indices.dtype) - 1
+    return columns, _csr_of(csr_matrix, (X.data, place[X.indices], X.indptr), len(columns))
+
+
+def lift(distributions, mass, columns, floor, share, background):
+    features_first = _in_rows(distributions.T)
+    n_columns, dtype = len(columns), distributions.dtype
+    table = np.empty((n_columns, len(mass)), dtype)
+    saliency, totals = np.empty(n_columns, dtype), np.empty(n_columns, dtype)
+    how = columns, features_first, mass, float(floor), float(share), float(background)
+    threads.run(likelihood.lift, n_columns, _LOGARITHM * table.size, *how, table, saliency, totals)
+    return table.T, saliency, totals
+
+
 def scale_rows(X, scale):
     if not issparse(X):
         return X * scale[:, None]
@@ -403,8 +460,17 @@ def warmup(*, row_by_row=False, memory=True):
                 rotate_to_rows(dense, X, dense[0], 0.1, dense[0], 1, -1, True)
         blend_directions(dense.copy(order="F"), dense[0], dense)
         gather_rows(index, weight, dense)
+        _warm_up_likelihood(dense)
     counts = count_pairs(csr_matrix(np.eye(3)), rows[None])
     choose_subsets(rows[None], np.ones((1, 3)), counts, 3, 2, (1.0, 1.0, 1.0), 1)
+
+
+def _warm_up_likelihood(dense):
+    weight = np.ones(3)
+    words = weigh_entries(csr_matrix(dense), weight, 1.0)
+    add_logs(words, weight, weight > 0)
+    lift(dense, dense[0], np.arange(3), 1.0, 1.0, 1.0)
+    accumulate(np.eye(8, 3, dtype=dense.dtype)[:3] * dense[0], words)
 
 
 def _warm_up_memory(dense, index, weight):

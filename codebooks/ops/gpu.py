@@ -369,6 +369,41 @@ def erase(X, where):
     return _without_zeros((X - X.multiply(where)).tocsr())
 
 
+def weigh_entries(X, weight, length):
+    X = take_rows(X, slice(None)) if isinstance(X, RowView) else X
+    X = X.copy() if sparse.issparse(X) else sparse.csr_matrix(X)
+    wide = X.data.astype(np.float64) * weight[X.indices]
+    lengths = cp.diff(X.indptr)
+    row = cp.repeat(cp.arange(X.shape[0]), lengths.get().tolist())
+    squares = sum_by_index(row, wide * wide, X.shape[0])
+    scale = length * reciprocal(cp.sqrt(squares))
+    X.data = (wide * scale[row]).astype(X.data.dtype)
+    return X
+
+
+def add_logs(X, offset, wanted):
+    X = take_rows(X, slice(None)) if isinstance(X, RowView) else X
+    X = X if sparse.issparse(X) else sparse.csr_matrix(X)
+    row = cp.repeat(cp.arange(X.shape[0]), cp.diff(X.indptr).get().tolist())
+    is_positive = (X.data > 0).astype(np.float64)
+    wide = X.data.astype(np.float64)
+    squares = sum_by_index(row, is_positive * (wide * cp.exp(-offset[X.indices])) ** 2, X.shape[0])
+    n = sum_by_index(row, is_positive, X.shape[0])
+    level = 0.5 * cp.log(cp.maximum(squares, np.finfo(np.float64).tiny) / cp.maximum(n, 1))
+    counted = is_positive * wanted[X.indices]
+    logs = cp.log(cp.where(wide > 0, wide, 1.0)) - level[row]
+    return sum_by_index(X.indices, counted * logs, X.shape[1]), sum_by_index(X.indices, counted, X.shape[1])
+
+
+def used_columns(X):
+    columns, place = cp.unique(X.indices, return_inverse=True)
+    return columns, sparse.csr_matrix((X.data, place.astype(np.int32), X.indptr), shape=(X.shape[0], len(columns)))
+
+
+def lift(distributions, mass, columns, floor, share, background):
+    return shared.lift(cp, distributions, mass, columns, floor, share, background)
+
+
 def scale_rows(X, scale):
     if not sparse.issparse(X):
         return X * scale[:, None]

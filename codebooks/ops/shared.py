@@ -103,6 +103,29 @@ def principal_axes(xp: ModuleType, C: Any) -> tuple[Any, Any]:
     return xp.ascontiguousarray(values), xp.ascontiguousarray(axes * xp.where(strongest < 0, -1, 1).astype(C.dtype))
 
 
+def lift(
+    xp: ModuleType, distributions: Any, mass: Any, columns: Any, floor: float, share: float, background: float
+) -> Any:
+    """See `codebooks.ops.lift`: all columns at once, in float64."""
+    n_features = distributions.shape[1]
+    mass = mass.astype(xp.float64)
+    counts = mass[:, None] * distributions[:, columns].astype(xp.float64)
+    total, totals = mass.sum(), counts.sum(axis=0)
+    prior, frequency = mass / total, xp.maximum(totals / total, xp.finfo(xp.float64).tiny)
+    share = share * total / len(mass)
+    table = xp.log(counts + floor + share * frequency)
+    table -= xp.log(mass + floor * n_features + share)[:, None] + xp.log(frequency)
+    parts = (counts + background * prior[:, None]) / (totals + background)
+    least = xp.maximum(prior, xp.finfo(xp.float64).tiny)
+    ratios = xp.where(parts > 0, parts / least[:, None], 1.0)
+    entropy = -(prior * xp.log(least)).sum()
+    gain = (parts * xp.log(ratios)).sum(axis=0).clip(0, None)
+    saliency = xp.where(entropy > 0, xp.sqrt(gain / xp.where(entropy > 0, entropy, 1.0)), 1.0) * (totals > 0)
+    table *= saliency
+    dtype = distributions.dtype
+    return table.astype(dtype), saliency.astype(dtype), totals.astype(dtype)
+
+
 def _of_moderate_size(xp: ModuleType, M: Any) -> Any:
     """`M` in float64, so that its squares are no larger than that; those of float32 never are."""
     wide = M.astype(xp.float64)

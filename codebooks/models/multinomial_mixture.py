@@ -1,0 +1,494 @@
+"""A mixture of word distributions in which words count by how much they say about components."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from codebooks import ops
+from codebooks.inputs import check_counts
+from codebooks.models.base import CodebookLearner, Progress
+from codebooks.models.initialization import anneal_directions, spread_directions
+from codebooks.models.reservoir import Reservoir, add_rows, draw_rows, mark_start
+
+# Length of each row after scaling: a text of six words weighs six, and the weight grows as the square root of the
+# number of words, because the words of a long text are not independent.
+_ROW_NORM = math.sqrt(6)
+# Smoothing of counts: a constant, and a part of the mean count that a word has in a component.
+_FLOOR, _SHARE = 0.1, 0.3
+# Counts of this weight, divided as the components are, are added to those of a word before its saliency is computed.
+_BACKGROUND = 3.0
+# The part of the logarithm of a component's number of rows that counts beside the words, and what is added to it.
+_PRIOR, _FEWEST_ROWS = 0.5, 0.1
+# Gates below this are taken as zero in learning.
+_NEGLIGIBLE = 1e-3
+# Counts go back two minibatches, and at least 25 rows for each component on average.
+_MEMORY_BATCHES, _MEMORY_ROWS = 2, 25
+# The scale of a column is the mean over its first entries, about this many, and found in so many rounds.
+_ENOUGH_ENTRIES, _N_SCALE_ROUNDS = 50, 3
+# Rows of a stream that are kept, updates from them after a new start, and rows drawn from them for each new one.
+_RESERVOIR, _N_RESTART_UPDATES, _REPLAY = 10_000, 20, 3
+# batch_size="auto" is a quarter of the rows, but at least this number.
+_SMALLEST_BATCH = 500
+
+
+class State(NamedTuple):
+    """What is learned after `n_updates` minibatches."""
+
+    components: Any  # (n_components, n_features) share of each word in the counts of a component
+    mass: Any  # (n_components,) counts of words in memory
+    n_rows: Any  # (n_components,) rows in memory
+    usage: Any  # (n_components,) share of rows won, a running mean
+    inhibition: Any  # (n_components,) minus the logarithm of the prior, which is subtracted from scores
+    log_scale: Any  # (n_features,) float64, mean logarithm of the entries of a column less the levels of their rows
+    scale_counts: Any  # (n_features,) float64, entries that these are means of
+    mean_saliency: Any  # () mean saliency of the words of recent rows
+    reservoir: Reservoir | None  # rows of the minibatches so far, where these may come in any order
+    seed: int  # of every random draw after the start
+    n_updates: int
+
+
+class Sums(NamedTuple):
+    """Statistics of some rows. They add."""
+
+    pull: Any  # (n_components, n_features) words of the rows by gate
+    shares: Any  # (n_components,) gates, summed
+    wins: Any  # (n_components,) rows won
+    energy: Any  # scores of the winners, summed
+    saliency: Any  # saliency of all words, summed
+    n_words: Any  # weights of all words, summed
+    log_sums: Any  # (n_features,) logarithms of entries less the levels of their rows
+    log_counts: Any  # (n_features,) entries that were added up
+    n_rows: Any  # rows that are not empty
+
+
+class MultinomialMixture(CodebookLearner):
+    r"""Topics of words: each document is drawn from one of several word distributions, and words that tell topics apart
+    count for more.
+
+    It is the learner to take for text, in particular for short text, as counts, tf-idf or BM25 weights alike. Each
+    row is first divided by the scale of its columns, so that no idf is left, and scaled to the Euclidean norm
+    :math:`\sqrt 6`. With :math:`x` such a row, :math:`N_{kv}` the decayed counts of word v in component k, and
+    :math:`M_k` the decayed number of its rows, the score of component k is
+
+    .. math:: S_k = \sum_v x_v \omega_v \ln \frac{\theta_{kv}}{p_v} + \tfrac12 \ln(M_k + 0.1),
+
+    where :math:`\theta_{kv}` is the smoothed share of word v in component k, :math:`p_v` its share in all components,
+    and :math:`\omega_v`, its saliency, grows with how unevenly components use the word. The shares of a row are
+    :math:`g = \mathrm{softmax}(S)`, and :math:`N_k \leftarrow \rho_k N_k + \sum_x g_k x`: online expectation
+    maximisation [1]_ of a mixture of multinomials [2]_ [3]_. A component forgets only as it takes in new rows, so one
+    that wins few rows keeps what it has learned.
+
+    `partial_fit` and unshuffled passes also keep a uniform sample of at most 10,000 of the rows so far, from which they
+    learn again, so that a stream may begin with few rows or be sorted. Components that the rows do not need become
+    empty: `usage_` shows them, and a warning names them.
+
+    Parameters
+    ----------
+    n_components : int or "auto", default="auto"
+        Number of components; "auto" is min(10, n_features).
+    max_iter : int, default=50
+        Passes over the rows at most.
+    batch_size : int or "auto", default="auto"
+        Rows per update; "auto" is a quarter of the rows, but at least 500 and at most 10,000.
+    shuffle : bool, default=True
+        Whether each pass visits the rows in a new order. Set False to learn in exactly the order of `partial_fit`.
+    tol : float, default=1e-3
+        Learning stops when the mean score of the winners has not risen by this share for three passes.
+    sparse_output : bool, default=False
+        Whether `transform` returns a CSR matrix. Use it for many components: most gates are nearly zero.
+    random_state : int, RandomState or None, default=None
+        Seed of the start and of the order of rows.
+    verbose : int, default=0
+        1 prints a line per pass, 2 shows a progress bar.
+
+    Attributes
+    ----------
+    components_ : ndarray of shape (n_components, n_features)
+        Word distributions, one a row; each sums to 1.
+    labels_ : ndarray of shape (n_samples,), int64
+        The component with the largest gate of each row last learned from; -1 for empty rows.
+    usage_ : ndarray of shape (n_components,)
+        Share of rows won.
+    mass_ : ndarray of shape (n_components,)
+        Decayed counts of words behind each component.
+    n_rows_ : ndarray of shape (n_components,)
+        Decayed numbers of rows behind each component.
+    inhibition_ : ndarray of shape (n_components,)
+        Minus the prior term of the score.
+    log_scale_ : ndarray of shape (n_features,)
+        Logarithms of the scales of columns: for tf-idf the logarithm of idf, up to a constant.
+    scale_counts_ : ndarray of shape (n_features,)
+        Numbers of entries behind these.
+    mean_saliency_ : ndarray of shape ()
+        What saliencies are divided by.
+    n_iter_, n_updates_ : int
+        Passes made and minibatches seen.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of str, where the input had names
+
+    See Also
+    --------
+    KrotovHopfield : For embeddings, images and other dense or signed data.
+
+    References
+    ----------
+    .. [1] B. Nessler, M. Pfeiffer, W. Maass, "STDP enables spiking neurons to detect hidden causes of their inputs",
+       NIPS 2009, on winner-take-all circuits as online expectation maximisation.
+    .. [2] K. Nigam, A. McCallum, S. Thrun, T. Mitchell, "Text classification from labeled and unlabeled documents using
+       EM", Machine Learning 39 (2000), 103-134.
+    .. [3] J. Yin, J. Wang, "A Dirichlet multinomial mixture model-based approach for short text clustering", KDD 2014.
+
+    Examples
+    --------
+    >>> from codebooks import MultinomialMixture
+    >>> X = [[3, 1, 0, 0], [2, 1, 0, 0], [0, 0, 1, 2], [0, 0, 1, 3]]
+    >>> model = MultinomialMixture(2, random_state=0).fit(X)
+    >>> bool(model.labels_[0] == model.labels_[1] != model.labels_[2] == model.labels_[3])
+    True
+    >>> model.components_.sum(axis=1).round(6).tolist()
+    [1.0, 1.0]
+    """
+
+    _State = State
+    _score_name = "mean score"
+    _smallest_batch = _SMALLEST_BATCH
+    _lowest_confidence = 0.0
+    _confidence_name = "gate"
+    _revives = False
+    _inhibition = None
+    _parameter_constraints: ClassVar[dict] = {
+        name: CodebookLearner._parameter_constraints[name]
+        for name in (
+            "n_components",
+            "max_iter",
+            "batch_size",
+            "shuffle",
+            "tol",
+            "sparse_output",
+            "random_state",
+            "verbose",
+        )
+    }
+
+    def __init__(
+        self,
+        n_components: int | Literal["auto"] = "auto",
+        *,
+        max_iter: int = 50,
+        batch_size: int | Literal["auto"] = "auto",
+        shuffle: bool = True,
+        tol: float = 1e-3,
+        sparse_output: bool = False,
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.n_components = n_components
+        self.max_iter = max_iter
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.tol = tol
+        self.sparse_output = sparse_output
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.positive_only = True
+        return tags
+
+    def _check(self, X: Any, *, reset: bool = False) -> Any:
+        return check_counts(self, super()._check(X, reset=reset))
+
+    # -- the four hooks ------------------------------------------------------------------------------------------
+
+    def _start(self, X: Any, n_components: int, rng: Any) -> State:
+        log_scale, counts = _find_scale(X)
+        xp, n_features = ops.xp(log_scale), X.shape[1]
+        n_rows = int(ops.to_host((ops.row_norms(X) > 0).sum()))
+        rarity = xp.log((1 + n_rows) / (1 + counts)) + 1
+        weighted = ops.weigh_entries(X, xp.exp(-log_scale) * rarity, 1.0)
+        directions = anneal_directions(weighted, spread_directions(weighted, n_components, rng))
+        found = ops.nearest(weighted, directions, xp.zeros(n_components, X.dtype), 1)
+        filled = (found.norms > 0).astype(X.dtype)
+        words = ops.weigh_entries(X, xp.exp(-log_scale), _ROW_NORM)
+        pull = ops.scatter_rows(xp.zeros((n_components, n_features), X.dtype), found.index, filled[:, None], words)
+        rows = ops.sum_by_index(found.index[:, 0], filled, n_components)
+        longer = _count_memory(n_rows, n_components) / n_rows
+        components, mass = _divide_by_mass(pull, xp.full((n_components, n_features), 1 / n_features, X.dtype))
+        rows = (rows * longer).astype(X.dtype)
+        state = State(
+            components=xp.asfortranarray(components),
+            mass=mass * X.dtype.type(longer),
+            n_rows=rows,
+            usage=(rows / rows.sum()).astype(X.dtype),
+            inhibition=_negative_log_prior(rows),
+            log_scale=log_scale,
+            scale_counts=counts,
+            mean_saliency=xp.ones((), X.dtype),
+            reservoir=None,
+            seed=int(rng.randint(np.iinfo(np.int32).max)),
+            n_updates=0,
+        )
+        sums = self._statistics(X, state)
+        return state._replace(mean_saliency=_divide(sums.saliency, sums.n_words, X.dtype))
+
+    def _statistics(self, X: Any, state: State) -> Sums:
+        words, columns = self._weigh(X, state)
+        table, saliency, _ = ops.lift(state.components, state.mass, columns, _FLOOR, _SHARE, _BACKGROUND)
+        scores = self._score_words(words, table, state)
+        xp = ops.xp(scores)
+        filled = ops.row_norms(words) > 0
+        gates = ops.softmax(scores) * filled[:, None]
+        gates *= gates >= _NEGLIGIBLE
+        pull = ops.accumulate(gates, words)
+        counts = pull.sum(axis=0)
+        if len(columns) < X.shape[1]:
+            whole = xp.zeros((X.shape[1], len(state.mass)), pull.dtype)
+            whole[columns] = pull.T
+            pull = whole.T
+        log_sums, log_counts = ops.add_logs(X, state.log_scale, state.scale_counts < _ENOUGH_ENTRIES)
+        return Sums(
+            pull=pull,
+            shares=gates.sum(axis=0),
+            wins=ops.sum_by_index(scores.argmax(axis=1), filled, len(state.mass)).astype(scores.dtype),
+            energy=(scores.max(axis=1) * filled).sum(),
+            saliency=counts @ saliency,
+            n_words=counts.sum(),
+            log_sums=log_sums,
+            log_counts=log_counts,
+            n_rows=filled.sum(),
+        )
+
+    def _update(self, state: State, sums: Sums, progress: Progress) -> State:
+        xp, dtype, n_components = ops.xp(sums.wins), sums.wins.dtype, len(sums.wins)
+        memory = _count_memory(sums.n_rows, n_components)
+        # A component forgets what exceeds its part of the memory, and never more than it takes in.
+        room = xp.maximum(memory / n_components, state.n_rows) - sums.shares
+        keep = (room / xp.maximum(state.n_rows, 1e-9)).clip(0, 1).astype(dtype)
+        pull = sums.pull + (keep * state.mass)[:, None] * state.components
+        components, mass = _divide_by_mass(pull, state.components)
+        rows = keep * state.n_rows + sums.shares
+        recent = (sums.n_rows / memory).astype(dtype)
+        counts = state.scale_counts + sums.log_counts
+        log_scale = (state.scale_counts * state.log_scale + sums.log_sums) / xp.maximum(counts, 1)
+        saliency = _divide(sums.saliency, sums.n_words, dtype)
+        return State(
+            components=components,
+            mass=mass,
+            n_rows=rows,
+            usage=(1 - recent) * state.usage + recent * sums.wins / xp.maximum(sums.n_rows, 1).astype(dtype),
+            inhibition=_negative_log_prior(rows),
+            log_scale=log_scale,
+            scale_counts=counts,
+            mean_saliency=(1 - recent) * state.mean_saliency + recent * saliency,
+            reservoir=state.reservoir,
+            seed=state.seed,
+            n_updates=state.n_updates + 1,
+        )
+
+    def _learn(self, X: Any, state: State, progress: Progress) -> tuple[State, Sums]:
+        """Learn from one minibatch, and from a sample of earlier ones where minibatches may come in any order.
+
+        A stream may be sorted, and its first minibatch may be small. Therefore a uniform sample of all rows is kept
+        during the first pass. Three rows are drawn from it for each new one and learned from as well, and whenever
+        the number of rows has doubled, learning starts anew from the sample, if that explains the sample better.
+        """
+        is_first_pass = progress.epoch == 0 and (state.reservoir is not None or state.n_updates == 0)
+        is_small = X.shape[0] < _MEMORY_ROWS * len(state.mass)
+        if not is_first_pass or (progress.is_shuffled and not is_small):
+            return super()._learn(X, state._replace(reservoir=None), progress)
+        rng = np.random.default_rng([state.seed, state.n_updates])
+        reservoir = add_rows(state.reservoir, X, max(_RESERVOIR, _MEMORY_ROWS * len(state.mass)), rng)
+        n_before = state.reservoir.n_seen if state.reservoir else 0
+        if state.reservoir is None:  # the state has been started from these rows
+            reservoir = mark_start(reservoir)
+        elif reservoir.n_seen >= 2 * reservoir.n_started:
+            reservoir = mark_start(reservoir)
+            state = self._restart(ops.to_device_of(reservoir.rows, X), state, progress)
+        rows = X
+        if n_before and reservoir.n_seen > n_before:
+            drawn = draw_rows(reservoir, _REPLAY * (reservoir.n_seen - n_before), rng)
+            rows = ops.stack_rows([ops.take_rows(X, np.arange(X.shape[0])), ops.to_device_of(drawn, X)])
+        sums = self._statistics(rows, state)
+        return self._update(state, sums, progress)._replace(reservoir=reservoir), sums
+
+    def _restart(self, X: Any, state: State, progress: Progress) -> State:
+        """Start anew from the rows of a reservoir; return the given state if that explains them better."""
+        new = self._start(X, len(state.mass), np.random.RandomState([state.seed, state.n_updates % 2**32]))
+        for _ in range(_N_RESTART_UPDATES):
+            new = self._update(new, self._statistics(X, new), progress)
+        if bool(self._statistics(X, state).energy >= self._statistics(X, new).energy):
+            return state
+        order = _match_components(*(self._encode(X, one)[0] for one in (state, new)))
+        moved = {name: getattr(new, name)[order] for name in ("components", "mass", "n_rows", "usage", "inhibition")}
+        moved["components"] = ops.xp(new.mass).asfortranarray(moved["components"])
+        return new._replace(**moved, seed=state.seed, n_updates=state.n_updates)
+
+    def _encode(self, X: Any, state: State) -> tuple[Any, Any]:
+        words, columns = self._weigh(X, state)
+        table, _, totals = ops.lift(state.components, state.mass, columns, _FLOOR, _SHARE, _BACKGROUND)
+        gates = ops.softmax(self._score_words(words, table, state))
+        known = ops.similarity(words, (totals > 0).astype(words.dtype)[None])[:, 0] > 0
+        gates[~known] = 1 / gates.shape[1]  # nothing is known, so nothing is preferred
+        return gates, known
+
+    # -- the rule ------------------------------------------------------------------------------------------------
+
+    def _weigh(self, X: Any, state: State) -> tuple[Any, Any]:
+        """Rows of words without the scale of columns; and the columns that they have, all unless these are many."""
+        xp = ops.xp(state.log_scale)
+        words = ops.weigh_entries(X, xp.exp(-state.log_scale), _ROW_NORM)
+        if words.nnz >= X.shape[1]:
+            return words, xp.arange(X.shape[1])
+        columns, words = ops.used_columns(words)
+        return words, columns
+
+    def _score_words(self, words: Any, table: Any, state: State) -> Any:
+        """The score of each component for each row."""
+        scores = ops.similarity(words, table)
+        scores /= ops.xp(scores).maximum(state.mean_saliency, 1e-6)
+        scores -= state.inhibition
+        return scores
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Mean log likelihood per word: higher is better, also on held-out rows.
+
+        With :math:`x` a row as it is learned from (without the scale of columns, of Euclidean norm :math:`\\sqrt 6`)
+        it is :math:`\\sum_x \\ln \\sum_k \\pi_k \\exp(\\sum_v x_v \\ln \\theta_{kv}) / \\sum_x \\sum_v x_v`, the natural
+        logarithm of the probability that a row has these words, for each of them. It does not use saliency. Compare
+        models of the same features only.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+        y : ignored
+
+        Returns
+        -------
+        float
+            At most 0. Empty rows are left out; 0 when there are no others.
+        """
+        X, state = self._check(X), self._state()
+        xp = ops.xp(state.components)
+        logs, prior = self._log_distributions(state), xp.log(state.n_rows / state.n_rows.sum() + 1e-12)
+        total, n_words = 0.0, 0.0
+        for block in self._blocks(X):
+            words = ops.weigh_entries(block, xp.exp(-state.log_scale), _ROW_NORM)
+            scores = (ops.similarity(words, logs) + prior).astype(xp.float64)
+            peaks, filled = scores.max(axis=1), ops.row_norms(words) > 0
+            likelihood = peaks + xp.log(xp.exp(scores - peaks[:, None]).sum(axis=1))
+            total += float(ops.to_host((likelihood * filled).sum()))
+            n_words += float(ops.to_host(words.sum()))
+        return total / n_words if n_words else 0.0
+
+    def perplexity(self, X: Any, X_observed: Any = None) -> float:
+        """Perplexity of the counts `X` under the word distributions mixed by the gates: lower is better.
+
+        It is :math:`\\exp(-\\sum_{dv} x_{dv} \\ln \\sum_k g_{dk} \\theta_{kv} / \\sum_{dv} x_{dv})` with the gates
+        :math:`g` of the rows of `X_observed`. The protocol to compare with other models, such as
+        `LatentDirichletAllocation`: divide the words of each unseen document into two halves, give one to both models
+        to infer the shares of topics from, and compute this number for the other half from the shares and the word
+        distributions of each (document completion [1]_).
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Counts of the words to predict.
+        X_observed : array-like or sparse matrix of shape (n_samples, n_features), optional
+            The words that gates are inferred from. Default: `X` itself, which gives a lower number.
+
+        Returns
+        -------
+        float
+            At least 1; 1 when `X` has no words.
+
+        References
+        ----------
+        .. [1] H. Wallach, I. Murray, R. Salakhutdinov, D. Mimno, "Evaluation methods for topic models", ICML 2009.
+        """
+        X = self._check(X)
+        observed = X if X_observed is None else self._check(X_observed)
+        if observed.shape[0] != X.shape[0]:
+            raise ValueError(
+                f"`X_observed` must have the {X.shape[0]} rows of X, got {observed.shape[0]}. Give both halves of the "
+                f"same documents."
+            )
+        state = self._state()
+        xp = ops.xp(state.components)
+        distributions = xp.exp(self._log_distributions(state))
+        total, n_words = 0.0, 0.0
+        for block, seen in zip(self._blocks(X), self._blocks(observed), strict=True):
+            gates, _ = self._encode(seen, state)
+            mixed = xp.log(gates @ distributions)
+            total += float(ops.to_host(_sum_products(block, mixed)))
+            n_words += float(ops.to_host(block.sum()))
+        return math.exp(-total / n_words) if n_words else 1.0
+
+    def _log_distributions(self, state: State) -> Any:
+        """Logarithms of the smoothed word distributions."""
+        xp = ops.xp(state.components)
+        counts = state.mass[:, None] * state.components
+        total = counts.sum()
+        counts += _FLOOR + _SHARE / len(counts) * counts.sum(axis=0)
+        return xp.log(counts / counts.sum(axis=1, keepdims=True)) if total > 0 else counts
+
+    def _confide(self, X: Any, codes: Any, winners: Any, state: State) -> Any:
+        return codes.max(axis=1)
+
+    def _advice_for_idle(self, X: Any, n_used: int) -> str:
+        return (
+            f"The other components describe their samples too, so n_components={n_used} is enough; for as many topics "
+            f"as were asked for, try another random_state."
+        )
+
+
+def _find_scale(X: Any) -> tuple[Any, Any]:
+    """Logarithms of the scales of columns, and how many entries each column has."""
+    norms = ops.row_norms(X)
+    xp = ops.xp(norms)
+    log_scale, everything = xp.zeros(X.shape[1]), xp.ones(X.shape[1], bool)
+    for _ in range(_N_SCALE_ROUNDS):
+        sums, counts = ops.add_logs(X, log_scale, everything)
+        log_scale = sums / xp.maximum(counts, 1)
+    return log_scale, counts
+
+
+def _count_memory(n_rows: Any, n_components: int) -> Any:
+    """How many rows all components remember together, by the number of rows in a minibatch."""
+    return np.maximum(_MEMORY_BATCHES * n_rows, _MEMORY_ROWS * n_components)
+
+
+def _match_components(old: Any, new: Any) -> Any:
+    """Order new components so that each stands where the old one stood with which it shares most rows."""
+    shared = ops.to_host(old.T @ new)
+    return ops.to_device_of(linear_sum_assignment(-shared)[1], old)
+
+
+def _negative_log_prior(rows: Any) -> Any:
+    return -_PRIOR * ops.xp(rows).log(rows + rows.dtype.type(_FEWEST_ROWS))
+
+
+def _divide_by_mass(counts: Any, before: Any) -> tuple[Any, Any]:
+    """Distributions of words and their masses; a component without counts keeps the distribution it had before."""
+    xp = ops.xp(counts)
+    mass = counts.sum(axis=1)
+    counts *= ops.reciprocal(mass)[:, None]
+    if not mass.all():
+        counts = xp.where(mass[:, None] > 0, counts, before)
+    return counts, mass
+
+
+def _divide(part: Any, whole: Any, dtype: Any) -> Any:
+    """`part / whole` as a 0-d array, 0 for nothing."""
+    return (part / ops.xp(part).maximum(whole, np.finfo(dtype).tiny)).astype(dtype)
+
+
+def _sum_products(X: Any, Y: Any) -> Any:
+    """The sum of the products of the entries of `X`, dense or CSR, with those of the dense `Y`."""
+    return X.multiply(Y).sum() if ops.is_sparse(X) else (X * Y).sum()
