@@ -500,7 +500,7 @@ def test_assign_writes_a_file(run, model, tmp_path):
         (["good.joblib", "two.csv"], "choose one with --column"),
         (["good.joblib", "good.txt", "--id", "id"], "good.txt has no columns; leave out --id"),
         (["good.joblib", "twice.csv", "--column", "text", "--id", "id"], "lines 2 and 4 of twice.csv both have 'a'"),
-        (["good.joblib", "good.txt", "--reject-below", "2"], "--reject-below is a cosine, from -1 to 1; 2.0 came"),
+        (["good.joblib", "good.txt", "--reject-below", "2"], "--reject-below is a share or a cosine, from -1 to 1; 2.0 came"),
         (["good.joblib", "good.txt", "--out", "topics"], "topics is a folder"),
         (["good.joblib", "good.txt", "--out", "good.txt/a"], "cannot write to good.txt"),
     ],

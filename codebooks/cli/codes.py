@@ -9,14 +9,17 @@ from codebooks.documents import Documents
 
 
 def strongest(learner: Any, X: Any) -> tuple[Any, Any]:
-    """The unit that wins each row, and the cosine of the row with it: 0 where none does."""
+    """The component that wins each row, and how well it fits: its gate or the cosine of the row with it, 0 for none."""
     import numpy as np
     from sklearn.preprocessing import normalize
 
+    from codebooks import MultinomialMixture
     from codebooks.topics import codebook, winners
 
-    labels, X = winners(learner, X), normalize(X)
-    strength = np.zeros(len(labels))
+    labels = winners(learner, X)
+    if isinstance(learner, MultinomialMixture):
+        return labels, np.where(labels >= 0, learner.transform(X).max(axis=1), 0)
+    X, strength = normalize(X), np.zeros(len(labels))
     for k, unit in enumerate(normalize(codebook(learner))):
         strength[labels == k] = X[labels == k] @ unit
     return labels, strength

@@ -20,11 +20,13 @@ from codebooks.cli.telling import known, printed, printer, progress_bar
 from codebooks.cli.writing import save_csv, told_of_writing, written_aside
 from codebooks.documents import Documents, UserError
 
-MODELS = {  # how the user spells it -> its name in `codebooks`; the first is taken unless asked
+MODELS = {  # how the user spells it -> its name in `codebooks`
+    "multinomial": "MultinomialMixture",
     "krotov-hopfield": "KrotovHopfield",
     "mixture": "InhibitedMixture",
     "osc": "OrthogonalSparseCoding",
 }
+FOR_WORDS, FOR_EMBEDDINGS = "multinomial", "krotov-hopfield"  # what is taken unless asked
 MOST_TOPICS = 20  # unless asked for more
 TERM = r"\b(?=\w\w)\w*[^\W\d_]\w*"  # two characters or more, one of them a letter
 FILES = ("topics.csv", "codes.csv", "topics.png", "model.joblib")
@@ -52,7 +54,13 @@ def learn(
             help=f"How many; left out, {MOST_TOPICS}, or the square root of half the documents where that is less.",
         ),
     ] = None,
-    model: Annotated[str, typer.Option(help=f"What learns: {', '.join(MODELS)}.")] = next(iter(MODELS)),
+    model: Annotated[
+        Optional[str],
+        typer.Option(
+            help=f"What learns: {', '.join(MODELS)}. Left out, {FOR_WORDS}, or {FOR_EMBEDDINGS} with --embed.",
+            show_default=False,
+        ),
+    ] = None,
     embed: Annotated[
         Optional[str],
         typer.Option(
@@ -82,8 +90,12 @@ def learn(
     With --embed documents are grouped by what an encoder takes them to mean, and the words tell what the groups are
     about. The model that is written holds the encoder by its name.
     """
+    if model is None:
+        model = FOR_WORDS if embed is None else FOR_EMBEDDINGS
     if model not in MODELS:
         raise UserError(f"there is no model {model!r}; choose one of: {', '.join(MODELS)}.")
+    if embed is not None and model == FOR_WORDS:
+        raise UserError(f"{FOR_WORDS} learns from words, not from embeddings; leave out --model or --embed.")
     from sklearn.pipeline import Pipeline
 
     with written_aside(out, FILES) as folder, progress_bar(quiet, N_STEPS + (embed is not None)) as step:
@@ -121,7 +133,7 @@ class Found(NamedTuple):
     topics: list[Any]
     coherence: Any  # (n_topics,) NPMI
     labels: Any  # (n_documents,) the topic of each, -1 for none
-    strength: Any  # (n_documents,) its cosine with it
+    strength: Any  # (n_documents,) how well it fits, as `strongest` measures it
     seconds: float  # of learning alone
     n_terms: int
 

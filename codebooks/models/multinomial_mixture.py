@@ -29,10 +29,12 @@ _NEGLIGIBLE = 1e-3
 _MEMORY_BATCHES, _MEMORY_ROWS = 2, 25
 # The scale of a column is the mean over its first entries, about this many, and found in so many rounds.
 _ENOUGH_ENTRIES, _N_SCALE_ROUNDS = 50, 3
+# On a stream they go back this part of the rows so far, as in `fit`, up to a number of rows.
+_STREAM_PART, _LONGEST_STREAM = 3, 60_000
 # Rows of a stream that are kept, updates from them after a new start, and rows drawn from them for each new one.
 _RESERVOIR, _N_RESTART_UPDATES, _REPLAY = 10_000, 20, 3
-# batch_size="auto" is a quarter of the rows, but at least this number.
-_SMALLEST_BATCH = 500
+# batch_size="auto" makes so many minibatches a pass, of at least so many rows: smaller ones find better optima.
+_N_BATCHES, _SMALLEST_BATCH = 6, 500
 
 
 class State(NamedTuple):
@@ -79,8 +81,7 @@ class MultinomialMixture(CodebookLearner):
     where :math:`\theta_{kv}` is the smoothed share of word v in component k, :math:`p_v` its share in all components,
     and :math:`\omega_v`, its saliency, grows with how unevenly components use the word. The shares of a row are
     :math:`g = \mathrm{softmax}(S)`, and :math:`N_k \leftarrow \rho_k N_k + \sum_x g_k x`: online expectation
-    maximisation [1]_ of a mixture of multinomials [2]_ [3]_. A component forgets only as it takes in new rows, so one
-    that wins few rows keeps what it has learned.
+    maximisation [1]_ of a mixture of multinomials [2]_ [3]_, in which counts go back about two minibatches.
 
     `partial_fit` and unshuffled passes also keep a uniform sample of at most 10,000 of the rows so far, from which they
     learn again, so that a stream may begin with few rows or be sorted. Components that the rows do not need become
@@ -93,7 +94,7 @@ class MultinomialMixture(CodebookLearner):
     max_iter : int, default=50
         Passes over the rows at most.
     batch_size : int or "auto", default="auto"
-        Rows per update; "auto" is a quarter of the rows, but at least 500 and at most 10,000.
+        Rows per update; "auto" is a sixth of the rows, but at least 500 and at most 10,000.
     shuffle : bool, default=True
         Whether each pass visits the rows in a new order. Set False to learn in exactly the order of `partial_fit`.
     tol : float, default=1e-3
@@ -155,7 +156,7 @@ class MultinomialMixture(CodebookLearner):
 
     _State = State
     _score_name = "mean score"
-    _smallest_batch = _SMALLEST_BATCH
+    _n_batches, _smallest_batch = _N_BATCHES, _SMALLEST_BATCH
     _lowest_confidence = 0.0
     _confidence_name = "gate"
     _revives = False
@@ -265,14 +266,15 @@ class MultinomialMixture(CodebookLearner):
 
     def _update(self, state: State, sums: Sums, progress: Progress) -> State:
         xp, dtype, n_components = ops.xp(sums.wins), sums.wins.dtype, len(sums.wins)
-        memory = _count_memory(sums.n_rows, n_components)
-        # A component forgets what exceeds its part of the memory, and never more than it takes in.
-        room = xp.maximum(memory / n_components, state.n_rows) - sums.shares
-        keep = (room / xp.maximum(state.n_rows, 1e-9)).clip(0, 1).astype(dtype)
+        n_seen = state.reservoir.n_seen if state.reservoir else 0
+        memory = xp.maximum(_count_memory(sums.n_rows, n_components), min(n_seen, _LONGEST_STREAM) / _STREAM_PART)
+        recent = (sums.n_rows / memory).astype(dtype)
+        usage = (1 - recent) * state.usage + recent * sums.wins / xp.maximum(sums.n_rows, 1).astype(dtype)
+        # Each component remembers as many rows as it wins of those that all components remember together.
+        keep = ((memory * usage - sums.shares) / xp.maximum(state.n_rows, 1e-9)).clip(0, 1).astype(dtype)
         pull = sums.pull + (keep * state.mass)[:, None] * state.components
         components, mass = _divide_by_mass(pull, state.components)
         rows = keep * state.n_rows + sums.shares
-        recent = (sums.n_rows / memory).astype(dtype)
         counts = state.scale_counts + sums.log_counts
         log_scale = (state.scale_counts * state.log_scale + sums.log_sums) / xp.maximum(counts, 1)
         saliency = _divide(sums.saliency, sums.n_words, dtype)
@@ -280,7 +282,7 @@ class MultinomialMixture(CodebookLearner):
             components=components,
             mass=mass,
             n_rows=rows,
-            usage=(1 - recent) * state.usage + recent * sums.wins / xp.maximum(sums.n_rows, 1).astype(dtype),
+            usage=usage,
             inhibition=_negative_log_prior(rows),
             log_scale=log_scale,
             scale_counts=counts,
@@ -313,8 +315,9 @@ class MultinomialMixture(CodebookLearner):
         if n_before and reservoir.n_seen > n_before:
             drawn = draw_rows(reservoir, _REPLAY * (reservoir.n_seen - n_before), rng)
             rows = ops.stack_rows([ops.take_rows(X, np.arange(X.shape[0])), ops.to_device_of(drawn, X)])
+        state = state._replace(reservoir=reservoir)
         sums = self._statistics(rows, state)
-        return self._update(state, sums, progress)._replace(reservoir=reservoir), sums
+        return self._update(state, sums, progress), sums
 
     def _restart(self, X: Any, state: State, progress: Progress) -> State:
         """Start anew from the rows of a reservoir; return the given state if that explains them better."""
