@@ -80,6 +80,7 @@ def fit(name: str, corpus: Matrix, k: int, seed: int) -> Fit:
     train = prepare(model, X)
     with warnings.catch_warnings(), one_thread():
         warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.filterwarnings("ignore", ".*components? wins? no sample")  # the column "used" says it
         start, cpu_start = time.perf_counter(), time.process_time()
         train()
         seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start

@@ -8,6 +8,8 @@ Words are judged in two ways:
 - "as a user sees each": the words that each model gives by itself. Those of peers are the ten with the largest
   weights, ours those of `codebooks.topics(pipeline, X=documents)`. All documents took part in the fit, so that there
   is no other half, and NPMI is counted on all of them.
+
+Components that win no document have no words in either.
 """
 
 from collections.abc import Iterable, Sequence
@@ -53,15 +55,17 @@ LEGEND = (
 def judge(fit: Fit, corpus: corpora.Matrix, k: int, seed: int) -> dict[str, float]:
     """Every figure of one fit."""
     agreement = scores.agreement(corpus.labels, fit.labels)
+    used = np.unique(fit.labels[fit.labels >= 0])
+    words = [fit.words[component] for component in used]  # a component without documents is no topic
     return {
         "NMI": agreement.nmi,
         "AMI": float(adjusted_mutual_info_score(corpus.labels, fit.labels)),
         "ARI": agreement.ari,
         "purity": agreement.purity,
         **judge_words(fit.labels, corpus.X, corpus.counts, corpus.terms, k, seed),
-        "own TD": scores.topic_diversity(fit.words),
-        "own NPMI": scores.npmi(fit.words, corpus.counts, terms=corpus.terms),
-        "used": float(len(np.unique(fit.labels[fit.labels >= 0]))),
+        "own TD": scores.topic_diversity(words),
+        "own NPMI": scores.npmi(words, corpus.counts, terms=corpus.terms),
+        "used": float(len(used)),
         "seconds": fit.cpu_seconds,
         "wall-clock seconds": fit.seconds,
         "passes": fit.passes,

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import codebooks
-from codebooks import KrotovHopfield, cli, datasets
+from codebooks import MultinomialMixture, cli, datasets
 from codebooks.datasets import Corpus
 
 THEMES = {
@@ -115,6 +115,12 @@ def test_codes_name_the_topic_of_each_document(run, text, tmp_path):
     assert codes[-1] == {"document": "32", "topic": "-1", "strength": "0.0000", "words": ""}
     assert all(set(row["words"].split()) <= set(THEMES["sport"]) for row in codes[:-1:3])
 
+    strength = [float(row["strength"]) for row in codes[:-1]]
+    np.testing.assert_allclose(strength, pipeline.transform(texts()).max(axis=1), atol=1e-4)
+
+    run("topics", text, "-k", 3, "--model", "krotov-hopfield")
+    pipeline = joblib.load(tmp_path / "topics/model.joblib")
+    codes = table((tmp_path / "topics/codes.csv").read_text(encoding="utf-8"))
     X = pipeline["vectorizer"].transform(texts()).toarray()
     units = pipeline["learner"].components_
     cosines = X @ (units / np.linalg.norm(units, axis=1, keepdims=True)).T
@@ -291,7 +297,7 @@ BAD = {
     "unknown kind": (["a.pdf"], "a.pdf is of no kind"),
     "too many topics": (["good.txt", "-k", "31"], "31 topics need 31 documents or more; 30 came"),
     "no topics": (["good.txt", "-k", "0"], "--topics must be 1 or more; 0 came"),
-    "unknown model": (["good.txt", "--model", "lda"], "there is no model 'lda'; choose one of: krotov-hopfield"),
+    "unknown model": (["good.txt", "--model", "lda"], "there is no model 'lda'; choose one of: multinomial, krotov-hopfield"),
     "seed": (["good.txt", "--seed", "-1"], "random_state"),
     "only stop words": (["stop.txt"], "Try --no-stop-words"),
     "only numbers": (["numbers.txt", "--no-stop-words"], "no word of the 2 documents is left"),
@@ -350,7 +356,7 @@ def test_ctrl_c_harms_nothing(run, monkeypatch, before, tmp_path, out):
     def interrupted(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(KrotovHopfield, "fit", interrupted)
+    monkeypatch.setattr(MultinomialMixture, "fit", interrupted)
     assert run("topics", "good.txt", "--out", out) == Done(130, "", "codebooks: interrupted\n")
     assert files(tmp_path) == before
     assert not (tmp_path / "new").exists()
@@ -360,9 +366,9 @@ def test_ctrl_c_harms_nothing(run, monkeypatch, before, tmp_path, out):
 def test_a_real_ctrl_c(before, tmp_path):
     code = """
 import os, signal, sys, time
-from codebooks import KrotovHopfield, cli
+from codebooks import MultinomialMixture, cli
 signal.signal(signal.SIGINT, signal.default_int_handler)  # who is started in the background inherits deafness
-KrotovHopfield.fit = lambda *arguments: os.kill(os.getpid(), signal.SIGINT) or time.sleep(60)
+MultinomialMixture.fit = lambda *arguments: os.kill(os.getpid(), signal.SIGINT) or time.sleep(60)
 sys.argv = ["codebooks", "topics", "good.txt"]
 cli.main()"""
     done = python("-c", code, cwd=tmp_path)
@@ -374,9 +380,9 @@ cli.main()"""
 def test_sigterm_leaves_nothing_behind(before, tmp_path):
     code = """
 import os, signal, sys, time
-from codebooks import KrotovHopfield, cli
+from codebooks import MultinomialMixture, cli
 signal.signal(signal.SIGTERM, signal.SIG_DFL)
-KrotovHopfield.fit = lambda *arguments: os.kill(os.getpid(), signal.SIGTERM) or time.sleep(60)
+MultinomialMixture.fit = lambda *arguments: os.kill(os.getpid(), signal.SIGTERM) or time.sleep(60)
 sys.argv = ["codebooks", "topics", "good.txt"]
 cli.main()"""
     done = python("-c", code, cwd=tmp_path)
@@ -389,7 +395,7 @@ def test_sigterm_is_heard_only_meanwhile(run, monkeypatch, before):
     def terminated(*arguments):
         signal.getsignal(signal.SIGTERM)(signal.SIGTERM, None)
 
-    monkeypatch.setattr(KrotovHopfield, "fit", terminated)
+    monkeypatch.setattr(MultinomialMixture, "fit", terminated)
     earlier = signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
         assert run("topics", "good.txt") == Done(143, "", "")
@@ -417,7 +423,7 @@ def test_a_full_disk_elsewhere_is_told_by_the_name_of_its_file(run, monkeypatch,
     def full(*arguments):
         raise OSError(errno.ENOSPC, "No space left on device", "/elsewhere/cached")
 
-    monkeypatch.setattr(KrotovHopfield, "fit", full)
+    monkeypatch.setattr(MultinomialMixture, "fit", full)
     sentence = "error: /elsewhere/cached cannot be used: No space left on device; put that right and run again.\n"
     assert run("topics", "good.txt") == Done(1, "", sentence)
     assert files(tmp_path) == before
@@ -506,7 +512,7 @@ def test_assign_writes_a_file(run, model, tmp_path):
     ],
 )
 def test_bad_input_of_assign(run, model, before, tmp_path, arguments, sentence):
-    joblib.dump(KrotovHopfield(), tmp_path / "stranger.joblib")
+    joblib.dump(MultinomialMixture(), tmp_path / "stranger.joblib")
     (tmp_path / "good.joblib").write_bytes(model.read_bytes())
     before = files(tmp_path)
     done = run("assign", *arguments)

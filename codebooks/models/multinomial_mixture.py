@@ -30,11 +30,12 @@ _MEMORY_BATCHES, _MEMORY_ROWS = 2, 25
 # The scale of a column is the mean over its first entries, about this many, and found in so many rounds.
 _ENOUGH_ENTRIES, _N_SCALE_ROUNDS = 50, 3
 # On a stream they go back this part of the rows so far, as in `fit`, up to a number of rows.
-_STREAM_PART, _LONGEST_STREAM = 3, 60_000
+_STREAM_PART, _LONGEST_STREAM = 2, 40_000
 # Rows of a stream that are kept, updates from them after a new start, and rows drawn from them for each new one.
 _RESERVOIR, _N_RESTART_UPDATES, _REPLAY = 10_000, 20, 3
-# batch_size="auto" makes so many minibatches a pass, of at least so many rows: smaller ones find better optima.
-_N_BATCHES, _SMALLEST_BATCH = 6, 500
+# batch_size="auto" is a quarter of the rows, but at least this number. With smaller minibatches more components become
+# empty.
+_SMALLEST_BATCH = 500
 
 
 class State(NamedTuple):
@@ -94,7 +95,7 @@ class MultinomialMixture(CodebookLearner):
     max_iter : int, default=50
         Passes over the rows at most.
     batch_size : int or "auto", default="auto"
-        Rows per update; "auto" is a sixth of the rows, but at least 500 and at most 10,000.
+        Rows per update; "auto" is a quarter of the rows, but at least 500 and at most 10,000.
     shuffle : bool, default=True
         Whether each pass visits the rows in a new order. Set False to learn in exactly the order of `partial_fit`.
     tol : float, default=1e-3
@@ -156,7 +157,7 @@ class MultinomialMixture(CodebookLearner):
 
     _State = State
     _score_name = "mean score"
-    _n_batches, _smallest_batch = _N_BATCHES, _SMALLEST_BATCH
+    _smallest_batch = _SMALLEST_BATCH
     _lowest_confidence = 0.0
     _confidence_name = "gate"
     _revives = False
