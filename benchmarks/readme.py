@@ -14,7 +14,7 @@ README = RESULTS.parent / "README.md"
 EVERYTHING = RESULTS.parent / "benchmarks" / "RESULTS.md"
 SHOWN_MEMORIES = ("defaults", "dot, softmax, beta 2.5", "cosine, sparsemax", "dot, max", "containment, max")
 SHOWN_CLUSTERINGS = (
-    f"{RECOMMENDED}, smoothed",
+    "Krotov-Hopfield, smoothed",
     "KMeans",
     "KMeans, smoothed",
     "EVoC",

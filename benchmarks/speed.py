@@ -70,7 +70,9 @@ def epoch_against_product(
     """
     X, k = corpus.X, EPOCH_UNITS
     features_first = np.random.default_rng(0).random((X.shape[1], k), dtype=np.float32)
-    model, rng = OURS[name].build(k, 0).set_params(revive=False), np.random.RandomState(0)
+    model, rng = OURS[name].build(k, 0), np.random.RandomState(0)
+    if "revive" in model.get_params():
+        model.set_params(revive=False)
     state, *_ = model._pass(X, None, 0, rng)
     state = state._replace(n_updates=0 if warm else 10_000)
     rounds = []

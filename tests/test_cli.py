@@ -473,7 +473,9 @@ def test_assign_is_predict(run, model, text):
     assert all(row["words"] == words[row["topic"]] for row in rows)
 
 
-def test_assign_rejects(run, model, text):
+def test_assign_rejects(run, text, tmp_path):
+    run("topics", text, "-k", 3, "--model", "krotov-hopfield")
+    model = tmp_path / "topics/model.joblib"
     threshold = float(np.median([float(row["strength"]) for row in table(run("assign", model, text).out)]))
     threshold -= 1e-6  # away from any strength itself
     rows = table(run("assign", model, text, "--reject-below", threshold).out)
@@ -482,6 +484,15 @@ def test_assign_rejects(run, model, text):
     expected = pipeline[-1].predict(X, reject_below=threshold)
     assert [int(row["topic"]) for row in rows] == expected.tolist()
     assert {row["words"] for row in rows if row["topic"] == "-1"} == {""}
+    assert 0 < (expected < 0).sum() < len(rows)
+
+
+def test_assign_rejects_by_the_share_of_the_topic(run, model, tmp_path):
+    mixed = [f"{one} {other}" for one, other in zip(texts()[:-1], texts()[1:], strict=True)]
+    (tmp_path / "mixed.txt").write_text("\n".join(mixed), encoding="utf-8")
+    rows = table(run("assign", model, "mixed.txt", "--reject-below", 0.9).out)
+    expected = joblib.load(model).predict(mixed, reject_below=0.9)
+    assert [int(row["topic"]) for row in rows] == expected.tolist()
     assert 0 < (expected < 0).sum() < len(rows)
 
 

@@ -73,7 +73,7 @@ def table(text):
     return list(csv.DictReader(StringIO(text)))
 
 
-@pytest.mark.parametrize("model", cli.topics.MODELS)
+@pytest.mark.parametrize("model", [name for name in cli.topics.MODELS if name != "multinomial"])
 def test_topics_by_meaning_are_told_in_words(run, encoder, tmp_path, model):
     code, out, err = run("topics", "text.txt", "-k", 3, "--embed", encoder, "--model", model)
     assert (code, err) == (0, "")
@@ -82,6 +82,12 @@ def test_topics_by_meaning_are_told_in_words(run, encoder, tmp_path, model):
     assert [int(row["documents"]) for row in found] == [10, 10, 10]
 
     assert all(any(set(row["words"].split()) <= set(words) for words in THEMES.values()) for row in found)
+
+
+def test_the_model_of_words_refuses_embeddings(run, encoder):
+    code, out, err = run("topics", "text.txt", "-k", 3, "--embed", encoder, "--model", "multinomial")
+    assert (code, out) == (2, "")
+    assert "multinomial learns from words, not from embeddings" in err
 
 
 def test_the_model_holds_the_encoder_by_its_name_and_assigns(run, encoder, tmp_path):
