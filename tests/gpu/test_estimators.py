@@ -18,6 +18,7 @@ from codebooks import (
     InhibitedMixture,
     Isotropy,
     KrotovHopfield,
+    MultinomialMixture,
     OrthogonalSparseCoding,
     PairedHead,
     TextEmbedder,
@@ -66,7 +67,7 @@ def fitted_on_device(cp):
     return fitted
 
 
-@pytest.mark.parametrize("learner", [KrotovHopfield, InhibitedMixture, OrthogonalSparseCoding])
+@pytest.mark.parametrize("learner", [KrotovHopfield, InhibitedMixture, MultinomialMixture, OrthogonalSparseCoding])
 def test_an_update_without_entries_changes_nothing(cp, learner, X):
     model = build(learner, {}).partial_fit(moved(X[:100]))
     before = [np.copy(ops.to_host(field)) for field in model._state()]
@@ -276,7 +277,7 @@ class TestTheDoor:
 # -- the loop waits for the device once an epoch -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["KrotovHopfield", "InhibitedMixture"])
+@pytest.mark.parametrize("name", ["KrotovHopfield", "InhibitedMixture", "MultinomialMixture"])
 @pytest.mark.parametrize("shuffle", [True, False])
 def test_an_epoch_waits_as_often_whatever_the_number_of_minibatches(cp, is_simulated, X, name, shuffle):
     if not is_simulated:
