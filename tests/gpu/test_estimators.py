@@ -277,7 +277,7 @@ class TestTheDoor:
 # -- the loop waits for the device once an epoch -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["KrotovHopfield", "InhibitedMixture", "MultinomialMixture"])
+@pytest.mark.parametrize("name", ["KrotovHopfield", "InhibitedMixture"])
 @pytest.mark.parametrize("shuffle", [True, False])
 def test_an_epoch_waits_as_often_whatever_the_number_of_minibatches(cp, is_simulated, X, name, shuffle):
     if not is_simulated:
