@@ -100,6 +100,59 @@ def row_norms(X):
     return np.sqrt(out)
 
 
+def weigh_entries(X, weight, length):
+    out = wide(X)
+    for i in range(len(out)):
+        for j in range(out.shape[1]):
+            out[i, j] *= weight[j]
+        if out[i].any():
+            out[i] *= length / np.sqrt(sum(out[i] ** 2))
+    return out
+
+
+def add_logs(X, offset, wanted):
+    """Sums and counts of `codebooks.ops.add_logs`."""
+    X = wide(X)
+    sums, counts = np.zeros(X.shape[1]), np.zeros(X.shape[1])
+    for row in X:
+        filled = np.flatnonzero(row > 0)
+        if len(filled) == 0:
+            continue
+        level = np.log(np.sqrt(np.mean([(row[j] / np.exp(offset[j])) ** 2 for j in filled])))
+        for j in filled:
+            if wanted[j]:
+                sums[j] += np.log(row[j]) - level
+                counts[j] += 1
+    return sums, counts
+
+
+def lift(distributions, mass, columns, floor, share, background):
+    """Table, saliency and totals of `codebooks.ops.lift`."""
+    distributions, mass = wide(distributions), wide(mass)
+    n_components, n_features = distributions.shape
+    counts = np.zeros((n_components, n_features))
+    for k in range(n_components):
+        counts[k] = mass[k] * distributions[k]
+    n = mass.sum()
+    beta = [floor + share * n / n_components * counts[:, v].sum() / n for v in range(n_features)]
+    prior = mass / n
+    entropy = -sum(p * np.log(p) for p in prior if p > 0)
+    table, saliency, totals = np.zeros((n_components, len(columns))), np.zeros(len(columns)), np.zeros(len(columns))
+    for u, v in enumerate(columns):
+        totals[u] = counts[:, v].sum()
+        if totals[u] == 0:
+            continue
+        divergence = 0.0
+        for k in range(n_components):
+            table[k, u] = np.log((counts[k, v] + beta[v]) / (mass[k] + sum(beta))) - np.log(totals[u] / n)
+            if prior[k] > 0:
+                part = (counts[k, v] + background * prior[k]) / (totals[u] + background)
+                divergence += part * np.log(part / prior[k])
+        saliency[u] = np.sqrt(max(divergence, 0) / entropy) if entropy > 0 else 1
+        table[:, u] *= saliency[u]
+    return table, saliency, totals
+
+
 def blend_directions(out, weight, W):
     """The new `out`, and the lengths that its rows had before they were scaled."""
     out, weight, W = wide(out), wide(weight), wide(W)
@@ -419,6 +472,60 @@ def inhibited_mixture_step(W, mass, inhibition, X, n_active, temperature, orthog
 
 
 # -- revival ---------------------------------------------------------------------------------------------------------
+
+
+def multinomial_mixture_step(state, X):
+    """One update of a mixture of word distributions, its state a dictionary of arrays, from the rows of a minibatch.
+
+    Returns the next state, and the score of the winner of each row, 0 for an empty one.
+    """
+    old, X = {name: wide(value) for name, value in state.items()}, wide(X)
+    n_components, n_features = old["components"].shape
+    words = weigh_entries(X, np.exp(-old["log_scale"]), np.sqrt(6))
+    table, saliency, _ = lift(old["components"], old["mass"], range(n_features), 0.1, 0.3, 3.0)
+    counts, shares, wins = np.zeros((n_components, n_features)), np.zeros(n_components), np.zeros(n_components)
+    winning, n_rows = np.zeros(len(X)), 0
+    for i, x in enumerate(words):
+        if not x.any():
+            continue
+        n_rows += 1
+        scores = [
+            sum(x[v] * table[k, v] for v in range(n_features)) / old["mean_saliency"]
+            + 0.5 * np.log(old["n_rows"][k] + 0.1)
+            for k in range(n_components)
+        ]
+        winning[i] = max(scores)
+        wins[int(np.argmax(scores))] += 1
+        for k, gate in enumerate(softmax([scores])[0]):
+            if gate >= 1e-3:
+                shares[k] += gate
+                counts[k] += gate * x
+    new = {}
+    memory = max(2 * n_rows, 25 * n_components)
+    total, kept = np.zeros((n_components, n_features)), np.zeros(n_components)
+    for k in range(n_components):
+        allowed = max(memory / n_components, old["n_rows"][k])  # rows after the update
+        if old["n_rows"][k] > 0:
+            kept[k] = min(max(allowed - shares[k], 0) / old["n_rows"][k], 1)
+        total[k] = kept[k] * old["mass"][k] * old["components"][k] + counts[k]
+    new["mass"] = total.sum(axis=1)
+    new["components"] = old["components"].copy()
+    for k in range(n_components):
+        if new["mass"][k] > 0:
+            new["components"][k] = total[k] / new["mass"][k]
+    new["n_rows"] = kept * old["n_rows"] + shares
+    recent = n_rows / memory
+    new["usage"] = (1 - recent) * old["usage"] + recent * wins / n_rows
+    mean = sum(counts.sum(axis=0) * saliency) / counts.sum()
+    new["mean_saliency"] = (1 - recent) * old["mean_saliency"] + recent * mean
+    new["inhibition"] = np.array([-0.5 * np.log(n + 0.1) for n in new["n_rows"]])
+    sums, found = add_logs(X, old["log_scale"], old["scale_counts"] < 50)
+    new["scale_counts"] = old["scale_counts"] + found
+    new["log_scale"] = np.zeros(n_features)
+    for v in range(n_features):
+        if new["scale_counts"][v] > 0:
+            new["log_scale"][v] = (old["scale_counts"][v] * old["log_scale"][v] + sums[v]) / new["scale_counts"][v]
+    return new, winning
 
 
 def errors_of_components(X, W, inhibition, usage):

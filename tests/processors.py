@@ -36,10 +36,8 @@ NOT_NUMERICAL = "benchmarks cli* datasets documents embedder examples forks inpu
 NOT_NUMERICAL += " readme storage threads untrusted_files"
 # Disturbed rounding makes copies.
 SELECTED = ["-m", "not slow and not gpu", "-k", "not scikit_learn_contract and not no_copy"]
-QUICK = (
-    "concepts hopfield_memory inhibited_mixture isotropy krotov_hopfield naming orthogonal_sparse_coding paired_head"
-)
-QUICK += " neighbor_smoothing relocation separation stored_rows"
+QUICK = "concepts hopfield_memory inhibited_mixture isotropy krotov_hopfield multinomial_mixture naming"
+QUICK += " neighbor_smoothing orthogonal_sparse_coding paired_head relocation separation stored_rows"
 # Whether Numba uses what the processor has beyond the least, and the kernels of each OpenBLAS that is loaded.
 PROBE = """
 import numba, numpy, scipy.linalg

@@ -14,7 +14,7 @@ from importlib.machinery import PathFinder, SourceFileLoader
 import numpy as np
 
 # Numba reads the source of its functions, and none of them calls BLAS.
-KERNELS = ("adding", "completion", "postings", "scoring", "separation", "sequential", "subsets")
+KERNELS = ("adding", "completion", "likelihood", "postings", "scoring", "separation", "sequential", "subsets")
 DECOMPOSITIONS = {"eigh", "eigvalsh", "qr", "svd"}
 LARGE = 10_000_000  # a product of so many terms takes too long in long double, and passes for inexact
 n_changed = 0

@@ -297,7 +297,10 @@ BAD = {
     "unknown kind": (["a.pdf"], "a.pdf is of no kind"),
     "too many topics": (["good.txt", "-k", "31"], "31 topics need 31 documents or more; 30 came"),
     "no topics": (["good.txt", "-k", "0"], "--topics must be 1 or more; 0 came"),
-    "unknown model": (["good.txt", "--model", "lda"], "there is no model 'lda'; choose one of: multinomial, krotov-hopfield"),
+    "unknown model": (
+        ["good.txt", "--model", "lda"],
+        "there is no model 'lda'; choose one of: multinomial, krotov-hopfield",
+    ),
     "seed": (["good.txt", "--seed", "-1"], "random_state"),
     "only stop words": (["stop.txt"], "Try --no-stop-words"),
     "only numbers": (["numbers.txt", "--no-stop-words"], "no word of the 2 documents is left"),
@@ -517,7 +520,10 @@ def test_assign_writes_a_file(run, model, tmp_path):
         (["good.joblib", "two.csv"], "choose one with --column"),
         (["good.joblib", "good.txt", "--id", "id"], "good.txt has no columns; leave out --id"),
         (["good.joblib", "twice.csv", "--column", "text", "--id", "id"], "lines 2 and 4 of twice.csv both have 'a'"),
-        (["good.joblib", "good.txt", "--reject-below", "2"], "--reject-below is a share or a cosine, from -1 to 1; 2.0 came"),
+        (
+            ["good.joblib", "good.txt", "--reject-below", "2"],
+            "--reject-below is a share or a cosine, from -1 to 1; 2.0 came",
+        ),
         (["good.joblib", "good.txt", "--out", "topics"], "topics is a folder"),
         (["good.joblib", "good.txt", "--out", "good.txt/a"], "cannot write to good.txt"),
     ],

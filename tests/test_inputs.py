@@ -111,6 +111,9 @@ READERS = {
         for name, methods in {
             "InhibitedMixture": ["fit", "partial_fit", "transform", "predict", "score", "inverse_transform"],
             "KrotovHopfield": ["fit", "partial_fit", "transform", "predict", "score", "inverse_transform"],
+            "MultinomialMixture": [
+                *("fit", "partial_fit", "transform", "predict", "score", "perplexity", "inverse_transform")
+            ],
             "OrthogonalSparseCoding": ["fit", "partial_fit", "transform", "predict", "score", "inverse_transform"],
             "HopfieldMemory": ["fit", "partial_fit", "transform", "predict", "recall", "kneighbors", "energy", "score"],
             "BM25Transformer": ["fit", "partial_fit", "transform"],

@@ -49,7 +49,7 @@ LAYERS = {
     "models/monitor.py": May((), ARRAYS, late=("rich",)),
     "models/rows.py": May(("ops",), ARRAYS),
     "models/relocation.py": May(("ops", "models.rows"), ARRAYS),
-    "models/initialization.py": May(("ops", "models.rows"), ARRAYS),
+    "models/initialization.py": May(("ops", "models.rows", "models.sums"), ARRAYS),
     "models/sums.py": May(("ops",), ARRAYS),
     "models/pruning.py": May(("ops", "models.rows", "models.monitor"), ARRAYS),
     "models/patterns.py": May(("forks", "ops"), ARRAYS),
@@ -63,6 +63,10 @@ LAYERS = {
     "models/krotov_hopfield.py": May(
         ("ops", "models.base", "models.initialization", "models.monitor", "models.pruning"), ARRAYS
     ),
+    "models/multinomial_mixture.py": May(
+        ("ops", "inputs", "models.base", "models.initialization", "models.reservoir"), ARRAYS
+    ),
+    "models/reservoir.py": May(("ops",), ARRAYS),
     "models/*.py": May(("ops", "models.base", "models.initialization", "models.monitor"), ARRAYS),
     # Words to vectors.
     "text/weighting.py": May(("ops", "inputs"), LEARNING),

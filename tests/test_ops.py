@@ -405,6 +405,133 @@ def test_a_host_does_its_work_at_once():
     assert ops.block_bytes(np.zeros(1)) > 0
 
 
+# -- words -----------------------------------------------------------------------------------------------------------
+
+
+def words_of(kind, layout, dtype, frozen=False):
+    """Rows without negative values in the layout under test, the same for the oracle, and a number for each column."""
+    given = given_of(kind, "C", dtype)
+    dense = np.abs(given.dense)
+    X, weight = LAYOUTS[layout](dense.copy()), np.random.default_rng(0).random(dense.shape[1]) + 0.1
+    return (read_only(X), dense, read_only(weight)) if frozen else (X, dense, weight)
+
+
+@pytest.fixture(params=product(KINDS, FORMS), ids=name_of)
+def words(request):
+    kind, form = request.param
+    return words_of(kind, *form)
+
+
+def test_weigh_entries(words):
+    X, dense, weight = words
+    found = untouched(ops.weigh_entries, X, weight, 2.5)
+    assert isinstance(found, sparse.csr_matrix)
+    assert_same(found.toarray(), oracles.weigh_entries(dense, weight, 2.5), dense.dtype)
+    assert_allclose(np.linalg.norm(found.toarray(), axis=1), 2.5 * dense.any(axis=1), rtol=1e-6)
+    parts = parts_of(X)
+    assert not any(np.shares_memory(found.data, part) for part in parts)
+
+
+def test_add_logs(words):
+    X, dense, weight = words
+    wanted = np.arange(dense.shape[1]) % 3 != 1
+    for found, expected in zip(
+        untouched(ops.add_logs, X, np.log(weight), wanted),
+        oracles.add_logs(dense, np.log(weight), wanted),
+        strict=True,
+    ):
+        assert_same(found, expected, np.float64)
+
+
+@pytest.mark.parametrize("layout", [name for name in LAYOUTS if name not in ("C", "Fortran", "strided")])
+def test_words_of_row_views(layout):
+    X, dense, weight = words_of("many rows and units", layout, np.float64)
+    rows = np.array([4, 0, 130, 4, 9])
+    view, wanted = ops.view_rows(X, rows), np.ones(10, bool)
+    assert_same(ops.weigh_entries(view, weight, 2).toarray(), oracles.weigh_entries(dense[rows], weight, 2), np.float64)
+    found, expected = ops.add_logs(view, np.log(weight), wanted), oracles.add_logs(dense[rows], np.log(weight), wanted)
+    assert_allclose(found, expected, rtol=1e-12)
+    few = np.zeros((5, 20))
+    few[[0, 2, 3], [1, 5, 5]] = 0.5, 2, 1
+    assert_same(ops.accumulate(few, view), oracles.accumulate(few, dense[rows]), np.float64)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_add_logs_passes_over_rows_too_small_to_be_squared(dtype):
+    X = np.array([[2, 0, 4], [0, 0, 0], [1, 1, 1]], dtype)
+    with_tiny = np.vstack([X, np.full((1, 3), 1e-170)])
+    offset, wanted = np.zeros(3), np.ones(3, bool)
+    expected = oracles.add_logs(X, offset, wanted)
+    for found, same in zip(ops.add_logs(sparse.csr_matrix(with_tiny), offset, wanted), expected, strict=True):
+        assert_allclose(found, same, rtol=1e-6)
+
+
+def test_used_columns(words):
+    X, dense, _ = words
+    X = sparse.csr_matrix(X)
+    columns, found = untouched(ops.used_columns, X)
+    assert_array_equal(columns, np.unique(X.indices))
+    assert_same(found.toarray(), dense[:, columns], dense.dtype)
+    assert_array_equal(np.delete(dense, columns, axis=1), 0)
+
+
+@pytest.mark.parametrize("share", [0, 0.1, 0.2])
+@pytest.mark.parametrize("form", ["C", "Fortran"])
+@pytest.mark.parametrize(("layout", "dtype", "frozen"), FORMS)
+def test_accumulate_with_few_shares(layout, dtype, frozen, form, share):
+    given = given_of("many rows and units", layout, dtype, frozen)
+    few = given.G * (np.random.default_rng(0).random(given.G.shape) < share)
+    found = untouched(ops.accumulate, LAYOUTS[form](few), given.X)
+    assert_same(found, oracles.accumulate(few, given.dense), dtype)
+
+
+def distributions_of(n_components, dtype):
+    """Word distributions, one of them without mass, and words that none of them has."""
+    rng = np.random.default_rng(n_components)
+    counts = rng.gamma(0.3, size=(n_components, 12)) * (rng.random((n_components, 12)) < 0.7)
+    counts[:, [3, 8]], counts[:, 0] = 0, 1 + np.arange(n_components)
+    mass = counts.sum(axis=1) * 7
+    if n_components > 2:
+        mass[1] = 0
+    return (counts / counts.sum(axis=1, keepdims=True)).astype(dtype), mass.astype(dtype)
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("columns", [np.arange(12), np.array([7, 3, 0]), np.array([], np.int64)], ids=len)
+@pytest.mark.parametrize("form", ["C", "Fortran"])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n_components", [1, 2, 6])
+def test_lift(n_components, dtype, form, columns, frozen):
+    distributions, mass = distributions_of(n_components, dtype)
+    distributions = LAYOUTS[form](distributions)
+    if frozen:
+        for a in (distributions, mass, columns):
+            read_only(a)
+    expected = oracles.lift(distributions, mass, columns, 0.1, 0.3, 3.0)
+    found = untouched(ops.lift, distributions, mass, columns, 0.1, 0.3, 3.0)
+    for one, other in zip(found, expected, strict=True):
+        assert_same(one, other, dtype)
+    from codebooks.ops import shared
+
+    on_device = shared.lift(np, distributions, mass, columns, 0.1, 0.3, 3.0)
+    for one, other in zip(on_device, expected, strict=True):
+        assert_same(one, other, dtype)
+    unseen = np.isin(columns, [3, 8])
+    assert not found[0][:, unseen].any()
+    assert not found[1][unseen].any()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_lift_of_words_that_all_components_use_alike(dtype):
+    """They say next to nothing, and a word that one component has alone says most."""
+    distributions = np.array([[0.5, 0.5, 0], [0.5, 0.3, 0.2]], dtype)
+    table, saliency, _ = ops.lift(distributions, np.full(2, 1e4, dtype), np.arange(3), 0.1, 0.3, 3.0)
+    assert 0 <= saliency[0] < 1e-3
+    assert np.abs(table[:, 0]).max() < 1e-3
+    assert saliency[1] < saliency[2]
+    assert saliency[2] == pytest.approx(1, abs=0.01)
+
+
 # -- choosing --------------------------------------------------------------------------------------------------------
 
 inf = np.inf
@@ -814,7 +941,7 @@ def jobs(n_rows):
     dense[5::50] = 0
     units, weights = rng.standard_normal((n_units, n_features)), rng.standard_normal((n_rows, n_units))
     index, handicap = rng.integers(n_units, size=(n_rows, 2)), rng.random(n_units)
-    weight, order = rng.random(400), rng.permutation(n_rows)
+    weight, order, every = rng.random(400), rng.permutation(n_rows), np.arange(n_features)
     rare = dense * (rng.random(dense.shape) < np.linspace(0, 1, n_features))  # in columns from empty to common
     groups = np.argsort(rng.random((9, n_features)))[:, :60]
     todo = {"count_pairs": functools.partial(ops.count_pairs, sparse.csr_matrix(dense), groups)}
@@ -846,6 +973,7 @@ def jobs(n_rows):
             f"match {dtype.__name__}": functools.partial(ops.match, queries, postings),
             f"best {dtype.__name__}": functools.partial(ops.best, queries, postings, 20),
             f"separate {dtype.__name__}": functools.partial(ops.separate, wide, 0.5, "sparsemax"),
+            f"lift {dtype.__name__}": functools.partial(ops.lift, np.abs(W), w[:160], every, 0.1, 0.3, 3.0),
         }
         for layout in ("csr_matrix", "int64 indices"):
             rows, which = LAYOUTS[layout](X), f"{layout} {dtype.__name__}"
@@ -853,6 +981,8 @@ def jobs(n_rows):
                 f"similarity, {which}": functools.partial(ops.similarity, rows, W),
                 f"similarity with CSR units, {which}": functools.partial(ops.similarity, W, rows),
                 f"accumulate, {which}": functools.partial(ops.accumulate, G, rows),
+                f"accumulate few shares, {which}": functools.partial(ops.accumulate, G * (G > 1), rows),
+                f"weigh_entries, {which}": functools.partial(ops.weigh_entries, rows, rng.random(n_features), 2.0),
                 f"scatter_rows, {which}": functools.partial(scattered, rows),
                 f"take_rows, {which}": functools.partial(ops.take_rows, rows, order),
                 f"row_norms, {which}": functools.partial(ops.row_norms, rows),
@@ -875,9 +1005,9 @@ def fingerprints(todo):
 
 def kernels():
     """The compiled loops that work on a range of items, by name."""
-    from codebooks.ops import adding, completion, postings, scoring, separation, subsets
+    from codebooks.ops import adding, completion, likelihood, postings, scoring, separation, subsets
 
-    modules = adding, completion, postings, scoring, separation, subsets
+    modules = adding, completion, likelihood, postings, scoring, separation, subsets
     found = {name: f for module in modules for name, f in vars(module).items() if hasattr(f, "py_func")}
     return {name: f for name, f in found.items() if [*inspect.signature(f.py_func).parameters][:2] == ["start", "stop"]}
 
@@ -1052,6 +1182,10 @@ def warm_up_and_use():
             ops.best(given.X, postings, 2)
             ops.gather_largest(found.index, found.score, given.X, 2)
         ops.separate(given.G, 1.0, "softmax")
+        words = ops.weigh_entries(abs(given.X), np.ones(given.X.shape[1]), 2.0)
+        ops.add_logs(abs(given.X), np.zeros(given.X.shape[1]), np.ones(given.X.shape[1], bool))
+        ops.accumulate(given.G * (np.abs(given.G) > 2), words)
+        ops.lift(np.abs(given.W), np.ones(len(given.W), dtype), np.arange(given.W.shape[1]), 0.1, 0.3, 3.0)
     name_by_documents(sparse.csr_matrix(np.eye(4)), np.array([0, 0, 1, 1]), 2, 1)
     new = {name: found - warm[name] for name, found in compiled().items() if found != warm[name]}
     assert not new, f"compiled after warmup: {new}"

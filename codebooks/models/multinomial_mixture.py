@@ -293,7 +293,7 @@ class MultinomialMixture(CodebookLearner):
             n_updates=state.n_updates + 1,
         )
 
-    def _learn(self, X: Any, state: State, progress: Progress) -> tuple[State, Sums]:
+    def _learn(self, X: Any, state: State, progress: Progress) -> tuple[State, Any]:
         """Learn from one minibatch, and from a sample of earlier ones where minibatches may come in any order.
 
         A stream may be sorted, and its first minibatch may be small. Therefore a uniform sample of all rows is kept
@@ -361,10 +361,10 @@ class MultinomialMixture(CodebookLearner):
     # -- reading -------------------------------------------------------------------------------------------------
 
     def score(self, X: Any, y: Any = None) -> float:
-        """Mean log likelihood per word: higher is better, also on held-out rows.
+        r"""Mean log likelihood per word: higher is better, also on held-out rows.
 
-        With :math:`x` a row as it is learned from (without the scale of columns, of Euclidean norm :math:`\\sqrt 6`)
-        it is :math:`\\sum_x \\ln \\sum_k \\pi_k \\exp(\\sum_v x_v \\ln \\theta_{kv}) / \\sum_x \\sum_v x_v`, the natural
+        With :math:`x` a row as it is learned from (without the scale of columns, of Euclidean norm :math:`\sqrt 6`)
+        it is :math:`\sum_x \ln \sum_k \pi_k \exp(\sum_v x_v \ln \theta_{kv}) / \sum_x \sum_v x_v`, the natural
         logarithm of the probability that a row has these words, for each of them. It does not use saliency. Compare
         models of the same features only.
 
@@ -392,9 +392,9 @@ class MultinomialMixture(CodebookLearner):
         return total / n_words if n_words else 0.0
 
     def perplexity(self, X: Any, X_observed: Any = None) -> float:
-        """Perplexity of the counts `X` under the word distributions mixed by the gates: lower is better.
+        r"""Perplexity of the counts `X` under the word distributions mixed by the gates: lower is better.
 
-        It is :math:`\\exp(-\\sum_{dv} x_{dv} \\ln \\sum_k g_{dk} \\theta_{kv} / \\sum_{dv} x_{dv})` with the gates
+        It is :math:`\exp(-\sum_{dv} x_{dv} \ln \sum_k g_{dk} \theta_{kv} / \sum_{dv} x_{dv})` with the gates
         :math:`g` of the rows of `X_observed`. The protocol to compare with other models, such as
         `LatentDirichletAllocation`: divide the words of each unseen document into two halves, give one to both models
         to infer the shares of topics from, and compute this number for the other half from the shares and the word
@@ -454,8 +454,7 @@ class MultinomialMixture(CodebookLearner):
 
 def _find_scale(X: Any) -> tuple[Any, Any]:
     """Logarithms of the scales of columns, and how many entries each column has."""
-    norms = ops.row_norms(X)
-    xp = ops.xp(norms)
+    xp = ops.xp(X)
     log_scale, everything = xp.zeros(X.shape[1]), xp.ones(X.shape[1], bool)
     for _ in range(_N_SCALE_ROUNDS):
         sums, counts = ops.add_logs(X, log_scale, everything)
@@ -483,7 +482,7 @@ def _divide_by_mass(counts: Any, before: Any) -> tuple[Any, Any]:
     xp = ops.xp(counts)
     mass = counts.sum(axis=1)
     counts *= ops.reciprocal(mass)[:, None]
-    if not mass.all():
+    if ops.runs_ahead(mass) or not mass.all():
         counts = xp.where(mass[:, None] > 0, counts, before)
     return counts, mass
 

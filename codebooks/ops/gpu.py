@@ -370,28 +370,22 @@ def erase(X, where):
 
 
 def weigh_entries(X, weight, length):
-    X = take_rows(X, slice(None)) if isinstance(X, RowView) else X
-    X = X.copy() if sparse.issparse(X) else sparse.csr_matrix(X)
-    wide = X.data.astype(np.float64) * weight[X.indices]
-    lengths = cp.diff(X.indptr)
-    row = cp.repeat(cp.arange(X.shape[0]), lengths.get().tolist())
-    squares = sum_by_index(row, wide * wide, X.shape[0])
-    scale = length * reciprocal(cp.sqrt(squares))
-    X.data = (wide * scale[row]).astype(X.data.dtype)
-    return X
+    X = _as_csr(X)
+    wide = _csr_of((X.data.astype(np.float64) * weight[X.indices], X.indices, X.indptr), X.shape)
+    scale = length * reciprocal(row_norms(wide))
+    return _csr_of(((wide.data * scale[_rows_of_entries(X)]).astype(X.dtype), X.indices, X.indptr), X.shape)
 
 
 def add_logs(X, offset, wanted):
-    X = take_rows(X, slice(None)) if isinstance(X, RowView) else X
-    X = X if sparse.issparse(X) else sparse.csr_matrix(X)
-    row = cp.repeat(cp.arange(X.shape[0]), cp.diff(X.indptr).get().tolist())
-    is_positive = (X.data > 0).astype(np.float64)
+    X = _as_csr(X)
+    row, is_positive = _rows_of_entries(X), X.data > 0
     wide = X.data.astype(np.float64)
-    squares = sum_by_index(row, is_positive * (wide * cp.exp(-offset[X.indices])) ** 2, X.shape[0])
-    n = sum_by_index(row, is_positive, X.shape[0])
-    level = 0.5 * cp.log(cp.maximum(squares, np.finfo(np.float64).tiny) / cp.maximum(n, 1))
-    counted = is_positive * wanted[X.indices]
-    logs = cp.log(cp.where(wide > 0, wide, 1.0)) - level[row]
+    without_scale = cp.where(is_positive, wide, 0) * cp.exp(-offset[X.indices])
+    norms = row_norms(_csr_of((without_scale, X.indices, X.indptr), X.shape))
+    n = cp.maximum(sum_by_index(row, is_positive, X.shape[0]), 1)
+    level = cp.log(cp.where(norms > 0, norms, 1) / cp.sqrt(n))
+    counted = (is_positive & wanted[X.indices] & (norms > 0)[row]).astype(np.float64)
+    logs = cp.log(cp.where(is_positive, wide, 1)) - level[row]
     return sum_by_index(X.indices, counted * logs, X.shape[1]), sum_by_index(X.indices, counted, X.shape[1])
 
 
@@ -407,9 +401,7 @@ def lift(distributions, mass, columns, floor, share, background):
 def scale_rows(X, scale):
     if not sparse.issparse(X):
         return X * scale[:, None]
-    lengths = cp.asnumpy(cp.diff(X.indptr))
-    row = cp.asarray(np.repeat(np.arange(len(lengths)), lengths))
-    return _csr_of((X.data * scale[row], X.indices, X.indptr), X.shape)
+    return _csr_of((X.data * scale[_rows_of_entries(X)], X.indices, X.indptr), X.shape)
 
 
 def row_norms(X):
@@ -552,6 +544,18 @@ def _csr(X):
             f"on a part of the rows at a time."
         )
     return sparse.csr_matrix(X)
+
+
+def _as_csr(X):
+    """Dense rows, a CSR matrix or a view of one, as a CSR matrix."""
+    if isinstance(X, RowView):
+        return take_rows(X, slice(None))
+    return X if sparse.issparse(X) else sparse.csr_matrix(X)
+
+
+def _rows_of_entries(X):
+    """The row of each entry of a CSR matrix."""
+    return cp.searchsorted(X.indptr, cp.arange(len(X.data), dtype=X.indptr.dtype), side="right") - 1
 
 
 def _csr_of(arrays, shape):

@@ -40,6 +40,8 @@ def add_logs(starts, stops, indices, data, offset, wanted, sums, counts):
             if data[p] > 0:
                 squares += (np.float64(data[p]) * np.exp(-offset[indices[p]])) ** 2
                 n += 1
+        if squares == 0:
+            continue  # the entries are too small to be squared
         level = 0.5 * np.log(squares / n)
         for p in range(starts[i], stops[i]):
             j = indices[p]

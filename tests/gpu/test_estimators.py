@@ -18,6 +18,7 @@ from codebooks import (
     InhibitedMixture,
     Isotropy,
     KrotovHopfield,
+    MultinomialMixture,
     NeighborSmoothing,
     OrthogonalSparseCoding,
     PairedHead,
@@ -67,7 +68,7 @@ def fitted_on_device(cp):
     return fitted
 
 
-@pytest.mark.parametrize("learner", [KrotovHopfield, InhibitedMixture, OrthogonalSparseCoding])
+@pytest.mark.parametrize("learner", [KrotovHopfield, InhibitedMixture, MultinomialMixture, OrthogonalSparseCoding])
 def test_an_update_without_entries_changes_nothing(cp, learner, X):
     model = build(learner, {}).partial_fit(moved(X[:100]))
     before = [np.copy(ops.to_host(field)) for field in model._state()]

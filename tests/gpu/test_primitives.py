@@ -12,7 +12,7 @@ import oracles
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
-from test_ops import KINDS, SCORES, given_of, some_of_no_row
+from test_ops import KINDS, SCORES, distributions_of, given_of, some_of_no_row, words_of
 
 import codebooks
 from codebooks import ops
@@ -269,6 +269,58 @@ def test_combine(cp, dtype, share):
     for form in (np.asarray, np.asfortranarray, sparse.csr_matrix):
         found = ops.combine(moved(cp, weights), moved(cp, form(X)))
         assert_same(found, weights.toarray() @ X, dtype)
+
+
+# -- words -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("layout", [*LAYOUTS, "stored zeros"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_words(cp, dtype, kind, layout):
+    given, dense, weight = words_of(kind, "C" if layout == "strided" else layout, dtype)
+    X, wanted = moved(cp, given, layout), np.arange(dense.shape[1]) % 3 != 1
+    found = ops.weigh_entries(X, cp.asarray(weight), 2.5)
+    assert ops.is_sparse(found)
+    assert_same(found, oracles.weigh_entries(dense, weight, 2.5), dtype)
+    again = ops.weigh_entries(X, cp.asarray(weight), 2.5)
+    assert_array_equal(host(again), host(found))
+    if ops.is_sparse(X):
+        assert_array_equal(host(X), dense)
+    logs = ops.add_logs(X, cp.asarray(np.log(weight)), cp.asarray(wanted))
+    for one, other in zip(logs, oracles.add_logs(dense, np.log(weight), wanted), strict=True):
+        assert_same(one, other, np.float64)
+    columns, fewer = ops.used_columns(found)
+    kept = host(columns)
+    assert_array_equal(kept, np.unique(ops.to_host(found).indices))
+    assert_array_equal(host(fewer), host(found)[:, kept])
+
+
+def test_words_of_row_views(cp, dtype):
+    given, dense, weight = words_of("many rows and units", "csr_matrix", dtype)
+    rows = np.array([4, 0, 130, 4, 9])
+    view, weight_there = ops.view_rows(moved(cp, given), cp.asarray(rows)), cp.asarray(weight)
+    assert_same(ops.weigh_entries(view, weight_there, 2), oracles.weigh_entries(dense[rows], weight, 2), dtype)
+    found = ops.add_logs(view, cp.log(weight_there), cp.ones(10, bool))
+    for one, other in zip(found, oracles.add_logs(dense[rows], np.log(weight), np.ones(10, bool)), strict=True):
+        assert_same(one, other, np.float64)
+
+
+def test_add_logs_passes_over_rows_too_small_to_be_squared(cp):
+    X = np.array([[2, 0, 4], [1e-170, 1e-170, 0]])
+    found = ops.add_logs(moved(cp, sparse.csr_matrix(X)), cp.zeros(3), cp.ones(3, bool))
+    for one, other in zip(found, oracles.add_logs(X[:1], np.zeros(3), np.ones(3, bool)), strict=True):
+        assert_same(one, other, np.float64)
+
+
+@pytest.mark.parametrize("columns", [np.arange(12), np.array([7, 3, 0])], ids=len)
+@pytest.mark.parametrize("n_components", [1, 2, 6])
+def test_lift(cp, dtype, n_components, columns):
+    distributions, mass = distributions_of(n_components, dtype)
+    expected = oracles.lift(distributions, mass, columns, 0.1, 0.3, 3.0)
+    for layout in ("C", "Fortran"):
+        how = moved(cp, distributions, layout), cp.asarray(mass), cp.asarray(columns)
+        for one, other in zip(ops.lift(*how, 0.1, 0.3, 3.0), expected, strict=True):
+            assert_same(one, other, dtype)
 
 
 # -- rows --------------------------------------------------------------------------------------------------------------
