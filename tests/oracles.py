@@ -502,19 +502,14 @@ def multinomial_mixture_step(state, X):
                 counts[k] += gate * x
     new = {}
     memory = max(2 * n_rows, 25 * n_components)
-    total, kept = np.zeros((n_components, n_features)), np.zeros(n_components)
-    for k in range(n_components):
-        allowed = max(memory / n_components, old["n_rows"][k])  # rows after the update
-        if old["n_rows"][k] > 0:
-            kept[k] = min(max(allowed - shares[k], 0) / old["n_rows"][k], 1)
-        total[k] = kept[k] * old["mass"][k] * old["components"][k] + counts[k]
+    recent = n_rows / memory
+    total = (1 - recent) * old["mass"][:, None] * old["components"] + counts
     new["mass"] = total.sum(axis=1)
     new["components"] = old["components"].copy()
     for k in range(n_components):
         if new["mass"][k] > 0:
             new["components"][k] = total[k] / new["mass"][k]
-    new["n_rows"] = kept * old["n_rows"] + shares
-    recent = n_rows / memory
+    new["n_rows"] = (1 - recent) * old["n_rows"] + shares
     new["usage"] = (1 - recent) * old["usage"] + recent * wins / n_rows
     mean = sum(counts.sum(axis=0) * saliency) / counts.sum()
     new["mean_saliency"] = (1 - recent) * old["mean_saliency"] + recent * mean

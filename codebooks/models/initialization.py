@@ -10,16 +10,12 @@ import numpy as np
 
 from codebooks import ops
 from codebooks.models.rows import cosine_scores, directions_of, unit_rows
-from codebooks.models.sums import gates
 
 _N_ROWS, _ROWS_PER_DIRECTION = 1000, 4  # looked at, at most: so many in all, or for each direction if that is more
 _N_STARTS = 8  # drawn, and compared after refining
 _ONE_START_FROM = 100  # directions: so many from one draw are as good as the best of several
 _N_REFINEMENTS = 8  # passes of spherical k-means over the first minibatch
 _N_CANDIDATES = 4  # rows tried for each direction
-# Annealing: passes over the first minibatch, the number of nearest directions that share a row, temperatures at the
-# first pass and at the last, and the part of the mean cosine of each direction that is subtracted.
-_N_ANNEALING_PASSES, _N_SHARING, _WARM, _COLD, _INHIBITION = 10, 8, 0.1, 0.02, 0.5
 # Starts that differ by less have found one thing, and the first of them is taken: not the one that rounding favours,
 # which is another one on another device.
 _ROUNDING = 1e-5
@@ -58,33 +54,6 @@ def spread_directions(X: Any, n_directions: int, rng: Any) -> Any:
         found = [(directions, total) for directions, total in found if total >= enough]  # no others are kept in memory
     directions, _ = found[0]
     return ops.xp(directions).asfortranarray(directions)
-
-
-def anneal_directions(X: Any, directions: Any) -> Any:
-    """Refine directions by passes in which the nearest ones share each row, less and less evenly.
-
-    Parameters
-    ----------
-    X : array or CSR matrix of shape (n_rows, n_features)
-        The first minibatch.
-    directions : array of shape (n_directions, n_features)
-        Rows of length 1, as `spread_directions` returns them.
-
-    Returns
-    -------
-    array of shape (n_directions, n_features)
-        Rows of length 1.
-    """
-    xp, n = ops.xp(directions), len(directions)
-    n_sharing = min(_N_SHARING, n)
-    inhibition = xp.zeros(n, directions.dtype)
-    for temperature in np.geomspace(_WARM, _COLD, _N_ANNEALING_PASSES):
-        found = ops.nearest(X, directions, inhibition, n_sharing)
-        share = gates(found, inhibition, temperature, n_sharing) * ops.reciprocal(found.norms)[:, None]
-        # A little of the old direction keeps those that win nothing where they are.
-        directions = xp.asfortranarray(unit_rows(ops.scatter_rows(directions * 1e-3, found.index, share, X)))
-        inhibition = _INHIBITION * found.total / xp.maximum((found.norms > 0).sum(), 1).astype(directions.dtype)
-    return directions
 
 
 def _sample_in_canonical_order(X: Any, size: int, rng: Any) -> Any:

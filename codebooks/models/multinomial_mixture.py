@@ -11,7 +11,7 @@ from scipy.optimize import linear_sum_assignment
 from codebooks import ops
 from codebooks.inputs import check_counts
 from codebooks.models.base import CodebookLearner, Progress
-from codebooks.models.initialization import anneal_directions, spread_directions
+from codebooks.models.initialization import spread_directions
 from codebooks.models.reservoir import Reservoir, add_rows, draw_rows, mark_start
 
 # Length of each row after scaling: a text of six words weighs six, and the weight grows as the square root of the
@@ -29,6 +29,9 @@ _NEGLIGIBLE = 1e-3
 _MEMORY_BATCHES, _MEMORY_ROWS = 2, 25
 # The scale of a column is the mean over its first entries, about this many, and found in so many rounds.
 _ENOUGH_ENTRIES, _N_SCALE_ROUNDS = 50, 3
+# Starts that are compared, and updates of each from the first minibatch. Energies that differ by less are equal, so
+# that rounding does not choose.
+_N_STARTS, _N_START_UPDATES, _ROUNDING = 3, 5, 1e-5
 # On a stream they go back this part of the rows so far, as in `fit`, up to a number of rows.
 _STREAM_PART, _LONGEST_STREAM = 2, 40_000
 # Rows of a stream that are kept, updates from them after a new start, and rows drawn from them for each new one.
@@ -208,12 +211,24 @@ class MultinomialMixture(CodebookLearner):
     # -- the four hooks ------------------------------------------------------------------------------------------
 
     def _start(self, X: Any, n_components: int, rng: Any) -> State:
+        """The best of several starts, by the scores of the winners after some updates from the same rows."""
+        best: tuple[float, Any] = (-math.inf, None)
+        for _ in range(_N_STARTS):
+            state = self._start_once(X, n_components, rng)
+            for _ in range(_N_START_UPDATES):
+                state = self._update(state, self._statistics(X, state), Progress(1.0, 0, self.max_iter))
+            energy = float(ops.to_host(self._statistics(X, state).energy))
+            if energy > best[0] + _ROUNDING * abs(energy):
+                best = energy, state
+        return best[1]._replace(n_updates=0)
+
+    def _start_once(self, X: Any, n_components: int, rng: Any) -> State:
         log_scale, counts = _find_scale(X)
         xp, n_features = ops.xp(log_scale), X.shape[1]
         n_rows = int(ops.to_host((ops.row_norms(X) > 0).sum()))
         rarity = xp.log((1 + n_rows) / (1 + counts)) + 1
         weighted = ops.weigh_entries(X, xp.exp(-log_scale) * rarity, 1.0)
-        directions = anneal_directions(weighted, spread_directions(weighted, n_components, rng))
+        directions = spread_directions(weighted, n_components, rng)
         found = ops.nearest(weighted, directions, xp.zeros(n_components, X.dtype), 1)
         filled = (found.norms > 0).astype(X.dtype)
         words = ops.weigh_entries(X, xp.exp(-log_scale), _ROW_NORM)
@@ -270,9 +285,8 @@ class MultinomialMixture(CodebookLearner):
         n_seen = state.reservoir.n_seen if state.reservoir else 0
         memory = xp.maximum(_count_memory(sums.n_rows, n_components), min(n_seen, _LONGEST_STREAM) / _STREAM_PART)
         recent = (sums.n_rows / memory).astype(dtype)
-        usage = (1 - recent) * state.usage + recent * sums.wins / xp.maximum(sums.n_rows, 1).astype(dtype)
-        # Each component remembers as many rows as it wins of those that all components remember together.
-        keep = ((memory * usage - sums.shares) / xp.maximum(state.n_rows, 1e-9)).clip(0, 1).astype(dtype)
+        keep = 1 - recent
+        usage = keep * state.usage + recent * sums.wins / xp.maximum(sums.n_rows, 1).astype(dtype)
         pull = sums.pull + (keep * state.mass)[:, None] * state.components
         components, mass = _divide_by_mass(pull, state.components)
         rows = keep * state.n_rows + sums.shares
@@ -287,7 +301,7 @@ class MultinomialMixture(CodebookLearner):
             inhibition=_negative_log_prior(rows),
             log_scale=log_scale,
             scale_counts=counts,
-            mean_saliency=(1 - recent) * state.mean_saliency + recent * saliency,
+            mean_saliency=keep * state.mean_saliency + recent * saliency,
             reservoir=state.reservoir,
             seed=state.seed,
             n_updates=state.n_updates + 1,

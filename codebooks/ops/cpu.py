@@ -39,7 +39,7 @@ _LOGARITHM = 32
 # Minibatches of rows with this mean number of entries or fewer are copied before several primitives read them.
 _SHORT_ROW = 8
 # Below this share of weights that are not zero, sums of rows look for them.
-_FEW_SHARES = 0.25
+_FEW_SHARES = 0.5
 # From this share of weights that are not zero on, BLAS with all of them is faster.
 _DENSE_SHARE = 0.05
 
@@ -118,9 +118,9 @@ def accumulate(G, X):
         return G.T @ X
     dtype = np.result_type(X.dtype, G.dtype)
     if np.count_nonzero(G) < _FEW_SHARES * G.size:
-        out = np.zeros((G.shape[1], X.shape[1]), dtype)
-        threads.run(likelihood.accumulate_few, len(out), G.size + _SCATTERED * X.nnz, *parts(X), _in_rows(G), out)
-        return out
+        out = np.zeros((X.shape[1], G.shape[1]), dtype)
+        threads.run(likelihood.accumulate_few, G.shape[1], G.size + _SCATTERED * X.nnz, *parts(X), _in_rows(G), out)
+        return out.T
     out = np.zeros((X.shape[1], G.shape[1]), dtype)
     n_blocks = -(-G.shape[1] // adding.COLUMN_BLOCK)
     threads.run(adding.accumulate, n_blocks, X.nnz * G.shape[1], *parts(X), _in_rows(G), out)

@@ -98,10 +98,15 @@ def lift(start, stop, columns, distributions, mass, floor, share, background, ta
 
 @compiled
 def accumulate_few(start, stop, starts, stops, indices, data, G, out):
-    """Columns `start` to `stop` of `G.T X`, where most entries of `G` are zero, written as `out[column, feature]`."""
+    """Columns `start` to `stop` of `G.T X`, where most entries of `G` are zero, written as `out[feature, column]`."""
+    columns, shares = np.empty(stop - start, np.int64), np.empty(stop - start, G.dtype)
     for i in range(len(starts)):
+        n = 0
         for k in range(start, stop):
-            share = G[i, k]
-            if share != 0:
-                for p in range(starts[i], stops[i]):
-                    out[k, indices[p]] += share * data[p]
+            if G[i, k] != 0:
+                columns[n], shares[n] = k, G[i, k]
+                n += 1
+        for p in range(starts[i], stops[i]):
+            j, x = indices[p], data[p]
+            for m in range(n):
+                out[j, columns[m]] += shares[m] * x
