@@ -463,15 +463,17 @@ def test_rows_with_the_highest_priorities_stay(form):
 
 def test_rows_of_the_sample_are_drawn_without_replacement():
     reservoir = add_rows(None, np.arange(1, 21.0)[:, None], 10, np.random.default_rng(0))
-    drawn = draw_rows(reservoir, 6, np.random.default_rng(1))[:, 0]
-    assert len(set(drawn)) == 6
-    assert set(drawn) <= set(reservoir.rows[:, 0])
+    for seed in range(5):
+        drawn = draw_rows(reservoir, 9, np.random.default_rng(seed))[:, 0]
+        assert len(set(drawn)) == 9
+        assert set(drawn) <= set(reservoir.rows[:, 0])
     assert draw_rows(reservoir, 10, np.random.default_rng(1)) is reservoir.rows
 
 
 def test_a_shuffled_fit_keeps_no_rows(planted):
     X, _ = planted
-    assert MultinomialMixture(6, random_state=0).fit(X).reservoir_ is None
+    for max_iter in (1, 50):
+        assert MultinomialMixture(6, random_state=0, max_iter=max_iter).fit(X).reservoir_ is None
     assert MultinomialMixture(6, random_state=0, shuffle=False, max_iter=1).fit(X).reservoir_ is not None
     small = MultinomialMixture(6, random_state=0, batch_size=100, max_iter=1).fit(X)
     assert small.reservoir_ is not None  # the first minibatches are small, so the start may be poor

@@ -399,9 +399,10 @@ class MultinomialMixture(CodebookLearner):
         for block in self._blocks(X):
             words = ops.weigh_entries(block, xp.exp(-state.log_scale), _ROW_NORM)
             scores = (ops.similarity(words, logs) + prior).astype(xp.float64)
-            peaks, filled = scores.max(axis=1), ops.row_norms(words) > 0
+            peaks = scores.max(axis=1)
+            # An empty row adds the logarithm of 1.
             likelihood = peaks + xp.log(xp.exp(scores - peaks[:, None]).sum(axis=1))
-            total += float(ops.to_host((likelihood * filled).sum()))
+            total += float(ops.to_host(likelihood.sum()))
             n_words += float(ops.to_host(words.sum()))
         return total / n_words if n_words else 0.0
 
