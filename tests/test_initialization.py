@@ -1,4 +1,4 @@
-"""The first components of a codebook: `spread_directions` and `anneal_directions`."""
+"""The first components of a codebook: `spread_directions`."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from scipy import sparse
 from sklearn.datasets import load_digits
 
 from codebooks.models import initialization
-from codebooks.models.initialization import anneal_directions, spread_directions
+from codebooks.models.initialization import spread_directions
 
 FORMATS = {"dense": np.asarray, "csr": sparse.csr_matrix}
 
@@ -79,20 +79,3 @@ def test_more_directions_than_rows(n_directions):
     assert W.shape == (n_directions, 8)
     np.testing.assert_allclose((W @ X.T).max(axis=0), 1)
     np.testing.assert_allclose((W @ X.T).max(axis=1), 1)
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("form", FORMATS)
-@pytest.mark.parametrize("n_directions", [1, 5, 300])
-def test_annealed_directions_lie_nearer_to_rows(rows, n_directions, form, dtype):
-    X = FORMATS[form](rows.astype(dtype))
-    drawn = scaled(rows[10 : 10 + n_directions]).astype(dtype)
-    before = drawn.copy()
-    W = anneal_directions(X, drawn)
-    assert W.dtype == dtype
-    assert W.flags.f_contiguous
-    np.testing.assert_array_equal(drawn, before)
-    np.testing.assert_allclose(np.linalg.norm(W, axis=1), 1, rtol=1e-5)
-    filled = scaled(rows[rows.any(axis=1)])
-    one, other = ((filled @ directions.T).max(axis=1).mean() for directions in (W, drawn))
-    assert one > other

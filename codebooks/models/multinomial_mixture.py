@@ -88,8 +88,8 @@ class MultinomialMixture(CodebookLearner):
     maximisation [1]_ of a mixture of multinomials [2]_ [3]_, in which counts go back about two minibatches.
 
     `partial_fit` and unshuffled passes also keep a uniform sample of at most 10,000 of the rows so far, from which they
-    learn again, so that a stream may begin with few rows or be sorted. Components that the rows do not need become
-    empty: `usage_` shows them, and a warning names them.
+    learn again, so that a stream may begin with few rows or be sorted. Where there are more components than topics,
+    some may become empty: `usage_` shows them, and a warning names them.
 
     Parameters
     ----------
