@@ -42,7 +42,7 @@ class NeighborSmoothing(OneToOneFeatureMixin, ArrayTransformer):
         \tilde z = (1 - w)\, u + \frac{w}{|N(u)|} \sum_{v \in N(u)} v .
 
     A training row is one of its own neighbors, so `fit_transform(X)` equals `fit(X).transform(X)`, and a new row is
-    smoothed by the same rule. If it were left out, the results would be as good.
+    smoothed by the same rule.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ class NeighborSmoothing(OneToOneFeatureMixin, ArrayTransformer):
         "algorithm": [StrOptions({"auto", "exact", "approximate"})],
     }
 
-    def __init__(self, n_neighbors: int = 10, weight: float = 0.5, *, algorithm: str = "auto"):
+    def __init__(self, n_neighbors: int = 10, weight: float = 0.5, *, algorithm: str = "auto") -> None:
         self.n_neighbors = n_neighbors
         self.weight = weight
         self.algorithm = algorithm
