@@ -76,9 +76,9 @@ class NeighborSmoothing(OneToOneFeatureMixin, ArrayTransformer):
     The training rows are kept, so a fitted model takes as much memory and disk space as they do.
 
     With n training rows of d features, an exact search costs O(n d) for each row, and an approximate one O(sqrt(n) d).
-    On sentence embeddings the approximate search finds 90 % to 99 % of the nearest rows, and clusterings of the result
-    are as good. Intermediate results are computed in blocks of rows, whose cosines take no more than 64 MB and no more
-    than scikit-learn's `working_memory`. The same rows give the same result in every run.
+    On 85,000 sentence embeddings the approximate search found 94 % of the nearest rows. Intermediate results are
+    computed in blocks of rows, whose cosines take no more than 64 MB and no more than scikit-learn's `working_memory`.
+    The same rows give the same result in every run.
 
     Exact search prefers the earlier row of two that are equally near, up to rounding. A row of zeros has no direction:
     it stays a row of zeros, and it is no neighbor of any row. CuPy arrays are processed on their device.
