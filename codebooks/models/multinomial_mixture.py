@@ -301,7 +301,7 @@ class MultinomialMixture(CodebookLearner):
             inhibition=_negative_log_prior(rows),
             log_scale=log_scale,
             scale_counts=counts,
-            mean_saliency=keep * state.mean_saliency + recent * saliency,
+            mean_saliency=(keep * state.mean_saliency + recent * saliency).astype(dtype),
             reservoir=state.reservoir,
             seed=state.seed,
             n_updates=state.n_updates + 1,
