@@ -10,7 +10,7 @@ from scipy.optimize import linear_sum_assignment
 
 from codebooks import ops
 from codebooks.inputs import check_counts
-from codebooks.models.base import CodebookLearner, Progress
+from codebooks.models.base import CodebookLearner, Progress, row_blocks
 from codebooks.models.initialization import spread_directions
 from codebooks.models.reservoir import Reservoir, add_rows, draw_rows, mark_start
 
@@ -32,7 +32,7 @@ _ENOUGH_ENTRIES, _N_SCALE_ROUNDS = 50, 3
 # Starts that are compared, and updates of each from the first minibatch. Energies that differ by less are equal, so
 # that rounding does not choose.
 _N_STARTS, _N_START_UPDATES, _ROUNDING = 3, 5, 1e-5
-# On a stream they go back this part of the rows so far, as in `fit`, up to a number of rows.
+# On a stream counts go back this part of the rows so far, as in `fit`, up to a number of rows.
 _STREAM_PART, _LONGEST_STREAM = 2, 40_000
 # Rows of a stream that are kept, updates from them after a new start, and rows drawn from them for each new one.
 _RESERVOIR, _N_RESTART_UPDATES, _REPLAY = 10_000, 20, 3
@@ -442,20 +442,20 @@ class MultinomialMixture(CodebookLearner):
         xp = ops.xp(state.components)
         distributions = xp.exp(self._log_distributions(state))
         total, n_words = 0.0, 0.0
-        for block, seen in zip(self._blocks(X), self._blocks(observed), strict=True):
-            gates, _ = self._encode(seen, state)
+        for rows in row_blocks(X, 4 * X.shape[1] * X.dtype.itemsize):
+            gates, _ = self._encode(ops.take_rows(observed, rows), state)
             mixed = xp.log(gates @ distributions)
-            total += float(ops.to_host(_sum_products(block, mixed)))
-            n_words += float(ops.to_host(block.sum()))
+            counts = ops.in_form_of(ops.take_rows(X, rows), mixed)
+            total += float(ops.to_host((counts * mixed).sum()))
+            n_words += float(ops.to_host(counts.sum()))
         return math.exp(-total / n_words) if n_words else 1.0
 
     def _log_distributions(self, state: State) -> Any:
         """Logarithms of the smoothed word distributions."""
         xp = ops.xp(state.components)
         counts = state.mass[:, None] * state.components
-        total = counts.sum()
         counts += _FLOOR + _SHARE / len(counts) * counts.sum(axis=0)
-        return xp.log(counts / counts.sum(axis=1, keepdims=True)) if total > 0 else counts
+        return xp.log(counts / counts.sum(axis=1, keepdims=True))
 
     def _confide(self, X: Any, codes: Any, winners: Any, state: State) -> Any:
         return codes.max(axis=1)
@@ -505,8 +505,3 @@ def _divide_by_mass(counts: Any, before: Any) -> tuple[Any, Any]:
 def _divide(part: Any, whole: Any, dtype: Any) -> Any:
     """`part / whole` as a 0-d array, 0 for nothing."""
     return (part / ops.xp(part).maximum(whole, np.finfo(dtype).tiny)).astype(dtype)
-
-
-def _sum_products(X: Any, Y: Any) -> Any:
-    """The sum of the products of the entries of `X`, dense or CSR, with those of the dense `Y`."""
-    return X.multiply(Y).sum() if ops.is_sparse(X) else (X * Y).sum()
