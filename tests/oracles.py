@@ -153,6 +153,43 @@ def lift(distributions, mass, columns, floor, share, background):
     return table, saliency, totals
 
 
+def responsibilities(scores, scale, offset, reach):
+    """Gates, winners and their scores, as of `codebooks.ops.responsibilities`."""
+    scores = scale * wide(scores) - wide(offset)
+    gates = np.zeros_like(scores)
+    for i, row in enumerate(scores):
+        for k, score in enumerate(row):
+            if score >= max(row) - reach:
+                gates[i, k] = np.exp(score - max(row))
+        gates[i] /= gates[i].sum()
+    return gates, scores.argmax(axis=1), scores.max(axis=1)
+
+
+def fold_in(X, weight, lifts, shares, prior, n_steps, least):
+    """The shares of `codebooks.ops.fold_in`."""
+    X, lifts, shares, prior = wide(X) * wide(weight), wide(lifts), wide(shares), wide(prior)
+    for i, x in enumerate(X):
+        theta = shares[i].copy()
+        for _ in range(n_steps):
+            new = np.where(theta > 0, prior[i], 0)
+            for v in np.flatnonzero(x):
+                parts = theta * lifts[:, v]
+                if parts.sum() > 0:
+                    new += x[v] * parts / parts.sum()
+            theta = new / new.sum()
+            theta[theta < least] = 0
+            theta /= theta.sum()
+        shares[i] = theta
+    return shares
+
+
+def fade_and_add(distributions, fade, columns, pull, weight):
+    out = wide(distributions) * wide(fade)[:, None]
+    for u, v in enumerate(columns):
+        out[:, v] += wide(weight) * wide(pull)[:, u]
+    return out
+
+
 def blend_directions(out, weight, W):
     """The new `out`, and the lengths that its rows had before they were scaled."""
     out, weight, W = wide(out), wide(weight), wide(W)
@@ -489,17 +526,13 @@ def multinomial_mixture_step(state, X):
         if not x.any():
             continue
         n_rows += 1
-        scores = [
-            sum(x[v] * table[k, v] for v in range(n_features)) / old["mean_saliency"]
-            + 0.5 * np.log(old["n_rows"][k] + 0.1)
-            for k in range(n_components)
-        ]
-        winning[i] = max(scores)
-        wins[int(np.argmax(scores))] += 1
-        for k, gate in enumerate(softmax([scores])[0]):
-            if gate >= 1e-3:
-                shares[k] += gate
-                counts[k] += gate * x
+        scores = [[sum(x[v] * table[k, v] for v in range(n_features)) for k in range(n_components)]]
+        prior = 0.5 * np.log(old["n_rows"] + 0.1)
+        gates, winner, peak = responsibilities(scores, 1 / old["mean_saliency"], -prior, np.log(100))
+        winning[i] = peak[0]
+        wins[winner[0]] += 1
+        shares += gates[0]
+        counts += np.outer(gates[0], x)
     new = {}
     memory = max(2 * n_rows, 25 * n_components)
     recent = n_rows / memory
