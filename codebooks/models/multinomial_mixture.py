@@ -90,9 +90,17 @@ class MultinomialMixture(CodebookLearner):
     .. math:: S_k = \sum_v x_v \omega_v \ln \frac{\theta_{kv}}{p_v} + \tfrac12 \ln(M_k + 0.1),
 
     where :math:`\theta_{kv}` is the smoothed share of word v in component k, :math:`p_v` its share in all components,
-    and :math:`\omega_v`, its saliency, grows with how unevenly components use the word. The shares of a row are
-    :math:`g = \mathrm{softmax}(S)`, and :math:`N_k \leftarrow \rho_k N_k + \sum_x g_k x`: online expectation
+    and :math:`\omega_v`, its saliency, grows with how unevenly components use the word. With the gates
+    :math:`g = \mathrm{softmax}(S)` it learns :math:`N_k \leftarrow \rho N_k + \sum_x g_k x`: online expectation
     maximisation [1]_ of a mixture of multinomials [2]_ [3]_, in which counts go back about two minibatches.
+
+    Learning takes each document for one topic; `transform` then divides the words of a document among all topics, as
+    LDA and PLSA [4]_ do. Its shares :math:`s` add up to 1 and are found by ten steps of
+
+    .. math:: s_k \propto g_k + \sum_v x_v \omega_v \frac{s_k \theta_{kv}}{\sum_j s_j \theta_{jv}},
+
+    so that a document about two topics has two large shares. Shares below .01 (for more than 50 components, below half
+    an even share) are zero. `predict` is the component with the largest share.
 
     `partial_fit` and unshuffled passes also keep a uniform sample of at most 10,000 of the rows so far, from which they
     learn again, so that a stream may begin with few rows or be sorted. Where there are more components than topics,
@@ -111,7 +119,7 @@ class MultinomialMixture(CodebookLearner):
     tol : float, default=1e-3
         Learning stops when the mean score of the winners has not risen by this share for three passes.
     sparse_output : bool, default=False
-        Whether `transform` returns a CSR matrix. Use it for many components: most gates are nearly zero.
+        Whether `transform` returns a CSR matrix. Use it for many components: most shares are zero.
     random_state : int, RandomState or None, default=None
         Seed of the start and of the order of rows.
     verbose : int, default=0
@@ -122,7 +130,7 @@ class MultinomialMixture(CodebookLearner):
     components_ : ndarray of shape (n_components, n_features)
         Word distributions, one a row; each sums to 1.
     labels_ : ndarray of shape (n_samples,), int64
-        The component with the largest gate of each row last learned from; -1 for empty rows.
+        The component with the largest share of each row last learned from; -1 for empty rows.
     usage_ : ndarray of shape (n_components,)
         Share of rows won.
     mass_ : ndarray of shape (n_components,)
@@ -153,6 +161,7 @@ class MultinomialMixture(CodebookLearner):
     .. [2] K. Nigam, A. McCallum, S. Thrun, T. Mitchell, "Text classification from labeled and unlabeled documents using
        EM", Machine Learning 39 (2000), 103-134.
     .. [3] J. Yin, J. Wang, "A Dirichlet multinomial mixture model-based approach for short text clustering", KDD 2014.
+    .. [4] T. Hofmann, "Probabilistic latent semantic indexing", SIGIR 1999, on folding in.
 
     Examples
     --------
@@ -430,10 +439,10 @@ class MultinomialMixture(CodebookLearner):
         return total / n_words if n_words else 0.0
 
     def perplexity(self, X: Any, X_observed: Any = None) -> float:
-        r"""Perplexity of the counts `X` under the word distributions mixed by the gates: lower is better.
+        r"""Perplexity of the counts `X` under the word distributions mixed by the shares: lower is better.
 
-        It is :math:`\exp(-\sum_{dv} x_{dv} \ln \sum_k g_{dk} \theta_{kv} / \sum_{dv} x_{dv})` with the gates
-        :math:`g` of the rows of `X_observed`. The protocol to compare with other models, such as
+        It is :math:`\exp(-\sum_{dv} x_{dv} \ln \sum_k s_{dk} \theta_{kv} / \sum_{dv} x_{dv})` with the shares
+        :math:`s` of the rows of `X_observed`. The protocol to compare with other models, such as
         `LatentDirichletAllocation`: divide the words of each unseen document into two halves, give one to both models
         to infer the shares of topics from, and compute this number for the other half from the shares and the word
         distributions of each (document completion [1]_).
@@ -443,7 +452,7 @@ class MultinomialMixture(CodebookLearner):
         X : array-like or sparse matrix of shape (n_samples, n_features)
             Counts of the words to predict.
         X_observed : array-like or sparse matrix of shape (n_samples, n_features), optional
-            The words that gates are inferred from. Default: `X` itself, which gives a lower number.
+            The words that shares are inferred from. Default: `X` itself, which gives a lower number.
 
         Returns
         -------
@@ -466,8 +475,8 @@ class MultinomialMixture(CodebookLearner):
         distributions = xp.exp(self._log_distributions(state))
         total, n_words = 0.0, 0.0
         for rows in row_blocks(X, 4 * X.shape[1] * X.dtype.itemsize):
-            gates, _ = self._encode(ops.take_rows(observed, rows), state)
-            mixed = xp.log(gates @ distributions)
+            found, _ = self._encode(ops.take_rows(observed, rows), state)
+            mixed = xp.log(found @ distributions)
             counts = ops.in_form_of(ops.take_rows(X, rows), mixed)
             total += float(ops.to_host((counts * mixed).sum()))
             n_words += float(ops.to_host(counts.sum()))

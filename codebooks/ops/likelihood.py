@@ -8,6 +8,8 @@ from codebooks.ops.compiler import compiled, compiled_for_one_thread
 
 # Numbers that have faded below this are 0: what is smaller still slows processors down.
 _FADED = 1e-30
+# Counts below this part of their smoothing change no digit of a logarithm.
+_UNSEEN = 1e-14
 
 
 @compiled
@@ -86,7 +88,7 @@ def lift(start, stop, columns, distributions, mass, floor, share, background, ta
         gain = 0.0
         for k in range(n_components):
             value = mass[k] * distributions[v, k]
-            if value > 0:
+            if value > _UNSEEN * beta:
                 table[u, k] = np.log(value + beta) - norm[k] - log_frequency
                 gain += (value + background * prior[k]) * (np.log(value * inverse[k] + background) - log_all)
             else:
