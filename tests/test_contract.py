@@ -125,7 +125,6 @@ def test_scikit_learn_contract(estimator, check):
     check(estimator)
 
 
-@pytest.mark.parametrize(("learner", "settings"), CASES)
 def over_all_columns(sums, n_features):
     """Statistics that hold some columns only, with zeros in the others."""
     if "columns" not in sums._fields:
@@ -135,6 +134,7 @@ def over_all_columns(sums, n_features):
     return sums._replace(pull=pull, columns=0)
 
 
+@pytest.mark.parametrize(("learner", "settings"), CASES)
 class TestLaws:
     def test_codes_and_labels_agree(self, learner, settings, planted):
         X, _ = planted
@@ -379,8 +379,7 @@ class TestLaws:
         model = build(learner, settings).fit(X)
         if learner is codebooks.MultinomialMixture:
             X = X + np.random.default_rng(0).random(X.shape)  # gates that are not all whole
-            gates, winners = model._read(X, model._state())[-1].gates, model.predict(X)
-            gates = gates[np.arange(len(X)), winners]
+            gates, winners = model.confidence(X), model.predict(X)
             limit = np.median(gates)
             expected = np.where(gates >= limit, winners, -1)
             np.testing.assert_array_equal(model.predict(X, reject_below=limit), expected)
@@ -389,6 +388,7 @@ class TestLaws:
         won = model.components_[model.predict(X)]
         cosines = (X * won).sum(axis=1) / np.linalg.norm(X, axis=1) / np.linalg.norm(won, axis=1)
         cosines = model._strength(cosines)
+        np.testing.assert_allclose(model.confidence(X), cosines, atol=1e-6)
         limit = np.quantile(cosines, 0.3, method="midpoint")
         every, some, none = (model.predict(X, reject_below=below) for below in (-1.0, limit, 1.0))
         np.testing.assert_array_equal(every, model.predict(X))

@@ -283,6 +283,7 @@ def test_reject_below_compares_gates(planted):
     X = sparse.csr_matrix(X[:, ::2])  # with fewer words some rows are unclear
     model = MultinomialMixture(6, random_state=0).fit(X)
     gates, labels = gates_of(model, X), model.predict(X)
+    assert_allclose(model.confidence(X), gates, rtol=1e-7)
     limit = np.quantile(gates, 0.2)
     found = model.predict(X, reject_below=limit)
     assert_array_equal(found, np.where(gates >= limit, labels, -1))
