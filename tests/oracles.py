@@ -58,6 +58,11 @@ def gather_rows(index, weight, W):
     return out
 
 
+def chosen_products(Q, X, index):
+    Q, X = wide(Q), wide(X)
+    return np.array([[0.0 if row < 0 else Q[i] @ X[row] for row in rows] for i, rows in enumerate(index)])
+
+
 def gather_largest(index, weight, X, n):
     """The weighted sums of chosen rows, with zeros for all but the `n` largest entries; -1 names no row."""
     weight, X = wide(weight), wide(X)
@@ -874,6 +879,16 @@ def feedback_step(q, W, n_documents, n_terms, weight):
 def _unit(v):
     length = np.sqrt(v @ v)
     return v / length if length > 0 else v
+
+
+def limited_scores(query, completed, W):
+    """Scores of documents for a completed query: what was added counts up to a limit."""
+    W = wide(W)
+    own = wide(query) / max(np.sqrt(wide(query) @ wide(query)), 1e-300)
+    given, brought = W @ own, W @ (wide(completed) - own)
+    first = [d for d in np.argsort(-given, kind="stable")[:2] if given[d] > 0]
+    limit = min([brought[d] for d in first], default=0)
+    return given + np.minimum(brought, min(limit, 3 * max(given, default=0)))
 
 
 def fused_ranks(rankings, constant=60):

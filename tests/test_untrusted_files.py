@@ -128,7 +128,7 @@ def use(path, parts, again=True):
 
 
 def check_hits(hits, ids):
-    for found, weights in zip(hits.ids.tolist(), hits.weights, strict=True):
+    for found, weights in zip(hits.ids.tolist(), hits.scores, strict=True):
         names = [id for id in found if id not in (-1, "")]
         assert len(set(names)) == len(names)
         assert set(names) <= set(ids)

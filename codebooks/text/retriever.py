@@ -34,7 +34,7 @@ from codebooks.text.explaining import AddedTerm, added_terms, contributions
 from codebooks.text.fusion import fused
 from codebooks.text.term_index import TermIndex, find_invalid_counts
 
-__all__ = ["AddedTerm", "Hits", "HopfieldRetriever"]
+__all__ = ["AddedTerm", "HopfieldRetriever", "SearchResults"]
 
 # So many documents of each list are fused at least.
 _FUSED = 100
@@ -57,20 +57,19 @@ _QUERIES = 1024
 _changing = ForkSafeLock()
 
 
-class Hits(NamedTuple):
-    """What a search finds, best first.
+class SearchResults(NamedTuple):
+    """What searches find, best first: for each query as many documents as are found, and none where nothing is.
 
     Parameters
     ----------
-    ids : ndarray of shape (n_queries, k), int64 or str
-        Names of the documents. Where fewer than k are found, the places behind them hold -1, or "" where documents are
-        named by str: without an embedder, a document that shares no term with the query is not found.
-    weights : ndarray of shape (n_queries, k)
-        Their scores, descending; 0 in such places.
+    ids : list of ndarray of shape (n_found,), int64 or str
+        Names of the documents, for each query.
+    scores : list of ndarray of shape (n_found,)
+        Their scores, descending.
     """
 
-    ids: np.ndarray
-    weights: np.ndarray
+    ids: list[np.ndarray]
+    scores: list[np.ndarray]
 
 
 class _State(NamedTuple):
@@ -100,7 +99,9 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
 
     with :math:`s_{(n+1)}` the score of the first document that is left out, so the inverse temperature
     :math:`\beta` is that at which n documents have a weight, whatever the scale of the scores; :math:`e_{(m)}` keeps
-    the m largest terms. It is what information retrieval calls pseudo-relevance feedback.
+    the m largest terms. It is what information retrieval calls pseudo-relevance feedback. What the added terms give to
+    a document counts up to a limit: three times what the query itself gives to its best document, and no more than they
+    give to either of its two best documents. These stay first, so that completion never loses an exact match.
 
     Parameters
     ----------
@@ -114,7 +115,7 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         How many associative steps. 0 searches with the query as it is: plain BM25.
     feedback_documents : int from 1 to 10,000, default=20
         How many documents complete a query (n above).
-    feedback_terms : int from 1 to 10,000, default=30
+    feedback_terms : int from 1 to 10,000, default=60
         How many terms they give to it (m).
     feedback_weight : float from 0 to 1e6, default=2.0
         Weight of these terms against the query's own (:math:`\lambda`).
@@ -155,10 +156,10 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
     >>> documents = ["car engine", "automobile engine", "bread and butter", "car wheels", "automobile wheels"]
     >>> plain = HopfieldRetriever(feedback=0).fit(documents)
     >>> plain.search("car", k=4).ids
-    array([[ 0,  3, -1, -1]])
+    [array([0, 3])]
     >>> retriever = HopfieldRetriever(feedback_documents=2).fit(documents)
     >>> retriever.search("car", k=4).ids
-    array([[0, 3, 1, 4]])
+    [array([0, 3, 1, 4])]
     >>> [(added.term, added.because) for added in retriever.expand("car")]
     [('engine', [(0, 1.0)]), ('wheels', [(3, 1.0)])]
     """
@@ -170,7 +171,7 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         weighting: Any = "bm25",
         feedback: int = 1,
         feedback_documents: int = 20,
-        feedback_terms: int = 30,
+        feedback_terms: int = 60,
         feedback_weight: float = 2.0,
         embedder: Any = None,
         keep_texts: bool = False,
@@ -308,7 +309,7 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
 
     # -- searching ---------------------------------------------------------------------------------------------------
 
-    def search(self, queries: Any, k: int = 10) -> Hits:
+    def search(self, queries: Any, k: int = 10) -> SearchResults:
         """The best documents for each query.
 
         Parameters
@@ -319,26 +320,28 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        Hits
-            `ids` and `weights`, both of shape (n_queries, k), best first, ties to the older document. Where fewer than
-            k documents are found, ids are -1, or "" where documents are named by str, and weights 0. Weights are BM25
-            scores with `feedback=0`, else scores of completed queries, and reciprocal ranks with an embedder.
+        SearchResults
+            `ids` and `scores`, a list with an array for each query: at most k documents, best first, ties to the older
+            one. Without an embedder, a document that shares no term with the completed query is not found, so that an
+            array may be empty. Scores are those of BM25 with `feedback=0`, else those of completed queries, and
+            reciprocal ranks with an embedder.
 
         Raises
         ------
         ValueError
-            If k is not positive or too large for memory, a setting is out of range, or `embedder` is gone.
+            If k is not positive, a setting is out of range, or `embedder` is gone.
         """
         state = self._fitted()
         self._check_settings()
         check_count("k", k)
         counts, texts = self._counted(queries, state)
+        k = min(k, len(state.stored))
         depth = k if state.memory is None else max(k, _FUSED)
-        found = [self._best(self._completed(q, state.stored), state.stored, depth) for q in _blocks(counts)]
+        found = [self._best(q, state.stored, depth) for q in _blocks(counts)]
         position, weight = (np.concatenate(parts) for parts in zip(*found, strict=True))
         if state.memory is not None:
-            position, weight = self._fused(position, texts, state.memory, min(k, len(state.stored)))
-        return _hits(position, weight, state.stored.ids, k)
+            position, weight = self._fused(position, texts, state.memory, k)
+        return _results(position, weight, state.stored.ids)
 
     def transform(self, queries: Any) -> Any:
         """Complete queries: the vectors that `search` compares with documents.
@@ -393,7 +396,8 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         Returns
         -------
         matched, added : dict of str to float
-            Terms of the query, and terms that the memory added to it, with what each gives; the largest first.
+            Terms of the query, and terms that the memory added to it, with what each gives; the largest first. Where
+            added terms reach their limit, what each gives is scaled to it.
 
         Raises
         ------
@@ -406,7 +410,8 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         if position is None:
             raise ValueError(f"explain wants the id of a document that is there, see ids_, and got {id!r}.")
         row = state.stored.weighted.rows[[position]]
-        return contributions(counts, self._completed(counts, state.stored), row, state.terms)
+        asked = feedback.completed_for(counts, row, state.stored.weighted, **self._feedback_settings())
+        return contributions(counts, asked, row, state.terms)
 
     # -- on disk -----------------------------------------------------------------------------------------------------
 
@@ -576,21 +581,24 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
 
     def _completed(self, counts: Any, index: TermIndex) -> Any:
         """Queries with the terms that the memory adds."""
-        return feedback.completed(
-            counts,
-            index.weighted,
-            steps=self.feedback,
-            n_documents=self.feedback_documents,
-            n_terms=self.feedback_terms,
-            weight=self.feedback_weight,
-        )
+        return feedback.completed(counts, index.weighted, **self._feedback_settings())
 
-    def _best(self, queries: Any, index: TermIndex, k: int) -> tuple[np.ndarray, np.ndarray]:
+    def _best(self, counts: Any, index: TermIndex, k: int) -> tuple[np.ndarray, np.ndarray]:
         weighted = index.weighted
-        position, score = ops.best(queries, weighted.postings, k)
-        position[score <= 0] = -1
+        position, score = feedback.search(counts, weighted, k, **self._feedback_settings())
+        if not weighted.absent.any():
+            return position, score
         # What terms give to documents that lack them is the same for all.
-        return position, np.where(position >= 0, score + (queries @ weighted.absent)[:, None], 0)
+        absent = self._completed(counts, index) @ weighted.absent
+        return position, np.where(position >= 0, score + absent[:, None], 0)
+
+    def _feedback_settings(self) -> dict[str, Any]:
+        return {
+            "steps": self.feedback,
+            "n_documents": self.feedback_documents,
+            "n_terms": self.feedback_terms,
+            "weight": self.feedback_weight,
+        }
 
     def _fused(self, position: np.ndarray, texts: Any, memory: HopfieldMemory, k: int) -> tuple[np.ndarray, np.ndarray]:
         """The documents found by words and those found by embedding, as one list."""
@@ -696,18 +704,8 @@ def _blocks(counts: Any) -> Iterator[Any]:
         yield ops.take_rows(counts, slice(start, min(start + _QUERIES, counts.shape[0])))
 
 
-def _hits(position: np.ndarray, weight: np.ndarray, ids: np.ndarray, k: int) -> Hits:
-    """Names for positions, in k columns."""
-    missing: Any = "" if ids.dtype.kind == "U" else -1
-    shape = len(position), k
-    try:
-        names, weights = np.full(shape, missing, ids.dtype), np.zeros(shape, weight.dtype)
-    except (MemoryError, ValueError) as error:
-        raise ValueError(
-            f"k={k} columns for {len(position)} queries do not fit into memory. There are {len(ids)} documents: ask "
-            f"for fewer."
-        ) from error
-    found = position >= 0
-    n = position.shape[1]
-    names[:, :n][found], weights[:, :n][found] = ids[position[found]], weight[found]
-    return Hits(names, weights)
+def _results(position: np.ndarray, score: np.ndarray, ids: np.ndarray) -> SearchResults:
+    """Names for positions; those that are found come first."""
+    n_found = (position >= 0).sum(axis=1)
+    pairs = [(row[:n], of_row[:n]) for row, of_row, n in zip(position, score, n_found, strict=True)]
+    return SearchResults([ids[row] for row, _ in pairs], [of_row for _, of_row in pairs])
