@@ -891,13 +891,13 @@ def limited_scores(query, completed, W):
     return given + np.minimum(brought, min(limit, 3 * max(given, default=0)))
 
 
-def fused_ranks(rankings, constant=60):
-    """Documents by the sum of their reciprocal ranks."""
-    scores = {}
-    for ranking in rankings:
-        for rank, document in enumerate(ranking, 1):
-            scores[document] = scores.get(document, 0.0) + 1 / (constant + rank)
-    return sorted(scores, key=lambda d: (-scores[d], d))
+def hybrid_scores(query, completed, W, embedded, E, weight):
+    """Weighted means of scores by words, over the largest possible, and of cosines."""
+    own = wide(query) / max(np.sqrt(wide(query) @ wide(query)), 1e-300)
+    words = limited_scores(query, completed, W).clip(0) / max(4 * (own @ wide(W).max(axis=0)), 1e-300)
+    lengths = np.sqrt((wide(E) ** 2).sum(axis=1)) * np.sqrt((wide(embedded) ** 2).sum())
+    cosines = wide(E) @ wide(embedded) / np.where(lengths > 0, lengths, np.inf)
+    return (1 - weight) * words + weight * cosines.clip(0)
 
 
 # -- geometry --------------------------------------------------------------------------------------------------------

@@ -454,6 +454,11 @@ class TestForms:
             (lambda r: r.set_params(feedback_terms=0).fit(TEXTS), ValueError, "feedback_terms must be .*, 1 or more"),
             (lambda r: r.set_params(feedback_weight=1e300).fit(TEXTS), ValueError, "feedback_weight must be"),
             (lambda r: r.set_params(feedback_weight=np.nan).fit(TEXTS), ValueError, "feedback_weight must be"),
+            (
+                lambda r: r.set_params(embedding_weight=1.5).fit(TEXTS),
+                ValueError,
+                "embedding_weight must be a number from 0",
+            ),
             (lambda r: r.set_params(weighting="bm52").fit(TEXTS), ValueError, "weighting must be"),
             (lambda r: r.set_params(embedder=3).fit(TEXTS), TypeError, "embedder must have encode or transform"),
             (lambda r: r.fit(np.array([[1.0, -1.0]])).search(np.array([[1.0, 0.0]])), ValueError, "negative"),
@@ -472,22 +477,58 @@ class TestHybrid:
             [sum((words[int(w[1:])] for w in text.split() if w[0] == "w"), np.zeros(16)) + 1e-3 for text in texts]
         )
 
-    def test_both_lists_are_fused_by_reciprocal_rank(self):
+    @pytest.mark.parametrize("weight", [0, 0.3, 1])
+    def test_scores_are_weighted_means(self, weight):
         plain = HopfieldRetriever().fit(TEXTS)
-        hybrid = HopfieldRetriever(embedder=self.embed).fit(TEXTS)
-        E, Q = self.embed(TEXTS), self.embed(QUERIES)
-        cosines = (Q @ E.T) / np.linalg.norm(E, axis=1)
-        by_words = plain.search(QUERIES, k=100).ids
+        hybrid = HopfieldRetriever(embedder=self.embed, embedding_weight=weight).fit(TEXTS)
+        E, Q, W = self.embed(TEXTS), self.embed(QUERIES), plain.weights_.toarray()
+        counts, completed = plain.vectorizer_.transform(QUERIES).toarray(), dense(plain)
         hits = hybrid.search(QUERIES, k=10)
-        for words, cosine, ids in zip(by_words, cosines, hits.ids, strict=True):
-            wanted = oracles.fused_ranks([words, np.argsort(-cosine, kind="stable")[:100]])
-            np.testing.assert_array_equal(ids, wanted[:10])
-        assert all((np.diff(scores) <= 0).all() for scores in hits.scores)
+        for q, row, embedded, ids, scores in zip(counts, completed, Q, *hits, strict=True):
+            wanted = oracles.hybrid_scores(q, row, W, embedded, E, weight)
+            np.testing.assert_allclose(scores, -np.sort(-wanted)[: len(ids)], rtol=1e-4)
+            np.testing.assert_allclose(wanted[ids], scores, rtol=1e-4)
+            assert (scores <= 1).all()
+
+    def test_scores_of_different_queries_can_be_compared(self):
+        hybrid = HopfieldRetriever(embedder=self.embed).fit(TEXTS)
+        known, nonsense = (hybrid.search(query, k=1).scores[0] for query in (TEXTS[7], "w900 w901"))
+        assert known[0] > 0.5
+        assert known[0] > 1.5 * nonsense.max(initial=0)
+        for least in (0.3, 0.6):
+            every, some = hybrid.search(QUERIES), hybrid.search(QUERIES, min_score=least)
+            for ids, scores, left in zip(*every, some.ids, strict=True):
+                np.testing.assert_array_equal(ids[scores >= least], left)
+        with pytest.raises(ValueError, match="min_score must be a number"):
+            hybrid.search("w1", min_score="high")
+
+    @pytest.mark.parametrize("feedback", [0, 1])
+    def test_empty_documents_and_queries_find_nothing_and_are_not_found(self, feedback):
+        """Although an encoder gives empty texts a direction too."""
+        texts = ["", *TEXTS[:4], " \n"]
+        retriever = HopfieldRetriever(embedder=self.embed, feedback=feedback).fit(texts)
+        hits = retriever.search([*QUERIES[:9], "", "  "], k=9)
+        assert not np.isin(np.concatenate(hits.ids), [0, 5]).any()
+        assert [len(ids) for ids in hits.ids[-2:]] == [0, 0]
+        retriever.set_params(embedder=lambda texts: np.zeros((len(texts), 16)))
+        assert len(retriever.search("unheard of").ids[0]) == 0
+
+    def test_broken_characters_reach_no_encoder(self):
+        seen = []
+
+        def embed(texts):
+            seen.extend(texts)
+            return self.embed(texts)
+
+        HopfieldRetriever(embedder=embed).fit(["w1 refund \ud83d never came", "w2"]).search("w1 \ude00")
+        assert seen == ["w1 refund \ufffd never came", "w2", "w1 \ufffd"]
 
     def test_documents_come_and_go(self):
-        changed = HopfieldRetriever(embedder=self.embed).fit(TEXTS[:100]).add(TEXTS[100:150]).remove(range(0, 150, 2))
-        fresh = HopfieldRetriever(embedder=self.embed).fit([TEXTS[i] for i in range(1, 150, 2)], ids=range(1, 150, 2))
-        same_results(changed.search(QUERIES, k=5), fresh.search(QUERIES, k=5))
+        new = HopfieldRetriever(feedback=0, embedder=self.embed)
+        changed = clone(new).fit(TEXTS[:100]).add(TEXTS[100:150]).remove(range(0, 150, 2))
+        fresh = clone(new).fit([TEXTS[i] for i in range(1, 150, 2)], ids=range(1, 150, 2))
+        for a, b in zip(changed.search(QUERIES, k=5).ids, fresh.search(QUERIES, k=5).ids, strict=True):
+            np.testing.assert_array_equal(a, b)
 
     def test_nobody_waits_for_documents_that_are_embedded(self):
         added, in_time = threading.Event(), []
@@ -713,6 +754,9 @@ class TestSaving:
             HopfieldRetriever.load(tmp_path / "index", embedder=self.embed)
         with pytest.raises(ValueError, match=r"embedder=\.\.\."):
             HopfieldRetriever.load(tmp_path / "index", vectorizer=own.vectorizer_)
+        for other in (lambda texts: self.embed(texts)[:, ::-1], lambda texts: np.eye(len(texts))):
+            with pytest.raises(ValueError, match="gives other embeddings than the one that this index was saved with"):
+                HopfieldRetriever.load(tmp_path / "index", vectorizer=own.vectorizer_, embedder=other)
         loaded = HopfieldRetriever.load(tmp_path / "index", vectorizer=own.vectorizer_, embedder=self.embed)
         self.same(own, loaded)
         loaded.add(TEXTS[:3]).remove([1])

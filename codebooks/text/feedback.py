@@ -10,7 +10,7 @@ from scipy.sparse import csr_matrix
 from codebooks import ops
 from codebooks.text.term_index import Weighted
 
-__all__ = ["completed", "completed_for", "search", "shares"]
+__all__ = ["completed", "completed_for", "scores_of", "search", "shares"]
 
 # The best documents without added words that stay first, and how many times what the best of them has by the query
 # itself added words may give. Both were found on other collections than those reported on.
@@ -65,6 +65,23 @@ def search(
         is_open = (found.score[:, k - 1] < found.least) if depth < n_all else np.zeros(len(open_), bool)
         open_, depth = open_[is_open], min(4 * depth, n_all)
     return _without_misses(position, score)
+
+
+def scores_of(position: np.ndarray, counts: Any, weighted: Weighted, **settings: Any) -> np.ndarray:
+    """Scores of chosen documents as `search` gives them, over the largest that any document could have.
+
+    They lie between 0 and 1 for every query, so that those of different queries can be compared.
+    """
+    most = abs(weighted.rows).max(axis=0)
+    if settings["steps"] == 0:
+        score, largest = ops.chosen_products(counts, weighted.rows, position), counts @ most.T
+    else:
+        own, added = _unit(counts), expansion(counts, weighted, **settings)
+        _, limit = _first_and_limit(own, added, weighted)
+        given, brought = (ops.chosen_products(part, weighted.rows, position) for part in (own, added))
+        score, largest = given + np.minimum(brought, limit[:, None]), (1 + _MOST_ADDED) * (own @ most.T)
+    largest = largest.toarray()
+    return score.clip(0, None) / np.where(largest > 0, largest, 1)
 
 
 def completed_for(counts: Any, row: Any, weighted: Weighted, **settings: Any) -> Any:

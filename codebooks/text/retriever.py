@@ -29,14 +29,15 @@ from codebooks.text.accepting import (
     following_id,
     grown,
     is_matrix,
+    without_surrogates,
 )
 from codebooks.text.explaining import AddedTerm, added_terms, contributions
-from codebooks.text.fusion import fused
+from codebooks.text.fusion import merge_candidates, rank, rescore_by_embedding
 from codebooks.text.term_index import TermIndex, find_invalid_counts
 
 __all__ = ["AddedTerm", "HopfieldRetriever", "SearchResults"]
 
-# So many documents of each list are fused at least.
+# So many documents are found by words and by embedding, at least, before their scores are joined.
 _FUSED = 100
 # Settings that are saved, and their types in JSON.
 _PLAIN_SETTINGS: dict[str, type] = {
@@ -44,11 +45,16 @@ _PLAIN_SETTINGS: dict[str, type] = {
     "feedback_documents": int,
     "feedback_terms": int,
     "feedback_weight": float,
+    "embedding_weight": float,
     "keep_texts": bool,
 }
 # Upper bounds of settings. A search within them ends soon and gives finite scores.
 _LARGEST = {"feedback": 10, "feedback_documents": 10_000, "feedback_terms": 10_000}
 _LARGEST_WEIGHT = 1e6
+# Texts whose embeddings are saved, so that an embedder which is given to `load` can be compared, and how alike they are
+# at least.
+_PROBES = ("A red apple lies on the table.", "Der Zug nach Bern: 12 Minuten", "f(x) = 3.5 * y")
+_SAME_COSINE = 0.999
 # Queries that are searched at a time.
 _QUERIES = 1024
 
@@ -120,8 +126,11 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
     feedback_weight : float from 0 to 1e6, default=2.0
         Weight of these terms against the query's own (:math:`\lambda`).
     embedder : object with `encode`, `transformer` or callable, optional
-        Turns a list of texts into an array of embeddings. Then a second memory searches these by cosine, and both lists
-        are fused by reciprocal rank [2]_.
+        Turns a list of texts into an array of embeddings. Then a second memory searches these by cosine. The score of a
+        document is a weighted mean [2]_ of its cosine and of its score by words over the largest that is possible;
+        empty documents are not found.
+    embedding_weight : float from 0 to 1, default=0.5
+        Weight of the cosine in that mean.
     keep_texts : bool, default=False
         Whether the documents are kept, in `texts_`.
 
@@ -147,8 +156,8 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
     References
     ----------
     .. [1] H. Ramsauer et al., "Hopfield Networks is All You Need", ICLR 2021 (arXiv 2008.02217).
-    .. [2] G. V. Cormack, C. L. A. Clarke, S. Buettcher, "Reciprocal rank fusion outperforms Condorcet and individual
-       rank learning methods", SIGIR 2009.
+    .. [2] S. Bruch, S. Gai, A. Ingber, "An analysis of fusion functions for hybrid retrieval", ACM Transactions on
+       Information Systems 42 (2023), on weighted means against reciprocal ranks.
 
     Examples
     --------
@@ -174,6 +183,7 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         feedback_terms: int = 60,
         feedback_weight: float = 2.0,
         embedder: Any = None,
+        embedding_weight: float = 0.5,
         keep_texts: bool = False,
     ):
         self.vectorizer = vectorizer
@@ -183,6 +193,7 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         self.feedback_terms = feedback_terms
         self.feedback_weight = feedback_weight
         self.embedder = embedder
+        self.embedding_weight = embedding_weight
         self.keep_texts = keep_texts
 
     # -- storing -----------------------------------------------------------------------------------------------------
@@ -309,7 +320,7 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
 
     # -- searching ---------------------------------------------------------------------------------------------------
 
-    def search(self, queries: Any, k: int = 10) -> SearchResults:
+    def search(self, queries: Any, k: int = 10, *, min_score: float | None = None) -> SearchResults:
         """The best documents for each query.
 
         Parameters
@@ -317,14 +328,17 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         queries : str, sequence of str, or matrix of shape (n_queries, n_terms)
             One text is taken for a list of one.
         k : int, default=10
+        min_score : float, optional
+            Documents with a lower score are left out.
 
         Returns
         -------
         SearchResults
             `ids` and `scores`, a list with an array for each query: at most k documents, best first, ties to the older
-            one. Without an embedder, a document that shares no term with the completed query is not found, so that an
-            array may be empty. Scores are those of BM25 with `feedback=0`, else those of completed queries, and
-            reciprocal ranks with an embedder.
+            one. A document that shares no term with the completed query is not found, unless there is an embedder, so
+            an array may be empty. Scores are those of BM25 with `feedback=0`, else those of completed queries; both
+            depend on the query. With an embedder they lie between 0 and 1, and those of different queries can be
+            compared.
 
         Raises
         ------
@@ -334,14 +348,18 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         state = self._fitted()
         self._check_settings()
         check_count("k", k)
+        if min_score is not None and (not isinstance(min_score, Real) or isinstance(min_score, bool)):
+            raise ValueError(f"min_score must be a number or None; {min_score!r:.40} came.")
         counts, texts = self._counted(queries, state)
         k = min(k, len(state.stored))
         depth = k if state.memory is None else max(k, _FUSED)
         found = [self._best(q, state.stored, depth) for q in _blocks(counts)]
-        position, weight = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        position, score = (np.concatenate(parts) for parts in zip(*found, strict=True))
         if state.memory is not None:
-            position, weight = self._fused(position, texts, state.memory, k)
-        return _results(position, weight, state.stored.ids)
+            position, score = self._hybrid(position, counts, texts or [], state, k)
+        if min_score is not None:
+            position[score < min_score] = -1
+        return _results(position, score, state.stored.ids)
 
     def transform(self, queries: Any) -> Any:
         """Complete queries: the vectors that `search` compares with documents.
@@ -446,6 +464,7 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
             arrays |= saving.vocabulary_arrays(state.vectorizer)
         if state.memory is not None:
             arrays["embeddings"] = np.asarray(state.memory.patterns_)
+            arrays["probes"] = self._embedded(list(_PROBES))
         about = {
             "settings": {name: convert(getattr(self, name)) for name, convert in _PLAIN_SETTINGS.items()},
             "vectorizer": vectorizer,
@@ -500,7 +519,7 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
             The file is cut off or altered, its parts disagree with each other, or it needs `trust`. The message names
             the file and the part.
         ValueError
-            The file is of another kind or format, or a part that is not saved has to be given.
+            The file is of another kind or format, a part that is not saved has to be given, or the embedder is another.
         """
         arrays, about = load_arrays(path, kind=cls.__name__, verify=verify)
         try:
@@ -522,6 +541,8 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         elif hasattr(counter, "get_feature_names_out"):
             _check_n_terms(len(counter.get_feature_names_out()), saved.counts.shape[1])
         memory = None if saved.embeddings is None else saving.memory_from(saved.embeddings)
+        if saved.probes is not None:
+            retriever._check_embedder(saved.probes)
         retriever._state = _State(counter, saving.index_from(saved, retriever.weighting), memory)
         return retriever
 
@@ -600,14 +621,21 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
             "weight": self.feedback_weight,
         }
 
-    def _fused(self, position: np.ndarray, texts: Any, memory: HopfieldMemory, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """The documents found by words and those found by embedding, as one list."""
-        n = len(memory.ids_)
-        if n == 0 or not texts:
-            return position[:, :k], np.zeros((len(position), k))
-        depth = min(position.shape[1], n)
-        near = memory.kneighbors(self._embedded(texts), depth, return_distance=False)
-        return fused([position, np.searchsorted(memory.ids_, near)], k)
+    def _hybrid(
+        self, position: np.ndarray, counts: Any, texts: list[str], state: _State, k: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The documents found by words and those found by embedding, by weighted sums of both scores."""
+        if not texts or not len(state.stored) or state.memory is None:
+            return position, np.zeros(position.shape)
+        memory, documents = state.memory, np.asarray(state.memory.patterns_)
+        embedded = self._embedded(texts)
+        depth = min(max(k, _FUSED), len(documents))
+        near = np.searchsorted(memory.ids_, memory.kneighbors(embedded, depth, return_distance=False))
+        position = merge_candidates(position, near)
+        by_words = feedback.scores_of(position, counts, state.stored.weighted, **self._feedback_settings())
+        by_embedding = rescore_by_embedding(position, embedded, documents)
+        weight = self.embedding_weight
+        return rank(position, (1 - weight) * by_words + weight * by_embedding, k)
 
     # -- text --------------------------------------------------------------------------------------------------------
 
@@ -643,8 +671,28 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
             raise ValueError(
                 "This retriever was fitted with an embedder, and it is gone. Set it again, or fit anew without."
             )
-        vectors = _encoder(self.embedder)(texts)
-        return checked_embeddings(vectors, len(texts), "embedder", (np.float64, np.float32))
+        # A text without letters or signs means nothing: it has a row of zeros, which is never found and finds nothing.
+        filled = [i for i, text in enumerate(texts) if not text.isspace() and text]
+        asked = [without_surrogates(texts[i]) for i in filled] or texts
+        vectors = _encoder(self.embedder)(asked)
+        rows = checked_embeddings(vectors, len(asked), "embedder", (np.float64, np.float32))
+        if len(filled) == len(texts):
+            return rows
+        embedded = np.zeros((len(texts), rows.shape[1]), rows.dtype)
+        embedded[filled] = rows if filled else 0
+        return embedded
+
+    def _check_embedder(self, probes: np.ndarray) -> None:
+        """Refuse an embedder that gives other embeddings than the one whose embeddings were saved."""
+        found = self._embedded(list(_PROBES))
+        if found.shape == probes.shape:
+            cosines = (found * probes).sum(axis=1) / np.maximum(ops.row_norms(found) * ops.row_norms(probes), 1e-300)
+            if (cosines > _SAME_COSINE).all() or not (found.any() or probes.any()):
+                return
+        raise ValueError(
+            "The embedder gives other embeddings than the one that this index was saved with. Pass that one: "
+            "load(path, embedder=...)."
+        )
 
     def _check_settings(self) -> None:
         for name, least in (("feedback", 0), ("feedback_documents", 1), ("feedback_terms", 1)):
@@ -655,6 +703,9 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         weight = self.feedback_weight
         if not isinstance(weight, Real) or isinstance(weight, bool) or not 0 <= weight <= _LARGEST_WEIGHT:
             raise ValueError(f"feedback_weight must be a number from 0 to {_LARGEST_WEIGHT:,.0f}; {weight!r:.40} came.")
+        weight = self.embedding_weight
+        if not isinstance(weight, Real) or isinstance(weight, bool) or not 0 <= weight <= 1:
+            raise ValueError(f"embedding_weight must be a number from 0 to 1; {weight!r:.40} came.")
         if isinstance(self.weighting, str) and self.weighting != "bm25":
             raise ValueError(f'weighting must be "bm25", a transformer of counts or None; {self.weighting!r} came.')
         if self.embedder is not None and not callable(_encoder(self.embedder)):
