@@ -58,6 +58,11 @@ def gather_rows(index, weight, W):
     return out
 
 
+def chosen_products(Q, X, index):
+    Q, X = wide(Q), wide(X)
+    return np.array([[0.0 if row < 0 else Q[i] @ X[row] for row in rows] for i, rows in enumerate(index)])
+
+
 def gather_largest(index, weight, X, n):
     """The weighted sums of chosen rows, with zeros for all but the `n` largest entries; -1 names no row."""
     weight, X = wide(weight), wide(X)
@@ -909,13 +914,23 @@ def _unit(v):
     return v / length if length > 0 else v
 
 
-def fused_ranks(rankings, constant=60):
-    """Documents by the sum of their reciprocal ranks."""
-    scores = {}
-    for ranking in rankings:
-        for rank, document in enumerate(ranking, 1):
-            scores[document] = scores.get(document, 0.0) + 1 / (constant + rank)
-    return sorted(scores, key=lambda d: (-scores[d], d))
+def limited_scores(query, completed, W):
+    """Scores of documents for a completed query: what was added counts up to a limit."""
+    W = wide(W)
+    own = wide(query) / max(np.sqrt(wide(query) @ wide(query)), 1e-300)
+    given, brought = W @ own, W @ (wide(completed) - own)
+    first = [d for d in np.argsort(-given, kind="stable")[:2] if given[d] > 0]
+    limit = min([brought[d] for d in first], default=0)
+    return given + np.minimum(brought, min(limit, 3 * max(given, default=0)))
+
+
+def hybrid_scores(query, completed, W, embedded, E, weight):
+    """Weighted means of scores by words, over the largest possible, and of cosines."""
+    own = wide(query) / max(np.sqrt(wide(query) @ wide(query)), 1e-300)
+    words = limited_scores(query, completed, W).clip(0) / max(4 * (own @ wide(W).max(axis=0)), 1e-300)
+    lengths = np.sqrt((wide(E) ** 2).sum(axis=1)) * np.sqrt((wide(embedded) ** 2).sum())
+    cosines = wide(E) @ wide(embedded) / np.where(lengths > 0, lengths, np.inf)
+    return (1 - weight) * words + weight * cosines.clip(0)
 
 
 # -- geometry --------------------------------------------------------------------------------------------------------

@@ -182,7 +182,7 @@ class TestAsTransformer:
 
     def test_in_the_retriever(self):
         retriever = HopfieldRetriever(embedder=TextEmbedder(letters)).fit(["a tree", "the sea", "sea trees"])
-        assert retriever.search("tree", k=2).ids.shape == (1, 2)
+        assert len(retriever.search("tree", k=2).ids[0]) == 2
 
 
 class TestCache:

@@ -475,6 +475,15 @@ def test_used_columns(words):
     assert_array_equal(np.delete(dense, columns, axis=1), 0)
 
 
+@pytest.mark.parametrize(("layout", "dtype", "frozen"), [form for form in FORMS if form[0].startswith("csr")])
+def test_chosen_products(layout, dtype, frozen):
+    given = given_of("many rows and units", layout, dtype, frozen)
+    index = np.random.default_rng(0).integers(-1, len(given.dense), size=(len(given.dense), 5))
+    found = untouched(ops.chosen_products, given.X, given.X, index)
+    assert_same(found, oracles.chosen_products(given.dense, given.dense, index), dtype)
+    assert not found[index < 0].any()
+
+
 @pytest.mark.parametrize("share", [0, 0.1, 0.2])
 @pytest.mark.parametrize("form", ["C", "Fortran"])
 @pytest.mark.parametrize(("layout", "dtype", "frozen"), FORMS)
@@ -998,6 +1007,7 @@ def jobs(n_rows):
     dense[5::50] = 0
     units, weights = rng.standard_normal((n_units, n_features)), rng.standard_normal((n_rows, n_units))
     index, handicap = rng.integers(n_units, size=(n_rows, 2)), rng.random(n_units)
+    chosen = rng.integers(-1, n_rows, size=(n_rows, 12))
     weight, order, every = rng.random(400), rng.permutation(n_rows), np.arange(n_features)
     rare = dense * (rng.random(dense.shape) < np.linspace(0, 1, n_features))  # in columns from empty to common
     groups = np.argsort(rng.random((9, n_features)))[:, :60]
@@ -1053,6 +1063,7 @@ def jobs(n_rows):
                 f"take_rows, {which}": functools.partial(ops.take_rows, rows, order),
                 f"row_norms, {which}": functools.partial(ops.row_norms, rows),
                 f"nearest, {which}": functools.partial(ops.nearest, rows, W, h, 2),
+                f"chosen_products, {which}": functools.partial(ops.chosen_products, rows, rows, chosen),
                 f"gather_largest, {which}": functools.partial(ops.gather_largest, index, share, rows, 20),
                 f"largest_entries, {which}": functools.partial(ops.largest_entries, rows, 20),
             }
@@ -1247,6 +1258,7 @@ def warm_up_and_use():
             ops.match(given.X, postings)
             ops.best(given.X, postings, 2)
             ops.gather_largest(found.index, found.score, given.X, 2)
+            ops.chosen_products(given.X, given.X, found.index)
         ops.separate(given.G, 1.0, "softmax")
         words = ops.weigh_entries(abs(given.X), np.ones(given.X.shape[1]), 2.0)
         ops.add_logs(abs(given.X), np.zeros(given.X.shape[1]), np.ones(given.X.shape[1], bool))

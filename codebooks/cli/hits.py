@@ -50,9 +50,9 @@ def find(retriever: Any, query: str, n_hits: int) -> Found:
     retriever.search([query], 1)  # compiles
     n_hits = min(n_hits, max(len(retriever), 1))
     started = perf_counter()
-    [ids], [weights] = retriever.search([query], n_hits)
+    [ids], [scores] = retriever.search([query], n_hits)
     seconds = perf_counter() - started
-    found = {id: weight for id, weight in zip(ids.tolist(), weights.tolist(), strict=True) if id not in ("", -1)}
+    found = dict(zip(ids.tolist(), scores.tolist(), strict=True))
     texts = _texts(retriever, found)
     hits = []
     for id, weight in found.items():

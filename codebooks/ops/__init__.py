@@ -32,6 +32,7 @@ __all__ = [
     "block_bytes",
     "cast",
     "choose_subsets",
+    "chosen_products",
     "combine",
     "count_pairs",
     "deflate_by_rows",
@@ -221,6 +222,14 @@ def best(Q: Array, postings: Postings, k: int) -> tuple[Array, Array]:
     such are left, the index is -1 and the score `-inf`.
     """
     return _body(Q).best(Q, postings, k)
+
+
+def chosen_products(Q: Array, X: Array, index: Array) -> Array:
+    """Dot products of the rows of `Q` with chosen rows of `X`, both CSR: entry (i, m) is `Q[i] X[index[i, m]]'`.
+
+    They are summed in float64 and returned in the dtype of `Q`. An index of -1 names no row and gives 0.
+    """
+    return _body(Q).chosen_products(Q, X, index)
 
 
 def count_pairs(X: Array, columns: Array) -> Array:

@@ -169,6 +169,14 @@ def gather_largest(index, weight, X, n):
     return csr_matrix((values[kept], columns[kept], firsts), shape=(n_rows, X.shape[1]))
 
 
+def chosen_products(Q, X, index):
+    out = np.zeros(index.shape, Q.dtype)
+    how = *map(read_only, (*parts(Q), *parts(X))), X.shape[1], _in_rows(index), out
+    steps = _SCATTERED * (index.size * (X.nnz // max(X.shape[0], 1)) + Q.nnz)
+    threads.run(completion.chosen_products, len(index), steps, *how)
+    return out
+
+
 def sum_by_index(index, weight, n):
     return np.bincount(index, weights=weight, minlength=n)
 
@@ -504,6 +512,7 @@ def _warm_up_memory(dense, index, weight):
     best(sparse, postings, 2)
     separate(dense, 1.0, "sparsemax")
     gather_largest(index, weight, sparse, 2)
+    chosen_products(sparse, sparse, index)
     largest_entries(sparse, 2)
 
 

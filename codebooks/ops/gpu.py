@@ -136,6 +136,13 @@ def gather_largest(index, weight, X, n):
     return _csr_of_kept(columns, values, (n_rows, X.shape[1]))
 
 
+def chosen_products(Q, X, index):
+    chosen = take_rows(X, cp.maximum(index, 0).ravel())
+    asked = take_rows(Q, cp.repeat(cp.arange(len(index)), index.shape[1]))
+    products = chosen.astype(np.float64).multiply(asked.astype(np.float64)).sum(axis=1)
+    return cp.where(index < 0, 0, products.reshape(index.shape)).astype(Q.dtype)
+
+
 def sum_by_index(index, weight, n):
     out = cp.zeros(n, np.float64)
     weight = _in_rows(weight, weight.dtype if weight.dtype in (np.float32, np.float64) else np.float32)

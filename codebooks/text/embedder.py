@@ -16,7 +16,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from codebooks.forks import ForkSafeLock
 from codebooks.inputs import check_count, check_embeddings
 from codebooks.models.monitor import Reporter
-from codebooks.text.accepting import checked_embeddings, checked_texts
+from codebooks.text.accepting import checked_embeddings, checked_texts, without_surrogates
 from codebooks.text.encoders import PooledModel, SentenceModel, fingerprint, loaded, place_of
 from codebooks.text.vector_cache import VectorCache
 
@@ -192,7 +192,7 @@ class TextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         if self.encoder is None:
             return self._array(X)
         texts = checked_texts(X, f"TextEmbedder.{method}", " Embeddings are taken with encoder=None.")
-        texts = [str(text) for text in texts]
+        texts = [without_surrogates(str(text)) for text in texts]
         if not texts:
             raise ValueError(f"TextEmbedder.{method} wants at least one text and got none.")
         return texts

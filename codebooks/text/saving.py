@@ -255,6 +255,7 @@ class SavedIndex(NamedTuple):
     texts: PackedTexts | None
     terms: list[str] | None
     embeddings: np.ndarray | None
+    probes: np.ndarray | None  # embeddings of texts that every retriever knows
 
 
 _ABOUT = ("settings", "vectorizer", "default_vectorizer", "weighting", "next_id")
@@ -268,6 +269,7 @@ _OPTIONAL = (
     "texts_text",
     "texts_offsets",
     "embeddings",
+    "probes",
 )
 
 
@@ -320,10 +322,13 @@ def read_index(arrays: dict[str, np.ndarray], about: dict[str, Any], names: Sequ
         _require(len(set(terms)) == len(terms), "a term is in the vocabulary twice")
     ids = _read_ids(arrays, n_documents, next_id)
     embeddings = _read_embeddings(arrays["embeddings"], n_documents) if "embeddings" in arrays else None
+    _require(("probes" in arrays) == (embeddings is not None), "probes stand beside no embeddings, or are missing")
+    probes = _read_embeddings(arrays["probes"], len(arrays["probes"])) if embeddings is not None else None
     _require(embeddings is None or vectorizer is not None, "embeddings belong to documents that have no texts")
     is_default = about["default_vectorizer"]
     settings = about["settings"]
-    return SavedIndex(settings, vectorizer, weighting, is_default, next_id, counts, ids, texts, terms, embeddings)
+    of_documents = counts, ids, texts, terms, embeddings
+    return SavedIndex(settings, vectorizer, weighting, is_default, next_id, *of_documents, probes)
 
 
 def index_from(saved: SavedIndex, weighting: Any) -> TermIndex:

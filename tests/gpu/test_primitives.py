@@ -261,6 +261,13 @@ def test_separate_of_nothing(cp, dtype):
         assert_same(found.value, np.zeros(shape[0]), dtype)
 
 
+def test_chosen_products(cp, dtype):
+    given = given_of("many rows and units", "csr_matrix", dtype)
+    index = np.random.default_rng(0).integers(-1, len(given.dense), size=(len(given.dense), 5))
+    found = ops.chosen_products(moved(cp, given.X), moved(cp, given.X), moved(cp, index))
+    assert_same(found, oracles.chosen_products(given.dense, given.dense, index), dtype)
+
+
 @pytest.mark.parametrize("share", [0.01, 0.5])
 def test_combine(cp, dtype, share):
     rng = np.random.default_rng(0)
