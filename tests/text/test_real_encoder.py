@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -130,3 +131,22 @@ def test_the_retriever_finds_by_meaning(place, tmp_path):
     np.testing.assert_array_equal(
         again.search("monetary policy", k=3).ids, retriever.search("monetary policy", k=3).ids
     )
+
+
+@pytest.mark.parametrize("pooling", [None, "mean"])
+def test_texts_that_are_cut_off_are_counted(place, pooling):
+    one, other = ("The cat sleeps on the sofa. " * 60 + end for end in ("", "Interest rates rose again. " * 30))
+    embedder = TextEmbedder(place, pooling=pooling, max_length=256)
+    with pytest.warns(UserWarning, match=r"2 of 3 texts are longer than the encoder reads.*chunk=150"):
+        cut = embedder.set_params(normalize=True).transform([one, other, "a cat"])
+    assert cut[0] @ cut[1] > 0.9999
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        whole = embedder.set_params(chunk=150).transform([one, other, "a cat"])
+    assert whole[0] @ whole[1] < 0.98
+    np.testing.assert_allclose(whole[2], cut[2], atol=1e-5)
+
+
+def test_a_lone_surrogate_is_replaced(place):
+    found = TextEmbedder(place).transform(["refund \ud83d never came", "refund \ufffd never came"])
+    np.testing.assert_allclose(found[0], found[1], atol=1e-6)
