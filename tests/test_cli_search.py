@@ -441,3 +441,71 @@ def test_a_full_disk_under_what_is_printed_is_told(run, monkeypatch, text, optio
         monkeypatch.setattr(sys, "stdout", full)
         done = run(text, "cat", *options)
     assert done == Done(1, "", "error: cannot print: No space left on device; print elsewhere.\n")
+
+
+# -- a saved index that changes ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def index(monkeypatch, capsys, run, text):
+    """Run `codebooks index` on an index of the texts."""
+    assert run(text, "--save", "saved", "-q").code == 0
+
+    def index(*arguments):
+        monkeypatch.setattr(sys, "argv", ["codebooks", "index", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = capsys.readouterr()
+        return Done(ended.value.code or 0, said.out, said.err)
+
+    return index
+
+
+def found_by(run, query):
+    return [json.loads(line)["id"] for line in run("saved", query, "--json", "--feedback", 0).out.splitlines()]
+
+
+def test_documents_are_added_to_an_index_and_removed(index, run, tmp_path):
+    assert "documents   6\n" in index("info", "saved").out
+    (tmp_path / "more.txt").write_text("A zebra in the kitchen.\nA zebra eats.\n", encoding="utf-8")
+    assert index("add", "saved", "more.txt") == Done(0, "added 2 documents, 8 in all\n", "")
+    assert sorted(found_by(run, "zebra")) == ["7", "8"]
+    (tmp_path / "named.csv").write_text("id,text\nz,zebra crossing\n", encoding="utf-8")
+    assert index("add", "saved", "named.csv", "--id", "id", "--column", "text").code == 0
+    assert index("remove", "saved", "8", "1", "8").out == "removed 2 documents, 7 are left\n"
+    assert sorted(found_by(run, "zebra")) == ["7", "z"]
+    assert "1" not in found_by(run, "mouse")
+    assert "documents   7\n" in index("info", "saved").out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["remove", "saved", "2", "none"], "saved has no document none; nothing was removed"),
+        (["add", "saved", "more.csv", "--id", "id", "--column", "text"], "already taken: 2"),
+        (["add", "saved", "nothing.txt"], "nothing.txt"),
+        (["info", "text.txt"], "text.txt is no index of codebooks search"),
+        (["remove", "text.txt", "1"], "text.txt cannot be loaded as an index"),
+    ],
+)
+def test_a_change_that_is_refused_changes_nothing(index, run, tmp_path, arguments, sentence):
+    (tmp_path / "more.csv").write_text("id,text\n2,zebra\nz,zebra\n", encoding="utf-8")
+    before = (tmp_path / "saved").read_bytes()
+    done = index(*arguments)
+    assert done.code == 2
+    assert sentence in done.err
+    assert len(done.err.splitlines()) == 1
+    assert (tmp_path / "saved").read_bytes() == before
+
+
+@pytest.mark.parametrize("query", ["+cat -mouse", '"black keys"', "cat AND mouse", "kit*"])
+def test_operators_are_told_to_be_words(run, text, query):
+    assert "are no operators; words are searched" in run(text, query).err
+    assert run(text, query.replace("-", "").replace("+", "").replace("AND", "and").strip('"*')).err == ""
+
+
+def test_json_has_the_whole_text(run, tmp_path):
+    whole = "cat\n-----\n" + "purr " * 500
+    (tmp_path / "long.jsonl").write_text(json.dumps({"text": whole}) + "\n", encoding="utf-8")
+    [hit] = map(json.loads, run("long.jsonl", "cat", "--json").out.splitlines())
+    assert hit["text"] == whole

@@ -28,12 +28,17 @@ class Hit(NamedTuple):
     weight: float
     matched: dict[str, float]  # words of the query, and what each gives to the weight
     added: dict[str, float]  # the same for words that the memory added
-    text: str  # on one line; empty where the index keeps no texts
+    text: str  # empty where the index keeps no texts
+
+    @property
+    def line(self) -> str:
+        """The text on one line, without rulers."""
+        return on_one_line(_RULER.sub(" ", self.text))
 
     def around(self, length: int) -> str:
         """The part of the text that holds the words which gave most; those that were asked for count more."""
         added = {word: value / 4 for word, value in self.added.items()}
-        return snippet(self.text, {**added, **self.matched}, length)
+        return snippet(self.line, {**added, **self.matched}, length)
 
 
 class Found(NamedTuple):
@@ -62,13 +67,13 @@ def find(retriever: Any, query: str, n_hits: int) -> Found:
 
 
 def _texts(retriever: Any, ids: Collection[Any]) -> dict[Any, str]:
-    """The texts of these documents, on one line each and without rulers; none where the index keeps none."""
+    """The texts of these documents; none where the index keeps none."""
     if retriever.texts_ is None:
         return {}
     import numpy as np
 
     positions = np.flatnonzero(np.isin(retriever.ids_, list(ids))).tolist()
-    return {retriever.ids_[at].item(): on_one_line(_RULER.sub(" ", retriever.texts_[at])) for at in positions}
+    return {retriever.ids_[at].item(): retriever.texts_[at] for at in positions}
 
 
 # -- JSON ------------------------------------------------------------------------------------------------------------
@@ -84,6 +89,7 @@ def json_lines(found: Found) -> Iterable[str]:
                 "weight": hit.weight,
                 "id": hit.id,
                 "snippet": hit.around(SNIPPET),
+                "text": hit.text,
                 "matched": hit.matched,
                 "added": hit.added,
             }
@@ -144,7 +150,7 @@ def _told(hit: Hit, width: int) -> Text:
 
     lines = [Text(on_one_line(str(hit.id)), "bold")]
     if hit.text:
-        lines.append(_marked(hit.around(_length(hit.text, width)), hit))
+        lines.append(_marked(hit.around(_length(hit.line, width)), hit))
     reasons = [_listed(how, words) for how, words in (("matched", hit.matched), ("added", hit.added)) if words]
     lines.append(Text("; ".join(reasons), "dim"))
     return Text("\n").join(lines)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
@@ -16,12 +17,15 @@ import typer
 
 import codebooks
 from codebooks.cli.hits import Found, find, json_lines, nothing, show
+from codebooks.cli.index import load_retriever
 from codebooks.cli.sources import Column, IdColumn, documents_of
 from codebooks.cli.telling import printed, printer, progress_bar
 from codebooks.cli.writing import told_of_writing
 from codebooks.documents import UserError
 from codebooks.storage import check_place, is_saved_file
 
+# What other search engines take for an operator.
+_OPERATORS = re.compile(r'(?:^|\s)[+-]\w|"|\w\*|\b(?:AND|OR|NOT)\b')
 N_STEPS = 3  # of the work, for the progress bar
 
 
@@ -44,6 +48,16 @@ def search(
     column: Column = None,
     id_column: IdColumn = None,
     n_hits: Annotated[int, typer.Option("--hits", "-k", help="How many documents for each query.")] = 10,
+    embed: Annotated[
+        Optional[str],
+        typer.Option(
+            "--embed",
+            metavar="ENCODER",
+            help="Search by meaning as well: the name or folder of a sentence-transformers model that embeds documents "
+            "and queries. Needs codebooks-learn[text].",
+            show_default=False,
+        ),
+    ] = None,
     feedback: Annotated[
         int, typer.Option(help="1: the memory adds words to the query; 0: search with its own words, by BM25.")
     ] = 1,
@@ -67,7 +81,8 @@ def search(
 
     Documents are weighted by BM25. The best of them complete the query with their own words, and the completed query
     is searched: it finds documents that say the same in other words. Above the hits stand the words that were added,
-    and the documents that brought them; with each hit, which words it has of both kinds.
+    and the documents that brought them; with each hit, which words it has of both kinds. A query is a list of words:
+    AND, OR, NOT, quotes, + - and * have no meaning of their own.
     """
     source, queries = _told_apart([] if docs is None else [docs, *(query or [])], demo, save)
     _check(n_hits, feedback, queries)
@@ -76,7 +91,7 @@ def search(
             check_place(save)
     with progress_bar(quiet or as_json, N_STEPS) as step:
         step("reading and counting words")
-        index = _index(source, column, id_column, stop_words)
+        index = _index(source, column, id_column, stop_words, embed)
         if save is not None:
             step("saving")
             with _told_of_saving(save):
@@ -134,10 +149,12 @@ def _told_of_saving(file: Path) -> Iterator[None]:
 # -- the index -------------------------------------------------------------------------------------------------------
 
 
-def _index(source: Path | None, column: str | None, id_column: str | None, stop_words: bool) -> Index:
+def _index(
+    source: Path | None, column: str | None, id_column: str | None, stop_words: bool, embed: str | None
+) -> Index:
     """The index in a file, or one that is made now."""
     if source is None or not is_saved_file(source):
-        return _built(source, column, id_column, stop_words)
+        return _built(source, column, id_column, stop_words, embed)
     for option, has, given in (
         ("--column", "words", column is not None),
         ("--id", "ids", id_column is not None),
@@ -145,12 +162,16 @@ def _index(source: Path | None, column: str | None, id_column: str | None, stop_
     ):
         if given:
             raise UserError(f"{source} is an index that has its {has} already; leave out {option}.")
-    return _loaded(source)
+    return _loaded(source, embed)
 
 
-def _built(source: Path | None, column: str | None, id_column: str | None, stop_words: bool) -> Index:
+def _built(
+    source: Path | None, column: str | None, id_column: str | None, stop_words: bool, embed: str | None
+) -> Index:
     import numpy as np
     from sklearn.feature_extraction.text import CountVectorizer
+
+    from codebooks.text.embedder import TextEmbedder
 
     try:
         documents, _ = documents_of(source, source is None, column, id_column)
@@ -160,23 +181,23 @@ def _built(source: Path | None, column: str | None, id_column: str | None, stop_
         raise UserError(f"{error} Nor is it a saved index.") from error
     vectorizer = None if stop_words else CountVectorizer(stop_words=None, dtype=np.float32)
     started = perf_counter()
-    retriever = codebooks.HopfieldRetriever(vectorizer, keep_texts=True)
+    embedder = None if embed is None else TextEmbedder(embed)
+    retriever = codebooks.HopfieldRetriever(vectorizer, keep_texts=True, embedder=embedder)
     try:
         retriever.fit(documents.texts, ids=documents.names)
-    except ValueError as error:  # scikit-learn: "empty vocabulary"
+    except (ImportError, OSError) as error:  # of the encoder
+        raise UserError(str(error)) from error
+    except ValueError as error:
+        if "documents with words" not in str(error):
+            raise UserError(str(error)) from error
         advice = "Try --no-stop-words, or give more text." if stop_words else "Give more text."
         raise UserError(f"none of the {len(documents.texts)} documents has a word to search by. {advice}") from error
     return Index(retriever, f"built in {perf_counter() - started:.2f} s", documents.n_empty)
 
 
-def _loaded(file: Path) -> Index:
+def _loaded(file: Path, embed: str | None) -> Index:
     started = perf_counter()
-    try:
-        retriever = codebooks.HopfieldRetriever.load(file)
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"{file} cannot be loaded as an index ({error}); make it anew with codebooks search DOCS --save {file}."
-        ) from error
+    retriever = load_retriever(file, embed)
     if retriever.vectorizer_ is None:
         raise UserError(f"{file} was made of counts and knows no words; search it from Python.")
     return Index(retriever, f"loaded in {perf_counter() - started:.2f} s")
@@ -187,6 +208,8 @@ def _loaded(file: Path) -> Index:
 
 def _tell(found: Sequence[Found], stop_words: bool, as_json: bool, quiet: bool) -> None:
     for of_query in found:
+        if _OPERATORS.search(of_query.query) and not quiet:
+            print("codebooks: AND, OR, NOT, quotes, + - and * are no operators; words are searched.", file=sys.stderr)
         if not of_query.hits:
             print(nothing(of_query.query, stop_words), file=sys.stderr if as_json else sys.stdout)
         elif as_json:

@@ -1,7 +1,9 @@
 """TextEmbedder with MiniLM, offline: `make test` runs this in an environment that has torch."""
 
+import json
 import os
 import pickle
+import sys
 import warnings
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 from sklearn.base import clone
 
 from codebooks import HopfieldRetriever, TextEmbedder
+from codebooks.cli import main
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # which the libraries read when they are imported
 sentence_transformers = pytest.importorskip("sentence_transformers")
@@ -150,3 +153,22 @@ def test_texts_that_are_cut_off_are_counted(place, pooling):
 def test_a_lone_surrogate_is_replaced(place):
     found = TextEmbedder(place).transform(["refund \ud83d never came", "refund \ufffd never came"])
     np.testing.assert_allclose(found[0], found[1], atol=1e-6)
+
+
+def test_search_by_meaning_on_the_command_line(place, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "texts.txt").write_text("\n".join(TEXTS[:4]), encoding="utf-8")
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["codebooks", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return ended.value.code, *capsys.readouterr()
+
+    assert run("search", "texts.txt", "--embed", place, "--save", "saved", "-q")[0] in (0, None)
+    _, out, _ = run("search", "saved", "feline asleep", "--embed", place, "--json", "-k", 2)
+    assert {json.loads(line)["id"] for line in out.splitlines()} == {"1", "2"}
+    code, _, err = run("search", "saved", "feline")
+    assert (code, "--embed ENCODER" in err) == (2, True)
+    assert run("index", "remove", "saved", "1", "--embed", place)[0] in (0, None)
+    assert "384 numbers each" in run("index", "info", "saved")[1]
