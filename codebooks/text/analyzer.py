@@ -15,6 +15,7 @@ from codebooks.text.accepting import checked_texts
 from codebooks.text.characters import fold_accents, lower, strip_formats
 from codebooks.text.compounds import JOINERS, find_words, is_plain
 from codebooks.text.languages import (
+    Detection,
     check_language,
     detect_languages,
     language_by_hits,
@@ -32,6 +33,7 @@ _NORMAL_FORMS = ("NFKC", "NFC", "NFKD", "NFD", None)
 _SEGMENTERS = ("auto", "budoux", "bigrams")
 # Stretches of text without blanks are analysed once and remembered: so many, of at most so many characters.
 _REMEMBERED, _LONGEST_REMEMBERED = 2**20, 100
+_DETECTED, _DETECTED_LENGTH = 2000, 20_000  # documents, and characters of each, that tell the language of a corpus
 _SAMPLE = 60  # stretches that tell the language of a single document
 
 # No word goes across these signs, so a text is split at them first.
@@ -89,9 +91,9 @@ class TextAnalyzer(BaseEstimator):
     language_ : tuple of str
         Codes of the languages in use after `fit`, by falling share; empty if none was recognised.
     language_shares_ : dict of str to float
-        Share of the text that was detected as each language, if `language="auto"`.
+        Share of each language in those parts of the documents whose language is clear, if `language="auto"`.
     is_language_sure_ : bool
-        Whether `language_` accounts for at least four fifths of the text.
+        Whether `language_` is clear. If it is not, set `language`.
 
     See Also
     --------
@@ -158,16 +160,7 @@ class TextAnalyzer(BaseEstimator):
         UserWarning
             The language is uncertain, and stop words or stems depend on it.
         """
-        texts = checked_texts(documents, "TextAnalyzer.fit")
-        self._check_settings()
-        for name in ("language_", "language_shares_", "is_language_sure_"):
-            vars(self).pop(name, None)
-        if self.language != "auto":
-            self.language_, self.language_shares_ = check_language(self.language), {}
-            self.is_language_sure_ = True
-            return self
-        found = detect_languages([strip_markup(text) for text in texts[:: max(1, len(texts) // 2000)]])
-        self.language_, self.language_shares_, self.is_language_sure_ = found
+        found = self.detect(documents)
         if not found.is_sure and self._needs_language():
             seen = ", ".join(f"{code} {share:.0%}" for code, share in [*found.shares.items()][:3]) or "none recognised"
             warnings.warn(
@@ -177,6 +170,47 @@ class TextAnalyzer(BaseEstimator):
                 stacklevel=2,
             )
         return self
+
+    def detect(self, documents: Sequence[str]) -> Detection:
+        """Fit without a warning.
+
+        Parameters
+        ----------
+        documents : sequence of str
+
+        Returns
+        -------
+        Detection
+            `languages`, `shares` and `is_sure`, which are kept as attributes too.
+        """
+        texts = checked_texts(documents, "TextAnalyzer")
+        self._check_settings()
+        if self.language == "auto":
+            sample = texts[:: max(1, len(texts) // _DETECTED)]
+            found = detect_languages([strip_markup(text[:_DETECTED_LENGTH]) for text in sample])
+        else:
+            found = Detection(check_language(self.language), {}, True)
+        self.language_, self.language_shares_, self.is_language_sure_ = found
+        return found
+
+    def language_stop_words(self) -> list[str]:
+        """List the stop words of the languages in use.
+
+        Returns
+        -------
+        list of str
+            In alphabetical order; empty before `fit` with `language="auto"`.
+        """
+        return sorted({*chain.from_iterable(map(stop_words_of, self._languages() or ()))})
+
+    def has_stop_words(self) -> bool:
+        """Say whether any words are left out.
+
+        Returns
+        -------
+        bool
+        """
+        return bool(self.language_stop_words()) if isinstance(self.stop_words, str) else bool(self.stop_words)
 
     def resolve(self) -> TextAnalyzer:
         """Copy the analyzer with what `fit` detected as its settings, so that clones of it keep that.
@@ -188,7 +222,7 @@ class TextAnalyzer(BaseEstimator):
         """
         resolved = clone(self)
         if self.language == "auto" and hasattr(self, "language_"):
-            resolved.language = self.language_ or None
+            resolved.language = self.language_
         resolved.segmenter = self._segmenter()
         return resolved
 
@@ -248,7 +282,9 @@ class TextAnalyzer(BaseEstimator):
                 raise ValueError(f"`{name}` must be one of {', '.join(map(repr, allowed))}, got {value!r:.40}.")
         words = self.stop_words
         if isinstance(words, str) and words != "auto":
-            raise ValueError(f'`stop_words` must be "auto", a list of words or None, got {words!r:.40}. Use [{words!r}].')
+            raise ValueError(
+                f'`stop_words` must be "auto", a list of words or None, got {words!r:.40}. Use [{words!r}].'
+            )
         if words is not None and not all(isinstance(word, str) for word in words):
             raise TypeError("`stop_words` must be a list of str, and some of its entries are not.")
         lengths = self.ngram_range
@@ -256,9 +292,9 @@ class TextAnalyzer(BaseEstimator):
             raise ValueError(f"`ngram_range` must be (min_n, max_n) with 1 <= min_n <= max_n, got {lengths!r:.40}.")
         if self.language != "auto":
             languages = check_language(self.language)
-            if self.stem and not languages:
+            if self.stem and self.language is None:
                 raise ValueError("`stem` must be False without a language; got stem=True, language=None.")
-            if self.stem:
+            if self.stem and languages:
                 load_stemmer(languages[0])
 
     def _languages(self) -> tuple[str, ...] | None:
@@ -360,5 +396,5 @@ class _State:
         """The language of one document."""
         if not text.isascii():
             return language_of(text)
-        sample = stretches[:_SAMPLE]
+        sample = set(stretches[:_SAMPLE])
         return language_by_hits(Counter(chain.from_iterable(map(self._codes.__getitem__, sample))), len(sample))

@@ -34,9 +34,12 @@ _TURNS = re.compile(r"[a-z](?=[A-Z0-9])|[A-Z](?=[0-9])|[0-9](?=[A-Za-z])|[A-Z](?
 _END_OF_LATIN = "\u0250"
 _CLITICS = frozenset({"s", "ll", "ve", "re", "d", "m"})
 _STUBS = _CLITICS | {"t"}
-_ELISIONS = frozenset(
-    "l d j m t s n c qu jusqu lorsqu puisqu quoiqu presqu quelqu dell all nell sull dall coll un gl quell quest sant "
-    "bell nessun ciascun qualcun anch".split()
+_ELISIONS = frozenset("ldjmtsnc") | frozenset(
+    re.findall(
+        r"\w+",
+        "qu jusqu lorsqu puisqu quoiqu presqu quelqu dell all nell sull dall coll un gl quell quest sant bell nessun "
+        "ciascun qualcun anch",
+    )
 )
 
 
@@ -89,8 +92,8 @@ def _split(compound: str) -> Iterator[tuple[str, ...]]:
                 yield from _split(bare)
             return
         if len(pieces) == 2:  # O'Brien, don't
-            is_negation = pieces[1].lower() == "t"
-            yield (compound, *(() if is_negation else (part for part in pieces if len(part) > 2 and part < _END_OF_LATIN)))
+            latin = [part for part in pieces if len(part) > 2 and part < _END_OF_LATIN]
+            yield (compound, *(latin if pieces[1].lower() != "t" else ()))
             return
     shown = [part for piece in pieces for part in _camel_parts(piece) if 1 < len(part) <= _LONGEST_WORD]
     if len(compound) > _LONGEST_COMPOUND or not _is_code(compound, pieces):

@@ -49,8 +49,10 @@ _SCRIPTS = {  # scripts of one language
 _IN_SCRIPT = {code: re.compile(f"[{letters}]") for code, letters in _SCRIPTS.items()}
 _MANY_KANA = 0.05  # of the Kana and Han of a Japanese text
 _CYRILLIC = re.compile("[\u0400-\u04ff]")
-_OF_ONE_CYRILLIC = {  # letters that the other languages lack; without any of them it is Bulgarian
-    "uk": re.compile("[іїєґ]"),
+_OF_ONE_CYRILLIC = {  # letters that the languages behind it lack
+    "be": re.compile("[ў]"),
+    "mk": re.compile("[ѓќѕ]"),
+    "uk": re.compile("[їєґ]"),
     "sr": re.compile("[јљњћђџ]"),
     "ru": re.compile("[ыэё]"),
 }
@@ -62,17 +64,19 @@ _STEMMERS = {
     **{"pt": "portuguese", "ro": "romanian", "ru": "russian", "sr": "serbian", "st": "sesotho", "es": "spanish"},
     **{"sv": "swedish", "ta": "tamil", "tr": "turkish", "yi": "yiddish"},
 }
-_NEGATED = (
-    "ai are ca can could dare did do does had has have is may might must need ought sha should was were wo would"
-).split()
+_NEGATED = re.findall(
+    r"\w+", "ai are ca could dare did do does had has have is may might must need ought sha should was were wo would"
+)
 # Contractions that are function words.
-_CONTRACTED = {f"{word}n't" for word in _NEGATED if word != "can"} | {f"{word}nt" for word in _NEGATED if len(word) > 2}
+_CONTRACTED = {f"{word}{negation}" for word in _NEGATED for negation in ("n't", "nt")}
 _ENGLISH = ENGLISH_STOP_WORDS | _CONTRACTED | {"e.g", "i.e", "a.m", "p.m"}
 
 _WORD = re.compile(rf"(?:[^\W\d_][{MARKS}]*)+")
-_BLOCKS, _BLOCK, _FROM_ONE = 200, 1200, 2400  # blocks of a sample, characters of a block, and of one document in it
-_FEWEST_HITS, _LEAST_SHARE, _LEAD = 3, 0.15, 1.2  # that make a text one of a language
-_LEAST_PART = 0.15  # of the blocks, that makes a language one of the corpus
+# Blocks of a sample, characters of a block of short documents, of a document that is one, and of it that are read.
+_BLOCKS, _BLOCK, _LONG_ENOUGH, _FROM_ONE = 200, 1200, 300, 2400
+_LEAST_SHARE = 0.08  # of the different words of a text, that are stop words of its language
+_LEAST_PART = 0.15  # of the blocks with a language, that makes it one of the corpus
+_SURE_PART, _DECIDED_PART = 0.8, 0.3  # of them, that all these languages have; and of all blocks, that have a language
 
 
 class Detection(NamedTuple):
@@ -83,7 +87,7 @@ class Detection(NamedTuple):
     languages : tuple of str
         Codes by falling share; empty where none is recognised.
     shares : dict of str to float
-        The share of the sampled text that each language seems to have, also of those that are too few.
+        The share of each detected language among those parts of a sample whose language is clear.
     is_sure : bool
     """
 
@@ -94,26 +98,34 @@ class Detection(NamedTuple):
 
 def detect_languages(documents: Sequence[str]) -> Detection:
     """Detect the languages of a corpus by its scripts and by the stop words in it."""
-    votes: Counter[str | None] = Counter(_language_of(block) for block in _sampled(documents))
-    total = sum(votes.values())
-    shares = {code: count / total for code, count in votes.most_common() if code is not None}
+    blocks = _sampled(documents)
+    votes = Counter(code for block in blocks for code in _language_of(block))
+    n_decided = max(1, sum(votes.values()))
+    shares = {code: count / n_decided for code, count in votes.most_common()}
     languages = tuple(code for code, share in shares.items() if share >= _LEAST_PART)
-    return Detection(languages, shares, sum(shares[code] for code in languages) >= 0.8)
+    if languages:
+        is_sure = sum(shares[code] for code in languages) >= _SURE_PART and n_decided >= _DECIDED_PART * len(blocks)
+        return Detection(languages, shares, is_sure)
+    hits = _count_hits(word for block in blocks for word in _words_of(block))
+    guess = language_by_hits(hits, 0, fewest=2, lead=1.01)
+    return Detection(guess, shares, False)
 
 
 def language_of(text: str) -> tuple[str, ...]:
     """The language of one text, as a tuple; an empty one where that is not sure."""
-    code = _language_of(text[:_BLOCK])
-    return () if code is None else (code,)
+    return _language_of(text[:_BLOCK])
 
 
 def _sampled(documents: Sequence[str]) -> list[str]:
-    """Blocks of text from all over a corpus; short documents make one together."""
+    """Blocks of text from all over a corpus: long documents, and short ones together."""
     total = sum(min(len(text), _FROM_ONE) for text in documents)
     step = max(1, total // (_BLOCKS * _BLOCK))
     blocks, block, size = [], [], 0
     for text in documents[::step]:
         text = text[:_FROM_ONE]
+        if len(text) >= _LONG_ENOUGH:
+            blocks.append(text)
+            continue
         block.append(text)
         size += len(text)
         if size >= _BLOCK:
@@ -124,13 +136,20 @@ def _sampled(documents: Sequence[str]) -> list[str]:
     return blocks
 
 
-def _language_of(text: str) -> str | None:
-    words = _WORD.findall(text.lower())
-    if not text.isascii() and words:
-        letters = "".join(words)
-        if (code := _script_of(letters)) is not None:
-            return code
-    return (*language_by_hits(Counter(code for word in words for code in languages_of_word(word)), len(words)), None)[0]
+def _language_of(text: str) -> tuple[str, ...]:
+    words = _words_of(text)
+    if not text.isascii() and (code := _script_of("".join(words))) is not None:
+        return (code,)
+    return language_by_hits(_count_hits(words), len(set(words)))
+
+
+def _words_of(text: str) -> list[str]:
+    return _WORD.findall(text.lower().replace("\u2019", "'"))
+
+
+def _count_hits(words: Iterable[str]) -> Counter[str]:
+    """The number of different stop words that each language has among these words."""
+    return Counter(code for word in set(words) for code in languages_of_word(word))
 
 
 def languages_of_word(word: str) -> tuple[str, ...]:
@@ -138,14 +157,26 @@ def languages_of_word(word: str) -> tuple[str, ...]:
     return _languages_by_word().get(word.lower(), ())
 
 
-def language_by_hits(hits: Counter[str], n_words: int) -> tuple[str, ...]:
-    """The language that has clearly the most stop words among some words, as a tuple; else an empty one."""
+def language_by_hits(hits: Counter[str], n_words: int, fewest: int = 3, lead: float = 1.2) -> tuple[str, ...]:
+    """The language that has clearly the most stop words among some words, as a tuple; else an empty one.
+
+    Parameters
+    ----------
+    hits : Counter
+        The number of different stop words of each language.
+    n_words : int
+        The number of different words.
+    fewest : int
+        The number of stop words that the first language must have.
+    lead : float
+        The number of times that the first language must have those of the second.
+    """
     if not hits:
         return ()
     ranked = sorted(hits.items(), key=lambda pair: (-pair[1], pair[0]))
     (first, most), (_, second) = [*ranked, ("", 0)][:2]
-    sure = most >= _FEWEST_HITS and most >= _LEAST_SHARE * n_words and most >= _LEAD * second
-    return (first,) if sure else ()
+    is_sure = most >= fewest and most >= _LEAST_SHARE * n_words and most >= lead * second
+    return (first,) if is_sure else ()
 
 
 def _script_of(letters: str) -> str | None:
@@ -158,9 +189,8 @@ def _script_of(letters: str) -> str | None:
     if counts[code] > len(letters) / 2:
         return code
     if len(_CYRILLIC.findall(letters)) > len(letters) / 2:
-        own = {code: len(pattern.findall(letters)) for code, pattern in _OF_ONE_CYRILLIC.items()}
-        code = max(own, key=own.__getitem__)
-        return code if own[code] else "bg" if "ъ" in letters else None
+        found = (code for code, pattern in _OF_ONE_CYRILLIC.items() if pattern.search(letters))
+        return next(found, "bg" if "ъ" in letters else None)
     return None
 
 
@@ -193,7 +223,7 @@ def _languages_by_word() -> dict[str, tuple[str, ...]]:
 def _codes() -> frozenset[str]:
     import stopwordsiso
 
-    return frozenset(stopwordsiso.langs()) | _SCRIPTS.keys() | _STEMMERS.keys()
+    return frozenset(stopwordsiso.langs()) | _SCRIPTS.keys() | _OF_ONE_CYRILLIC.keys() | _STEMMERS.keys()
 
 
 def check_language(language: str | Iterable[str] | None) -> tuple[str, ...]:

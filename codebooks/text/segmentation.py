@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
 from importlib.util import find_spec
+from itertools import pairwise
 
 from codebooks.text.characters import MARKS
 
@@ -81,7 +82,7 @@ def _pairs(clusters: list[str]) -> list[str]:
     """Bigrams of letters with their marks."""
     if len(clusters) < 2:
         return clusters
-    return [first + second for first, second in zip(clusters, clusters[1:], strict=False)]
+    return [first + second for first, second in pairwise(clusters)]
 
 
 def _parse(model: str, text: str) -> list[str]:
