@@ -9,6 +9,7 @@ from codebooks.models.multinomial_mixture import MultinomialMixture
 from codebooks.models.orthogonal_sparse_coding import OrthogonalSparseCoding
 from codebooks.ops import warmup
 from codebooks.selection import choose_n_components
+from codebooks.text.analyzer import TextAnalyzer
 from codebooks.text.embedder import TextEmbedder
 from codebooks.text.isotropy import Isotropy
 from codebooks.text.neighbor_smoothing import NeighborSmoothing
@@ -28,6 +29,7 @@ __all__ = [
     "NeighborSmoothing",
     "OrthogonalSparseCoding",
     "PairedHead",
+    "TextAnalyzer",
     "TextEmbedder",
     "Topic",
     "choose_n_components",

@@ -234,7 +234,9 @@ def test_language_and_names_are_the_users_own(run, tmp_path):
     assert "the, " in done.out
     assert f"into {out}\n" in done.out
     assert f"assign '{out / 'model.joblib'}'" in done.out
-    assert "the" not in run("topics", source, "-k", 2).out.split("words")[1].split("documents")[0]
+    assert (
+        "the" not in run("topics", source, "-k", 2, "--language", "ru,en").out.split("words")[1].split("documents")[0]
+    )
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from sklearn.feature_extraction.text import CountVectorizer
 
-from codebooks import HopfieldRetriever, cli, datasets
+from codebooks import HopfieldRetriever, TextAnalyzer, cli, datasets
 from codebooks.cli.snippets import on_one_line, snippet
 from codebooks.datasets import Corpus
 
@@ -141,7 +141,7 @@ def test_nothing_found_is_no_error(run, text):
 
 def test_stop_words_count_when_asked(run, text):
     found = hits(run(text, "the", "--no-stop-words", "--feedback", 0, "--json"))
-    by_hand = HopfieldRetriever(CountVectorizer(stop_words=None, dtype=np.float32), feedback=0).fit(TEXTS)
+    by_hand = HopfieldRetriever(CountVectorizer(analyzer=TextAnalyzer(stop_words=None)), feedback=0).fit(TEXTS)
     assert [int(row["id"]) - 1 for row in found] == [id for id in by_hand.search("the").ids[0].tolist() if id >= 0]
     assert "stop words" not in run(text, "zebra", "--no-stop-words").out
 

@@ -20,6 +20,17 @@ from codebooks.cli.hits import Found, find, json_lines, nothing, show
 from codebooks.cli.index import load_retriever
 from codebooks.cli.sources import Column, IdColumn, documents_of
 from codebooks.cli.telling import printed, printer, progress_bar
+from codebooks.cli.words import (
+    Language,
+    MaxDf,
+    MinDf,
+    Ngrams,
+    NoStopWords,
+    Stem,
+    StopWords,
+    TokenPattern,
+    WordOptions,
+)
 from codebooks.cli.writing import told_of_writing
 from codebooks.documents import UserError
 from codebooks.storage import check_place, is_saved_file
@@ -61,13 +72,14 @@ def search(
     feedback: Annotated[
         int, typer.Option(help="1: the memory adds words to the query; 0: search with its own words, by BM25.")
     ] = 1,
-    stop_words: Annotated[
-        bool,
-        typer.Option(
-            "--stop-words/--no-stop-words",
-            help="Leave out the commonest English words, or count them: for text in another language.",
-        ),
-    ] = True,
+    language: Language = "auto",
+    stop_words: StopWords = None,
+    no_stop_words: NoStopWords = False,
+    stem: Stem = False,
+    ngrams: Ngrams = 1,
+    min_df: MinDf = None,
+    max_df: MaxDf = None,
+    token_pattern: TokenPattern = None,
     save: Annotated[
         Optional[Path],
         typer.Option(metavar="FILE", help="Keep the index in this file, which can be searched as DOCS at once."),
@@ -86,12 +98,13 @@ def search(
     """
     source, queries = _told_apart([] if docs is None else [docs, *(query or [])], demo, save)
     _check(n_hits, feedback, queries)
+    options = WordOptions(language, stop_words, no_stop_words, stem, ngrams, min_df, max_df, token_pattern)
     if save is not None:
         with _told_of_saving(save):
             check_place(save)
     with progress_bar(quiet or as_json, N_STEPS) as step:
         step("reading and counting words")
-        index = _index(source, column, id_column, stop_words, embed)
+        index = _index(source, column, id_column, options, embed)
         if save is not None:
             step("saving")
             with _told_of_saving(save):
@@ -99,9 +112,8 @@ def search(
         index.retriever.set_params(feedback=feedback)
         step("searching (the first run compiles)")
         found = [find(index.retriever, query, n_hits) for query in queries]
-    stop_words = getattr(index.retriever.vectorizer_, "stop_words", None) is not None
     with printed():
-        _tell(found, stop_words, as_json, quiet)
+        _tell(found, _has_stop_words(index.retriever.vectorizer_), as_json, quiet)
         if not (as_json or quiet):
             _tell_work(index, found, save)
 
@@ -112,6 +124,7 @@ class Index(NamedTuple):
     retriever: Any
     origin: str  # where they came from, and how long that took
     n_empty: int = 0  # documents without text, left out
+    told: str = ""  # about the language
 
 
 # -- what is wanted --------------------------------------------------------------------------------------------------
@@ -150,15 +163,15 @@ def _told_of_saving(file: Path) -> Iterator[None]:
 
 
 def _index(
-    source: Path | None, column: str | None, id_column: str | None, stop_words: bool, embed: str | None
+    source: Path | None, column: str | None, id_column: str | None, options: WordOptions, embed: str | None
 ) -> Index:
     """The index in a file, or one that is made now."""
     if source is None or not is_saved_file(source):
-        return _built(source, column, id_column, stop_words, embed)
+        return _built(source, column, id_column, options, embed)
     for option, has, given in (
         ("--column", "words", column is not None),
         ("--id", "ids", id_column is not None),
-        ("--no-stop-words", "words", not stop_words),
+        *((option, "words", True) for option in options.given()),
     ):
         if given:
             raise UserError(f"{source} is an index that has its {has} already; leave out {option}.")
@@ -166,7 +179,7 @@ def _index(
 
 
 def _built(
-    source: Path | None, column: str | None, id_column: str | None, stop_words: bool, embed: str | None
+    source: Path | None, column: str | None, id_column: str | None, options: WordOptions, embed: str | None
 ) -> Index:
     import numpy as np
     from sklearn.feature_extraction.text import CountVectorizer
@@ -179,8 +192,9 @@ def _built(
         if source is None or not source.is_dir():
             raise
         raise UserError(f"{error} Nor is it a saved index.") from error
-    vectorizer = None if stop_words else CountVectorizer(stop_words=None, dtype=np.float32)
     started = perf_counter()
+    analyzer, told = options.make_analyzer(documents.texts)
+    vectorizer = CountVectorizer(analyzer=analyzer, dtype=np.float32, **options.document_frequencies(1, 1.0))
     embedder = None if embed is None else TextEmbedder(embed)
     retriever = codebooks.HopfieldRetriever(vectorizer, keep_texts=True, embedder=embedder)
     try:
@@ -190,9 +204,18 @@ def _built(
     except ValueError as error:
         if "documents with words" not in str(error):
             raise UserError(str(error)) from error
-        advice = "Try --no-stop-words, or give more text." if stop_words else "Give more text."
+        advice = "Give more text." if options.no_stop_words else "Try --no-stop-words, or give more text."
         raise UserError(f"none of the {len(documents.texts)} documents has a word to search by. {advice}") from error
-    return Index(retriever, f"built in {perf_counter() - started:.2f} s", documents.n_empty)
+    return Index(retriever, f"built in {perf_counter() - started:.2f} s", documents.n_empty, told)
+
+
+def _has_stop_words(vectorizer: Any) -> bool:
+    from codebooks import TextAnalyzer
+
+    analyzer = getattr(vectorizer, "analyzer", None)
+    if isinstance(analyzer, TextAnalyzer):
+        return analyzer.has_stop_words()
+    return getattr(vectorizer, "stop_words", None) is not None
 
 
 def _loaded(file: Path, embed: str | None) -> Index:
@@ -226,6 +249,8 @@ def _tell_work(index: Index, found: Sequence[Found], save: Path | None) -> None:
         work += f", searched in {1000 * sum(of_query.seconds for of_query in found):.1f} ms"
     console = printer()
     console.print(work, soft_wrap=True)
+    if index.told:
+        console.print(index.told, soft_wrap=True)
     if index.n_empty:
         console.print(f"empty documents skipped: {index.n_empty:,}")
     if save is not None:

@@ -31,6 +31,7 @@ from codebooks.text.accepting import (
     is_matrix,
     without_surrogates,
 )
+from codebooks.text.analyzer import TextAnalyzer
 from codebooks.text.explaining import AddedTerm, added_terms, contributions
 from codebooks.text.fusion import merge_candidates, rank, rescore_by_embedding
 from codebooks.text.term_index import TermIndex, find_invalid_counts
@@ -112,9 +113,10 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
     Parameters
     ----------
     vectorizer : transformer of text to counts, optional
-        Cloned and fitted to the documents. Left out, a `CountVectorizer` without scikit-learn's English stop words,
-        which learns the terms of documents that are added later; others keep the terms that they were fitted with.
-        Where matrices are given instead of text, none is used.
+        Cloned and fitted to the documents. Left out, a `CountVectorizer` with a `TextAnalyzer`, which leaves out the
+        stop words of the documents' language. A `CountVectorizer` without `vocabulary` learns the terms of documents
+        that are added later; others keep the terms that they were fitted with. Where matrices are given instead of
+        text, none is used.
     weighting : "bm25", transformer of counts, or None, default="bm25"
         "bm25" is `BM25Transformer()`. None takes what the vectorizer gives as weights.
     feedback : int from 0 to 10, default=1
@@ -226,7 +228,7 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
             counts, texts = _document_counts(documents, self.weighting), None
         else:
             texts = checked_texts(documents, "fit")
-            vectorizer = self._new_vectorizer()
+            vectorizer = self._new_vectorizer(texts)
             counts = csr_matrix(_first_counts(vectorizer, texts), dtype=np.float32)
             _check_counts(counts, self.weighting)
         counts.sort_indices()
@@ -639,9 +641,11 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
 
     # -- text --------------------------------------------------------------------------------------------------------
 
-    def _new_vectorizer(self) -> Any:
+    def _new_vectorizer(self, texts: list[str]) -> Any:
         if self.vectorizer is None:
-            return CountVectorizer(stop_words="english", dtype=np.float32)
+            analyzer = TextAnalyzer()
+            analyzer.detect(texts)
+            return CountVectorizer(analyzer=analyzer.resolve(), dtype=np.float32)
         return clone(self.vectorizer)
 
     def _counted(self, queries: Any, state: _State) -> tuple[Any, list[str] | None]:
