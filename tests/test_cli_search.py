@@ -100,7 +100,7 @@ def test_the_memory_is_told_above_the_table(run, text, retriever):
         assert term.term in above
         assert f"from {term.because[0][0]}\n" in above
     assert "matched sofa; added " in below
-    assert "6 documents, 21 terms; built in " in below
+    assert "6 documents, 29 terms; built in " in below
     assert " s, searched in " in below
     assert "Katze schläft; the cat and the kitten" in below
 
@@ -133,14 +133,22 @@ def test_an_index_of_nothing(run, retriever):
 def test_nothing_found_is_no_error(run, text):
     done = run(text, "zebra", "cat")
     assert (done.code, done.err) == (0, "")
-    assert done.out.startswith("nothing found for 'zebra': no document has any of its words; stop words do not count\n")
+    assert done.out.startswith("nothing found for 'zebra': no document has any of its words\n")
     assert "matched cat" in done.out
-    said = "nothing found for 'the': no document has any of its words; stop words do not count\n"
-    assert run(text, "the", "--json") == Done(0, "", said)
+    said = "nothing found for 'zebra': no document has any of its words\n"
+    assert run(text, "zebra", "--json") == Done(0, "", said)
 
 
-def test_stop_words_count_when_asked(run, text):
-    found = hits(run(text, "the", "--no-stop-words", "--feedback", 0, "--json"))
+def test_function_words_are_named_where_they_are_ignored(run, tmp_path):
+    (tmp_path / "many.txt").write_text("\n".join(TEXTS * 9), encoding="utf-8")
+    assert "ignored: of, the\n" in run("many.txt", "the sound of the piano").out
+    assert "ignored" not in run("many.txt", "piano").out
+    assert json.loads(run("many.txt", "the", "--json", "-k", 1).out)["matched"]
+    assert "ignored" not in run("many.txt", "piano", "--no-stop-words").out
+
+
+def test_all_words_count(run, text):
+    found = hits(run(text, "the", "--feedback", 0, "--json"))
     by_hand = HopfieldRetriever(CountVectorizer(analyzer=TextAnalyzer(stop_words=None)), feedback=0).fit(TEXTS)
     assert [int(row["id"]) - 1 for row in found] == [id for id in by_hand.search("the").ids[0].tolist() if id >= 0]
     assert "stop words" not in run(text, "zebra", "--no-stop-words").out
@@ -222,7 +230,7 @@ def test_a_saved_index_finds_the_same(run, text, tmp_path):
     assert hits(made) == hits(loaded)
     assert len(hits(loaded)) > 3
     told = run("index", "kitten")
-    assert "6 documents, 21 terms; loaded in " in told.out
+    assert "6 documents, 29 terms; loaded in " in told.out
     assert hits(run("index", "sofa", "--feedback", 0, "--json"))[0]["added"] == {}
 
 

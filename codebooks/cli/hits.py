@@ -47,6 +47,7 @@ class Found(NamedTuple):
     query: str
     hits: list[Hit]  # best first
     expansion: list[Any]  # AddedTerm: words that the memory added to the query, and who brought them
+    ignored: list[str]  # function words of the query
     seconds: float  # of searching alone
 
 
@@ -63,7 +64,7 @@ def find(retriever: Any, query: str, n_hits: int) -> Found:
     for id, weight in found.items():
         matched, added = retriever.explain(query, id)
         hits.append(Hit(id, weight, matched, added, texts.get(id, "")))
-    return Found(query, hits, retriever.expand(query, MOST_WORDS), seconds)
+    return Found(query, hits, retriever.expand(query, MOST_WORDS), retriever.ignored_terms(query), seconds)
 
 
 def _texts(retriever: Any, ids: Collection[Any]) -> dict[Any, str]:
@@ -108,10 +109,11 @@ def show(found: Found, quiet: bool) -> None:
         _show_hits(found.hits, console)
 
 
-def nothing(query: str, stop_words: bool) -> str:
+def nothing(found: Found, stop_words: bool) -> str:
     """A sentence for a query that finds nothing."""
-    aside = "; stop words do not count" if stop_words else ""
-    return f"nothing found for {on_one_line(query)!r}: no document has any of its words{aside}"
+    aside = f", {', '.join(map(on_one_line, found.ignored))} aside" if found.ignored else ""
+    aside += "; stop words were left out of the index" if stop_words else ""
+    return f"nothing found for {on_one_line(found.query)!r}: no document has any of its words{aside}"
 
 
 def _show_query(found: Found, console: Console) -> None:
@@ -119,6 +121,8 @@ def _show_query(found: Found, console: Console) -> None:
     from rich.text import Text
 
     console.print(Text(on_one_line(found.query), "bold"))
+    if found.ignored:
+        console.print(Text(f"ignored: {', '.join(map(on_one_line, found.ignored))}", "dim"))
     brought: dict[str, list[str]] = {}
     for term in found.expansion:
         for id, _ in term.because[:1]:

@@ -193,7 +193,11 @@ def _built(
             raise
         raise UserError(f"{error} Nor is it a saved index.") from error
     started = perf_counter()
-    analyzer, told = options.make_analyzer(documents.texts)
+    # All words are kept, unless the user names some: function words are left out of queries instead.
+    only_own = options._replace(no_stop_words=True) if options.stop_words else options
+    analyzer, told = only_own.make_analyzer(documents.texts)
+    if options.stop_words is None and not options.no_stop_words:
+        analyzer.set_params(stop_words=None)
     vectorizer = CountVectorizer(analyzer=analyzer, dtype=np.float32, **options.document_frequencies(1, 1.0))
     embedder = None if embed is None else TextEmbedder(embed)
     retriever = codebooks.HopfieldRetriever(vectorizer, keep_texts=True, embedder=embedder)
@@ -234,7 +238,7 @@ def _tell(found: Sequence[Found], stop_words: bool, as_json: bool, quiet: bool) 
         if _OPERATORS.search(of_query.query) and not quiet:
             print("codebooks: AND, OR, NOT, quotes, + - and * are no operators; words are searched.", file=sys.stderr)
         if not of_query.hits:
-            print(nothing(of_query.query, stop_words), file=sys.stderr if as_json else sys.stdout)
+            print(nothing(of_query, stop_words), file=sys.stderr if as_json else sys.stdout)
         elif as_json:
             print(*json_lines(of_query), sep="\n")
         else:

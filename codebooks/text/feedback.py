@@ -36,7 +36,7 @@ def shares(queries: Any, weighted: Weighted, n: int) -> tuple[np.ndarray, np.nda
 
 
 def search(
-    counts: Any, weighted: Weighted, k: int, *, steps: int, n_documents: int, n_terms: int, weight: float
+    counts: Any, weighted: Weighted, k: int, *, steps: int, n_documents: int, n_terms: int, weight: float, excluded: Any
 ) -> tuple[np.ndarray, np.ndarray]:
     """Find the `k` best documents for each query and the words that the memory adds to it.
 
@@ -51,7 +51,13 @@ def search(
     """
     if steps == 0:
         return _without_misses(*ops.best(counts, weighted.postings, k))
-    settings: dict[str, Any] = {"steps": steps, "n_documents": n_documents, "n_terms": n_terms, "weight": weight}
+    settings: dict[str, Any] = {
+        "steps": steps,
+        "n_documents": n_documents,
+        "n_terms": n_terms,
+        "weight": weight,
+        "excluded": excluded,
+    }
     own, added = _unit(counts), expansion(counts, weighted, **settings)
     first, limit = _first_and_limit(own, added, weighted)
     n_all = weighted.rows.shape[0]
@@ -126,22 +132,30 @@ def _without_misses(position: np.ndarray, score: np.ndarray) -> tuple[np.ndarray
     return np.where(found, position, -1), np.where(found, score, 0)
 
 
-def expansion(counts: Any, weighted: Weighted, *, steps: int, n_documents: int, n_terms: int, weight: float) -> Any:
-    """The terms that the memory adds to queries of length 1, with their weights."""
+def expansion(
+    counts: Any, weighted: Weighted, *, steps: int, n_documents: int, n_terms: int, weight: float, excluded: Any
+) -> Any:
+    """The terms that the memory adds to queries of length 1, with their weights; none of the columns `excluded`."""
     state, added = counts, csr_matrix(counts.shape, dtype=counts.dtype)
     for _ in range(steps):
         position, share = shares(state, weighted, n_documents)
         terms = ops.gather_largest(position, share * weighted.reciprocals[position], weighted.rows, n_terms)
+        if len(excluded):
+            terms.data[np.isin(terms.indices, excluded)] = 0
+            terms.eliminate_zeros()
         added = weight * _unit(terms)
         state = _unit(counts) + added
     return csr_matrix(added, dtype=np.float32)
 
 
-def completed(counts: Any, weighted: Weighted, *, steps: int, n_documents: int, n_terms: int, weight: float) -> Any:
+def completed(
+    counts: Any, weighted: Weighted, *, steps: int, n_documents: int, n_terms: int, weight: float, excluded: Any
+) -> Any:
     """Queries with the terms that the memory adds to them; as they are without any step."""
     if steps == 0:
         return csr_matrix(counts, dtype=np.float32)
-    added = expansion(counts, weighted, steps=steps, n_documents=n_documents, n_terms=n_terms, weight=weight)
+    settings: dict[str, Any] = {"n_documents": n_documents, "n_terms": n_terms, "weight": weight, "excluded": excluded}
+    added = expansion(counts, weighted, steps=steps, **settings)
     return csr_matrix(_unit(counts) + added, dtype=np.float32)
 
 

@@ -113,10 +113,10 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
     Parameters
     ----------
     vectorizer : transformer of text to counts, optional
-        Cloned and fitted to the documents. Left out, a `CountVectorizer` with a `TextAnalyzer`, which leaves out the
-        stop words of the documents' language. A `CountVectorizer` without `vocabulary` learns the terms of documents
-        that are added later; others keep the terms that they were fitted with. Where matrices are given instead of
-        text, none is used.
+        Cloned and fitted to the documents. Left out, a `CountVectorizer` with a `TextAnalyzer` that keeps all words;
+        queries are then searched without function words of the documents' language, see `ignored_terms`. A
+        `CountVectorizer` without `vocabulary` learns the terms of documents that are added later; others keep the terms
+        that they were fitted with. Where matrices are given instead of text, none is used.
     weighting : "bm25", transformer of counts, or None, default="bm25"
         "bm25" is `BM25Transformer()`. None takes what the vectorizer gives as weights.
     feedback : int from 0 to 10, default=1
@@ -355,7 +355,7 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         counts, texts = self._counted(queries, state)
         k = min(k, len(state.stored))
         depth = k if state.memory is None else max(k, _FUSED)
-        found = [self._best(q, state.stored, depth) for q in _blocks(counts)]
+        found = [self._best(q, state, depth) for q in _blocks(counts)]
         position, score = (np.concatenate(parts) for parts in zip(*found, strict=True))
         if state.memory is not None:
             position, score = self._hybrid(position, counts, texts or [], state, k)
@@ -378,7 +378,38 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         state = self._fitted()
         self._check_settings()
         counts, _ = self._counted(queries, state)
-        return ops.stack_rows([self._completed(q, state.stored) for q in _blocks(counts)])
+        return ops.stack_rows([self._completed(q, state) for q in _blocks(counts)])
+
+    def ignored_terms(self, query: str) -> list[str]:
+        """The words of a query that it is not searched by: function words, such as "the", beside other words.
+
+        A stop word of the documents' language is one where more than five documents and more than one in fifty have
+        it. A query of nothing else is searched by all of its words, and so is every query of other vectorizers than the
+        default.
+
+        Parameters
+        ----------
+        query : str
+
+        Returns
+        -------
+        list of str
+            In alphabetical order.
+
+        Examples
+        --------
+        >>> from codebooks import HopfieldRetriever
+        >>> retriever = HopfieldRetriever().fit(["the water bill is too high", "the fire is out"] * 10)
+        >>> retriever.ignored_terms("is the bill too high")
+        ['is', 'the', 'too']
+        """
+        state = self._fitted()
+        if state.vectorizer is None:
+            return []
+        [text] = checked_texts([query], "ignored_terms")
+        before = csr_matrix(state.vectorizer.transform([text]))
+        after = _without(before, state.stored.stop_columns(state.vectorizer)[1])
+        return sorted(str(state.terms[column]) for column in set(before.indices) - set(after.indices))
 
     def expand(self, query: Any, n_terms: int = 10) -> list[AddedTerm]:
         """The words that the memory adds to a query, and which documents bring them.
@@ -399,7 +430,7 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         counts = self._one_query(query, state, "expand")
         if not self.feedback:
             return []
-        completed = self._completed(counts, state.stored)
+        completed = self._completed(counts, state)
         asked = completed if self.feedback > 1 else counts
         position, share = feedback.shares(asked, state.stored.weighted, self.feedback_documents)
         return added_terms(counts, completed, position[0], share[0], state.stored, state.terms, n_terms)
@@ -430,7 +461,7 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         if position is None:
             raise ValueError(f"explain wants the id of a document that is there, see ids_, and got {id!r}.")
         row = state.stored.weighted.rows[[position]]
-        asked = feedback.completed_for(counts, row, state.stored.weighted, **self._feedback_settings())
+        asked = feedback.completed_for(counts, row, state.stored.weighted, **self._feedback_settings(state))
         return contributions(counts, asked, row, state.terms)
 
     # -- on disk -----------------------------------------------------------------------------------------------------
@@ -602,25 +633,26 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
 
     # -- one associative step ----------------------------------------------------------------------------------------
 
-    def _completed(self, counts: Any, index: TermIndex) -> Any:
+    def _completed(self, counts: Any, state: _State) -> Any:
         """Queries with the terms that the memory adds."""
-        return feedback.completed(counts, index.weighted, **self._feedback_settings())
+        return feedback.completed(counts, state.stored.weighted, **self._feedback_settings(state))
 
-    def _best(self, counts: Any, index: TermIndex, k: int) -> tuple[np.ndarray, np.ndarray]:
-        weighted = index.weighted
-        position, score = feedback.search(counts, weighted, k, **self._feedback_settings())
+    def _best(self, counts: Any, state: _State, k: int) -> tuple[np.ndarray, np.ndarray]:
+        weighted = state.stored.weighted
+        position, score = feedback.search(counts, weighted, k, **self._feedback_settings(state))
         if not weighted.absent.any():
             return position, score
         # What terms give to documents that lack them is the same for all.
-        absent = self._completed(counts, index) @ weighted.absent
+        absent = self._completed(counts, state) @ weighted.absent
         return position, np.where(position >= 0, score + absent[:, None], 0)
 
-    def _feedback_settings(self) -> dict[str, Any]:
+    def _feedback_settings(self, state: _State) -> dict[str, Any]:
         return {
             "steps": self.feedback,
             "n_documents": self.feedback_documents,
             "n_terms": self.feedback_terms,
             "weight": self.feedback_weight,
+            "excluded": state.stored.stop_columns(state.vectorizer)[0],
         }
 
     def _hybrid(
@@ -634,7 +666,7 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         depth = min(max(k, _FUSED), len(documents))
         near = np.searchsorted(memory.ids_, memory.kneighbors(embedded, depth, return_distance=False))
         position = merge_candidates(position, near)
-        by_words = feedback.scores_of(position, counts, state.stored.weighted, **self._feedback_settings())
+        by_words = feedback.scores_of(position, counts, state.stored.weighted, **self._feedback_settings(state))
         by_embedding = rescore_by_embedding(position, embedded, documents)
         weight = self.embedding_weight
         return rank(position, (1 - weight) * by_words + weight * by_embedding, k)
@@ -643,7 +675,7 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
 
     def _new_vectorizer(self, texts: list[str]) -> Any:
         if self.vectorizer is None:
-            analyzer = TextAnalyzer()
+            analyzer = TextAnalyzer(stop_words=None)
             analyzer.detect(texts)
             return CountVectorizer(analyzer=analyzer.resolve(), dtype=np.float32)
         return clone(self.vectorizer)
@@ -658,6 +690,7 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
             texts = checked_texts([queries] if isinstance(queries, str) else queries, "search")
             counts = csr_matrix(state.vectorizer.transform(texts), dtype=np.float32)
             _check_n_terms(counts.shape[1], n_terms)
+            counts = _without(counts, state.stored.stop_columns(state.vectorizer)[1])
         counts.sort_indices()
         return counts, texts
 
@@ -714,6 +747,19 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
             raise ValueError(f'weighting must be "bm25", a transformer of counts or None; {self.weighting!r} came.')
         if self.embedder is not None and not callable(_encoder(self.embedder)):
             raise TypeError(f"embedder must have encode or transform, or be callable; {self.embedder!r} came.")
+
+
+def _without(counts: Any, columns: np.ndarray) -> Any:
+    """Counts without these columns, in rows that have others."""
+    is_left = np.ones(counts.shape[1], bool)
+    is_left[columns] = False
+    row = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
+    is_kept = is_left[counts.indices]
+    has_others = np.bincount(row[is_kept], minlength=counts.shape[0]) > 0
+    is_kept |= ~has_others[row]
+    if is_kept.all():
+        return counts
+    return csr_matrix((counts.data[is_kept], (row[is_kept], counts.indices[is_kept])), shape=counts.shape)
 
 
 def _document_counts(documents: Any, weighting: Any) -> Any:

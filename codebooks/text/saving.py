@@ -21,6 +21,7 @@ from codebooks.models.hopfield_memory import HopfieldMemory
 from codebooks.storage import check_strings, pack_strings, unpack_strings
 from codebooks.text.accepting import LARGEST_ID
 from codebooks.text.analyzer import TextAnalyzer
+from codebooks.text.languages import check_language
 from codebooks.text.segmentation import has_segmenter
 from codebooks.text.term_index import TermIndex, find_invalid_counts
 from codebooks.text.weighting import BM25Transformer
@@ -97,6 +98,16 @@ def _are_strings(value: Any) -> bool:
     return type(value) is list and all(type(one) is str for one in value)
 
 
+def _is_language(value: Any) -> bool:
+    """Whether these are codes of languages that are known here."""
+    if type(value) is not str and not _are_strings(value):
+        return False
+    try:
+        return value == "auto" or check_language(value) is not None
+    except ValueError:
+        return False
+
+
 def _is_analyzer(value: Any) -> bool:
     """Whether a `TextAnalyzer` is described, as `describe` does it."""
     return (
@@ -116,7 +127,7 @@ def _bounds(least: int) -> tuple[int, int]:
 
 # What each setting of a saved TextAnalyzer may be.
 _ANALYZER: dict[str, Callable[[Any], bool]] = {
-    "language": lambda value: value is None or type(value) is str or _are_strings(value),
+    "language": lambda value: value is None or _is_language(value),
     "stop_words": lambda value: value is None or value == "auto" or _are_strings(value),
     "normalization": _is_one_of("NFKC", "NFC", "NFKD", "NFD", None),
     "token_pattern": lambda value: value is None or type(value) is str,
