@@ -365,7 +365,7 @@ BAD = {
     ),
     "no hits": (["good.txt", "cat", "-k", "0"], "--hits must be 1 or more; 0 came"),
     "much feedback": (["good.txt", "cat", "--feedback", "2"], "--feedback must be 0, plain BM25, or 1"),
-    "only stop words": (["stop.txt", "cat"], "none of the 2 documents has a word to search by. Try --no-stop-words"),
+    "only stop words": (["stop.txt", "cat", "--stop-words", "stop.txt"], "Try --no-stop-words, or give more text"),
     "only signs": (["signs.txt", "cat", "--no-stop-words"], "has a word to search by. Give more text"),
     "neither texts nor index": (["mine", "cat"], "Nor is it a saved index."),
     "no index of ours": (["foreign", "cat"], "foreign has no .txt, .md, .rst file in it. Nor is it a saved index."),
