@@ -165,6 +165,7 @@ class MultinomialMixture(CodebookLearner):
     _confidence_name = "gate"
     _revives = False
     _inhibition = None
+    _n_starts: ClassVar[int] = _N_STARTS  # `choose_n_components` fits many models, with one start each
     _parameter_constraints: ClassVar[dict] = {
         name: CodebookLearner._parameter_constraints[name]
         for name in (
@@ -213,7 +214,7 @@ class MultinomialMixture(CodebookLearner):
     def _start(self, X: Any, n_components: int, rng: Any) -> State:
         """The best of several starts, by the scores of the winners after some updates from the same rows."""
         best: tuple[float, Any] = (-math.inf, None)
-        for _ in range(_N_STARTS):
+        for _ in range(self._n_starts):
             state = self._start_once(X, n_components, rng)
             for _ in range(_N_START_UPDATES):
                 state = self._update(state, self._statistics(X, state), Progress(1.0, 0, self.max_iter))
@@ -371,6 +372,20 @@ class MultinomialMixture(CodebookLearner):
         scores /= ops.xp(scores).maximum(state.mean_saliency, 1e-6)
         scores -= state.inhibition
         return scores
+
+    def _score_rows(self, X: Any, state: State) -> tuple[Any, Any]:
+        """For each row the component with the largest score, and the log likelihood of the row by its salient words.
+
+        The likelihood is relative to that of the same words in all components together: it is 0 for one component.
+        `choose_n_components` uses both.
+        """
+        words, columns = self._weigh(X, state)
+        table, _, _ = ops.lift(state.components, state.mass, columns, _FLOOR, _SHARE, _BACKGROUND)
+        xp = ops.xp(table)
+        lifts = ops.similarity(words, table) / xp.maximum(state.mean_saliency, 1e-6)
+        joint = lifts + xp.log(state.n_rows / state.n_rows.sum() + 1e-12)
+        peaks = joint.max(axis=1)
+        return (lifts - state.inhibition).argmax(axis=1), peaks + xp.log(xp.exp(joint - peaks[:, None]).sum(axis=1))
 
     # -- reading -------------------------------------------------------------------------------------------------
 
