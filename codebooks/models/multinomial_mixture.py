@@ -181,6 +181,7 @@ class MultinomialMixture(CodebookLearner):
     _confidence_name = "gate"
     _revives = False
     _inhibition = None
+    _n_starts: ClassVar[int] = _N_STARTS  # `choose_n_components` fits many models, with one start each
     _parameter_constraints: ClassVar[dict] = {
         name: CodebookLearner._parameter_constraints[name]
         for name in (
@@ -237,7 +238,7 @@ class MultinomialMixture(CodebookLearner):
         columns, X = ops.used_columns(ops.weigh_entries(ops.take_rows(X, filled), xp.ones(n_features), 1.0))
         scale = _find_scale(X)
         best: tuple[float, Any] = (-math.inf, None)
-        for _ in range(_N_STARTS):
+        for _ in range(self._n_starts):
             state = self._start_once(X, scale, n_components, rng)
             for _ in range(_N_START_UPDATES):
                 state = self._update(state, self._statistics(X, state), Progress(1.0, 0, self.max_iter))
@@ -403,6 +404,19 @@ class MultinomialMixture(CodebookLearner):
         scale = 1 / xp.maximum(state.mean_saliency, _LEAST_SALIENCY)
         scores = ops.similarity(words, lifted[0])
         return words, columns, lifted, ops.responsibilities(scores, scale, state.inhibition, reach)
+
+    def _score_rows(self, X: Any, state: State) -> tuple[Any, Any]:
+        """For each row the component with the largest score, and the log likelihood of the row by its salient words.
+
+        The likelihood is relative to that of the same words in all components together: it is 0 for one component.
+        `choose_n_components` uses both.
+        """
+        words, _, (table, _, _), found = self._read(X, state)
+        xp = ops.xp(table)
+        lifts = ops.similarity(words, table) / xp.maximum(state.mean_saliency, _LEAST_SALIENCY)
+        joint = lifts + xp.log(state.n_rows / state.n_rows.sum() + 1e-12)
+        peaks = joint.max(axis=1)
+        return found.winner, peaks + xp.log(xp.exp(joint - peaks[:, None]).sum(axis=1))
 
     # -- reading -------------------------------------------------------------------------------------------------
 
