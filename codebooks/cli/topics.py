@@ -95,8 +95,8 @@ def learn(
     """Find the topics of your documents.
 
     Prints them, and writes a table of the topics, one with the topic of every document, a figure and the model. Words
-    are weighted by tf-idf. A word counts if it is no plain number and occurs in enough documents (1 of fewer than 50, 2
-    of fewer than 500, 3 of fewer than 5000, else 5) and, from 50 documents on, in no more than half of them.
+    are weighted by tf-idf. A word counts if it is no number or letter and occurs in enough documents (1 of fewer than
+    50, 2 of fewer than 500, 3 of fewer than 5000, else 5) and, from 50 documents on, in no more than half of them.
 
     With --embed documents are grouped by what an encoder takes them to mean, and the words tell what the groups are
     about. The model that is written holds the encoder by its name.
@@ -171,7 +171,7 @@ def _vectorized(texts: list[str], options: WordOptions) -> tuple[Any, Any, str]:
 
     fewest = next((df for df, below in ((1, 50), (2, 500), (3, 5000)) if len(texts) < below), 5)
     bounds = options.document_frequencies(fewest, 1.0 if len(texts) < 50 else 0.5)
-    analyzer, told = options.make_analyzer(texts, numbers=options.token_pattern is not None)
+    analyzer, told = options.make_analyzer(texts, numbers=options.token_pattern is not None, parts=False)
     vectorizer = TfidfVectorizer(sublinear_tf=True, dtype=np.float32, analyzer=analyzer, **bounds)
     try:
         return vectorizer, vectorizer.fit_transform(texts), told

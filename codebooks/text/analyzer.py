@@ -41,7 +41,7 @@ _ASCII = {code: chr(code) if chr(code).isalnum() or chr(code) in JOINERS else " 
 _SIGNS = "".join(chr(code) for code, kept in _ASCII.items() if kept == " ") + "–—“”„…«»、。"
 _STRETCH = re.compile(f"[^\\s{re.escape(_SIGNS)}]+")
 _BESIDE = ".:'`-_"  # at the end of a stretch, these are no part of a word
-_NUMBER = re.compile(r"\d+(?:[.:/]\d+)?")
+_NUMBER_OR_LETTER = re.compile(r"\d+(?:[.:/]\d+)?|[a-zA-Z]")
 
 
 class TextAnalyzer(BaseEstimator):
@@ -82,7 +82,8 @@ class TextAnalyzer(BaseEstimator):
     parts : bool, default=True
         Whether the parts of codes and identifiers are words too.
     numbers : bool, default=True
-        Whether plain numbers are words. False leaves out `2004` and `3.5`, but not `457-5-4`.
+        Whether plain numbers and single letters are words. False leaves out `2004`, `3.5` and `x`, not `457-5-4`;
+        it suits topics.
     segmenter : {"auto", "budoux", "bigrams"}, default="auto"
         How Chinese, Japanese and Thai are split; "auto" is "budoux" if that is installed.
 
@@ -311,7 +312,9 @@ class TextAnalyzer(BaseEstimator):
         stop_words = frozenset(normal(strip_formats(word, self.normalization)) for word in words)
         by_model = self._segmenter() == "budoux"
         stemmer = load_stemmer(languages[0]) if self.stem and languages else None
-        is_grammatical = is_grammar if "ja" in languages and stop_words and not by_model else None
+        is_grammatical = is_grammar if "ja" in languages and stop_words else None
+
+        plain_lower = self.lowercase and "tr" not in languages and "az" not in languages
 
         def split(stretch: str) -> Iterable[tuple[str, ...]]:
             if self.token_pattern is not None:
@@ -319,10 +322,10 @@ class TextAnalyzer(BaseEstimator):
             return find_words(stretch, lambda run: segment(run, by_model, "ja" in languages), self.parts)
 
         def keep(word: str) -> str | None:
-            word = normal(word)
+            word = word.lower() if plain_lower and word.isascii() else normal(word)
             if word in stop_words or (is_grammatical is not None and is_grammatical(word)):
                 return None
-            if not self.numbers and _NUMBER.fullmatch(word):
+            if not self.numbers and _NUMBER_OR_LETTER.fullmatch(word):
                 return None
             return stemmer(word) if stemmer is not None and word.isalpha() else word
 

@@ -27,7 +27,7 @@ _IS_CAMEL = re.compile(r"[a-z][A-Z]|[A-Z]{2}[a-z]{2}")
 _EMAIL = re.compile(r"[^@/]+@[^@/]+\.[^@/]+")
 _SITE = re.compile(r"[\w-]+(?:\.[\w-]+)*\.[A-Za-z]{2,6}/")
 _DOMAIN = re.compile(r"[\w-]+(?:\.[\w-]+)*\.(?:com|edu|gov|mil|net|org|(?:ac|co)\.[a-z]{2})", re.IGNORECASE)
-_MEASURE = re.compile(r"\d+[.:]\d+")  # a decimal number or a time of day
+_MEASURE = re.compile(r"\d+\.\d+|\d{1,2}:\d{2}")  # a decimal number or a time of day
 _DATA = re.compile(r"[A-Za-z0-9+/_-]{24,}={0,2}")
 _TURNS = re.compile(r"[a-z](?=[A-Z0-9])|[A-Z](?=[0-9])|[0-9](?=[A-Za-z])|[A-Z](?=[a-z])")
 
@@ -57,7 +57,7 @@ def find_words(text: str, segment: Callable[[str], list[tuple[str, ...]]], parts
     """
     for match in (_ASCII_WORD if text.isascii() else _WORD).finditer(text):
         if match.lastgroup == "run":
-            yield from segment(match[0])
+            yield from (word if parts else word[:1] for word in segment(match[0]))
         elif not (match.start() and text[match.start() - 1] in "'`" and match[0].lower() in _STUBS):
             for word in _split(match[0]):
                 yield word if parts else word[:1]
@@ -105,14 +105,14 @@ def _split(compound: str) -> Iterator[tuple[str, ...]]:
 
 
 def _is_code(compound: str, pieces: list[str]) -> bool:
-    """Whether a compound means more than its pieces do: R2-D2, C++, x-ray, snake_case, getUserById; not well-known."""
+    """Whether a compound means more than its pieces do: R2-D2, C++, U.S., snake_case, getUserById; not well-known."""
     return (
         len(pieces) == 1
         or "_" in compound
         or "&" in compound
         or any(character.isdigit() for character in compound)
         or compound[-1] in "+#"
-        or ("/" not in compound and min(map(len, pieces)) == 1)
+        or max(map(len, pieces)) == 1
     )
 
 

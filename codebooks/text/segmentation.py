@@ -36,7 +36,7 @@ def has_segmenter() -> bool:
 
 
 def is_grammar(word: str) -> bool:
-    """Whether a Japanese bigram is of Hiragana alone, as most endings and particles are."""
+    """Whether a Japanese word is short and of Hiragana alone, as most endings and particles are."""
     return len(word) <= 2 and _HIRAGANA.fullmatch(word) is not None
 
 
