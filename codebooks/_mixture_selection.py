@@ -28,7 +28,7 @@ _FIRST_END, _FALLEN, _LEAST_USED = 8, 0.93, 0.6
 # Merits that differ by these parts are equal, where the number of components is chosen, and that of broad ones.
 _EQUAL, _NEARLY = 0.005, 0.03
 DOUBTFUL = 0.3  # agreement below which the answer comes with a warning
-_SAME = 0.5  # components of two models are the same if the F1 of their rows is larger
+_SAME = 0.4  # components of two models are the same if the F1 of their rows is larger
 
 
 class _Model(NamedTuple):

@@ -135,7 +135,7 @@ def choose_n_components(
     with the log likelihood of unseen rows above that of a single component (score), what it is larger by on the rows
     learned from (overfit), and the mean F1 of components of two models matched one to one (matching). Of the models of
     the smallest number with about the largest merit, the components are counted that another model has, too, which
-    is one with an F1 above one half: this count is recommended, and it may lie between the numbers tried. `n_broad`
+    is one with an F1 above 0.4: this count is recommended, and it may lie between the numbers tried. `n_broad`
     is the same count for the smallest number with nearly the largest (score - 3/4 overfit) matching, which is stricter
     with components that models divide differently. At most 20,000 rows are used, drawn at random, and models are fitted
     in at most 12 passes from one start instead of the best of several.
