@@ -492,7 +492,7 @@ def test_assign_rejects(run, text, tmp_path):
     assert 0 < (expected < 0).sum() < len(rows)
 
 
-def test_assign_rejects_by_the_share_of_the_topic(run, model, tmp_path):
+def test_assign_rejects_as_predict_does(run, model, tmp_path):
     mixed = [f"{one} {other}" for one, other in zip(texts()[:-1], texts()[1:], strict=True)]
     (tmp_path / "mixed.txt").write_text("\n".join(mixed), encoding="utf-8")
     rows = table(run("assign", model, "mixed.txt", "--reject-below", 0.9).out)
@@ -524,7 +524,7 @@ def test_assign_writes_a_file(run, model, tmp_path):
         (["good.joblib", "twice.csv", "--column", "text", "--id", "id"], "lines 2 and 4 of twice.csv both have 'a'"),
         (
             ["good.joblib", "good.txt", "--reject-below", "2"],
-            "--reject-below is a share or a cosine, from -1 to 1; 2.0 came",
+            "--reject-below is a probability or a cosine, from -1 to 1; 2.0 came",
         ),
         (["good.joblib", "good.txt", "--out", "topics"], "topics is a folder"),
         (["good.joblib", "good.txt", "--out", "good.txt/a"], "cannot write to good.txt"),

@@ -85,7 +85,8 @@ LAYERS = {
     "scores/ranking.py": May(("inputs", "scores.judgements"), ARRAYS),
     "scores/resampling.py": May(("ops", "inputs"), ARRAYS),
     "scores/*.py": May(("ops", "inputs", "scores.coherence", "scores.geometry", "text.weighting", "topics"), LEARNING),
-    "selection.py": May(("ops", "inputs", "scores", "topics"), LEARNING),
+    "_mixture_selection.py": May(("ops",), LEARNING),
+    "selection.py": May(("_mixture_selection", "ops", "inputs", "scores", "topics"), LEARNING),
     "plots/*.py": May(("ops", "inputs", "plots.*", "scores", "selection", "topics"), (*LEARNING, "matplotlib")),
     "report.py": May(("ops", "plots", "scores", "topics"), (*LEARNING, "matplotlib"), late=("jinja2",)),
     # The same fit elsewhere.

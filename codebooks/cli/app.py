@@ -14,6 +14,7 @@ import typer
 
 import codebooks
 from codebooks.cli.assign import assign
+from codebooks.cli.index import add, info, remove
 from codebooks.cli.search import search
 from codebooks.cli.telling import told
 from codebooks.cli.topics import learn
@@ -37,6 +38,10 @@ codebooks search reviews.csv --column text "slow delivery\"""",
 app.command("topics")(told(learn))
 app.command("assign")(told(assign))
 app.command("search")(told(search))
+index = typer.Typer(help="What is in a saved index, and documents that come and go.", no_args_is_help=True)
+for command in (info, add, remove):
+    index.command(command.__name__)(told(command))
+app.add_typer(index, name="index")
 
 
 def main() -> None:

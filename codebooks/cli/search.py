@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,7 @@ import typer
 
 import codebooks
 from codebooks.cli.hits import Found, find, json_lines, nothing, show
+from codebooks.cli.index import load_retriever
 from codebooks.cli.sources import Column, IdColumn, documents_of
 from codebooks.cli.telling import printed, printer, progress_bar
 from codebooks.cli.words import (
@@ -33,6 +35,8 @@ from codebooks.cli.writing import told_of_writing
 from codebooks.documents import UserError
 from codebooks.storage import check_place, is_saved_file
 
+# What other search engines take for an operator.
+_OPERATORS = re.compile(r'(?:^|\s)[+-]\w|"|\w\*|\b(?:AND|OR|NOT)\b')
 N_STEPS = 3  # of the work, for the progress bar
 
 
@@ -55,6 +59,16 @@ def search(
     column: Column = None,
     id_column: IdColumn = None,
     n_hits: Annotated[int, typer.Option("--hits", "-k", help="How many documents for each query.")] = 10,
+    embed: Annotated[
+        Optional[str],
+        typer.Option(
+            "--embed",
+            metavar="ENCODER",
+            help="Search by meaning as well: the name or folder of a sentence-transformers model that embeds documents "
+            "and queries. Needs codebooks-learn[text].",
+            show_default=False,
+        ),
+    ] = None,
     feedback: Annotated[
         int, typer.Option(help="1: the memory adds words to the query; 0: search with its own words, by BM25.")
     ] = 1,
@@ -79,7 +93,8 @@ def search(
 
     Documents are weighted by BM25. The best of them complete the query with their own words, and the completed query
     is searched: it finds documents that say the same in other words. Above the hits stand the words that were added,
-    and the documents that brought them; with each hit, which words it has of both kinds.
+    and the documents that brought them; with each hit, which words it has of both kinds. A query is a list of words:
+    AND, OR, NOT, quotes, + - and * have no meaning of their own.
     """
     source, queries = _told_apart([] if docs is None else [docs, *(query or [])], demo, save)
     _check(n_hits, feedback, queries)
@@ -89,7 +104,7 @@ def search(
             check_place(save)
     with progress_bar(quiet or as_json, N_STEPS) as step:
         step("reading and counting words")
-        index = _index(source, column, id_column, options)
+        index = _index(source, column, id_column, options, embed)
         if save is not None:
             step("saving")
             with _told_of_saving(save):
@@ -147,10 +162,12 @@ def _told_of_saving(file: Path) -> Iterator[None]:
 # -- the index -------------------------------------------------------------------------------------------------------
 
 
-def _index(source: Path | None, column: str | None, id_column: str | None, options: WordOptions) -> Index:
+def _index(
+    source: Path | None, column: str | None, id_column: str | None, options: WordOptions, embed: str | None
+) -> Index:
     """The index in a file, or one that is made now."""
     if source is None or not is_saved_file(source):
-        return _built(source, column, id_column, options)
+        return _built(source, column, id_column, options, embed)
     for option, has, given in (
         ("--column", "words", column is not None),
         ("--id", "ids", id_column is not None),
@@ -158,12 +175,16 @@ def _index(source: Path | None, column: str | None, id_column: str | None, optio
     ):
         if given:
             raise UserError(f"{source} is an index that has its {has} already; leave out {option}.")
-    return _loaded(source)
+    return _loaded(source, embed)
 
 
-def _built(source: Path | None, column: str | None, id_column: str | None, options: WordOptions) -> Index:
+def _built(
+    source: Path | None, column: str | None, id_column: str | None, options: WordOptions, embed: str | None
+) -> Index:
     import numpy as np
     from sklearn.feature_extraction.text import CountVectorizer
+
+    from codebooks.text.embedder import TextEmbedder
 
     try:
         documents, _ = documents_of(source, source is None, column, id_column)
@@ -172,12 +193,21 @@ def _built(source: Path | None, column: str | None, id_column: str | None, optio
             raise
         raise UserError(f"{error} Nor is it a saved index.") from error
     started = perf_counter()
-    analyzer, told = options.make_analyzer(documents.texts)
+    # All words are kept, unless the user names some: function words are left out of queries instead.
+    only_own = options._replace(no_stop_words=True) if options.stop_words else options
+    analyzer, told = only_own.make_analyzer(documents.texts)
+    if options.stop_words is None and not options.no_stop_words:
+        analyzer.set_params(stop_words=None)
     vectorizer = CountVectorizer(analyzer=analyzer, dtype=np.float32, **options.document_frequencies(1, 1.0))
-    retriever = codebooks.HopfieldRetriever(vectorizer, keep_texts=True)
+    embedder = None if embed is None else TextEmbedder(embed)
+    retriever = codebooks.HopfieldRetriever(vectorizer, keep_texts=True, embedder=embedder)
     try:
         retriever.fit(documents.texts, ids=documents.names)
-    except ValueError as error:  # scikit-learn: "empty vocabulary"
+    except (ImportError, OSError) as error:  # of the encoder
+        raise UserError(str(error)) from error
+    except ValueError as error:
+        if "documents with words" not in str(error):
+            raise UserError(str(error)) from error
         advice = "Give more text." if options.no_stop_words else "Try --no-stop-words, or give more text."
         raise UserError(f"none of the {len(documents.texts)} documents has a word to search by. {advice}") from error
     return Index(retriever, f"built in {perf_counter() - started:.2f} s", documents.n_empty, told)
@@ -192,14 +222,9 @@ def _has_stop_words(vectorizer: Any) -> bool:
     return getattr(vectorizer, "stop_words", None) is not None
 
 
-def _loaded(file: Path) -> Index:
+def _loaded(file: Path, embed: str | None) -> Index:
     started = perf_counter()
-    try:
-        retriever = codebooks.HopfieldRetriever.load(file)
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"{file} cannot be loaded as an index ({error}); make it anew with codebooks search DOCS --save {file}."
-        ) from error
+    retriever = load_retriever(file, embed)
     if retriever.vectorizer_ is None:
         raise UserError(f"{file} was made of counts and knows no words; search it from Python.")
     return Index(retriever, f"loaded in {perf_counter() - started:.2f} s")
@@ -210,8 +235,10 @@ def _loaded(file: Path) -> Index:
 
 def _tell(found: Sequence[Found], stop_words: bool, as_json: bool, quiet: bool) -> None:
     for of_query in found:
+        if _OPERATORS.search(of_query.query) and not quiet:
+            print("codebooks: AND, OR, NOT, quotes, + - and * are no operators; words are searched.", file=sys.stderr)
         if not of_query.hits:
-            print(nothing(of_query.query, stop_words), file=sys.stderr if as_json else sys.stdout)
+            print(nothing(of_query, stop_words), file=sys.stderr if as_json else sys.stdout)
         elif as_json:
             print(*json_lines(of_query), sep="\n")
         else:

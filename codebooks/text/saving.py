@@ -21,6 +21,7 @@ from codebooks.models.hopfield_memory import HopfieldMemory
 from codebooks.storage import check_strings, pack_strings, unpack_strings
 from codebooks.text.accepting import LARGEST_ID
 from codebooks.text.analyzer import TextAnalyzer
+from codebooks.text.languages import check_language
 from codebooks.text.segmentation import has_segmenter
 from codebooks.text.term_index import TermIndex, find_invalid_counts
 from codebooks.text.weighting import BM25Transformer
@@ -97,6 +98,16 @@ def _are_strings(value: Any) -> bool:
     return type(value) is list and all(type(one) is str for one in value)
 
 
+def _is_language(value: Any) -> bool:
+    """Whether these are codes of languages that are known here."""
+    if type(value) is not str and not _are_strings(value):
+        return False
+    try:
+        return value == "auto" or check_language(value) is not None
+    except ValueError:
+        return False
+
+
 def _is_analyzer(value: Any) -> bool:
     """Whether a `TextAnalyzer` is described, as `describe` does it."""
     return (
@@ -116,7 +127,7 @@ def _bounds(least: int) -> tuple[int, int]:
 
 # What each setting of a saved TextAnalyzer may be.
 _ANALYZER: dict[str, Callable[[Any], bool]] = {
-    "language": lambda value: value is None or type(value) is str or _are_strings(value),
+    "language": lambda value: value is None or _is_language(value),
     "stop_words": lambda value: value is None or value == "auto" or _are_strings(value),
     "normalization": _is_one_of("NFKC", "NFC", "NFKD", "NFD", None),
     "token_pattern": lambda value: value is None or type(value) is str,
@@ -315,6 +326,7 @@ class SavedIndex(NamedTuple):
     texts: PackedTexts | None
     terms: list[str] | None
     embeddings: np.ndarray | None
+    probes: np.ndarray | None  # embeddings of texts that every retriever knows
 
 
 _ABOUT = ("settings", "vectorizer", "default_vectorizer", "weighting", "next_id")
@@ -328,6 +340,7 @@ _OPTIONAL = (
     "texts_text",
     "texts_offsets",
     "embeddings",
+    "probes",
 )
 
 
@@ -380,10 +393,13 @@ def read_index(arrays: dict[str, np.ndarray], about: dict[str, Any], names: Sequ
         _require(len(set(terms)) == len(terms), "a term is in the vocabulary twice")
     ids = _read_ids(arrays, n_documents, next_id)
     embeddings = _read_embeddings(arrays["embeddings"], n_documents) if "embeddings" in arrays else None
+    _require(("probes" in arrays) == (embeddings is not None), "probes stand beside no embeddings, or are missing")
+    probes = _read_embeddings(arrays["probes"], len(arrays["probes"])) if embeddings is not None else None
     _require(embeddings is None or vectorizer is not None, "embeddings belong to documents that have no texts")
     is_default = about["default_vectorizer"]
     settings = about["settings"]
-    return SavedIndex(settings, vectorizer, weighting, is_default, next_id, counts, ids, texts, terms, embeddings)
+    of_documents = counts, ids, texts, terms, embeddings
+    return SavedIndex(settings, vectorizer, weighting, is_default, next_id, *of_documents, probes)
 
 
 def index_from(saved: SavedIndex, weighting: Any) -> TermIndex:
