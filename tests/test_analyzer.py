@@ -252,6 +252,7 @@ def test_analyzer_ngrams_numbers_and_pattern():
     assert TextAnalyzer(ngram_range=(2, 2), stop_words=None)("a b c") == ["a b", "b c"]
     assert TextAnalyzer(numbers=False, stop_words=None)("2004 3.5 457-5-4 b2") == ["457-5-4", "b2"]
     assert TextAnalyzer(token_pattern=r"[a-z]{3,}", stop_words=None)("Red L14-2 a lamp") == ["red", "lamp"]
+    assert TextAnalyzer(token_pattern=r"\S+", stop_words=None)("a, getUser b.") == ["a,", "getuser", "b."]
 
 
 @pytest.mark.parametrize(

@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from itertools import chain
 from typing import Any
 
 from sklearn.base import BaseEstimator, clone
 
 from codebooks.text.accepting import checked_texts
-from codebooks.text.characters import fold_accents, lower, strip_formats
-from codebooks.text.compounds import JOINERS, find_words, is_plain
+from codebooks.text.characters import lower, strip_formats
+from codebooks.text.compounds import JOINERS
 from codebooks.text.languages import (
     Detection,
     check_language,
@@ -25,14 +26,13 @@ from codebooks.text.languages import (
     stop_words_of,
 )
 from codebooks.text.markup import strip_markup
-from codebooks.text.segmentation import has_segmenter, is_grammar, segment
+from codebooks.text.segmentation import has_segmenter
+from codebooks.text.term_rules import Remembered, build_rules
 
 __all__ = ["TextAnalyzer"]
 
 _NORMAL_FORMS = ("NFKC", "NFC", "NFKD", "NFD", None)
 _SEGMENTERS = ("auto", "budoux", "bigrams")
-# Stretches of text without blanks are analysed once and remembered: so many, of at most so many characters.
-_REMEMBERED, _LONGEST_REMEMBERED = 2**20, 100
 _DETECTED, _DETECTED_LENGTH = 2000, 20_000  # documents, and characters of each, that tell the language of a corpus
 _SAMPLE = 60  # stretches that tell the language of a single document
 
@@ -40,8 +40,6 @@ _SAMPLE = 60  # stretches that tell the language of a single document
 _ASCII = {code: chr(code) if chr(code).isalnum() or chr(code) in JOINERS else " " for code in range(128)}
 _SIGNS = "".join(chr(code) for code, kept in _ASCII.items() if kept == " ") + "–—“”„…«»、。"
 _STRETCH = re.compile(f"[^\\s{re.escape(_SIGNS)}]+")
-_BESIDE = ".:'`-_"  # at the end of a stretch, these are no part of a word
-_NUMBER_OR_LETTER = re.compile(r"\d+(?:[.:/]\d+)?|[a-zA-Z]")
 
 
 class TextAnalyzer(BaseEstimator):
@@ -224,7 +222,7 @@ class TextAnalyzer(BaseEstimator):
         resolved = clone(self)
         if self.language == "auto" and hasattr(self, "language_"):
             resolved.language = self.language_
-        resolved.segmenter = self._segmenter()
+        resolved.segmenter = self.used_segmenter()
         return resolved
 
     def __call__(self, document: str) -> list[str]:
@@ -271,7 +269,13 @@ class TextAnalyzer(BaseEstimator):
     def _needs_language(self) -> bool:
         return bool(self.stem) or (isinstance(self.stop_words, str) and self.stop_words == "auto")
 
-    def _segmenter(self) -> str:
+    def used_segmenter(self) -> str:
+        """Name the segmenter that "auto" stands for.
+
+        Returns
+        -------
+        str
+        """
         if self.segmenter != "auto":
             return self.segmenter
         return "budoux" if has_segmenter() else "bigrams"
@@ -304,85 +308,8 @@ class TextAnalyzer(BaseEstimator):
             return check_language(self.language)
         return vars(self).get("language_", None if self._needs_language() else ())
 
-    def _rules(self, languages: tuple[str, ...]) -> _Rules:
-        normal = self._normalizer(languages)
-        words: Iterable[str] = self.stop_words or ()
-        if isinstance(self.stop_words, str):
-            words = chain.from_iterable(map(stop_words_of, languages))
-        stop_words = frozenset(normal(strip_formats(word, self.normalization)) for word in words)
-        by_model = self._segmenter() == "budoux"
-        stemmer = load_stemmer(languages[0]) if self.stem and languages else None
-        is_grammatical = is_grammar if "ja" in languages and stop_words else None
-
-        plain_lower = self.lowercase and "tr" not in languages and "az" not in languages
-
-        def split(stretch: str) -> Iterable[tuple[str, ...]]:
-            if self.token_pattern is not None:
-                return [(stretch,)]
-            return find_words(stretch, lambda run: segment(run, by_model, "ja" in languages), self.parts)
-
-        def keep(word: str) -> str | None:
-            word = word.lower() if plain_lower and word.isascii() else normal(word)
-            if word in stop_words or (is_grammatical is not None and is_grammatical(word)):
-                return None
-            if not self.numbers and _NUMBER_OR_LETTER.fullmatch(word):
-                return None
-            return stemmer(word) if stemmer is not None and word.isalpha() else word
-
-        def analyze(stretch: str) -> list[tuple[str, ...]]:
-            if self.token_pattern is None and is_plain(stretch):
-                word = keep(stretch)
-                return [] if word is None else [(word,)]
-            kept = [tuple(filter(None, map(keep, word))) for word in split(stretch)]
-            return [word for word in kept if word]
-
-        return _Rules(analyze, self.ngram_range)
-
-    def _normalizer(self, languages: tuple[str, ...]) -> Callable[[str], str]:
-        turkish = not {"tr", "az"}.isdisjoint(languages)
-
-        def normal(word: str) -> str:
-            if self.lowercase:
-                word = lower(word, turkish)
-            return fold_accents(word) if self.fold_accents else word
-
-        return normal
-
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in super().__getstate__().items() if name != "_state"}
-
-
-class _Remembered(dict):
-    """Results of a function of strings, which are remembered; the same with signs of `beside` at their end."""
-
-    def __init__(self, function: Callable[[Any], Any], beside: str | None = None):
-        self._function = function
-        self._beside = beside
-
-    def __missing__(self, key: Any) -> Any:
-        bare = key if self._beside is None else key.rstrip(self._beside)
-        value = self[bare] if len(bare) < len(key) else self._function(key)
-        if len(key) <= _LONGEST_REMEMBERED and len(self) < _REMEMBERED:
-            self[key] = value
-        return value
-
-
-class _Rules:
-    """From stretches of text to terms, in one language."""
-
-    def __init__(self, analyze: Callable[[str], list[tuple[str, ...]]], ngram_range: tuple[int, int]):
-        self._ngram_range = ngram_range
-        self._terms = _Remembered(lambda stretch: tuple(chain.from_iterable(analyze(stretch))), _BESIDE)
-        self._units = _Remembered(lambda stretch: tuple(word[0] for word in analyze(stretch)), _BESIDE)
-
-    def analyze(self, stretches: list[str]) -> list[str]:
-        least, most = self._ngram_range
-        terms = list(chain.from_iterable(map(self._terms.__getitem__, stretches))) if least == 1 else []
-        if most > 1:
-            units = list(chain.from_iterable(map(self._units.__getitem__, stretches)))
-            for n in range(max(least, 2), most + 1):
-                terms += map(" ".join, zip(*(units[i:] for i in range(n)), strict=False))
-        return terms
 
 
 class _State:
@@ -392,8 +319,8 @@ class _State:
         self.settings = settings
         self.languages = analyzer._languages()
         self.pattern = re.compile(analyzer.token_pattern or "")
-        self.rules = _Remembered(analyzer._rules)
-        self._codes = _Remembered(languages_of_word)
+        self.rules = Remembered(partial(build_rules, analyzer))
+        self._codes = Remembered(languages_of_word)
 
     def detect(self, text: str, stretches: list[str]) -> tuple[str, ...]:
         """The language of one document."""

@@ -55,6 +55,8 @@ def find_words(text: str, segment: Callable[[str], list[tuple[str, ...]]], parts
     parts : bool
         Whether the parts of codes and identifiers are words too.
     """
+    if "@" in text and _EMAIL.fullmatch(text):
+        return
     for match in (_ASCII_WORD if text.isascii() else _WORD).finditer(text):
         if match.lastgroup == "run":
             yield from (word if parts else word[:1] for word in segment(match[0]))

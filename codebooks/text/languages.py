@@ -74,7 +74,6 @@ _ENGLISH = ENGLISH_STOP_WORDS | _CONTRACTED | {"e.g", "i.e", "a.m", "p.m"}
 _WORD = re.compile(rf"(?:[^\W\d_][{MARKS}]*)+")
 # Blocks of a sample, characters of a block of short documents, of a document that is one, and of it that are read.
 _BLOCKS, _BLOCK, _LONG_ENOUGH, _FROM_ONE = 200, 1200, 300, 2400
-_FEW_BLOCKS = 3
 _LEAST_SHARE = 0.08  # of the different words of a text, that are stop words of its language
 _LEAST_PART = 0.15  # of the blocks with a language, that makes it one of the corpus
 _SURE_PART, _DECIDED_PART = 0.8, 0.3  # of them, that all these languages have; and of all blocks, that have a language
@@ -107,8 +106,6 @@ def detect_languages(documents: Sequence[str]) -> Detection:
     if languages:
         is_sure = sum(shares[code] for code in languages) >= _SURE_PART and n_decided >= _DECIDED_PART * len(blocks)
         return Detection(languages, shares, is_sure)
-    if len(blocks) > _FEW_BLOCKS:  # enough text to be clear, if it were of a language that is known here
-        return Detection((), {}, False)
     words = {word for block in blocks for word in _words_of(block)}
     guess = language_by_hits(_count_hits(words), len(words) // 2, fewest=2, lead=1.01)
     return Detection(guess, shares, False)

@@ -1,0 +1,122 @@
+"""Terms of a text, from the words of its stretches, with results remembered. `TextAnalyzer` uses it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from itertools import chain
+from typing import Any
+
+from codebooks.text.characters import fold_accents, lower, strip_formats
+from codebooks.text.compounds import find_words, is_plain
+from codebooks.text.languages import load_stemmer, stop_words_of
+from codebooks.text.segmentation import is_grammar, segment
+
+__all__ = ["Remembered", "TermRules", "build_rules"]
+
+# Stretches of text without blanks are analysed once and remembered: so many, of at most so many characters.
+_REMEMBERED, _LONGEST_REMEMBERED = 2**20, 100
+_BESIDE = ".:'`-_"  # at the end of a stretch, these are no part of a word
+_NUMBER_OR_LETTER = re.compile(r"\d+(?:[.:/]\d+)?|[a-zA-Z]")
+
+
+class Remembered(dict):
+    """Results of a function of strings, which are remembered; the same with signs of `beside` at their end."""
+
+    def __init__(self, function: Callable[[Any], Any], beside: str | None = None):
+        self._function = function
+        self._beside = beside
+
+    def __missing__(self, key: Any) -> Any:
+        bare = key if self._beside is None else key.rstrip(self._beside)
+        value = self[bare] if len(bare) < len(key) else self._function(key)
+        if len(key) <= _LONGEST_REMEMBERED and len(self) < _REMEMBERED:
+            self[key] = value
+        return value
+
+
+class TermRules:
+    """Terms of stretches of text without blanks.
+
+    Parameters
+    ----------
+    analyze : callable
+        Gives the words of a stretch, each with its parts.
+    keep : callable
+        Gives the form of a word that is compared, and None for one that is left out.
+    ngram_range : tuple (min_n, max_n)
+    beside : str or None
+        Signs that are no part of a word at the end of a stretch.
+    """
+
+    def __init__(
+        self,
+        analyze: Callable[[str], list[tuple[str, ...]]],
+        keep: Callable[[str], str | None],
+        ngram_range: tuple[int, int],
+        beside: str | None,
+    ):
+        self._ngram_range = ngram_range
+
+        def terms(stretch: str) -> tuple[str, ...]:
+            if is_plain(stretch):  # most are
+                word = keep(stretch)
+                return () if word is None else (word,)
+            return tuple(chain.from_iterable(analyze(stretch)))
+
+        self._terms = Remembered(terms, beside)
+        self._units = Remembered(lambda stretch: tuple(word[0] for word in analyze(stretch)), beside)
+
+    def analyze(self, stretches: list[str]) -> list[str]:
+        """The terms of a text."""
+        least, most = self._ngram_range
+        terms = list(chain.from_iterable(map(self._terms.__getitem__, stretches))) if least == 1 else []
+        if most > 1:
+            units = list(chain.from_iterable(map(self._units.__getitem__, stretches)))
+            for n in range(max(least, 2), most + 1):
+                terms += map(" ".join, zip(*(units[i:] for i in range(n)), strict=False))
+        return terms
+
+
+def build_rules(settings: Any, languages: tuple[str, ...]) -> TermRules:
+    """The rules of an analyzer with these settings for texts of these languages."""
+    normal = _normalizer(settings, languages)
+    words: Iterable[str] = settings.stop_words or ()
+    if isinstance(settings.stop_words, str):
+        words = chain.from_iterable(map(stop_words_of, languages))
+    stop_words = frozenset(normal(strip_formats(word, settings.normalization)) for word in words)
+    by_model = settings.used_segmenter() == "budoux"
+    stemmer = load_stemmer(languages[0]) if settings.stem and languages else None
+    is_grammatical = is_grammar if "ja" in languages and stop_words else None
+
+    plain_lower = settings.lowercase and "tr" not in languages and "az" not in languages
+
+    def split(stretch: str) -> Iterable[tuple[str, ...]]:
+        if settings.token_pattern is not None:
+            return [(stretch,)]
+        return find_words(stretch, lambda run: segment(run, by_model, "ja" in languages), settings.parts)
+
+    def keep(word: str) -> str | None:
+        word = word.lower() if plain_lower and word.isascii() else normal(word)
+        if word in stop_words or (is_grammatical is not None and is_grammatical(word)):
+            return None
+        if not settings.numbers and _NUMBER_OR_LETTER.fullmatch(word):
+            return None
+        return stemmer(word) if stemmer is not None and word.isalpha() else word
+
+    def analyze(stretch: str) -> list[tuple[str, ...]]:
+        kept = [tuple(filter(None, map(keep, word))) for word in split(stretch)]
+        return [word for word in kept if word]
+
+    return TermRules(analyze, keep, settings.ngram_range, _BESIDE if settings.token_pattern is None else None)
+
+
+def _normalizer(settings: Any, languages: tuple[str, ...]) -> Callable[[str], str]:
+    turkish = not {"tr", "az"}.isdisjoint(languages)
+
+    def normal(word: str) -> str:
+        if settings.lowercase:
+            word = lower(word, turkish)
+        return fold_accents(word) if settings.fold_accents else word
+
+    return normal
