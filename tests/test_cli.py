@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import zipfile
 from io import BytesIO, StringIO, TextIOWrapper
 from pathlib import Path
 from typing import NamedTuple
@@ -15,9 +16,11 @@ from typing import NamedTuple
 import joblib
 import numpy as np
 import pytest
+import skops.io
 
 import codebooks
 from codebooks import MultinomialMixture, cli, datasets
+from codebooks.cli.models import load_model
 from codebooks.datasets import Corpus
 
 THEMES = {
@@ -67,7 +70,7 @@ def model(tmp_path_factory):
     (folder / "text.txt").write_text("\n".join(texts()), encoding="utf-8")
     done = python("-m", "codebooks", "topics", "text.txt", "-k", "3", "--quiet", cwd=folder)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    return folder / "topics" / "model.joblib"
+    return folder / "topics"
 
 
 def python(*arguments, cwd, stdout=subprocess.PIPE):
@@ -95,7 +98,7 @@ def test_topics_tells_and_writes_what_it_found(run, text, tmp_path):
     assert (done.code, done.err) == (0, "")
     for said in ("31 documents, 24 terms; learned in ", "mean NPMI", "empty documents skipped: 1", "topic -1: 1"):
         assert said in done.out
-    assert f"codebooks assign {Path('topics', 'model.joblib')} SOURCE" in done.out
+    assert f"codebooks assign topics SOURCE" in done.out
 
     assert {path.name for path in (tmp_path / "topics").iterdir()} == set(cli.topics.FILES)
     found = table((tmp_path / "topics/topics.csv").read_text(encoding="utf-8"))
@@ -108,7 +111,7 @@ def test_topics_tells_and_writes_what_it_found(run, text, tmp_path):
 def test_codes_name_the_topic_of_each_document(run, text, tmp_path):
     text.write_text("\n".join(["", *texts(), "12"]), encoding="utf-8")
     run("topics", text, "-k", 3)
-    pipeline = joblib.load(tmp_path / "topics/model.joblib")
+    pipeline = load_model(tmp_path / "topics")
     codes = table((tmp_path / "topics/codes.csv").read_text(encoding="utf-8"))
     assert [row["document"] for row in codes] == [str(number) for number in range(2, 33)]
     assert [int(row["topic"]) for row in codes] == pipeline.predict([*texts(), "12"]).tolist()
@@ -119,7 +122,7 @@ def test_codes_name_the_topic_of_each_document(run, text, tmp_path):
     np.testing.assert_allclose(strength, pipeline.transform(texts()).max(axis=1), atol=1e-4)
 
     run("topics", text, "-k", 3, "--model", "krotov-hopfield")
-    pipeline = joblib.load(tmp_path / "topics/model.joblib")
+    pipeline = load_model(tmp_path / "topics")
     codes = table((tmp_path / "topics/codes.csv").read_text(encoding="utf-8"))
     X = pipeline["vectorizer"].transform(texts()).toarray()
     units = pipeline["learner"].components_
@@ -186,13 +189,13 @@ def test_ids_name_documents(run, monkeypatch, tmp_path):
         assert done == Done(0, "", "")
         codes = (tmp_path / "topics/codes.csv").read_text(encoding="utf-8")
         assert [row["document"] for row in table(codes)] == names
-        assert run("assign", "topics/model.joblib", source, "--column", "text", "--id", "id") == Done(0, codes, "")
+        assert run("assign", "topics", source, "--column", "text", "--id", "id") == Done(0, codes, "")
 
 
 def test_standard_input(run, monkeypatch, tmp_path):
     titles = []
     monkeypatch.setattr("codebooks.plots.plot_topics", lambda *_, title: titles.append(title) or no_figure())
-    for command in (("topics", "-", "-k", 3, "--quiet"), ("assign", "topics/model.joblib", "-")):
+    for command in (("topics", "-", "-k", 3, "--quiet"), ("assign", "topics", "-")):
         monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO("\n".join(texts()).encode())))
         done = run(*command)
         assert (done.code, done.err) == (0, "")
@@ -233,7 +236,7 @@ def test_language_and_names_are_the_users_own(run, tmp_path):
     assert "кот" in done.out
     assert "the, " in done.out
     assert f"into {out}\n" in done.out
-    assert f"assign '{out / 'model.joblib'}'" in done.out
+    assert f"assign '{out}'" in done.out
     assert "the" not in run("topics", source, "-k", 2).out.split("words")[1].split("documents")[0]
 
 
@@ -416,7 +419,7 @@ def test_a_full_disk_harms_nothing(run, monkeypatch, before, tmp_path):
     def full(*arguments, **options):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(joblib, "dump", full)
+    monkeypatch.setattr(cli.topics, "save_model", full)
     done = run("topics", "good.txt")
     assert done == Done(2, "", "error: cannot write to topics: No space left on device; choose another --out.\n")
     assert files(tmp_path) == before
@@ -465,24 +468,34 @@ def test_a_terminal_that_lacks_letters_loses_nothing(text, tmp_path, monkeypatch
 
 
 def test_assign_is_predict(run, model, text):
-    pipeline = joblib.load(model)
+    pipeline = load_model(model)
     done = run("assign", model, text)
     assert (done.code, done.err) == (0, "")
     rows = table(done.out)
     assert [int(row["topic"]) for row in rows] == pipeline.predict(texts()).tolist()
-    assert done.out == (model.parent / "codes.csv").read_text(encoding="utf-8")
+    assert done.out == (model / "codes.csv").read_text(encoding="utf-8")
 
     words = {str(topic.index): " ".join(topic.terms[:5]) for topic in pipeline.topics_}
     assert all(row["words"] == words[row["topic"]] for row in rows)
 
 
+def test_models_are_saved_without_pickle_and_pickles_are_loaded_if_trusted(run, model, text, tmp_path):
+    with zipfile.ZipFile(model / "model.skops") as archive:
+        assert {Path(name).suffix for name in archive.namelist()} <= {".json", ".npy", ".npz"}
+    assert run("assign", model / "model.skops", text).out == run("assign", model, text).out
+    (tmp_path / "old").mkdir()
+    joblib.dump(load_model(model), tmp_path / "old/model.joblib", compress=3)
+    assert run("assign", "old", text).code == 2
+    assert run("assign", "old", text, "--trust") == run("assign", model, text)
+
+
 def test_assign_rejects(run, text, tmp_path):
     run("topics", text, "-k", 3, "--model", "krotov-hopfield")
-    model = tmp_path / "topics/model.joblib"
+    model = tmp_path / "topics"
     threshold = float(np.median([float(row["strength"]) for row in table(run("assign", model, text).out)]))
     threshold -= 1e-6  # away from any strength itself
     rows = table(run("assign", model, text, "--reject-below", threshold).out)
-    pipeline = joblib.load(model)
+    pipeline = load_model(model)
     X = pipeline[:-1].transform(texts())
     expected = pipeline[-1].predict(X, reject_below=threshold)
     assert [int(row["topic"]) for row in rows] == expected.tolist()
@@ -494,7 +507,7 @@ def test_assign_rejects_by_the_share_of_the_topic(run, model, tmp_path):
     mixed = [f"{one} {other}" for one, other in zip(texts()[:-1], texts()[1:], strict=True)]
     (tmp_path / "mixed.txt").write_text("\n".join(mixed), encoding="utf-8")
     rows = table(run("assign", model, "mixed.txt", "--reject-below", 0.9).out)
-    expected = joblib.load(model).predict(mixed, reject_below=0.9)
+    expected = load_model(model).predict(mixed, reject_below=0.9)
     assert [int(row["topic"]) for row in rows] == expected.tolist()
     assert 0 < (expected < 0).sum() < len(rows)
 
@@ -512,25 +525,29 @@ def test_assign_writes_a_file(run, model, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["none.joblib", "good.txt"], "there is no model none.joblib"),
-        (["good.txt", "good.txt"], "good.txt cannot be loaded as a model"),
-        (["topics", "good.txt"], "topics cannot be loaded as a model"),
-        (["stranger.joblib", "good.txt"], "stranger.joblib is not a model of ours"),
-        (["good.joblib", "none.txt"], "cannot read none.txt"),
-        (["good.joblib", "two.csv"], "choose one with --column"),
-        (["good.joblib", "good.txt", "--id", "id"], "good.txt has no columns; leave out --id"),
-        (["good.joblib", "twice.csv", "--column", "text", "--id", "id"], "lines 2 and 4 of twice.csv both have 'a'"),
+        (["none.skops", "good.txt"], "there is no model none.skops"),
+        (["good.txt", "good.txt"], "good.txt is not a model; give the model.skops that"),
+        (["topics", "good.txt"], "the folder topics has no model.skops in it"),
+        (["pickle.joblib", "good.txt"], "pickle.joblib may be a pickle, and loading one can run code; if you know"),
+        (["code.skops", "good.txt"], "code.skops holds posixpath.join, which a model of codebooks topics does not"),
+        (["stranger.skops", "good.txt"], "stranger.skops is not a model of ours"),
+        (["good.skops", "none.txt"], "cannot read none.txt"),
+        (["good.skops", "two.csv"], "choose one with --column"),
+        (["good.skops", "good.txt", "--id", "id"], "good.txt has no columns; leave out --id"),
+        (["good.skops", "twice.csv", "--column", "text", "--id", "id"], "lines 2 and 4 of twice.csv both have 'a'"),
         (
-            ["good.joblib", "good.txt", "--reject-below", "2"],
+            ["good.skops", "good.txt", "--reject-below", "2"],
             "--reject-below is a share or a cosine, from -1 to 1; 2.0 came",
         ),
-        (["good.joblib", "good.txt", "--out", "topics"], "topics is a folder"),
-        (["good.joblib", "good.txt", "--out", "good.txt/a"], "cannot write to good.txt"),
+        (["good.skops", "good.txt", "--out", "topics"], "topics is a folder"),
+        (["good.skops", "good.txt", "--out", "good.txt/a"], "cannot write to good.txt"),
     ],
 )
 def test_bad_input_of_assign(run, model, before, tmp_path, arguments, sentence):
-    joblib.dump(MultinomialMixture(), tmp_path / "stranger.joblib")
-    (tmp_path / "good.joblib").write_bytes(model.read_bytes())
+    (tmp_path / "good.skops").write_bytes((model / "model.skops").read_bytes())
+    joblib.dump(load_model(model), tmp_path / "pickle.joblib", compress=3)
+    skops.io.dump(MultinomialMixture(), tmp_path / "stranger.skops")
+    skops.io.dump(os.path.join, tmp_path / "code.skops")
     before = files(tmp_path)
     done = run("assign", *arguments)
     assert (done.code, done.out) == (2, "")
@@ -548,7 +565,7 @@ def test_version_and_help(run):
         done = run(*arguments, "--help")
         assert done.code == 0
         assert "Usage: codebooks" in done.out
-    assert "can run code" in " ".join(run("assign", "-h").out.split())
+    assert "can run any code" in " ".join(run("assign", "-h").out.split())
 
 
 def test_help_waits_for_nothing_heavy(fresh_python):
@@ -561,4 +578,4 @@ def test_every_model_learns(run, text, tmp_path, name):
     done = run("topics", text, "--model", name, "-k", 3, "--out", tmp_path / "out")
     assert done.code == 0, done.err
     assert done.err == ""
-    assert type(joblib.load(tmp_path / "out" / "model.joblib")[-1]).__name__ == cli.topics.MODELS[name]
+    assert type(load_model(tmp_path / "out")[-1]).__name__ == cli.topics.MODELS[name]

@@ -26,7 +26,7 @@ app = typer.Typer(
 \b
 codebooks topics --demo                     on docstrings that are installed anyway
 codebooks topics reviews.csv --column text  on your own; writes into topics/
-codebooks assign topics/model.joblib new.txt
+codebooks assign topics new.txt
 codebooks search reviews.csv --column text "slow delivery\"""",
     context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,

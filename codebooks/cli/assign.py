@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Optional
 
 import typer
 
 from codebooks.cli.codes import codes, strongest
 from codebooks.cli.meaning import embedded
+from codebooks.cli.models import load_model
 from codebooks.cli.sources import Column, IdColumn
 from codebooks.cli.telling import printed
 from codebooks.cli.writing import save_csv, told_of_writing, write_csv, written_aside
@@ -20,7 +21,7 @@ from codebooks.documents import UserError, read_documents
 
 def assign(
     model: Annotated[
-        Path, typer.Argument(metavar="MODEL", help="A model.joblib. Loading one can run code: trust whom it is from.")
+        Path, typer.Argument(metavar="MODEL", help="The model.skops that `topics` wrote, or the folder that holds it.")
     ],
     source: Annotated[Path, typer.Argument(metavar="SOURCE", help="New text, in any form that `topics` reads.")],
     column: Column = None,
@@ -29,6 +30,12 @@ def assign(
     reject_below: Annotated[
         Optional[float], typer.Option(help="Give topic -1 to documents of less strength than this.")
     ] = None,
+    trust: Annotated[
+        bool,
+        typer.Option(
+            "--trust", help="Load a pickle (model.joblib) too. That can run any code: know who made the file."
+        ),
+    ] = False,
 ) -> None:
     """Label new documents with a saved model.
 
@@ -37,7 +44,7 @@ def assign(
     """
     if reject_below is not None and not -1 <= reject_below <= 1:
         raise UserError(f"--reject-below is a share or a cosine, from -1 to 1; {reject_below} came.")
-    pipeline = _loaded(model)
+    pipeline = load_model(model, trust)
     documents = read_documents(source, column, id_column)
     X = embedded(pipeline[:-1].transform, documents.texts)
     labels, strength = strongest(pipeline[-1], X)
@@ -52,18 +59,3 @@ def assign(
             save_csv(folder / out.name, rows)
     if documents.n_empty:
         print(f"codebooks: empty documents skipped: {documents.n_empty:,}", file=sys.stderr)
-
-
-def _loaded(file: Path) -> Any:
-    import joblib
-    from sklearn.pipeline import Pipeline
-
-    try:
-        pipeline = joblib.load(file)
-    except FileNotFoundError:
-        raise UserError(f"there is no model {file}; make one with codebooks topics.") from None
-    except Exception as error:  # a broken pickle can raise anything
-        raise UserError(f"{file} cannot be loaded as a model ({type(error).__name__}: {error}).") from error
-    if not isinstance(pipeline, Pipeline) or "topics_" not in vars(pipeline):
-        raise UserError(f"{file} is not a model of ours; make one with codebooks topics.")
-    return pipeline

@@ -13,8 +13,10 @@ from typing import Annotated, Any, NamedTuple, Optional
 import typer
 
 import codebooks
+from codebooks.cli import models
 from codebooks.cli.codes import codes, strongest
 from codebooks.cli.meaning import embedded, embedder
+from codebooks.cli.models import save_model
 from codebooks.cli.sources import Column, IdColumn, documents_of
 from codebooks.cli.telling import known, printed, printer, progress_bar
 from codebooks.cli.writing import save_csv, told_of_writing, written_aside
@@ -29,7 +31,7 @@ MODELS = {  # how the user spells it -> its name in `codebooks`
 FOR_WORDS, FOR_EMBEDDINGS = "multinomial", "krotov-hopfield"  # what is taken unless asked
 MOST_TOPICS = 20  # unless asked for more
 TERM = r"\b(?=\w\w)\w*[^\W\d_]\w*"  # two characters or more, one of them a letter
-FILES = ("topics.csv", "codes.csv", "topics.png", "model.joblib")
+FILES = ("topics.csv", "codes.csv", "topics.png", models.FILE)
 N_STEPS = 5  # of the work, for the progress bar; embedding is one more
 
 
@@ -235,15 +237,13 @@ def _show(found: Found, documents: Documents, out: Path) -> None:
     if lost := int((found.labels < 0).sum()):
         console.print(f"documents with none of the terms, given topic -1: {lost:,}")
     console.print(f"wrote {', '.join(FILES)} into {out}", soft_wrap=True)
-    console.print(f"label new text: codebooks assign {shlex.quote(str(out / 'model.joblib'))} SOURCE", soft_wrap=True)
+    console.print(f"label new text: codebooks assign {shlex.quote(str(out))} SOURCE", soft_wrap=True)
 
 
 # -- writing ---------------------------------------------------------------------------------------------------------
 
 
 def _write(folder: Path, found: Found, documents: Documents, name: str) -> None:
-    import joblib
-
     from codebooks.plots import plot_topics
 
     rows: list[tuple[Any, ...]] = [("topic", "documents", "share", "npmi", "words")]
@@ -256,4 +256,4 @@ def _write(folder: Path, found: Found, documents: Documents, name: str) -> None:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # a script that the font lacks is shown as boxes
         figure.savefig(folder / "topics.png", dpi=120)
-    joblib.dump(found.pipeline, folder / "model.joblib", compress=3)
+    save_model(found.pipeline, folder / models.FILE)
