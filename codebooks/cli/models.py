@@ -63,7 +63,9 @@ def load_model(place: str | Path, trust: bool = False) -> Any:
         raise
     except Exception as error:  # a broken file can raise anything
         reason = f"{type(error).__name__}: {error!s:.200}"
-        raise UserError(f"{file} cannot be loaded as a model ({reason}); make it again with codebooks topics.") from error
+        raise UserError(
+            f"{file} cannot be loaded as a model ({reason}); make it again with codebooks topics."
+        ) from error
     if not isinstance(pipeline, Pipeline) or "topics_" not in vars(pipeline):
         raise UserError(f"{file} is not a model of ours; make one with codebooks topics.")
     return pipeline
