@@ -51,7 +51,7 @@ _MARKS = {  # longest first: that of UTF-16 begins that of UTF-32
 _WIDE = ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be")
 _SAMPLE = 2**18  # bytes that tell the encoding
 _COMMONEST = "cp1252"  # of encodings other than Unicode
-_WESTERN = ("latin_1", "iso8859_15", "mac_roman", "cp437", "cp850", "cp858", "cp1257")
+_WESTERN = ("latin_1", "iso8859_15", "cp1250", "mac_roman", "cp437", "cp850", "cp858", "cp1257")
 _FEW = 8  # letters beyond ASCII
 
 
@@ -135,16 +135,16 @@ def decode(raw: bytes, shown: Path | str, encoding: str | None = None) -> Decode
             return Decoded(text)
     except UnicodeDecodeError:
         pass
-    name = _detect_wide(raw) if b"\0" in raw else _detect_legacy(raw)
-    if name is None:
+    detected = _detect_wide(raw) if b"\0" in raw else _detect_legacy(raw)
+    if detected is None:
         raise UserError(f"{shown} is not text in an encoding that is recognised; save it as UTF-8, or give --encoding.")
-    assumed = f"{shown} is not UTF-8 and was read as {name}; if letters are wrong, give its --encoding."
-    return Decoded(_decode_as(raw, shown, name), assumed)
+    assumed = f"{shown} is not UTF-8 and was read as {detected}; if letters are wrong, give its --encoding."
+    return Decoded(_decode_as(raw, shown, detected), assumed)
 
 
 def _decode_as(raw: bytes, shown: Path | str, encoding: str) -> str:
     try:
-        if not codecs.lookup(encoding)._is_text_encoding:  # type: ignore[attr-defined]
+        if not codecs.lookup(encoding)._is_text_encoding:
             raise LookupError
         return raw.decode(encoding).removeprefix("\ufeff")
     except LookupError as error:
@@ -180,13 +180,14 @@ def _detect_legacy(raw: bytes) -> str | None:
     if best is None:
         return None
     # Encodings of one alphabet differ in few letters, and few letters tell no alphabet: take the commonest.
-    is_western = best.encoding in _WESTERN or sum(byte >= 128 for byte in sample) < _FEW
-    if is_western or _decode_leniently(sample, best.encoding) == _decode_leniently(sample, _COMMONEST):
+    possible = {name for match in matches for name in (match.encoding, *match.could_be_from_charset)}
+    is_western = best.encoding in _WESTERN and _COMMONEST in possible
+    if is_western or sum(byte >= 128 for byte in sample) < _FEW or _is_read_alike(sample, best.encoding, _COMMONEST):
         with suppress(UnicodeDecodeError):
             raw.decode(_COMMONEST)
             return _COMMONEST
     return best.encoding
 
 
-def _decode_leniently(sample: bytes, encoding: str) -> str:
-    return sample.decode(encoding, "replace")
+def _is_read_alike(sample: bytes, one: str, other: str) -> bool:
+    return sample.decode(one, "replace") == sample.decode(other, "replace")

@@ -182,7 +182,7 @@ def read_records(text: str, shown: Path | str, reading: Reading) -> Iterable[Row
     """The objects of JSON lines."""
     # Only a line feed ends a record: strings may hold the other characters that end lines.
     records = {}
-    for number, line in zip(count(1), text.split("\n")):  # noqa: B905 - one of them has no end
+    for number, line in zip(count(1), text.split("\n")):
         if line.strip() and (record := _record(line, number, shown, reading)) is not None:
             records[number] = record
     if not records:
@@ -205,9 +205,11 @@ def _record(line: str, number: int, shown: Path | str, reading: Reading) -> dict
     try:
         record = json.loads(line)
     except (ValueError, RecursionError):
-        return reading.note_bad(f"line {number} of {shown} is not JSON")
+        reading.note_bad(f"line {number} of {shown} is not JSON")
+        return None
     if not isinstance(record, dict):
-        return reading.note_bad(f'line {number} of {shown} is not an object like {{"text": "..."}}')
+        reading.note_bad(f'line {number} of {shown} is not an object like {{"text": "..."}}')
+        return None
     return record
 
 

@@ -14,6 +14,7 @@ import typer
 
 import codebooks
 from codebooks.cli.assign import assign
+from codebooks.cli.parsing import Command
 from codebooks.cli.search import search
 from codebooks.cli.telling import told
 from codebooks.cli.topics import learn
@@ -34,13 +35,12 @@ codebooks search reviews.csv --column text "slow delivery\"""",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-app.command("topics")(told(learn))
-app.command("assign")(told(assign))
-app.command("search")(told(search))
+for name, command in (("topics", learn), ("assign", assign), ("search", search)):
+    app.command(name, cls=Command)(told(command))
 
 
-def main() -> None:
-    """Run the command line; this is the console script `codebooks`."""
+def run() -> None:
+    """Run the command line."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a terminal that lacks a letter is no reason to lose the work
             stream.reconfigure(errors="backslashreplace")
