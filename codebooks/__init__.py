@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # `typing` takes its time too, in which Ctrl-C shows a traceback
 if TYPE_CHECKING:
+    from typing import Any
+
     from codebooks.concepts import expand, rank_documents, suggest
     from codebooks.device import to_host
     from codebooks.models.hopfield_memory import HopfieldMemory
