@@ -3,7 +3,10 @@
 import argparse
 
 from benchmarks import corpora
+from benchmarks.contenders import CONTENDERS
+from benchmarks.engines import ENGINES as SEARCHERS
 
+MODELS, ENGINES = list(CONTENDERS), list(SEARCHERS)
 RETRIEVAL = ("quality", "speed", "large", "words", "images", "mnist")
 EMBEDDINGS = ("geometry", "heads", "topics")
 
@@ -14,7 +17,13 @@ def main() -> None:
     quality = commands.add_parser("quality", help="topics of words against labels, ours and those of other packages")
     quality.add_argument("--on", choices=["report", "choosing", "offline"], default="report")
     quality.add_argument("--seeds", type=int, default=5)
-    quality.add_argument("--models", nargs="+", help="default: all of ours and all peers")
+    quality.add_argument(
+        "--models",
+        nargs="+",
+        choices=MODELS,
+        metavar="MODEL",
+        help=f"any of: {', '.join(MODELS)}; default: all of them",
+    )
     speed = commands.add_parser(
         "speed", help="fit times, one epoch against one product, coherence, import, compilation"
     )
@@ -32,7 +41,9 @@ def main() -> None:
     retrieval = commands.add_parser("retrieval", help="search against BM25 and others, and what a memory brings back")
     retrieval.add_argument("--part", nargs="+", choices=RETRIEVAL, default=list(RETRIEVAL), help="default: all")
     retrieval.add_argument("--on", choices=["report", "choosing"], default="report", help="collections of `quality`")
-    retrieval.add_argument("--engines", nargs="+", help="of `quality`; default: ours and all others")
+    retrieval.add_argument(
+        "--engines", nargs="+", choices=ENGINES, metavar="ENGINE", help=f"of `quality`, any of: {', '.join(ENGINES)}"
+    )
     embeddings = commands.add_parser(
         "embeddings", help="sentence embeddings: isotropy, heads from known groups, topics"
     )
@@ -41,11 +52,10 @@ def main() -> None:
     arguments = parser.parse_args()
 
     if arguments.command == "quality":
-        from benchmarks.contenders import CONTENDERS
         from benchmarks.quality import run
 
         cases = {"report": corpora.REPORT, "choosing": corpora.CHOOSING, "offline": corpora.OFFLINE}[arguments.on]
-        models = arguments.models or list(CONTENDERS)
+        models = arguments.models or MODELS
         command = f"python -m benchmarks quality --on {arguments.on} --seeds {arguments.seeds}"
         run(cases, models, arguments.seeds, f"quality-{arguments.on}", command)
     elif arguments.command == "speed":
@@ -83,7 +93,7 @@ def run_retrieval(part: str, on: str, engines: list[str] | None) -> None:
     if part == "quality":
         from benchmarks import retrieval
 
-        retrieval.run(on, engines or list(retrieval.ENGINES))
+        retrieval.run(on, engines or ENGINES)
     elif part == "speed":
         from benchmarks import throughput
 

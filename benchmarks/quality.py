@@ -99,8 +99,10 @@ def run(cases: Sequence[tuple[str, int]], models: Iterable[str], n_seeds: int, r
 
     Fits of peers are loaded from `results/fits` where they are there; remove the folder to make them anew.
     """
-    codebooks.warmup()
     asked = list(models)
+    if unknown := [name for name in asked if name not in CONTENDERS]:
+        raise ValueError(f"expected models among {', '.join(CONTENDERS)}; got {', '.join(unknown)}.")
+    codebooks.warmup()
     missing = [name for name in asked if not is_installed(name)]
     for name in missing:
         print(f"{name} is left out, its earlier rows are kept: pip install {CONTENDERS[name].package}")

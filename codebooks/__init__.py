@@ -1,22 +1,32 @@
 """Topics and codebooks without labels: simple, online, sparse, orthogonal."""
 
-from codebooks.concepts import expand, rank_documents, suggest
-from codebooks.device import to_host
-from codebooks.models.hopfield_memory import HopfieldMemory
-from codebooks.models.inhibited_mixture import InhibitedMixture
-from codebooks.models.krotov_hopfield import KrotovHopfield
-from codebooks.models.multinomial_mixture import MultinomialMixture
-from codebooks.models.orthogonal_sparse_coding import OrthogonalSparseCoding
-from codebooks.ops import warmup
-from codebooks.selection import choose_n_components
-from codebooks.text.analyzer import TextAnalyzer
-from codebooks.text.embedder import TextEmbedder
-from codebooks.text.isotropy import Isotropy
-from codebooks.text.neighbor_smoothing import NeighborSmoothing
-from codebooks.text.paired_head import PairedHead
-from codebooks.text.retriever import HopfieldRetriever
-from codebooks.text.weighting import BM25Transformer
-from codebooks.topics import Topic, top_documents, topics
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from types import ModuleType
+
+TYPE_CHECKING = False  # `typing` takes its time too, in which Ctrl-C shows a traceback
+if TYPE_CHECKING:
+    from typing import Any
+
+    from codebooks.concepts import expand, rank_documents, suggest
+    from codebooks.device import to_host
+    from codebooks.models.hopfield_memory import HopfieldMemory
+    from codebooks.models.inhibited_mixture import InhibitedMixture
+    from codebooks.models.krotov_hopfield import KrotovHopfield
+    from codebooks.models.multinomial_mixture import MultinomialMixture
+    from codebooks.models.orthogonal_sparse_coding import OrthogonalSparseCoding
+    from codebooks.ops import warmup
+    from codebooks.selection import choose_n_components
+    from codebooks.text.analyzer import TextAnalyzer
+    from codebooks.text.embedder import TextEmbedder
+    from codebooks.text.isotropy import Isotropy
+    from codebooks.text.neighbor_smoothing import NeighborSmoothing
+    from codebooks.text.paired_head import PairedHead
+    from codebooks.text.retriever import HopfieldRetriever
+    from codebooks.text.weighting import BM25Transformer
+    from codebooks.topics import Topic, top_documents, topics
 
 __all__ = [
     "BM25Transformer",
@@ -42,3 +52,51 @@ __all__ = [
     "warmup",
 ]
 __version__ = "0.1.0"
+
+# Where the public names are. Each module is loaded when a name of it is first used, so that `codebooks --help` need not
+# wait for scikit-learn.
+_PLACES = {
+    "BM25Transformer": "codebooks.text.weighting",
+    "HopfieldMemory": "codebooks.models.hopfield_memory",
+    "HopfieldRetriever": "codebooks.text.retriever",
+    "InhibitedMixture": "codebooks.models.inhibited_mixture",
+    "Isotropy": "codebooks.text.isotropy",
+    "KrotovHopfield": "codebooks.models.krotov_hopfield",
+    "MultinomialMixture": "codebooks.models.multinomial_mixture",
+    "NeighborSmoothing": "codebooks.text.neighbor_smoothing",
+    "OrthogonalSparseCoding": "codebooks.models.orthogonal_sparse_coding",
+    "PairedHead": "codebooks.text.paired_head",
+    "TextAnalyzer": "codebooks.text.analyzer",
+    "TextEmbedder": "codebooks.text.embedder",
+    "Topic": "codebooks.topics",
+    "choose_n_components": "codebooks.selection",
+    "expand": "codebooks.concepts",
+    "rank_documents": "codebooks.concepts",
+    "suggest": "codebooks.concepts",
+    "to_host": "codebooks.device",
+    "top_documents": "codebooks.topics",
+    "topics": "codebooks.topics",
+    "warmup": "codebooks.ops",
+}
+
+
+class _Package(ModuleType):
+    """The package: public names are attributes of it, also where a module has the same name."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in _PLACES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(_PLACES[name]), name)
+        super().__setattr__(name, value)
+        return value
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # The import of `codebooks.topics` would hide the function of that name.
+        if not (name in _PLACES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *_PLACES})
+
+
+sys.modules[__name__].__class__ = _Package

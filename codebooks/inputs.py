@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from numbers import Integral, Number
+from reprlib import repr as short_repr
 from typing import Any
 
 import numpy as np
@@ -224,7 +225,7 @@ def check_count(name: str, value: Any, least: int = 1) -> None:
     ValueError: n must be a whole number, 1 or more; 2.5 came.
     """
     if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
-        raise ValueError(f"{name} must be a whole number, {least} or more; {value!r} came.")
+        raise ValueError(f"{name} must be a whole number, {least} or more; {short_repr(value)} came.")
 
 
 def check_labels(name: str, y: Any) -> Any:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Set
 from contextlib import suppress
 from itertools import pairwise
+from reprlib import repr as short_repr
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -268,6 +269,11 @@ def _topic(index: int, row: NDArray[Any], name: Name | None, share: float, terms
 
 def split(model: Any) -> tuple[Pipeline | None, Any]:
     """Part a fitted model into (the steps that make its matrix, or None; the learner)."""
+    if isinstance(model, type) or not hasattr(model, "fit"):  # scikit-learn's error would show all documents
+        raise TypeError(
+            f"expected a fitted model first, got {type(model).__name__}. Pass the model, then its terms or documents: "
+            "topics(model, terms) or topics(pipeline, X=documents)."
+        )
     check_is_fitted(model)
     if not isinstance(model, Pipeline):
         return None, model
@@ -413,7 +419,7 @@ def _naming(naming: Naming | None, has_documents: bool) -> Naming:
     if naming is None:
         return "documents" if has_documents else "weights"
     if naming not in ("weights", "documents"):
-        raise ValueError(f'naming is "weights", "documents" or None; {naming!r} came.')
+        raise ValueError(f'naming is "weights", "documents" or None; {short_repr(naming)} came.')
     if naming == "documents" and not has_documents:
         raise ValueError('naming="documents" wants documents and none came. Pass X=, or naming="weights".')
     return naming

@@ -357,7 +357,7 @@ def test_cli_topics_and_assign_in_german(run, tmp_path):
     assert "language: de\n" in out
     assert not {"und", "ist", "das", "die"} & set(out.replace(",", " ").split())
     (tmp_path / "new.txt").write_text("und das\nKatze im Garten", encoding="utf-8")
-    code, out, _ = run("assign", "topics/model.joblib", "new.txt")
+    code, out, _ = run("assign", "topics", "new.txt")
     assert [line.split(",")[1] == "-1" for line in out.splitlines()[1:]] == [True, False]
 
 
@@ -366,7 +366,7 @@ def test_cli_options_of_words(run, tmp_path):
     (tmp_path / "de.txt").write_text("\n".join([*GERMAN, "Vogel"]), encoding="utf-8")
 
     def terms(*options):
-        code, out, err = run("topics", "de.txt", "-k", 1, *options)
+        code, out, err = run("topics", "de.txt", "-k", 1, "--overwrite", *options)
         assert (code, err) == (0, "")
         [words] = [line.split("  ")[-1] for line in out.splitlines() if "100.0%" in line or "93.8%" in line]
         return set(words.strip().split(", "))

@@ -47,6 +47,23 @@ def results(tmp_path, monkeypatch):
     return tmp_path / "results"
 
 
+@pytest.mark.parametrize(("command", "option"), [("quality", "--models"), ("retrieval", "--engines")])
+def test_names_are_checked_first(monkeypatch, capsys, command, option):
+    names = benchmarks.__main__.MODELS if command == "quality" else benchmarks.__main__.ENGINES
+    monkeypatch.setattr(sys, "argv", ["benchmarks", command, option, names[0], "KrotovHopfield"])
+    monkeypatch.setattr(corpora, "load", None)  # nothing is computed
+    with pytest.raises(SystemExit):
+        benchmarks.__main__.main()
+    assert "invalid choice: 'KrotovHopfield'" in capsys.readouterr().err
+    monkeypatch.setattr(sys, "argv", ["benchmarks", command, "--help"])
+    with pytest.raises(SystemExit):
+        benchmarks.__main__.main()
+    said = "".join(capsys.readouterr().out.split())
+    assert all("".join(name.split()) in said for name in names)
+    with pytest.raises(ValueError, match="expected models among multinomial"):
+        quality.run([("digits", 10)], ["KrotovHopfield"], 1, "trial", "a command")
+
+
 def test_quality_keeps_rows_and_fits_of_peers(results, capsys):
     quality.run([("digits", 10)], ["Krotov-Hopfield", "KMeans", "NMF"], 2, "trial", "a command")
     written = json.loads((results / "trial.json").read_text())

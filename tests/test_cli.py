@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import zipfile
 from io import BytesIO, StringIO, TextIOWrapper
 from pathlib import Path
 from typing import NamedTuple
@@ -15,9 +16,11 @@ from typing import NamedTuple
 import joblib
 import numpy as np
 import pytest
+import skops.io
 
-import codebooks
+import codebooks.cli.topics
 from codebooks import MultinomialMixture, cli, datasets
+from codebooks.cli.models import load_model
 from codebooks.datasets import Corpus
 
 THEMES = {
@@ -67,7 +70,7 @@ def model(tmp_path_factory):
     (folder / "text.txt").write_text("\n".join(texts()), encoding="utf-8")
     done = python("-m", "codebooks", "topics", "text.txt", "-k", "3", "--quiet", cwd=folder)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    return folder / "topics" / "model.joblib"
+    return folder / "topics"
 
 
 def python(*arguments, cwd, stdout=subprocess.PIPE):
@@ -95,7 +98,7 @@ def test_topics_tells_and_writes_what_it_found(run, text, tmp_path):
     assert (done.code, done.err) == (0, "")
     for said in ("31 documents, 24 terms; learned in ", "mean NPMI", "empty documents skipped: 1", "topic -1: 1"):
         assert said in done.out
-    assert f"codebooks assign {Path('topics', 'model.joblib')} SOURCE" in done.out
+    assert "codebooks assign topics SOURCE" in done.out
 
     assert {path.name for path in (tmp_path / "topics").iterdir()} == set(cli.topics.FILES)
     found = table((tmp_path / "topics/topics.csv").read_text(encoding="utf-8"))
@@ -108,18 +111,18 @@ def test_topics_tells_and_writes_what_it_found(run, text, tmp_path):
 def test_codes_name_the_topic_of_each_document(run, text, tmp_path):
     text.write_text("\n".join(["", *texts(), "12"]), encoding="utf-8")
     run("topics", text, "-k", 3)
-    pipeline = joblib.load(tmp_path / "topics/model.joblib")
+    pipeline = load_model(tmp_path / "topics")
     codes = table((tmp_path / "topics/codes.csv").read_text(encoding="utf-8"))
-    assert [row["document"] for row in codes] == [str(number) for number in range(2, 33)]
+    assert [row["document"] for row in codes] == [str(number) for number in range(1, 32)]
     assert [int(row["topic"]) for row in codes] == pipeline.predict([*texts(), "12"]).tolist()
-    assert codes[-1] == {"document": "32", "topic": "-1", "strength": "0.0000", "words": ""}
+    assert codes[-1] == {"document": "31", "topic": "-1", "strength": "0.0000", "words": ""}
     assert all(set(row["words"].split()) <= set(THEMES["sport"]) for row in codes[:-1:3])
 
     strength = [float(row["strength"]) for row in codes[:-1]]
     np.testing.assert_allclose(strength, pipeline.transform(texts()).max(axis=1), atol=1e-4)
 
-    run("topics", text, "-k", 3, "--model", "krotov-hopfield")
-    pipeline = joblib.load(tmp_path / "topics/model.joblib")
+    run("topics", text, "-k", 3, "--model", "krotov-hopfield", "--overwrite")
+    pipeline = load_model(tmp_path / "topics")
     codes = table((tmp_path / "topics/codes.csv").read_text(encoding="utf-8"))
     X = pipeline["vectorizer"].transform(texts()).toarray()
     units = pipeline["learner"].components_
@@ -162,7 +165,7 @@ def test_every_kind_of_source(run, monkeypatch, tmp_path, name):
     codes = table((tmp_path / "here/codes.csv").read_text(encoding="utf-8"))
     names = [row["document"] for row in codes]
     assert len(names) == 30
-    assert names[:2] == (["deep/é01.md", "deep/é03.md"] if name == "folder" else ["1", "2"])
+    assert names[:2] == (["deep/é01.md", "deep/é03.md"] if name == "folder" else ["0", "1"])
     assert len({row["topic"] for row in codes}) == 3
 
 
@@ -182,17 +185,17 @@ def test_ids_name_documents(run, monkeypatch, tmp_path):
         csv.writer(file).writerows([("text", "id"), *((record["text"], record["id"]) for record in records)])
     names = [str(record["id"]) for record in records]
     for source in ("a.csv", "a.jsonl"):
-        done = run("topics", source, "--column", "text", "--id", "id", "-k", 3, "--quiet")
+        done = run("topics", source, "--column", "text", "--id", "id", "-k", 3, "--quiet", "--overwrite")
         assert done == Done(0, "", "")
         codes = (tmp_path / "topics/codes.csv").read_text(encoding="utf-8")
         assert [row["document"] for row in table(codes)] == names
-        assert run("assign", "topics/model.joblib", source, "--column", "text", "--id", "id") == Done(0, codes, "")
+        assert run("assign", "topics", source, "--column", "text", "--id", "id") == Done(0, codes, "")
 
 
 def test_standard_input(run, monkeypatch, tmp_path):
     titles = []
     monkeypatch.setattr("codebooks.plots.plot_topics", lambda *_, title: titles.append(title) or no_figure())
-    for command in (("topics", "-", "-k", 3, "--quiet"), ("assign", "topics/model.joblib", "-")):
+    for command in (("topics", "-", "-k", 3, "--quiet"), ("assign", "topics", "-")):
         monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO("\n".join(texts()).encode())))
         done = run(*command)
         assert (done.code, done.err) == (0, "")
@@ -201,11 +204,16 @@ def test_standard_input(run, monkeypatch, tmp_path):
     assert titles == ["standard input · 30 documents"]
 
 
-def test_standard_input_that_is_no_utf8(run, monkeypatch):
-    monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(b"na\xefve")))
-    done = run("topics", "-")
-    assert (done.code, done.out) == (2, "")
-    assert done.err.startswith("error: standard input is not UTF-8 (at byte 2); save it as UTF-8")
+def test_what_is_assumed_is_told(run, monkeypatch, tmp_path):
+    (tmp_path / "b\x1b[31m.csv").write_text("red lamp\n" + "\n".join(texts()) + '\n"open', encoding="cp1252")
+    done = run("topics", "b\x1b[31m.csv", "-k", 3, "--skip-bad-lines", "--quiet")
+    assert (done.code, done.out) == (0, "")
+    assert done.err.splitlines() == [
+        "codebooks: b [31m.csv is not UTF-8 and was read as cp1252; if letters are wrong, give its --encoding.",
+        "codebooks: the first line of b [31m.csv, 'red lamp', is read as a header; else give --no-header.",
+        "codebooks: malformed lines skipped: 1",
+    ]
+    assert run("assign", "topics", "b\x1b[31m.csv", "--no-header", "--skip-bad-lines", "--encoding", "cp1252").code == 0
 
 
 def test_demo(run, monkeypatch, tmp_path):
@@ -233,7 +241,7 @@ def test_language_and_names_are_the_users_own(run, tmp_path):
     assert "кот" in done.out
     assert "the, " in done.out
     assert f"into {out}\n" in done.out
-    assert f"assign '{out / 'model.joblib'}'" in done.out
+    assert f"assign '{out}'" in done.out
     assert (
         "the" not in run("topics", source, "-k", 2, "--language", "ru,en").out.split("words")[1].split("documents")[0]
     )
@@ -250,7 +258,7 @@ def test_idle_topics_are_told_and_do_not_warn(run, text, tmp_path):
     text.write_text("goal match\n" * 9, encoding="utf-8")
     done = run("topics", text, "-k", 4)
     assert (done.code, done.err) == (0, "")
-    assert "topics without a document: " in done.out
+    assert "3 of 4 topics without a document: number " in done.out
     assert [row["documents"] for row in table((tmp_path / "topics/topics.csv").read_text())] == ["9", "0", "0", "0"]
 
 
@@ -267,7 +275,9 @@ def test_what_stands_in_out_stays_or_is_replaced_as_a_whole(run, text, tmp_path)
     out.mkdir()
     (out / "mine.txt").write_text("mine")
     (out / "topics.csv").write_text("old")
-    assert run("topics", text, "--out", out).code == 0
+    assert run("topics", text, "--out", out).code == 2
+    assert files(out) == {Path("mine.txt"): b"mine", Path("topics.csv"): b"old"}
+    assert run("topics", text, "--out", out, "--overwrite").code == 0
     assert {path.name for path in out.iterdir()} == {*cli.topics.FILES, "mine.txt"}
     assert (out / "mine.txt").read_text() == "mine"
     assert (out / "topics.csv").read_text(encoding="utf-8").startswith("topic,")
@@ -292,7 +302,12 @@ BAD = {
         "lines 2 and 4 of twice.csv both have 'a' in 'id'",
     ),
     "no id": (["twice.csv", "--column", "text", "--id", "key"], "line 3 of twice.csv has no id in 'key'"),
-    "not UTF-8": (["latin.txt"], "latin.txt is not UTF-8"),
+    "not text": (["latin.txt", "--encoding", "ascii"], "latin.txt is not ascii (at byte 2); give another --encoding"),
+    "an option twice": (
+        ["two.csv", "--column", "text", "--column", "id"],
+        "--column is given 2 times; give it once.",
+    ),
+    "out is taken": (["good.txt", "--out", "old"], "old/topics.csv would be replaced; choose another --out, or"),
     "empty documents": (["blank.txt"], "blank.txt holds no text"),
     "malformed csv": (["open.csv"], "line 2 of open.csv"),
     "malformed jsonl": (["broken.jsonl"], "line 2 of broken.jsonl"),
@@ -308,7 +323,7 @@ BAD = {
     "only numbers": (["numbers.txt", "--no-stop-words"], "no word of the 2 documents is left"),
     "out is a file": (["good.txt", "--out", "good.txt"], "cannot write to good.txt"),
     "out in a file": (["good.txt", "--out", "good.txt/out"], "cannot write to good.txt/out"),
-    "out holds a folder": (["good.txt", "--out", "taken"], "taken/topics.csv is a folder"),
+    "out holds a folder": (["good.txt", "--out", "taken", "--overwrite"], "taken/topics.csv is a folder"),
 }
 CONTENTS = {
     "good.txt": "\n".join(texts()).encode(),
@@ -322,7 +337,7 @@ CONTENTS = {
     "stop.txt": b"the of and\nand to",
     "numbers.txt": b"1 2 3\n12 345",
     "topics/mine.txt": b"mine",
-    "topics/topics.csv": b"an older one",
+    "old/topics.csv": b"an older one",
     "taken/topics.csv/mine.txt": b"mine",
     "taken/codes.csv": b"an older one",
 }
@@ -349,9 +364,9 @@ def test_bad_input_is_one_sentence_and_harms_nothing(run, before, tmp_path, what
 
 
 def test_a_stranger_sees_no_traceback(before, tmp_path):
-    done = python("-m", "codebooks", "topics", "latin.txt", cwd=tmp_path)
+    done = python("-m", "codebooks", "topics", "latin.txt", "--encoding", "ascii", cwd=tmp_path)
     assert done.returncode == 2
-    assert done.stderr.startswith("error: latin.txt is not UTF-8")
+    assert done.stderr.startswith("error: latin.txt is not ascii")
     assert (done.stderr.count("\n"), done.stdout) == (1, "")
     assert files(tmp_path) == before
 
@@ -376,6 +391,25 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # who is started in th
 MultinomialMixture.fit = lambda *arguments: os.kill(os.getpid(), signal.SIGINT) or time.sleep(60)
 sys.argv = ["codebooks", "topics", "good.txt"]
 cli.main()"""
+    done = python("-c", code, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "codebooks: interrupted\n")
+    assert files(tmp_path) == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are others there")
+@pytest.mark.parametrize("module", ["typer", "codebooks.cli.topics", "sklearn.pipeline"])
+def test_ctrl_c_during_the_start(before, tmp_path, module):
+    code = f"""
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+class Interrupt:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupt())
+sys.argv = ["codebooks", "topics", "good.txt"]
+from codebooks.cli import main
+main()"""
     done = python("-c", code, cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "codebooks: interrupted\n")
     assert files(tmp_path) == before
@@ -418,7 +452,7 @@ def test_a_full_disk_harms_nothing(run, monkeypatch, before, tmp_path):
     def full(*arguments, **options):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(joblib, "dump", full)
+    monkeypatch.setattr(cli.topics, "save_model", full)
     done = run("topics", "good.txt")
     assert done == Done(2, "", "error: cannot write to topics: No space left on device; choose another --out.\n")
     assert files(tmp_path) == before
@@ -467,24 +501,34 @@ def test_a_terminal_that_lacks_letters_loses_nothing(text, tmp_path, monkeypatch
 
 
 def test_assign_is_predict(run, model, text):
-    pipeline = joblib.load(model)
+    pipeline = load_model(model)
     done = run("assign", model, text)
     assert (done.code, done.err) == (0, "")
     rows = table(done.out)
     assert [int(row["topic"]) for row in rows] == pipeline.predict(texts()).tolist()
-    assert done.out == (model.parent / "codes.csv").read_text(encoding="utf-8")
+    assert done.out == (model / "codes.csv").read_text(encoding="utf-8")
 
     words = {str(topic.index): " ".join(topic.terms[:5]) for topic in pipeline.topics_}
     assert all(row["words"] == words[row["topic"]] for row in rows)
 
 
+def test_models_are_saved_without_pickle_and_pickles_are_loaded_if_trusted(run, model, text, tmp_path):
+    with zipfile.ZipFile(model / "model.skops") as archive:
+        assert {Path(name).suffix for name in archive.namelist()} <= {".json", ".npy", ".npz"}
+    assert run("assign", model / "model.skops", text).out == run("assign", model, text).out
+    (tmp_path / "old").mkdir()
+    joblib.dump(load_model(model), tmp_path / "old/model.joblib", compress=3)
+    assert run("assign", "old", text).code == 2
+    assert run("assign", "old", text, "--trust") == run("assign", model, text)
+
+
 def test_assign_rejects(run, text, tmp_path):
     run("topics", text, "-k", 3, "--model", "krotov-hopfield")
-    model = tmp_path / "topics/model.joblib"
+    model = tmp_path / "topics"
     threshold = float(np.median([float(row["strength"]) for row in table(run("assign", model, text).out)]))
     threshold -= 1e-6  # away from any strength itself
     rows = table(run("assign", model, text, "--reject-below", threshold).out)
-    pipeline = joblib.load(model)
+    pipeline = load_model(model)
     X = pipeline[:-1].transform(texts())
     expected = pipeline[-1].predict(X, reject_below=threshold)
     assert [int(row["topic"]) for row in rows] == expected.tolist()
@@ -496,7 +540,7 @@ def test_assign_rejects_as_predict_does(run, model, tmp_path):
     mixed = [f"{one} {other}" for one, other in zip(texts()[:-1], texts()[1:], strict=True)]
     (tmp_path / "mixed.txt").write_text("\n".join(mixed), encoding="utf-8")
     rows = table(run("assign", model, "mixed.txt", "--reject-below", 0.9).out)
-    expected = joblib.load(model).predict(mixed, reject_below=0.9)
+    expected = load_model(model).predict(mixed, reject_below=0.9)
     assert [int(row["topic"]) for row in rows] == expected.tolist()
     assert 0 < (expected < 0).sum() < len(rows)
 
@@ -506,7 +550,7 @@ def test_assign_writes_a_file(run, model, tmp_path):
     done = run("assign", model, "new.csv", "--column", "text", "--out", "there/new.csv")
     assert done == Done(0, "", "codebooks: empty documents skipped: 1\n")
     rows = table((tmp_path / "there/new.csv").read_text(encoding="utf-8"))
-    assert [row["document"] for row in rows] == ["1", "3", "4"]
+    assert [row["document"] for row in rows] == ["0", "2", "3"]
     assert rows[0]["topic"] != rows[1]["topic"] != rows[2]["topic"] == "-1"
     assert [path.name for path in (tmp_path / "there").iterdir()] == ["new.csv"]
 
@@ -514,31 +558,76 @@ def test_assign_writes_a_file(run, model, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["none.joblib", "good.txt"], "there is no model none.joblib"),
-        (["good.txt", "good.txt"], "good.txt cannot be loaded as a model"),
-        (["topics", "good.txt"], "topics cannot be loaded as a model"),
-        (["stranger.joblib", "good.txt"], "stranger.joblib is not a model of ours"),
-        (["good.joblib", "none.txt"], "cannot read none.txt"),
-        (["good.joblib", "two.csv"], "choose one with --column"),
-        (["good.joblib", "good.txt", "--id", "id"], "good.txt has no columns; leave out --id"),
-        (["good.joblib", "twice.csv", "--column", "text", "--id", "id"], "lines 2 and 4 of twice.csv both have 'a'"),
+        (["none.skops", "good.txt"], "there is no model none.skops"),
+        (["good.txt", "good.txt"], "good.txt is not a model; give the model.skops that"),
+        (["topics", "good.txt"], "the folder topics has no model.skops in it"),
+        (["pickle.joblib", "good.txt"], "pickle.joblib may be a pickle, and loading one can run code; if you know"),
+        (["code.skops", "good.txt"], "code.skops holds posixpath.join, which a model of codebooks topics does not"),
+        (["stranger.skops", "good.txt"], "stranger.skops is not a model of ours"),
+        (["good.skops", "none.txt"], "cannot read none.txt"),
+        (["good.skops", "two.csv"], "choose one with --column"),
+        (["good.skops", "good.txt", "--id", "id"], "good.txt has no columns; leave out --id"),
+        (["good.skops", "twice.csv", "--column", "text", "--id", "id"], "lines 2 and 4 of twice.csv both have 'a'"),
         (
-            ["good.joblib", "good.txt", "--reject-below", "2"],
+            ["good.skops", "good.txt", "--reject-below", "2"],
             "--reject-below is a probability or a cosine, from -1 to 1; 2.0 came",
         ),
-        (["good.joblib", "good.txt", "--out", "topics"], "topics is a folder"),
-        (["good.joblib", "good.txt", "--out", "good.txt/a"], "cannot write to good.txt"),
+        (["good.skops", "good.txt", "--out", "topics"], "topics is a folder"),
+        (["good.skops", "good.txt", "--out", "good.txt/a"], "cannot write to good.txt"),
     ],
 )
 def test_bad_input_of_assign(run, model, before, tmp_path, arguments, sentence):
-    joblib.dump(MultinomialMixture(), tmp_path / "stranger.joblib")
-    (tmp_path / "good.joblib").write_bytes(model.read_bytes())
+    (tmp_path / "good.skops").write_bytes((model / "model.skops").read_bytes())
+    joblib.dump(load_model(model), tmp_path / "pickle.joblib", compress=3)
+    skops.io.dump(MultinomialMixture(), tmp_path / "stranger.skops")
+    skops.io.dump(os.path.join, tmp_path / "code.skops")
     before = files(tmp_path)
     done = run("assign", *arguments)
     assert (done.code, done.out) == (2, "")
     assert sentence in done.err.replace("\\", "/")
     assert done.err.count("\n") == 1
     assert files(tmp_path) == before
+
+
+def test_cells_do_not_run_in_a_spreadsheet(run, model, tmp_path):
+    ids = ["=1+1", "+cmd", "-cmd", "@x", "\t=1", " =2", "＝3", "-5", "a=b"]
+    (tmp_path / "a.jsonl").write_text("\n".join(json.dumps({"id": id, "text": "goal"}) for id in ids))
+    rows = table(run("assign", model, "a.jsonl", "--column", "text", "--id", "id").out)
+    assert [row["document"] for row in rows] == [f"'{id}" for id in ids[:-2]] + ids[-2:]
+    for option in ([], ["--raw"]):
+        run("assign", model, "a.jsonl", "--column", "text", "--id", "id", "--out", "new.csv", "--overwrite", *option)
+        rows = table((tmp_path / "new.csv").read_text(encoding="utf-8"))
+        assert rows[0]["document"] == ("=1+1" if option else "'=1+1")
+    assert rows[-1]["words"]
+    run("topics", "a.jsonl", "--column", "text", "--id", "id", "-k", 1, "--quiet")
+    assert table((tmp_path / "topics/codes.csv").read_text(encoding="utf-8"))[0]["document"] == "'=1+1"
+
+
+def test_a_terminal_gets_no_control_characters(run, model, monkeypatch, capsys, tmp_path):
+    name = "a\x1b]0;title\x07\u202eb\x9b31m"
+    (tmp_path / "a.jsonl").write_text(json.dumps({"id": name, "text": "goal"}))
+    arguments = ("assign", model, "a.jsonl", "--column", "text", "--id", "id")
+    assert name in run(*arguments).out
+    monkeypatch.setattr(type(sys.stdout), "isatty", lambda self: True)
+    assert "a ]0;title  b 31m" in run(*arguments).out
+    for arguments in (["assign", model, f"{name}.txt"], ["topics", "--model", name], ["topics", f"--{name}"]):
+        said = run(*arguments).err
+        assert "title" in said
+        assert not set("\u202e\x9b\x1b\x07") & set(said)
+
+
+def test_a_long_word_is_cut_where_it_is_shown(run, tmp_path):
+    (tmp_path / "a.txt").write_text("\n".join([f"goal {'x' * 1_000_000}"] * 3))
+    done = run("topics", "a.txt", "-k", 1, "--token-pattern", r"\w+", "--max-df", "1.0")  # else it is no word
+    assert done.code == 0
+    written = (tmp_path / "topics/topics.csv").read_text() + (tmp_path / "topics/codes.csv").read_text()
+    assert "x" * 41 not in done.out + written
+
+
+def test_one_document_is_no_documents(run, text):
+    text.write_text("goal match\n")
+    assert "1 document, 2 terms; learned" in run("topics", text).out
+    assert run("search", text, "goal").out.count("1 document, 2 terms") == 1
 
 
 # -- the rest --------------------------------------------------------------------------------------------------------
@@ -550,12 +639,12 @@ def test_version_and_help(run):
         done = run(*arguments, "--help")
         assert done.code == 0
         assert "Usage: codebooks" in done.out
-    assert "can run code" in " ".join(run("assign", "-h").out.split())
+    assert "can run any code" in " ".join(run("assign", "-h").out.split())
 
 
 def test_help_waits_for_nothing_heavy(fresh_python):
-    code = "import sys; from codebooks import cli; print(*{name.partition('.')[0] for name in sys.modules})"
-    assert {"numba", "matplotlib", "torch"}.isdisjoint(fresh_python(code).split())
+    code = "import sys, codebooks.cli.app; print(*{name.partition('.')[0] for name in sys.modules})"
+    assert {"numpy", "scipy", "sklearn", "numba", "matplotlib", "torch", "skops"}.isdisjoint(fresh_python(code).split())
 
 
 @pytest.mark.parametrize("name", cli.topics.MODELS)
@@ -563,4 +652,4 @@ def test_every_model_learns(run, text, tmp_path, name):
     done = run("topics", text, "--model", name, "-k", 3, "--out", tmp_path / "out")
     assert done.code == 0, done.err
     assert done.err == ""
-    assert type(joblib.load(tmp_path / "out" / "model.joblib")[-1]).__name__ == cli.topics.MODELS[name]
+    assert type(load_model(tmp_path / "out")[-1]).__name__ == cli.topics.MODELS[name]

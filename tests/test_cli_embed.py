@@ -5,12 +5,13 @@ import random
 import sys
 from io import StringIO
 
-import joblib
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from codebooks import cli, datasets
+from codebooks.cli import models
+from codebooks.cli.models import load_model
 from codebooks.datasets import Corpus
 
 THEMES = {
@@ -66,6 +67,7 @@ def run(monkeypatch, capsys, tmp_path):
 @pytest.fixture
 def encoder(monkeypatch):
     monkeypatch.setattr("codebooks.text.embedder.TextEmbedder", StandIn)
+    monkeypatch.setattr(models, "TRUSTED", [*models.TRUSTED, f"{StandIn.__module__}.StandIn"])
     return "stand-in"
 
 
@@ -92,11 +94,11 @@ def test_the_model_of_words_refuses_embeddings(run, encoder):
 
 def test_the_model_holds_the_encoder_by_its_name_and_assigns(run, encoder, tmp_path):
     run("topics", "text.txt", "-k", 3, "--embed", encoder, "--quiet")
-    pipeline = joblib.load(tmp_path / "topics/model.joblib")
+    pipeline = load_model(tmp_path / "topics")
     assert [name for name, _ in pipeline.steps] == ["embedder", "isotropy", "smoothing", "learner"]
     assert pipeline["embedder"].encoder == encoder
     (tmp_path / "new.txt").write_text("goal team\nloan bank\nnothing that is known", encoding="utf-8")
-    code, out, err = run("assign", "topics/model.joblib", "new.txt")
+    code, out, err = run("assign", "topics", "new.txt")
     assert (code, err) == (0, "")
     rows = table(out)
     assert set(rows[0]["words"].split()) <= set(THEMES["sport"])
@@ -110,20 +112,20 @@ def test_the_model_holds_the_encoder_by_its_name_and_assigns(run, encoder, tmp_p
 @pytest.mark.parametrize(("n_topics", "n_neighbors"), [(1, 10), (3, 5), (30, 1)])
 def test_few_documents_are_smoothed_with_few_neighbors(run, encoder, tmp_path, n_topics, n_neighbors):
     run("topics", "text.txt", "-k", n_topics, "--embed", encoder, "--quiet")
-    assert joblib.load(tmp_path / "topics/model.joblib")["smoothing"].n_neighbors == n_neighbors
+    assert load_model(tmp_path / "topics")["smoothing"].n_neighbors == n_neighbors
 
 
 def test_demo_by_meaning(run, encoder, monkeypatch, tmp_path):
     ids = [f"a.b{number}" for number in range(30)]
     monkeypatch.setattr(datasets, "load_docstrings", lambda: Corpus(texts(), ids, "docstrings", ids))
     assert run("topics", "--demo", "--embed", encoder, "--quiet") == (0, "", "")
-    assert (tmp_path / "topics/model.joblib").is_file()
+    assert (tmp_path / "topics/model.skops").is_file()
 
 
 def test_a_folder_is_known_from_everywhere(run, encoder, tmp_path):
     (tmp_path / "model").mkdir()
     run("topics", "text.txt", "-k", 3, "--embed", "model", "--quiet")
-    assert joblib.load(tmp_path / "topics/model.joblib")["embedder"].encoder == str((tmp_path / "model").resolve())
+    assert load_model(tmp_path / "topics")["embedder"].encoder == str((tmp_path / "model").resolve())
 
 
 def test_an_encoder_that_is_not_there_is_told_in_a_sentence_and_nothing_is_written(run, encoder, tmp_path):

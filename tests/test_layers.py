@@ -42,7 +42,10 @@ LAYERS = {
     "inputs.py": May(("ops",), LEARNING),
     "device.py": May(("ops",)),
     "datasets/*.py": May(("datasets.*", "forks"), ARRAYS),
-    "documents.py": May(),
+    "errors.py": May(),
+    "decoding.py": May(("errors",), late=("charset_normalizer",)),
+    "tables.py": May(("errors",)),
+    "documents.py": May(("decoding", "errors", "tables")),
     "storage/*.py": May(("storage.*",), ("numpy",)),
     # What is learned. `start` and `monitor` are helpers that every model shares.
     "models/__init__.py": May(),

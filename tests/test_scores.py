@@ -454,3 +454,21 @@ def test_npmi_scorer_chooses_the_planted_number_of_topics(model, size, planted_t
     assert ranked[-1] - ranked[-2] > 0.05  # not by a hair
     own = {topic.terms[0][:6] for topic in topics(search.best_estimator_)}
     assert own == {f"topic{k}" for k in range(10)}
+
+
+@pytest.mark.parametrize(
+    ("topics", "sentence"),
+    [
+        ({0: ["goal"]}, r"expected a list of topics, got dict. Pass list\(topics.values\(\)\)"),
+        ("goal", "expected a list of topics, got str"),
+        (7, "expected a list of topics, got int"),
+        ([7], "each topic must be a sequence of words or columns; 7 came"),
+        (["goal" * 999], "each topic must be a sequence of words; the string"),
+        ([["goal" * 999, 1] * 999], "a topic must be all words or all column indices"),
+        ([list(range(9999))], "columns must lie in"),
+    ],
+)
+def test_lists_that_are_no_topics_are_told_in_a_short_message(topics, sentence):
+    with pytest.raises((TypeError, ValueError), match=sentence) as caught:
+        scores.npmi(topics, np.eye(3), terms=["a", "b", "c"])
+    assert len(str(caught.value)) <= 500

@@ -389,3 +389,11 @@ def test_a_pipeline_is_no_list_of_terms():
         TypeError, match=r"columns of the codebook .* and Pipeline came. Pass .*get_feature_names_out\(\)"
     ):
         topics(Fixed(np.eye(1, 5)).fit(), make_pipeline(CountVectorizer()).fit(TEXTS))
+
+
+def test_a_forgotten_model_is_told_in_a_short_message():
+    documents = ["goal match team"] * 10_000
+    for wrong in (documents, np.zeros((1000, 1000)), KMeans):
+        with pytest.raises(TypeError, match="expected a fitted model first, got") as caught:
+            topics(wrong)
+        assert len(str(caught.value)) <= 500

@@ -15,6 +15,7 @@ import typer
 import codebooks
 from codebooks.cli.assign import assign
 from codebooks.cli.index import add, info, remove
+from codebooks.cli.parsing import Command
 from codebooks.cli.search import search
 from codebooks.cli.telling import told
 from codebooks.cli.topics import learn
@@ -27,7 +28,7 @@ app = typer.Typer(
 \b
 codebooks topics --demo                     on docstrings that are installed anyway
 codebooks topics reviews.csv --column text  on your own; writes into topics/
-codebooks assign topics/model.joblib new.txt
+codebooks assign topics new.txt
 codebooks search reviews.csv --column text "slow delivery\"""",
     context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
@@ -35,17 +36,16 @@ codebooks search reviews.csv --column text "slow delivery\"""",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-app.command("topics")(told(learn))
-app.command("assign")(told(assign))
-app.command("search")(told(search))
+for name, command in (("topics", learn), ("assign", assign), ("search", search)):
+    app.command(name, cls=Command)(told(command))
 index = typer.Typer(help="What is in a saved index, and documents that come and go.", no_args_is_help=True)
-for command in (info, add, remove):
-    index.command(command.__name__)(told(command))
+for name, change in (("info", info), ("add", add), ("remove", remove)):
+    index.command(name, cls=Command)(told(change))
 app.add_typer(index, name="index")
 
 
-def main() -> None:
-    """Run the command line; this is the console script `codebooks`."""
+def run() -> None:
+    """Run the command line."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a terminal that lacks a letter is no reason to lose the work
             stream.reconfigure(errors="backslashreplace")

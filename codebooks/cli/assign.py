@@ -6,29 +6,50 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Optional
 
 import typer
 
 from codebooks.cli.codes import codes, strongest
 from codebooks.cli.meaning import embedded
-from codebooks.cli.sources import Column, IdColumn
+from codebooks.cli.models import load_model
+from codebooks.cli.sources import Column, Encoding, FollowLinks, IdColumn, NoHeader, SkipBadLines, documents_of
 from codebooks.cli.telling import printed
-from codebooks.cli.writing import save_csv, told_of_writing, write_csv, written_aside
-from codebooks.documents import UserError, read_documents
+from codebooks.cli.writing import (
+    Overwrite,
+    Raw,
+    refuse_overwriting,
+    save_csv,
+    told_of_writing,
+    write_csv,
+    written_aside,
+)
+from codebooks.documents import UserError
 
 
 def assign(
     model: Annotated[
-        Path, typer.Argument(metavar="MODEL", help="A model.joblib. Loading one can run code: trust whom it is from.")
+        Path, typer.Argument(metavar="MODEL", help="The model.skops that `topics` wrote, or the folder that holds it.")
     ],
     source: Annotated[Path, typer.Argument(metavar="SOURCE", help="New text, in any form that `topics` reads.")],
     column: Column = None,
     id_column: IdColumn = None,
+    encoding: Encoding = None,
+    no_header: NoHeader = False,
+    skip_bad_lines: SkipBadLines = False,
+    follow_links: FollowLinks = False,
     out: Annotated[Optional[Path], typer.Option(help="The CSV file to write; left out, it is printed.")] = None,
     reject_below: Annotated[
         Optional[float], typer.Option(help="Give topic -1 to documents of less strength than this.")
     ] = None,
+    overwrite: Overwrite = False,
+    raw: Raw = False,
+    trust: Annotated[
+        bool,
+        typer.Option(
+            "--trust", help="Load a pickle (model.joblib) too. That can run any code: know who made the file."
+        ),
+    ] = False,
 ) -> None:
     """Label new documents with a saved model.
 
@@ -38,8 +59,10 @@ def assign(
     """
     if reject_below is not None and not -1 <= reject_below <= 1:
         raise UserError(f"--reject-below is a probability or a cosine, from -1 to 1; {reject_below} came.")
-    pipeline = _loaded(model)
-    documents = read_documents(source, column, id_column)
+    if out is not None:
+        refuse_overwriting([out], overwrite)
+    pipeline = load_model(model, trust)
+    documents, _ = documents_of(source, False, column, id_column, encoding, no_header, skip_bad_lines, follow_links)
     X = embedded(pipeline[:-1].transform, documents.texts)
     labels, strength = strongest(pipeline[-1], X)
     if reject_below is not None:
@@ -47,24 +70,9 @@ def assign(
     rows = codes(documents, labels, strength, pipeline.topics_)
     if out is None:
         with printed():
-            write_csv(sys.stdout, rows)
+            write_csv(sys.stdout, rows, raw)
     else:
         with written_aside(out.parent, [out.name]) as folder, told_of_writing(out.parent):
-            save_csv(folder / out.name, rows)
+            save_csv(folder / out.name, rows, raw)
     if documents.n_empty:
         print(f"codebooks: empty documents skipped: {documents.n_empty:,}", file=sys.stderr)
-
-
-def _loaded(file: Path) -> Any:
-    import joblib
-    from sklearn.pipeline import Pipeline
-
-    try:
-        pipeline = joblib.load(file)
-    except FileNotFoundError:
-        raise UserError(f"there is no model {file}; make one with codebooks topics.") from None
-    except Exception as error:  # a broken pickle can raise anything
-        raise UserError(f"{file} cannot be loaded as a model ({type(error).__name__}: {error}).") from error
-    if not isinstance(pipeline, Pipeline) or "topics_" not in vars(pipeline):
-        raise UserError(f"{file} is not a model of ours; make one with codebooks topics.")
-    return pipeline

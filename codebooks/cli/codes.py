@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from codebooks.cli.controls import shorten_word
 from codebooks.documents import Documents
 
 
@@ -27,7 +28,7 @@ def strongest(learner: Any, X: Any) -> tuple[Any, Any]:
 
 def codes(documents: Documents, labels: Any, strength: Any, named: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
     """A table with a row per document: its name, its topic, how strongly, and what the topic is about."""
-    words = [" ".join(topic.terms[:5]) for topic in named] + [""]  # the last is that of topic -1
+    words = [" ".join(map(shorten_word, topic.terms[:5])) for topic in named] + [""]  # the last is that of topic -1
     yield "document", "topic", "strength", "words"
     for name, label, value in zip(documents.names, labels, strength, strict=True):
         yield name, label, f"{value:.4f}", words[label]

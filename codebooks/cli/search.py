@@ -18,8 +18,8 @@ import typer
 import codebooks
 from codebooks.cli.hits import Found, find, json_lines, nothing, show
 from codebooks.cli.index import load_retriever
-from codebooks.cli.sources import Column, IdColumn, documents_of
-from codebooks.cli.telling import printed, printer, progress_bar
+from codebooks.cli.sources import Column, Encoding, FollowLinks, IdColumn, NoHeader, SkipBadLines, Source
+from codebooks.cli.telling import counted, printed, printer, progress_bar
 from codebooks.cli.words import (
     Language,
     MaxDf,
@@ -33,7 +33,6 @@ from codebooks.cli.words import (
 )
 from codebooks.cli.writing import told_of_writing
 from codebooks.documents import UserError
-from codebooks.storage import check_place, is_saved_file
 
 # What other search engines take for an operator.
 _OPERATORS = re.compile(r'(?:^|\s)[+-]\w|"|\w\*|\b(?:AND|OR|NOT)\b')
@@ -58,6 +57,10 @@ def search(
     ] = False,
     column: Column = None,
     id_column: IdColumn = None,
+    encoding: Encoding = None,
+    no_header: NoHeader = False,
+    skip_bad_lines: SkipBadLines = False,
+    follow_links: FollowLinks = False,
     n_hits: Annotated[int, typer.Option("--hits", "-k", help="How many documents for each query.")] = 10,
     embed: Annotated[
         Optional[str],
@@ -96,15 +99,18 @@ def search(
     and the documents that brought them; with each hit, which words it has of both kinds. A query is a list of words:
     AND, OR, NOT, quotes, + - and * have no meaning of their own.
     """
-    source, queries = _told_apart([] if docs is None else [docs, *(query or [])], demo, save)
+    place, queries = _told_apart([] if docs is None else [docs, *(query or [])], demo, save)
+    source = Source(place, column, id_column, encoding, no_header, skip_bad_lines, follow_links)
     _check(n_hits, feedback, queries)
     options = WordOptions(language, stop_words, no_stop_words, stem, ngrams, min_df, max_df, token_pattern)
     if save is not None:
+        from codebooks.storage import check_place
+
         with _told_of_saving(save):
             check_place(save)
     with progress_bar(quiet or as_json, N_STEPS) as step:
         step("reading and counting words")
-        index = _index(source, column, id_column, options, embed)
+        index = _index(source, options, embed)
         if save is not None:
             step("saving")
             with _told_of_saving(save):
@@ -162,34 +168,29 @@ def _told_of_saving(file: Path) -> Iterator[None]:
 # -- the index -------------------------------------------------------------------------------------------------------
 
 
-def _index(
-    source: Path | None, column: str | None, id_column: str | None, options: WordOptions, embed: str | None
-) -> Index:
+def _index(source: Source, options: WordOptions, embed: str | None) -> Index:
     """The index in a file, or one that is made now."""
-    if source is None or not is_saved_file(source):
-        return _built(source, column, id_column, options, embed)
-    for option, has, given in (
-        ("--column", "words", column is not None),
-        ("--id", "ids", id_column is not None),
-        *((option, "words", True) for option in options.given()),
-    ):
+    from codebooks.storage import is_saved_file
+
+    if source.place is None or not is_saved_file(source.place):
+        return _built(source, options, embed)
+    for option, given in (*source.given(), *((option, True) for option in options.given())):
         if given:
-            raise UserError(f"{source} is an index that has its {has} already; leave out {option}.")
-    return _loaded(source, embed)
+            has = "ids" if option == "--id" else "words"
+            raise UserError(f"{source.place} is an index that has its {has} already; leave out {option}.")
+    return _loaded(source.place, embed)
 
 
-def _built(
-    source: Path | None, column: str | None, id_column: str | None, options: WordOptions, embed: str | None
-) -> Index:
+def _built(source: Source, options: WordOptions, embed: str | None) -> Index:
     import numpy as np
     from sklearn.feature_extraction.text import CountVectorizer
 
     from codebooks.text.embedder import TextEmbedder
 
     try:
-        documents, _ = documents_of(source, source is None, column, id_column)
+        documents, _ = source.read()
     except UserError as error:
-        if source is None or not source.is_dir():
+        if source.place is None or not source.place.is_dir():
             raise
         raise UserError(f"{error} Nor is it a saved index.") from error
     started = perf_counter()
@@ -248,7 +249,7 @@ def _tell(found: Sequence[Found], stop_words: bool, as_json: bool, quiet: bool) 
 def _tell_work(index: Index, found: Sequence[Found], save: Path | None) -> None:
     """Sizes and times, and how to search again."""
     n_documents, n_terms = len(index.retriever), len(index.retriever.terms_)
-    work = f"{n_documents:,} documents, {n_terms:,} terms; {index.origin}"
+    work = f"{counted(n_documents, 'document')}, {counted(n_terms, 'term')}; {index.origin}"
     if found:
         work += f", searched in {1000 * sum(of_query.seconds for of_query in found):.1f} ms"
     console = printer()

@@ -6,13 +6,14 @@ import re
 from collections.abc import Mapping, Sequence
 from itertools import takewhile
 
+from codebooks.cli.controls import remove_controls
+
 _WORD = re.compile(r"\w+")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # would move the cursor, or colour the terminal
 
 
 def on_one_line(text: str) -> str:
     """The text with a blank for every run of blanks, tabs, newlines and control characters."""
-    return " ".join(_CONTROL.sub(" ", text).split())
+    return " ".join(remove_controls(text).split())
 
 
 def snippet(text: str, worth: Mapping[str, float], length: int) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from codebooks.cli.controls import remove_controls
 from codebooks.documents import UserError
 
 if TYPE_CHECKING:
@@ -27,13 +28,13 @@ def told(command: Callable[..., None]) -> Callable[..., None]:
         try:
             command(*args, **kwargs)
         except UserError as error:
-            print("error:", *str(error).split(), file=sys.stderr)
+            print("error:", *remove_controls(str(error)).split(), file=sys.stderr)
             raise typer.Exit(2) from None
         except OSError as error:
             if error.filename is None:  # a pipe that is closed, which typer knows, or a bug of ours
                 raise
             problem = f"{error.filename} cannot be used: {error.strerror}; put that right and run again."
-            print("error:", *problem.split(), file=sys.stderr)
+            print("error:", *remove_controls(problem).split(), file=sys.stderr)
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
             print("codebooks: interrupted", file=sys.stderr)
@@ -55,6 +56,16 @@ def printed() -> Iterator[None]:
             sys.stdout.close()  # or Python tries again at its end, and tells that too
         print(f"error: cannot print: {error.strerror or error}; print elsewhere.", file=sys.stderr)
         raise typer.Exit(1) from None
+
+
+def note(sentence: str) -> None:
+    """Say what was assumed or left out, beside the output."""
+    print("codebooks:", *remove_controls(sentence).split(), file=sys.stderr)
+
+
+def counted(n: int, noun: str) -> str:
+    """A number and what is counted: 1 document, 1,000 documents."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
 def printer() -> Console:

@@ -13,10 +13,13 @@ from typing import Annotated, Any, NamedTuple, Optional
 import typer
 
 import codebooks
+from codebooks.cli import models
 from codebooks.cli.codes import codes, strongest
+from codebooks.cli.controls import remove_controls, shorten_word
 from codebooks.cli.meaning import embedded, embedder
-from codebooks.cli.sources import Column, IdColumn, documents_of
-from codebooks.cli.telling import known, printed, printer, progress_bar
+from codebooks.cli.models import save_model
+from codebooks.cli.sources import Column, Encoding, FollowLinks, IdColumn, NoHeader, SkipBadLines, documents_of
+from codebooks.cli.telling import counted, known, printed, printer, progress_bar
 from codebooks.cli.words import (
     Language,
     MaxDf,
@@ -28,7 +31,7 @@ from codebooks.cli.words import (
     TokenPattern,
     WordOptions,
 )
-from codebooks.cli.writing import save_csv, told_of_writing, written_aside
+from codebooks.cli.writing import Overwrite, Raw, refuse_overwriting, save_csv, told_of_writing, written_aside
 from codebooks.documents import Documents, UserError
 
 MODELS = {  # how the user spells it -> its name in `codebooks`
@@ -39,7 +42,7 @@ MODELS = {  # how the user spells it -> its name in `codebooks`
 }
 FOR_WORDS, FOR_EMBEDDINGS = "multinomial", "krotov-hopfield"  # what is taken unless asked
 MOST_TOPICS = 20  # unless asked for more
-FILES = ("topics.csv", "codes.csv", "topics.png", "model.joblib")
+FILES = ("topics.csv", "codes.csv", "topics.png", models.FILE)
 N_STEPS = 5  # of the work, for the progress bar; embedding is one more
 
 
@@ -49,13 +52,18 @@ def learn(
         typer.Argument(
             metavar="SOURCE",
             help="A .txt with a document per line; a .csv, .tsv or .jsonl with a document per row; or a folder of "
-            ".txt, .md and .rst files. UTF-8, also gzipped. - is standard input, a document per line.",
+            ".txt, .md and .rst files; also compressed (.gz, .bz2, .xz, .zip). - is standard input, a document per "
+            "line.",
             show_default=False,
         ),
     ] = None,
     demo: Annotated[bool, typer.Option("--demo", help="Read the docstrings of installed packages instead.")] = False,
     column: Column = None,
     id_column: IdColumn = None,
+    encoding: Encoding = None,
+    no_header: NoHeader = False,
+    skip_bad_lines: SkipBadLines = False,
+    follow_links: FollowLinks = False,
     n_topics: Annotated[
         Optional[int],
         typer.Option(
@@ -90,7 +98,11 @@ def learn(
     token_pattern: TokenPattern = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same topics.")] = 0,
     out: Annotated[Path, typer.Option(help=f"The folder for {', '.join(FILES)}.")] = Path("topics"),
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+    overwrite: Overwrite = False,
+    raw: Raw = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print only errors, and what is assumed about the text.")
+    ] = False,
 ) -> None:
     """Find the topics of your documents.
 
@@ -107,12 +119,15 @@ def learn(
         raise UserError(f"there is no model {model!r}; choose one of: {', '.join(MODELS)}.")
     if embed is not None and model == FOR_WORDS:
         raise UserError(f"{FOR_WORDS} learns from words, not from embeddings; leave out --model or --embed.")
+    refuse_overwriting([out / name for name in FILES], overwrite)
     from sklearn.pipeline import Pipeline
 
     options = WordOptions(language, stop_words, no_stop_words, stem, ngrams, min_df, max_df, token_pattern)
     with written_aside(out, FILES) as folder, progress_bar(quiet, N_STEPS + (embed is not None)) as step:
         step("reading")
-        documents, name = documents_of(source, demo, column, id_column)
+        documents, name = documents_of(
+            source, demo, column, id_column, encoding, no_header, skip_bad_lines, follow_links
+        )
         learner = getattr(codebooks, MODELS[model])(_n_topics(n_topics, len(documents.texts)), random_state=seed)
         step("loading (the first run compiles)")
         codebooks.warmup(memory=False)
@@ -129,7 +144,7 @@ def learn(
         pipeline = Pipeline([*preparation.steps, ("learner", learner)])
         found = _found(pipeline, features, X, vectorizer.get_feature_names_out(), seconds)
         with told_of_writing(out):
-            _write(folder, found, documents, name)
+            _write(folder, found, documents, name, raw)
     if not quiet:
         with printed():
             _show(found, documents, out, told)
@@ -226,44 +241,53 @@ def _show(found: Found, documents: Documents, out: Path, told: str) -> None:
     table.add_column("words", overflow="fold")
     for topic, score in found.largest_first():
         if topic.usage > 0:
-            table.add_row(str(topic.index), f"{topic.usage:.1%}", known(score, 2), ", ".join(topic.terms))
+            table.add_row(
+                str(topic.index), f"{topic.usage:.1%}", known(score, 2), ", ".join(map(shorten_word, topic.terms))
+            )
     console.print(table)
 
     judged = found.coherence[~np.isnan(found.coherence)]
     mean = f"mean NPMI {judged.mean():.2f}, " if len(judged) else ""
+    sizes = f"{counted(len(documents.texts), 'document')}, {counted(found.n_terms, 'term')}"
     console.print(
-        f"{len(documents.texts):,} documents, {found.n_terms:,} terms; learned in {found.seconds:.2f} s; "
-        f"{mean}diversity {topic_diversity(found.topics):.2f}",
+        f"{sizes}; learned in {found.seconds:.2f} s; {mean}diversity {topic_diversity(found.topics):.2f}",
         soft_wrap=True,
     )
     if told:
         console.print(told, soft_wrap=True)
     if idle := [str(topic.index) for topic in found.topics if topic.usage == 0]:
-        console.print(f"topics without a document: {', '.join(idle)}; a lower --topics would do", soft_wrap=True)
+        console.print(
+            f"{len(idle)} of {counted(len(found.topics), 'topic')} without a document: number {', '.join(idle)}; "
+            "a lower --topics would do",
+            soft_wrap=True,
+        )
     if documents.n_empty:
         console.print(f"empty documents skipped: {documents.n_empty:,}")
     if lost := int((found.labels < 0).sum()):
         console.print(f"documents with none of the terms, given topic -1: {lost:,}")
-    console.print(f"wrote {', '.join(FILES)} into {out}", soft_wrap=True)
-    console.print(f"label new text: codebooks assign {shlex.quote(str(out / 'model.joblib'))} SOURCE", soft_wrap=True)
+    place = remove_controls(str(out))
+    console.print(f"wrote {', '.join(FILES)} into {place}", soft_wrap=True)
+    console.print(f"label new text: codebooks assign {shlex.quote(place)} SOURCE", soft_wrap=True)
 
 
 # -- writing ---------------------------------------------------------------------------------------------------------
 
 
-def _write(folder: Path, found: Found, documents: Documents, name: str) -> None:
-    import joblib
-
+def _write(folder: Path, found: Found, documents: Documents, name: str, raw: bool) -> None:
     from codebooks.plots import plot_topics
 
     rows: list[tuple[Any, ...]] = [("topic", "documents", "share", "npmi", "words")]
     for topic, score in found.largest_first():
         count = (found.labels == topic.index).sum()
-        rows.append((topic.index, count, f"{topic.usage:.4f}", known(score, 4), " ".join(topic.terms)))
-    save_csv(folder / "topics.csv", rows)
-    save_csv(folder / "codes.csv", codes(documents, found.labels, found.strength, found.topics))
-    figure = plot_topics(found.topics, found.coherence, title=f"{name} · {len(documents.texts):,} documents")
+        rows.append(
+            (topic.index, count, f"{topic.usage:.4f}", known(score, 4), " ".join(map(shorten_word, topic.terms)))
+        )
+    save_csv(folder / "topics.csv", rows, raw)
+    save_csv(folder / "codes.csv", codes(documents, found.labels, found.strength, found.topics), raw)
+    named = [topic._replace(terms=tuple(map(shorten_word, topic.terms))) for topic in found.topics]
+    title = f"{remove_controls(name)} · {counted(len(documents.texts), 'document')}"
+    figure = plot_topics(named, found.coherence, title=title)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # a script that the font lacks is shown as boxes
         figure.savefig(folder / "topics.png", dpi=120)
-    joblib.dump(found.pipeline, folder / "model.joblib", compress=3)
+    save_model(found.pipeline, folder / models.FILE)

@@ -4,13 +4,30 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import reduce
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Annotated, Any, TextIO
 
+import typer
+
+from codebooks.cli.controls import remove_controls
 from codebooks.documents import UserError
+
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that are there already.")]
+Raw = Annotated[
+    bool,
+    typer.Option(
+        "--raw",
+        help="Write cells as they are. Left out, those that begin with = + - @ get an apostrophe in front, so that a "
+        "spreadsheet does not run them.",
+    ),
+]
+_FORMULA = re.compile(r"\s*[=+\-@＝＋－＠]|[\t\r]")  # how a cell begins that a spreadsheet runs
+_NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
 
 
 @contextmanager
@@ -41,13 +58,33 @@ def told_of_writing(place: Path, option: str = "--out") -> Iterator[None]:
         raise UserError(f"cannot write to {place}: {error.strerror or error}; choose another {option}.") from error
 
 
-def save_csv(path: Path, rows: Iterable[tuple[Any, ...]]) -> None:
+def refuse_overwriting(files: Sequence[Path], overwrite: bool) -> None:
+    """Refuse to replace files unless that is asked for. To be called before long work."""
+    taken = [str(file) for file in files if file.is_file()]
+    if taken and not overwrite:
+        others = f" and {len(taken) - 1} more" if len(taken) > 1 else ""
+        raise UserError(f"{taken[0]}{others} would be replaced; choose another --out, or give --overwrite.")
+
+
+def save_csv(path: Path, rows: Iterable[tuple[Any, ...]], raw: bool = False) -> None:
     """Write a table into a file, in UTF-8."""
     # A file name that is not UTF-8 itself must not stop the table.
     with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-        write_csv(file, rows)
+        write_csv(file, rows, raw)
 
 
-def write_csv(file: TextIO, rows: Iterable[tuple[Any, ...]]) -> None:
-    """Write a table with commas."""
-    csv.writer(file, lineterminator="\n").writerows(rows)
+def write_csv(file: TextIO, rows: Iterable[tuple[Any, ...]], raw: bool = False) -> None:
+    """Write a table with commas, for a terminal without control characters.
+
+    Unless `raw`, a cell that a spreadsheet would run as a formula gets an apostrophe in front.
+    """
+    change: list[Callable[[str], str]] = [] if raw else [_guard]
+    if file.isatty():
+        change.append(remove_controls)
+    write = csv.writer(file, lineterminator="\n").writerow
+    for row in rows:
+        write([reduce(lambda cell, one: one(cell), change, cell) if isinstance(cell, str) else cell for cell in row])
+
+
+def _guard(cell: str) -> str:
+    return f"'{cell}" if _FORMULA.match(cell) and not _NUMBER.fullmatch(cell) else cell

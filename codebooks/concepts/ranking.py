@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from numbers import Integral
+from reprlib import repr as short_repr
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -119,7 +120,7 @@ def _weights(preparation: Pipeline | None, learner: Any, concept: Any, terms: An
     unknown = [k for k in mixture if not isinstance(k, Integral) or int(k) not in range(n_components)]
     if unknown:
         raise ValueError(
-            f"a concept is a unit from 0 to {n_components - 1}; {unknown[0]!r} came. Ask for one of these."
+            f"a concept is a unit from 0 to {n_components - 1}; {short_repr(unknown[0])} came. Ask for one of these."
         )
     weights = np.zeros(n_components)
     weights[list(mixture)] = list(mixture.values())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from reprlib import repr as short_repr
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -99,7 +100,7 @@ def npmi_per_topic(
     [1.0, 0.0]
     """
     if epsilon is not None and not epsilon > 0:
-        raise ValueError(f"epsilon must be above zero, for example 1e-12, or None; {epsilon!r} came.")
+        raise ValueError(f"epsilon must be above zero, for example 1e-12, or None; {short_repr(epsilon)} came.")
     X = check_matrix("npmi", ops.to_host(X))
     columns = _columns(topics, terms, X.shape[1])
     meetings = count_meetings(columns, X)
@@ -148,11 +149,25 @@ def mean_over_pairs(values: NDArray[np.float64]) -> float:
     return float(pairs.mean()) if len(pairs) else float("nan")
 
 
-def words_of(topic: Any) -> list[Any]:
-    """The words or columns that a topic lists."""
+def words_of(topics: Any) -> list[list[Any]]:
+    """The words or columns that each topic lists."""
+    if isinstance(topics, Mapping | str) or not isinstance(topics, Iterable):
+        advice = (
+            "Pass list(topics.values())." if isinstance(topics, Mapping) else "Pass a list, also of a single topic."
+        )
+        raise TypeError(f"expected a list of topics, got {type(topics).__name__}. {advice}")
+    return [_words_of(topic) for topic in topics]
+
+
+def _words_of(topic: Any) -> list[Any]:
     if isinstance(topic, str):
-        raise TypeError(f"each topic must be a sequence of words; the string {topic!r} came. Split it.")
-    return list(topic.terms if isinstance(topic, Topic) else topic)
+        raise TypeError(f"each topic must be a sequence of words; the string {short_repr(topic)} came. Split it.")
+    words = topic.terms if isinstance(topic, Topic) else topic
+    if not isinstance(words, Iterable):
+        raise TypeError(
+            f"each topic must be a sequence of words or columns; {short_repr(topic)} came. Put it in a list."
+        )
+    return list(words)
 
 
 def _columns(topics: Sequence[Any], terms: Sequence[str] | None, n_features: int) -> list[NDArray[np.intp]]:
@@ -161,15 +176,15 @@ def _columns(topics: Sequence[Any], terms: Sequence[str] | None, n_features: int
     names = [] if terms is None else terms_given(terms, n_features, "X", advice)
     place = {name: column for column, name in enumerate(names)}
     found = []
-    for topic in topics:
-        words = list(dict.fromkeys(words_of(topic)))  # a word repeated is no evidence for itself
+    for listed in words_of(topics):
+        words = list(dict.fromkeys(listed))  # a word repeated is no evidence for itself
         if words and all(isinstance(word, str) for word in words):
             if terms is None:
                 raise ValueError("topics of words want terms=, the name of each column of X; none came.")
             words = [place.get(word, -1) for word in words]
         elif not all(isinstance(word, (int, np.integer)) for word in words):
-            raise TypeError(f"a topic must be all words or all column indices; {words!r} came.")
+            raise TypeError(f"a topic must be all words or all column indices; {short_repr(words)} came.")
         elif words and (min(words) < 0 or max(words) >= n_features):
-            raise ValueError(f"columns must lie in 0..{n_features - 1}, as X has them; {words!r} came.")
+            raise ValueError(f"columns must lie in 0..{n_features - 1}, as X has them; {short_repr(words)} came.")
         found.append(np.array(words, dtype=np.intp))
     return found

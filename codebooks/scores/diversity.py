@@ -33,7 +33,7 @@ def topic_diversity(topics: Sequence[Any]) -> float:
     >>> topic_diversity([["goal", "team"], ["team", "bank"]])
     0.75
     """
-    listed = [word for topic in topics for word in words_of(topic)]
+    listed = [word for words in words_of(topics) for word in words]
     return len(set(listed)) / len(listed) if listed else float("nan")
 
 

@@ -6,6 +6,7 @@ Each measure is one number of type float, so CuPy arrays are moved to the host a
 from __future__ import annotations
 
 from collections.abc import Iterator
+from reprlib import repr as short_repr
 from typing import Any
 
 import numpy as np
@@ -194,7 +195,7 @@ def uniformity(X: Any, t: float = 2.0, *, n_rows: int | None = 5000, random_stat
     """
     _above_zero("t", t)
     if n_rows is not None and n_rows < 2:
-        raise ValueError(f"n_rows must be 2 or more, or None for all rows; {n_rows!r} came.")
+        raise ValueError(f"n_rows must be 2 or more, or None for all rows; {short_repr(n_rows)} came.")
     X = _checked(X)
     if n_rows is not None and len(X) > n_rows:
         X = X[np.sort(check_random_state(random_state).choice(len(X), n_rows, replace=False))]
@@ -233,4 +234,4 @@ def of_moderate_size(X: Any) -> Any:
 
 def _above_zero(name: str, value: float) -> None:
     if not 0 < value < np.inf:
-        raise ValueError(f"{name} must be above zero and finite, for example 2; {value!r} came.")
+        raise ValueError(f"{name} must be above zero and finite, for example 2; {short_repr(value)} came.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from numbers import Integral
+from reprlib import repr as short_repr
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -62,13 +63,13 @@ def _rankings(ranked: Any) -> list[list[Any]]:
     found = []
     for q, ranking in enumerate(ranked):
         if isinstance(ranking, str) or not isinstance(ranking, Iterable):
-            raise TypeError(f"each ranking must be a sequence of ids; {ranking!r} came for query {q}.")
+            raise TypeError(f"each ranking must be a sequence of ids; {short_repr(ranking)} came for query {q}.")
         documents = ranking.tolist() if isinstance(ranking, np.ndarray) else list(ranking)
         documents = [None if _is_nothing(document) else document for document in documents]
         present = [document for document in documents if document is not None]
         if len(set(present)) < len(present):
             twice = next(document for i, document in enumerate(present) if document in present[:i])
-            raise ValueError(f"a ranking must hold each document once; {twice!r} came twice for query {q}.")
+            raise ValueError(f"a ranking must hold each document once; {short_repr(twice)} came twice for query {q}.")
         found.append(documents)
     return found
 
@@ -82,14 +83,14 @@ def _grades(q: int, given: Any) -> dict[Any, float]:
     """The grade of each relevant document of query q."""
     if isinstance(given, str) or not isinstance(given, Iterable):
         raise TypeError(
-            f"judgements must be a dict from id to grade, or a collection of ids, for each query; {given!r} came for "
-            f"query {q}."
+            f"judgements must be a dict from id to grade, or a collection of ids, for each query; "
+            f"{short_repr(given)} came for query {q}."
         )
     if not isinstance(given, Mapping):
         given = dict.fromkeys(given.tolist() if isinstance(given, np.ndarray) else given, 1.0)
     grades = {document: float(grade) for document, grade in given.items()}
     if not np.isfinite(list(grades.values())).all():
-        raise ValueError(f"grades must be finite numbers; those of query {q} are {list(grades.values())!r}.")
+        raise ValueError(f"grades must be finite numbers; those of query {q} are {short_repr(list(grades.values()))}.")
     return {document: grade for document, grade in grades.items() if grade > 0}
 
 

@@ -15,6 +15,7 @@ All functions take the same two arguments and follow the same conventions, those
 from __future__ import annotations
 
 from collections.abc import Iterable
+from reprlib import repr as short_repr
 from typing import Any
 
 import numpy as np
@@ -81,7 +82,7 @@ def ndcg(
     [0.631, 1.0]
     """
     if gains not in ("linear", "exponential"):
-        raise ValueError(f"gains must be 'linear' or 'exponential'; {gains!r} came.")
+        raise ValueError(f"gains must be 'linear' or 'exponential'; {short_repr(gains)} came.")
     judged = judge(ranked, relevant)
     return _given_back(judged, _ndcg(judged, _rank(k), gains), per_query)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reprlib import repr as short_repr
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,7 @@ def bootstrap_interval(
     if not len(given):
         raise ValueError("at least one value that is not nan is wanted; none came.")
     if not 0 < level < 1:
-        raise ValueError(f"level must lie between 0 and 1, for example 0.95; {level!r} came.")
+        raise ValueError(f"level must lie between 0 and 1, for example 0.95; {short_repr(level)} came.")
     check_count("n_resamples", n_resamples)
     rng = np.random.default_rng(random_state)
     means = np.empty(n_resamples)
