@@ -617,11 +617,14 @@ def test_a_terminal_gets_no_control_characters(run, model, monkeypatch, capsys, 
 
 
 def test_a_long_word_is_cut_where_it_is_shown(run, tmp_path):
-    (tmp_path / "a.txt").write_text("\n".join([f"goal {'x' * 1_000_000}"] * 3))
-    done = run("topics", "a.txt", "-k", 1, "--token-pattern", r"\w+", "--max-df", "1.0")  # else it is no word
+    long, endless = "x" * 60, "y" * 1_000_000
+    (tmp_path / "a.txt").write_text("\n".join([f"goal {long}"] * 3 + [f"goal\n{endless}"]))
+    done = run("topics", "a.txt", "-k", 1)
     assert done.code == 0
     written = (tmp_path / "topics/topics.csv").read_text() + (tmp_path / "topics/codes.csv").read_text()
+    assert "x" * 20 in done.out
     assert "x" * 41 not in done.out + written
+    assert "y" * 20 not in done.out + written  # it is no word
 
 
 def test_one_document_is_no_documents(run, text):

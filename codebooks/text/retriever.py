@@ -399,9 +399,9 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         Examples
         --------
         >>> from codebooks import HopfieldRetriever
-        >>> retriever = HopfieldRetriever().fit(["the water bill is too high", "the fire is out"] * 10)
+        >>> retriever = HopfieldRetriever().fit(["the price is high"] * 9 + ["the water bill is too high"])
         >>> retriever.ignored_terms("is the bill too high")
-        ['is', 'the', 'too']
+        ['is', 'the']
         """
         state = self._fitted()
         if state.vectorizer is None:
