@@ -161,7 +161,11 @@ class Ours:
 
     def search(self, queries: sparse.csr_matrix, k: int) -> Found:
         """Search with counts."""
-        return Found(*self._retriever.search(queries, k))
+        results = self._retriever.search(queries, k)
+        found = Found(np.full((len(results.ids), k), -1), np.zeros((len(results.ids), k), np.float32))
+        for i, (ids, of_query) in enumerate(zip(*results, strict=True)):
+            found.ids[i, : len(ids)], found.scores[i, : len(ids)] = ids, of_query
+        return found
 
 
 class TfIdf:

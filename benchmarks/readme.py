@@ -216,22 +216,28 @@ def zoo_below_floor() -> str:
 
 
 def retrieval() -> str:
-    """MAP and nDCG@10 of every engine on every collection, the best in bold; then ours query by query."""
+    """Figures of every engine on every collection, the best in bold; then ours query by query."""
     rows = load("retrieval-report")["rows"]
+    gains = [row for row in rows if "p" in row]
+    said = [_gains(rival, gains) for rival in dict.fromkeys(row["against"] for row in gains)]
+    tables = [_engines(rows, figures) for figures in (("MAP", "nDCG@10"), ("accuracy@1", "MRR"))]
+    return "\n".join([*tables[:1], "", *tables[1:], "", "MAP with feedback, query by query:", "", *said])
+
+
+def _engines(rows: list[dict[str, Any]], names: Sequence[str]) -> str:
+    """A table with a line for each engine, and a column for each of these figures on each collection."""
     figures = {(row["collection"], row["engine"]): row for row in rows if "MAP" in row}
     collections = list(dict.fromkeys(name for name, _ in figures))
-    columns = [f"{name.split('_')[0]} {figure}" for figure in ("MAP", "nDCG@10") for name in collections]
+    columns = [f"{name.split('_')[0]} {figure}" for figure in names for name in collections]
     lines = []
     for engine in dict.fromkeys(engine for _, engine in figures):
-        values = [figures[name, engine][figure] for figure in ("MAP", "nDCG@10") for name in collections]
+        values = [figures[name, engine][figure] for figure in names for name in collections]
         lines.append({"engine": engine} | dict(zip(columns, values, strict=True)))
     for column in columns:
         best = max(line[column] for line in lines)
         for line in lines:
             line[column] = f"**{line[column]:.3f}**" if line[column] == best else f"{line[column]:.3f}"
-    gains = [row for row in rows if "p" in row]
-    said = [_gains(rival, gains) for rival in dict.fromkeys(row["against"] for row in gains)]
-    return "\n".join([table(lines, ["engine", *columns]), "", "MAP with feedback, query by query:", "", *said])
+    return table(lines, ["engine", *columns])
 
 
 def _gains(rival: str, rows: list[dict[str, Any]]) -> str:

@@ -9,6 +9,9 @@ middle one of ten starts, because a stream does not come twice.
 OrthogonalSparseCoding has a peer of its own, because no orthonormal codebook can have the score of KMeans where groups
 have large cosines: the orthonormal codebook nearest to the centres of KMeans, refined by alternating labels and
 codebook (not refined for streams, whose rows are gone).
+
+MultinomialMixture is asked where rows are words or other things that are there or not, and judged by agreement alone:
+its score is a likelihood.
 """
 
 import importlib.util
@@ -28,7 +31,7 @@ from sklearn.preprocessing import normalize
 
 import codebooks
 from benchmarks.report import table, write
-from codebooks import HopfieldMemory, InhibitedMixture, KrotovHopfield, OrthogonalSparseCoding
+from codebooks import HopfieldMemory, InhibitedMixture, KrotovHopfield, MultinomialMixture, OrthogonalSparseCoding
 
 
 def load_sets() -> Any:
@@ -45,6 +48,7 @@ LEARNERS: dict[str, Callable[..., Any]] = {
     "KrotovHopfield": KrotovHopfield,
     "OrthogonalSparseCoding": OrthogonalSparseCoding,
     "InhibitedMixture": InhibitedMixture,
+    "MultinomialMixture": MultinomialMixture,
 }
 DEFAULTS, UNREVIVED, UNINHIBITED = "defaults", "revive=False", "inhibition=None"
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -81,8 +85,15 @@ class Figures(NamedTuple):
 
 
 def is_refused(learner: str, data: Any) -> bool:
-    """Whether a learner cannot be asked: orthonormal components are at most as many as the features."""
+    """Whether a learner is not asked: orthonormal components are at most as many as the features, and words count."""
+    if learner == "MultinomialMixture":
+        return data.kind not in ("text", "binary", "stream") or bool(data.X.min() < 0)
     return learner == "OrthogonalSparseCoding" and data.n_components > data.X.shape[1]
+
+
+def variants_of(learner: str) -> list[str]:
+    """The variants that a learner has."""
+    return [DEFAULTS] if learner == "MultinomialMixture" else list(VARIANTS)
 
 
 def measure(learner: str, variant: str, data: Any, seed: int) -> Figures:
@@ -216,7 +227,10 @@ def find_faults(learner: str, figures: dict[str, Figures], peers: dict[str, Figu
     orthonormal codebook with the best score has one component for all of them, and does not tell groups apart: score
     and agreement cannot both be had.
     """
-    own, unrevived, peer = figures[DEFAULTS], figures[UNREVIVED], peers[PEER]
+    own, peer = figures[DEFAULTS], peers[PEER]
+    if learner == "MultinomialMixture":
+        return faults_of_agreement(own, peer)
+    unrevived = figures[UNREVIVED]
     needless = data.n_components if own.score > peer.score - LARGEST_LOSS_WHILE_UNUSED else 0
     rivals = {UNREVIVED: unrevived, "peer": peer}
     if learner == "OrthogonalSparseCoding":
@@ -232,9 +246,14 @@ def find_faults(learner: str, figures: dict[str, Figures], peers: dict[str, Figu
     ]
     if own.unused > needless:
         faults.append(f"{own.unused} of {data.n_components} components are unused")
-    if own.nmi is not None and peer.nmi is not None and own.nmi < peer.nmi - LARGEST_LOSS_OF_AGREEMENT:
-        faults.append(f"NMI {own.nmi:.3f}, peer {peer.nmi:.3f}")
-    return faults
+    return faults + faults_of_agreement(own, peer)
+
+
+def faults_of_agreement(own: Figures, peer: Figures) -> list[str]:
+    """One sentence where the agreement breaks the floor."""
+    if own.nmi is None or peer.nmi is None or own.nmi >= peer.nmi - LARGEST_LOSS_OF_AGREEMENT:
+        return []
+    return [f"NMI {own.nmi:.3f}, peer {peer.nmi:.3f}"]
 
 
 # -- the memory -------------------------------------------------------------------------------------------------------
@@ -350,7 +369,7 @@ def rows_of_learners(make: Callable[[int, float], Any], n_seeds: int, size: floa
         for learner in LEARNERS:
             if is_refused(learner, data):
                 continue
-            own = {variant: measure(learner, variant, data, seed) for variant in VARIANTS}
+            own = {variant: measure(learner, variant, data, seed) for variant in variants_of(learner)}
             faults.setdefault(learner, []).extend(
                 f"seed {seed}: {fault}" for fault in find_faults(learner, own, peers, data)
             )

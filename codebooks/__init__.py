@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from codebooks.models.orthogonal_sparse_coding import OrthogonalSparseCoding
     from codebooks.ops import warmup
     from codebooks.selection import choose_n_components
+    from codebooks.text.analyzer import TextAnalyzer
     from codebooks.text.embedder import TextEmbedder
     from codebooks.text.isotropy import Isotropy
     from codebooks.text.neighbor_smoothing import NeighborSmoothing
@@ -38,6 +39,7 @@ __all__ = [
     "NeighborSmoothing",
     "OrthogonalSparseCoding",
     "PairedHead",
+    "TextAnalyzer",
     "TextEmbedder",
     "Topic",
     "choose_n_components",
@@ -64,6 +66,7 @@ _PLACES = {
     "NeighborSmoothing": "codebooks.text.neighbor_smoothing",
     "OrthogonalSparseCoding": "codebooks.models.orthogonal_sparse_coding",
     "PairedHead": "codebooks.text.paired_head",
+    "TextAnalyzer": "codebooks.text.analyzer",
     "TextEmbedder": "codebooks.text.embedder",
     "Topic": "codebooks.topics",
     "choose_n_components": "codebooks.selection",

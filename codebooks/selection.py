@@ -17,13 +17,21 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from sklearn.base import clone
-from sklearn.metrics import adjusted_mutual_info_score
 from sklearn.metrics.pairwise import cosine_distances, euclidean_distances
 from sklearn.model_selection import ShuffleSplit
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state
 
 from codebooks import ops
+from codebooks._mixture_selection import (
+    DOUBTFUL,
+    choose,
+    compute_agreement,
+    count_found,
+    is_doubtful,
+    select_rows,
+    tabulate,
+)
 from codebooks.inputs import check_count, check_matrix
 from codebooks.scores import N_WORDS, npmi, npmi_scorer, redundancy, topic_diversity
 from codebooks.topics import codebook, top_columns, winners, wins
@@ -33,12 +41,12 @@ __all__ = ["Selection", "choose_n_components"]
 # What agreement weighs beside separation. On planted corpora (3 to 20 topics, even and skewed) 0 to 0.5 find the number
 # in 46 of 48 trials, 1 to 2 in 45, agreement alone in 27; on five labelled ones 0.5 to 1 come nearest to the labels.
 _AGREEMENT = 0.5
-_DOUBTFUL = 0.3  # agreement below which the answer comes with a warning
 _FIRM = 0.7  # agreement from which models are said to agree
 _NO_WORDS = -0.9  # separation below which columns are no words, although they are zero in most rows
 _LADDER = (2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 25, 32, 40, 50)  # numbers tried where none are given
 _FEWEST_ROWS = 5  # for each component of these
 _COLUMNS = ("score", "npmi", "separation", "diversity", "redundancy", "idle", "stability", "agreement", "merit")
+_MIXTURE_COLUMNS = ("score", "overfit", "used", "repeated", "agreement", "matching", "merit", "broad")
 
 
 class Selection(NamedTuple):
@@ -57,6 +65,14 @@ class Selection(NamedTuple):
         that win no held-out row; `stability`, the mean cosine of matched units of two models; `agreement`, how far two
         models put the same rows together; `merit`, what the numbers are chosen by, and `error`, its standard error.
 
+        For `MultinomialMixture`: `score`, the mean log likelihood of held-out rows by their salient words, above that
+        of a single component; `overfit`, by how much that of the other rows is larger; `used`, components that win
+        rows in each model; `repeated`, those of one model that another one has, too; `agreement` as above;
+        `matching`, the mean F1 of components of two models matched one to one; `merit` and its `error`; `broad`, what
+        the number of broad components is chosen by.
+    n_broad : int or None
+        For `MultinomialMixture`: a number of broad components, at most `n_components`.
+
     Examples
     --------
     >>> row = {"n_components": 2, "score": 0.5, "merit": 0.8, "error": 0.0}
@@ -70,13 +86,19 @@ class Selection(NamedTuple):
     n_components: int
     reason: str
     table: list[dict[str, Any]]
+    n_broad: int | None = None
 
     def __str__(self) -> str:
-        names = [name for name in _COLUMNS if not all(isnan(row.get(name, np.nan)) for row in self.table)]
+        columns = _COLUMNS if self.n_broad is None else _MIXTURE_COLUMNS
+        names = [name for name in columns if not all(isnan(row.get(name, np.nan)) for row in self.table)]
         lines = [["units", *names]]
         lines += [[str(row["n_components"]), *(_short(row[name]) for name in names)] for row in self.table]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        marks = ["", *(" <" * (row["n_components"] == self.n_components) for row in self.table)]
+        wanted = [row["n_components"] for row in self.table]
+        marks = [""] * len(lines)
+        for chosen, mark in ((self.n_broad, " < broad"), (self.n_components, " <")):
+            if chosen is not None:
+                marks[1 + int(np.searchsorted(wanted, chosen))] = mark
         written = ("  ".join(map(str.rjust, line, widths)) + mark for line, mark in zip(lines, marks, strict=True))
         return "\n".join([*written, "", self.reason])
 
@@ -105,6 +127,19 @@ def choose_n_components(
     Agreement asks whether other rows teach the same [2]_: the mutual information of the labels that two models give to
     all rows, adjusted for chance.
 
+    For `MultinomialMixture` the merit is
+
+    .. math:: \mathrm{merit} = (\mathrm{score} - \tfrac34\, \mathrm{overfit})
+        \sqrt{\mathrm{agreement} \cdot \mathrm{matching}},
+
+    with the log likelihood of unseen rows above that of a single component (score), what it is larger by on the rows
+    learned from (overfit), and the mean F1 of components of two models matched one to one (matching). Of the models of
+    the smallest number with about the largest merit, the components are counted that another model has, too, which
+    is one with an F1 above 0.4: this count is recommended, and it may lie between the numbers tried. `n_broad`
+    is the same count for the smallest number with nearly the largest (score - 3/4 overfit) matching, which is stricter
+    with components that models divide differently. At most 20,000 rows are used, drawn at random, and models are fitted
+    in at most 12 passes from one start instead of the best of several.
+
     Parameters
     ----------
     estimator : estimator or Pipeline
@@ -114,23 +149,26 @@ def choose_n_components(
     X : array or sparse matrix of shape (n_samples, n_features), or raw documents for a Pipeline
         What to learn from.
     candidates : iterable of int, optional
-        The numbers to try, each at least 2. Default: 2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 25, 32, 40 and 50, as far as
-        five rows are left for each component, and as far as the estimator has as many: `OrthogonalSparseCoding` and
-        PCA have one for each feature at most. Give your own if you expect more, or to save time.
+        The numbers to try, each at least 2; the answer is one of them. Default: 2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 25,
+        32, 40 and 50, as far as five rows are left for each component, and as far as the estimator has as many:
+        `OrthogonalSparseCoding` and PCA have one for each feature at most. Give your own if you expect more, or to save
+        time. For `MultinomialMixture`: 2 to 330, each about 1.3 times the one before, until the merit has fallen or
+        many components remain empty, as far as eight rows are left for each component.
     n_seeds : int, default=3
         Models for each number, at least 2.
     test_size : float, default=1/3
         Share of rows held out from each model, within (0, 1). Co-occurrence is counted on these.
     words : bool, optional
         Whether the columns are words, so that separation is judged by their co-occurrence. Default: yes, if `X` has no
-        value below zero and more zeros than others, unless no component has words that occur together.
+        value below zero and more zeros than others, unless no component has words that occur together. It is not used
+        for `MultinomialMixture`.
     random_state : int, RandomState or None, default=0
         Seed of everything drawn. None gives another answer each time.
 
     Returns
     -------
     Selection
-        `n_components`, `reason` and `table`; printed, all of it.
+        `n_components`, `reason`, `table`, and `n_broad` for `MultinomialMixture`; printed, all of it.
 
     Raises
     ------
@@ -139,7 +177,7 @@ def choose_n_components(
         Pipeline to read it.
     ValueError
         `candidates` is empty or has a number below 2; `n_seeds` or `test_size` are out of bounds; there are fewer than
-        four rows; `words=True` and values below zero.
+        four rows; values below zero and `words=True` or `MultinomialMixture`.
 
     Notes
     -----
@@ -160,16 +198,27 @@ def choose_n_components(
     >>> found = choose_n_components(KrotovHopfield(), planted_corpus(600, 5).X, range(2, 9))
     >>> found.n_components
     5
+
+    >>> from codebooks import MultinomialMixture
+    >>> found = choose_n_components(MultinomialMixture(), planted_corpus(600, 5).X)
+    >>> found.n_components, found.n_broad
+    (5, 5)
     """
     _require_sane(n_seeds, test_size)
     numbers = None if candidates is None else _numbers(candidates)
     learner, X = _prepared(estimator, X)
     parameter = _parameter(learner)
     seed = _seed(random_state)
-    by_words = _are_words(X, words)
+    is_mixture = hasattr(learner, "_score_rows")
+    if is_mixture:
+        X = select_rows(X, seed)
+        _require_rows(X)
     splits = list(ShuffleSplit(n_seeds, test_size=test_size, random_state=seed).split(np.empty(X.shape[0])))
+    if is_mixture:
+        return _choose_for_mixture(tabulate(learner, X, numbers, splits, seed), numbers)
+    by_words = _are_words(X, words)
 
-    def tabulate(by_words: bool) -> list[dict[str, Any]]:
+    def compare(by_words: bool) -> list[dict[str, Any]]:
         table: list[dict[str, Any]] = []
         for number in numbers or _ladder(len(splits[0][0])):
             try:
@@ -184,9 +233,9 @@ def choose_n_components(
             table.append(_summary(number, trials))
         return table
 
-    table = tabulate(by_words)
+    table = compare(by_words)
     if by_words and words is None and max(row["separation"] for row in table) < _NO_WORDS:
-        by_words, table = False, tabulate(False)
+        by_words, table = False, compare(False)
     best = max(table, key=lambda row: row["merit"])  # the first of equals
     return Selection(best["n_components"], _reason(best, table, by_words), table)
 
@@ -239,7 +288,7 @@ def _summary(number: int, trials: list[_Trial]) -> dict[str, Any]:
     pairs = list(combinations(range(n), 2))
     agreement = np.zeros((n, n))
     for one, two in pairs:
-        agreement[one, two] = agreement[two, one] = _agreement(trials[one].labels, trials[two].labels)
+        agreement[one, two] = agreement[two, one] = compute_agreement(trials[one].labels, trials[two].labels)
     means = {name: float(np.mean([trial.measures[name] for trial in trials])) for name in trials[0].measures}
     separation = np.array([trial.measures["separation"] for trial in trials])
     merit = separation + _AGREEMENT * agreement.sum(axis=1) / (n - 1)
@@ -253,17 +302,56 @@ def _summary(number: int, trials: list[_Trial]) -> dict[str, Any]:
     }
 
 
-def _agreement(some: NDArray[Any], others: NDArray[Any]) -> float:
-    """Mutual information of two labellings, adjusted for chance; 0 where one of them tells nothing apart."""
-    if len(np.unique(some)) < 2 or len(np.unique(others)) < 2:
-        return 0.0
-    return float(adjusted_mutual_info_score(some, others))
-
-
 def _likeness(some: NDArray[Any], others: NDArray[Any]) -> float:
     """Mean cosine of units matched one to one, signs dropped; a unit without a match counts 0."""
     cosines = np.abs(1 - cosine_distances(some, others))
     return float(cosines[linear_sum_assignment(-cosines)].sum() / max(cosines.shape))
+
+
+def _choose_for_mixture(table: list[dict[str, Any]], numbers: list[int] | None) -> Selection:
+    """Select from the table of a mixture, among the given numbers if there are any."""
+    fine, broad = choose(table)
+    found = [count_found(row) for row in (fine, broad)]
+    if numbers is not None:
+        found = [min(number for number in numbers if number >= min(n, numbers[-1])) for n in found]
+    n_components, n_broad = found[0], min(found)
+    return Selection(n_components, _explain_mixture(n_components, n_broad, fine, broad, table), table, n_broad)
+
+
+def _explain_mixture(n: int, n_broad: int, fine: dict[str, Any], broad: dict[str, Any], table: Any) -> str:
+    """What to do, why, and what to doubt."""
+    if is_doubtful(fine):
+        return (
+            f"Take {n} components, but nothing speaks for any number: models fitted on different rows give hardly the "
+            f"same labels (agreement {_short(fine['agreement'])}), or no component describes rows that its model has "
+            f"not seen. There may be no groups to find, or too few rows."
+        )
+    alike = "the same" if fine["agreement"] >= _FIRM else "partly the same"
+    said = [
+        f"Take {n} components, or {n_broad} broad ones." if n_broad < n else f"Take {n} components.",
+        f"Models of {fine['n_components']} components describe unseen rows and agree best: fitted on different rows, "
+        f"they give {alike} labels (agreement {_short(fine['agreement'])}), and {fine['repeated']} components of one "
+        f"are found again in another.",
+    ]
+    if n_broad < n:
+        said.append(
+            f"Models of {broad['n_components']} components match one to one about as well as any of more "
+            f"(matching {_short(broad['matching'])})."
+        )
+    near = _near(fine, table)
+    if near:
+        said.append(f"About as good as {fine['n_components']}: {near}; read their topics too.")
+    if fine is table[-1] and len(table) > 1 and n == fine["n_components"]:
+        said.append("It is the largest number tried: try larger ones.")
+    return " ".join(said)
+
+
+def _near(best: dict[str, Any], table: list[dict[str, Any]]) -> str:
+    """The numbers within a standard error of the best."""
+    lowest = best["merit"] - best["error"]
+    return ", ".join(
+        str(row["n_components"]) for row in table if row is not best and row["merit"] + row["error"] >= lowest
+    )
 
 
 def _reason(best: dict[str, Any], table: list[dict[str, Any]], words: bool) -> str:
@@ -282,18 +370,17 @@ def _reason(best: dict[str, Any], table: list[dict[str, Any]], words: bool) -> s
             if separation > 0
             else "rows lie no nearer to their component than to the next one"
         )
-    alike = "the same" if agreement >= _FIRM else "partly the same" if agreement >= _DOUBTFUL else "hardly the same"
+    alike = "the same" if agreement >= _FIRM else "partly the same" if agreement >= DOUBTFUL else "hardly the same"
     said = [
         f"Take {best['n_components']} components.",
         f"Separation {_short(separation)}: {apart}.",
         f"Agreement {_short(agreement)}: models fitted on different rows give {alike} labels.",
     ]
-    lowest = best["merit"] - best["error"]
-    near = [row["n_components"] for row in table if row is not best and row["merit"] + row["error"] >= lowest]
+    near = _near(best, table)
     if near:
-        said.append(f"About as good: {', '.join(map(str, near))}{'; read their topics too' if words else ''}.")
-    if agreement < _DOUBTFUL or separation <= 0:
-        measure = "agreement" if agreement < _DOUBTFUL else "separation"
+        said.append(f"About as good: {near}{'; read their topics too' if words else ''}.")
+    if agreement < DOUBTFUL or separation <= 0:
+        measure = "agreement" if agreement < DOUBTFUL else "separation"
         said.append(f"But the {measure} speaks for no number: there may be no groups to find, or too few rows.")
     elif best is table[-1] and len(table) > 1:
         said.append("It is the largest number tried: try larger ones.")
@@ -303,6 +390,8 @@ def _reason(best: dict[str, Any], table: list[dict[str, Any]], words: bool) -> s
 
 
 def _short(value: float) -> str:
+    if isinstance(value, Integral):
+        return str(value)
     if isnan(value):
         return "-"
     text = f"{value:.3f}" if abs(value) < 10 else f"{value:.0f}"
@@ -351,9 +440,13 @@ def _prepared(estimator: Any, X: Any) -> tuple[Any, Any]:
             X = clone(estimator[:-1]).fit_transform(X)
         estimator = estimator[-1]
     X = check_matrix(type(estimator).__name__, X)
+    _require_rows(X)
+    return estimator, X
+
+
+def _require_rows(X: Any) -> None:
     if X.shape[0] < 4:
         raise ValueError(f"at least four rows are wanted, to learn from some and judge by others; {X.shape[0]} came.")
-    return estimator, X
 
 
 def _parameter(learner: Any) -> str:

@@ -58,6 +58,11 @@ def gather_rows(index, weight, W):
     return out
 
 
+def chosen_products(Q, X, index):
+    Q, X = wide(Q), wide(X)
+    return np.array([[0.0 if row < 0 else Q[i] @ X[row] for row in rows] for i, rows in enumerate(index)])
+
+
 def gather_largest(index, weight, X, n):
     """The weighted sums of chosen rows, with zeros for all but the `n` largest entries; -1 names no row."""
     weight, X = wide(weight), wide(X)
@@ -151,6 +156,43 @@ def lift(distributions, mass, columns, floor, share, background):
         saliency[u] = np.sqrt(max(divergence, 0) / entropy) if entropy > 0 else 1
         table[:, u] *= saliency[u]
     return table, saliency, totals
+
+
+def responsibilities(scores, scale, offset, reach):
+    """Gates, winners and their scores, as of `codebooks.ops.responsibilities`."""
+    scores = scale * wide(scores) - wide(offset)
+    gates = np.zeros_like(scores)
+    for i, row in enumerate(scores):
+        for k, score in enumerate(row):
+            if score >= max(row) - reach:
+                gates[i, k] = np.exp(score - max(row))
+        gates[i] /= gates[i].sum()
+    return gates, scores.argmax(axis=1), scores.max(axis=1)
+
+
+def fold_in(X, weight, lifts, shares, prior, n_steps, least):
+    """The shares of `codebooks.ops.fold_in`."""
+    X, lifts, shares, prior = wide(X) * wide(weight), wide(lifts), wide(shares), wide(prior)
+    for i, x in enumerate(X):
+        theta = shares[i].copy()
+        for _ in range(n_steps):
+            new = np.where(theta > 0, prior[i], 0)
+            for v in np.flatnonzero(x):
+                parts = theta * lifts[:, v]
+                if parts.sum() > 0:
+                    new += x[v] * parts / parts.sum()
+            theta = new / new.sum()
+            theta[theta < least] = 0
+            theta /= theta.sum()
+        shares[i] = theta
+    return shares
+
+
+def fade_and_add(distributions, fade, columns, pull, weight):
+    out = wide(distributions) * wide(fade)[:, None]
+    for u, v in enumerate(columns):
+        out[:, v] += wide(weight) * wide(pull)[:, u]
+    return out
 
 
 def blend_directions(out, weight, W):
@@ -489,17 +531,13 @@ def multinomial_mixture_step(state, X):
         if not x.any():
             continue
         n_rows += 1
-        scores = [
-            sum(x[v] * table[k, v] for v in range(n_features)) / old["mean_saliency"]
-            + 0.5 * np.log(old["n_rows"][k] + 0.1)
-            for k in range(n_components)
-        ]
-        winning[i] = max(scores)
-        wins[int(np.argmax(scores))] += 1
-        for k, gate in enumerate(softmax([scores])[0]):
-            if gate >= 1e-3:
-                shares[k] += gate
-                counts[k] += gate * x
+        scores = [[sum(x[v] * table[k, v] for v in range(n_features)) for k in range(n_components)]]
+        prior = 0.5 * np.log(old["n_rows"] + 0.1)
+        gates, winner, peak = responsibilities(scores, 1 / old["mean_saliency"], -prior, np.log(100))
+        winning[i] = peak[0]
+        wins[winner[0]] += 1
+        shares += gates[0]
+        counts += np.outer(gates[0], x)
     new = {}
     memory = max(2 * n_rows, 25 * n_components)
     recent = n_rows / memory
@@ -876,13 +914,23 @@ def _unit(v):
     return v / length if length > 0 else v
 
 
-def fused_ranks(rankings, constant=60):
-    """Documents by the sum of their reciprocal ranks."""
-    scores = {}
-    for ranking in rankings:
-        for rank, document in enumerate(ranking, 1):
-            scores[document] = scores.get(document, 0.0) + 1 / (constant + rank)
-    return sorted(scores, key=lambda d: (-scores[d], d))
+def limited_scores(query, completed, W):
+    """Scores of documents for a completed query: what was added counts up to a limit."""
+    W = wide(W)
+    own = wide(query) / max(np.sqrt(wide(query) @ wide(query)), 1e-300)
+    given, brought = W @ own, W @ (wide(completed) - own)
+    first = [d for d in np.argsort(-given, kind="stable")[:2] if given[d] > 0]
+    limit = min([brought[d] for d in first], default=0)
+    return given + np.minimum(brought, min(limit, 3 * max(given, default=0)))
+
+
+def hybrid_scores(query, completed, W, embedded, E, weight):
+    """Weighted means of scores by words, over the largest possible, and of cosines."""
+    own = wide(query) / max(np.sqrt(wide(query) @ wide(query)), 1e-300)
+    words = limited_scores(query, completed, W).clip(0) / max(4 * (own @ wide(W).max(axis=0)), 1e-300)
+    lengths = np.sqrt((wide(E) ** 2).sum(axis=1)) * np.sqrt((wide(embedded) ** 2).sum())
+    cosines = wide(E) @ wide(embedded) / np.where(lengths > 0, lengths, np.inf)
+    return (1 - weight) * words + weight * cosines.clip(0)
 
 
 # -- geometry --------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from sklearn.feature_extraction.text import CountVectorizer
 
-from codebooks import HopfieldRetriever, cli, datasets
+from codebooks import HopfieldRetriever, TextAnalyzer, cli, datasets
 from codebooks.cli.snippets import on_one_line, snippet
 from codebooks.datasets import Corpus
 
@@ -100,7 +100,7 @@ def test_the_memory_is_told_above_the_table(run, text, retriever):
         assert term.term in above
         assert f"from {term.because[0][0]}\n" in above
     assert "matched sofa; added " in below
-    assert "6 documents, 21 terms; built in " in below
+    assert "6 documents, 29 terms; built in " in below
     assert " s, searched in " in below
     assert "Katze schläft; the cat and the kitten" in below
 
@@ -133,15 +133,23 @@ def test_an_index_of_nothing(run, retriever):
 def test_nothing_found_is_no_error(run, text):
     done = run(text, "zebra", "cat")
     assert (done.code, done.err) == (0, "")
-    assert done.out.startswith("nothing found for 'zebra': no document has any of its words; stop words do not count\n")
+    assert done.out.startswith("nothing found for 'zebra': no document has any of its words\n")
     assert "matched cat" in done.out
-    said = "nothing found for 'the': no document has any of its words; stop words do not count\n"
-    assert run(text, "the", "--json") == Done(0, "", said)
+    said = "nothing found for 'zebra': no document has any of its words\n"
+    assert run(text, "zebra", "--json") == Done(0, "", said)
 
 
-def test_stop_words_count_when_asked(run, text):
-    found = hits(run(text, "the", "--no-stop-words", "--feedback", 0, "--json"))
-    by_hand = HopfieldRetriever(CountVectorizer(stop_words=None, dtype=np.float32), feedback=0).fit(TEXTS)
+def test_function_words_are_named_where_they_are_ignored(run, tmp_path):
+    (tmp_path / "many.txt").write_text("\n".join(TEXTS * 9), encoding="utf-8")
+    assert "ignored: of, the\n" in run("many.txt", "the sound of the piano").out
+    assert "ignored" not in run("many.txt", "piano").out
+    assert json.loads(run("many.txt", "the", "--json", "-k", 1).out)["matched"]
+    assert "ignored" not in run("many.txt", "piano", "--no-stop-words").out
+
+
+def test_all_words_count(run, text):
+    found = hits(run(text, "the", "--feedback", 0, "--json"))
+    by_hand = HopfieldRetriever(CountVectorizer(analyzer=TextAnalyzer(stop_words=None)), feedback=0).fit(TEXTS)
     assert [int(row["id"]) for row in found] == [id for id in by_hand.search("the").ids[0].tolist() if id >= 0]
     assert "stop words" not in run(text, "zebra", "--no-stop-words").out
 
@@ -222,7 +230,7 @@ def test_a_saved_index_finds_the_same(run, text, tmp_path):
     assert hits(made) == hits(loaded)
     assert len(hits(loaded)) > 3
     told = run("index", "kitten")
-    assert "6 documents, 21 terms; loaded in " in told.out
+    assert "6 documents, 29 terms; loaded in " in told.out
     assert hits(run("index", "sofa", "--feedback", 0, "--json"))[0]["added"] == {}
 
 
@@ -357,7 +365,7 @@ BAD = {
     ),
     "no hits": (["good.txt", "cat", "-k", "0"], "--hits must be 1 or more; 0 came"),
     "much feedback": (["good.txt", "cat", "--feedback", "2"], "--feedback must be 0, plain BM25, or 1"),
-    "only stop words": (["stop.txt", "cat"], "none of the 2 documents has a word to search by. Try --no-stop-words"),
+    "only stop words": (["stop.txt", "cat", "--stop-words", "stop.txt"], "Try --no-stop-words, or give more text"),
     "only signs": (["signs.txt", "cat", "--no-stop-words"], "has a word to search by. Give more text"),
     "neither texts nor index": (["mine", "cat"], "Nor is it a saved index."),
     "no index of ours": (["foreign", "cat"], "foreign has no .txt, .md, .rst file in it. Nor is it a saved index."),
@@ -441,3 +449,71 @@ def test_a_full_disk_under_what_is_printed_is_told(run, monkeypatch, text, optio
         monkeypatch.setattr(sys, "stdout", full)
         done = run(text, "cat", *options)
     assert done == Done(1, "", "error: cannot print: No space left on device; print elsewhere.\n")
+
+
+# -- a saved index that changes ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def index(monkeypatch, capsys, run, text):
+    """Run `codebooks index` on an index of the texts."""
+    assert run(text, "--save", "saved", "-q").code == 0
+
+    def index(*arguments):
+        monkeypatch.setattr(sys, "argv", ["codebooks", "index", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = capsys.readouterr()
+        return Done(ended.value.code or 0, said.out, said.err)
+
+    return index
+
+
+def found_by(run, query):
+    return [json.loads(line)["id"] for line in run("saved", query, "--json", "--feedback", 0).out.splitlines()]
+
+
+def test_documents_are_added_to_an_index_and_removed(index, run, tmp_path):
+    assert "documents   6\n" in index("info", "saved").out
+    (tmp_path / "more.txt").write_text("A zebra in the kitchen.\nA zebra eats.\n", encoding="utf-8")
+    assert index("add", "saved", "more.txt") == Done(0, "added 2 documents, 8 in all\n", "")
+    assert sorted(found_by(run, "zebra")) == ["6", "7"]
+    (tmp_path / "named.csv").write_text("id,text\nz,zebra crossing\n", encoding="utf-8")
+    assert index("add", "saved", "named.csv", "--id", "id", "--column", "text").code == 0
+    assert index("remove", "saved", "7", "1", "7").out == "removed 2 documents, 7 left\n"
+    assert sorted(found_by(run, "zebra")) == ["6", "z"]
+    assert "1" not in found_by(run, "mouse")
+    assert "documents   7\n" in index("info", "saved").out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["remove", "saved", "2", "none"], "saved has no document none; nothing was removed"),
+        (["add", "saved", "more.csv", "--id", "id", "--column", "text"], "already taken: 2"),
+        (["add", "saved", "nothing.txt"], "nothing.txt"),
+        (["info", "text.txt"], "text.txt is no index of codebooks search"),
+        (["remove", "text.txt", "1"], "text.txt cannot be loaded as an index"),
+    ],
+)
+def test_a_change_that_is_refused_changes_nothing(index, run, tmp_path, arguments, sentence):
+    (tmp_path / "more.csv").write_text("id,text\n2,zebra\nz,zebra\n", encoding="utf-8")
+    before = (tmp_path / "saved").read_bytes()
+    done = index(*arguments)
+    assert done.code == 2
+    assert sentence in done.err
+    assert len(done.err.splitlines()) == 1
+    assert (tmp_path / "saved").read_bytes() == before
+
+
+@pytest.mark.parametrize("query", ["+cat -mouse", '"black keys"', "cat AND mouse", "kit*"])
+def test_operators_are_told_to_be_words(run, text, query):
+    assert "are no operators; words are searched" in run(text, query).err
+    assert run(text, query.replace("-", "").replace("+", "").replace("AND", "and").strip('"*')).err == ""
+
+
+def test_json_has_the_whole_text(run, tmp_path):
+    whole = "cat\n-----\n" + "purr " * 500
+    (tmp_path / "long.jsonl").write_text(json.dumps({"text": whole}) + "\n", encoding="utf-8")
+    [hit] = map(json.loads, run("long.jsonl", "cat", "--json").out.splitlines())
+    assert hit["text"] == whole

@@ -125,6 +125,15 @@ def test_scikit_learn_contract(estimator, check):
     check(estimator)
 
 
+def over_all_columns(sums, n_features):
+    """Statistics that hold some columns only, with zeros in the others."""
+    if "columns" not in sums._fields:
+        return sums
+    pull = np.zeros((len(sums.pull), n_features))
+    pull[:, sums.columns] = sums.pull
+    return sums._replace(pull=pull, columns=0)
+
+
 @pytest.mark.parametrize(("learner", "settings"), CASES)
 class TestLaws:
     def test_codes_and_labels_agree(self, learner, settings, planted):
@@ -270,8 +279,8 @@ class TestLaws:
         X, _ = planted
         model = build(learner, settings).fit(X)
         state = model._state()
-        whole = model._statistics(X, state)
-        blocks = [model._statistics(X[rows], state) for rows in (slice(0, 7), slice(7, 250), slice(250, None))]
+        cuts = (slice(None), slice(0, 7), slice(7, 250), slice(250, None))
+        whole, *blocks = [over_all_columns(model._statistics(X[rows], state), X.shape[1]) for rows in cuts]
         for name, total in whole._asdict().items():
             summed = sum(np.asarray(getattr(block, name), dtype=float) for block in blocks)
             np.testing.assert_allclose(summed, total, rtol=1e-9, atol=1e-9)
@@ -370,7 +379,7 @@ class TestLaws:
         model = build(learner, settings).fit(X)
         if learner is codebooks.MultinomialMixture:
             X = X + np.random.default_rng(0).random(X.shape)  # gates that are not all whole
-            gates, winners = model.transform(X).max(axis=1), model.predict(X)
+            gates, winners = model.confidence(X), model.predict(X)
             limit = np.median(gates)
             expected = np.where(gates >= limit, winners, -1)
             np.testing.assert_array_equal(model.predict(X, reject_below=limit), expected)
@@ -379,6 +388,7 @@ class TestLaws:
         won = model.components_[model.predict(X)]
         cosines = (X * won).sum(axis=1) / np.linalg.norm(X, axis=1) / np.linalg.norm(won, axis=1)
         cosines = model._strength(cosines)
+        np.testing.assert_allclose(model.confidence(X), cosines, atol=1e-6)
         limit = np.quantile(cosines, 0.3, method="midpoint")
         every, some, none = (model.predict(X, reject_below=below) for below in (-1.0, limit, 1.0))
         np.testing.assert_array_equal(every, model.predict(X))

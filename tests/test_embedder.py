@@ -21,6 +21,7 @@ from sklearn.utils.validation import check_is_fitted
 from codebooks import HopfieldRetriever, TextEmbedder
 from codebooks.text import vector_cache
 from codebooks.text.accepting import checked_embeddings
+from codebooks.text.embedder import cut_into_passages
 from codebooks.text.vector_cache import VectorCache
 
 TEXTS = ["a tree", "the sea", "", "a tree", "trees by the sea", "été ☃", "the sea"]
@@ -54,6 +55,20 @@ class Encoder:
 
 
 class TestWhatItTakes:
+    def test_passages_are_averaged_by_their_words(self):
+        text = "see tree sea " * 7 + "s"
+        passages = [" ".join(text.split()[start : start + 8]) for start in (0, 8, 16)]
+        assert cut_into_passages(text, 10) == passages
+        rows, n_words = np.array(letters(passages)), np.array([8, 8, 6])
+        found = TextEmbedder(letters, chunk=10).transform([text, "sea", ""])
+        np.testing.assert_allclose(found[0], n_words @ rows / 22, rtol=1e-6)
+        np.testing.assert_array_equal(found[1:], letters(["sea", ""]))
+
+    def test_texts_without_blanks_have_passages_too(self):
+        passages = cut_into_passages("北" * 1000, 10)
+        assert "".join(passages).replace(" ", "") == "北" * 1000
+        assert max(map(len, passages)) <= 10 * 21
+
     def test_a_callable_and_an_object_with_encode(self):
         for encoder in (letters, Encoder()):
             found = TextEmbedder(encoder).transform(TEXTS)
@@ -182,7 +197,7 @@ class TestAsTransformer:
 
     def test_in_the_retriever(self):
         retriever = HopfieldRetriever(embedder=TextEmbedder(letters)).fit(["a tree", "the sea", "sea trees"])
-        assert retriever.search("tree", k=2).ids.shape == (1, 2)
+        assert len(retriever.search("tree", k=2).ids[0]) == 2
 
 
 class TestCache:

@@ -74,6 +74,8 @@ LAYERS = {
     # Words to vectors.
     "text/weighting.py": May(("ops", "inputs"), LEARNING),
     "text/heads_sgd.py": May(("text.heads_eigen",), ("numpy",), late=("torch",)),
+    "text/languages.py": May(("text.characters",), ("sklearn",), late=("snowballstemmer", "stopwordsiso")),
+    "text/segmentation.py": May(("text.characters",), late=("budoux",)),
     "text/encoders.py": May(late=("sentence_transformers", "transformers", "torch")),
     "text/*.py": May(("forks", "inputs", "models.*", "ops", "scores", "storage", "text.*"), LEARNING),
     # What is made of it.
@@ -86,7 +88,8 @@ LAYERS = {
     "scores/ranking.py": May(("inputs", "scores.judgements"), ARRAYS),
     "scores/resampling.py": May(("ops", "inputs"), ARRAYS),
     "scores/*.py": May(("ops", "inputs", "scores.coherence", "scores.geometry", "text.weighting", "topics"), LEARNING),
-    "selection.py": May(("ops", "inputs", "scores", "topics"), LEARNING),
+    "_mixture_selection.py": May(("ops",), LEARNING),
+    "selection.py": May(("_mixture_selection", "ops", "inputs", "scores", "topics"), LEARNING),
     "plots/*.py": May(("ops", "inputs", "plots.*", "scores", "selection", "topics"), (*LEARNING, "matplotlib")),
     "report.py": May(("ops", "plots", "scores", "topics"), (*LEARNING, "matplotlib"), late=("jinja2",)),
     # The same fit elsewhere.

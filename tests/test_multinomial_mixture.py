@@ -234,6 +234,33 @@ def test_perplexity_wants_the_rows_of_x_observed(planted):
         model.perplexity(planted[0][:5], planted[0][:5, :7])
 
 
+@pytest.mark.parametrize("n_topics", [2, 3])
+def test_a_document_about_several_topics_has_as_many_large_shares(planted, n_topics):
+    X, labels = planted
+    model = MultinomialMixture(6, random_state=0).fit(X)
+    rng = np.random.default_rng(0)
+    rows = np.array(
+        [[rng.choice(np.flatnonzero(labels == t)) for t in rng.permutation(6)[:n_topics]] for _ in range(99)]
+    )
+    joined = sum(X[rows[:, i]] for i in range(n_topics))
+    shares = model.transform(joined)
+    largest = np.sort(np.argsort(-shares, axis=1)[:, :n_topics])
+    assert (largest == np.sort(model.labels_[rows])).all(axis=1).mean() > 0.9
+    assert np.median(shares.max(axis=1)) < 1.6 / n_topics
+    assert np.median(model.transform(X).max(axis=1)) > 0.9
+
+
+def test_shares_are_the_fixed_point_that_the_docstring_gives(planted):
+    X = planted[0][:50]
+    model = MultinomialMixture(6, random_state=0).fit(planted[0])
+    words = oracles.weigh_entries(X.toarray(), np.exp(-model.log_scale_), np.sqrt(6))
+    table, saliency, _ = oracles.lift(model.components_, model.mass_, range(X.shape[1]), 0.1, 0.3, 3.0)
+    gates, _, _ = oracles.responsibilities(words @ table.T, 1 / model.mean_saliency_, model.inhibition_, np.inf)
+    start = (gates + model.n_rows_ / model.n_rows_.sum()) / 2
+    how = saliency / model.mean_saliency_, smoothed(model), start, gates, 10, 0.01
+    assert_allclose(model.transform(X), oracles.fold_in(words, *how), rtol=1e-8, atol=1e-12)
+
+
 def test_one_row_is_read_as_among_others(planted):
     X, _ = planted
     model = MultinomialMixture(6, random_state=0).fit(X)
@@ -243,11 +270,20 @@ def test_one_row_is_read_as_among_others(planted):
         assert_allclose(model.transform(X[i : i + 1])[0], gates[i], rtol=1e-9, atol=1e-12)
 
 
+def gates_of(model, X):
+    """The gate of the component that wins each row."""
+    words = oracles.weigh_entries(X.toarray(), np.exp(-model.log_scale_), np.sqrt(6))
+    table, _, _ = oracles.lift(model.components_, model.mass_, range(X.shape[1]), 0.1, 0.3, 3.0)
+    gates, _, _ = oracles.responsibilities(words @ table.T, 1 / model.mean_saliency_, model.inhibition_, np.inf)
+    return gates[np.arange(len(gates)), model.predict(X)]
+
+
 def test_reject_below_compares_gates(planted):
     X, _ = planted
     X = sparse.csr_matrix(X[:, ::2])  # with fewer words some rows are unclear
     model = MultinomialMixture(6, random_state=0).fit(X)
-    gates, labels = model.transform(X).max(axis=1), model.predict(X)
+    gates, labels = gates_of(model, X), model.predict(X)
+    assert_allclose(model.confidence(X), gates, rtol=1e-7)
     limit = np.quantile(gates, 0.2)
     found = model.predict(X, reject_below=limit)
     assert_array_equal(found, np.where(gates >= limit, labels, -1))

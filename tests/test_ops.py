@@ -475,6 +475,15 @@ def test_used_columns(words):
     assert_array_equal(np.delete(dense, columns, axis=1), 0)
 
 
+@pytest.mark.parametrize(("layout", "dtype", "frozen"), [form for form in FORMS if form[0].startswith("csr")])
+def test_chosen_products(layout, dtype, frozen):
+    given = given_of("many rows and units", layout, dtype, frozen)
+    index = np.random.default_rng(0).integers(-1, len(given.dense), size=(len(given.dense), 5))
+    found = untouched(ops.chosen_products, given.X, given.X, index)
+    assert_same(found, oracles.chosen_products(given.dense, given.dense, index), dtype)
+    assert not found[index < 0].any()
+
+
 @pytest.mark.parametrize("share", [0, 0.1, 0.2])
 @pytest.mark.parametrize("form", ["C", "Fortran"])
 @pytest.mark.parametrize(("layout", "dtype", "frozen"), FORMS)
@@ -530,6 +539,63 @@ def test_lift_of_words_that_all_components_use_alike(dtype):
     assert np.abs(table[:, 0]).max() < 1e-3
     assert saliency[1] < saliency[2]
     assert saliency[2] == pytest.approx(1, abs=0.01)
+
+
+@pytest.mark.parametrize("reach", [0, 1.5, np.inf])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_responsibilities(dtype, reach):
+    rng = np.random.default_rng(0)
+    scores, offset = (3 * rng.standard_normal((40, 9))).astype(dtype), rng.standard_normal(9).astype(dtype)
+    scores[3] = 1e4 * np.arange(9)  # exponentials would be infinite
+    expected = oracles.responsibilities(scores, 0.7, offset, reach)
+    found = ops.responsibilities(scores, 0.7, offset, reach)
+    assert_array_equal(found.winner, expected[1])
+    assert_same(found.gates, expected[0], dtype)
+    assert_same(found.peak, expected[2], dtype)
+    assert found.gates is scores
+    assert_allclose(found.gates.sum(axis=1), 1, rtol=1e-6)
+    equal = ops.responsibilities(np.ones((2, 3), dtype), 1.0, np.zeros(3, dtype), reach)
+    assert_array_equal(equal.winner, 0)
+    assert_allclose(equal.gates, 1 / 3, rtol=1e-6)
+
+
+@pytest.mark.parametrize("form", ["C", "Fortran"])
+@pytest.mark.parametrize(("least", "n_steps"), [(0, 1), (0.02, 7), (0.15, 3)])
+@pytest.mark.parametrize(("layout", "dtype", "frozen"), [form for form in FORMS if form[0].startswith("csr")])
+def test_fold_in(layout, dtype, frozen, least, n_steps, form):
+    X, dense, weight = words_of("many rows and units", layout, dtype)
+    rng, n_components = np.random.default_rng(0), 6
+    lifts = rng.gamma(0.5, size=(n_components, dense.shape[1])) * (rng.random((n_components, dense.shape[1])) < 0.8)
+    lifts[:, 2], weight[4] = 0, 0
+    shares, prior = rng.random((2, len(dense), n_components))
+    shares[0, 1:], shares[1, 2] = 0, 0
+    shares /= shares.sum(axis=1, keepdims=True)
+    lifts, weight, shares, prior = (a.astype(dtype) for a in (lifts, weight, shares, prior))
+    expected = oracles.fold_in(dense, weight, lifts, shares, prior, n_steps, least)
+    if frozen:
+        for a in (weight, lifts, prior):
+            read_only(a)
+    found = ops.fold_in(X, weight, LAYOUTS[form](lifts), shares, prior, n_steps, least)
+    assert found is shares
+    assert_allclose(found, expected, rtol=1e-4 if dtype == np.float32 else 1e-10, atol=1e-6)
+    assert (found[0] > 0).tolist() == [True] + 5 * [False]
+    assert ((found == 0) | (found >= least)).all()
+
+
+@pytest.mark.parametrize("form", ["C", "Fortran"])
+@pytest.mark.parametrize("columns", [np.arange(12), np.array([0, 3, 11]), np.array([], np.int64)], ids=len)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_fade_and_add(dtype, columns, form):
+    distributions, weight = distributions_of(6, dtype)
+    fade, pull = np.linspace(0, 1, 6, dtype=dtype), np.random.default_rng(0).random((6, len(columns))).astype(dtype)
+    how = LAYOUTS[form](distributions), fade, columns, LAYOUTS[form](pull), weight
+    found = untouched(ops.fade_and_add, *how)
+    assert_same(found, oracles.fade_and_add(*how), dtype)
+    assert found.flags.f_contiguous
+    faded = ops.fade_and_add(
+        np.full((1, 3), 1e-20, dtype), fade[:1] + dtype(1e-11), np.arange(0), pull[:1, :0], fade[:1]
+    )
+    assert_array_equal(faded, 0)
 
 
 # -- choosing --------------------------------------------------------------------------------------------------------
@@ -941,6 +1007,7 @@ def jobs(n_rows):
     dense[5::50] = 0
     units, weights = rng.standard_normal((n_units, n_features)), rng.standard_normal((n_rows, n_units))
     index, handicap = rng.integers(n_units, size=(n_rows, 2)), rng.random(n_units)
+    chosen = rng.integers(-1, n_rows, size=(n_rows, 12))
     weight, order, every = rng.random(400), rng.permutation(n_rows), np.arange(n_features)
     rare = dense * (rng.random(dense.shape) < np.linspace(0, 1, n_features))  # in columns from empty to common
     groups = np.argsort(rng.random((9, n_features)))[:, :60]
@@ -958,6 +1025,12 @@ def jobs(n_rows):
             out = start.copy(order="F")
             return ops.blend_directions(out, weight, start[::-1]), out
 
+        faded = np.tile(W, 32), w[:160], np.arange(32 * n_features), np.tile(W, 32), w[:160]
+
+        def folded(rows, W=W, G=G):
+            shares = np.abs(G) / np.abs(G).sum(axis=1, keepdims=True)
+            return ops.fold_in(abs(rows), np.abs(W[0]), np.abs(W), shares, 0 * shares + 1, 3, 0.001)
+
         postings, queries = ops.invert(sparse.csr_matrix(rare.astype(dtype))), sparse.csr_matrix(W[:40])
 
         # Sums of small whole numbers are exact, so BLAS has no say in the bits.
@@ -974,6 +1047,8 @@ def jobs(n_rows):
             f"best {dtype.__name__}": functools.partial(ops.best, queries, postings, 20),
             f"separate {dtype.__name__}": functools.partial(ops.separate, wide, 0.5, "sparsemax"),
             f"lift {dtype.__name__}": functools.partial(ops.lift, np.abs(W), w[:160], every, 0.1, 0.3, 3.0),
+            f"responsibilities {dtype.__name__}": lambda wide=wide, w=w: ops.responsibilities(wide.copy(), 2.0, w, 1.0),
+            f"fade_and_add {dtype.__name__}": functools.partial(ops.fade_and_add, *faded),
         }
         for layout in ("csr_matrix", "int64 indices"):
             rows, which = LAYOUTS[layout](X), f"{layout} {dtype.__name__}"
@@ -982,11 +1057,13 @@ def jobs(n_rows):
                 f"similarity with CSR units, {which}": functools.partial(ops.similarity, W, rows),
                 f"accumulate, {which}": functools.partial(ops.accumulate, G, rows),
                 f"accumulate few shares, {which}": functools.partial(ops.accumulate, G * (G > 1), rows),
+                f"fold_in, {which}": functools.partial(folded, rows),
                 f"weigh_entries, {which}": functools.partial(ops.weigh_entries, rows, rng.random(n_features), 2.0),
                 f"scatter_rows, {which}": functools.partial(scattered, rows),
                 f"take_rows, {which}": functools.partial(ops.take_rows, rows, order),
                 f"row_norms, {which}": functools.partial(ops.row_norms, rows),
                 f"nearest, {which}": functools.partial(ops.nearest, rows, W, h, 2),
+                f"chosen_products, {which}": functools.partial(ops.chosen_products, rows, rows, chosen),
                 f"gather_largest, {which}": functools.partial(ops.gather_largest, index, share, rows, 20),
                 f"largest_entries, {which}": functools.partial(ops.largest_entries, rows, 20),
             }
@@ -1181,11 +1258,15 @@ def warm_up_and_use():
             ops.match(given.X, postings)
             ops.best(given.X, postings, 2)
             ops.gather_largest(found.index, found.score, given.X, 2)
+            ops.chosen_products(given.X, given.X, found.index)
         ops.separate(given.G, 1.0, "softmax")
         words = ops.weigh_entries(abs(given.X), np.ones(given.X.shape[1]), 2.0)
         ops.add_logs(abs(given.X), np.zeros(given.X.shape[1]), np.ones(given.X.shape[1], bool))
         ops.accumulate(given.G * (np.abs(given.G) > 2), words)
         ops.lift(np.abs(given.W), np.ones(len(given.W), dtype), np.arange(given.W.shape[1]), 0.1, 0.3, 3.0)
+        found = ops.responsibilities(given.G.copy(), 1.0, given.handicap, 2.0)
+        ops.fold_in(words, given.W[0], np.abs(given.W), found.gates, found.gates.copy(), 2, 0.1)
+        ops.fade_and_add(given.W, given.handicap, np.arange(given.W.shape[1]), given.W, given.handicap)
     name_by_documents(sparse.csr_matrix(np.eye(4)), np.array([0, 0, 1, 1]), 2, 1)
     new = {name: found - warm[name] for name, found in compiled().items() if found != warm[name]}
     assert not new, f"compiled after warmup: {new}"

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from codebooks import Isotropy
 from codebooks.plots import (
+    plot_accuracy_at_k,
     plot_groups,
     plot_history,
     plot_isotropy,
@@ -307,3 +308,14 @@ def test_groups_left_out_are_told():
     X, groups = cone(60), np.repeat(np.arange(10), 6)
     assert plot_groups(X, X, groups).legends[0].get_title().get_text() == "the 8 largest of 10 groups"
     assert plot_groups(X, X, groups, n_groups=10).legends[0].get_title().get_text() == ""
+
+
+def test_plot_accuracy_at_k_draws_a_line_for_each_ranking():
+    relevant, mine = [[3], [9], [1, 2]], Figure().add_subplot()
+    rankings = {f"engine {i}": [[7, 3], [], [2]] for i in range(6)}
+    ax = plot_accuracy_at_k(rankings, relevant, ax=mine)
+    assert ax is mine
+    assert [line.get_label() for line in ax.lines] == list(rankings)
+    assert len({(line.get_color(), line.get_linestyle()) for line in ax.lines}) == 6
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), [1 / 3] + 9 * [2 / 3])
+    assert ax.lines[0].get_xdata().tolist() == list(range(1, 11))

@@ -17,8 +17,9 @@ from sklearn.metrics import adjusted_mutual_info_score
 from sklearn.model_selection import ShuffleSplit
 from sklearn.pipeline import make_pipeline
 
-from codebooks import InhibitedMixture, KrotovHopfield, OrthogonalSparseCoding, choose_n_components
+from codebooks import InhibitedMixture, KrotovHopfield, MultinomialMixture, OrthogonalSparseCoding, choose_n_components
 from codebooks.datasets import planted_corpus
+from codebooks.plots import plot_selection
 from codebooks.scores import npmi, npmi_scorer, redundancy, topic_diversity
 from codebooks.selection import Selection, _reason, _silhouette
 from codebooks.topics import top_columns
@@ -57,6 +58,29 @@ def test_the_planted_number_is_found(n_topics, balance):
     assert found.n_components == n_topics
     assert found.reason.startswith(f"Take {n_topics} components. Separation .")
     assert "words of a component occur together, and less often with" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("n_topics", "settings"),
+    [(3, {}), (7, {"length": 100}), (10, {"length": 6, "n_documents": 2000}), (40, {"n_documents": 2400})],
+)
+def test_mixture_finds_the_planted_number_exactly(n_topics, settings):
+    X = planted_corpus(**{"n_documents": 900, "n_topics": n_topics, **settings}).X
+    found = choose_n_components(MultinomialMixture(), X)
+    assert (found.n_components, found.n_broad) == (n_topics, n_topics)
+    assert found.reason.startswith(f"Take {n_topics} components. Models of ")
+    assert plot_selection(found).get_title(loc="left") == f"{n_topics} units"
+    assert "matching" in str(found)
+
+
+def test_mixture_doubts_shuffled_words():
+    X = planted_corpus(1000, 5).X
+    X.indices = np.random.default_rng(0).permutation(X.indices)
+    X.sum_duplicates()
+    found = choose_n_components(MultinomialMixture(), X)
+    assert found.n_components == found.n_broad == 2
+    assert "nothing speaks for any number" in found.reason
+    assert found == choose_n_components(MultinomialMixture(), X)
 
 
 @pytest.mark.parametrize("learner", [NMF(init="nndsvda"), KMeans(n_init=2)], ids=["NMF", "KMeans"])

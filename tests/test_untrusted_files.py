@@ -106,8 +106,7 @@ def use(path, parts, again=True):
             assert np.isfinite(term.weight)
             assert {id for id, _ in term.because} <= set(ids)
         for id in loaded.search(query, k=1).ids[0].tolist():
-            if id not in (-1, ""):
-                assert all(np.isfinite([*part.values()]).all() for part in loaded.explain(query, id))
+            assert all(np.isfinite([*part.values()]).all() for part in loaded.explain(query, id))
     if not again:
         return
     loaded.save(f"{path}-again")
@@ -128,12 +127,12 @@ def use(path, parts, again=True):
 
 
 def check_hits(hits, ids):
-    for found, weights in zip(hits.ids.tolist(), hits.weights, strict=True):
-        names = [id for id in found if id not in (-1, "")]
-        assert len(set(names)) == len(names)
+    for found, of_query in zip(*hits, strict=True):
+        names = found.tolist()
+        assert len(set(names)) == len(names) == len(of_query)
         assert set(names) <= set(ids)
-        assert np.isfinite(weights).all()
-        assert (np.diff(weights[: len(names)]) <= 0).all()
+        assert np.isfinite(of_query).all()
+        assert (np.diff(of_query) <= 0).all()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -354,7 +353,7 @@ def test_slow_token_pattern_needs_trust(tmp_path):
     with pytest.raises(DamagedFileError, match=r"'\[a-z\]\+' .* trust=True"):
         HopfieldRetriever.load(tmp_path / "index")
     loaded = HopfieldRetriever.load(tmp_path / "index", trust=True)
-    assert loaded.search("cat").ids.tolist() == own.search("cat").ids.tolist()
+    assert loaded.search("cat").ids[0].tolist() == own.search("cat").ids[0].tolist()
     arrays, about = load_arrays(tmp_path / "index", kind="HopfieldRetriever")
     for pattern in ("(", "(a)(b)", "a{99999999999}", "(" * 5000):
         vectorizer(token_pattern=pattern)(about)
@@ -377,7 +376,7 @@ def test_usual_settings_need_no_trust(tmp_path, settings):
     saved.save(tmp_path / "index")
     loaded = HopfieldRetriever.load(tmp_path / "index")
     assert loaded.vectorizer.get_params() == saved.vectorizer.get_params()
-    assert loaded.search("cat kitten").ids.tolist() == saved.search("cat kitten").ids.tolist()
+    assert loaded.search("cat kitten").ids[0].tolist() == saved.search("cat kitten").ids[0].tolist()
 
 
 @pytest.mark.parametrize("settings", [{"input": "filename"}, {"ngram_range": (1, 30)}], ids=str)
@@ -739,7 +738,7 @@ def try_edits(first, last):
                 if not str(error).startswith(str(path)):
                     raise
             except ValueError as error:  # a valid index of which the caller has a part, or has another part
-                if "Pass it again" not in str(error) and "it gave" not in str(error):
+                if not any(words in str(error) for words in ("Pass it again", "it gave", "gives other embeddings")):
                     raise
             signal.setitimer(signal.ITIMER_PROF, 0)
     print(n_loaded, last - first)

@@ -49,7 +49,8 @@ def one_thread():
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "learner"), CELLS)
 def test_learner_defaults_hold_the_floor(name, learner):
-    figures = {variant: benchmark.measure(learner, variant, draw_set(name), SEED) for variant in (DEFAULTS, UNREVIVED)}
+    variants = {DEFAULTS, UNREVIVED} & set(benchmark.variants_of(learner))
+    figures = {variant: benchmark.measure(learner, variant, draw_set(name), SEED) for variant in variants}
     assert not benchmark.find_faults(learner, figures, measure_peers(name), draw_set(name))
 
 
@@ -60,8 +61,7 @@ def test_memory_defaults_hold_the_floor(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("learner", LEARNERS)
-@pytest.mark.parametrize("name", [name for name in NAMES if draw_set(name).same_as])
+@pytest.mark.parametrize(("name", "learner"), [cell for cell in CELLS if draw_set(cell[0]).same_as])
 def test_scale_and_dtype_leave_the_result_as_it_is(name, learner):
     data = draw_set(name)
     (base,) = (draw_set(other) for other in NAMES if draw_set(other).name == data.same_as)
@@ -168,9 +168,10 @@ def test_zoo_is_measured_and_written(tmp_path, monkeypatch, capsys):
     benchmark.run(n_seeds=2, size=0.1)
     rows = report.read("zoo")
     learned = [row for row in rows if "score" in row]
-    assert len(learned) == 3 * (3 * 3 + 2)
+    assert len(learned) == 3 * (3 * 3 + 2) + 1  # words are in one of them
     assert len(rows) - len(learned) == 3 * 2
-    assert all(0 < row["score"] <= 1 and row["seconds"] > 0 for row in learned)
+    assert all(0 < row["score"] <= 1 for row in learned if row["model"] != "MultinomialMixture")
+    assert all(row["seconds"] > 0 for row in learned)
     assert {row["data"] for row in learned if row["NMI"] == ""} == {"noise"}
     assert "cells below the floor" in capsys.readouterr().out
     benchmark.run(n_seeds=1, size=0.1, names=["unit_length"])

@@ -14,6 +14,7 @@ import typer
 
 import codebooks
 from codebooks.cli.assign import assign
+from codebooks.cli.index import add, info, remove
 from codebooks.cli.parsing import Command
 from codebooks.cli.search import search
 from codebooks.cli.telling import told
@@ -37,6 +38,10 @@ codebooks search reviews.csv --column text "slow delivery\"""",
 )
 for name, command in (("topics", learn), ("assign", assign), ("search", search)):
     app.command(name, cls=Command)(told(command))
+index = typer.Typer(help="What is in a saved index, and documents that come and go.", no_args_is_help=True)
+for change in (info, add, remove):
+    index.command(change.__name__, cls=Command)(told(change))
+app.add_typer(index, name="index")
 
 
 def run() -> None:

@@ -53,11 +53,12 @@ def assign(
 ) -> None:
     """Label new documents with a saved model.
 
-    Gives the topic of each as CSV, with its strength and what the topic is about. Strength is the share of the topic
-    in the document (multinomial) or the cosine of the document with its topic (other models), 1 at best.
+    Gives the topic of each as CSV, with its strength and what the topic is about. Strength is the probability that the
+    document is about this topic and no other (multinomial) or the cosine of the document with its topic (other models),
+    1 at best.
     """
     if reject_below is not None and not -1 <= reject_below <= 1:
-        raise UserError(f"--reject-below is a share or a cosine, from -1 to 1; {reject_below} came.")
+        raise UserError(f"--reject-below is a probability or a cosine, from -1 to 1; {reject_below} came.")
     if out is not None:
         refuse_overwriting([out], overwrite)
     pipeline = load_model(model, trust)

@@ -19,7 +19,7 @@ def strongest(learner: Any, X: Any) -> tuple[Any, Any]:
 
     labels = winners(learner, X)
     if isinstance(learner, MultinomialMixture):
-        return labels, np.where(labels >= 0, learner.transform(X).max(axis=1), 0)
+        return labels, learner.confidence(X)
     X, strength = normalize(X), np.zeros(len(labels))
     for k, unit in enumerate(normalize(codebook(learner))):
         strength[labels == k] = X[labels == k] @ unit

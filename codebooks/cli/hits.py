@@ -28,12 +28,17 @@ class Hit(NamedTuple):
     weight: float
     matched: dict[str, float]  # words of the query, and what each gives to the weight
     added: dict[str, float]  # the same for words that the memory added
-    text: str  # on one line; empty where the index keeps no texts
+    text: str  # empty where the index keeps no texts
+
+    @property
+    def line(self) -> str:
+        """The text on one line, without rulers."""
+        return on_one_line(_RULER.sub(" ", self.text))
 
     def around(self, length: int) -> str:
         """The part of the text that holds the words which gave most; those that were asked for count more."""
         added = {word: value / 4 for word, value in self.added.items()}
-        return snippet(self.text, {**added, **self.matched}, length)
+        return snippet(self.line, {**added, **self.matched}, length)
 
 
 class Found(NamedTuple):
@@ -42,6 +47,7 @@ class Found(NamedTuple):
     query: str
     hits: list[Hit]  # best first
     expansion: list[Any]  # AddedTerm: words that the memory added to the query, and who brought them
+    ignored: list[str]  # function words of the query
     seconds: float  # of searching alone
 
 
@@ -50,25 +56,25 @@ def find(retriever: Any, query: str, n_hits: int) -> Found:
     retriever.search([query], 1)  # compiles
     n_hits = min(n_hits, max(len(retriever), 1))
     started = perf_counter()
-    [ids], [weights] = retriever.search([query], n_hits)
+    [ids], [scores] = retriever.search([query], n_hits)
     seconds = perf_counter() - started
-    found = {id: weight for id, weight in zip(ids.tolist(), weights.tolist(), strict=True) if id not in ("", -1)}
+    found = dict(zip(ids.tolist(), scores.tolist(), strict=True))
     texts = _texts(retriever, found)
     hits = []
     for id, weight in found.items():
         matched, added = retriever.explain(query, id)
         hits.append(Hit(id, weight, matched, added, texts.get(id, "")))
-    return Found(query, hits, retriever.expand(query, MOST_WORDS), seconds)
+    return Found(query, hits, retriever.expand(query, MOST_WORDS), retriever.ignored_terms(query), seconds)
 
 
 def _texts(retriever: Any, ids: Collection[Any]) -> dict[Any, str]:
-    """The texts of these documents, on one line each and without rulers; none where the index keeps none."""
+    """The texts of these documents; none where the index keeps none."""
     if retriever.texts_ is None:
         return {}
     import numpy as np
 
     positions = np.flatnonzero(np.isin(retriever.ids_, list(ids))).tolist()
-    return {retriever.ids_[at].item(): on_one_line(_RULER.sub(" ", retriever.texts_[at])) for at in positions}
+    return {retriever.ids_[at].item(): retriever.texts_[at] for at in positions}
 
 
 # -- JSON ------------------------------------------------------------------------------------------------------------
@@ -84,6 +90,7 @@ def json_lines(found: Found) -> Iterable[str]:
                 "weight": hit.weight,
                 "id": hit.id,
                 "snippet": hit.around(SNIPPET),
+                "text": hit.text,
                 "matched": hit.matched,
                 "added": hit.added,
             }
@@ -102,10 +109,11 @@ def show(found: Found, quiet: bool) -> None:
         _show_hits(found.hits, console)
 
 
-def nothing(query: str, stop_words: bool) -> str:
+def nothing(found: Found, stop_words: bool) -> str:
     """A sentence for a query that finds nothing."""
-    aside = "; stop words do not count" if stop_words else ""
-    return f"nothing found for {on_one_line(query)!r}: no document has any of its words{aside}"
+    aside = f", {', '.join(map(on_one_line, found.ignored))} aside" if found.ignored else ""
+    aside += "; stop words were left out of the index" if stop_words else ""
+    return f"nothing found for {on_one_line(found.query)!r}: no document has any of its words{aside}"
 
 
 def _show_query(found: Found, console: Console) -> None:
@@ -113,6 +121,8 @@ def _show_query(found: Found, console: Console) -> None:
     from rich.text import Text
 
     console.print(Text(on_one_line(found.query), "bold"))
+    if found.ignored:
+        console.print(Text(f"ignored: {', '.join(map(on_one_line, found.ignored))}", "dim"))
     brought: dict[str, list[str]] = {}
     for term in found.expansion:
         for id, _ in term.because[:1]:
@@ -144,7 +154,7 @@ def _told(hit: Hit, width: int) -> Text:
 
     lines = [Text(on_one_line(str(hit.id)), "bold")]
     if hit.text:
-        lines.append(_marked(hit.around(_length(hit.text, width)), hit))
+        lines.append(_marked(hit.around(_length(hit.line, width)), hit))
     reasons = [_listed(how, words) for how, words in (("matched", hit.matched), ("added", hit.added)) if words]
     lines.append(Text("; ".join(reasons), "dim"))
     return Text("\n").join(lines)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
@@ -16,11 +17,25 @@ import typer
 
 import codebooks
 from codebooks.cli.hits import Found, find, json_lines, nothing, show
+from codebooks.cli.index import load_retriever
 from codebooks.cli.sources import Column, Encoding, FollowLinks, IdColumn, NoHeader, SkipBadLines, Source
 from codebooks.cli.telling import counted, printed, printer, progress_bar
+from codebooks.cli.words import (
+    Language,
+    MaxDf,
+    MinDf,
+    Ngrams,
+    NoStopWords,
+    Stem,
+    StopWords,
+    TokenPattern,
+    WordOptions,
+)
 from codebooks.cli.writing import told_of_writing
 from codebooks.documents import UserError
 
+# What other search engines take for an operator.
+_OPERATORS = re.compile(r'(?:^|\s)[+-]\w|"|\w\*|\b(?:AND|OR|NOT)\b')
 N_STEPS = 3  # of the work, for the progress bar
 
 
@@ -47,16 +62,27 @@ def search(
     skip_bad_lines: SkipBadLines = False,
     follow_links: FollowLinks = False,
     n_hits: Annotated[int, typer.Option("--hits", "-k", help="How many documents for each query.")] = 10,
+    embed: Annotated[
+        Optional[str],
+        typer.Option(
+            "--embed",
+            metavar="ENCODER",
+            help="Search by meaning as well: the name or folder of a sentence-transformers model that embeds documents "
+            "and queries. Needs codebooks-learn[text].",
+            show_default=False,
+        ),
+    ] = None,
     feedback: Annotated[
         int, typer.Option(help="1: the memory adds words to the query; 0: search with its own words, by BM25.")
     ] = 1,
-    stop_words: Annotated[
-        bool,
-        typer.Option(
-            "--stop-words/--no-stop-words",
-            help="Leave out the commonest English words, or count them: for text in another language.",
-        ),
-    ] = True,
+    language: Language = "auto",
+    stop_words: StopWords = None,
+    no_stop_words: NoStopWords = False,
+    stem: Stem = False,
+    ngrams: Ngrams = 1,
+    min_df: MinDf = None,
+    max_df: MaxDf = None,
+    token_pattern: TokenPattern = None,
     save: Annotated[
         Optional[Path],
         typer.Option(metavar="FILE", help="Keep the index in this file, which can be searched as DOCS at once."),
@@ -70,11 +96,13 @@ def search(
 
     Documents are weighted by BM25. The best of them complete the query with their own words, and the completed query
     is searched: it finds documents that say the same in other words. Above the hits stand the words that were added,
-    and the documents that brought them; with each hit, which words it has of both kinds.
+    and the documents that brought them; with each hit, which words it has of both kinds. A query is a list of words:
+    AND, OR, NOT, quotes, + - and * have no meaning of their own.
     """
     place, queries = _told_apart([] if docs is None else [docs, *(query or [])], demo, save)
     source = Source(place, column, id_column, encoding, no_header, skip_bad_lines, follow_links)
     _check(n_hits, feedback, queries)
+    options = WordOptions(language, stop_words, no_stop_words, stem, ngrams, min_df, max_df, token_pattern)
     if save is not None:
         from codebooks.storage import check_place
 
@@ -82,7 +110,7 @@ def search(
             check_place(save)
     with progress_bar(quiet or as_json, N_STEPS) as step:
         step("reading and counting words")
-        index = _index(source, stop_words)
+        index = _index(source, options, embed)
         if save is not None:
             step("saving")
             with _told_of_saving(save):
@@ -90,9 +118,8 @@ def search(
         index.retriever.set_params(feedback=feedback)
         step("searching (the first run compiles)")
         found = [find(index.retriever, query, n_hits) for query in queries]
-    stop_words = getattr(index.retriever.vectorizer_, "stop_words", None) is not None
     with printed():
-        _tell(found, stop_words, as_json, quiet)
+        _tell(found, _has_stop_words(index.retriever.vectorizer_), as_json, quiet)
         if not (as_json or quiet):
             _tell_work(index, found, save)
 
@@ -103,6 +130,7 @@ class Index(NamedTuple):
     retriever: Any
     origin: str  # where they came from, and how long that took
     n_empty: int = 0  # documents without text, left out
+    told: str = ""  # about the language
 
 
 # -- what is wanted --------------------------------------------------------------------------------------------------
@@ -140,22 +168,23 @@ def _told_of_saving(file: Path) -> Iterator[None]:
 # -- the index -------------------------------------------------------------------------------------------------------
 
 
-def _index(source: Source, stop_words: bool) -> Index:
+def _index(source: Source, options: WordOptions, embed: str | None) -> Index:
     """The index in a file, or one that is made now."""
     from codebooks.storage import is_saved_file
 
     if source.place is None or not is_saved_file(source.place):
-        return _built(source, stop_words)
-    for option, given in (*source.given(), ("--no-stop-words", not stop_words)):
-        if given:
-            has = "ids" if option == "--id" else "words"
-            raise UserError(f"{source.place} is an index that has its {has} already; leave out {option}.")
-    return _loaded(source.place)
+        return _built(source, options, embed)
+    for option in (*(option for option, given in source.given() if given), *options.given()):
+        has = "ids" if option == "--id" else "words"
+        raise UserError(f"{source.place} is an index that has its {has} already; leave out {option}.")
+    return _loaded(source.place, embed)
 
 
-def _built(source: Source, stop_words: bool) -> Index:
+def _built(source: Source, options: WordOptions, embed: str | None) -> Index:
     import numpy as np
     from sklearn.feature_extraction.text import CountVectorizer
+
+    from codebooks.text.embedder import TextEmbedder
 
     try:
         documents, _ = source.read()
@@ -163,25 +192,39 @@ def _built(source: Source, stop_words: bool) -> Index:
         if source.place is None or not source.place.is_dir():
             raise
         raise UserError(f"{error} Nor is it a saved index.") from error
-    vectorizer = None if stop_words else CountVectorizer(stop_words=None, dtype=np.float32)
     started = perf_counter()
-    retriever = codebooks.HopfieldRetriever(vectorizer, keep_texts=True)
+    # All words are kept, unless the user names some: function words are left out of queries instead.
+    only_own = options._replace(no_stop_words=True) if options.stop_words else options
+    analyzer, told = only_own.make_analyzer(documents.texts)
+    if options.stop_words is None and not options.no_stop_words:
+        analyzer.set_params(stop_words=None)
+    vectorizer = CountVectorizer(analyzer=analyzer, dtype=np.float32, **options.document_frequencies(1, 1.0))
+    embedder = None if embed is None else TextEmbedder(embed)
+    retriever = codebooks.HopfieldRetriever(vectorizer, keep_texts=True, embedder=embedder)
     try:
         retriever.fit(documents.texts, ids=documents.names)
-    except ValueError as error:  # scikit-learn: "empty vocabulary"
-        advice = "Try --no-stop-words, or give more text." if stop_words else "Give more text."
+    except (ImportError, OSError) as error:  # of the encoder
+        raise UserError(str(error)) from error
+    except ValueError as error:
+        if "documents with words" not in str(error):
+            raise UserError(str(error)) from error
+        advice = "Give more text." if options.no_stop_words else "Try --no-stop-words, or give more text."
         raise UserError(f"none of the {len(documents.texts)} documents has a word to search by. {advice}") from error
-    return Index(retriever, f"built in {perf_counter() - started:.2f} s", documents.n_empty)
+    return Index(retriever, f"built in {perf_counter() - started:.2f} s", documents.n_empty, told)
 
 
-def _loaded(file: Path) -> Index:
+def _has_stop_words(vectorizer: Any) -> bool:
+    from codebooks import TextAnalyzer
+
+    analyzer = getattr(vectorizer, "analyzer", None)
+    if isinstance(analyzer, TextAnalyzer):
+        return analyzer.has_stop_words()
+    return getattr(vectorizer, "stop_words", None) is not None
+
+
+def _loaded(file: Path, embed: str | None) -> Index:
     started = perf_counter()
-    try:
-        retriever = codebooks.HopfieldRetriever.load(file)
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"{file} cannot be loaded as an index ({error}); make it anew with codebooks search DOCS --save {file}."
-        ) from error
+    retriever = load_retriever(file, embed)
     if retriever.vectorizer_ is None:
         raise UserError(f"{file} was made of counts and knows no words; search it from Python.")
     return Index(retriever, f"loaded in {perf_counter() - started:.2f} s")
@@ -192,8 +235,10 @@ def _loaded(file: Path) -> Index:
 
 def _tell(found: Sequence[Found], stop_words: bool, as_json: bool, quiet: bool) -> None:
     for of_query in found:
+        if _OPERATORS.search(of_query.query) and not quiet:
+            print("codebooks: AND, OR, NOT, quotes, + - and * are no operators; words are searched.", file=sys.stderr)
         if not of_query.hits:
-            print(nothing(of_query.query, stop_words), file=sys.stderr if as_json else sys.stdout)
+            print(nothing(of_query, stop_words), file=sys.stderr if as_json else sys.stdout)
         elif as_json:
             print(*json_lines(of_query), sep="\n")
         else:
@@ -208,6 +253,8 @@ def _tell_work(index: Index, found: Sequence[Found], save: Path | None) -> None:
         work += f", searched in {1000 * sum(of_query.seconds for of_query in found):.1f} ms"
     console = printer()
     console.print(work, soft_wrap=True)
+    if index.told:
+        console.print(index.told, soft_wrap=True)
     if index.n_empty:
         console.print(f"empty documents skipped: {index.n_empty:,}")
     if save is not None:

@@ -20,6 +20,17 @@ from codebooks.cli.meaning import embedded, embedder
 from codebooks.cli.models import save_model
 from codebooks.cli.sources import Column, Encoding, FollowLinks, IdColumn, NoHeader, SkipBadLines, documents_of
 from codebooks.cli.telling import counted, known, printed, printer, progress_bar
+from codebooks.cli.words import (
+    Language,
+    MaxDf,
+    MinDf,
+    Ngrams,
+    NoStopWords,
+    Stem,
+    StopWords,
+    TokenPattern,
+    WordOptions,
+)
 from codebooks.cli.writing import Overwrite, Raw, refuse_overwriting, save_csv, told_of_writing, written_aside
 from codebooks.documents import Documents, UserError
 
@@ -31,7 +42,6 @@ MODELS = {  # how the user spells it -> its name in `codebooks`
 }
 FOR_WORDS, FOR_EMBEDDINGS = "multinomial", "krotov-hopfield"  # what is taken unless asked
 MOST_TOPICS = 20  # unless asked for more
-TERM = r"\b(?=\w\w)\w*[^\W\d_]\w*"  # two characters or more, one of them a letter
 FILES = ("topics.csv", "codes.csv", "topics.png", models.FILE)
 N_STEPS = 5  # of the work, for the progress bar; embedding is one more
 
@@ -78,13 +88,14 @@ def learn(
             show_default=False,
         ),
     ] = None,
-    stop_words: Annotated[
-        bool,
-        typer.Option(
-            "--stop-words/--no-stop-words",
-            help="Leave out the commonest English words, or keep them: for text in another language.",
-        ),
-    ] = True,
+    language: Language = "auto",
+    stop_words: StopWords = None,
+    no_stop_words: NoStopWords = False,
+    stem: Stem = False,
+    ngrams: Ngrams = 1,
+    min_df: MinDf = None,
+    max_df: MaxDf = None,
+    token_pattern: TokenPattern = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same topics.")] = 0,
     out: Annotated[Path, typer.Option(help=f"The folder for {', '.join(FILES)}.")] = Path("topics"),
     overwrite: Overwrite = False,
@@ -96,8 +107,8 @@ def learn(
     """Find the topics of your documents.
 
     Prints them, and writes a table of the topics, one with the topic of every document, a figure and the model. Words
-    are weighted by tf-idf. A word counts if it occurs in enough documents (1 of fewer than 50, 2 of fewer than 500, 3
-    of fewer than 5000, else 5) and, from 50 documents on, in no more than half of them.
+    are weighted by tf-idf. A word counts if it is no number or letter and occurs in enough documents (1 of fewer than
+    50, 2 of fewer than 500, 3 of fewer than 5000, else 5) and, from 50 documents on, in no more than half of them.
 
     With --embed documents are grouped by what an encoder takes them to mean, and the words tell what the groups are
     about. The model that is written holds the encoder by its name.
@@ -111,6 +122,7 @@ def learn(
     refuse_overwriting([out / name for name in FILES], overwrite)
     from sklearn.pipeline import Pipeline
 
+    options = WordOptions(language, stop_words, no_stop_words, stem, ngrams, min_df, max_df, token_pattern)
     with written_aside(out, FILES) as folder, progress_bar(quiet, N_STEPS + (embed is not None)) as step:
         step("reading")
         documents, name = documents_of(
@@ -120,7 +132,7 @@ def learn(
         step("loading (the first run compiles)")
         codebooks.warmup(memory=False)
         step("counting words")
-        vectorizer, X = _vectorized(documents.texts, stop_words)
+        vectorizer, X, told = _vectorized(documents.texts, options)
         preparation, features = Pipeline([("vectorizer", vectorizer)]), X
         if embed is not None:
             step("embedding")
@@ -135,7 +147,7 @@ def learn(
             _write(folder, found, documents, name, raw)
     if not quiet:
         with printed():
-            _show(found, documents, out)
+            _show(found, documents, out, told)
 
 
 # -- learning --------------------------------------------------------------------------------------------------------
@@ -167,23 +179,19 @@ def _n_topics(wanted: int | None, n_documents: int) -> int:
     return wanted
 
 
-def _vectorized(texts: list[str], stop_words: bool) -> tuple[Any, Any]:
+def _vectorized(texts: list[str], options: WordOptions) -> tuple[Any, Any, str]:
+    """The vectorizer, the words that it counts, and a sentence about the language."""
     import numpy as np
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     fewest = next((df for df, below in ((1, 50), (2, 500), (3, 5000)) if len(texts) < below), 5)
-    vectorizer = TfidfVectorizer(
-        sublinear_tf=True,
-        dtype=np.float32,
-        token_pattern=TERM,
-        stop_words="english" if stop_words else None,
-        min_df=fewest,
-        max_df=1.0 if len(texts) < 50 else 0.5,
-    )
+    bounds = options.document_frequencies(fewest, 1.0 if len(texts) < 50 else 0.5)
+    analyzer, told = options.make_analyzer(texts, numbers=options.token_pattern is not None, parts=False)
+    vectorizer = TfidfVectorizer(sublinear_tf=True, dtype=np.float32, analyzer=analyzer, **bounds)
     try:
-        return vectorizer, vectorizer.fit_transform(texts)
+        return vectorizer, vectorizer.fit_transform(texts), told
     except ValueError as error:  # scikit-learn: "empty vocabulary", "no terms remain"
-        advice = "Try --no-stop-words, or give more text." if stop_words else "Give more text."
+        advice = "Give more text." if options.no_stop_words else "Try --no-stop-words, or give more text."
         raise UserError(
             f"no word of the {len(texts)} documents is left to learn from: codebooks topics --help says which count. "
             + advice
@@ -219,7 +227,7 @@ def _found(pipeline: Any, features: Any, X: Any, terms: Any, seconds: float) -> 
 # -- telling ---------------------------------------------------------------------------------------------------------
 
 
-def _show(found: Found, documents: Documents, out: Path) -> None:
+def _show(found: Found, documents: Documents, out: Path, told: str) -> None:
     import numpy as np
     from rich import box
     from rich.table import Table
@@ -245,6 +253,8 @@ def _show(found: Found, documents: Documents, out: Path) -> None:
         f"{sizes}; learned in {found.seconds:.2f} s; {mean}diversity {topic_diversity(found.topics):.2f}",
         soft_wrap=True,
     )
+    if told:
+        console.print(told, soft_wrap=True)
     if idle := [str(topic.index) for topic in found.topics if topic.usage == 0]:
         console.print(
             f"{len(idle)} of {counted(len(found.topics), 'topic')} without a document: number {', '.join(idle)}; "

@@ -595,6 +595,26 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
             )
         return self._winners(self._check(X), self._state(), reject_below)
 
+    def confidence(self, X: Any) -> Any:
+        """How well the winning component fits each row of `X`: what `reject_below` of `predict` is compared with.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            The cosine of each row with its component; for `MultinomialMixture` the probability that the component has
+            written it. 0 for a row without a label.
+        """
+        X, state = self._check(X), self._state()
+        found = []
+        for block in self._blocks(X):
+            codes, known = self._encode(block, state)
+            found.append(self._confide(block, codes, self._strength(codes).argmax(axis=1), state) * known)
+        return ops.xp(found[0]).concatenate(found)
+
     def fit_predict(self, X: Any, y: Any = None, **fit_params: Any) -> Any:
         """Learn from `X` and return `labels_`, the winning unit of each row."""
         return self.fit(X, y, **fit_params).labels_

@@ -23,15 +23,21 @@ _FLOOR, _SHARE = 0.1, 0.3
 _BACKGROUND = 3.0
 # The part of the logarithm of a component's number of rows that counts beside the words, and what is added to it.
 _PRIOR, _FEWEST_ROWS = 0.5, 0.1
-# Gates below this are taken as zero in learning.
-_NEGLIGIBLE = 1e-3
+# In learning, gates that are this far below the largest are zero.
+_REACH = math.log(100)
+# Shares of a row are found in so many steps, from the gates and from the sizes of components in equal parts. The gates
+# weigh as much as one word. Shares below this one, or below this part of an even share, are zero.
+_N_SHARE_STEPS, _GATE_WEIGHT, _LEAST_SHARE, _LEAST_PART = 10, 1.0, 1e-2, 0.5
 # Counts go back two minibatches, and at least 25 rows for each component on average.
 _MEMORY_BATCHES, _MEMORY_ROWS = 2, 25
 # The scale of a column is the mean over its first entries, about this many, and found in so many rounds.
 _ENOUGH_ENTRIES, _N_SCALE_ROUNDS = 50, 3
-# Starts that are compared, and updates of each from the first minibatch. Energies that differ by less are equal, so
-# that rounding does not choose.
-_N_STARTS, _N_START_UPDATES, _ROUNDING = 3, 5, 1e-5
+# What mean saliencies are taken for where no word says anything.
+_LEAST_SALIENCY = 1e-6
+# Starts that are compared, and updates of each from some rows of the first minibatch: so many, or so many for each
+# component. Energies that differ by less are equal, so that rounding does not choose.
+_N_STARTS, _N_START_UPDATES, _ROUNDING = 3, 3, 1e-5
+_START_ROWS, _START_ROWS_EACH = 2_000, 25
 # On a stream counts go back this part of the rows so far, as in `fit`, up to a number of rows.
 _STREAM_PART, _LONGEST_STREAM = 2, 40_000
 # Rows of a stream that are kept, updates from them after a new start, and rows drawn from them for each new one.
@@ -60,7 +66,8 @@ class State(NamedTuple):
 class Sums(NamedTuple):
     """Statistics of some rows. They add."""
 
-    pull: Any  # (n_components, n_features) words of the rows by gate
+    columns: Any  # (n_columns,) words that the rows have, or all
+    pull: Any  # (n_components, n_columns) these words of the rows by gate
     shares: Any  # (n_components,) gates, summed
     wins: Any  # (n_components,) rows won
     energy: Any  # scores of the winners, summed
@@ -83,9 +90,17 @@ class MultinomialMixture(CodebookLearner):
     .. math:: S_k = \sum_v x_v \omega_v \ln \frac{\theta_{kv}}{p_v} + \tfrac12 \ln(M_k + 0.1),
 
     where :math:`\theta_{kv}` is the smoothed share of word v in component k, :math:`p_v` its share in all components,
-    and :math:`\omega_v`, its saliency, grows with how unevenly components use the word. The shares of a row are
-    :math:`g = \mathrm{softmax}(S)`, and :math:`N_k \leftarrow \rho_k N_k + \sum_x g_k x`: online expectation
+    and :math:`\omega_v`, its saliency, grows with how unevenly components use the word. With the gates
+    :math:`g = \mathrm{softmax}(S)` it learns :math:`N_k \leftarrow \rho N_k + \sum_x g_k x`: online expectation
     maximisation [1]_ of a mixture of multinomials [2]_ [3]_, in which counts go back about two minibatches.
+
+    Learning takes each document for one topic; `transform` then divides the words of a document among all topics, as
+    LDA and PLSA [4]_ do. Its shares :math:`s` add up to 1 and are found by ten steps of
+
+    .. math:: s_k \propto g_k + \sum_v x_v \omega_v \frac{s_k \theta_{kv}}{\sum_j s_j \theta_{jv}},
+
+    so that a document about two topics has two large shares. Shares below .01 (for more than 50 components, below half
+    an even share) are zero. `predict` is the component with the largest share.
 
     `partial_fit` and unshuffled passes also keep a uniform sample of at most 10,000 of the rows so far, from which they
     learn again, so that a stream may begin with few rows or be sorted. Where there are more components than topics,
@@ -104,7 +119,7 @@ class MultinomialMixture(CodebookLearner):
     tol : float, default=1e-3
         Learning stops when the mean score of the winners has not risen by this share for three passes.
     sparse_output : bool, default=False
-        Whether `transform` returns a CSR matrix. Use it for many components: most gates are nearly zero.
+        Whether `transform` returns a CSR matrix. Use it for many components: most shares are zero.
     random_state : int, RandomState or None, default=None
         Seed of the start and of the order of rows.
     verbose : int, default=0
@@ -115,7 +130,7 @@ class MultinomialMixture(CodebookLearner):
     components_ : ndarray of shape (n_components, n_features)
         Word distributions, one a row; each sums to 1.
     labels_ : ndarray of shape (n_samples,), int64
-        The component with the largest gate of each row last learned from; -1 for empty rows.
+        The component with the largest share of each row last learned from; -1 for empty rows.
     usage_ : ndarray of shape (n_components,)
         Share of rows won.
     mass_ : ndarray of shape (n_components,)
@@ -146,6 +161,7 @@ class MultinomialMixture(CodebookLearner):
     .. [2] K. Nigam, A. McCallum, S. Thrun, T. Mitchell, "Text classification from labeled and unlabeled documents using
        EM", Machine Learning 39 (2000), 103-134.
     .. [3] J. Yin, J. Wang, "A Dirichlet multinomial mixture model-based approach for short text clustering", KDD 2014.
+    .. [4] T. Hofmann, "Probabilistic latent semantic indexing", SIGIR 1999, on folding in.
 
     Examples
     --------
@@ -165,6 +181,7 @@ class MultinomialMixture(CodebookLearner):
     _confidence_name = "gate"
     _revives = False
     _inhibition = None
+    _n_starts: ClassVar[int] = _N_STARTS  # `choose_n_components` fits many models, with one start each
     _parameter_constraints: ClassVar[dict] = {
         name: CodebookLearner._parameter_constraints[name]
         for name in (
@@ -212,30 +229,49 @@ class MultinomialMixture(CodebookLearner):
 
     def _start(self, X: Any, n_components: int, rng: Any) -> State:
         """The best of several starts, by the scores of the winners after some updates from the same rows."""
+        n_features, xp = X.shape[1], ops.xp(X)
+        filled = np.flatnonzero(ops.to_host(ops.row_norms(X)) > 0)
+        n_rows = len(filled)
+        size = max(_START_ROWS, _START_ROWS_EACH * n_components)
+        if n_rows > size:
+            filled = np.sort(rng.choice(filled, size, replace=False))
+        columns, X = ops.used_columns(ops.weigh_entries(ops.take_rows(X, filled), xp.ones(n_features), 1.0))
+        scale = _find_scale(X)
         best: tuple[float, Any] = (-math.inf, None)
-        for _ in range(_N_STARTS):
-            state = self._start_once(X, n_components, rng)
+        for _ in range(self._n_starts):
+            state = self._start_once(X, scale, n_components, rng)
             for _ in range(_N_START_UPDATES):
                 state = self._update(state, self._statistics(X, state), Progress(1.0, 0, self.max_iter))
             energy = float(ops.to_host(self._statistics(X, state).energy))
             if energy > best[0] + _ROUNDING * abs(energy):
                 best = energy, state
-        return best[1]._replace(n_updates=0)
+        state = best[1]
+        longer = _count_memory(n_rows, n_components) / _count_memory(len(filled), n_components)
+        rows = (state.n_rows * longer).astype(X.dtype)
+        return state._replace(
+            components=_spread(state.components, columns, n_features),
+            mass=state.mass * X.dtype.type(longer),
+            n_rows=rows,
+            inhibition=_negative_log_prior(rows),
+            log_scale=_spread(state.log_scale, columns, n_features),
+            scale_counts=_spread(state.scale_counts, columns, n_features),
+            n_updates=0,
+        )
 
-    def _start_once(self, X: Any, n_components: int, rng: Any) -> State:
-        log_scale, counts = _find_scale(X)
-        xp, n_features = ops.xp(log_scale), X.shape[1]
-        n_rows = int(ops.to_host((ops.row_norms(X) > 0).sum()))
+    def _start_once(self, X: Any, scale: tuple[Any, Any], n_components: int, rng: Any) -> State:
+        log_scale, counts = scale
+        xp, n_features, n_rows = ops.xp(log_scale), X.shape[1], X.shape[0]
         rarity = xp.log((1 + n_rows) / (1 + counts)) + 1
         weighted = ops.weigh_entries(X, xp.exp(-log_scale) * rarity, 1.0)
         directions = spread_directions(weighted, n_components, rng)
         found = ops.nearest(weighted, directions, xp.zeros(n_components, X.dtype), 1)
-        filled = (found.norms > 0).astype(X.dtype)
         words = ops.weigh_entries(X, xp.exp(-log_scale), _ROW_NORM)
-        pull = ops.scatter_rows(xp.zeros((n_components, n_features), X.dtype), found.index, filled[:, None], words)
-        rows = ops.sum_by_index(found.index[:, 0], filled, n_components)
+        pull = xp.zeros((n_components, n_features), X.dtype)
+        ops.scatter_rows(pull, found.index, xp.ones((n_rows, 1), X.dtype), words)
+        rows = ops.sum_by_index(found.index[:, 0], xp.ones(n_rows), n_components)
         longer = _count_memory(n_rows, n_components) / n_rows
-        components, mass = _divide_by_mass(pull, xp.full((n_components, n_features), 1 / n_features, X.dtype))
+        mass = pull.sum(axis=1)
+        components = xp.where(mass[:, None] > 0, pull * ops.reciprocal(mass)[:, None], X.dtype.type(1 / n_features))
         rows = (rows * longer).astype(X.dtype)
         state = State(
             components=xp.asfortranarray(components),
@@ -254,30 +290,22 @@ class MultinomialMixture(CodebookLearner):
         return state._replace(mean_saliency=_divide(sums.saliency, sums.n_words, X.dtype))
 
     def _statistics(self, X: Any, state: State) -> Sums:
-        words, columns = self._weigh(X, state)
-        table, saliency, _ = ops.lift(state.components, state.mass, columns, _FLOOR, _SHARE, _BACKGROUND)
-        scores = self._score_words(words, table, state)
-        xp = ops.xp(scores)
-        filled = ops.row_norms(words) > 0
-        gates = ops.softmax(scores) * filled[:, None]
-        gates *= gates >= _NEGLIGIBLE
-        pull = ops.accumulate(gates, words)
+        words, columns, (_, saliency, _), found = self._read(X, state, _REACH)
+        filled = (ops.row_norms(words) > 0).astype(words.dtype)
+        pull = ops.accumulate(found.gates, words)
         counts = pull.sum(axis=0)
-        if len(columns) < X.shape[1]:
-            whole = xp.zeros((X.shape[1], len(state.mass)), pull.dtype)
-            whole[columns] = pull.T
-            pull = whole.T
         log_sums, log_counts = ops.add_logs(X, state.log_scale, state.scale_counts < _ENOUGH_ENTRIES)
         return Sums(
+            columns=columns,
             pull=pull,
-            shares=gates.sum(axis=0),
-            wins=ops.sum_by_index(scores.argmax(axis=1), filled, len(state.mass)).astype(scores.dtype),
-            energy=(scores.max(axis=1) * filled).sum(),
+            shares=filled @ found.gates,
+            wins=ops.sum_by_index(found.winner, filled, len(state.mass)).astype(words.dtype),
+            energy=filled @ found.peak,
             saliency=counts @ saliency,
             n_words=counts.sum(),
             log_sums=log_sums,
             log_counts=log_counts,
-            n_rows=filled.sum(),
+            n_rows=(filled > 0).sum(),
         )
 
     def _update(self, state: State, sums: Sums, progress: Progress) -> State:
@@ -287,14 +315,15 @@ class MultinomialMixture(CodebookLearner):
         recent = (sums.n_rows / memory).astype(dtype)
         keep = 1 - recent
         usage = keep * state.usage + recent * sums.wins / xp.maximum(sums.n_rows, 1).astype(dtype)
-        pull = sums.pull + (keep * state.mass)[:, None] * state.components
-        components, mass = _divide_by_mass(pull, state.components)
+        mass = keep * state.mass + sums.pull.sum(axis=1)
+        weight = ops.reciprocal(mass)
+        fade = xp.where(mass > 0, keep * state.mass * weight, 1).astype(dtype)  # without counts it stays as it is
         rows = keep * state.n_rows + sums.shares
         counts = state.scale_counts + sums.log_counts
         log_scale = (state.scale_counts * state.log_scale + sums.log_sums) / xp.maximum(counts, 1)
         saliency = _divide(sums.saliency, sums.n_words, dtype)
         return State(
-            components=components,
+            components=ops.fade_and_add(state.components, fade, sums.columns, sums.pull, weight),
             mass=mass,
             n_rows=rows,
             usage=usage,
@@ -347,30 +376,47 @@ class MultinomialMixture(CodebookLearner):
         return new._replace(**moved, seed=state.seed, n_updates=state.n_updates)
 
     def _encode(self, X: Any, state: State) -> tuple[Any, Any]:
-        words, columns = self._weigh(X, state)
-        table, _, totals = ops.lift(state.components, state.mass, columns, _FLOOR, _SHARE, _BACKGROUND)
-        gates = ops.softmax(self._score_words(words, table, state))
+        words, _, (table, saliency, totals), (gates, _, _) = self._read(X, state)
         known = ops.similarity(words, (totals > 0).astype(words.dtype)[None])[:, 0] > 0
-        gates[~known] = 1 / gates.shape[1]  # nothing is known, so nothing is preferred
-        return gates, known
+        xp, n_components = ops.xp(gates), gates.shape[1]
+        weight = saliency / xp.maximum(state.mean_saliency, _LEAST_SALIENCY)
+        lifts = xp.exp(table * ops.reciprocal(saliency))
+        shares = 0.5 * (gates + state.n_rows / state.n_rows.sum())
+        least = min(_LEAST_SHARE, _LEAST_PART / n_components)
+        shares = ops.fold_in(words, weight, lifts, shares, _GATE_WEIGHT * gates, _N_SHARE_STEPS, least)
+        shares[~known] = 1 / n_components  # nothing is known, so nothing is preferred
+        return shares, known
 
     # -- the rule ------------------------------------------------------------------------------------------------
 
-    def _weigh(self, X: Any, state: State) -> tuple[Any, Any]:
-        """Rows of words without the scale of columns; and the columns that they have, all unless these are many."""
+    def _read(self, X: Any, state: State, reach: float = math.inf) -> tuple[Any, Any, Any, ops.Responsibilities]:
+        """What learning and reading begin with.
+
+        Rows of words without the scale of columns; the columns that they have, all unless these are many; what `lift`
+        says of these columns; and the gates of the rows: which component has written each, by all of its words.
+        """
         xp = ops.xp(state.log_scale)
         words = ops.weigh_entries(X, xp.exp(-state.log_scale), _ROW_NORM)
-        if words.nnz >= X.shape[1]:
-            return words, xp.arange(X.shape[1])
-        columns, words = ops.used_columns(words)
-        return words, columns
+        columns = xp.arange(X.shape[1])
+        if words.nnz < X.shape[1]:
+            columns, words = ops.used_columns(words)
+        lifted = ops.lift(state.components, state.mass, columns, _FLOOR, _SHARE, _BACKGROUND)
+        scale = 1 / xp.maximum(state.mean_saliency, _LEAST_SALIENCY)
+        scores = ops.similarity(words, lifted[0])
+        return words, columns, lifted, ops.responsibilities(scores, scale, state.inhibition, reach)
 
-    def _score_words(self, words: Any, table: Any, state: State) -> Any:
-        """The score of each component for each row."""
-        scores = ops.similarity(words, table)
-        scores /= ops.xp(scores).maximum(state.mean_saliency, 1e-6)
-        scores -= state.inhibition
-        return scores
+    def _score_rows(self, X: Any, state: State) -> tuple[Any, Any]:
+        """For each row the component with the largest score, and the log likelihood of the row by its salient words.
+
+        The likelihood is relative to that of the same words in all components together: it is 0 for one component.
+        `choose_n_components` uses both.
+        """
+        words, _, (table, _, _), found = self._read(X, state)
+        xp = ops.xp(table)
+        lifts = ops.similarity(words, table) / xp.maximum(state.mean_saliency, _LEAST_SALIENCY)
+        joint = lifts + xp.log(state.n_rows / state.n_rows.sum() + 1e-12)
+        peaks = joint.max(axis=1)
+        return found.winner, peaks + xp.log(xp.exp(joint - peaks[:, None]).sum(axis=1))
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -407,10 +453,10 @@ class MultinomialMixture(CodebookLearner):
         return total / n_words if n_words else 0.0
 
     def perplexity(self, X: Any, X_observed: Any = None) -> float:
-        r"""Perplexity of the counts `X` under the word distributions mixed by the gates: lower is better.
+        r"""Perplexity of the counts `X` under the word distributions mixed by the shares: lower is better.
 
-        It is :math:`\exp(-\sum_{dv} x_{dv} \ln \sum_k g_{dk} \theta_{kv} / \sum_{dv} x_{dv})` with the gates
-        :math:`g` of the rows of `X_observed`. The protocol to compare with other models, such as
+        It is :math:`\exp(-\sum_{dv} x_{dv} \ln \sum_k s_{dk} \theta_{kv} / \sum_{dv} x_{dv})` with the shares
+        :math:`s` of the rows of `X_observed`. The protocol to compare with other models, such as
         `LatentDirichletAllocation`: divide the words of each unseen document into two halves, give one to both models
         to infer the shares of topics from, and compute this number for the other half from the shares and the word
         distributions of each (document completion [1]_).
@@ -420,7 +466,7 @@ class MultinomialMixture(CodebookLearner):
         X : array-like or sparse matrix of shape (n_samples, n_features)
             Counts of the words to predict.
         X_observed : array-like or sparse matrix of shape (n_samples, n_features), optional
-            The words that gates are inferred from. Default: `X` itself, which gives a lower number.
+            The words that shares are inferred from. Default: `X` itself, which gives a lower number.
 
         Returns
         -------
@@ -443,8 +489,8 @@ class MultinomialMixture(CodebookLearner):
         distributions = xp.exp(self._log_distributions(state))
         total, n_words = 0.0, 0.0
         for rows in row_blocks(X, 4 * X.shape[1] * X.dtype.itemsize):
-            gates, _ = self._encode(ops.take_rows(observed, rows), state)
-            mixed = xp.log(gates @ distributions)
+            found, _ = self._encode(ops.take_rows(observed, rows), state)
+            mixed = xp.log(found @ distributions)
             counts = ops.in_form_of(ops.take_rows(X, rows), mixed)
             total += float(ops.to_host((counts * mixed).sum()))
             n_words += float(ops.to_host(counts.sum()))
@@ -458,7 +504,8 @@ class MultinomialMixture(CodebookLearner):
         return xp.log(counts / counts.sum(axis=1, keepdims=True))
 
     def _confide(self, X: Any, codes: Any, winners: Any, state: State) -> Any:
-        return codes.max(axis=1)
+        gates = self._read(X, state)[-1].gates
+        return ops.xp(gates).take_along_axis(gates, winners[:, None], axis=1)[:, 0]
 
     def _advice_for_idle(self, X: Any, n_used: int) -> str:
         return (
@@ -492,14 +539,12 @@ def _negative_log_prior(rows: Any) -> Any:
     return -_PRIOR * ops.xp(rows).log(rows + rows.dtype.type(_FEWEST_ROWS))
 
 
-def _divide_by_mass(counts: Any, before: Any) -> tuple[Any, Any]:
-    """Distributions of words and their masses; a component without counts keeps the distribution it had before."""
-    xp = ops.xp(counts)
-    mass = counts.sum(axis=1)
-    counts *= ops.reciprocal(mass)[:, None]
-    if ops.runs_ahead(mass) or not mass.all():
-        counts = xp.where(mass[:, None] > 0, counts, before)
-    return counts, mass
+def _spread(a: Any, columns: Any, n_features: int) -> Any:
+    """`a` with its last axis spread over these of `n_features` columns, zeros elsewhere."""
+    xp = ops.xp(a)
+    out = xp.zeros((*a.shape[:-1], n_features), a.dtype, order="F")
+    out[..., columns] = a
+    return out
 
 
 def _divide(part: Any, whole: Any, dtype: Any) -> Any:

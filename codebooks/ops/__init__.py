@@ -22,6 +22,7 @@ Array = Any
 __all__ = [
     "Nearest",
     "Postings",
+    "Responsibilities",
     "Separated",
     "accumulate",
     "add_logs",
@@ -31,11 +32,14 @@ __all__ = [
     "block_bytes",
     "cast",
     "choose_subsets",
+    "chosen_products",
     "combine",
     "count_pairs",
     "deflate_by_rows",
     "entries",
     "erase",
+    "fade_and_add",
+    "fold_in",
     "gather_largest",
     "gather_rows",
     "in_form_of",
@@ -53,6 +57,7 @@ __all__ = [
     "principal_axes",
     "pull_apart",
     "reciprocal",
+    "responsibilities",
     "rotate_to_rows",
     "rounding",
     "row_hashes",
@@ -103,6 +108,14 @@ class Postings(NamedTuple):
     lowest: Array  # (n_columns,) smallest value of each column, 0 at most
     line: Array  # (n_columns,) int32, line of `table` for a column that many rows hold, else -1
     table: Array  # (n_lines, n_rows) those columns once more, with their zeros
+
+
+class Responsibilities(NamedTuple):
+    """What `responsibilities` finds."""
+
+    gates: Array  # (n_rows, n_components) sum 1 in each row
+    winner: Array  # (n_rows,) int64, the component with the highest score, ties to the lower index
+    peak: Array  # (n_rows,) its score
 
 
 class Separated(NamedTuple):
@@ -209,6 +222,14 @@ def best(Q: Array, postings: Postings, k: int) -> tuple[Array, Array]:
     such are left, the index is -1 and the score `-inf`.
     """
     return _body(Q).best(Q, postings, k)
+
+
+def chosen_products(Q: Array, X: Array, index: Array) -> Array:
+    """Dot products of the rows of `Q` with chosen rows of `X`, both CSR: entry (i, m) is `Q[i] X[index[i, m]]'`.
+
+    They are summed in float64 and returned in the dtype of `Q`. An index of -1 names no row and gives 0.
+    """
+    return _body(Q).chosen_products(Q, X, index)
 
 
 def count_pairs(X: Array, columns: Array) -> Array:
@@ -434,6 +455,45 @@ def lift(
         Saliency and `N_v` of each word.
     """
     return _body(distributions).lift(distributions, mass, columns, floor, share, background)
+
+
+def responsibilities(scores: Array, scale: Array | float, offset: Array, reach: float) -> Responsibilities:
+    """Softmax of each row of `scale scores - offset`, over the entries that lie at most `reach` below its largest.
+
+    All other entries become 0. `scores` (n_rows, n_components) is overwritten with the result.
+    """
+    return Responsibilities(*_body(scores).responsibilities(scores, scale, offset, reach))
+
+
+def fold_in(X: Array, weight: Array, lifts: Array, shares: Array, prior: Array, n_steps: int, least: float) -> Array:
+    """Share out the entries of each row of a CSR matrix to components, and return the shares of the rows.
+
+    With `x` a row of `X` times `weight`, `theta` its shares, at first those given, and `a` its row of `prior`, each
+    step of expectation maximisation is
+
+        theta_k <- a_k + sum_v x_v theta_k lifts_kv / sum_j theta_j lifts_jv,
+
+    scaled to sum 1, after which shares below `least`, which is less than an even share, become 0 and stay so. An entry
+    whose `lifts` are 0 wherever `theta` is not adds nothing.
+
+    Parameters
+    ----------
+    X : CSR matrix of shape (n_rows, n_features)
+    weight : array of shape (n_features,)
+    lifts : array of shape (n_components, n_features)
+        Not negative. No copy is made of a Fortran-ordered one.
+    shares, prior : arrays of shape (n_rows, n_components)
+        `shares` is overwritten with the result.
+    """
+    return _body(X).fold_in(X, weight, lifts, shares, prior, n_steps, least)
+
+
+def fade_and_add(distributions: Array, fade: Array, columns: Array, pull: Array, weight: Array) -> Array:
+    """Compute `fade_k distributions_kv`, plus `weight_k pull_ku` in the columns v = `columns[u]`, which rise.
+
+    The result (n_components, n_features) is Fortran-ordered. Numbers that have faded below 1e-30 become 0.
+    """
+    return _body(distributions).fade_and_add(distributions, fade, columns, pull, weight)
 
 
 def row_hashes(X: Array) -> Array:

@@ -1,4 +1,4 @@
-"""Kernels that find the largest entries of rows of a CSR matrix, and of weighted sums of such rows."""
+"""Kernels that find the largest entries of rows of a CSR matrix and of weighted sums of such rows, and products."""
 
 from __future__ import annotations
 
@@ -38,6 +38,25 @@ def gather_largest(start, stop, index, weight, starts, stops, indices, data, n_c
             n = _offer(value, c, values[i], columns[i], n)
         counts[i] = n
         _sort_by_column(columns[i], values[i], n)
+
+
+@compiled
+def chosen_products(
+    start, stop, q_starts, q_stops, q_indices, q_data, starts, stops, indices, data, n_columns, index, out
+):
+    """Fill `out[i]` with the products of row i of the queries and the rows that `index[i]` names."""
+    query = np.zeros(n_columns)
+    for i in range(start, stop):
+        for p in range(q_starts[i], q_stops[i]):
+            query[q_indices[p]] = q_data[p]
+        for m in range(index.shape[1]):
+            row, total = index[i, m], 0.0
+            if row >= 0:
+                for p in range(starts[row], stops[row]):
+                    total += query[indices[p]] * data[p]
+            out[i, m] = total
+        for p in range(q_starts[i], q_stops[i]):
+            query[q_indices[p]] = 0
 
 
 @compiled

@@ -169,6 +169,14 @@ def gather_largest(index, weight, X, n):
     return csr_matrix((values[kept], columns[kept], firsts), shape=(n_rows, X.shape[1]))
 
 
+def chosen_products(Q, X, index):
+    out = np.zeros(index.shape, Q.dtype)
+    how = *map(read_only, (*parts(Q), *parts(X))), X.shape[1], _in_rows(index), out
+    steps = _SCATTERED * (index.size * (X.nnz // max(X.shape[0], 1)) + Q.nnz)
+    threads.run(completion.chosen_products, len(index), steps, *how)
+    return out
+
+
 def sum_by_index(index, weight, n):
     return np.bincount(index, weights=weight, minlength=n)
 
@@ -313,6 +321,27 @@ def lift(distributions, mass, columns, floor, share, background):
     how = columns, features_first, mass, float(floor), float(share), float(background)
     threads.run(likelihood.lift, n_columns, _LOGARITHM * table.size, *how, table, saliency, totals)
     return table.T, saliency, totals
+
+
+def responsibilities(scores, scale, offset, reach):
+    winner, peak = np.empty(len(scores), np.int64), np.empty(len(scores), scores.dtype)
+    how = scores.dtype.type(scale), offset, scores.dtype.type(reach), scores, winner, peak
+    threads.run(likelihood.responsibilities, len(scores), 2 * scores.size, *how)
+    return scores, winner, peak
+
+
+def fold_in(X, weight, lifts, shares, prior, n_steps, least):
+    how = *map(read_only, parts(X)), weight, _in_rows(lifts.T), prior, int(n_steps), shares.dtype.type(least), shares
+    threads.run(likelihood.fold_in, len(shares), 4 * X.nnz * shares.shape[1], *how)
+    return shares
+
+
+def fade_and_add(distributions, fade, columns, pull, weight):
+    features_first = _in_rows(distributions.T)
+    out = np.empty_like(features_first)
+    how = features_first, fade, columns, _in_rows(pull.T), weight, out
+    threads.run(likelihood.fade_and_add, len(out), out.size, *how)
+    return out.T
 
 
 def scale_rows(X, scale):
@@ -471,6 +500,9 @@ def _warm_up_likelihood(dense):
     add_logs(words, weight, weight > 0)
     lift(dense, dense[0], np.arange(3), 1.0, 1.0, 1.0)
     accumulate(np.eye(8, 3, dtype=dense.dtype)[:3] * dense[0], words)
+    responsibilities(dense.copy(), 1.0, dense[0], 1.0)
+    fold_in(words, dense[0], dense, dense.copy(), dense, 1, 0.0)
+    fade_and_add(dense, dense[0], np.arange(3), dense, dense[0])
 
 
 def _warm_up_memory(dense, index, weight):
@@ -480,6 +512,7 @@ def _warm_up_memory(dense, index, weight):
     best(sparse, postings, 2)
     separate(dense, 1.0, "sparsemax")
     gather_largest(index, weight, sparse, 2)
+    chosen_products(sparse, sparse, index)
     largest_entries(sparse, 2)
 
 

@@ -38,6 +38,8 @@ _SEGMENT = 16_384
 _FEW = 32
 # From this share of weights that are not zero on, one product of all is faster.
 _DENSE_SHARE = 0.05
+# Numbers that have faded below this are 0.
+_FADED = 1e-30
 
 
 # -- devices -----------------------------------------------------------------------------------------------------------
@@ -132,6 +134,13 @@ def gather_largest(index, weight, X, n):
     weights.sum_duplicates()
     columns, values = largest_entries(combine(weights, X), min(int(n), X.shape[1]))
     return _csr_of_kept(columns, values, (n_rows, X.shape[1]))
+
+
+def chosen_products(Q, X, index):
+    chosen = take_rows(X, cp.maximum(index, 0).ravel())
+    asked = take_rows(Q, cp.repeat(cp.arange(len(index)), index.shape[1]))
+    products = chosen.astype(np.float64).multiply(asked.astype(np.float64)).sum(axis=1)
+    return cp.where(index < 0, 0, products.reshape(index.shape)).astype(Q.dtype)
 
 
 def sum_by_index(index, weight, n):
@@ -396,6 +405,44 @@ def used_columns(X):
 
 def lift(distributions, mass, columns, floor, share, background):
     return shared.lift(cp, distributions, mass, columns, floor, share, background)
+
+
+def responsibilities(scores, scale, offset, reach):
+    scores *= scale
+    scores -= offset
+    winner = scores.argmax(axis=1)
+    peak = cp.take_along_axis(scores, winner[:, None], axis=1)
+    scores -= peak
+    scores[...] = cp.where(scores >= -reach, cp.exp(scores), 0)
+    scores /= scores.sum(axis=1, keepdims=True)
+    return scores, winner, peak[:, 0]
+
+
+def fold_in(X, weight, lifts, shares, prior, n_steps, least):
+    features_first = cp.ascontiguousarray(lifts.T)
+    for rows in _blocks(len(shares), _row_bytes_of_products(X, shares)):
+        part = take_rows(X, rows)
+        row, theta, data = _rows_of_entries(part), shares[rows], part.data * weight[part.indices]
+        for _ in range(n_steps):
+            whole = (theta[row] * features_first[part.indices]).sum(axis=1)
+            ratio = _csr_of((data * reciprocal(whole), part.indices, part.indptr), part.shape)
+            theta = cp.where(theta > 0, theta * _sparse_products(ratio, features_first) + prior[rows], 0)
+            theta /= theta.sum(axis=1, keepdims=True)
+            theta = cp.where(theta < least, 0, theta)
+            theta /= theta.sum(axis=1, keepdims=True)
+        shares[rows] = theta
+    return shares
+
+
+def _row_bytes_of_products(X, shares):
+    return (X.nnz // max(len(shares), 1) + 1) * shares.shape[1] * shares.itemsize
+
+
+def fade_and_add(distributions, fade, columns, pull, weight):
+    out = cp.asfortranarray(distributions * fade[:, None])
+    out[out < _FADED] = 0
+    out[:, columns] += pull * weight[:, None]
+    return out
 
 
 def scale_rows(X, scale):

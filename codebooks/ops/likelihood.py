@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from codebooks.ops.compiler import compiled
+from codebooks.ops.compiler import compiled, compiled_for_one_thread
+
+# Numbers that have faded below this are 0: what is smaller still slows processors down.
+_FADED = 1e-30
+# Counts below this part of their smoothing change no digit of a logarithm.
+_UNSEEN = 1e-14
 
 
 @compiled
@@ -83,7 +88,7 @@ def lift(start, stop, columns, distributions, mass, floor, share, background, ta
         gain = 0.0
         for k in range(n_components):
             value = mass[k] * distributions[v, k]
-            if value > 0:
+            if value > _UNSEEN * beta:
                 table[u, k] = np.log(value + beta) - norm[k] - log_frequency
                 gain += (value + background * prior[k]) * (np.log(value * inverse[k] + background) - log_all)
             else:
@@ -110,3 +115,89 @@ def accumulate_few(start, stop, starts, stops, indices, data, G, out):
             j, x = indices[p], data[p]
             for m in range(n):
                 out[j, columns[m]] += shares[m] * x
+
+
+@compiled
+def responsibilities(start, stop, scale, offset, reach, scores, winner, peak):
+    """Replace each row of scores by the softmax of those that lie at most `reach` below the largest, and find that."""
+    n_components = scores.shape[1]
+    for i in range(start, stop):
+        best, place = scores[i, 0] * scale - offset[0], 0
+        for k in range(n_components):
+            value = scores[i, k] * scale - offset[k]
+            scores[i, k] = value
+            if value > best:
+                best, place = value, k
+        winner[i], peak[i] = place, best
+        total = scores.dtype.type(0)
+        for k in range(n_components):
+            below = best - scores[i, k]
+            if below <= reach:
+                scores[i, k] = np.exp(-below)
+                total += scores[i, k]
+            else:
+                scores[i, k] = 0
+        for k in range(n_components):
+            scores[i, k] /= total
+
+
+@compiled_for_one_thread  # whose rows are: each is shared out by one thread, and always in the same way
+def fold_in(start, stop, starts, stops, indices, data, weight, lifts, prior, n_steps, least, shares):
+    """Share out the entries of sparse rows to the components that have a share of the row, again and again."""
+    n_components = shares.shape[1]
+    active, theta = np.empty(n_components, np.int64), np.empty(n_components, shares.dtype)
+    sums = np.empty(n_components, shares.dtype)
+    for i in range(start, stop):
+        n_words, n = stops[i] - starts[i], n_components
+        local = np.empty((n_words, n_components), lifts.dtype)  # of the words of the row and the components left
+        for p in range(n_words):
+            for k in range(n_components):
+                local[p, k] = lifts[indices[starts[i] + p], k]
+        for k in range(n_components):
+            active[k], theta[k] = k, shares[i, k]
+            shares[i, k] = 0
+        for _ in range(n_steps):
+            for m in range(n):
+                sums[m] = 0
+            for p in range(n_words):
+                whole = shares.dtype.type(0)
+                for m in range(n):
+                    whole += theta[m] * local[p, m]
+                if whole > 0:
+                    ratio = data[starts[i] + p] * weight[indices[starts[i] + p]] / whole
+                    for m in range(n):
+                        sums[m] += ratio * local[p, m]
+            total = shares.dtype.type(0)
+            for m in range(n):
+                theta[m] = theta[m] * sums[m] + (prior[i, active[m]] if theta[m] > 0 else 0)
+                total += theta[m]
+            n_left, left = 0, shares.dtype.type(0)
+            for m in range(n):
+                if theta[m] > 0 and theta[m] >= least * total:
+                    sums[n_left], active[n_left], theta[n_left] = m, active[m], theta[m]
+                    left += theta[m]
+                    n_left += 1
+            if n_left < n:
+                for p in range(n_words):
+                    for m in range(n_left):
+                        local[p, m] = local[p, np.int64(sums[m])]
+            n = n_left
+            for m in range(n):
+                theta[m] /= left
+        for m in range(n):
+            shares[i, active[m]] = theta[m]
+
+
+@compiled
+def fade_and_add(start, stop, distributions, fade, columns, pull, weight, out):
+    """Rows `start` to `stop` of `fade distributions`, and `weight pull` added to those that `columns` names."""
+    n_components = len(fade)
+    u = np.searchsorted(columns, start)
+    for v in range(start, stop):
+        for k in range(n_components):
+            value = distributions[v, k] * fade[k]
+            out[v, k] = value if value >= _FADED else 0
+        if u < len(columns) and columns[u] == v:
+            for k in range(n_components):
+                out[v, k] += weight[k] * pull[u, k]
+            u += 1

@@ -17,7 +17,7 @@ def plot_selection(selection: Selection, *, ax: Axes | None = None) -> Axes:
     """Draw what speaks for each number of units, and mark the one recommended.
 
     The merit has a band of its standard error; under it lie the two that it is made of, separation and half of the
-    agreement.
+    agreement. For `MultinomialMixture` the merit of broad components lies beside it.
 
     Parameters
     ----------
@@ -38,15 +38,20 @@ def plot_selection(selection: Selection, *, ax: Axes | None = None) -> Axes:
     '2 units'
     """
     ax = Figure(figsize=(7, 4), layout="constrained").add_subplot() if ax is None else ax
-    columns = ("n_components", "separation", "agreement", "merit", "error")
-    number, separation, agreement, merit, error = (
-        np.array([row[name] for row in selection.table], dtype=float) for name in columns
+    number, merit, error = (
+        np.array([row[name] for row in selection.table], dtype=float) for name in ("n_components", "merit", "error")
     )
+    if selection.n_broad is None:
+        curves = {"separation": ("separation", 1.0), "half the agreement": ("agreement", 0.5)}
+    else:
+        curves = {"merit of broad components": ("broad", 1.0)}
     ax.axvline(selection.n_components, color=BAR, linewidth=6, zorder=0)
     ax.fill_between(number, merit - error, merit + error, color=QUIET, alpha=0.25, linewidth=0)
-    ax.plot(number, merit, color=WORD, linewidth=2, marker="o", markersize=4, label="merit, the sum")
-    ax.plot(number, separation, color=WORD, linewidth=1, linestyle="--", label="separation")
-    ax.plot(number, agreement / 2, color=QUIET, linewidth=1, label="half the agreement")
+    label = "merit, the sum" if selection.n_broad is None else "merit"
+    ax.plot(number, merit, color=WORD, linewidth=2, marker="o", markersize=4, label=label)
+    for (label, (name, factor)), (color, style) in zip(curves.items(), ((WORD, "--"), (QUIET, "-")), strict=False):
+        values = np.array([factor * row[name] for row in selection.table])
+        ax.plot(number, values, color=color, linewidth=1, linestyle=style, label=label)
     ax.set_title(f"{selection.n_components} units", loc="left", fontsize=11, fontweight="bold", color=WORD)
     ax.set_xlabel("units")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))

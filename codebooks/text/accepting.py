@@ -23,6 +23,7 @@ __all__ = [
     "following_id",
     "grown",
     "is_matrix",
+    "without_surrogates",
 ]
 
 LARGEST_ID = 2**63 - 2  # the one after it is an int64 too
@@ -65,6 +66,11 @@ def checked_texts(documents: Any, method: str, advice: str = "") -> list[str]:
         if not isinstance(text, str):
             raise TypeError(f"{method} wants texts, and number {i} is {type(text).__name__}: {text!r:.60}.")
     return texts
+
+
+def without_surrogates(text: str) -> str:
+    """A text with U+FFFD in place of each half of a broken pair, which no encoder takes."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def checked_embeddings(vectors: Any, n_texts: int, giver: str, dtypes: tuple[type, ...]) -> NDArray[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from numbers import Real
@@ -16,7 +17,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from codebooks.forks import ForkSafeLock
 from codebooks.inputs import check_count, check_embeddings
 from codebooks.models.monitor import Reporter
-from codebooks.text.accepting import checked_embeddings, checked_texts
+from codebooks.text.accepting import checked_embeddings, checked_texts, without_surrogates
 from codebooks.text.encoders import PooledModel, SentenceModel, fingerprint, loaded, place_of
 from codebooks.text.vector_cache import VectorCache
 
@@ -24,6 +25,8 @@ __all__ = ["TextEmbedder"]
 
 Vectors = NDArray[np.float32]
 
+# Characters of a stretch without blanks that count as a word.
+_WORD = 20
 # Loading a model, and running one: torch has all cores anyway, and the tokenizers bear one caller at a time.
 _turn = ForkSafeLock()
 
@@ -47,6 +50,11 @@ class TextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
     max_length : int, optional
         Tokens of a text that are read; left out, as many as the model wants. For models named or of
         sentence-transformers.
+    chunk : int, optional
+        Words of a passage. Texts of more words are cut into passages of nearly equal length, and the embeddings of
+        these, weighted by their words, are averaged. Left out, an encoder reads only the beginning of a long text, and
+        a warning says of how many; for all-MiniLM-L6-v2, which reads 256 tokens, 150 is good. Every 20 characters of a
+        stretch without blanks count as a word, so that Chinese can be cut too.
     batch_size : int, default=64
         Texts encoded at a time.
     normalize : bool, default=False
@@ -96,6 +104,7 @@ class TextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         *,
         pooling: str | None = None,
         max_length: int | None = None,
+        chunk: int | None = None,
         batch_size: int = 64,
         normalize: bool = False,
         device: str | None = None,
@@ -107,6 +116,7 @@ class TextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         self.encoder = encoder
         self.pooling = pooling
         self.max_length = max_length
+        self.chunk = chunk
         self.batch_size = batch_size
         self.normalize = normalize
         self.device = device
@@ -161,7 +171,12 @@ class TextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         """
         self._check_settings()
         encoder, given = self.encoder, self._accepted(X, "transform")
-        vectors = given if encoder is None else self._embedded(given)
+        if encoder is None:
+            vectors = given
+        elif self.chunk is None:
+            vectors = self._embedded(given)
+        else:
+            vectors = self._pooled([cut_into_passages(text, int(self.chunk)) for text in given])
         self._n_dims_of = encoder, vectors.shape[1]
         return _of_length_1(vectors) if self.normalize else vectors
 
@@ -192,7 +207,7 @@ class TextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         if self.encoder is None:
             return self._array(X)
         texts = checked_texts(X, f"TextEmbedder.{method}", " Embeddings are taken with encoder=None.")
-        texts = [str(text) for text in texts]
+        texts = [without_surrogates(str(text)) for text in texts]
         if not texts:
             raise ValueError(f"TextEmbedder.{method} wants at least one text and got none.")
         return texts
@@ -223,7 +238,8 @@ class TextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
                 raise ValueError(f"{setting} is for an encoder given by its name or folder. Leave it out.")
         if self.max_length is not None and not named and not _is_from(self.encoder, "sentence_transformers"):
             raise ValueError("max_length is for a model given by name or of sentence-transformers. Leave it out.")
-        for setting, value in (("batch_size", self.batch_size), ("max_length", self.max_length)):
+        for setting in ("batch_size", "max_length", "chunk"):
+            value = getattr(self, setting)
             if value is not None:
                 check_count(setting, value)
         if not isinstance(self.cache_size, Real) or not 0 < self.cache_size < np.inf:
@@ -235,6 +251,14 @@ class TextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
             )
 
     # -- encoding ----------------------------------------------------------------------------------------------------
+
+    def _pooled(self, texts: list[list[str]]) -> Vectors:
+        """The mean of the embeddings of the passages of each text, by their numbers of words."""
+        vectors = self._embedded([passage for passages in texts for passage in passages])
+        weights = np.array([max(len(passage.split()), 1) for passages in texts for passage in passages], np.float32)
+        starts = np.cumsum([0, *(len(passages) for passages in texts[:-1])])
+        totals = np.add.reduceat(weights, starts)
+        return (np.add.reduceat(vectors * weights[:, None], starts) / totals[:, None]).astype(np.float32)
 
     def _embedded(self, texts: list[str]) -> Vectors:
         unique = list(dict.fromkeys(texts))
@@ -255,14 +279,22 @@ class TextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         """Batches of texts and their vectors."""
         if not texts:
             return
-        encode, size = self._encode(), int(self.batch_size)
-        n_batches = -(-len(texts) // size)
+        (encode, count_truncated), size = self._encode(), int(self.batch_size)
+        n_batches, n_truncated = -(-len(texts) // size), 0
         for i in Reporter("TextEmbedder", n_batches, 2 if self.progress else 0).epochs():
             batch = texts[i * size : (i + 1) * size]
+            n_truncated += count_truncated(batch)
             yield batch, checked_embeddings(encode(batch), len(batch), "encoder", (np.float32,))
+        if n_truncated:
+            warnings.warn(
+                f"{n_truncated} of {len(texts)} texts are longer than the encoder reads; what goes beyond is ignored. "
+                f"Cut them into passages with chunk=150.",
+                UserWarning,
+                stacklevel=5,
+            )
 
-    def _encode(self) -> Callable[[list[str]], Any]:
-        """What turns a batch of texts into an array."""
+    def _encode(self) -> tuple[Callable[[list[str]], Any], Callable[[list[str]], int]]:
+        """What turns a batch of texts into an array, and what counts those that are too long."""
         encoder = self.encoder
         model: SentenceModel | PooledModel | None = None
         if isinstance(encoder, str | os.PathLike):
@@ -272,13 +304,17 @@ class TextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         elif _is_from(encoder, "sentence_transformers"):
             model = SentenceModel(encoder)
         if model is None:
-            return getattr(encoder, "encode", encoder)
+            return getattr(encoder, "encode", encoder), lambda texts: 0
 
         def in_turn(texts: list[str]) -> Any:
             with _turn:
                 return model.encode(texts, self.max_length)
 
-        return in_turn
+        def count_in_turn(texts: list[str]) -> int:
+            with _turn:
+                return model.count_truncated(texts, self.max_length)
+
+        return in_turn, count_in_turn
 
     def _opened_cache(self) -> AbstractContextManager[VectorCache | None]:
         if self.cache is None:
@@ -299,6 +335,24 @@ class TextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
 
 
 # -- small things ----------------------------------------------------------------------------------------------------
+
+
+def cut_into_passages(text: str, n_words: int) -> list[str]:
+    """Passages of nearly equal length, of at most so many words; a text that is short enough, or empty, as it is.
+
+    Examples
+    --------
+    >>> cut_into_passages("one two three four five", 2)
+    ['one two', 'three four', 'five']
+    """
+    words = [
+        word[start : start + _WORD] for word in text.split() for start in range(0, len(word), _WORD)
+    ]  # of at most so many characters
+    n_passages = -(-len(words) // n_words)
+    if n_passages < 2:
+        return [text]
+    size = -(-len(words) // n_passages)
+    return [" ".join(words[start : start + size]) for start in range(0, len(words), size)]
 
 
 def _check_one_size(sizes: set[int]) -> None:

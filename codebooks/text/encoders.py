@@ -13,6 +13,8 @@ from typing import Any
 __all__ = ["PooledModel", "SentenceModel", "fingerprint", "loaded", "place_of"]
 
 _INSTALL = "pip install 'codebooks-learn[text]'"
+# Tokens that stand at the ends of a text.
+_SPECIAL = 2
 # Models that stay loaded, the last ones used.
 _LOADED = 2
 
@@ -22,6 +24,11 @@ class SentenceModel:
 
     def __init__(self, model: Any) -> None:
         self.model = model
+
+    def count_truncated(self, texts: list[str], max_length: int | None) -> int:
+        """How many texts have more tokens than are read."""
+        limit, tokenizer = max_length or self.model.max_seq_length, getattr(self.model, "tokenizer", None)
+        return 0 if tokenizer is None else _count_longer(tokenizer, texts, limit)
 
     def encode(self, texts: list[str], max_length: int | None) -> Any:
         """A row for each text, of at most so many tokens; None: as many as the model wants."""
@@ -51,6 +58,10 @@ class PooledModel:
             self.tokenizer.model_max_length, getattr(self.model.config, "max_position_embeddings", None) or 512
         )
 
+    def count_truncated(self, texts: list[str], max_length: int | None) -> int:
+        """How many texts have more tokens than are read."""
+        return _count_longer(self.tokenizer, texts, max_length or self.limit)
+
     def encode(self, texts: list[str], max_length: int | None) -> Any:
         """A row for each text, of at most so many tokens; None: as many as the model bears."""
         import torch
@@ -64,6 +75,15 @@ class PooledModel:
             return vectors[:, 0]
         real = tokens["attention_mask"].unsqueeze(-1)
         return (vectors * real).sum(1) / real.sum(1).clamp(min=1)
+
+
+def _count_longer(tokenizer: Any, texts: list[str], limit: int | None) -> int:
+    """How many texts have more tokens than this. A token has a character at least, so short texts are not looked at."""
+    long = [] if limit is None else [text for text in texts if len(text) > limit - _SPECIAL]
+    if not long:
+        return 0
+    tokens = tokenizer(long, add_special_tokens=True, truncation=False, verbose=False)["input_ids"]
+    return sum(len(ids) > limit for ids in tokens) if limit is not None else 0
 
 
 @lru_cache(maxsize=_LOADED)

@@ -1,49 +1,46 @@
-"""Several rankings of the same documents as one."""
+"""Scores by words and by embeddings as one."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["fused"]
-
-# What keeps the first ranks of one list from deciding alone; 60 since Cormack, Clarke and Buettcher (2009).
-_RANK_CONSTANT = 60
+__all__ = ["merge_candidates", "rank", "rescore_by_embedding"]
 
 
-def fused(rankings: Sequence[NDArray], k: int) -> tuple[NDArray, NDArray]:
-    """Reciprocal rank fusion: a document of rank r gets 1 / (60 + r) from each ranking, and sums decide.
-
-    Parameters
-    ----------
-    rankings : sequence of int arrays of shape (n_queries, depth)
-        Positions of documents, best first; -1 is nothing. Depths may differ.
-    k : int
-        How many documents come out.
-
-    Returns
-    -------
-    position : int array of shape (n_queries, k)
-        Best first, ties to the lower position; -1 where nothing is left.
-    weight : float64 array of shape (n_queries, k)
-        The sums; 0 there.
+def merge_candidates(one: NDArray, other: NDArray) -> NDArray:
+    """Join two lists of positions for each query; -1 is nothing, and what is in both is there once.
 
     Examples
     --------
-    >>> position, weight = fused([np.array([[7, 3, -1]]), np.array([[3, 5]])], k=4)
-    >>> position
-    array([[ 3,  7,  5, -1]])
+    >>> merge_candidates(np.array([[7, 3, -1]]), np.array([[3, 5]]))
+    array([[ 7,  3, -1, -1,  5]])
     """
-    n_queries = len(rankings[0])
-    position, weight = np.full((n_queries, k), -1), np.zeros((n_queries, k))
-    for i, lists in enumerate(zip(*rankings, strict=True)):
-        scores: dict[int, float] = {}
-        for ranked in lists:
-            for rank, document in enumerate(ranked[ranked >= 0].tolist(), 1):
-                scores[document] = scores.get(document, 0.0) + 1 / (_RANK_CONSTANT + rank)
-        first = sorted(scores.items(), key=lambda pair: (-pair[1], pair[0]))[:k]
-        position[i, : len(first)] = [document for document, _ in first]
-        weight[i, : len(first)] = [score for _, score in first]
-    return position, weight
+    is_known = (other[:, :, None] == one[:, None, :]).any(axis=2)
+    return np.concatenate([one, np.where(is_known, -1, other)], axis=1)
+
+
+def rescore_by_embedding(position: NDArray, queries: NDArray, documents: NDArray) -> NDArray:
+    """Cosines of queries with chosen documents, negative ones as 0; 0 where there is no document or no direction."""
+    cosines = np.zeros(position.shape)
+    for i, chosen in enumerate(position):
+        there = chosen >= 0
+        rows = documents[chosen[there]]
+        lengths = np.linalg.norm(rows, axis=1) * np.linalg.norm(queries[i])
+        cosines[i, there] = rows @ queries[i] / np.where(lengths > 0, lengths, np.inf)
+    return cosines.clip(0, None)
+
+
+def rank(position: NDArray, score: NDArray, k: int) -> tuple[NDArray, NDArray]:
+    """Sort documents by falling score, ties to the lower position, and keep the first `k` with a score above 0.
+
+    Examples
+    --------
+    >>> position, score = rank(np.array([[7, 3, -1]]), np.array([[0.5, 0.9, 0.0]]), k=3)
+    >>> position
+    array([[ 3,  7, -1]])
+    """
+    position = np.where(score > 0, position, -1)
+    order = np.lexsort((position, -score), axis=1)[:, :k]
+    position, score = np.take_along_axis(position, order, axis=1), np.take_along_axis(score, order, axis=1)
+    return position, np.where(position >= 0, score, 0)

@@ -29,14 +29,16 @@ from codebooks.text.accepting import (
     following_id,
     grown,
     is_matrix,
+    without_surrogates,
 )
+from codebooks.text.analyzer import TextAnalyzer
 from codebooks.text.explaining import AddedTerm, added_terms, contributions
-from codebooks.text.fusion import fused
+from codebooks.text.fusion import merge_candidates, rank, rescore_by_embedding
 from codebooks.text.term_index import TermIndex, find_invalid_counts
 
-__all__ = ["AddedTerm", "Hits", "HopfieldRetriever"]
+__all__ = ["AddedTerm", "HopfieldRetriever", "SearchResults"]
 
-# So many documents of each list are fused at least.
+# So many documents are found by words and by embedding, at least, before their scores are joined.
 _FUSED = 100
 # Settings that are saved, and their types in JSON.
 _PLAIN_SETTINGS: dict[str, type] = {
@@ -44,11 +46,16 @@ _PLAIN_SETTINGS: dict[str, type] = {
     "feedback_documents": int,
     "feedback_terms": int,
     "feedback_weight": float,
+    "embedding_weight": float,
     "keep_texts": bool,
 }
 # Upper bounds of settings. A search within them ends soon and gives finite scores.
 _LARGEST = {"feedback": 10, "feedback_documents": 10_000, "feedback_terms": 10_000}
 _LARGEST_WEIGHT = 1e6
+# Texts whose embeddings are saved, so that an embedder which is given to `load` can be compared, and how alike they are
+# at least.
+_PROBES = ("A red apple lies on the table.", "Der Zug nach Bern: 12 Minuten", "f(x) = 3.5 * y")
+_SAME_COSINE = 0.999
 # Queries that are searched at a time.
 _QUERIES = 1024
 
@@ -57,20 +64,19 @@ _QUERIES = 1024
 _changing = ForkSafeLock()
 
 
-class Hits(NamedTuple):
-    """What a search finds, best first.
+class SearchResults(NamedTuple):
+    """What searches find, best first: for each query as many documents as are found, and none where nothing is.
 
     Parameters
     ----------
-    ids : ndarray of shape (n_queries, k), int64 or str
-        Names of the documents. Where fewer than k are found, the places behind them hold -1, or "" where documents are
-        named by str: without an embedder, a document that shares no term with the query is not found.
-    weights : ndarray of shape (n_queries, k)
-        Their scores, descending; 0 in such places.
+    ids : list of ndarray of shape (n_found,), int64 or str
+        Names of the documents, for each query.
+    scores : list of ndarray of shape (n_found,)
+        Their scores, descending.
     """
 
-    ids: np.ndarray
-    weights: np.ndarray
+    ids: list[np.ndarray]
+    scores: list[np.ndarray]
 
 
 class _State(NamedTuple):
@@ -100,27 +106,33 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
 
     with :math:`s_{(n+1)}` the score of the first document that is left out, so the inverse temperature
     :math:`\beta` is that at which n documents have a weight, whatever the scale of the scores; :math:`e_{(m)}` keeps
-    the m largest terms. It is what information retrieval calls pseudo-relevance feedback.
+    the m largest terms. It is what information retrieval calls pseudo-relevance feedback. What the added terms give to
+    a document counts up to a limit: three times what the query itself gives to its best document, and no more than they
+    give to either of its two best documents. These stay first, so that completion never loses an exact match.
 
     Parameters
     ----------
     vectorizer : transformer of text to counts, optional
-        Cloned and fitted to the documents. Left out, a `CountVectorizer` without scikit-learn's English stop words,
-        which learns the terms of documents that are added later; others keep the terms that they were fitted with.
-        Where matrices are given instead of text, none is used.
+        Cloned and fitted to the documents. Left out, a `CountVectorizer` with a `TextAnalyzer` that keeps all words;
+        queries are then searched without function words of the documents' language, see `ignored_terms`. A
+        `CountVectorizer` without `vocabulary` learns the terms of documents that are added later; others keep the terms
+        that they were fitted with. Where matrices are given instead of text, none is used.
     weighting : "bm25", transformer of counts, or None, default="bm25"
         "bm25" is `BM25Transformer()`. None takes what the vectorizer gives as weights.
     feedback : int from 0 to 10, default=1
         How many associative steps. 0 searches with the query as it is: plain BM25.
     feedback_documents : int from 1 to 10,000, default=20
         How many documents complete a query (n above).
-    feedback_terms : int from 1 to 10,000, default=30
+    feedback_terms : int from 1 to 10,000, default=60
         How many terms they give to it (m).
     feedback_weight : float from 0 to 1e6, default=2.0
         Weight of these terms against the query's own (:math:`\lambda`).
     embedder : object with `encode`, `transformer` or callable, optional
-        Turns a list of texts into an array of embeddings. Then a second memory searches these by cosine, and both lists
-        are fused by reciprocal rank [2]_.
+        Turns a list of texts into an array of embeddings. Then a second memory searches these by cosine. The score of a
+        document is a weighted mean [2]_ of its cosine and of its score by words over the largest that is possible;
+        empty documents are not found.
+    embedding_weight : float from 0 to 1, default=0.5
+        Weight of the cosine in that mean.
     keep_texts : bool, default=False
         Whether the documents are kept, in `texts_`.
 
@@ -146,8 +158,8 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
     References
     ----------
     .. [1] H. Ramsauer et al., "Hopfield Networks is All You Need", ICLR 2021 (arXiv 2008.02217).
-    .. [2] G. V. Cormack, C. L. A. Clarke, S. Buettcher, "Reciprocal rank fusion outperforms Condorcet and individual
-       rank learning methods", SIGIR 2009.
+    .. [2] S. Bruch, S. Gai, A. Ingber, "An analysis of fusion functions for hybrid retrieval", ACM Transactions on
+       Information Systems 42 (2023), on weighted means against reciprocal ranks.
 
     Examples
     --------
@@ -155,10 +167,10 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
     >>> documents = ["car engine", "automobile engine", "bread and butter", "car wheels", "automobile wheels"]
     >>> plain = HopfieldRetriever(feedback=0).fit(documents)
     >>> plain.search("car", k=4).ids
-    array([[ 0,  3, -1, -1]])
+    [array([0, 3])]
     >>> retriever = HopfieldRetriever(feedback_documents=2).fit(documents)
     >>> retriever.search("car", k=4).ids
-    array([[0, 3, 1, 4]])
+    [array([0, 3, 1, 4])]
     >>> [(added.term, added.because) for added in retriever.expand("car")]
     [('engine', [(0, 1.0)]), ('wheels', [(3, 1.0)])]
     """
@@ -170,9 +182,10 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         weighting: Any = "bm25",
         feedback: int = 1,
         feedback_documents: int = 20,
-        feedback_terms: int = 30,
+        feedback_terms: int = 60,
         feedback_weight: float = 2.0,
         embedder: Any = None,
+        embedding_weight: float = 0.5,
         keep_texts: bool = False,
     ):
         self.vectorizer = vectorizer
@@ -182,6 +195,7 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         self.feedback_terms = feedback_terms
         self.feedback_weight = feedback_weight
         self.embedder = embedder
+        self.embedding_weight = embedding_weight
         self.keep_texts = keep_texts
 
     # -- storing -----------------------------------------------------------------------------------------------------
@@ -214,7 +228,7 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
             counts, texts = _document_counts(documents, self.weighting), None
         else:
             texts = checked_texts(documents, "fit")
-            vectorizer = self._new_vectorizer()
+            vectorizer = self._new_vectorizer(texts)
             counts = csr_matrix(_first_counts(vectorizer, texts), dtype=np.float32)
             _check_counts(counts, self.weighting)
         counts.sort_indices()
@@ -308,7 +322,7 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
 
     # -- searching ---------------------------------------------------------------------------------------------------
 
-    def search(self, queries: Any, k: int = 10) -> Hits:
+    def search(self, queries: Any, k: int = 10, *, min_score: float | None = None) -> SearchResults:
         """The best documents for each query.
 
         Parameters
@@ -316,29 +330,38 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         queries : str, sequence of str, or matrix of shape (n_queries, n_terms)
             One text is taken for a list of one.
         k : int, default=10
+        min_score : float, optional
+            Documents with a lower score are left out.
 
         Returns
         -------
-        Hits
-            `ids` and `weights`, both of shape (n_queries, k), best first, ties to the older document. Where fewer than
-            k documents are found, ids are -1, or "" where documents are named by str, and weights 0. Weights are BM25
-            scores with `feedback=0`, else scores of completed queries, and reciprocal ranks with an embedder.
+        SearchResults
+            `ids` and `scores`, a list with an array for each query: at most k documents, best first, ties to the older
+            one. A document that shares no term with the completed query is not found, unless there is an embedder, so
+            an array may be empty. Scores are those of BM25 with `feedback=0`, else those of completed queries; both
+            depend on the query. With an embedder they lie between 0 and 1, and those of different queries can be
+            compared.
 
         Raises
         ------
         ValueError
-            If k is not positive or too large for memory, a setting is out of range, or `embedder` is gone.
+            If k is not positive, a setting is out of range, or `embedder` is gone.
         """
         state = self._fitted()
         self._check_settings()
         check_count("k", k)
+        if min_score is not None and (not isinstance(min_score, Real) or isinstance(min_score, bool)):
+            raise ValueError(f"min_score must be a number or None; {min_score!r:.40} came.")
         counts, texts = self._counted(queries, state)
+        k = min(k, len(state.stored))
         depth = k if state.memory is None else max(k, _FUSED)
-        found = [self._best(self._completed(q, state.stored), state.stored, depth) for q in _blocks(counts)]
-        position, weight = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        found = [self._best(q, state, depth) for q in _blocks(counts)]
+        position, score = (np.concatenate(parts) for parts in zip(*found, strict=True))
         if state.memory is not None:
-            position, weight = self._fused(position, texts, state.memory, min(k, len(state.stored)))
-        return _hits(position, weight, state.stored.ids, k)
+            position, score = self._hybrid(position, counts, texts or [], state, k)
+        if min_score is not None:
+            position[score < min_score] = -1
+        return _results(position, score, state.stored.ids)
 
     def transform(self, queries: Any) -> Any:
         """Complete queries: the vectors that `search` compares with documents.
@@ -355,7 +378,38 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         state = self._fitted()
         self._check_settings()
         counts, _ = self._counted(queries, state)
-        return ops.stack_rows([self._completed(q, state.stored) for q in _blocks(counts)])
+        return ops.stack_rows([self._completed(q, state) for q in _blocks(counts)])
+
+    def ignored_terms(self, query: str) -> list[str]:
+        """The words of a query that it is not searched by: function words, such as "the", beside other words.
+
+        A stop word of the documents' language is one where more than five documents and more than one in fifty have
+        it. A query of nothing else is searched by all of its words, and so is every query of other vectorizers than the
+        default.
+
+        Parameters
+        ----------
+        query : str
+
+        Returns
+        -------
+        list of str
+            In alphabetical order.
+
+        Examples
+        --------
+        >>> from codebooks import HopfieldRetriever
+        >>> retriever = HopfieldRetriever().fit(["the water bill is too high", "the fire is out"] * 10)
+        >>> retriever.ignored_terms("is the bill too high")
+        ['is', 'the', 'too']
+        """
+        state = self._fitted()
+        if state.vectorizer is None:
+            return []
+        [text] = checked_texts([query], "ignored_terms")
+        before = csr_matrix(state.vectorizer.transform([text]))
+        after = _without(before, state.stored.stop_columns(state.vectorizer)[1])
+        return sorted(str(state.terms[column]) for column in set(before.indices) - set(after.indices))
 
     def expand(self, query: Any, n_terms: int = 10) -> list[AddedTerm]:
         """The words that the memory adds to a query, and which documents bring them.
@@ -376,7 +430,7 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         counts = self._one_query(query, state, "expand")
         if not self.feedback:
             return []
-        completed = self._completed(counts, state.stored)
+        completed = self._completed(counts, state)
         asked = completed if self.feedback > 1 else counts
         position, share = feedback.shares(asked, state.stored.weighted, self.feedback_documents)
         return added_terms(counts, completed, position[0], share[0], state.stored, state.terms, n_terms)
@@ -393,7 +447,8 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         Returns
         -------
         matched, added : dict of str to float
-            Terms of the query, and terms that the memory added to it, with what each gives; the largest first.
+            Terms of the query, and terms that the memory added to it, with what each gives; the largest first. Where
+            added terms reach their limit, what each gives is scaled to it.
 
         Raises
         ------
@@ -406,7 +461,8 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         if position is None:
             raise ValueError(f"explain wants the id of a document that is there, see ids_, and got {id!r}.")
         row = state.stored.weighted.rows[[position]]
-        return contributions(counts, self._completed(counts, state.stored), row, state.terms)
+        asked = feedback.completed_for(counts, row, state.stored.weighted, **self._feedback_settings(state))
+        return contributions(counts, asked, row, state.terms)
 
     # -- on disk -----------------------------------------------------------------------------------------------------
 
@@ -441,6 +497,7 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
             arrays |= saving.vocabulary_arrays(state.vectorizer)
         if state.memory is not None:
             arrays["embeddings"] = np.asarray(state.memory.patterns_)
+            arrays["probes"] = self._embedded(list(_PROBES))
         about = {
             "settings": {name: convert(getattr(self, name)) for name, convert in _PLAIN_SETTINGS.items()},
             "vectorizer": vectorizer,
@@ -495,7 +552,7 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
             The file is cut off or altered, its parts disagree with each other, or it needs `trust`. The message names
             the file and the part.
         ValueError
-            The file is of another kind or format, or a part that is not saved has to be given.
+            The file is of another kind or format, a part that is not saved has to be given, or the embedder is another.
         """
         arrays, about = load_arrays(path, kind=cls.__name__, verify=verify)
         try:
@@ -517,6 +574,8 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         elif hasattr(counter, "get_feature_names_out"):
             _check_n_terms(len(counter.get_feature_names_out()), saved.counts.shape[1])
         memory = None if saved.embeddings is None else saving.memory_from(saved.embeddings)
+        if saved.probes is not None:
+            retriever._check_embedder(saved.probes)
         retriever._state = _State(counter, saving.index_from(saved, retriever.weighting), memory)
         return retriever
 
@@ -574,38 +633,51 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
 
     # -- one associative step ----------------------------------------------------------------------------------------
 
-    def _completed(self, counts: Any, index: TermIndex) -> Any:
+    def _completed(self, counts: Any, state: _State) -> Any:
         """Queries with the terms that the memory adds."""
-        return feedback.completed(
-            counts,
-            index.weighted,
-            steps=self.feedback,
-            n_documents=self.feedback_documents,
-            n_terms=self.feedback_terms,
-            weight=self.feedback_weight,
-        )
+        return feedback.completed(counts, state.stored.weighted, **self._feedback_settings(state))
 
-    def _best(self, queries: Any, index: TermIndex, k: int) -> tuple[np.ndarray, np.ndarray]:
-        weighted = index.weighted
-        position, score = ops.best(queries, weighted.postings, k)
-        position[score <= 0] = -1
+    def _best(self, counts: Any, state: _State, k: int) -> tuple[np.ndarray, np.ndarray]:
+        weighted = state.stored.weighted
+        position, score = feedback.search(counts, weighted, k, **self._feedback_settings(state))
+        if not weighted.absent.any():
+            return position, score
         # What terms give to documents that lack them is the same for all.
-        return position, np.where(position >= 0, score + (queries @ weighted.absent)[:, None], 0)
+        absent = self._completed(counts, state) @ weighted.absent
+        return position, np.where(position >= 0, score + absent[:, None], 0)
 
-    def _fused(self, position: np.ndarray, texts: Any, memory: HopfieldMemory, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """The documents found by words and those found by embedding, as one list."""
-        n = len(memory.ids_)
-        if n == 0 or not texts:
-            return position[:, :k], np.zeros((len(position), k))
-        depth = min(position.shape[1], n)
-        near = memory.kneighbors(self._embedded(texts), depth, return_distance=False)
-        return fused([position, np.searchsorted(memory.ids_, near)], k)
+    def _feedback_settings(self, state: _State) -> dict[str, Any]:
+        return {
+            "steps": self.feedback,
+            "n_documents": self.feedback_documents,
+            "n_terms": self.feedback_terms,
+            "weight": self.feedback_weight,
+            "excluded": state.stored.stop_columns(state.vectorizer)[0],
+        }
+
+    def _hybrid(
+        self, position: np.ndarray, counts: Any, texts: list[str], state: _State, k: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The documents found by words and those found by embedding, by weighted sums of both scores."""
+        if not texts or not len(state.stored) or state.memory is None:
+            return position, np.zeros(position.shape)
+        memory, documents = state.memory, np.asarray(state.memory.patterns_)
+        embedded = self._embedded(texts)
+        depth = min(max(k, _FUSED), len(documents))
+        near = np.searchsorted(memory.ids_, memory.kneighbors(embedded, depth, return_distance=False))
+        position = merge_candidates(position, near)
+        by_words = feedback.scores_of(position, counts, state.stored.weighted, **self._feedback_settings(state))
+        by_embedding = rescore_by_embedding(position, embedded, documents)
+        weight = self.embedding_weight
+        return rank(position, (1 - weight) * by_words + weight * by_embedding, k)
 
     # -- text --------------------------------------------------------------------------------------------------------
 
-    def _new_vectorizer(self) -> Any:
+    def _new_vectorizer(self, texts: list[str]) -> Any:
         if self.vectorizer is None:
-            return CountVectorizer(stop_words="english", dtype=np.float32)
+            analyzer = TextAnalyzer(stop_words=None)
+            analyzer.detect(texts)
+            return CountVectorizer(analyzer=analyzer.resolve(), dtype=np.float32)
         return clone(self.vectorizer)
 
     def _counted(self, queries: Any, state: _State) -> tuple[Any, list[str] | None]:
@@ -618,6 +690,7 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
             texts = checked_texts([queries] if isinstance(queries, str) else queries, "search")
             counts = csr_matrix(state.vectorizer.transform(texts), dtype=np.float32)
             _check_n_terms(counts.shape[1], n_terms)
+            counts = _without(counts, state.stored.stop_columns(state.vectorizer)[1])
         counts.sort_indices()
         return counts, texts
 
@@ -635,8 +708,28 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
             raise ValueError(
                 "This retriever was fitted with an embedder, and it is gone. Set it again, or fit anew without."
             )
-        vectors = _encoder(self.embedder)(texts)
-        return checked_embeddings(vectors, len(texts), "embedder", (np.float64, np.float32))
+        # A text without letters or signs means nothing: it has a row of zeros, which is never found and finds nothing.
+        filled = [i for i, text in enumerate(texts) if not text.isspace() and text]
+        asked = [without_surrogates(texts[i]) for i in filled] or texts
+        vectors = _encoder(self.embedder)(asked)
+        rows = checked_embeddings(vectors, len(asked), "embedder", (np.float64, np.float32))
+        if len(filled) == len(texts):
+            return rows
+        embedded = np.zeros((len(texts), rows.shape[1]), rows.dtype)
+        embedded[filled] = rows if filled else 0
+        return embedded
+
+    def _check_embedder(self, probes: np.ndarray) -> None:
+        """Refuse an embedder that gives other embeddings than the one whose embeddings were saved."""
+        found = self._embedded(list(_PROBES))
+        if found.shape == probes.shape:
+            cosines = (found * probes).sum(axis=1) / np.maximum(ops.row_norms(found) * ops.row_norms(probes), 1e-300)
+            if (cosines > _SAME_COSINE).all() or not (found.any() or probes.any()):
+                return
+        raise ValueError(
+            "The embedder gives other embeddings than the one that this index was saved with. Pass that one: "
+            "load(path, embedder=...)."
+        )
 
     def _check_settings(self) -> None:
         for name, least in (("feedback", 0), ("feedback_documents", 1), ("feedback_terms", 1)):
@@ -647,10 +740,26 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         weight = self.feedback_weight
         if not isinstance(weight, Real) or isinstance(weight, bool) or not 0 <= weight <= _LARGEST_WEIGHT:
             raise ValueError(f"feedback_weight must be a number from 0 to {_LARGEST_WEIGHT:,.0f}; {weight!r:.40} came.")
+        weight = self.embedding_weight
+        if not isinstance(weight, Real) or isinstance(weight, bool) or not 0 <= weight <= 1:
+            raise ValueError(f"embedding_weight must be a number from 0 to 1; {weight!r:.40} came.")
         if isinstance(self.weighting, str) and self.weighting != "bm25":
             raise ValueError(f'weighting must be "bm25", a transformer of counts or None; {self.weighting!r} came.')
         if self.embedder is not None and not callable(_encoder(self.embedder)):
             raise TypeError(f"embedder must have encode or transform, or be callable; {self.embedder!r} came.")
+
+
+def _without(counts: Any, columns: np.ndarray) -> Any:
+    """Counts without these columns, in rows that have others."""
+    is_left = np.ones(counts.shape[1], bool)
+    is_left[columns] = False
+    row = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
+    is_kept = is_left[counts.indices]
+    has_others = np.bincount(row[is_kept], minlength=counts.shape[0]) > 0
+    is_kept |= ~has_others[row]
+    if is_kept.all():
+        return counts
+    return csr_matrix((counts.data[is_kept], (row[is_kept], counts.indices[is_kept])), shape=counts.shape)
 
 
 def _document_counts(documents: Any, weighting: Any) -> Any:
@@ -696,18 +805,8 @@ def _blocks(counts: Any) -> Iterator[Any]:
         yield ops.take_rows(counts, slice(start, min(start + _QUERIES, counts.shape[0])))
 
 
-def _hits(position: np.ndarray, weight: np.ndarray, ids: np.ndarray, k: int) -> Hits:
-    """Names for positions, in k columns."""
-    missing: Any = "" if ids.dtype.kind == "U" else -1
-    shape = len(position), k
-    try:
-        names, weights = np.full(shape, missing, ids.dtype), np.zeros(shape, weight.dtype)
-    except (MemoryError, ValueError) as error:
-        raise ValueError(
-            f"k={k} columns for {len(position)} queries do not fit into memory. There are {len(ids)} documents: ask "
-            f"for fewer."
-        ) from error
-    found = position >= 0
-    n = position.shape[1]
-    names[:, :n][found], weights[:, :n][found] = ids[position[found]], weight[found]
-    return Hits(names, weights)
+def _results(position: np.ndarray, score: np.ndarray, ids: np.ndarray) -> SearchResults:
+    """Names for positions; those that are found come first."""
+    n_found = (position >= 0).sum(axis=1)
+    pairs = [(row[:n], of_row[:n]) for row, of_row, n in zip(position, score, n_found, strict=True)]
+    return SearchResults([ids[row] for row, _ in pairs], [of_row for _, of_row in pairs])

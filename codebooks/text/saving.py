@@ -20,6 +20,9 @@ from codebooks import ops
 from codebooks.models.hopfield_memory import HopfieldMemory
 from codebooks.storage import check_strings, pack_strings, unpack_strings
 from codebooks.text.accepting import LARGEST_ID
+from codebooks.text.analyzer import TextAnalyzer
+from codebooks.text.languages import check_language
+from codebooks.text.segmentation import has_segmenter
 from codebooks.text.term_index import TermIndex, find_invalid_counts
 from codebooks.text.weighting import BM25Transformer
 
@@ -95,6 +98,25 @@ def _are_strings(value: Any) -> bool:
     return type(value) is list and all(type(one) is str for one in value)
 
 
+def _is_language(value: Any) -> bool:
+    """Whether these are codes of languages that are known here."""
+    if type(value) is not str and not _are_strings(value):
+        return False
+    try:
+        return value == "auto" or check_language(value) is not None
+    except ValueError:
+        return False
+
+
+def _is_analyzer(value: Any) -> bool:
+    """Whether a `TextAnalyzer` is described, as `describe` does it."""
+    return (
+        type(value) is dict
+        and set(value) == set(_ANALYZER)
+        and all(is_valid(value[name]) for name, is_valid in _ANALYZER.items())
+    )
+
+
 def _is_ngram_range(value: Any) -> bool:
     return type(value) is list and len(value) == 2 and _is_count(value[0]) and _is_count(value[1], *_bounds(value[0]))
 
@@ -103,6 +125,16 @@ def _bounds(least: int) -> tuple[int, int]:
     return least, _LONGEST_NGRAM
 
 
+# What each setting of a saved TextAnalyzer may be.
+_ANALYZER: dict[str, Callable[[Any], bool]] = {
+    "language": lambda value: value is None or _is_language(value),
+    "stop_words": lambda value: value is None or value == "auto" or _are_strings(value),
+    "normalization": _is_one_of("NFKC", "NFC", "NFKD", "NFD", None),
+    "token_pattern": lambda value: value is None or type(value) is str,
+    "ngram_range": lambda value: _is_ngram_range(value),
+    "segmenter": _is_one_of("auto", "budoux", "bigrams"),
+    **dict.fromkeys(("stem", "lowercase", "fold_accents", "parts", "numbers"), _is_one_of(False, True)),
+}
 # What each setting of a saved CountVectorizer may be. A vectorizer with other settings is not saved.
 _VECTORIZER: dict[str, Callable[[Any], bool]] = {
     "input": _is_one_of("content"),  # the others open each query as a file
@@ -115,7 +147,7 @@ _VECTORIZER: dict[str, Callable[[Any], bool]] = {
     "stop_words": lambda value: value is None or value == "english" or _are_strings(value),
     "token_pattern": lambda value: type(value) is str,
     "ngram_range": _is_ngram_range,
-    "analyzer": _is_one_of("word", "char", "char_wb"),
+    "analyzer": lambda value: value in ("word", "char", "char_wb") if type(value) is str else _is_analyzer(value),
     "max_df": _is_share_or_count,
     "min_df": _is_share_or_count,
     "max_features": lambda value: value is None or _is_count(value),
@@ -142,12 +174,23 @@ def describe(part: Any) -> Any:
             settings["dtype"] = np.dtype(settings["dtype"]).name
             settings["ngram_range"] = list(settings["ngram_range"])
             settings["vocabulary"] = None if settings["vocabulary"] is None else "given"
+            if type(settings["analyzer"]) is TextAnalyzer:
+                settings["analyzer"] = _describe_analyzer(settings["analyzer"])
         description = {"class": type(part).__name__, "settings": settings}
         kept = json.loads(json.dumps(description, allow_nan=False))
         _check_description(kept, type(part).__name__)
     except (TypeError, ValueError, RecursionError):
         return OWN
     return kept if kept == description else OWN
+
+
+def _describe_analyzer(analyzer: TextAnalyzer) -> dict[str, Any]:
+    settings = analyzer.resolve().get_params(deep=False)
+    settings["ngram_range"] = list(settings["ngram_range"])
+    for name in ("language", "stop_words"):
+        if settings[name] is not None and not isinstance(settings[name], str):
+            settings[name] = [str(value) for value in settings[name]]
+    return settings
 
 
 def _check_description(description: Any, kind: str) -> None:
@@ -179,7 +222,16 @@ def _check_keys(found: Any, expected: Any, what: str) -> None:
 
 def has_unsafe_pattern(description: Any) -> bool:
     """Whether a vectorizer is described that splits texts by a regular expression that may take exponential time."""
-    return isinstance(description, dict) and description["settings"].get("token_pattern") not in _SAFE_PATTERNS
+    return isinstance(description, dict) and not set(_patterns(description)) <= _SAFE_PATTERNS
+
+
+def _patterns(description: dict[str, Any]) -> list[str]:
+    """The regular expressions that split texts; those that are unusual first."""
+    settings = description["settings"]
+    patterns = [settings["token_pattern"]]
+    if isinstance(settings["analyzer"], dict) and settings["analyzer"]["token_pattern"] is not None:
+        patterns.append(settings["analyzer"]["token_pattern"])
+    return sorted(patterns, key=_SAFE_PATTERNS.__contains__)
 
 
 def _check_pattern(pattern: str) -> None:
@@ -204,8 +256,27 @@ def rebuild(description: Any, own: Any, name: str, terms: list[str] | None = Non
         return BM25Transformer(**settings)
     settings["ngram_range"] = tuple(settings["ngram_range"])
     settings["dtype"] = np.dtype(settings["dtype"]).type
+    if isinstance(settings["analyzer"], dict):
+        settings["analyzer"] = _rebuild_analyzer(settings["analyzer"])
     settings["vocabulary"] = terms if settings["vocabulary"] else None
     return CountVectorizer(**settings)
+
+
+def _rebuild_analyzer(settings: dict[str, Any]) -> TextAnalyzer:
+    language = settings["language"]
+    analyzer = TextAnalyzer(
+        **settings
+        | {
+            "ngram_range": tuple(settings["ngram_range"]),
+            "language": tuple(language) if isinstance(language, list) else language,
+        }
+    )
+    if analyzer.segmenter == "budoux" and not has_segmenter():
+        raise ValueError(
+            "This retriever was saved with words of the package budoux, which is not installed. "
+            'Install it: pip install "codebooks-learn[words]".'
+        )
+    return analyzer
 
 
 def vocabulary_arrays(vectorizer: Any) -> dict[str, np.ndarray]:
@@ -255,6 +326,7 @@ class SavedIndex(NamedTuple):
     texts: PackedTexts | None
     terms: list[str] | None
     embeddings: np.ndarray | None
+    probes: np.ndarray | None  # embeddings of texts that every retriever knows
 
 
 _ABOUT = ("settings", "vectorizer", "default_vectorizer", "weighting", "next_id")
@@ -268,6 +340,7 @@ _OPTIONAL = (
     "texts_text",
     "texts_offsets",
     "embeddings",
+    "probes",
 )
 
 
@@ -297,13 +370,13 @@ def read_index(arrays: dict[str, np.ndarray], about: dict[str, Any], names: Sequ
     _require(_is_count(next_id, 0, LARGEST_ID + 1), f"expected next_id in 0..2**63-1, got {next_id!r:.40}")
     if vectorizer not in (None, OWN):
         _check_description(vectorizer, CountVectorizer.__name__)
-        pattern = vectorizer["settings"]["token_pattern"]
         _require(
             trust or not has_unsafe_pattern(vectorizer),
-            f"its token_pattern {pattern!r:.80} is a regular expression that may never end on some texts, and is used "
-            f"only if you trust the file: HopfieldRetriever.load(path, trust=True)",
+            f"its token_pattern {_patterns(vectorizer)[0]!r:.80} is a regular expression that may never end on "
+            f"some texts, and is used only if you trust the file: HopfieldRetriever.load(path, trust=True)",
         )
-        _check_pattern(pattern)
+        for pattern in _patterns(vectorizer):
+            _check_pattern(pattern)
     if weighting not in (None, OWN, "bm25"):
         _check_description(weighting, BM25Transformer.__name__)
     counts = _read_counts(arrays, weighting is not None)
@@ -320,10 +393,13 @@ def read_index(arrays: dict[str, np.ndarray], about: dict[str, Any], names: Sequ
         _require(len(set(terms)) == len(terms), "a term is in the vocabulary twice")
     ids = _read_ids(arrays, n_documents, next_id)
     embeddings = _read_embeddings(arrays["embeddings"], n_documents) if "embeddings" in arrays else None
+    _require(("probes" in arrays) == (embeddings is not None), "probes stand beside no embeddings, or are missing")
+    probes = _read_embeddings(arrays["probes"], len(arrays["probes"])) if embeddings is not None else None
     _require(embeddings is None or vectorizer is not None, "embeddings belong to documents that have no texts")
     is_default = about["default_vectorizer"]
     settings = about["settings"]
-    return SavedIndex(settings, vectorizer, weighting, is_default, next_id, counts, ids, texts, terms, embeddings)
+    of_documents = counts, ids, texts, terms, embeddings
+    return SavedIndex(settings, vectorizer, weighting, is_default, next_id, *of_documents, probes)
 
 
 def index_from(saved: SavedIndex, weighting: Any) -> TermIndex:

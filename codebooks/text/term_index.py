@@ -11,6 +11,7 @@ from sklearn.base import clone
 
 from codebooks import ops
 from codebooks.forks import ForkSafeLock
+from codebooks.text.analyzer import TextAnalyzer
 from codebooks.text.weighting import BM25Transformer
 
 __all__ = ["TermIndex", "Weighted", "find_invalid_counts"]
@@ -19,6 +20,9 @@ __all__ = ["TermIndex", "Weighted", "find_invalid_counts"]
 # squares stay finite in float32. BM25 needs one count of at least the lower bound.
 _LARGEST_COUNT, _LARGEST_NUMBER = 1e9, 1e15
 _SMALLEST_COUNT = 1e-20
+
+# A stop word is a function word where it is in more than this share of the documents and in more than so many of them.
+_COMMON, _FEWEST_DOCUMENTS = 0.02, 5
 
 # Two threads do not weigh the same at once. One lock for all: it survives a fork, as one in each would not.
 _weighing = ForkSafeLock()
@@ -63,6 +67,7 @@ class TermIndex:
         self.next_id = len(ids) if next_id is None else next_id
         self._weighted: Weighted | None = None
         self._terms: np.ndarray | None = None
+        self._stop_columns: tuple[np.ndarray, np.ndarray] | None = None
 
     def __getstate__(self) -> tuple:
         return self.counts, self.ids, self.weighting, self.texts, self.next_id
@@ -90,6 +95,22 @@ class TermIndex:
                 np.arange(self.counts.shape[1]).astype(str) if by_number else vectorizer.get_feature_names_out()
             )
         return self._terms
+
+    def stop_columns(self, vectorizer: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Columns of the stop words of the language, and of those that are function words here; found once.
+
+        A stop word that few documents have, such as "interest" or "bill" in English, says what they are about. There
+        are none where the vectorizer was given by the user.
+        """
+        if self._stop_columns is None:
+            found, frequency = np.empty(0, np.int64), np.bincount(self.counts.indices, minlength=self.counts.shape[1])
+            analyzer = getattr(vectorizer, "analyzer", None)
+            if isinstance(analyzer, TextAnalyzer) and analyzer.stop_words is None:
+                columns = [vectorizer.vocabulary_.get(word) for word in analyzer.language_stop_words()]
+                found = np.array([column for column in columns if column is not None], np.int64)
+            is_common = frequency[found] > max(_COMMON * len(self), _FEWEST_DOCUMENTS)
+            self._stop_columns = found, found[is_common]
+        return self._stop_columns
 
     def appended(self, counts: Any, ids: np.ndarray, texts: Sequence[str] | None, next_id: int) -> TermIndex:
         """The index with more documents; they may have more terms."""

@@ -85,6 +85,13 @@ def test_an_update_without_entries_changes_nothing(cp, learner, X):
     assert_allclose(ops.to_host(found.components_), ops.to_host(expected.components_), atol=1e-8)
 
 
+@pytest.fixture
+def whole_fit(is_simulated, settings, X):
+    """For tests of whole fits: simulated ones of dense rows, which take long, are made at the defaults only."""
+    if is_simulated and settings and not sparse.issparse(X):
+        pytest.skip("one step of these settings is compared, and whole fits of sparse rows")
+
+
 @pytest.mark.parametrize(("learner", "settings"), CASES)
 class TestLearners:
     def test_one_step_from_one_start_is_that_of_the_cpu(self, cp, learner, settings, X):
@@ -99,6 +106,7 @@ class TestLearners:
                 assert found.dtype == expected.dtype == dtype
                 assert_allclose(found, expected, rtol=tolerance, atol=tolerance, err_msg=name)
 
+    @pytest.mark.usefixtures("whole_fit")
     def test_a_fit_finds_the_labels_of_the_cpu(self, fitted_on_device, learner, settings, X):
         here, there = build(learner, settings).fit(X), fitted_on_device(learner, settings, X)
         assert ops.is_on_gpu(there.components_)
@@ -119,6 +127,7 @@ class TestLearners:
         assert ops.is_on_gpu(model.inverse_transform(codes))
         assert isinstance(model.score(on), float)
 
+    @pytest.mark.usefixtures("whole_fit")
     def test_an_empty_row_is_nobodys(self, cp, learner, settings, X):
         rows = X.toarray() if sparse.issparse(X) else X.copy()
         rows[[0, 7]] = 0
@@ -148,6 +157,7 @@ class TestLearners:
         assert not ops.is_sparse(rows)
         assert_allclose(ops.to_host(rows), ops.to_host(model.inverse_transform(dense)), atol=1e-6)
 
+    @pytest.mark.usefixtures("whole_fit")
     def test_minibatches_by_hand_are_an_epoch(self, cp, learner, settings, X):
         if settings.get("prune") or settings.get("algorithm") in ("geodesic", "online", "hebbian"):
             pytest.skip("its schedule counts epochs, or it drops units")

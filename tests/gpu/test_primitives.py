@@ -261,6 +261,13 @@ def test_separate_of_nothing(cp, dtype):
         assert_same(found.value, np.zeros(shape[0]), dtype)
 
 
+def test_chosen_products(cp, dtype):
+    given = given_of("many rows and units", "csr_matrix", dtype)
+    index = np.random.default_rng(0).integers(-1, len(given.dense), size=(len(given.dense), 5))
+    found = ops.chosen_products(moved(cp, given.X), moved(cp, given.X), moved(cp, index))
+    assert_same(found, oracles.chosen_products(given.dense, given.dense, index), dtype)
+
+
 @pytest.mark.parametrize("share", [0.01, 0.5])
 def test_combine(cp, dtype, share):
     rng = np.random.default_rng(0)
@@ -321,6 +328,42 @@ def test_lift(cp, dtype, n_components, columns):
         how = moved(cp, distributions, layout), cp.asarray(mass), cp.asarray(columns)
         for one, other in zip(ops.lift(*how, 0.1, 0.3, 3.0), expected, strict=True):
             assert_same(one, other, dtype)
+
+
+@pytest.mark.parametrize("reach", [0, 1.5, np.inf])
+def test_responsibilities(cp, dtype, reach):
+    rng = np.random.default_rng(0)
+    scores, offset = (3 * rng.standard_normal((40, 9))).astype(dtype), rng.standard_normal(9).astype(dtype)
+    expected = oracles.responsibilities(scores, 0.7, offset, reach)
+    found = ops.responsibilities(moved(cp, scores), cp.asarray(0.7, dtype), cp.asarray(offset), reach)
+    assert_array_equal(host(found.winner), expected[1])
+    assert_same(found.gates, expected[0], dtype)
+    assert_same(found.peak, expected[2], dtype)
+
+
+@pytest.mark.parametrize(("least", "n_steps"), [(0, 1), (0.02, 7)])
+def test_fold_in(cp, dtype, least, n_steps):
+    X, dense, weight = words_of("many rows and units", "csr_matrix", dtype)
+    rng, n_components = np.random.default_rng(0), 6
+    lifts, shares, prior = (
+        rng.gamma(0.5, size=(n_components, dense.shape[1])),
+        *rng.random((2, len(dense), n_components)),
+    )
+    shares[0, 1:], lifts[:, 2] = 0, 0
+    weight, lifts, shares, prior = (a.astype(dtype) for a in (weight, lifts, shares, prior))
+    expected = oracles.fold_in(dense, weight, lifts, shares, prior, n_steps, least)
+    how = cp.asarray(weight), moved(cp, lifts), moved(cp, shares), moved(cp, prior), n_steps, least
+    found = ops.fold_in(moved(cp, X), *how)
+    assert_allclose(host(found), expected, rtol=1e-4 if dtype == np.float32 else 1e-10, atol=1e-6)
+
+
+def test_fade_and_add(cp, dtype):
+    distributions, weight = distributions_of(6, dtype)
+    fade, columns = np.linspace(0, 1, 6, dtype=dtype), np.array([0, 3, 11])
+    pull = np.random.default_rng(0).random((6, 3)).astype(dtype)
+    how = moved(cp, distributions), cp.asarray(fade), cp.asarray(columns), moved(cp, pull), cp.asarray(weight)
+    expected = oracles.fade_and_add(distributions, fade, columns, pull, weight)
+    assert_same(ops.fade_and_add(*how), expected, dtype)
 
 
 # -- rows --------------------------------------------------------------------------------------------------------------

@@ -1,13 +1,17 @@
 """TextEmbedder with MiniLM, offline: `make test` runs this in an environment that has torch."""
 
+import json
 import os
 import pickle
+import sys
+import warnings
 
 import numpy as np
 import pytest
 from sklearn.base import clone
 
 from codebooks import HopfieldRetriever, TextEmbedder
+from codebooks.cli import main
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # which the libraries read when they are imported
 sentence_transformers = pytest.importorskip("sentence_transformers")
@@ -124,9 +128,47 @@ def test_the_retriever_finds_by_meaning(place, tmp_path):
     embedder = TextEmbedder(place, cache=tmp_path / "cache")
     retriever = HopfieldRetriever(embedder=embedder).fit(TEXTS[:4], ids=["cat", "kitten", "rates", "bank"])
     assert set(retriever.search("small pets asleep on furniture", k=2).ids[0]) == {"cat", "kitten"}
-    assert retriever.search("monetary policy", k=1).ids[0, 0] in {"rates", "bank"}
+    assert retriever.search("monetary policy", k=1).ids[0][0] in {"rates", "bank"}
     retriever.save(tmp_path / "index")
     again = HopfieldRetriever.load(tmp_path / "index", embedder=embedder)
     np.testing.assert_array_equal(
         again.search("monetary policy", k=3).ids, retriever.search("monetary policy", k=3).ids
     )
+
+
+@pytest.mark.parametrize("pooling", [None, "mean"])
+def test_texts_that_are_cut_off_are_counted(place, pooling):
+    one, other = ("The cat sleeps on the sofa. " * 60 + end for end in ("", "Interest rates rose again. " * 30))
+    embedder = TextEmbedder(place, pooling=pooling, max_length=256)
+    with pytest.warns(UserWarning, match=r"2 of 3 texts are longer than the encoder reads.*chunk=150"):
+        cut = embedder.set_params(normalize=True).transform([one, other, "a cat"])
+    assert cut[0] @ cut[1] > 0.9999
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        whole = embedder.set_params(chunk=150).transform([one, other, "a cat"])
+    assert whole[0] @ whole[1] < 0.98
+    np.testing.assert_allclose(whole[2], cut[2], atol=1e-5)
+
+
+def test_a_lone_surrogate_is_replaced(place):
+    found = TextEmbedder(place).transform(["refund \ud83d never came", "refund \ufffd never came"])
+    np.testing.assert_allclose(found[0], found[1], atol=1e-6)
+
+
+def test_search_by_meaning_on_the_command_line(place, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "texts.txt").write_text("\n".join(TEXTS[:4]), encoding="utf-8")
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["codebooks", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return ended.value.code, *capsys.readouterr()
+
+    assert run("search", "texts.txt", "--embed", place, "--save", "saved", "-q")[0] in (0, None)
+    _, out, _ = run("search", "saved", "feline asleep", "--embed", place, "--json", "-k", 2)
+    assert {json.loads(line)["id"] for line in out.splitlines()} == {"1", "2"}
+    code, _, err = run("search", "saved", "feline")
+    assert (code, "--embed ENCODER" in err) == (2, True)
+    assert run("index", "remove", "saved", "1", "--embed", place)[0] in (0, None)
+    assert "384 numbers each" in run("index", "info", "saved")[1]

@@ -1,0 +1,120 @@
+"""`codebooks index`: what is in a saved index, and documents that come and go."""
+
+# ruff: noqa: UP045 - the oldest typer that we support reads Optional[X], not X | None
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+import codebooks
+from codebooks.cli.meaning import embedded
+from codebooks.cli.sources import Column, IdColumn, documents_of
+from codebooks.cli.telling import counted, printed, printer
+from codebooks.cli.writing import told_of_writing
+from codebooks.documents import UserError
+
+Index = Annotated[Path, typer.Argument(metavar="INDEX", help="A file that `codebooks search --save` wrote.")]
+Encoder = Annotated[
+    Optional[str],
+    typer.Option(
+        "--embed",
+        metavar="ENCODER",
+        help="For an index that was made with --embed: the same encoder.",
+        show_default=False,
+    ),
+]
+
+
+def info(index: Index) -> None:
+    """Tell what is in a saved index."""
+    from codebooks.storage import load_arrays
+
+    try:
+        arrays, _ = load_arrays(index, kind=codebooks.HopfieldRetriever.__name__)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{index} is no index of codebooks search ({error}).") from error
+    rows = {
+        "documents": f"{len(arrays['counts_indptr']) - 1:,}",
+        "terms": f"{len(arrays['document_frequencies']):,}",
+        "texts": "kept" if "texts_text" in arrays else "not kept",
+        "embeddings": f"{arrays['embeddings'].shape[1]} numbers each" if "embeddings" in arrays else "none",
+        "size": f"{index.stat().st_size / 1e6:.1f} MB",
+    }
+    with printed():
+        for name, value in rows.items():
+            printer().print(f"{name:<11} {value}", highlight=False)
+
+
+def add(
+    index: Index,
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Text, in any form that `topics` reads.")],
+    column: Column = None,
+    id_column: IdColumn = None,
+    embed: Encoder = None,
+) -> None:
+    """Add documents to a saved index, all of them or none."""
+    retriever = load_retriever(index, embed)
+    documents, _ = documents_of(source, False, column, id_column)
+    taken = {str(id) for id in retriever.ids_}
+    names: Sequence[str] = documents.names
+    if id_column is None and taken.intersection(names) and all(name.isdecimal() for name in names):
+        first = 1 + max((int(id) for id in taken if id.isdecimal()), default=-1)
+        names = [str(first + i) for i in range(len(names))]
+    before = len(retriever)
+    ids: Any = [int(name) for name in names] if retriever.ids_.dtype.kind == "i" else names
+    embedded(lambda texts: retriever.add(texts, ids=ids), documents.texts)
+    _save(retriever, index)
+    _tell(f"added {counted(len(retriever) - before, 'document')}, {len(retriever):,} in all")
+
+
+def remove(
+    index: Index,
+    ids: Annotated[list[str], typer.Argument(metavar="ID", help="The documents, by the names that a search prints.")],
+    embed: Encoder = None,
+) -> None:
+    """Remove documents from a saved index, all of them or none."""
+    retriever = load_retriever(index, embed)
+    there = {str(id): id for id in retriever.ids_.tolist()}
+    missing = [id for id in ids if id not in there]
+    if missing:
+        raise UserError(f"{index} has no document {', '.join(missing[:5])[:200]}; nothing was removed.")
+    retriever.remove([there[id] for id in dict.fromkeys(ids)])
+    _save(retriever, index)
+    _tell(f"removed {counted(len(dict.fromkeys(ids)), 'document')}, {len(retriever):,} left")
+
+
+def load_retriever(file: Path, encoder: str | None = None) -> Any:
+    """Load an index, whose embeddings need the encoder that made them.
+
+    Raises
+    ------
+    UserError
+        If it cannot be loaded, or the encoder is missing or another.
+    """
+    from codebooks.text.embedder import TextEmbedder
+
+    embedder: Any = None if encoder is None else TextEmbedder(encoder)
+    try:
+        return codebooks.HopfieldRetriever.load(file, embedder=embedder)
+    except (ImportError, OSError, ValueError) as error:
+        if "was saved with an embedder" in str(error):
+            raise UserError(f"{file} has embeddings; name the encoder that made them: --embed ENCODER.") from error
+        if "gives other embeddings" in str(error):
+            raise UserError(f"{file} was made with another encoder than {encoder}; name that one.") from error
+        raise UserError(
+            f"{file} cannot be loaded as an index ({error}); make it anew with codebooks search DOCS --save {file}."
+        ) from error
+
+
+def _save(retriever: Any, file: Path) -> None:
+    with told_of_writing(file, "INDEX"):
+        retriever.save(file)
+
+
+def _tell(sentence: str) -> None:
+    with printed():
+        printer().print(sentence, highlight=False)

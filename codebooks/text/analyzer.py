@@ -1,0 +1,403 @@
+"""`TextAnalyzer`: the words of a text in any language, for the vectorizers of scikit-learn and for ours."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
+from typing import Any
+
+from sklearn.base import BaseEstimator, clone
+
+from codebooks.text.accepting import checked_texts
+from codebooks.text.characters import fold_accents, lower, strip_formats
+from codebooks.text.compounds import JOINERS, find_words, is_plain
+from codebooks.text.languages import (
+    Detection,
+    check_language,
+    detect_languages,
+    language_by_hits,
+    language_of,
+    languages_of_word,
+    load_stemmer,
+    stop_words_of,
+)
+from codebooks.text.markup import strip_markup
+from codebooks.text.segmentation import has_segmenter, is_grammar, segment
+
+__all__ = ["TextAnalyzer"]
+
+_NORMAL_FORMS = ("NFKC", "NFC", "NFKD", "NFD", None)
+_SEGMENTERS = ("auto", "budoux", "bigrams")
+# Stretches of text without blanks are analysed once and remembered: so many, of at most so many characters.
+_REMEMBERED, _LONGEST_REMEMBERED = 2**20, 100
+_DETECTED, _DETECTED_LENGTH = 2000, 20_000  # documents, and characters of each, that tell the language of a corpus
+_SAMPLE = 60  # stretches that tell the language of a single document
+
+# No word goes across these signs, so a text is split at them first.
+_ASCII = {code: chr(code) if chr(code).isalnum() or chr(code) in JOINERS else " " for code in range(128)}
+_SIGNS = "".join(chr(code) for code, kept in _ASCII.items() if kept == " ") + "–—“”„…«»、。"
+_STRETCH = re.compile(f"[^\\s{re.escape(_SIGNS)}]+")
+_BESIDE = ".:'`-_"  # at the end of a stretch, these are no part of a word
+_NUMBER_OR_LETTER = re.compile(r"\d+(?:[.:/]\d+)?|[a-zA-Z]")
+
+
+class TextAnalyzer(BaseEstimator):
+    r"""Split texts of any language into words.
+
+    It is a callable for the parameter `analyzer` of `CountVectorizer` and `TfidfVectorizer`, and the default of
+    `HopfieldRetriever`.
+
+    - Combining marks stay in their word, so words of Hindi, Tamil or vowelled Arabic are whole.
+    - Chinese, Japanese and Thai are split by the package `budoux` if it is installed, else into bigrams of characters.
+    - A code or identifier, such as `L14-2`, `C++`, `snake_case` or `getUserById`, is a word, and its parts of two
+      characters or more are words too. Of other compounds, such as `well-known`, only the parts are words.
+    - HTML, addresses of pages and mail, encoded data, minified lines, words of more than 64 characters and what English
+      contracts (`'ll`, `'ve`) are not words.
+
+    Parameters
+    ----------
+    language : "auto", str, sequence of str, or None, default="auto"
+        The language as a code of two letters, or several of them; it decides about stop words and stems. With "auto",
+        `fit` detects it from all documents; without `fit`, each document is judged by itself, and one of an uncertain
+        language keeps its stop words. None means no language.
+    stop_words : "auto", sequence of str, or None, default="auto"
+        Words that are left out. "auto" takes the list of the language: that of scikit-learn for English, that of the
+        package `stopwordsiso` for others. Give a list to use it instead, or None to keep all words.
+    stem : bool, default=False
+        Whether words are replaced by their stems. Needs the package `snowballstemmer`.
+    lowercase : bool, default=True
+        Whether upper and lower case are the same.
+    fold_accents : bool, default=False
+        Whether `café` and `cafe` are the same word, and Arabic and Hebrew with and without vowel points. Set it to True
+        where many writers leave accents out.
+    normalization : {"NFKC", "NFC", "NFKD", "NFD"} or None, default="NFKC"
+        The Unicode normal form. "NFKC" makes full-width letters and ligatures plain ones.
+    token_pattern : str, optional
+        A regular expression of words that replaces the rules for words and codes.
+    ngram_range : tuple (min_n, max_n), default=(1, 1)
+        Lengths of the sequences of words that are terms. Parts of codes are terms by themselves only.
+    parts : bool, default=True
+        Whether the parts of codes and identifiers are words too.
+    numbers : bool, default=True
+        Whether plain numbers and single letters are words. False leaves out `2004`, `3.5` and `x`, not `457-5-4`;
+        it suits topics.
+    segmenter : {"auto", "budoux", "bigrams"}, default="auto"
+        How Chinese, Japanese and Thai are split; "auto" is "budoux" if that is installed.
+
+    Attributes
+    ----------
+    language_ : tuple of str
+        Codes of the languages in use after `fit`, by falling share; empty if none was recognised.
+    language_shares_ : dict of str to float
+        Share of each language in those parts of the documents whose language is clear, if `language="auto"`.
+    is_language_sure_ : bool
+        Whether `language_` is clear. If it is not, set `language`.
+
+    See Also
+    --------
+    HopfieldRetriever : Search; it uses this analyzer unless another vectorizer is given.
+
+    Examples
+    --------
+    >>> from codebooks import TextAnalyzer
+    >>> analyzer = TextAnalyzer(language="en")
+    >>> analyzer("Article L14-2 doesn&#39;t mention <b>getUserById</b>, see https://example.org/a")
+    ['article', 'l14-2', 'l14', 'mention', 'getuserbyid', 'user', 'id']
+    >>> TextAnalyzer().fit(["das ist ein Haus und kein Baum", "die Katze ist nicht in dem Garten"]).language_
+    ('de',)
+
+    As the analyzer of a vectorizer:
+
+    >>> from sklearn.feature_extraction.text import CountVectorizer
+    >>> vectorizer = CountVectorizer(analyzer=analyzer).fit(["C++ and C#", "the language R"])
+    >>> vectorizer.get_feature_names_out().tolist()
+    ['c#', 'c++', 'language', 'r']
+    """
+
+    def __init__(
+        self,
+        *,
+        language: Any = "auto",
+        stop_words: Any = "auto",
+        stem: bool = False,
+        lowercase: bool = True,
+        fold_accents: bool = False,
+        normalization: str | None = "NFKC",
+        token_pattern: str | None = None,
+        ngram_range: tuple[int, int] = (1, 1),
+        parts: bool = True,
+        numbers: bool = True,
+        segmenter: str = "auto",
+    ):
+        self.language = language
+        self.stop_words = stop_words
+        self.stem = stem
+        self.lowercase = lowercase
+        self.fold_accents = fold_accents
+        self.normalization = normalization
+        self.token_pattern = token_pattern
+        self.ngram_range = ngram_range
+        self.parts = parts
+        self.numbers = numbers
+        self.segmenter = segmenter
+
+    def fit(self, documents: Sequence[str], y: Any = None) -> TextAnalyzer:
+        """Detect the language of documents.
+
+        Parameters
+        ----------
+        documents : sequence of str
+        y : ignored
+
+        Returns
+        -------
+        self
+
+        Warns
+        -----
+        UserWarning
+            The language is uncertain, and stop words or stems depend on it.
+        """
+        found = self.detect(documents)
+        if not found.is_sure and self._needs_language():
+            seen = ", ".join(f"{code} {share:.0%}" for code, share in [*found.shares.items()][:3]) or "none recognised"
+            warnings.warn(
+                f"TextAnalyzer is unsure of the language of the documents ({seen}); it uses the stop words of "
+                f"{' and '.join(found.languages) or 'none'}. Set `language`, for example TextAnalyzer(language='de').",
+                UserWarning,
+                stacklevel=2,
+            )
+        return self
+
+    def detect(self, documents: Sequence[str]) -> Detection:
+        """Fit without a warning.
+
+        Parameters
+        ----------
+        documents : sequence of str
+
+        Returns
+        -------
+        Detection
+            `languages`, `shares` and `is_sure`, which are kept as attributes too.
+        """
+        texts = checked_texts(documents, "TextAnalyzer")
+        self._check_settings()
+        if self.language == "auto":
+            sample = texts[:: max(1, len(texts) // _DETECTED)]
+            found = detect_languages([strip_markup(text[:_DETECTED_LENGTH]) for text in sample])
+        else:
+            found = Detection(check_language(self.language), {}, True)
+        self.language_, self.language_shares_, self.is_language_sure_ = found
+        return found
+
+    def language_stop_words(self) -> list[str]:
+        """List the stop words of the languages in use.
+
+        Returns
+        -------
+        list of str
+            In alphabetical order; empty before `fit` with `language="auto"`.
+        """
+        return sorted({*chain.from_iterable(map(stop_words_of, self._languages() or ()))})
+
+    def has_stop_words(self) -> bool:
+        """Say whether any words are left out.
+
+        Returns
+        -------
+        bool
+        """
+        return bool(self.language_stop_words()) if isinstance(self.stop_words, str) else bool(self.stop_words)
+
+    def resolve(self) -> TextAnalyzer:
+        """Copy the analyzer with what `fit` detected as its settings, so that clones of it keep that.
+
+        Returns
+        -------
+        TextAnalyzer
+            With `language` and `segmenter` other than "auto".
+        """
+        resolved = clone(self)
+        if self.language == "auto" and hasattr(self, "language_"):
+            resolved.language = self.language_
+        resolved.segmenter = self._segmenter()
+        return resolved
+
+    def __call__(self, document: str) -> list[str]:
+        """Split a text into words.
+
+        Parameters
+        ----------
+        document : str
+
+        Returns
+        -------
+        list of str
+            Each word before its parts, in the order of the text.
+        """
+        if not isinstance(document, str):
+            raise TypeError(f"TextAnalyzer expected a str, got {type(document).__name__}. Decode or convert it first.")
+        settings = self._settings()
+        state = vars(self).get("_state")
+        if state is None or state.settings != settings:
+            self._check_settings()
+            state = self._state = _State(settings, self)
+        text = strip_formats(strip_markup(document), self.normalization)
+        if self.token_pattern is not None:
+            stretches = state.pattern.findall(lower(text) if self.lowercase else text)
+        elif text.isascii():
+            # Most full stops and colons end a word: fewer different stretches are fewer to remember.
+            stretches = text.translate(_ASCII).replace(". ", " ").replace(": ", " ").split()
+        else:
+            stretches = _STRETCH.findall(text)
+        languages = state.languages
+        if languages is None:
+            languages = state.detect(text, stretches)
+        return state.rules[languages].analyze(stretches)
+
+    # -- settings ----------------------------------------------------------------------------------------------------
+
+    def _settings(self) -> tuple[Any, ...]:
+        return (
+            *(self.language, self.stop_words, self.stem, self.lowercase, self.fold_accents, self.normalization),
+            *(self.token_pattern, self.ngram_range, self.parts, self.numbers, self.segmenter),
+            vars(self).get("language_"),
+        )
+
+    def _needs_language(self) -> bool:
+        return bool(self.stem) or (isinstance(self.stop_words, str) and self.stop_words == "auto")
+
+    def _segmenter(self) -> str:
+        if self.segmenter != "auto":
+            return self.segmenter
+        return "budoux" if has_segmenter() else "bigrams"
+
+    def _check_settings(self) -> None:
+        for name, allowed in (("normalization", _NORMAL_FORMS), ("segmenter", _SEGMENTERS)):
+            value = getattr(self, name)
+            if not isinstance(value, str | None) or value not in allowed:
+                raise ValueError(f"`{name}` must be one of {', '.join(map(repr, allowed))}, got {value!r:.40}.")
+        words = self.stop_words
+        if isinstance(words, str) and words != "auto":
+            raise ValueError(
+                f'`stop_words` must be "auto", a list of words or None, got {words!r:.40}. Use [{words!r}].'
+            )
+        if words is not None and not all(isinstance(word, str) for word in words):
+            raise TypeError("`stop_words` must be a list of str, and some of its entries are not.")
+        lengths = self.ngram_range
+        if len(lengths) != 2 or not all(isinstance(n, int) for n in lengths) or not 1 <= lengths[0] <= lengths[1]:
+            raise ValueError(f"`ngram_range` must be (min_n, max_n) with 1 <= min_n <= max_n, got {lengths!r:.40}.")
+        if self.language != "auto":
+            languages = check_language(self.language)
+            if self.stem and self.language is None:
+                raise ValueError("`stem` must be False without a language; got stem=True, language=None.")
+            if self.stem and languages:
+                load_stemmer(languages[0])
+
+    def _languages(self) -> tuple[str, ...] | None:
+        """The languages of all documents; None where each is judged by itself."""
+        if self.language != "auto":
+            return check_language(self.language)
+        return vars(self).get("language_", None if self._needs_language() else ())
+
+    def _rules(self, languages: tuple[str, ...]) -> _Rules:
+        normal = self._normalizer(languages)
+        words: Iterable[str] = self.stop_words or ()
+        if isinstance(self.stop_words, str):
+            words = chain.from_iterable(map(stop_words_of, languages))
+        stop_words = frozenset(normal(strip_formats(word, self.normalization)) for word in words)
+        by_model = self._segmenter() == "budoux"
+        stemmer = load_stemmer(languages[0]) if self.stem and languages else None
+        is_grammatical = is_grammar if "ja" in languages and stop_words else None
+
+        plain_lower = self.lowercase and "tr" not in languages and "az" not in languages
+
+        def split(stretch: str) -> Iterable[tuple[str, ...]]:
+            if self.token_pattern is not None:
+                return [(stretch,)]
+            return find_words(stretch, lambda run: segment(run, by_model, "ja" in languages), self.parts)
+
+        def keep(word: str) -> str | None:
+            word = word.lower() if plain_lower and word.isascii() else normal(word)
+            if word in stop_words or (is_grammatical is not None and is_grammatical(word)):
+                return None
+            if not self.numbers and _NUMBER_OR_LETTER.fullmatch(word):
+                return None
+            return stemmer(word) if stemmer is not None and word.isalpha() else word
+
+        def analyze(stretch: str) -> list[tuple[str, ...]]:
+            if self.token_pattern is None and is_plain(stretch):
+                word = keep(stretch)
+                return [] if word is None else [(word,)]
+            kept = [tuple(filter(None, map(keep, word))) for word in split(stretch)]
+            return [word for word in kept if word]
+
+        return _Rules(analyze, self.ngram_range)
+
+    def _normalizer(self, languages: tuple[str, ...]) -> Callable[[str], str]:
+        turkish = not {"tr", "az"}.isdisjoint(languages)
+
+        def normal(word: str) -> str:
+            if self.lowercase:
+                word = lower(word, turkish)
+            return fold_accents(word) if self.fold_accents else word
+
+        return normal
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in super().__getstate__().items() if name != "_state"}
+
+
+class _Remembered(dict):
+    """Results of a function of strings, which are remembered; the same with signs of `beside` at their end."""
+
+    def __init__(self, function: Callable[[Any], Any], beside: str | None = None):
+        self._function = function
+        self._beside = beside
+
+    def __missing__(self, key: Any) -> Any:
+        bare = key if self._beside is None else key.rstrip(self._beside)
+        value = self[bare] if len(bare) < len(key) else self._function(key)
+        if len(key) <= _LONGEST_REMEMBERED and len(self) < _REMEMBERED:
+            self[key] = value
+        return value
+
+
+class _Rules:
+    """From stretches of text to terms, in one language."""
+
+    def __init__(self, analyze: Callable[[str], list[tuple[str, ...]]], ngram_range: tuple[int, int]):
+        self._ngram_range = ngram_range
+        self._terms = _Remembered(lambda stretch: tuple(chain.from_iterable(analyze(stretch))), _BESIDE)
+        self._units = _Remembered(lambda stretch: tuple(word[0] for word in analyze(stretch)), _BESIDE)
+
+    def analyze(self, stretches: list[str]) -> list[str]:
+        least, most = self._ngram_range
+        terms = list(chain.from_iterable(map(self._terms.__getitem__, stretches))) if least == 1 else []
+        if most > 1:
+            units = list(chain.from_iterable(map(self._units.__getitem__, stretches)))
+            for n in range(max(least, 2), most + 1):
+                terms += map(" ".join, zip(*(units[i:] for i in range(n)), strict=False))
+        return terms
+
+
+class _State:
+    """What is derived from the settings of an analyzer."""
+
+    def __init__(self, settings: tuple[Any, ...], analyzer: TextAnalyzer):
+        self.settings = settings
+        self.languages = analyzer._languages()
+        self.pattern = re.compile(analyzer.token_pattern or "")
+        self.rules = _Remembered(analyzer._rules)
+        self._codes = _Remembered(languages_of_word)
+
+    def detect(self, text: str, stretches: list[str]) -> tuple[str, ...]:
+        """The language of one document."""
+        if not text.isascii():
+            return language_of(text)
+        sample = set(stretches[:_SAMPLE])
+        return language_by_hits(Counter(chain.from_iterable(map(self._codes.__getitem__, sample))), len(sample))
