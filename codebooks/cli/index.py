@@ -12,10 +12,10 @@ import typer
 
 import codebooks
 from codebooks.cli.meaning import embedded
-from codebooks.cli.sources import Column, IdColumn
-from codebooks.cli.telling import printed, printer
+from codebooks.cli.sources import Column, IdColumn, documents_of
+from codebooks.cli.telling import counted, printed, printer
 from codebooks.cli.writing import told_of_writing
-from codebooks.documents import UserError, read_documents
+from codebooks.documents import UserError
 
 Index = Annotated[Path, typer.Argument(metavar="INDEX", help="A file that `codebooks search --save` wrote.")]
 Encoder = Annotated[
@@ -58,17 +58,17 @@ def add(
 ) -> None:
     """Add documents to a saved index, all of them or none."""
     retriever = load_retriever(index, embed)
-    documents = read_documents(source, column, id_column)
+    documents, _ = documents_of(source, False, column, id_column)
     taken = {str(id) for id in retriever.ids_}
     names: Sequence[str] = documents.names
     if id_column is None and taken.intersection(names) and all(name.isdecimal() for name in names):
-        first = 1 + max((int(id) for id in taken if id.isdecimal()), default=0)
+        first = 1 + max((int(id) for id in taken if id.isdecimal()), default=-1)
         names = [str(first + i) for i in range(len(names))]
     before = len(retriever)
     ids: Any = [int(name) for name in names] if retriever.ids_.dtype.kind == "i" else names
     embedded(lambda texts: retriever.add(texts, ids=ids), documents.texts)
     _save(retriever, index)
-    _tell(f"added {len(retriever) - before:,} documents, {len(retriever):,} in all")
+    _tell(f"added {counted(len(retriever) - before, 'document')}, {len(retriever):,} in all")
 
 
 def remove(
@@ -84,7 +84,7 @@ def remove(
         raise UserError(f"{index} has no document {', '.join(missing[:5])[:200]}; nothing was removed.")
     retriever.remove([there[id] for id in dict.fromkeys(ids)])
     _save(retriever, index)
-    _tell(f"removed {len(dict.fromkeys(ids)):,} documents, {len(retriever):,} are left")
+    _tell(f"removed {counted(len(dict.fromkeys(ids)), 'document')}, {len(retriever):,} left")
 
 
 def load_retriever(file: Path, encoder: str | None = None) -> Any:
