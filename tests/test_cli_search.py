@@ -480,7 +480,7 @@ def test_documents_are_added_to_an_index_and_removed(index, run, tmp_path):
     assert sorted(found_by(run, "zebra")) == ["6", "7"]
     (tmp_path / "named.csv").write_text("id,text\nz,zebra crossing\n", encoding="utf-8")
     assert index("add", "saved", "named.csv", "--id", "id", "--column", "text").code == 0
-    assert index("remove", "saved", "7", "0", "7").out == "removed 2 documents, 7 are left\n"
+    assert index("remove", "saved", "7", "0", "7").out == "removed 2 documents, 7 left\n"
     assert sorted(found_by(run, "zebra")) == ["6", "z"]
     assert "0" not in found_by(run, "mouse")
     assert "documents   7\n" in index("info", "saved").out
