@@ -54,6 +54,7 @@ def read_documents(
     has_header: bool | None = None,
     skip_bad_lines: bool = False,
     follow_links: bool = False,
+    where: tuple[str, str] | None = None,
 ) -> Documents:
     """Read text from a file or a folder; what kind it is, the suffix says.
 
@@ -91,6 +92,8 @@ def read_documents(
         Whether malformed lines are left out and counted, instead of an error.
     follow_links : bool, default=False
         Whether symbolic links in a folder are followed.
+    where : tuple (column, value), optional
+        Only rows with this value in this column are read. They keep their numbers.
 
     Returns
     -------
@@ -106,13 +109,16 @@ def read_documents(
     path = Path(source)
     piped = is_standard_input(path)
     shown = STANDARD_INPUT if piped else path
-    reading = Reading(column, id_column, encoding, has_header, skip_bad_lines, follow_links)
+    reading = Reading(column, id_column, encoding, has_header, skip_bad_lines, follow_links, where)
     try:
         if path.is_dir():
             named = _folder(path, reading)
         else:
             rows = list(_file(None if piped else path, shown, reading))
-            named = list(zip(_names(rows, id_column, shown), (row.text for row in rows), strict=True))
+            names = _names(rows, id_column, shown)
+            named = [(name, row.text) for name, row in zip(names, rows, strict=True) if row.is_wanted]
+            if rows and not named and where is not None:
+                raise UserError(f"no row of {shown} has {where[1]!r:.80} in {where[0]!r:.80}.")
     except OSError as error:
         raise UserError(f"cannot read {error.filename or shown}: {error.strerror or error}.") from error
     if reading.n_bad:
@@ -121,8 +127,8 @@ def read_documents(
     if not filled:
         what = f"{len(named)} documents, all of them empty" if named else "it has no document"
         raise UserError(f"{shown} holds no text: {what}.")
-    names, texts = zip(*filled, strict=True)
-    return Documents(list(texts), list(names), len(named) - len(filled), tuple(reading.notes))
+    found, texts = zip(*filled, strict=True)
+    return Documents(list(texts), list(found), len(named) - len(filled), tuple(reading.notes))
 
 
 def is_standard_input(source: Path) -> bool:

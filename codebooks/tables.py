@@ -30,6 +30,7 @@ class Row(NamedTuple):
     line: int  # where it begins, counted from 1
     text: str
     id: str = ""  # empty also where none is asked for
+    is_wanted: bool = True  # whether it has the value that is asked for
 
 
 @dataclass
@@ -42,12 +43,13 @@ class Reading:
     has_header: bool | None = None  # None: decided for a table of one column, else True
     skip_bad_lines: bool = False
     follow_links: bool = False
+    where: tuple[str, str] | None = None  # a column, and the value that rows must have there
     notes: list[str] = field(default_factory=list)
     n_bad: int = 0
 
     def refuse_columns(self, shown: Path | str) -> None:
         """Refuse the choice of a column of something that has none."""
-        for option, chosen in (("--column", self.column), ("--id", self.id_column)):
+        for option, chosen in (("--column", self.column), ("--id", self.id_column), ("--where", self.where)):
             if chosen is not None:
                 raise UserError(f"{shown} has no columns; leave out {option}, which is for .csv, .tsv and .jsonl.")
 
@@ -81,9 +83,12 @@ def read_table(text: str, shown: Path | str, reading: Reading, kind: str) -> Ite
         place = header.index(choose_column(reading.column, header, shown)) if header else 0
         has_ids = bool(header) and reading.id_column is not None
         id_place = header.index(choose_column(reading.id_column, header, shown)) if has_ids else None
+        where, wanted = reading.where or ("", "")
+        where_place = header.index(choose_column(where, header, shown)) if reading.where else place
         for line, row in (*(() if reading.has_header else first), *rows):
             if len(row) == len(header):
-                yield Row(line, row[place], "" if id_place is None else row[id_place])
+                is_wanted = reading.where is None or row[where_place] == wanted
+                yield Row(line, row[place], "" if id_place is None else row[id_place], is_wanted)
             elif row:  # a blank line is no row, to most who read CSV
                 reading.note_bad(f"line {line} of {shown} has {len(row)} columns, its header {len(header)}")
 
@@ -192,13 +197,18 @@ def read_records(text: str, shown: Path | str, reading: Reading) -> Iterable[Row
     if reading.id_column is not None:  # numbers are ids too
         names = {name: None for record in records.values() for name, _ in _fields(record)}
         choose_column(reading.id_column, list(names), shown)
+    where, wanted = reading.where or ("", "")
+    if reading.where is not None:
+        names = {name: None for record in records.values() for name, _ in _fields(record)}
+        choose_column(where, list(names), shown)
     for number, record in records.items():
         value = _field(record, column)
         if not isinstance(value, str | None):
             reading.note_bad(f"line {number} of {shown} has {value!r:.40} in {column!r}, where a string is wanted")
             continue
         id = "" if reading.id_column is None else _record_id(_field(record, reading.id_column), number, shown)
-        yield Row(number, value or "", id)
+        is_wanted = reading.where is None or _text_of(_field(record, where)) == wanted
+        yield Row(number, value or "", id, is_wanted)
 
 
 def _record(line: str, number: int, shown: Path | str, reading: Reading) -> dict[str, Any] | None:
@@ -235,6 +245,11 @@ def _record_id(value: Any, number: int, shown: Path | str) -> str:
     if value is not None and type(value) not in (str, int, float):  # true and false are int to isinstance
         raise UserError(f"line {number} of {shown} has the id {value!r:.40}, where a string or a number is wanted.")
     return "" if value is None else str(value)
+
+
+def _text_of(value: Any) -> str:
+    """A value as JSON writes it, but strings without quotes."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def choose_column(column: str | None, columns: list[str], shown: Path | str) -> str:

@@ -517,3 +517,28 @@ def test_json_has_the_whole_text(run, tmp_path):
     (tmp_path / "long.jsonl").write_text(json.dumps({"text": whole}) + "\n", encoding="utf-8")
     [hit] = map(json.loads, run("long.jsonl", "cat", "--json").out.splitlines())
     assert hit["text"] == whole
+
+
+@pytest.mark.parametrize("file", ["rows.csv", "rows.jsonl"])
+def test_where_keeps_rows_with_a_value(run, tmp_path, file):
+    rows = [("red lamp", "en", 3), ("red lamp", "fr", 3), ("blue lamp", "en", 4)]
+    (tmp_path / "rows.csv").write_text("text,lang,n\n" + "".join(f"{t},{lang},{n}\n" for t, lang, n in rows))
+    lines = [json.dumps({"text": t, "about": {"lang": lang}, "lang": lang, "n": n}) for t, lang, n in rows]
+    (tmp_path / "rows.jsonl").write_text("\n".join(lines))
+
+    def ids(*where):
+        out = run(file, "lamp", "--column", "text", "--json", *where).out
+        return sorted(json.loads(line)["id"] for line in out.splitlines())
+
+    assert ids() == ["0", "1", "2"]
+    assert ids("--where", "lang=en") == ["0", "2"]
+    assert ids("--where", "n=4") == ["2"]
+    if file == "rows.jsonl":
+        assert ids("--where", "about.lang=fr") == ["1"]
+    for where, sentence in (
+        ("lang=de", "has 'de' in 'lang'"),
+        ("no=en", "has no column 'no'"),
+        ("lang", "must be COLUMN="),
+    ):
+        done = run(file, "lamp", "--column", "text", "--where", where)
+        assert (done.code, sentence in done.err) == (2, True)

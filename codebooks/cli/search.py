@@ -18,7 +18,7 @@ import typer
 import codebooks
 from codebooks.cli.hits import Found, find, json_lines, nothing, show
 from codebooks.cli.index import load_retriever
-from codebooks.cli.sources import Column, Encoding, FollowLinks, IdColumn, NoHeader, SkipBadLines, Source
+from codebooks.cli.sources import Column, Encoding, FollowLinks, IdColumn, NoHeader, SkipBadLines, Source, Where
 from codebooks.cli.telling import counted, printed, printer, progress_bar
 from codebooks.cli.words import (
     Language,
@@ -61,6 +61,7 @@ def search(
     no_header: NoHeader = False,
     skip_bad_lines: SkipBadLines = False,
     follow_links: FollowLinks = False,
+    where: Where = None,
     n_hits: Annotated[int, typer.Option("--hits", "-k", help="How many documents for each query.")] = 10,
     embed: Annotated[
         Optional[str],
@@ -100,7 +101,7 @@ def search(
     AND, OR, NOT, quotes, + - and * have no meaning of their own.
     """
     place, queries = _told_apart([] if docs is None else [docs, *(query or [])], demo, save)
-    source = Source(place, column, id_column, encoding, no_header, skip_bad_lines, follow_links)
+    source = Source(place, column, id_column, encoding, no_header, skip_bad_lines, follow_links, where)
     _check(n_hits, feedback, queries)
     options = WordOptions(language, stop_words, no_stop_words, stem, ngrams, min_df, max_df, token_pattern)
     if save is not None:

@@ -36,6 +36,12 @@ NoHeader = Annotated[
     bool, typer.Option("--no-header", help="The first row of a table is a document; columns are called 0, 1, 2.")
 ]
 SkipBadLines = Annotated[bool, typer.Option("--skip-bad-lines", help="Leave out malformed rows, and say how many.")]
+Where = Annotated[
+    Optional[str],
+    typer.Option(
+        metavar="COLUMN=VALUE", help="Only documents with this value in this column of a table.", show_default=False
+    ),
+]
 FollowLinks = Annotated[bool, typer.Option("--follow-links", help="Read what symbolic links in a folder lead to.")]
 
 
@@ -49,6 +55,7 @@ class Source(NamedTuple):
     no_header: bool = False
     skip_bad_lines: bool = False
     follow_links: bool = False
+    where: str | None = None
 
     def read(self) -> tuple[Documents, str]:
         """The documents, and what they are called. What was assumed is printed."""
@@ -62,10 +69,19 @@ class Source(NamedTuple):
             has_header=False if self.no_header else None,
             skip_bad_lines=self.skip_bad_lines,
             follow_links=self.follow_links,
+            where=self._where(),
         )
         for sentence in documents.notes:
             note(sentence)
         return documents, STANDARD_INPUT if is_standard_input(self.place) else self.place.resolve().name
+
+    def _where(self) -> tuple[str, str] | None:
+        if self.where is None:
+            return None
+        column, sign, value = self.where.partition("=")
+        if not column or not sign:
+            raise UserError(f"--where must be COLUMN=VALUE; {self.where[:80]!r} came.")
+        return column, value
 
     def _read_demo(self) -> tuple[Documents, str]:
         for option, given in self.given():
@@ -85,6 +101,7 @@ class Source(NamedTuple):
             ("--no-header", self.no_header),
             ("--skip-bad-lines", self.skip_bad_lines),
             ("--follow-links", self.follow_links),
+            ("--where", self.where is not None),
         ]
 
 
