@@ -667,6 +667,7 @@ GROUPS = np.repeat(np.arange(4), 5)
 ESTIMATORS = {
     "InhibitedMixture": lambda: codebooks.InhibitedMixture(4, random_state=0),
     "KrotovHopfield": lambda: codebooks.KrotovHopfield(4, random_state=0),
+    "MultinomialMixture": lambda: codebooks.MultinomialMixture(4, random_state=0),
     "OrthogonalSparseCoding": lambda: codebooks.OrthogonalSparseCoding(4, random_state=0),
     "HopfieldMemory": lambda: codebooks.HopfieldMemory(),
     "BM25Transformer": lambda: codebooks.BM25Transformer(),
@@ -674,7 +675,8 @@ ESTIMATORS = {
     "NeighborSmoothing": lambda: codebooks.NeighborSmoothing(3),
     "PairedHead": lambda: codebooks.PairedHead(),
 }
-METHODS = ["transform", "predict", "score", "inverse_transform", "recall", "kneighbors", "energy", "partial_fit"]
+METHODS = ["transform", "predict", "score", "confidence", "inverse_transform", "recall", "kneighbors", "energy"]
+METHODS += ["partial_fit", "perplexity"]
 QUESTIONS = [
     pytest.param(name, method, id=f"{name}.{method}")
     for name, make in ESTIMATORS.items()
