@@ -12,7 +12,7 @@ from scipy import sparse
 from sklearn.base import clone
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 
-from codebooks import BM25Transformer, HopfieldRetriever
+from codebooks import BM25Transformer, HopfieldRetriever, TextAnalyzer
 from codebooks.storage import DamagedFileError
 from codebooks.text.feedback import shares
 
@@ -218,6 +218,16 @@ class TestFunctionWords:
         assert news.ignored_terms("the of") == []
         assert len(news.search("the of").ids[0]) == 10  # of nothing else, they count
 
+    def test_function_words_do_not_count_in_the_length_of_documents(self, news):
+        """What other words weigh is as if the function words were not there."""
+        ignored = news.ignored_terms("the price is in the report of the day and it is so")
+        without = TextAnalyzer(language="en", stop_words=ignored)
+        bare = HopfieldRetriever(CountVectorizer(analyzer=without)).fit([*NEWS, *WANTED])
+        columns = [news.terms_.tolist().index(term) for term in bare.terms_]
+        np.testing.assert_allclose(news.weights_.toarray()[:, columns], bare.weights_.toarray(), rtol=1e-6)
+        assert len(ignored) > 5
+        assert all(news.weights_.toarray()[:, news.terms_.tolist().index(term)].any() for term in ignored)
+
     def test_ones_own_vectorizer_decides_itself(self):
         for vectorizer in (CountVectorizer(), TfidfVectorizer()):
             retriever = HopfieldRetriever(vectorizer).fit([*NEWS, *WANTED])
@@ -374,7 +384,7 @@ print(os.waitstatus_to_exitcode(status))
     def test_a_child_may_search_while_another_thread_of_its_parent_weighs(self, fresh_python):
         code = """
 import os, signal, threading
-from codebooks import BM25Transformer, HopfieldRetriever
+from codebooks import BM25Transformer, HopfieldRetriever, TextAnalyzer
 inside, enough, parent = threading.Event(), threading.Event(), os.getpid()
 class Slow(BM25Transformer):
     def fit_transform(self, X, y=None):

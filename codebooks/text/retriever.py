@@ -34,7 +34,7 @@ from codebooks.text.accepting import (
 from codebooks.text.analyzer import TextAnalyzer
 from codebooks.text.explaining import AddedTerm, added_terms, contributions
 from codebooks.text.fusion import merge_candidates, rank, rescore_by_embedding
-from codebooks.text.term_index import TermIndex, find_invalid_counts
+from codebooks.text.term_index import TermIndex, find_invalid_counts, without_columns
 
 __all__ = ["AddedTerm", "HopfieldRetriever", "SearchResults"]
 
@@ -89,7 +89,7 @@ class _State(NamedTuple):
     @property
     def terms(self) -> np.ndarray:
         """Names of the columns."""
-        return self.stored.terms(self.vectorizer)
+        return self.stored.terms
 
 
 class HopfieldRetriever(TransformerMixin, BaseEstimator):
@@ -234,7 +234,8 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         counts.sort_indices()
         names = checked_ids(ids, counts.shape[0], 0)
         next_id = following_id(names, 0)
-        index = TermIndex(counts, names, self.weighting, list(texts) if texts and self.keep_texts else None, next_id)
+        kept = list(texts) if texts and self.keep_texts else None
+        index = TermIndex(counts, names, self.weighting, kept, next_id, vectorizer)
         memory = HopfieldMemory("cosine").fit(self._embedded(texts)) if self.embedder is not None else None
         _ = index.weighted  # a weighting that fails does so here
         with _changing:
@@ -289,7 +290,7 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
                 if embedded is None or embedder is not self.embedder:  # another thread has come between with `fit`
                     embedded = self._embedded(texts)
                 memory = copy(memory).partial_fit(embedded)
-            index = index.appended(counts, names, texts, following_id(names, index.next_id))
+            index = index.appended(counts, names, texts, following_id(names, index.next_id), vectorizer)
             self._state = _State(vectorizer, index, memory)
             return self
 
@@ -408,7 +409,7 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
             return []
         [text] = checked_texts([query], "ignored_terms")
         before = csr_matrix(state.vectorizer.transform([text]))
-        after = _without(before, state.stored.stop_columns(state.vectorizer)[1])
+        after = _without(before, state.stored.stop_columns[1])
         return sorted(str(state.terms[column]) for column in set(before.indices) - set(after.indices))
 
     def expand(self, query: Any, n_terms: int = 10) -> list[AddedTerm]:
@@ -576,7 +577,7 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         memory = None if saved.embeddings is None else saving.memory_from(saved.embeddings)
         if saved.probes is not None:
             retriever._check_embedder(saved.probes)
-        retriever._state = _State(counter, saving.index_from(saved, retriever.weighting), memory)
+        retriever._state = _State(counter, saving.index_from(saved, retriever.weighting, counter), memory)
         return retriever
 
     @classmethod
@@ -652,7 +653,7 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
             "n_documents": self.feedback_documents,
             "n_terms": self.feedback_terms,
             "weight": self.feedback_weight,
-            "excluded": state.stored.stop_columns(state.vectorizer)[0],
+            "excluded": state.stored.stop_columns[0],
         }
 
     def _hybrid(
@@ -690,7 +691,7 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
             texts = checked_texts([queries] if isinstance(queries, str) else queries, "search")
             counts = csr_matrix(state.vectorizer.transform(texts), dtype=np.float32)
             _check_n_terms(counts.shape[1], n_terms)
-            counts = _without(counts, state.stored.stop_columns(state.vectorizer)[1])
+            counts = _without(counts, state.stored.stop_columns[1])
         counts.sort_indices()
         return counts, texts
 
@@ -751,15 +752,13 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
 
 def _without(counts: Any, columns: np.ndarray) -> Any:
     """Counts without these columns, in rows that have others."""
-    is_left = np.ones(counts.shape[1], bool)
-    is_left[columns] = False
-    row = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
-    is_kept = is_left[counts.indices]
-    has_others = np.bincount(row[is_kept], minlength=counts.shape[0]) > 0
-    is_kept |= ~has_others[row]
-    if is_kept.all():
+    left = without_columns(counts, columns)
+    if left.nnz == counts.nnz:
         return counts
-    return csr_matrix((counts.data[is_kept], (row[is_kept], counts.indices[is_kept])), shape=counts.shape)
+    has_others = (np.diff(left.indptr) > 0).astype(counts.dtype)
+    kept = csr_matrix(left + ops.scale_rows(counts, 1 - has_others))
+    kept.eliminate_zeros()
+    return kept
 
 
 def _document_counts(documents: Any, weighting: Any) -> Any:

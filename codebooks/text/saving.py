@@ -402,9 +402,9 @@ def read_index(arrays: dict[str, np.ndarray], about: dict[str, Any], names: Sequ
     return SavedIndex(settings, vectorizer, weighting, is_default, next_id, *of_documents, probes)
 
 
-def index_from(saved: SavedIndex, weighting: Any) -> TermIndex:
+def index_from(saved: SavedIndex, weighting: Any, vectorizer: Any) -> TermIndex:
     """The index that was saved. Its arrays stay where they are."""
-    return TermIndex(saved.counts, saved.ids, weighting, saved.texts, saved.next_id)
+    return TermIndex(saved.counts, saved.ids, weighting, saved.texts, saved.next_id, vectorizer)
 
 
 def memory_from(embeddings: np.ndarray) -> HopfieldMemory:

@@ -14,7 +14,7 @@ from codebooks.forks import ForkSafeLock
 from codebooks.text.analyzer import TextAnalyzer
 from codebooks.text.weighting import BM25Transformer
 
-__all__ = ["TermIndex", "Weighted", "find_invalid_counts"]
+__all__ = ["TermIndex", "Weighted", "find_invalid_counts", "without_columns"]
 
 # Upper bounds of counts that BM25 weighs, and of the absolute value of numbers that are weights already: sums of
 # squares stay finite in float32. BM25 needs one count of at least the lower bound.
@@ -50,6 +50,8 @@ class TermIndex:
         The documents themselves.
     next_id : int
         What the next document without a name is called.
+    vectorizer : transformer of text to counts, optional
+        What has counted the terms, fitted.
     """
 
     def __init__(
@@ -59,18 +61,20 @@ class TermIndex:
         weighting: Any = None,
         texts: Sequence[str] | None = None,
         next_id: int | None = None,
+        vectorizer: Any = None,
     ):
         self.counts = counts
         self.ids = ids
         self.weighting = weighting
         self.texts = texts
         self.next_id = len(ids) if next_id is None else next_id
+        self.vectorizer = vectorizer
         self._weighted: Weighted | None = None
         self._terms: np.ndarray | None = None
         self._stop_columns: tuple[np.ndarray, np.ndarray] | None = None
 
     def __getstate__(self) -> tuple:
-        return self.counts, self.ids, self.weighting, self.texts, self.next_id
+        return self.counts, self.ids, self.weighting, self.texts, self.next_id, self.vectorizer
 
     def __setstate__(self, state: tuple) -> None:
         self.__init__(*state)  # type: ignore[misc]
@@ -87,16 +91,18 @@ class TermIndex:
                     self._weighted = self._weigh()
         return self._weighted
 
-    def terms(self, vectorizer: Any) -> np.ndarray:
+    @property
+    def terms(self) -> np.ndarray:
         """Names of the columns, sorted out once."""
         if self._terms is None:
-            by_number = vectorizer is None
+            by_number = self.vectorizer is None
             self._terms = (
-                np.arange(self.counts.shape[1]).astype(str) if by_number else vectorizer.get_feature_names_out()
+                np.arange(self.counts.shape[1]).astype(str) if by_number else self.vectorizer.get_feature_names_out()
             )
         return self._terms
 
-    def stop_columns(self, vectorizer: Any) -> tuple[np.ndarray, np.ndarray]:
+    @property
+    def stop_columns(self) -> tuple[np.ndarray, np.ndarray]:
         """Columns of the stop words of the language, and of those that are function words here; found once.
 
         A stop word that few documents have, such as "interest" or "bill" in English, says what they are about. There
@@ -104,33 +110,57 @@ class TermIndex:
         """
         if self._stop_columns is None:
             found, frequency = np.empty(0, np.int64), np.bincount(self.counts.indices, minlength=self.counts.shape[1])
-            analyzer = getattr(vectorizer, "analyzer", None)
+            analyzer = getattr(self.vectorizer, "analyzer", None)
             if isinstance(analyzer, TextAnalyzer) and analyzer.stop_words is None:
-                columns = [vectorizer.vocabulary_.get(word) for word in analyzer.language_stop_words()]
+                columns = [self.vectorizer.vocabulary_.get(word) for word in analyzer.language_stop_words()]
                 found = np.array([column for column in columns if column is not None], np.int64)
             is_common = frequency[found] > max(_COMMON * len(self), _FEWEST_DOCUMENTS)
             self._stop_columns = found, found[is_common]
         return self._stop_columns
 
-    def appended(self, counts: Any, ids: np.ndarray, texts: Sequence[str] | None, next_id: int) -> TermIndex:
+    def appended(
+        self, counts: Any, ids: np.ndarray, texts: Sequence[str] | None, next_id: int, vectorizer: Any
+    ) -> TermIndex:
         """The index with more documents; they may have more terms."""
-        old = _widened(self.counts, counts.shape[1])
+        counts = ops.stack_rows([_widened(self.counts, counts.shape[1]), counts])
         texts = None if self.texts is None else [*self.texts, *(texts or ())]
-        return TermIndex(ops.stack_rows([old, counts]), np.concatenate([self.ids, ids]), self.weighting, texts, next_id)
+        return TermIndex(counts, np.concatenate([self.ids, ids]), self.weighting, texts, next_id, vectorizer)
 
     def without(self, kept: np.ndarray) -> TermIndex:
         """The index of these documents only, given by position."""
         texts = None if self.texts is None else [self.texts[i] for i in kept]
-        return TermIndex(ops.take_rows(self.counts, kept), self.ids[kept], self.weighting, texts, self.next_id)
+        counts = ops.take_rows(self.counts, kept)
+        return TermIndex(counts, self.ids[kept], self.weighting, texts, self.next_id, self.vectorizer)
 
     def _weigh(self) -> Weighted:
-        absent = np.zeros(self.counts.shape[1], np.float32)
-        rows = self.counts
-        if self.weighting is not None and self.counts.data.any():
-            weighting = BM25Transformer() if isinstance(self.weighting, str) else clone(self.weighting)
-            rows = csr_matrix(weighting.fit_transform(self.counts), dtype=np.float32)
-            absent = np.asarray(getattr(weighting, "absent_", absent), np.float32)
+        """Weights of all terms. Function words do not count in the lengths of documents."""
+        _, function_words = self.stop_columns
+        rows, absent = self._weigh_counts(without_columns(self.counts, function_words))
+        if len(function_words):
+            others = np.setdiff1d(np.arange(self.counts.shape[1]), function_words)
+            more_rows, more_absent = self._weigh_counts(without_columns(self.counts, others))
+            rows, absent = csr_matrix(rows + more_rows), absent + more_absent
+            rows.sort_indices()
         return Weighted(rows, absent, ops.reciprocal(ops.row_norms(rows)), ops.invert(rows))
+
+    def _weigh_counts(self, counts: Any) -> tuple[Any, np.ndarray]:
+        absent = np.zeros(counts.shape[1], np.float32)
+        if self.weighting is None or not counts.data.any():
+            return counts, absent
+        weighting = BM25Transformer() if isinstance(self.weighting, str) else clone(self.weighting)
+        rows = csr_matrix(weighting.fit_transform(counts), dtype=np.float32)
+        return rows, np.asarray(getattr(weighting, "absent_", absent), np.float32)
+
+
+def without_columns(counts: Any, columns: np.ndarray) -> Any:
+    """A CSR matrix without the entries of these columns; the same object where there are none."""
+    if not len(columns):
+        return counts
+    is_kept = np.ones(counts.shape[1], bool)
+    is_kept[columns] = False
+    is_kept = is_kept[counts.indices]
+    ends = np.concatenate([[0], np.cumsum(is_kept)])
+    return csr_matrix((counts.data[is_kept], counts.indices[is_kept], ends[counts.indptr]), shape=counts.shape)
 
 
 def find_invalid_counts(data: np.ndarray, are_weighted: bool) -> str | None:
