@@ -10,13 +10,13 @@ from scipy.sparse import csr_matrix
 from codebooks import ops
 from codebooks.text.term_index import Weighted
 
-__all__ = ["completed", "completed_for", "scores_of", "search", "shares"]
+__all__ = ["completed", "completed_for", "expand", "scores_of", "search", "shares"]
 
 # The best documents without added words that stay first, and how many times what the best of them has by the query
 # itself added words may give. Both were found on other collections than those reported on.
 _N_KEPT_FIRST, _MOST_ADDED = 2, 3
-# Documents that are ranked beyond those asked for, at first.
-_MARGIN = 24
+# Documents that are ranked beyond those asked for, at first, and by how much a score may come out otherwise.
+_MARGIN, _ROUNDING = 24, 1e-5
 
 
 def shares(queries: Any, weighted: Weighted, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -25,7 +25,11 @@ def shares(queries: Any, weighted: Weighted, n: int) -> tuple[np.ndarray, np.nda
     With the scores in descending order, sparsemax at the inverse temperature `1 / sum(s_i - s_(n+1))`, the sum over the
     first n, is `[s_i - s_(n+1)]_+` divided by its sum: the threshold of sparsemax falls on the first one left out.
     """
-    position, score = ops.best(queries, weighted.postings, n + 1)
+    return _shares_of(*ops.best(queries, weighted.postings, n + 1), n)
+
+
+def _shares_of(position: np.ndarray, score: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """`shares` of the n + 1 best documents."""
     score = score.clip(0, None)
     left_out = score[:, n:] if score.shape[1] > n else np.zeros((len(score), 1), score.dtype)
     position, above = position[:, :n], (score - left_out)[:, :n]
@@ -35,37 +39,35 @@ def shares(queries: Any, weighted: Weighted, n: int) -> tuple[np.ndarray, np.nda
     return position, above / np.where(total > 0, total, 1)
 
 
-def search(
-    counts: Any, weighted: Weighted, k: int, *, steps: int, n_documents: int, n_terms: int, weight: float, excluded: Any
-) -> tuple[np.ndarray, np.ndarray]:
+def search(counts: Any, weighted: Weighted, k: int, **settings: Any) -> tuple[np.ndarray, np.ndarray]:
     """Find the `k` best documents for each query and the words that the memory adds to it.
 
     The score of a document is what the query itself gives to it, and what the added words give, up to a limit: three
     times what the query gives to its best document, and no more than the added words give to its two best documents.
     These two therefore stay first, whatever other documents have of the added words.
 
+    Parameters
+    ----------
+    counts : CSR matrix of shape (n_queries, n_terms)
+    weighted : Weighted
+    k : int
+    **settings
+        `steps`, and what `expand` takes.
+
     Returns
     -------
     position, score : arrays of shape (n_queries, at most k)
         Descending, ties in the order of the scores without added words; -1 and 0 where no more are found.
     """
-    if steps == 0:
+    if settings["steps"] == 0:
         return _without_misses(*ops.best(counts, weighted.postings, k))
-    settings: dict[str, Any] = {
-        "steps": steps,
-        "n_documents": n_documents,
-        "n_terms": n_terms,
-        "weight": weight,
-        "excluded": excluded,
-    }
-    own, added = _unit(counts), expansion(counts, weighted, **settings)
-    first, limit = _first_and_limit(own, added, weighted)
-    n_all = weighted.rows.shape[0]
+    query = expand(counts, weighted, **settings)
+    n_queries, n_all = counts.shape[0], weighted.rows.shape[0]
     k = min(k, n_all)
-    position, score = np.full((len(first), k), -1, np.int64), np.zeros((len(first), k), np.float32)
-    depth, open_ = min(max(2 * k, k + _MARGIN), n_all), np.arange(len(first) if k else 0)
+    position, score = np.full((n_queries, k), -1, np.int64), np.zeros((n_queries, k), np.float32)
+    depth, open_ = min(max(2 * k, k + _MARGIN), n_all), np.arange(n_queries if k else 0)
     while len(open_):
-        found = _ranked(own[open_], added[open_], weighted, first[open_], limit[open_], depth)
+        found = _ranked(query if len(open_) == n_queries else query.of(open_), weighted, depth)
         position[open_], score[open_] = found.position[:, :k], found.score[:, :k]
         # A document that was not looked at scores no more than the last one that was, without the limit.
         is_open = (found.score[:, k - 1] < found.least) if depth < n_all else np.zeros(len(open_), bool)
@@ -82,30 +84,67 @@ def scores_of(position: np.ndarray, counts: Any, weighted: Weighted, **settings:
     if settings["steps"] == 0:
         score, largest = ops.chosen_products(counts, weighted.rows, position), counts @ most.T
     else:
-        own, added = _unit(counts), expansion(counts, weighted, **settings)
-        _, limit = _first_and_limit(own, added, weighted)
-        given, brought = (ops.chosen_products(part, weighted.rows, position) for part in (own, added))
-        score, largest = given + np.minimum(brought, limit[:, None]), (1 + _MOST_ADDED) * (own @ most.T)
+        query = expand(counts, weighted, **settings)
+        _, score = query.scores(weighted, position)
+        largest = (1 + _MOST_ADDED) * (query.own @ most.T)
     largest = largest.toarray()
     return score.clip(0, None) / np.where(largest > 0, largest, 1)
+
+
+def completed(counts: Any, weighted: Weighted, **settings: Any) -> Any:
+    """Queries with the terms that the memory adds to them; as they are without any step."""
+    if settings["steps"] == 0:
+        return csr_matrix(counts, dtype=np.float32)
+    query = expand(counts, weighted, **settings)
+    return csr_matrix(query.own + query.added, dtype=np.float32)
 
 
 def completed_for(counts: Any, row: Any, weighted: Weighted, **settings: Any) -> Any:
     """A query completed so that its product with the `row` of a document is the score of that document."""
     if settings["steps"] == 0:
         return counts
-    own, added = _unit(counts), expansion(counts, weighted, **settings)
-    _, limit = _first_and_limit(own, added, weighted)
-    brought = float((added @ row.T).toarray()[0, 0])
-    return csr_matrix(own + added * min(1.0, float(limit[0]) / brought if brought > 0 else 1.0))
+    query = expand(counts, weighted, **settings)
+    brought = float((query.added @ row.T).toarray()[0, 0])
+    return csr_matrix(query.own + query.added * min(1.0, float(query.limit[0]) / brought if brought > 0 else 1.0))
 
 
-def _first_and_limit(own: Any, added: Any, weighted: Weighted) -> tuple[np.ndarray, np.ndarray]:
-    """The documents that stay first, -1 for none, and the limit of what added words may give."""
-    first, score = ops.best(own, weighted.postings, _N_KEPT_FIRST)
-    first[score <= 0] = -1
+class Expanded(NamedTuple):
+    """Queries and the terms that the memory adds to them."""
+
+    own: Any  # CSR (n_queries, n_terms), of length 1
+    added: Any  # CSR (n_queries, n_terms), of length `weight`
+    first: np.ndarray  # (n_queries, 2) positions of the best documents for the query itself, -1 for none
+    limit: np.ndarray  # (n_queries,) what added terms may give to a document
+
+    def of(self, rows: np.ndarray) -> Expanded:
+        """Some of the queries."""
+        return Expanded(*(part[rows] for part in self))
+
+    def scores(self, weighted: Weighted, position: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What the queries themselves give to chosen documents, and their scores."""
+        given, brought = (ops.chosen_products(part, weighted.rows, position) for part in (self.own, self.added))
+        return given, given + np.minimum(brought, self.limit[:, None])
+
+
+def expand(
+    counts: Any, weighted: Weighted, *, steps: int, n_documents: int, n_terms: int, weight: float, excluded: Any
+) -> Expanded:
+    """Add terms to queries, in one step or more; none of the columns `excluded` is added."""
+    own = state = _unit(counts)
+    for step in range(steps):
+        position, score = ops.best(state, weighted.postings, max(n_documents, _N_KEPT_FIRST) + 1)
+        if step == 0:
+            first = np.where(score[:, :_N_KEPT_FIRST] > 0, position[:, :_N_KEPT_FIRST], -1)
+            best = score[:, :1].max(axis=1, initial=0)
+        position, share = _shares_of(position[:, : n_documents + 1], score[:, : n_documents + 1], n_documents)
+        terms = ops.gather_largest(position, share * weighted.reciprocals[position], weighted.rows, n_terms)
+        if len(excluded):
+            terms.data[np.isin(terms.indices, excluded)] = 0
+            terms.eliminate_zeros()
+        added = csr_matrix(weight * _unit(terms), dtype=np.float32)
+        state = csr_matrix(own + added)
     brought = np.where(first >= 0, ops.chosen_products(added, weighted.rows, first), np.inf).min(axis=1, initial=np.inf)
-    return first, np.minimum(brought, _MOST_ADDED * score[:, :1].max(axis=1, initial=0))
+    return Expanded(own, added, first, np.minimum(brought, _MOST_ADDED * best.clip(0, None)))
 
 
 class _Ranked(NamedTuple):
@@ -114,49 +153,21 @@ class _Ranked(NamedTuple):
     least: np.ndarray  # (n_queries,) score without the limit of the last candidate
 
 
-def _ranked(own: Any, added: Any, weighted: Weighted, first: np.ndarray, limit: np.ndarray, depth: int) -> _Ranked:
+def _ranked(query: Expanded, weighted: Weighted, depth: int) -> _Ranked:
     """The best documents without the limit, and the first ones, ranked by scores with it."""
-    position, _ = ops.best(csr_matrix(own + added), weighted.postings, depth)
-    given, brought = (ops.chosen_products(part, weighted.rows, position) for part in (own, added))
-    least = (given + brought)[:, -1]
-    position = np.where((position[:, :, None] == first[:, None, :]).any(axis=2), -1, position)
-    position = np.concatenate([first, position], axis=1)
-    given, brought = (ops.chosen_products(part, weighted.rows, position) for part in (own, added))
-    score = np.where(position >= 0, given + np.minimum(brought, limit[:, None]), -np.inf)
+    position, unlimited = ops.best(csr_matrix(query.own + query.added), weighted.postings, depth)
+    is_first = (position[:, :, None] == query.first[:, None, :]).any(axis=2)
+    position = np.concatenate([query.first, np.where(is_first, -1, position)], axis=1)
+    given, score = query.scores(weighted, position)
+    score = np.where(position >= 0, score, -np.inf)
     rank = np.lexsort((position, -given, -score), axis=1)
-    return _Ranked(np.take_along_axis(position, rank, axis=1), np.take_along_axis(score, rank, axis=1), least)
+    position, score = (np.take_along_axis(part, rank, axis=1) for part in (position, score))
+    return _Ranked(position, score, (1 + _ROUNDING) * unlimited[:, -1])
 
 
 def _without_misses(position: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     found = (position >= 0) & (score > 0)
     return np.where(found, position, -1), np.where(found, score, 0)
-
-
-def expansion(
-    counts: Any, weighted: Weighted, *, steps: int, n_documents: int, n_terms: int, weight: float, excluded: Any
-) -> Any:
-    """The terms that the memory adds to queries of length 1, with their weights; none of the columns `excluded`."""
-    state, added = counts, csr_matrix(counts.shape, dtype=counts.dtype)
-    for _ in range(steps):
-        position, share = shares(state, weighted, n_documents)
-        terms = ops.gather_largest(position, share * weighted.reciprocals[position], weighted.rows, n_terms)
-        if len(excluded):
-            terms.data[np.isin(terms.indices, excluded)] = 0
-            terms.eliminate_zeros()
-        added = weight * _unit(terms)
-        state = _unit(counts) + added
-    return csr_matrix(added, dtype=np.float32)
-
-
-def completed(
-    counts: Any, weighted: Weighted, *, steps: int, n_documents: int, n_terms: int, weight: float, excluded: Any
-) -> Any:
-    """Queries with the terms that the memory adds to them; as they are without any step."""
-    if steps == 0:
-        return csr_matrix(counts, dtype=np.float32)
-    settings: dict[str, Any] = {"n_documents": n_documents, "n_terms": n_terms, "weight": weight, "excluded": excluded}
-    added = expansion(counts, weighted, steps=steps, **settings)
-    return csr_matrix(_unit(counts) + added, dtype=np.float32)
 
 
 def _unit(X: Any) -> Any:
