@@ -19,8 +19,8 @@ __all__ = ["DOUBTFUL", "choose", "compute_agreement", "count_found", "is_doubtfu
 _LADDER = (2, 3, 4, 5, 6, 8, 10, 13, 17, 22, 29, 38, 50, 65, 85, 110, 145, 190, 250, 330)  # numbers tried
 _FEWEST_ROWS = 8  # for each component of these
 _MOST_ROWS = 20_000  # looked at
-# Models are fitted quickly: one start, so many passes at most, and so many rows in a minibatch for each component, as
-# many as the mixture remembers.
+# Models are fitted quickly: one start, this number of passes at most, and this number of rows in a minibatch for each
+# component, as many as the mixture remembers.
 _N_PASSES, _BATCH_ROWS, _SMALLEST_BATCH = 12, 25, 500
 _OVERFIT = 0.75  # what overfitting weighs beside the score of unseen rows
 # The ladder ends where two numbers in a row above the first have less than this part of the best merit.

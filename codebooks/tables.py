@@ -56,7 +56,7 @@ class Reading:
     def note_bad(self, message: str) -> None:
         """Count a line that cannot be read, or raise an error if such lines are not to be skipped."""
         if not self.skip_bad_lines:
-            raise UserError(f"{message}; mend it, or give --skip-bad-lines.")
+            raise UserError(f"{message}; correct it, or give --skip-bad-lines.")
         self.n_bad += 1
 
 

@@ -25,7 +25,7 @@ _BACKGROUND = 3.0
 _PRIOR, _FEWEST_ROWS = 0.5, 0.1
 # In learning, gates that are this far below the largest are zero.
 _REACH = math.log(100)
-# Shares of a row are found in so many steps, from the gates and from the sizes of components in equal parts. The gates
+# The number of steps that find the shares of a row, from the gates and from the sizes of components in equal parts. The gates
 # weigh as much as one word. Shares below this one, or below this part of an even share, are zero.
 _N_SHARE_STEPS, _GATE_WEIGHT, _LEAST_SHARE, _LEAST_PART = 10, 1.0, 1e-2, 0.5
 # Counts go back two minibatches, and at least 25 rows for each component on average.
@@ -34,8 +34,8 @@ _MEMORY_BATCHES, _MEMORY_ROWS = 2, 25
 _ENOUGH_ENTRIES, _N_SCALE_ROUNDS = 50, 3
 # What mean saliencies are taken for where no word says anything.
 _LEAST_SALIENCY = 1e-6
-# Starts that are compared, and updates of each from some rows of the first minibatch: so many, or so many for each
-# component. Energies that differ by less are equal, so that rounding does not choose.
+# Starts that are compared, and updates of each from some rows of the first minibatch: how many rows, and how many for
+# each component if that is more. Energies that differ by less are equal, so that rounding does not choose.
 _N_STARTS, _N_START_UPDATES, _ROUNDING = 3, 3, 1e-5
 _START_ROWS, _START_ROWS_EACH = 2_000, 25
 # On a stream counts go back this part of the rows so far, as in `fit`, up to a number of rows.

@@ -338,7 +338,7 @@ class TextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
 
 
 def cut_into_passages(text: str, n_words: int) -> list[str]:
-    """Passages of nearly equal length, of at most so many words; a text that is short enough, or empty, as it is.
+    """Cut a text into passages of nearly equal length, of at most `n_words` words; a short text stays as it is.
 
     Examples
     --------
@@ -347,7 +347,7 @@ def cut_into_passages(text: str, n_words: int) -> list[str]:
     """
     words = [
         word[start : start + _WORD] for word in text.split() for start in range(0, len(word), _WORD)
-    ]  # of at most so many characters
+    ]  # of at most 20 characters
     n_passages = -(-len(words) // n_words)
     if n_passages < 2:
         return [text]

@@ -24,7 +24,7 @@ _ENTITY = re.compile(
 )
 _ADDRESS = re.compile(r"(?:https?|ftps?|file|s3|git|ssh)://\S+|www\.\S+|mailto:\S+", re.IGNORECASE)
 _UUENCODED = re.compile(r"\nM[!-`]{60}(?=\s)")
-# A line of this length with fewer blanks than one in so many characters is data, such as minified source text.
+# A line of this length with fewer blanks than one in this number of characters is data, such as minified source text.
 _LONG_LINE, _CHARACTERS_PER_BLANK = 300, 30
 
 

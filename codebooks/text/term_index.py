@@ -21,7 +21,8 @@ __all__ = ["TermIndex", "Weighted", "find_invalid_counts", "without_columns"]
 _LARGEST_COUNT, _LARGEST_NUMBER = 1e9, 1e15
 _SMALLEST_COUNT = 1e-20
 
-# A stop word is a function word where it is in more than this share of the documents and in more than so many of them.
+# A stop word is a function word where more than this share of the documents, and more than this number of them, have
+# it.
 _COMMON, _FEWEST_DOCUMENTS = 0.02, 5
 
 # Two threads do not weigh the same at once. One lock for all: it survives a fork, as one in each would not.

@@ -14,7 +14,7 @@ from codebooks.text.segmentation import is_grammar, segment
 
 __all__ = ["Remembered", "TermRules", "build_rules"]
 
-# Stretches of text without blanks are analysed once and remembered: so many, of at most so many characters.
+# Stretches of text without blanks are analysed once and remembered: this number, of at most this number of characters.
 _REMEMBERED, _LONGEST_REMEMBERED = 2**20, 100
 _BESIDE = ".:'`-_"  # at the end of a stretch, these are no part of a word
 _NUMBER_OR_LETTER = re.compile(r"\d+(?:[.:/]\d+)?|[a-zA-Z]")
