@@ -101,6 +101,9 @@ def _unzip(raw: bytes, shown: Path | str) -> tuple[bytes, PurePath]:
         raise UserError(f"{shown} is not a whole zip file ({error}).") from error
 
 
+_CONTROLS = [chr(code) for code in range(32) if chr(code) not in "\t\n\v\f\r\x1b\x1c\x1d\x1e\x1f"]
+
+
 def decode(raw: bytes, shown: Path | str, encoding: str | None = None) -> Decoded:
     """The text of a file.
 
@@ -129,13 +132,16 @@ def decode(raw: bytes, shown: Path | str, encoding: str | None = None) -> Decode
     for mark, name in _MARKS.items():
         if raw.startswith(mark):
             return Decoded(_decode_as(raw, shown, name))
+    is_text = None
     try:
         text = raw.decode()
-        if text.count("\0") <= len(text) / 10:
+        # Bytes of UTF-16 in Arabic or Thai are control characters by half, and so UTF-8 as well.
+        is_text = sum(map(text[:_SAMPLE].count, _CONTROLS)) <= len(text[:_SAMPLE]) / 10
+        if is_text or (b"\0" not in raw and _detect_wide(raw) is None):
             return Decoded(text)
     except UnicodeDecodeError:
         pass
-    detected = _detect_wide(raw) if b"\0" in raw else _detect_legacy(raw)
+    detected = _detect_wide(raw) if is_text is False or b"\0" in raw else _detect_legacy(raw)
     if detected is None:
         raise UserError(f"{shown} is not text in an encoding that is recognised; save it as UTF-8, or give --encoding.")
     assumed = f"{shown} is not UTF-8 and was read as {detected}; if letters are wrong, give its --encoding."

@@ -320,6 +320,8 @@ def _choose_for_mixture(table: list[dict[str, Any]], numbers: list[int] | None) 
 
 def _explain_mixture(n: int, n_broad: int, fine: dict[str, Any], broad: dict[str, Any], table: Any) -> str:
     """What to do, why, and what to doubt."""
+    if all(row["used"] < 2 for row in table):
+        return f"Take {n} components, the fewest that are tried: every model puts all rows into one."
     if is_doubtful(fine):
         return (
             f"Take {n} components, but nothing speaks for any number: models fitted on different rows give hardly the "

@@ -386,7 +386,8 @@ def test_cli_options_of_words(run, tmp_path):
         (["--language", "xx"], "--language must be"),
         (["--stop-words", "missing.txt"], "cannot read the stop words missing.txt"),
         (["--ngrams", "9"], "--ngrams must be from 1 to 5"),
-        (["--min-df", "few"], "--min-df must be a number of documents, or a share"),
+        (["--min-df", "0"], "--min-df must be a number of documents, 1 or more"),
+        (["--min-df", "few"], "--min-df must be a number of documents, 1 or more, or a share"),
         (["--max-df", "1.5"], "--max-df must be"),
         (["--token-pattern", "("], "--token-pattern is not a regular expression"),
     ],
@@ -406,3 +407,19 @@ def test_cli_search_of_chinese_and_of_an_index(run, tmp_path):
     assert run("search", "index", "北京", "--json", "--feedback", 0)[1].count('"id"') == 2
     code, _, err = run("search", "index", "北京", "--ngrams", 2)
     assert (code, "leave out --ngrams" in err) == (2, True)
+
+
+@pytest.mark.parametrize("pattern", ["(", "(a)(b)"])
+def test_token_pattern_that_cannot_be_used_is_refused(pattern):
+    with pytest.raises(ValueError, match="`token_pattern` must"):
+        TextAnalyzer(token_pattern=pattern)("a b")
+
+
+def test_cli_stop_words_may_have_another_encoding(run, tmp_path):
+    (tmp_path / "text.txt").write_text("apple car\nred car\nred lamp\n" * 3, encoding="utf-8")
+    (tmp_path / "own.txt").write_bytes("car\nred\nand and\n".encode("utf-16-le"))
+    code, out, err = run("topics", "text.txt", "-k", 1, "--stop-words", "own.txt", "--max-df", "1.0")
+    assert code == 0
+    assert "utf_16_le" in err.replace("-", "_") + out
+    assert "apple" in out
+    assert "car" not in out.replace("own", "").split()

@@ -403,3 +403,12 @@ def test_nothing_to_read(tmp_path):
         read_documents(tmp_path)
     with pytest.raises(UserError, match="leave out --column"):
         read_documents(tmp_path, "text")
+
+
+@pytest.mark.parametrize("text", ["عصير التفاح حلو جدا", "ประเทศไทยมีอาหารอร่อย", "भारत की राजधानी", "plain words here"])
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_without_mark_is_told_from_control_characters(tmp_path, text, encoding):
+    (tmp_path / "text.txt").write_bytes(f"{text}\n{text}\n".encode(encoding))
+    found = read_documents(tmp_path / "text.txt")
+    assert found.texts == [text, text]
+    assert "was read as" in found.notes[0]

@@ -214,7 +214,7 @@ class TestFunctionWords:
     def test_function_words_are_ignored_beside_others_and_named(self, news):
         assert news.ignored_terms("the price is in the bill") == ["in", "is", "the"]
         with_them, without = (news.search(query) for query in ("the price is in the bill", "price bill"))
-        same_results(with_them, without)
+        np.testing.assert_allclose(with_them.scores[0], without.scores[0], rtol=0.01)
         assert news.ignored_terms("the of") == []
         assert len(news.search("the of").ids[0]) == 10  # of nothing else, they count
 
@@ -224,9 +224,27 @@ class TestFunctionWords:
         without = TextAnalyzer(language="en", stop_words=ignored)
         bare = HopfieldRetriever(CountVectorizer(analyzer=without)).fit([*NEWS, *WANTED])
         columns = [news.terms_.tolist().index(term) for term in bare.terms_]
-        np.testing.assert_allclose(news.weights_.toarray()[:, columns], bare.weights_.toarray(), rtol=1e-6)
+        np.testing.assert_allclose(news.weights_.toarray()[:, columns], bare.weights_.toarray(), rtol=0.01)
         assert len(ignored) > 5
         assert all(news.weights_.toarray()[:, news.terms_.tolist().index(term)].any() for term in ignored)
+
+    @pytest.mark.parametrize("feedback", [0, 1])
+    def test_function_words_decide_between_equals(self, feedback):
+        titles = [
+            "Matrix",
+            "The Matrix",
+            "The Matrix Reloaded",
+            "The Thing",
+            "Thing",
+            "The Office",
+            "Office",
+            "The Who",
+        ]
+        retriever = HopfieldRetriever(feedback=feedback).fit(titles * 2)
+        for query in titles[:-1]:
+            found = retriever.search(query).ids[0][:2].tolist()
+            assert found == [titles.index(query), titles.index(query) + len(titles)]
+        assert retriever.ignored_terms("the matrix") == ["the"]
 
     def test_ones_own_vectorizer_decides_itself(self):
         for vectorizer in (CountVectorizer(), TfidfVectorizer()):
@@ -544,8 +562,9 @@ class TestHybrid:
             every, some = hybrid.search(QUERIES), hybrid.search(QUERIES, min_score=least)
             for ids, scores, left in zip(*every, some.ids, strict=True):
                 np.testing.assert_array_equal(ids[scores >= least], left)
-        with pytest.raises(ValueError, match="min_score must be a number"):
-            hybrid.search("w1", min_score="high")
+        for least in ("high", float("nan"), True):
+            with pytest.raises(ValueError, match="min_score must be a number"):
+                hybrid.search("w1", min_score=least)
 
     @pytest.mark.parametrize("feedback", [0, 1])
     def test_empty_documents_and_queries_find_nothing_and_are_not_found(self, feedback):

@@ -192,6 +192,8 @@ def _vectorized(texts: list[str], options: WordOptions) -> tuple[Any, Any, str]:
         return vectorizer, vectorizer.fit_transform(texts), told
     except ValueError as error:  # scikit-learn: "empty vocabulary", "no terms remain"
         advice = "Give more text." if options.no_stop_words else "Try --no-stop-words, or give more text."
+        if options.min_df is not None or options.max_df is not None:
+            advice = "Change --min-df or --max-df."
         raise UserError(
             f"no word of the {len(texts)} documents is left to learn from: codebooks topics --help says which count. "
             + advice

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Optional
 
 import typer
 
+from codebooks.cli.telling import note
+from codebooks.decoding import decode
 from codebooks.documents import UserError
 
 if TYPE_CHECKING:
@@ -139,15 +141,18 @@ def _number(option: str, text: str) -> int | float:
         value = float(text) if "." in text else int(text)
     except ValueError:
         value = -1
-    if value < 0 or (isinstance(value, float) and not value <= 1):
-        raise UserError(f"{option} must be a number of documents, or a share from 0.0 to 1.0; {text[:40]!r} came.")
+    if value < 0 or (value == 0 and isinstance(value, int)) or (isinstance(value, float) and not value <= 1):
+        raise UserError(
+            f"{option} must be a number of documents, 1 or more, or a share from 0.0 to 1.0; {text[:40]!r} came."
+        )
     return value
 
 
 def _read_words(file: Path) -> list[str]:
     try:
-        return file.read_text(encoding="utf-8-sig").split()
+        text, assumed = decode(file.read_bytes(), file)
     except OSError as error:
         raise UserError(f"cannot read the stop words {file}: {error.strerror or error}.") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"the stop words {file} are not UTF-8; save them as UTF-8.") from error
+    if assumed:
+        note(assumed)
+    return text.split()

@@ -25,8 +25,8 @@ _BACKGROUND = 3.0
 _PRIOR, _FEWEST_ROWS = 0.5, 0.1
 # In learning, gates that are this far below the largest are zero.
 _REACH = math.log(100)
-# The number of steps that find the shares of a row, from the gates and from the sizes of components in equal parts. The gates
-# weigh as much as one word. Shares below this one, or below this part of an even share, are zero.
+# Shares of a row are found in this number of steps, which start from the gates and the sizes of components in equal
+# parts. The gates weigh as much as one word. Shares below this one, or below this part of an even share, are zero.
 _N_SHARE_STEPS, _GATE_WEIGHT, _LEAST_SHARE, _LEAST_PART = 10, 1.0, 1e-2, 0.5
 # Counts go back two minibatches, and at least 25 rows for each component on average.
 _MEMORY_BATCHES, _MEMORY_ROWS = 2, 25

@@ -285,6 +285,15 @@ class TextAnalyzer(BaseEstimator):
             value = getattr(self, name)
             if not isinstance(value, str | None) or value not in allowed:
                 raise ValueError(f"`{name}` must be one of {', '.join(map(repr, allowed))}, got {value!r:.40}.")
+        if self.token_pattern is not None:
+            try:
+                n_groups = re.compile(self.token_pattern).groups
+            except (re.error, OverflowError, RecursionError, TypeError) as error:
+                raise ValueError(
+                    f"`token_pattern` must be a regular expression, got {self.token_pattern!r:.40}: {error}."
+                ) from error
+            if n_groups > 1:
+                raise ValueError(f"`token_pattern` must have one group at most, got {n_groups}. Use (?:...).")
         words = self.stop_words
         if isinstance(words, str) and words != "auto":
             raise ValueError(

@@ -34,7 +34,7 @@ from codebooks.text.accepting import (
 from codebooks.text.analyzer import TextAnalyzer
 from codebooks.text.explaining import AddedTerm, added_terms, contributions
 from codebooks.text.fusion import merge_candidates, rank, rescore_by_embedding
-from codebooks.text.term_index import TermIndex, find_invalid_counts, without_columns
+from codebooks.text.term_index import FADED, TermIndex, find_invalid_counts, without_columns
 
 __all__ = ["AddedTerm", "HopfieldRetriever", "SearchResults"]
 
@@ -351,7 +351,8 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         state = self._fitted()
         self._check_settings()
         check_count("k", k)
-        if min_score is not None and (not isinstance(min_score, Real) or isinstance(min_score, bool)):
+        is_number = isinstance(min_score, Real) and not isinstance(min_score, bool) and min_score == min_score
+        if min_score is not None and not is_number:
             raise ValueError(f"min_score must be a number or None; {min_score!r:.40} came.")
         counts, texts = self._counted(queries, state)
         k = min(k, len(state.stored))
@@ -382,7 +383,7 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         return ops.stack_rows([self._completed(q, state) for q in _blocks(counts)])
 
     def ignored_terms(self, query: str) -> list[str]:
-        """The words of a query that it is not searched by: function words, such as "the", beside other words.
+        """The words of a query that only decide between equal documents: function words, such as "the", beside others.
 
         A stop word of the documents' language is one where more than five documents and more than one in fifty have
         it. A query of nothing else is searched by all of its words, and so is every query of other vectorizers than the
@@ -408,9 +409,9 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         if state.vectorizer is None:
             return []
         [text] = checked_texts([query], "ignored_terms")
-        before = csr_matrix(state.vectorizer.transform([text]))
-        after = _without(before, state.stored.stop_columns[1])
-        return sorted(str(state.terms[column]) for column in set(before.indices) - set(after.indices))
+        before = csr_matrix(state.vectorizer.transform([text]), dtype=np.float32)
+        after = _faded(before, state.stored.stop_columns[1])
+        return sorted(str(state.terms[column]) for column in before.indices[after.data < before.data])
 
     def expand(self, query: Any, n_terms: int = 10) -> list[AddedTerm]:
         """The words that the memory adds to a query, and which documents bring them.
@@ -691,7 +692,7 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
             texts = checked_texts([queries] if isinstance(queries, str) else queries, "search")
             counts = csr_matrix(state.vectorizer.transform(texts), dtype=np.float32)
             _check_n_terms(counts.shape[1], n_terms)
-            counts = _without(counts, state.stored.stop_columns[1])
+            counts = _faded(counts, state.stored.stop_columns[1])
         counts.sort_indices()
         return counts, texts
 
@@ -750,15 +751,15 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
             raise TypeError(f"embedder must have encode or transform, or be callable; {self.embedder!r} came.")
 
 
-def _without(counts: Any, columns: np.ndarray) -> Any:
-    """Counts without these columns, in rows that have others."""
+def _faded(counts: Any, columns: np.ndarray) -> Any:
+    """Counts in which these columns only decide between equals, in rows that have others."""
     left = without_columns(counts, columns)
     if left.nnz == counts.nnz:
         return counts
-    has_others = (np.diff(left.indptr) > 0).astype(counts.dtype)
-    kept = csr_matrix(left + ops.scale_rows(counts, 1 - has_others))
-    kept.eliminate_zeros()
-    return kept
+    has_others = np.repeat(np.diff(left.indptr) > 0, np.diff(counts.indptr))
+    faded = counts.copy()
+    faded.data[has_others & np.isin(counts.indices, columns)] *= FADED
+    return faded
 
 
 def _document_counts(documents: Any, weighting: Any) -> Any:
@@ -789,8 +790,8 @@ def _first_counts(vectorizer: Any, texts: list[str]) -> Any:
         if "empty vocabulary" not in str(error):
             raise
         raise ValueError(
-            f"fit wants documents with words to search by, and none of the {len(texts)} that came has any. Stop words "
-            f"do not count, unless you give vectorizer=CountVectorizer()."
+            f"fit wants documents with words to search by, and none of the {len(texts)} that came has any. A word has "
+            f"a letter or a digit, and is no stop word of a vectorizer that was given."
         ) from error
 
 

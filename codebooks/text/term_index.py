@@ -14,7 +14,7 @@ from codebooks.forks import ForkSafeLock
 from codebooks.text.analyzer import TextAnalyzer
 from codebooks.text.weighting import BM25Transformer
 
-__all__ = ["TermIndex", "Weighted", "find_invalid_counts", "without_columns"]
+__all__ = ["FADED", "TermIndex", "Weighted", "find_invalid_counts", "without_columns"]
 
 # Upper bounds of counts that BM25 weighs, and of the absolute value of numbers that are weights already: sums of
 # squares stay finite in float32. BM25 needs one count of at least the lower bound.
@@ -24,6 +24,9 @@ _SMALLEST_COUNT = 1e-20
 # A stop word is a function word where more than this share of the documents, and more than this number of them, have
 # it.
 _COMMON, _FEWEST_DOCUMENTS = 0.02, 5
+
+# What a function word counts beside others in queries, and in lengths of documents: enough to choose between equals.
+FADED, _FADED_LENGTH = 1e-3, 1e-4
 
 # Two threads do not weigh the same at once. One lock for all: it survives a fork, as one in each would not.
 _weighing = ForkSafeLock()
@@ -134,12 +137,18 @@ class TermIndex:
         return TermIndex(counts, self.ids[kept], self.weighting, texts, self.next_id, self.vectorizer)
 
     def _weigh(self) -> Weighted:
-        """Weights of all terms. Function words do not count in the lengths of documents."""
+        """Weights of all terms. Function words hardly count in the lengths of documents."""
         _, function_words = self.stop_columns
-        rows, absent = self._weigh_counts(without_columns(self.counts, function_words))
+        counts = self.counts
         if len(function_words):
-            others = np.setdiff1d(np.arange(self.counts.shape[1]), function_words)
-            more_rows, more_absent = self._weigh_counts(without_columns(self.counts, others))
+            others = np.setdiff1d(np.arange(counts.shape[1]), function_words)
+            more_rows, more_absent = self._weigh_counts(without_columns(counts, others))
+            counts = counts.copy()
+            counts.data[np.isin(counts.indices, function_words)] *= _FADED_LENGTH
+        rows, absent = self._weigh_counts(counts)
+        if len(function_words):
+            rows, absent = without_columns(rows, function_words), absent.copy()
+            absent[function_words] = 0
             rows, absent = csr_matrix(rows + more_rows), absent + more_absent
             rows.sort_indices()
         return Weighted(rows, absent, ops.reciprocal(ops.row_norms(rows)), ops.invert(rows))
