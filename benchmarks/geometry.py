@@ -15,11 +15,11 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from benchmarks.corpora import data_folder
+from benchmarks.corpus_folder import load_corpus
 from benchmarks.report import table, write
 from codebooks import Isotropy
-from codebooks.datasets import load_corpus
+from codebooks.metrics import average_cosine, isoscore, uniformity
 from codebooks.models.base import unit_rows
-from codebooks.scores import average_cosine, isoscore, uniformity
 
 Embed = Callable[[Sequence[str]], np.ndarray]
 

@@ -24,8 +24,9 @@ import numpy as np
 from benchmarks.corpora import data_folder
 from benchmarks.report import table, write
 from codebooks import PairedHead
-from codebooks.models.base import row_blocks, unit_rows
-from codebooks.text.heads_judged import first_ranks
+from codebooks.base import row_blocks
+from codebooks.embeddings._head_validation import first_ranks
+from codebooks.models.base import unit_rows
 
 Embed = Callable[[Sequence[str]], np.ndarray]
 Heads = dict[str, Callable[[], PairedHead]]

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from codebooks import scores
-from codebooks.naming import name_by_documents
+from codebooks import metrics
+from codebooks.interpret._labelling import name_by_documents
 
 N_WORDS = 10
 
@@ -51,7 +51,7 @@ def judge_words(
         named = name(X[same], labels[same], n_components, N_WORDS)
         words = [[] if found is None else found.columns.tolist() for found in named]
     return {
-        "TD": scores.topic_diversity(words),
-        "NPMI same half": scores.npmi(words, counts[same], terms=terms),
-        "NPMI other half": scores.npmi(words, counts[other], terms=terms),
+        "TD": metrics.topic_diversity(words),
+        "NPMI same half": metrics.npmi(words, counts[same], terms=terms),
+        "NPMI other half": metrics.npmi(words, counts[other], terms=terms),
     }

@@ -23,7 +23,7 @@ from benchmarks.clock import seconds
 from benchmarks.contenders import CONTENDERS, OURS, RECOMMENDED, is_installed, matrix_for
 from benchmarks.fits import one_thread, prepare
 from benchmarks.report import table, write
-from codebooks import KrotovHopfield, scores
+from codebooks import KrotovHopfield, metrics
 
 # With $CODEBOOKS_DATA the corpora that the README reports; without it the one that everybody has.
 HAS_DATA = bool(os.environ.get("CODEBOOKS_DATA"))
@@ -93,7 +93,7 @@ def coherence(n_topics: int = 20, repeats: int = 7) -> dict[str, Any]:
     """NPMI of all topics of a corpus."""
     corpus = corpora.load(COHERENCE_CORPUS)
     topics = codebooks.topics(KrotovHopfield(n_topics, random_state=0).fit(corpus.X), corpus.terms)
-    taken = [seconds(lambda: scores.npmi(topics, corpus.counts, terms=corpus.terms)) for _ in range(repeats)]
+    taken = [seconds(lambda: metrics.npmi(topics, corpus.counts, terms=corpus.terms)) for _ in range(repeats)]
     return {"what": f"NPMI of {n_topics} topics, {COHERENCE_CORPUS}", "seconds": median(taken)}
 
 

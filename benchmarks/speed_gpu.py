@@ -33,7 +33,7 @@ from benchmarks import corpora, report
 from benchmarks.clock import seconds
 from benchmarks.contenders import OURS
 from benchmarks.recall import mnist
-from codebooks import HopfieldMemory, KrotovHopfield, ops, scores
+from codebooks import HopfieldMemory, KrotovHopfield, metrics, ops
 
 COMMAND = "python -m benchmarks speed --device gpu"
 # The bars, as they were set for an H200.
@@ -554,7 +554,7 @@ def _fit(name: str, data: corpora.Matrix, X: Any, n_units: int, budget: Budget) 
     for method, ours, theirs in (("fit", fit, cpu_fit), ("transform", transform, cpu_transform)):
         what = f"{name}, {method}, against all cores"
         yield {"what": what, "seconds": ours, "CPU seconds": theirs, **at_least(ratio(theirs, ours), None, unit)}
-    nmi = [scores.agreement(data.labels, ops.to_host(one.labels_)).nmi for one in (model, there)]
+    nmi = [metrics.agreement(data.labels, ops.to_host(one.labels_)).nmi for one in (model, there)]
     yield {
         "what": f"{name}, NMI, device and CPU",
         "NMI": nmi,

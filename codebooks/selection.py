@@ -32,9 +32,9 @@ from codebooks._mixture_selection import (
     select_rows,
     tabulate,
 )
-from codebooks.inputs import check_count, check_matrix
-from codebooks.scores import N_WORDS, npmi, npmi_scorer, redundancy, topic_diversity
-from codebooks.topics import codebook, top_columns, winners, wins
+from codebooks.interpret.topics import codebook, top_columns, winners, wins
+from codebooks.metrics import N_WORDS, npmi, npmi_scorer, redundancy, topic_diversity
+from codebooks.validation.arrays import check_count, check_matrix
 
 __all__ = ["Selection", "choose_n_components"]
 
@@ -121,7 +121,7 @@ def choose_n_components(
     .. math:: \mathrm{merit} = \mathrm{separation} + \tfrac12\, \mathrm{agreement}
 
     is recommended; where two are equal, the smaller. Separation asks whether units are about different things, on the
-    rows held out: for matrices of words it is `codebooks.scores.npmi_scorer`, coherence that neither splits nor skips
+    rows held out: for matrices of words it is `codebooks.metrics.npmi_scorer`, coherence that neither splits nor skips
     topics; for others the simplified silhouette [1]_, the mean of (b - a) / max(a, b), with a the distance of a row
     from the unit that wins it and b that from the nearest other one (1 less the cosine; Euclidean for centres).
     Agreement asks whether other rows teach the same [2]_: the mutual information of the labels that two models give to

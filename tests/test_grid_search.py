@@ -9,7 +9,7 @@ from sklearn.pipeline import make_pipeline
 
 from codebooks import KrotovHopfield
 from codebooks.datasets import planted_corpus
-from codebooks.scores import npmi_scorer
+from codebooks.metrics import npmi_scorer
 
 
 def texts_of(corpus):

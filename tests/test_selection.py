@@ -19,10 +19,10 @@ from sklearn.pipeline import make_pipeline
 
 from codebooks import InhibitedMixture, KrotovHopfield, MultinomialMixture, OrthogonalSparseCoding, choose_n_components
 from codebooks.datasets import planted_corpus
+from codebooks.interpret.topics import top_columns
+from codebooks.metrics import npmi, npmi_scorer, redundancy, topic_diversity
 from codebooks.plots import plot_selection
-from codebooks.scores import npmi, npmi_scorer, redundancy, topic_diversity
 from codebooks.selection import Selection, _reason, _silhouette
-from codebooks.topics import top_columns
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 

@@ -14,10 +14,10 @@ import typer
 
 import codebooks
 from codebooks.cli.assign import assign
+from codebooks.cli.console import told
 from codebooks.cli.index import add, info, remove
 from codebooks.cli.parsing import Command
 from codebooks.cli.search import search
-from codebooks.cli.telling import told
 from codebooks.cli.topics import learn
 
 # Commands import what they compute with where they use it: --help must not wait for that.

@@ -10,12 +10,8 @@ from typing import Annotated, Optional
 
 import typer
 
-from codebooks.cli.codes import codes, strongest
-from codebooks.cli.meaning import embedded
-from codebooks.cli.models import load_model
-from codebooks.cli.sources import Column, Encoding, FollowLinks, IdColumn, NoHeader, SkipBadLines, documents_of
-from codebooks.cli.telling import printed
-from codebooks.cli.writing import (
+from codebooks.cli.assignment_table import codes, strongest
+from codebooks.cli.atomic_output import (
     Overwrite,
     Raw,
     refuse_overwriting,
@@ -24,7 +20,11 @@ from codebooks.cli.writing import (
     write_csv,
     written_aside,
 )
-from codebooks.documents import UserError
+from codebooks.cli.console import printed
+from codebooks.cli.embedding_steps import embedded
+from codebooks.cli.models import load_model
+from codebooks.cli.sources import Column, Encoding, FollowLinks, IdColumn, NoHeader, SkipBadLines, documents_of
+from codebooks.errors import UserError
 
 
 def assign(

@@ -11,11 +11,11 @@ from typing import Annotated, Any, Optional
 import typer
 
 import codebooks
-from codebooks.cli.meaning import embedded
+from codebooks.cli.atomic_output import told_of_writing
+from codebooks.cli.console import counted, printed, printer
+from codebooks.cli.embedding_steps import embedded
 from codebooks.cli.sources import Column, IdColumn, documents_of
-from codebooks.cli.telling import counted, printed, printer
-from codebooks.cli.writing import told_of_writing
-from codebooks.documents import UserError
+from codebooks.errors import UserError
 
 Index = Annotated[Path, typer.Argument(metavar="INDEX", help="A file that `codebooks search --save` wrote.")]
 Encoder = Annotated[
@@ -95,7 +95,7 @@ def load_retriever(file: Path, encoder: str | None = None) -> Any:
     UserError
         If it cannot be loaded, or the encoder is missing or another.
     """
-    from codebooks.text.embedder import TextEmbedder
+    from codebooks.embeddings.text_embedder import TextEmbedder
 
     embedder: Any = None if encoder is None else TextEmbedder(encoder)
     try:

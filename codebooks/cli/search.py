@@ -16,11 +16,12 @@ from typing import Annotated, Any, NamedTuple, Optional
 import typer
 
 import codebooks
-from codebooks.cli.hits import Found, find, json_lines, nothing, show
+from codebooks.cli.atomic_output import told_of_writing
+from codebooks.cli.console import counted, printed, printer, progress_bar
 from codebooks.cli.index import load_retriever
+from codebooks.cli.search_results import Found, find, json_lines, nothing, show
 from codebooks.cli.sources import Column, Encoding, FollowLinks, IdColumn, NoHeader, SkipBadLines, Source, Where
-from codebooks.cli.telling import counted, printed, printer, progress_bar
-from codebooks.cli.words import (
+from codebooks.cli.text_options import (
     Language,
     MaxDf,
     MinDf,
@@ -31,8 +32,7 @@ from codebooks.cli.words import (
     TokenPattern,
     WordOptions,
 )
-from codebooks.cli.writing import told_of_writing
-from codebooks.documents import UserError
+from codebooks.errors import UserError
 
 # What other search engines take for an operator.
 _OPERATORS = re.compile(r'(?:^|\s)[+-]\w|"|\w\*|\b(?:AND|OR|NOT)\b')
@@ -186,7 +186,7 @@ def _built(source: Source, options: WordOptions, embed: str | None) -> Index:
     import numpy as np
     from sklearn.feature_extraction.text import CountVectorizer
 
-    from codebooks.text.embedder import TextEmbedder
+    from codebooks.embeddings.text_embedder import TextEmbedder
 
     try:
         documents, _ = source.read()

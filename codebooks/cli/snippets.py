@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from itertools import takewhile
 
-from codebooks.cli.controls import remove_controls
+from codebooks.cli.control_characters import remove_controls
 
 _WORD = re.compile(r"\w+")
 

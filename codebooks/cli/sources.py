@@ -9,8 +9,8 @@ from typing import Annotated, Any, NamedTuple, Optional
 
 import typer
 
-from codebooks.cli.telling import note
-from codebooks.documents import STANDARD_INPUT, Documents, UserError, is_standard_input, read_documents
+from codebooks.cli.console import note
+from codebooks.cli.readers import STANDARD_INPUT, Documents, UserError, is_standard_input, read_documents
 
 Column = Annotated[
     Optional[str], typer.Option(help="The column of a table that holds the text; needless where it has only one.")

@@ -14,13 +14,15 @@ import typer
 
 import codebooks
 from codebooks.cli import models
-from codebooks.cli.codes import codes, strongest
-from codebooks.cli.controls import remove_controls, shorten_word
-from codebooks.cli.meaning import embedded, embedder
+from codebooks.cli.assignment_table import codes, strongest
+from codebooks.cli.atomic_output import Overwrite, Raw, refuse_overwriting, save_csv, told_of_writing, written_aside
+from codebooks.cli.console import counted, known, printed, printer, progress_bar
+from codebooks.cli.control_characters import remove_controls, shorten_word
+from codebooks.cli.embedding_steps import embedded, embedder
 from codebooks.cli.models import save_model
+from codebooks.cli.readers import Documents, UserError
 from codebooks.cli.sources import Column, Encoding, FollowLinks, IdColumn, NoHeader, SkipBadLines, documents_of
-from codebooks.cli.telling import counted, known, printed, printer, progress_bar
-from codebooks.cli.words import (
+from codebooks.cli.text_options import (
     Language,
     MaxDf,
     MinDf,
@@ -31,8 +33,6 @@ from codebooks.cli.words import (
     TokenPattern,
     WordOptions,
 )
-from codebooks.cli.writing import Overwrite, Raw, refuse_overwriting, save_csv, told_of_writing, written_aside
-from codebooks.documents import Documents, UserError
 
 MODELS = {  # how the user spells it -> its name in `codebooks`
     "multinomial": "MultinomialMixture",
@@ -215,8 +215,8 @@ def _fitted(learner: Any, X: Any) -> float:
 
 def _found(pipeline: Any, features: Any, X: Any, terms: Any, seconds: float) -> Found:
     """Name the units, from `features` that the learner saw and `X` that counts words, which may be one matrix."""
-    from codebooks.scores import npmi_per_topic
-    from codebooks.topics import topics
+    from codebooks.interpret.topics import topics
+    from codebooks.metrics import npmi_per_topic
 
     learner = pipeline[-1]
     labels, strength = strongest(learner, features)
@@ -234,7 +234,7 @@ def _show(found: Found, documents: Documents, out: Path, told: str) -> None:
     from rich import box
     from rich.table import Table
 
-    from codebooks.scores import topic_diversity
+    from codebooks.metrics import topic_diversity
 
     console = printer()
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)

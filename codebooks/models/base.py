@@ -1,4 +1,4 @@
-"""What every estimator shares: the door, the tags, the training loop and the reading of codes."""
+"""The training loop and the prediction methods that all learners share."""
 
 from __future__ import annotations
 
@@ -9,41 +9,28 @@ from numbers import Integral, Real
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-from sklearn import get_config
-from sklearn.base import (
-    BaseEstimator,
-    ClassNamePrefixFeaturesOutMixin,
-    ClusterMixin,
-    OneToOneFeatureMixin,
-    TransformerMixin,
-    _fit_context,
-)
-from sklearn.utils import check_random_state, gen_batches
-from sklearn.utils._param_validation import Interval as AnyInterval
-from sklearn.utils._param_validation import StrOptions
+from sklearn.base import ClusterMixin
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from codebooks import ops
-from codebooks.inputs import check_codes, check_input, unharmed
-from codebooks.models.monitor import Plateau, Reporter
+from codebooks.base import ArrayTransformer, Interval, StrOptions, fit_context
+from codebooks.models.convergence import Plateau, Reporter
+from codebooks.models.cosine import cosine_scores, unit_rows
 from codebooks.models.relocation import Move, moves, paired_by_error, widest_directions
-from codebooks.models.rows import cosine_scores, unit_rows
-from codebooks.models.sums import Sums, explained, gates, shares, tally, unexplained
+from codebooks.models.statistics import Sums, explained, gates, shares, tally, unexplained
+from codebooks.validation.arrays import check_codes, unharmed
 
 __all__ = [
     "LARGEST_LOSS",
-    "ArrayTransformer",
     "CodebookLearner",
     "Interval",
-    "OneToOneFeatureMixin",
     "Progress",
     "StrOptions",
     "Sums",
     "check_random_state",
     "cosine_scores",
-    "fit_context",
     "gates",
-    "row_blocks",
     "tally",
     "unexplained",
     "unit_rows",
@@ -68,24 +55,6 @@ _EXPLAINED = 1e-6
 # Gain per update of the inhibition that evens out loads, for scores within [-1, 1] (Wang et al. 2024, arXiv 2408.15664,
 # in its form for softmax gates).
 _LOAD_GAIN = 0.02
-
-
-fit_context = _fit_context
-
-
-class Interval(AnyInterval):
-    """A range of numbers, of which True and False are none."""
-
-    def is_satisfied_by(self, val: Any) -> bool:
-        """Whether a value lies in the range."""
-        return not isinstance(val, bool) and super().is_satisfied_by(val)
-
-
-def row_blocks(X: Any, row_bytes: int) -> Iterator[slice]:
-    """Slices of the rows of `X` of which each needs so many bytes, within scikit-learn's `working_memory`."""
-    memory = int(min(get_config()["working_memory"] * 2**20, ops.block_bytes(X)))
-    if X.shape[0]:
-        yield from gen_batches(X.shape[0], max(1, memory // max(row_bytes, 1)))
 
 
 def _least_usage(state: Any) -> float:
@@ -134,38 +103,6 @@ class Standstill(NamedTuple):
         if len(self.state.usage) == 2:
             return loss == 0  # of two components it is not known what all rows have in common
         return loss <= _LOSS_BY_RELOCATION * (1 - before.score) and best - self.score <= LARGEST_LOSS
-
-
-class ArrayTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
-    """A transformer of arrays: one door, sparse input, dtype preserved, names for its output, host pickles."""
-
-    def _check(self, X: Any, *, reset: bool = False) -> Any:
-        if not reset:
-            check_is_fitted(self)
-        return check_input(self, X, reset=reset, like=None if reset else self._something_learned())
-
-    def _something_learned(self) -> Any:
-        """An array that shows on which device this has learned."""
-        return next(filter(ops.is_on_gpu, vars(self).values()), np.empty(0))
-
-    def _check_fitted(self) -> None:
-        check_is_fitted(self)
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: ops.to_host(value) for name, value in super().__getstate__().items()}
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return "components_" in vars(self)
-
-    @property
-    def _n_features_out(self) -> int:
-        return int(self.components_.shape[0])
 
 
 class CodebookLearner(ClusterMixin, ArrayTransformer):
@@ -217,7 +154,7 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
 
     # -- learning ------------------------------------------------------------------------------------------------
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any = None) -> Any:
         """Learn a codebook from the rows of `X`.
 
@@ -250,7 +187,7 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
             warnings.warn(complaint, UserWarning, stacklevel=3)
         return self
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any = None) -> Any:
         """Learn from one minibatch, beginning a model or carrying one on.
 
@@ -646,7 +583,7 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
 
         It does not depend on temperature, inhibition or `n_active`, so settings of these can be compared, on held-out
         rows too. It rises with `n_components`, as every reconstruction does: choose their number by other means, for
-        instance `codebooks.scores.npmi_scorer`.
+        instance `codebooks.metrics.npmi_scorer`.
 
         Parameters
         ----------

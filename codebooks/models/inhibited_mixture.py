@@ -10,16 +10,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 
 from codebooks import ops
-from codebooks.models.base import (
-    CodebookLearner,
-    Interval,
-    Progress,
-    Sums,
-    cosine_scores,
-    gates,
-    tally,
-    unexplained,
-)
+from codebooks.models.base import CodebookLearner, Interval, Progress, Sums, cosine_scores, gates, tally, unexplained
 from codebooks.models.initialization import spread_directions
 
 # Updates from one leaning to the next: more frequent leaning gives no better topics.

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from codebooks import ops
-from codebooks.models.rows import cosine_scores, directions_of, unit_rows
+from codebooks.models.cosine import cosine_scores, directions_of, unit_rows
 
 _N_ROWS, _ROWS_PER_DIRECTION = 1000, 4  # looked at, at most: so many in all, or for each direction if that is more
 _N_STARTS = 8  # drawn, and compared after refining

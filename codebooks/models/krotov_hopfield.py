@@ -9,18 +9,9 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 
 from codebooks import ops
-from codebooks.models.base import (
-    CodebookLearner,
-    Interval,
-    Progress,
-    StrOptions,
-    Sums,
-    cosine_scores,
-    gates,
-    tally,
-)
+from codebooks.models.base import CodebookLearner, Interval, Progress, StrOptions, Sums, cosine_scores, gates, tally
+from codebooks.models.convergence import Reporter
 from codebooks.models.initialization import spread_directions
-from codebooks.models.monitor import Reporter
 from codebooks.models.pruning import FIERCE, kept, survivors
 
 # While learning is warm, so many units share each row; cold, a row belongs to its winner.

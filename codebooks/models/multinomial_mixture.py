@@ -9,10 +9,11 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from codebooks import ops
-from codebooks.inputs import check_counts
-from codebooks.models.base import CodebookLearner, Progress, row_blocks
+from codebooks.base import row_blocks
+from codebooks.models.base import CodebookLearner, Progress
 from codebooks.models.initialization import spread_directions
 from codebooks.models.reservoir import Reservoir, add_rows, draw_rows, mark_start
+from codebooks.validation.arrays import check_counts
 
 # Length of each row after scaling: a text of six words weighs six, and the weight grows as the square root of the
 # number of words, because the words of a long text are not independent.

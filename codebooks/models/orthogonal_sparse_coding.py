@@ -9,15 +9,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 
 from codebooks import ops
-from codebooks.models.base import (
-    LARGEST_LOSS,
-    CodebookLearner,
-    Interval,
-    Progress,
-    StrOptions,
-    Sums,
-    tally,
-)
+from codebooks.models.base import LARGEST_LOSS, CodebookLearner, Interval, Progress, StrOptions, Sums, tally
 from codebooks.models.initialization import spread_directions
 
 # First and last step of the rules that go row by row, for rows whose mean squared length is 1.

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from codebooks import ops
-from codebooks.models.monitor import Reporter
-from codebooks.models.rows import unit_rows
+from codebooks.models.convergence import Reporter
+from codebooks.models.cosine import unit_rows
 
 __all__ = ["FIERCE", "kept", "survivors"]
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from codebooks import ops
-from codebooks.models.rows import cosine_scores, directions_of, unit_rows
+from codebooks.models.cosine import cosine_scores, directions_of, unit_rows
 
 # Units are twins when the directions of what they win, less what all have in common, have a cosine above: halves of one
 # group, and parts of a large group among many small ones.

@@ -12,7 +12,6 @@ from typing import Any
 
 from sklearn.base import BaseEstimator, clone
 
-from codebooks.text.accepting import checked_texts
 from codebooks.text.characters import lower, strip_formats
 from codebooks.text.compounds import JOINERS
 from codebooks.text.languages import (
@@ -28,6 +27,7 @@ from codebooks.text.languages import (
 from codebooks.text.markup import strip_markup
 from codebooks.text.segmentation import has_segmenter
 from codebooks.text.term_rules import Remembered, build_rules
+from codebooks.validation.texts import checked_texts
 
 __all__ = ["TextAnalyzer"]
 

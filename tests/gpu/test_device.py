@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import codebooks
-from codebooks import HopfieldMemory, InhibitedMixture, KrotovHopfield, OrthogonalSparseCoding, ops, scores
+from codebooks import HopfieldMemory, InhibitedMixture, KrotovHopfield, OrthogonalSparseCoding, metrics, ops
 from codebooks.datasets import planted_corpus
 
 pytestmark = [pytest.mark.gpu, pytest.mark.filterwarnings("ignore:.*components? wins? no sample")]
@@ -103,7 +103,7 @@ def test_real_documents_are_grouped_as_well(cp, learner):
     X = TfidfVectorizer(sublinear_tf=True, min_df=5, max_df=0.5, dtype=np.float32).fit_transform(corpus.documents)
     here = learner(5, random_state=0).fit(X)
     there = learner(5, random_state=0).fit(ops.to_device_of(X, cp.zeros(1)))
-    nmi = [scores.agreement(corpus.labels, ops.to_host(model.labels_)).nmi for model in (here, there)]
+    nmi = [metrics.agreement(corpus.labels, ops.to_host(model.labels_)).nmi for model in (here, there)]
     assert abs(nmi[0] - nmi[1]) <= 0.01
 
 

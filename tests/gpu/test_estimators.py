@@ -467,7 +467,7 @@ def test_a_pipeline(cp, planted):
     model = make_pipeline(TextEmbedder(None), Isotropy(power=0), KrotovHopfield(5, random_state=0))
     here, there = clone(model).fit(X), clone(model).fit(moved(X))
     for model, rows in ((here, X), (there, moved(X)), (codebooks.to_host(there), X)):
-        assert codebooks.scores.agreement(labels, ops.to_host(model.predict(rows))).nmi > 0.99
+        assert codebooks.metrics.agreement(labels, ops.to_host(model.predict(rows))).nmi > 0.99
 
 
 def test_topics_of_a_model_on_the_device(cp, planted):
