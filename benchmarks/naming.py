@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from codebooks import metrics
-from codebooks.interpret._labelling import name_by_documents
+from codebooks.interpret._labelling import choose_words_by_documents
 
 N_WORDS = 10
 
@@ -19,7 +19,7 @@ def judge_words(
     n_components: int,
     seed: int,
     words: Sequence[Sequence[Any]] | None = None,
-    name: Callable[..., list[Any]] = name_by_documents,
+    name: Callable[..., list[Any]] = choose_words_by_documents,
 ) -> dict[str, float]:
     """Name the topics by a random half of the documents and judge the words on it and on the other half.
 
@@ -38,7 +38,7 @@ def judge_words(
     words : sequence of (sequence of str, or of column indices), optional
         The words of each topic, as the model itself gives them. They are judged in place of those by documents.
     name : callable, default=name_by_documents
-        Another naming to judge, called as `name_by_documents`.
+        Another naming to judge, called as `choose_words_by_documents`.
 
     Returns
     -------

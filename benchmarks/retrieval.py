@@ -52,7 +52,7 @@ def quality(collection: Collection, names: Sequence[str] = tuple(ENGINES)) -> li
         print(table(rows[-1:], ["collection", "engine", *FIGURES, SPEED]).splitlines()[-1], flush=True)
     for rival in RIVALS:
         if OURS in precision and rival in precision:
-            gain = compared(precision[OURS], precision[rival])
+            gain = compare(precision[OURS], precision[rival])
             rows.append({"collection": collection.name, "engine": OURS, "against": rival, **gain})
     for one, other in (("BM25", WITHOUT_FEEDBACK), ("LSA + faiss", "LSA + HopfieldMemory")):
         if one in found and other in found:
@@ -61,7 +61,7 @@ def quality(collection: Collection, names: Sequence[str] = tuple(ENGINES)) -> li
     return rows
 
 
-def compared(ours: np.ndarray, theirs: np.ndarray) -> dict[str, float]:
+def compare(ours: np.ndarray, theirs: np.ndarray) -> dict[str, float]:
     """The mean difference of two scores per query, where it lies in 95 of 100 samples, and its p-value."""
     difference = ours - theirs
     low, high = metrics.bootstrap_interval(difference)

@@ -73,12 +73,12 @@ def epoch_against_product(
     model, rng = OURS[name].build(k, 0), np.random.RandomState(0)
     if "revive" in model.get_params():
         model.set_params(revive=False)
-    state, *_ = model._pass(X, None, 0, rng)
+    state, *_ = model._run_epoch(X, None, 0, rng)
     state = state._replace(n_updates=0 if warm else 10_000)
     rounds = []
     for _ in range(n_rounds):
         product = median(seconds(lambda: X @ features_first) for _ in range(5))
-        rounds.append((median(seconds(lambda: model._pass(X, state, 1, rng)) for _ in range(5)), product))
+        rounds.append((median(seconds(lambda: model._run_epoch(X, state, 1, rng)) for _ in range(5)), product))
     epoch, product = (median(column) for column in zip(*rounds, strict=True))
     return {
         "what": f"{'first ' if warm else ''}epoch, K={k}, over one SciPy product",

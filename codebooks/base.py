@@ -29,7 +29,7 @@ __all__ = [
     "StrOptions",
     "check_random_state",
     "fit_context",
-    "row_blocks",
+    "iterate_row_blocks",
 ]
 
 fit_context = _fit_context
@@ -43,7 +43,7 @@ class Interval(AnyInterval):
         return not isinstance(val, bool) and super().is_satisfied_by(val)
 
 
-def row_blocks(X: Any, row_bytes: int) -> Iterator[slice]:
+def iterate_row_blocks(X: Any, row_bytes: int) -> Iterator[slice]:
     """Slices of the rows of `X` of which each needs so many bytes, within scikit-learn's `working_memory`."""
     memory = int(min(get_config()["working_memory"] * 2**20, ops.block_bytes(X)))
     if X.shape[0]:
@@ -56,9 +56,9 @@ class ArrayTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     def _check(self, X: Any, *, reset: bool = False) -> Any:
         if not reset:
             check_is_fitted(self)
-        return check_input(self, X, reset=reset, like=None if reset else self._something_learned())
+        return check_input(self, X, reset=reset, like=None if reset else self._get_learned_array())
 
-    def _something_learned(self) -> Any:
+    def _get_learned_array(self) -> Any:
         """An array that shows on which device this has learned."""
         return next(filter(ops.is_on_gpu, vars(self).values()), np.empty(0))
 

@@ -21,8 +21,8 @@ from codebooks.validation.arrays import (
     check_matrix,
     check_targets,
 )
-from codebooks.validation.ids import checked_ids
-from codebooks.validation.texts import checked_counts, checked_texts
+from codebooks.validation.ids import check_ids
+from codebooks.validation.texts import check_count_matrix, check_texts
 
 
 def test_memory_is_shared_where_the_form_allows():
@@ -452,26 +452,26 @@ def test_what_counts_nothing_is_refused(value):
 )
 def test_texts_come_in_an_order(documents, came):
     with pytest.raises(TypeError, match=f"search wants a list of texts and got {came}. .* table\\['text'\\]"):
-        checked_texts(documents, "search")
+        check_texts(documents, "search")
 
 
 def test_a_table_is_no_list_of_texts():
     pandas = pytest.importorskip("pandas")
     table = pandas.DataFrame({"id": [1, 2], "text": ["a tree", "a sea"]})
     with pytest.raises(TypeError, match=r"fit wants a list of texts and got DataFrame of shape \(2, 2\)"):
-        checked_texts(table, "fit")
-    assert checked_texts(table["text"], "fit") == ["a tree", "a sea"]
-    assert checked_texts((text for text in ["a", "b"]), "fit") == ["a", "b"]
+        check_texts(table, "fit")
+    assert check_texts(table["text"], "fit") == ["a tree", "a sea"]
+    assert check_texts((text for text in ["a", "b"]), "fit") == ["a", "b"]
 
 
 def test_counts_beyond_float32_are_refused():
     with pytest.raises(ValueError, match="most that float32 holds"):
-        checked_counts(np.array([[1e39, 1.0]]))
+        check_count_matrix(np.array([[1e39, 1.0]]))
 
 
 def test_counts_are_copied():
     given = sparse.csr_matrix((np.ones(3, np.float32), [2, 0, 1], [0, 2, 3]), shape=(2, 3))
-    checked = checked_counts(given)
+    checked = check_count_matrix(given)
     checked.sort_indices()
     assert given.indices.tolist() == [2, 0, 1]
     np.testing.assert_array_equal(checked.toarray(), given.toarray())
@@ -496,30 +496,30 @@ def test_counts_are_copied():
 )
 def test_bad_ids_are_refused(ids, words):
     with pytest.raises(ValueError, match=words):
-        checked_ids(ids, 2, 0)
+        check_ids(ids, 2, 0)
 
 
 def test_ids_of_objects_are_read():
     pandas = pytest.importorskip("pandas")
     for ids in (np.array(["a", "bb"], object), pandas.Series(["a", "bb"]), ["a", "bb"]):
-        found = checked_ids(ids, 2, 0)
+        found = check_ids(ids, 2, 0)
         assert found.dtype == "<U2"
         assert found.tolist() == ["a", "bb"]
     for ids in (np.array([7, 3], object), pandas.Series([7, 3]), np.array([7, 3], np.uint8), [7, 3]):
-        found = checked_ids(ids, 2, 0)
+        found = check_ids(ids, 2, 0)
         assert found.dtype == np.int64
         assert found.tolist() == [7, 3]
 
 
 def test_ids_stay_within_int64():
     last = 2**63 - 2
-    assert checked_ids([0, last], 2, 0).tolist() == [0, last]
-    found = checked_ids(None, 1, last)
+    assert check_ids([0, last], 2, 0).tolist() == [0, last]
+    found = check_ids(None, 1, last)
     assert found.dtype == np.int64
     assert found.tolist() == [last]
     with pytest.raises(ValueError, match="at most 9223372036854775806"):
-        checked_ids(None, 1, last + 1)
-    assert checked_ids(None, 0, last + 1).tolist() == []
+        check_ids(None, 1, last + 1)
+    assert check_ids(None, 0, last + 1).tolist() == []
 
 
 def test_a_sparse_matrix_of_masked_entries_is_refused():

@@ -9,24 +9,26 @@ from codebooks.cli.control_characters import shorten_word
 from codebooks.cli.readers import Documents
 
 
-def strongest(learner: Any, X: Any) -> tuple[Any, Any]:
+def find_strongest_components(learner: Any, X: Any) -> tuple[Any, Any]:
     """The component that wins each row, and how well it fits: its gate or the cosine of the row with it, 0 for none."""
     import numpy as np
     from sklearn.preprocessing import normalize
 
     from codebooks import MultinomialMixture
-    from codebooks.interpret.topics import codebook, winners
+    from codebooks.interpret.topics import get_components, predict_components
 
-    labels = winners(learner, X)
+    labels = predict_components(learner, X)
     if isinstance(learner, MultinomialMixture):
         return labels, learner.confidence(X)
     X, strength = normalize(X), np.zeros(len(labels))
-    for k, unit in enumerate(normalize(codebook(learner))):
+    for k, unit in enumerate(normalize(get_components(learner))):
         strength[labels == k] = X[labels == k] @ unit
     return labels, strength
 
 
-def codes(documents: Documents, labels: Any, strength: Any, named: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
+def build_assignment_rows(
+    documents: Documents, labels: Any, strength: Any, named: Sequence[Any]
+) -> Iterator[tuple[Any, ...]]:
     """A table with a row per document: its name, its topic, how strongly, and what the topic is about."""
     words = [" ".join(map(shorten_word, topic.terms[:5])) for topic in named] + [""]  # the last is that of topic -1
     yield "document", "topic", "strength", "words"

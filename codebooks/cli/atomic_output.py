@@ -31,26 +31,26 @@ _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
 
 
 @contextmanager
-def written_aside(out: Path, names: Sequence[str]) -> Iterator[Path]:
+def write_atomically(out: Path, names: Sequence[str]) -> Iterator[Path]:
     """A folder to write files into that move to `out` one by one when all went well; else nothing has changed there.
 
     It stands in `out`, or in the nearest folder above that exists: on the same file system, so that moving is renaming.
     """
-    with told_of_writing(out):
+    with report_write_errors(out):
         if taken := [str(out / name) for name in names if (out / name).is_dir()]:
             raise UserError(f"{taken[0]} is a folder, and a file is to be written there; choose another --out.")
         nearest = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
         aside = tempfile.TemporaryDirectory(prefix=".codebooks-", dir=nearest)
     with aside as folder:
         yield Path(folder)
-        with told_of_writing(out):
+        with report_write_errors(out):
             out.mkdir(parents=True, exist_ok=True)
             for name in names:
                 os.replace(Path(folder, name), out / name)
 
 
 @contextmanager
-def told_of_writing(place: Path, option: str = "--out") -> Iterator[None]:
+def report_write_errors(place: Path, option: str = "--out") -> Iterator[None]:
     """Let a full disk, or a place that cannot be written to, be told as one. Work of another kind stays outside."""
     try:
         yield
@@ -78,7 +78,7 @@ def write_csv(file: TextIO, rows: Iterable[tuple[Any, ...]], raw: bool = False) 
 
     Unless `raw`, a cell that a spreadsheet would run as a formula gets an apostrophe in front.
     """
-    change: list[Callable[[str], str]] = [] if raw else [_guard]
+    change: list[Callable[[str], str]] = [] if raw else [_escape_formula]
     if file.isatty():
         change.append(remove_controls)
     write = csv.writer(file, lineterminator="\n").writerow
@@ -86,5 +86,5 @@ def write_csv(file: TextIO, rows: Iterable[tuple[Any, ...]], raw: bool = False) 
         write([reduce(lambda cell, one: one(cell), change, cell) if isinstance(cell, str) else cell for cell in row])
 
 
-def _guard(cell: str) -> str:
+def _escape_formula(cell: str) -> str:
     return f"'{cell}" if _FORMULA.match(cell) and not _NUMBER.fullmatch(cell) else cell

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-def told(command: Callable[..., None]) -> Callable[..., None]:
+def report_errors(command: Callable[..., None]) -> Callable[..., None]:
     """Turn what goes wrong into one sentence.
 
     Exit code 2 is for what a user can put right, 1 for a file that fails, 130 for Ctrl-C.
@@ -44,7 +44,7 @@ def told(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @contextmanager
-def printed() -> Iterator[None]:
+def report_print_errors() -> Iterator[None]:
     """Turn a full disk under what is printed into one sentence and exit code 1."""
     try:
         yield
@@ -58,17 +58,17 @@ def printed() -> Iterator[None]:
         raise typer.Exit(1) from None
 
 
-def note(sentence: str) -> None:
+def print_note(sentence: str) -> None:
     """Say what was assumed or left out, beside the output."""
     print("codebooks:", *remove_controls(sentence).split(), file=sys.stderr)
 
 
-def counted(n: int, noun: str) -> str:
+def format_count(n: int, noun: str) -> str:
     """A number and what is counted: 1 document, 1,000 documents."""
     return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
-def printer() -> Console:
+def create_console() -> Console:
     """What prints tables and sentences as they are, in the width of the terminal."""
     from rich.console import Console
 
@@ -76,7 +76,7 @@ def printer() -> Console:
 
 
 @contextmanager
-def progress_bar(quiet: bool, n_steps: int) -> Iterator[Callable[[str], None]]:
+def show_progress(quiet: bool, n_steps: int) -> Iterator[Callable[[str], None]]:
     """A bar on the terminal that is gone when the work is done; call it with the name of each step."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -89,6 +89,6 @@ def progress_bar(quiet: bool, n_steps: int) -> Iterator[Callable[[str], None]]:
         yield lambda name: progress.update(task, description=name, advance=1)
 
 
-def known(score: float, digits: int) -> str:
+def format_score(score: float, digits: int) -> str:
     """A number, or nothing for nan: a topic of one word has no coherence."""
     return "" if score != score else f"{score:.{digits}f}"

@@ -9,7 +9,7 @@ from typing import Any
 from codebooks.errors import UserError
 
 
-def embedder(encoder: str, n_documents: int, n_topics: int) -> list[tuple[str, Any]]:
+def build_embedding_steps(encoder: str, n_documents: int, n_topics: int) -> list[tuple[str, Any]]:
     """The steps of a Pipeline that turn texts into embeddings, by the name or folder of an encoder."""
     from codebooks.embeddings.neighbor_smoothing import NeighborSmoothing
     from codebooks.embeddings.text_embedder import TextEmbedder
@@ -23,7 +23,7 @@ def embedder(encoder: str, n_documents: int, n_topics: int) -> list[tuple[str, A
     return [("embedder", TextEmbedder(place)), ("isotropy", Isotropy()), ("smoothing", smoothing)]
 
 
-def embedded(transform: Callable[[list[str]], Any], texts: list[str]) -> Any:
+def report_embedding_errors(transform: Callable[[list[str]], Any], texts: list[str]) -> Any:
     """What the transform makes of texts; what the user can put right, such as a missing extra, in one sentence."""
     try:
         return transform(texts)

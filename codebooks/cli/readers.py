@@ -112,10 +112,10 @@ def read_documents(
     reading = Reading(column, id_column, encoding, has_header, skip_bad_lines, follow_links, where)
     try:
         if path.is_dir():
-            named = _folder(path, reading)
+            named = _read_folder(path, reading)
         else:
-            rows = list(_file(None if piped else path, shown, reading))
-            names = _names(rows, id_column, shown)
+            rows = list(_read_file(None if piped else path, shown, reading))
+            names = _collect_names(rows, id_column, shown)
             named = [(name, row.text) for name, row in zip(names, rows, strict=True) if row.is_wanted]
             if rows and not named and where is not None:
                 raise UserError(f"no row of {shown} has {where[1]!r:.80} in {where[0]!r:.80}.")
@@ -136,7 +136,7 @@ def is_standard_input(source: Path) -> bool:
     return source == Path("-") and not source.is_dir()
 
 
-def _file(path: Path | None, shown: Path | str, reading: Reading) -> Iterable[Row]:
+def _read_file(path: Path | None, shown: Path | str, reading: Reading) -> Iterable[Row]:
     """The rows of a file, or of standard input if there is no path."""
     if path is None:
         reading.refuse_columns(shown)
@@ -146,7 +146,7 @@ def _file(path: Path | None, shown: Path | str, reading: Reading) -> Iterable[Ro
         is_pipe = True
     else:
         is_pipe = not stat.S_ISREG(path.stat().st_mode) or path.as_posix().startswith("/dev/")
-        if not is_pipe and _kind(path) not in _KINDS and path.suffix.lower() != ".zip":
+        if not is_pipe and _find_suffix(path) not in _KINDS and path.suffix.lower() != ".zip":
             packed = ", ".join(COMPRESSED)
             raise UserError(
                 f"{path} is of no kind that is read here: {', '.join(_KINDS)} (also {packed}), or a folder."
@@ -172,7 +172,7 @@ def _decode(raw: bytes, shown: Path | str, reading: Reading) -> str:
     return text
 
 
-def _names(rows: list[Row], id_column: str | None, shown: Path | str) -> list[str]:
+def _collect_names(rows: list[Row], id_column: str | None, shown: Path | str) -> list[str]:
     """The numbers of the rows, or their ids, which must tell apart those that have a text."""
     if id_column is None:
         return [str(number) for number, _ in enumerate(rows)]
@@ -191,12 +191,12 @@ def _names(rows: list[Row], id_column: str | None, shown: Path | str) -> list[st
     return names
 
 
-def _folder(path: Path, reading: Reading) -> list[tuple[str, str]]:
+def _read_folder(path: Path, reading: Reading) -> list[tuple[str, str]]:
     reading.refuse_columns(path)
     n_links = 0
     found: dict[str, Path] = {}
     for file, is_link in _walk(path, reading.follow_links):
-        if file.suffix.lower() in _IN_FOLDERS or _kind(file) in _IN_FOLDERS or (is_link and file.is_dir()):
+        if file.suffix.lower() in _IN_FOLDERS or _find_suffix(file) in _IN_FOLDERS or (is_link and file.is_dir()):
             if is_link and not reading.follow_links:
                 n_links += 1
             elif file.is_file():
@@ -226,6 +226,6 @@ def _walk(folder: Path, follow_links: bool) -> Iterator[tuple[Path, bool]]:
             yield Path(place, name), os.path.islink(os.path.join(place, name))
 
 
-def _kind(path: PurePath) -> str:
+def _find_suffix(path: PurePath) -> str:
     """The suffix of a file, without that of its compression."""
     return (path.with_suffix("") if path.suffix.lower() in COMPRESSED else path).suffix.lower()

@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterable, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from codebooks.cli.console import printer
-from codebooks.cli.snippets import on_one_line, snippet
+from codebooks.cli.console import create_console
+from codebooks.cli.snippets import extract_snippet, join_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,12 +33,12 @@ class Hit(NamedTuple):
     @property
     def line(self) -> str:
         """The text on one line, without rulers."""
-        return on_one_line(_RULER.sub(" ", self.text))
+        return join_lines(_RULER.sub(" ", self.text))
 
-    def around(self, length: int) -> str:
+    def extract(self, length: int) -> str:
         """The part of the text that holds the words which gave most; those that were asked for count more."""
         added = {word: value / 4 for word, value in self.added.items()}
-        return snippet(self.line, {**added, **self.matched}, length)
+        return extract_snippet(self.line, {**added, **self.matched}, length)
 
 
 class Found(NamedTuple):
@@ -51,7 +51,7 @@ class Found(NamedTuple):
     seconds: float  # of searching alone
 
 
-def find(retriever: Any, query: str, n_hits: int) -> Found:
+def find_documents(retriever: Any, query: str, n_hits: int) -> Found:
     """Search, and ask why."""
     retriever.search([query], 1)  # compiles
     n_hits = min(n_hits, max(len(retriever), 1))
@@ -59,7 +59,7 @@ def find(retriever: Any, query: str, n_hits: int) -> Found:
     [ids], [scores] = retriever.search([query], n_hits)
     seconds = perf_counter() - started
     found = dict(zip(ids.tolist(), scores.tolist(), strict=True))
-    texts = _texts(retriever, found)
+    texts = _load_texts(retriever, found)
     hits = []
     for id, weight in found.items():
         matched, added = retriever.explain(query, id)
@@ -67,7 +67,7 @@ def find(retriever: Any, query: str, n_hits: int) -> Found:
     return Found(query, hits, retriever.expand(query, MOST_WORDS), retriever.ignored_terms(query), seconds)
 
 
-def _texts(retriever: Any, ids: Collection[Any]) -> dict[Any, str]:
+def _load_texts(retriever: Any, ids: Collection[Any]) -> dict[Any, str]:
     """The texts of these documents; none where the index keeps none."""
     if retriever.texts_ is None:
         return {}
@@ -80,7 +80,7 @@ def _texts(retriever: Any, ids: Collection[Any]) -> dict[Any, str]:
 # -- JSON ------------------------------------------------------------------------------------------------------------
 
 
-def json_lines(found: Found) -> Iterable[str]:
+def format_json_lines(found: Found) -> Iterable[str]:
     """An object for each hit, in ASCII."""
     for rank, hit in enumerate(found.hits, 1):
         yield json.dumps(
@@ -89,7 +89,7 @@ def json_lines(found: Found) -> Iterable[str]:
                 "rank": rank,
                 "weight": hit.weight,
                 "id": hit.id,
-                "snippet": hit.around(SNIPPET),
+                "snippet": hit.extract(SNIPPET),
                 "text": hit.text,
                 "matched": hit.matched,
                 "added": hit.added,
@@ -100,33 +100,33 @@ def json_lines(found: Found) -> Iterable[str]:
 # -- a table ---------------------------------------------------------------------------------------------------------
 
 
-def show(found: Found, quiet: bool) -> None:
+def print_results(found: Found, quiet: bool) -> None:
     """Print what was found; unless quiet, also what the memory made of the query."""
-    console = printer()
+    console = create_console()
     if not quiet:
-        _show_query(found, console)
+        _print_query(found, console)
     if found.hits:
-        _show_hits(found.hits, console)
+        _print_hits(found.hits, console)
 
 
-def nothing(found: Found, stop_words: bool) -> str:
+def describe_empty_result(found: Found, stop_words: bool) -> str:
     """A sentence for a query that finds nothing."""
-    aside = f", {', '.join(map(on_one_line, found.ignored))} aside" if found.ignored else ""
+    aside = f", {', '.join(map(join_lines, found.ignored))} aside" if found.ignored else ""
     aside += "; stop words were left out of the index" if stop_words else ""
-    return f"nothing found for {on_one_line(found.query)!r}: no document has any of its words{aside}"
+    return f"nothing found for {join_lines(found.query)!r}: no document has any of its words{aside}"
 
 
-def _show_query(found: Found, console: Console) -> None:
+def _print_query(found: Found, console: Console) -> None:
     """The query, and for each document that brought words to it, these words."""
     from rich.text import Text
 
-    console.print(Text(on_one_line(found.query), "bold"))
+    console.print(Text(join_lines(found.query), "bold"))
     if found.ignored:
-        console.print(Text(f"ignored: {', '.join(map(on_one_line, found.ignored))}", "dim"))
+        console.print(Text(f"ignored: {', '.join(map(join_lines, found.ignored))}", "dim"))
     brought: dict[str, list[str]] = {}
     for term in found.expansion:
         for id, _ in term.because[:1]:
-            brought.setdefault(on_one_line(str(id)), []).append(on_one_line(term.term))
+            brought.setdefault(join_lines(str(id)), []).append(join_lines(term.term))
     if brought:
         console.print("the memory adds")
     for name, words in brought.items():
@@ -135,7 +135,7 @@ def _show_query(found: Found, console: Console) -> None:
         console.print(Text(apart).join(told))
 
 
-def _show_hits(hits: Sequence[Hit], console: Console) -> None:
+def _print_hits(hits: Sequence[Hit], console: Console) -> None:
     from rich import box
     from rich.table import Table
 
@@ -144,28 +144,28 @@ def _show_hits(hits: Sequence[Hit], console: Console) -> None:
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("document", overflow="fold")
     for rank, hit in enumerate(hits, 1):
-        table.add_row(str(rank), f"{hit.weight:.2f}", _told(hit, console.width - MARGIN))
+        table.add_row(str(rank), f"{hit.weight:.2f}", _format_hit(hit, console.width - MARGIN))
     console.print(table)
 
 
-def _told(hit: Hit, width: int) -> Text:
+def _format_hit(hit: Hit, width: int) -> Text:
     """The name of a document, its part that shows why, and the words that count."""
     from rich.text import Text
 
-    lines = [Text(on_one_line(str(hit.id)), "bold")]
+    lines = [Text(join_lines(str(hit.id)), "bold")]
     if hit.text:
-        lines.append(_marked(hit.around(_length(hit.line, width)), hit))
-    reasons = [_listed(how, words) for how, words in (("matched", hit.matched), ("added", hit.added)) if words]
+        lines.append(_highlight(hit.extract(_compute_snippet_length(hit.line, width)), hit))
+    reasons = [_format_words(how, words) for how, words in (("matched", hit.matched), ("added", hit.added)) if words]
     lines.append(Text("; ".join(reasons), "dim"))
     return Text("\n").join(lines)
 
 
-def _listed(how: str, words: Iterable[str]) -> str:
-    first = [on_one_line(word) for word in words]
+def _format_words(how: str, words: Iterable[str]) -> str:
+    first = [join_lines(word) for word in words]
     return f"{how} {', '.join(first[:MOST_WORDS])}{', …' if len(first) > MOST_WORDS else ''}"
 
 
-def _length(text: str, width: int) -> int:
+def _compute_snippet_length(text: str, width: int) -> int:
     """How many characters of a text fill nearly two lines; some scripts take two columns for each."""
     from rich.cells import cell_len
 
@@ -173,7 +173,7 @@ def _length(text: str, width: int) -> int:
     return max(2 * width - width // 5, 20) * len(part) // max(cell_len(part), 1)
 
 
-def _marked(text: str, hit: Hit) -> Text:
+def _highlight(text: str, hit: Hit) -> Text:
     """Words of the query green, words that the memory added cyan."""
     from rich.text import Text
 

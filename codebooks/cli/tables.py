@@ -70,16 +70,16 @@ def read_table(text: str, shown: Path | str, reading: Reading, kind: str) -> Ite
     if found := _SEPARATOR_LINE.match(text, start):
         delimiter, start = found[1], found.end()
     n_lines, text = text.count("\n", 0, start), text[start:]
-    delimiter = delimiter or _delimiter(text.partition("\n")[0])
-    with _fields_of_any_length():
+    delimiter = delimiter or _detect_delimiter(text.partition("\n")[0])
+    with _allow_long_fields():
         if kind == ".tsv" and not _is_quoted(text, delimiter):
-            rows = _plain_rows(text, delimiter, n_lines)
+            rows = _parse_plain_rows(text, delimiter, n_lines)
         else:
-            rows = _quoted_rows(text, delimiter, n_lines, shown, reading)
+            rows = _parse_quoted_rows(text, delimiter, n_lines, shown, reading)
         line, header = next(rows, (1, []))
         if reading.column is None and kind == ".csv":
             _refuse_other_separators(header, shown)
-        first, header = [(line, header)], _header(header, shown, reading)
+        first, header = [(line, header)], _parse_header(header, shown, reading)
         place = header.index(choose_column(reading.column, header, shown)) if header else 0
         has_ids = bool(header) and reading.id_column is not None
         id_place = header.index(choose_column(reading.id_column, header, shown)) if has_ids else None
@@ -93,7 +93,7 @@ def read_table(text: str, shown: Path | str, reading: Reading, kind: str) -> Ite
                 reading.note_bad(f"line {line} of {shown} has {len(row)} columns, its header {len(header)}")
 
 
-def _header(first: list[str], shown: Path | str, reading: Reading) -> list[str]:
+def _parse_header(first: list[str], shown: Path | str, reading: Reading) -> list[str]:
     """The names of the columns; their numbers, counted from 0, where the first row is a document."""
     if reading.has_header is None:
         reading.has_header = True
@@ -111,12 +111,12 @@ def _header(first: list[str], shown: Path | str, reading: Reading) -> list[str]:
     return first if reading.has_header else [str(number) for number, _ in enumerate(first)]
 
 
-def _plain_rows(text: str, delimiter: str, n_lines: int) -> Iterator[tuple[int, list[str]]]:
+def _parse_plain_rows(text: str, delimiter: str, n_lines: int) -> Iterator[tuple[int, list[str]]]:
     rows = csv.reader(StringIO(text, newline=""), delimiter=delimiter, quoting=csv.QUOTE_NONE)
     yield from enumerate(rows, n_lines + 1)
 
 
-def _quoted_rows(
+def _parse_quoted_rows(
     text: str, delimiter: str, n_lines: int, shown: Path | str, reading: Reading
 ) -> Iterator[tuple[int, list[str]]]:
     """Each row and the line where it begins. After a malformed row reading goes on with the next line."""
@@ -145,18 +145,20 @@ def _is_quoted(text: str, delimiter: str) -> bool:
     if '"' not in text:
         return False
     dialects: tuple[dict[str, Any], ...] = ({"quoting": csv.QUOTE_NONE}, {"strict": True})
-    plain, quoted = (_is_even(csv.reader(StringIO(text, newline=""), delimiter=delimiter, **how)) for how in dialects)
+    plain, quoted = (
+        _has_even_rows(csv.reader(StringIO(text, newline=""), delimiter=delimiter, **how)) for how in dialects
+    )
     return quoted and not plain
 
 
-def _is_even(rows: Iterable[list[str]]) -> bool:
+def _has_even_rows(rows: Iterable[list[str]]) -> bool:
     try:
         return len({len(row) for row in rows if row}) <= 1
     except csv.Error:
         return False
 
 
-def _delimiter(header: str) -> str:
+def _detect_delimiter(header: str) -> str:
     """What separates the columns: a semicolon where the header has no comma, or has commas in quotes only."""
     unquoted = _QUOTED_FIELD.sub(r"\1", header)
     return ";" if any(";" in shown and "," not in shown for shown in (header, unquoted)) else ","
@@ -172,7 +174,7 @@ def _refuse_other_separators(header: list[str], shown: Path | str) -> None:
 
 
 @contextmanager
-def _fields_of_any_length() -> Iterator[None]:
+def _allow_long_fields() -> Iterator[None]:
     limit = csv.field_size_limit(_LONGEST_FIELD)
     try:
         yield
@@ -188,30 +190,32 @@ def read_records(text: str, shown: Path | str, reading: Reading) -> Iterable[Row
     # Only a line feed ends a record: strings may hold the other characters that end lines.
     records = {}
     for number, line in zip(count(1), text.split("\n")):
-        if line.strip() and (record := _record(line, number, shown, reading)) is not None:
+        if line.strip() and (record := _parse_record(line, number, shown, reading)) is not None:
             records[number] = record
     if not records:
         return
-    strings = {name: None for record in records.values() for name, value in _fields(record) if isinstance(value, str)}
+    strings = {
+        name: None for record in records.values() for name, value in _flatten_fields(record) if isinstance(value, str)
+    }
     column = choose_column(reading.column, list(strings), shown)
     if reading.id_column is not None:  # numbers are ids too
-        names = {name: None for record in records.values() for name, _ in _fields(record)}
+        names = {name: None for record in records.values() for name, _ in _flatten_fields(record)}
         choose_column(reading.id_column, list(names), shown)
     where, wanted = reading.where or ("", "")
     if reading.where is not None:
-        names = {name: None for record in records.values() for name, _ in _fields(record)}
+        names = {name: None for record in records.values() for name, _ in _flatten_fields(record)}
         choose_column(where, list(names), shown)
     for number, record in records.items():
-        value = _field(record, column)
+        value = _get_field(record, column)
         if not isinstance(value, str | None):
             reading.note_bad(f"line {number} of {shown} has {value!r:.40} in {column!r}, where a string is wanted")
             continue
-        id = "" if reading.id_column is None else _record_id(_field(record, reading.id_column), number, shown)
-        is_wanted = reading.where is None or _text_of(_field(record, where)) == wanted
+        id = "" if reading.id_column is None else _parse_record_id(_get_field(record, reading.id_column), number, shown)
+        is_wanted = reading.where is None or _format_value(_get_field(record, where)) == wanted
         yield Row(number, value or "", id, is_wanted)
 
 
-def _record(line: str, number: int, shown: Path | str, reading: Reading) -> dict[str, Any] | None:
+def _parse_record(line: str, number: int, shown: Path | str, reading: Reading) -> dict[str, Any] | None:
     try:
         record = json.loads(line)
     except (ValueError, RecursionError):
@@ -223,31 +227,31 @@ def _record(line: str, number: int, shown: Path | str, reading: Reading) -> dict
     return record
 
 
-def _fields(record: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+def _flatten_fields(record: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
     """The names and values of an object; those of objects within have the names of both, with a dot between."""
     for name, value in record.items():
         if isinstance(value, dict):
-            yield from _fields(value, f"{above}{name}.")
+            yield from _flatten_fields(value, f"{above}{name}.")
         else:
             yield above + name, value
 
 
-def _field(record: dict[str, Any], column: str) -> Any:
+def _get_field(record: dict[str, Any], column: str) -> Any:
     if column in record:
         return record[column]
     if "." not in column:
         return None
-    return next((value for name, value in _fields(record) if name == column), None)
+    return next((value for name, value in _flatten_fields(record) if name == column), None)
 
 
-def _record_id(value: Any, number: int, shown: Path | str) -> str:
+def _parse_record_id(value: Any, number: int, shown: Path | str) -> str:
     """The text of an id, and none for null."""
     if value is not None and type(value) not in (str, int, float):  # true and false are int to isinstance
         raise UserError(f"line {number} of {shown} has the id {value!r:.40}, where a string or a number is wanted.")
     return "" if value is None else str(value)
 
 
-def _text_of(value: Any) -> str:
+def _format_value(value: Any) -> str:
     """A value as JSON writes it, but strings without quotes."""
     return value if isinstance(value, str) else json.dumps(value)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Optional
 
 import typer
 
-from codebooks.cli.console import note
+from codebooks.cli.console import print_note
 from codebooks.cli.decoding import decode
 from codebooks.errors import UserError
 
@@ -97,7 +97,10 @@ class WordOptions(NamedTuple):
 
         language = {"none": None, "auto": "auto"}.get(self.language, self.language.split(","))
         analyzer = TextAnalyzer(
-            language=language, stem=self.stem, token_pattern=self._checked_pattern(), ngram_range=self._ngram_range()
+            language=language,
+            stem=self.stem,
+            token_pattern=self._check_pattern_option(),
+            ngram_range=self._ngram_range(),
         )
         try:
             found = analyzer.set_params(**settings).detect(texts)
@@ -115,8 +118,8 @@ class WordOptions(NamedTuple):
 
     def document_frequencies(self, min_df: int, max_df: float) -> dict[str, int | float]:
         """Bounds for a vectorizer; those given here where the user gives none."""
-        least = min_df if self.min_df is None else _number("--min-df", self.min_df)
-        most = max_df if self.max_df is None else _number("--max-df", self.max_df)
+        least = min_df if self.min_df is None else _parse_frequency("--min-df", self.min_df)
+        most = max_df if self.max_df is None else _parse_frequency("--max-df", self.max_df)
         return {"min_df": least, "max_df": most}
 
     def _ngram_range(self) -> tuple[int, int]:
@@ -124,7 +127,7 @@ class WordOptions(NamedTuple):
             raise UserError(f"--ngrams must be from 1 to {MOST_NGRAMS}; {self.ngrams} came.")
         return 1, self.ngrams
 
-    def _checked_pattern(self) -> str | None:
+    def _check_pattern_option(self) -> str | None:
         if self.token_pattern is not None:
             try:
                 n_groups = re.compile(self.token_pattern).groups
@@ -135,7 +138,7 @@ class WordOptions(NamedTuple):
         return self.token_pattern
 
 
-def _number(option: str, text: str) -> int | float:
+def _parse_frequency(option: str, text: str) -> int | float:
     """A count of documents, or a share of them."""
     try:
         value = float(text) if "." in text else int(text)
@@ -154,5 +157,5 @@ def _read_words(file: Path) -> list[str]:
     except OSError as error:
         raise UserError(f"cannot read the stop words {file}: {error.strerror or error}.") from error
     if assumed:
-        note(assumed)
+        print_note(assumed)
     return text.split()

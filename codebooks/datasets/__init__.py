@@ -2,6 +2,6 @@
 
 from codebooks.datasets.corpus import Corpus
 from codebooks.datasets.docstrings import load_docstrings
-from codebooks.datasets.planted import PlantedCorpus, planted_corpus
+from codebooks.datasets.planted import PlantedCorpus, make_planted_corpus
 
-__all__ = ["Corpus", "PlantedCorpus", "load_docstrings", "planted_corpus"]
+__all__ = ["Corpus", "PlantedCorpus", "load_docstrings", "make_planted_corpus"]

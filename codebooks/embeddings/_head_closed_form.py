@@ -11,10 +11,17 @@ _DOUBT = 2.0
 Floats = NDArray[np.float64]
 Groups = NDArray[np.intp]
 
-__all__ = ["Floats", "Groups", "barlow_loss", "centroids_of", "eigen_head", "scatters"]
+__all__ = [
+    "Floats",
+    "Groups",
+    "compute_barlow_loss",
+    "compute_centroids",
+    "compute_scatter_matrices",
+    "fit_closed_form_head",
+]
 
 
-def centroids_of(X: NDArray, groups: Groups) -> NDArray:
+def compute_centroids(X: NDArray, groups: Groups) -> NDArray:
     """The mean of the rows of each group, shape (n_groups, n_features); groups are numbered 0, 1, ... without gaps."""
     order = np.argsort(groups, kind="stable")
     sizes = np.bincount(groups)
@@ -22,7 +29,7 @@ def centroids_of(X: NDArray, groups: Groups) -> NDArray:
     return np.add.reduceat(X[order], starts, axis=0) / sizes[:, None].astype(X.dtype)
 
 
-def scatters(X: NDArray, groups: Groups) -> tuple[Floats, Floats]:
+def compute_scatter_matrices(X: NDArray, groups: Groups) -> tuple[Floats, Floats]:
     """Covariance of the rows, and of the rows inside their groups.
 
     Both are unbiased: the second divides by the rows less the groups. What is between them, `total - within`, is the
@@ -40,19 +47,21 @@ def scatters(X: NDArray, groups: Groups) -> tuple[Floats, Floats]:
 
     Examples
     --------
-    >>> total, within = scatters(np.array([[0.0, 1], [0, 3], [4, 1], [4, 3]]), np.array([0, 0, 1, 1]))
+    >>> total, within = compute_scatter_matrices(np.array([[0.0, 1], [0, 3], [4, 1], [4, 3]]), np.array([0, 0, 1, 1]))
     >>> within
     array([[0., 0.],
            [0., 2.]])
     """
     X = X.astype(np.float64, copy=False)
-    inside = X - centroids_of(X, groups)[groups]
+    inside = X - compute_centroids(X, groups)[groups]
     around = X - X.mean(axis=0)
     n_rows, n_groups = len(X), int(groups.max()) + 1
     return around.T @ around / (n_rows - 1), inside.T @ inside / (n_rows - n_groups)
 
 
-def eigen_head(X: NDArray, groups: Groups, shrinkage: float, n_components: int | None, residual: bool) -> Floats:
+def fit_closed_form_head(
+    X: NDArray, groups: Groups, shrinkage: float, n_components: int | None, residual: bool
+) -> Floats:
     """Weights of the linear head under which rows of a group vary alike in all directions, partly.
 
     With the covariance S inside groups, shrunk towards a multiple of the identity::
@@ -86,11 +95,11 @@ def eigen_head(X: NDArray, groups: Groups, shrinkage: float, n_components: int |
     Examples
     --------
     >>> X = np.array([[0.0, 1], [0, 3], [4, 1], [4, 3]])
-    >>> eigen_head(X, np.array([0, 0, 1, 1]), 1.0, None, True).round(2)
+    >>> fit_closed_form_head(X, np.array([0, 0, 1, 1]), 1.0, None, True).round(2)
     array([[1.15, 0.  ],
            [0.  , 0.89]])
     """
-    total, within = scatters(X, groups)
+    total, within = compute_scatter_matrices(X, groups)
     n_features = len(total)
     mean = np.trace(within) / n_features
     if mean <= 0:
@@ -114,7 +123,7 @@ def eigen_head(X: NDArray, groups: Groups, shrinkage: float, n_components: int |
     return np.sqrt(common / (common + spread))[:, None] * canonical
 
 
-def barlow_loss(Z: NDArray, groups: Groups, redundancy: float = 0.0051) -> float:
+def compute_barlow_loss(Z: NDArray, groups: Groups, redundancy: float = 0.0051) -> float:
     """Barlow's loss where batches are endless and pairs are drawn inside groups, `sum_i (1 - C_ii)^2 + redundancy
     sum_{i != j} C_ij^2` (Zbontar et al. 2021), C being the covariance that two rows of a group share over the spread of
     the features.
@@ -122,10 +131,10 @@ def barlow_loss(Z: NDArray, groups: Groups, redundancy: float = 0.0051) -> float
     Examples
     --------
     >>> Z = np.array([[0.0, 1], [0, 3], [4, 1], [4, 3]])  # groups share the first feature and not the second
-    >>> round(barlow_loss(Z, np.array([0, 0, 1, 1]), redundancy=0.0), 2)
+    >>> round(compute_barlow_loss(Z, np.array([0, 0, 1, 1]), redundancy=0.0), 2)
     2.25
     """
-    total, within = scatters(Z, groups)
+    total, within = compute_scatter_matrices(Z, groups)
     spread = np.sqrt(np.diag(total))
     scale = np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 0)
     shared = (total - within) * scale * scale[:, None]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from codebooks.embeddings._head_closed_form import Groups
 
-__all__ = ["TEMPERATURES", "Settings", "bags", "sgd_heads"]
+__all__ = ["TEMPERATURES", "Settings", "draw_batches", "fit_sgd_heads"]
 
 TEMPERATURES = {"marginal": 0.07, "simcse": 0.05, "barlow": 1.0}  # Barlow has none
 # Rows of one group that a batch takes together.
@@ -33,7 +33,7 @@ class Settings(NamedTuple):
     max_iter: int
 
 
-def sgd_heads(X: NDArray, groups: Groups, settings: Settings, seed: int) -> Iterator[tuple[NDArray, float]]:
+def fit_sgd_heads(X: NDArray, groups: Groups, settings: Settings, seed: int) -> Iterator[tuple[NDArray, float]]:
     """Weights of the head after each epoch, and the mean loss of its batches.
 
     The head is linear, `z = W x` or, with the residual path, `z = x + W x` with W starting at zero. Rows come in
@@ -57,7 +57,7 @@ def sgd_heads(X: NDArray, groups: Groups, settings: Settings, seed: int) -> Iter
     ImportError
         There is no torch.
     """
-    torch = _torch()
+    torch = _import_torch()
     rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     rows = torch.as_tensor(np.ascontiguousarray(X, dtype=np.float32))
     n_features = X.shape[1]
@@ -70,11 +70,11 @@ def sgd_heads(X: NDArray, groups: Groups, settings: Settings, seed: int) -> Iter
     weights.requires_grad_()
     identity = torch.eye(n_features) if residual else 0.0
     optimizer = torch.optim.Adam([weights], lr=settings.learning_rate)
-    loss_of = _losses(torch)[settings.objective]
+    loss_of = _define_losses(torch)[settings.objective]
     known = torch.as_tensor(np.ascontiguousarray(groups))
     for _ in range(settings.max_iter):
         losses = []
-        for first, second in bags(groups, settings.batch_size, rng):
+        for first, second in draw_batches(groups, settings.batch_size, rng):
             optimizer.zero_grad()
             head = weights + identity
             loss = loss_of(rows[first] @ head.T, rows[second] @ head.T, known[first], settings)
@@ -85,12 +85,12 @@ def sgd_heads(X: NDArray, groups: Groups, settings: Settings, seed: int) -> Iter
         yield head, float(np.mean(losses)) if losses else np.nan
 
 
-def bags(groups: Groups, batch_size: int, rng: np.random.Generator) -> Iterator[tuple[NDArray, NDArray]]:
+def draw_batches(groups: Groups, batch_size: int, rng: np.random.Generator) -> Iterator[tuple[NDArray, NDArray]]:
     """Batches of one epoch: row numbers, and for each a partner, another row of its group.
 
     Examples
     --------
-    >>> first, second = next(bags(np.array([0, 1, 0, 1, 2]), 10, np.random.default_rng(0)))
+    >>> first, second = next(draw_batches(np.array([0, 1, 0, 1, 2]), 10, np.random.default_rng(0)))
     >>> sorted(zip(first.tolist(), second.tolist()))
     [(0, 2), (1, 3), (2, 0), (3, 1)]
     """
@@ -112,7 +112,7 @@ def bags(groups: Groups, batch_size: int, rng: np.random.Generator) -> Iterator[
             firsts, seconds, n_rows = [], [], 0
 
 
-def _losses(torch: Any) -> dict[str, Callable[..., Any]]:
+def _define_losses(torch: Any) -> dict[str, Callable[..., Any]]:
     """The three objectives, each of two views, the groups of their rows and the settings."""
 
     def barlow(one: Any, two: Any, groups: Any, settings: Settings) -> Any:
@@ -123,13 +123,13 @@ def _losses(torch: Any) -> dict[str, Callable[..., Any]]:
         return ((1 - diagonal) ** 2).sum() + settings.redundancy * off
 
     def simcse(one: Any, two: Any, groups: Any, settings: Settings) -> Any:
-        scores = _unit(torch, one) @ _unit(torch, two).T / settings.temperature
+        scores = _normalize(torch, one) @ _normalize(torch, two).T / settings.temperature
         own = torch.eye(len(one), dtype=torch.bool)
         friends = (groups[:, None] == groups[None]) & ~own  # of one group, so no negatives
         return (torch.logsumexp(scores.masked_fill(friends, -torch.inf), 1) - torch.diagonal(scores)).mean()
 
     def marginal(one: Any, two: Any, groups: Any, settings: Settings) -> Any:
-        one = _unit(torch, one)
+        one = _normalize(torch, one)
         own = torch.eye(len(one), dtype=torch.bool)
         scores = (one @ one.T / settings.temperature).masked_fill(own, -torch.inf)
         inside = scores.masked_fill(groups[:, None] != groups[None], -torch.inf)
@@ -138,11 +138,11 @@ def _losses(torch: Any) -> dict[str, Callable[..., Any]]:
     return {"barlow": barlow, "simcse": simcse, "marginal": marginal}
 
 
-def _unit(torch: Any, rows: Any) -> Any:
+def _normalize(torch: Any, rows: Any) -> Any:
     return torch.nn.functional.normalize(rows, dim=1)
 
 
-def _torch() -> Any:
+def _import_torch() -> Any:
     try:
         import torch
     except ImportError as missing:

@@ -8,23 +8,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codebooks import ops
-from codebooks.base import row_blocks
-from codebooks.embeddings._head_closed_form import Floats, Groups, centroids_of
+from codebooks.base import iterate_row_blocks
+from codebooks.embeddings._head_closed_form import Floats, Groups, compute_centroids
 from codebooks.metrics import isoscore
-from codebooks.models.base import unit_rows
+from codebooks.models.cosine import normalize_rows
 
 __all__ = [
     "Fold",
     "Look",
     "Verdict",
-    "chance_rank",
-    "chosen_epoch",
-    "collapse_of",
-    "first_ranks",
-    "folds_of",
-    "look_at",
-    "mean_entry",
-    "verdict_on",
+    "choose_epoch",
+    "compute_chance_level",
+    "compute_first_ranks",
+    "decide",
+    "describe_collapse",
+    "evaluate_fold",
+    "split_groups",
+    "summarize_epoch",
 ]
 
 _FOLDS = 5
@@ -68,7 +68,7 @@ class Verdict(NamedTuple):
     complaint: str
 
 
-def first_ranks(Z: NDArray, groups: Groups, queries: NDArray[np.intp] | None = None) -> Floats:
+def compute_first_ranks(Z: NDArray, groups: Groups, queries: NDArray[np.intp] | None = None) -> Floats:
     """The rank, by cosine, of the first other row of the same group; 1 is best.
 
     Strangers win ties, and cosines that differ by rounding alone are equal.
@@ -87,14 +87,14 @@ def first_ranks(Z: NDArray, groups: Groups, queries: NDArray[np.intp] | None = N
     Examples
     --------
     >>> Z = np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.8, 0.6]])
-    >>> first_ranks(Z, np.array([0, 0, 1, 1]))
+    >>> compute_first_ranks(Z, np.array([0, 0, 1, 1]))
     array([1., 1., 1., 3.])
     """
     if queries is None:
         queries = np.flatnonzero(np.bincount(groups)[groups] > 1)
-    Z = unit_rows(Z)
+    Z = normalize_rows(Z)
     ranks = np.empty(len(queries))
-    for rows in row_blocks(queries, 4 * Z.itemsize * len(Z)):
+    for rows in iterate_row_blocks(queries, 4 * Z.itemsize * len(Z)):
         asked = queries[rows]
         scores = Z[asked] @ Z.T
         scores[np.arange(len(asked)), asked] = -np.inf
@@ -104,14 +104,14 @@ def first_ranks(Z: NDArray, groups: Groups, queries: NDArray[np.intp] | None = N
     return ranks
 
 
-def chance_rank(n_friends: int, n_rows: int) -> float:
+def compute_chance_level(n_friends: int, n_rows: int) -> float:
     """The expected reciprocal rank of the first of `n_friends` among `n_rows` in random order.
 
     The first stands at rank r with probability C(n_rows - r, n_friends - 1) / C(n_rows, n_friends).
 
     Examples
     --------
-    >>> round(chance_rank(1, 4), 4)  # (1 + 1/2 + 1/3 + 1/4) / 4
+    >>> round(compute_chance_level(1, 4), 4)  # (1 + 1/2 + 1/3 + 1/4) / 4
     0.5208
     """
     ranks = np.arange(1, n_rows - n_friends + 2)
@@ -121,7 +121,7 @@ def chance_rank(n_friends: int, n_rows: int) -> float:
     return float((so_far * n_friends / (n_rows - ranks + 1) / ranks).sum())
 
 
-def folds_of(groups: Groups) -> list[Fold]:
+def split_groups(groups: Groups) -> list[Fold]:
     """Five folds over groups, the same whatever the order of the rows; none where there are too few groups.
 
     Each fold asks for the rows of the groups held out, among all rows: those of the groups learned from are the
@@ -150,39 +150,41 @@ def folds_of(groups: Groups) -> list[Fold]:
     return folds
 
 
-def look_at(Z: NDArray, groups: Groups, fold: Fold) -> Look:
+def evaluate_fold(Z: NDArray, groups: Groups, fold: Fold) -> Look:
     """How the held-out rows of a fold look behind a head; `Z` holds all rows."""
-    found = first_ranks(Z[fold.among], groups[fold.among], np.searchsorted(fold.among, fold.queries))
-    held_out = unit_rows(Z[fold.queries])
+    found = compute_first_ranks(Z[fold.among], groups[fold.among], np.searchsorted(fold.among, fold.queries))
+    held_out = normalize_rows(Z[fold.queries])
     numbers = np.unique(groups[fold.queries], return_inverse=True)[1]
-    inside = held_out - centroids_of(held_out, numbers)[numbers]
+    inside = held_out - compute_centroids(held_out, numbers)[numbers]
     return Look(found, float(np.linalg.norm(inside, axis=1).mean()), float(isoscore(Z[fold.queries])))
 
 
-def chosen_epoch(raw: list[Look], epochs: list[list[Look]]) -> int:
+def choose_epoch(raw: list[Look], epochs: list[list[Look]]) -> int:
     """The last epoch that may be kept, and whose mean MRR is within one standard error of the best; else the best."""
-    gains, errors = np.array([_gain(raw, looks) for looks in epochs]).T
+    gains, errors = np.array([_compute_gain(raw, looks) for looks in epochs]).T
     best = int(gains.argmax())
     good = np.flatnonzero((gains >= gains[best] - errors[best]) & (gains > errors))
     return int(good[-1]) if len(good) else best
 
 
-def _gain(raw: list[Look], learned: list[Look]) -> tuple[float, float]:
+def _compute_gain(raw: list[Look], learned: list[Look]) -> tuple[float, float]:
     """Mean gain in MRR over folds, and its standard error."""
     gains = np.array([after.mrr - before.mrr for before, after in zip(raw, learned, strict=True)])
     return float(gains.mean()), float(gains.std(ddof=1) / np.sqrt(len(gains)))
 
 
-def verdict_on(raw: list[Look], learned: list[Look], groups: Groups, folds: list[Fold]) -> Verdict:
+def decide(raw: list[Look], learned: list[Look], groups: Groups, folds: list[Fold]) -> Verdict:
     """Keep a head whose mean gain in MRR exceeds its standard error, and which ranks above chance at all."""
-    gain, error = _gain(raw, learned)
+    gain, error = _compute_gain(raw, learned)
     sizes = np.bincount(groups)
     over = []
     for look, fold in zip(learned, folds, strict=True):
         asked = groups[fold.queries]
-        chance = {size: chance_rank(size - 1, len(fold.among) - 1) for size in np.unique(sizes[asked])}
+        chance = {size: compute_chance_level(size - 1, len(fold.among) - 1) for size in np.unique(sizes[asked])}
         expected = np.array([chance[size] for size in sizes[asked]])
-        over.append(centroids_of((1 / look.ranks - expected)[:, None], np.unique(asked, return_inverse=True)[1])[:, 0])
+        over.append(
+            compute_centroids((1 / look.ranks - expected)[:, None], np.unique(asked, return_inverse=True)[1])[:, 0]
+        )
     per_group = np.concatenate(over)
     noise = per_group.std(ddof=1) / np.sqrt(len(per_group))
     before, after = (float(np.mean([look.mrr for look in looks])) for looks in (raw, learned))
@@ -196,7 +198,7 @@ def verdict_on(raw: list[Look], learned: list[Look], groups: Groups, folds: list
     return Verdict(True, gain, error, "")
 
 
-def collapse_of(X: NDArray, Z: NDArray) -> str:
+def describe_collapse(X: NDArray, Z: NDArray) -> str:
     """What collapsed in `Z`, the rows `X` behind a head; empty where nothing did.
 
     The effective rank is the participation ratio of the covariance's eigenvalues, `sum(s)^2 / sum(s^2)`.
@@ -204,35 +206,35 @@ def collapse_of(X: NDArray, Z: NDArray) -> str:
     Examples
     --------
     >>> X = np.random.default_rng(0).standard_normal((50, 4))
-    >>> collapse_of(X, X)
+    >>> describe_collapse(X, X)
     ''
-    >>> collapse_of(X, X @ np.outer([1, 2, 3, 4], [1, 1, 1, 1]))
+    >>> describe_collapse(X, X @ np.outer([1, 2, 3, 4], [1, 1, 1, 1]))
     'all outputs lie along one direction (effective rank 1.0 of 4)'
     """
-    spectrum, before = _spectrum(Z), _spectrum(X)
+    spectrum, before = _compute_spectrum(Z), _compute_spectrum(X)
     length = float(np.mean(np.asarray(Z, dtype=np.float64) ** 2) * Z.shape[1])
     if spectrum.sum() <= _ONE_POINT**2 * length or length == 0:
         return "" if before.sum() == 0 else "all outputs are one point"
     effective = spectrum.sum() ** 2 / (spectrum**2).sum()
     if effective < _ONE_DIRECTION and before.sum() ** 2 / (before**2).sum() >= 2:
         return f"all outputs lie along one direction (effective rank {effective:.1f} of {Z.shape[1]})"
-    rank, possible = _rank(spectrum), min(_rank(before), Z.shape[1])
+    rank, possible = _compute_effective_rank(spectrum), min(_compute_effective_rank(before), Z.shape[1])
     if rank < _RANK_KEPT * possible:
         return f"outputs lost rank ({rank} of {possible} dimensions are left)"
     return ""
 
 
-def _spectrum(Z: NDArray) -> Floats:
+def _compute_spectrum(Z: NDArray) -> Floats:
     around = np.asarray(Z, dtype=np.float64)
     around = around - around.mean(axis=0)
     return np.maximum(np.linalg.eigvalsh(around.T @ around / len(around)), 0)
 
 
-def _rank(spectrum: Floats) -> int:
+def _compute_effective_rank(spectrum: Floats) -> int:
     return int((spectrum > 1e-6 * spectrum.max()).sum()) if spectrum.size and spectrum.max() > 0 else 0
 
 
-def mean_entry(epoch: int, loss: float, looks: list[Look]) -> dict[str, Any]:
+def summarize_epoch(epoch: int, loss: float, looks: list[Look]) -> dict[str, Any]:
     """One entry of `history_`."""
     return {
         "epoch": epoch,

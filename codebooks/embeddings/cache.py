@@ -137,13 +137,13 @@ class VectorCache:
         with _alone:
             try:
                 db = self._connection()
-                for key, checksum, vector in _rows(db, list(text_of)):
+                for key, checksum, vector in _fetch_rows(db, list(text_of)):
                     numbers = _decode(key, checksum, vector) if key in text_of else None
                     if numbers is None:
                         damaged += 1
                     else:
                         found[text_of[key]] = numbers
-                _touch(db, [self._key(text) for text in found])
+                _update_access_times(db, [self._key(text) for text in found])
             except (OSError, sqlite3.Error) as error:
                 # A file that can only be read is read without locks: another may have changed it, so what was found
                 # until then counts.
@@ -164,7 +164,7 @@ class VectorCache:
             try:
                 db = self._connection()
                 if self._hindrance is None:
-                    with _transaction(db):
+                    with _begin_transaction(db):
                         db.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?, ?)", rows)
                         self._remove_excess(db)
                 hindrance = self._hindrance
@@ -184,11 +184,13 @@ class VectorCache:
         return blake2b(text.encode("utf-8", "surrogatepass"), key=self._secret, digest_size=16).digest()
 
     def _remove_excess(self, db: sqlite3.Connection) -> None:
-        pages, free, size = (_number(db, f"PRAGMA {name}") for name in ("page_count", "freelist_count", "page_size"))
+        pages, free, size = (
+            _fetch_number(db, f"PRAGMA {name}") for name in ("page_count", "freelist_count", "page_size")
+        )
         taken = (pages - free) * size
         if taken <= self.max_bytes:
             return
-        count = _number(db, "SELECT count(*) FROM vectors")
+        count = _fetch_number(db, "SELECT count(*) FROM vectors")
         removed = min(count, ceil(count * (taken - (1 - _FREED) * self.max_bytes) / taken))
         oldest = "SELECT key FROM vectors ORDER BY used LIMIT ?"
         db.execute(f"DELETE FROM vectors WHERE key IN ({oldest})", [removed])
@@ -197,9 +199,9 @@ class VectorCache:
         """The connection, opened if there is none; one that only reads where nothing can be written."""
         if self._db is None:
             try:
-                self._db, self._hindrance = _opened(self.path), None
+                self._db, self._hindrance = _open(self.path), None
             except (OSError, sqlite3.Error) as error:
-                frozen = _opened_frozen(self.path)
+                frozen = _open_read_only(self.path)
                 if frozen is None:
                     raise
                 self._db, self._hindrance = frozen, str(error)
@@ -221,7 +223,7 @@ def _decode(key: bytes, checksum: Any, vector: Any) -> NDArray[np.float32] | Non
     return numbers if np.isfinite(numbers).all() else None
 
 
-def _opened(path: Path) -> sqlite3.Connection:
+def _open(path: Path) -> sqlite3.Connection:
     """A connection to a cache, which is made if it is missing."""
     make_private_folder(path.parent)
     # SQLite would let everybody read a new file; the files that it makes beside one get the mode of that one.
@@ -236,7 +238,7 @@ def _opened(path: Path) -> sqlite3.Connection:
     return db
 
 
-def _opened_frozen(path: Path) -> sqlite3.Connection | None:
+def _open_read_only(path: Path) -> sqlite3.Connection | None:
     """A connection that needs no other file and no lock, to a cache that is all in one file; None where it is not."""
     if not path.is_file():
         return None
@@ -271,7 +273,7 @@ def _prepare(db: sqlite3.Connection) -> None:
     """Know the file, or make its table if it is new."""
     db.execute("PRAGMA synchronous = NORMAL")
     if not _is_ready(db):
-        with _transaction(db):
+        with _begin_transaction(db):
             if not _is_ready(db):
                 _refuse_content(db)
                 db.execute(_TABLE)
@@ -290,7 +292,7 @@ def _is_ready(db: sqlite3.Connection) -> bool:
     sqlite3.DatabaseError
         It is one of another format, or was changed into something else.
     """
-    owner, form = _number(db, "PRAGMA application_id"), _number(db, "PRAGMA user_version")
+    owner, form = _fetch_number(db, "PRAGMA application_id"), _fetch_number(db, "PRAGMA user_version")
     if owner != _OURS:
         return False
     if form != _FORM:
@@ -314,15 +316,15 @@ def _refuse_content(db: sqlite3.Connection) -> None:
         It is somebody else's.
     """
     questions = "PRAGMA application_id", "PRAGMA user_version", "SELECT count(*) FROM sqlite_master"
-    if any(_number(db, question) for question in questions):
+    if any(_fetch_number(db, question) for question in questions):
         raise sqlite3.DatabaseError("it is a database of something else")
 
 
-def _number(db: sqlite3.Connection, question: str) -> int:
+def _fetch_number(db: sqlite3.Connection, question: str) -> int:
     return int(db.execute(question).fetchone()[0])
 
 
-def _rows(db: sqlite3.Connection, keys: list[bytes]) -> Iterator[tuple[bytes, int, bytes]]:
+def _fetch_rows(db: sqlite3.Connection, keys: list[bytes]) -> Iterator[tuple[bytes, int, bytes]]:
     for start in range(0, len(keys), _ASKED):
         part = keys[start : start + _ASKED]
         marks = ", ".join("?" * len(part))
@@ -330,19 +332,19 @@ def _rows(db: sqlite3.Connection, keys: list[bytes]) -> Iterator[tuple[bytes, in
         yield from db.execute(question, part).fetchall()  # no cursor is left that would keep the connection open
 
 
-def _touch(db: sqlite3.Connection, keys: list[bytes]) -> None:
+def _update_access_times(db: sqlite3.Connection, keys: list[bytes]) -> None:
     """Note the time of use. Where another writes, or nothing can be written, nothing is noted, which harms no one."""
     if not keys:
         return
     now = time_ns()
     db.execute("PRAGMA busy_timeout = 0")
-    with suppress(sqlite3.Error), _transaction(db):
+    with suppress(sqlite3.Error), _begin_transaction(db):
         db.executemany("UPDATE vectors SET used = ? WHERE key = ?", [(now, key) for key in keys])
     db.execute(f"PRAGMA busy_timeout = {_PATIENCE * 1000:.0f}")
 
 
 @contextmanager
-def _transaction(db: sqlite3.Connection) -> Iterator[None]:
+def _begin_transaction(db: sqlite3.Connection) -> Iterator[None]:
     """All or nothing, and alone in writing."""
     db.execute("BEGIN IMMEDIATE")
     try:

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-__all__ = ["PooledModel", "SentenceModel", "fingerprint", "loaded", "place_of"]
+__all__ = ["PooledModel", "SentenceModel", "compute_fingerprint", "load_encoder", "resolve_encoder"]
 
 _INSTALL = "pip install 'codebooks-learn[text]'"
 # Tokens that stand at the ends of a text.
@@ -87,10 +87,10 @@ def _count_longer(tokenizer: Any, texts: list[str], limit: int | None) -> int:
 
 
 @lru_cache(maxsize=_LOADED)
-def loaded(
+def load_encoder(
     place: str, version: str, pooling: str | None, device: str | None, progress: bool
 ) -> SentenceModel | PooledModel:
-    """A model, loaded; `version` is its `fingerprint`, which makes a folder that changed another one.
+    """A model, loaded; `version` is its `compute_fingerprint`, which makes a folder that changed another one.
 
     Raises
     ------
@@ -100,7 +100,7 @@ def loaded(
         It cannot be found or loaded.
     """
     try:
-        with nullcontext() if progress else _quiet():
+        with nullcontext() if progress else _disable_progress_bars():
             if pooling is not None:
                 return PooledModel(place, pooling, device)
             from sentence_transformers import SentenceTransformer
@@ -112,11 +112,11 @@ def loaded(
             raise
         raise ImportError(f"TextEmbedder({place!r}) wants {missing}, which is not installed: {_INSTALL}") from error
     except (OSError, ValueError) as error:
-        raise OSError(_why_not_loaded(place, error)) from error
+        raise OSError(_describe_load_error(place, error)) from error
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def _disable_progress_bars() -> Iterator[None]:
     """No bars of transformers while a model is loaded."""
     from transformers.utils import logging
 
@@ -129,7 +129,7 @@ def _quiet() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def place_of(encoder: str | os.PathLike[str]) -> str:
+def resolve_encoder(encoder: str | os.PathLike[str]) -> str:
     """The folder of a model, in full, or its name on the hub.
 
     Raises
@@ -146,7 +146,7 @@ def place_of(encoder: str | os.PathLike[str]) -> str:
     return given
 
 
-def fingerprint(place: str) -> str:
+def compute_fingerprint(place: str) -> str:
     """Names, sizes and times of the files of a folder; nothing for a name on the hub."""
     if not os.path.isabs(place):
         return ""
@@ -155,7 +155,7 @@ def fingerprint(place: str) -> str:
     return json.dumps([[path.relative_to(place).as_posix(), is_.st_size, is_.st_mtime_ns] for path, is_ in about])
 
 
-def _why_not_loaded(place: str, error: Exception) -> str:
+def _describe_load_error(place: str, error: Exception) -> str:
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     if os.path.isabs(place):
         todo = "The folder must hold a model of sentence-transformers, or with pooling= one of Hugging Face."

@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from codebooks import ops
-from codebooks.base import ArrayTransformer, Interval, OneToOneFeatureMixin, StrOptions, fit_context, row_blocks
-from codebooks.models.base import unit_rows
-from codebooks.validation.arrays import refuse_sparse, unharmed
+from codebooks.base import ArrayTransformer, Interval, OneToOneFeatureMixin, StrOptions, fit_context, iterate_row_blocks
+from codebooks.models.cosine import normalize_rows
+from codebooks.validation.arrays import refuse_sparse, restore_on_error
 
 __all__ = ["NeighborSmoothing"]
 
@@ -121,10 +121,10 @@ class NeighborSmoothing(OneToOneFeatureMixin, ArrayTransformer):
         ValueError
             If a parameter is out of range, or `X` is empty, all zeros, or contains NaN or infinity.
         """
-        with unharmed(self):
+        with restore_on_error(self):
             refuse_sparse(self, X)
             X = self._check(X, reset=True)
-            rows = unit_rows(X[ops.row_norms(X) > 0])
+            rows = normalize_rows(X[ops.row_norms(X) > 0])
             self.centers_ = self.starts_ = None
             if self.algorithm == "approximate" or (self.algorithm == "auto" and len(rows) > _MOST_EXACT):
                 centers = _place_centers(rows)
@@ -161,7 +161,7 @@ class NeighborSmoothing(OneToOneFeatureMixin, ArrayTransformer):
         """
         refuse_sparse(self, X)
         X = self._check(X)
-        units = unit_rows(X)
+        units = normalize_rows(X)
         rows = ops.cast(self.rows_, units.dtype)
         n_neighbors = min(self.n_neighbors, len(rows))
         if self.centers_ is None:
@@ -174,7 +174,7 @@ class NeighborSmoothing(OneToOneFeatureMixin, ArrayTransformer):
             weight = (self.weight * is_found / is_found.sum(axis=1, keepdims=True)).astype(units.dtype)
         smoothed = ops.gather_rows(index, weight, rows)
         smoothed += (1 - self.weight) * units
-        return unit_rows(smoothed) * (ops.row_norms(units) > 0)[:, None]
+        return normalize_rows(smoothed) * (ops.row_norms(units) > 0)[:, None]
 
     def __sklearn_is_fitted__(self) -> bool:
         return "rows_" in vars(self)
@@ -191,7 +191,7 @@ def _find_nearest(units: Any, rows: Any, n: int) -> Any:
     # The same handicap for all changes no order, and makes the tolerance for ties absolute: cosines near zero have the
     # rounding errors of products near one.
     handicap = xp.ones(len(rows), units.dtype)
-    blocks = row_blocks(units, len(rows) * units.dtype.itemsize)
+    blocks = iterate_row_blocks(units, len(rows) * units.dtype.itemsize)
     return xp.concatenate([ops.nearest(units[block], rows, handicap, n).index for block in blocks])
 
 
@@ -207,7 +207,7 @@ def _place_centers(rows: Any) -> Any:
     for _ in range(_PASSES):
         owner = _find_nearest(sample, centers, 1)
         sums = ops.scatter_rows(xp.zeros_like(centers), owner, xp.ones(owner.shape, rows.dtype), sample)
-        centers = xp.where(ops.row_norms(sums)[:, None] > 0, unit_rows(sums), centers)
+        centers = xp.where(ops.row_norms(sums)[:, None] > 0, normalize_rows(sums), centers)
     return centers
 
 
@@ -220,7 +220,7 @@ def _find_nearest_in_cells(units: Any, rows: Any, centers: Any, starts: Any, n: 
     n_cells = len(centers)
     index, score = xp.zeros((len(units), n), np.int64), xp.full((len(units), n), -np.inf, units.dtype)
     widest = max(int(np.diff(starts).max()) + n, n_cells, units.shape[1])
-    for block in row_blocks(units, widest * units.dtype.itemsize):
+    for block in iterate_row_blocks(units, widest * units.dtype.itemsize):
         probes = ops.to_host(_find_nearest(units[block], centers, min(_PROBES, n_cells)))
         order = np.argsort(probes, axis=None, kind="stable")
         bounds = np.searchsorted(probes.ravel()[order], np.arange(1, n_cells))

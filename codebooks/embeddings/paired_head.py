@@ -14,20 +14,20 @@ from scipy.sparse.csgraph import connected_components
 
 from codebooks import ops
 from codebooks.base import ArrayTransformer, Interval, StrOptions, check_random_state, fit_context
-from codebooks.embeddings._head_closed_form import Groups, barlow_loss, eigen_head
-from codebooks.embeddings._head_sgd import TEMPERATURES, Settings, sgd_heads
+from codebooks.embeddings._head_closed_form import Groups, compute_barlow_loss, fit_closed_form_head
+from codebooks.embeddings._head_sgd import TEMPERATURES, Settings, fit_sgd_heads
 from codebooks.embeddings._head_validation import (
     Fold,
     Look,
     Verdict,
-    chosen_epoch,
-    collapse_of,
-    folds_of,
-    look_at,
-    mean_entry,
-    verdict_on,
+    choose_epoch,
+    decide,
+    describe_collapse,
+    evaluate_fold,
+    split_groups,
+    summarize_epoch,
 )
-from codebooks.validation.arrays import check_targets, refuse_sparse, unharmed
+from codebooks.validation.arrays import check_targets, refuse_sparse, restore_on_error
 
 __all__ = ["PairedHead"]
 
@@ -218,12 +218,12 @@ class PairedHead(ArrayTransformer):
         ImportError
             If `solver="sgd"` and there is no torch.
         """
-        with unharmed(self):
+        with restore_on_error(self):
             self._check_settings()
-            X = self._dense(X, reset=True)
+            X = self._check_dense(X, reset=True)
             self._check_components(X)
-            complaints = self._learned(ops.to_host(X), self._numbered(y, len(X)))
-            self._move_to(X)
+            complaints = self._fit(ops.to_host(X), self._number_groups(y, len(X)))
+            self._move_to_device_of(X)
         for complaint in complaints:
             warnings.warn(complaint, UserWarning, stacklevel=3)
         return self
@@ -250,18 +250,18 @@ class PairedHead(ArrayTransformer):
         TypeError, ImportError
             As for `fit`.
         """
-        with unharmed(self):
+        with restore_on_error(self):
             self._check_settings()
-            A = self._dense(A, reset=True)
-            B = self._dense(B, reset=True)
+            A = self._check_dense(A, reset=True)
+            B = self._check_dense(B, reset=True)
             if A.shape != B.shape:
                 raise ValueError(
                     f"PairedHead wants two rows for each pair and got A of shape {A.shape} and B of shape {B.shape}. "
                     f"Row i of both must belong together; groups of other sizes go to fit(X, y)."
                 )
             self._check_components(A)
-            complaints = self._learned(*_merged(ops.to_host(A), ops.to_host(B)))
-            self._move_to(A)
+            complaints = self._fit(*_merge_pairs(ops.to_host(A), ops.to_host(B)))
+            self._move_to_device_of(A)
         for complaint in complaints:
             warnings.warn(complaint, UserWarning, stacklevel=3)
         return self
@@ -278,15 +278,15 @@ class PairedHead(ArrayTransformer):
         ndarray of shape (n_samples, n_components or n_features)
             float32 where `X` is.
         """
-        X = self._dense(X, reset=False)
+        X = self._check_dense(X, reset=False)
         if not self.improved_:
             return X.copy()
         return (X - self.mean_.astype(X.dtype)) @ self.components_.T.astype(X.dtype)
 
-    def _learned(self, X: NDArray, groups: Groups) -> list[str]:
+    def _fit(self, X: NDArray, groups: Groups) -> list[str]:
         """Learn, judge, publish; gives what the user should hear."""
         seed = int(check_random_state(self.random_state).randint(2**31)) if self.solver == "sgd" else 0
-        folds = folds_of(groups)
+        folds = split_groups(groups)
         if not folds:
             self._keep_identity(X)
             n_shared = int((np.bincount(groups) > 1).sum())
@@ -294,28 +294,28 @@ class PairedHead(ArrayTransformer):
                 f"PairedHead keeps embeddings as they are (improved_ is False): judging a head wants at least 4 groups "
                 f"of two rows, and {n_shared} of the {int(groups.max()) + 1} groups in {len(X)} rows have two."
             ]
-        raw = [look_at(X, groups, fold) for fold in folds]
-        looks, losses = self._trials(X, groups, folds, seed)
+        raw = [evaluate_fold(X, groups, fold) for fold in folds]
+        looks, losses = self._run_trials(X, groups, folds, seed)
         mean = X.mean(axis=0)
-        best = chosen_epoch(raw, looks)
-        verdict = verdict_on(raw, looks[best], groups, folds)
-        head = self._head(X - mean, groups, best + 1, seed).astype(X.dtype)
-        collapse = collapse_of(X, (X - mean) @ head.T)
+        best = choose_epoch(raw, looks)
+        verdict = decide(raw, looks[best], groups, folds)
+        head = self._fit_head(X - mean, groups, best + 1, seed).astype(X.dtype)
+        collapse = describe_collapse(X, (X - mean) @ head.T)
         self._keep_identity(X)
-        told = zip([self._first_loss(X, groups, folds), *losses], [raw, *looks], strict=True)
-        self.history_ = [mean_entry(epoch, loss, look) for epoch, (loss, look) in enumerate(told)]
+        told = zip([self._compute_initial_loss(X, groups, folds), *losses], [raw, *looks], strict=True)
+        self.history_ = [summarize_epoch(epoch, loss, look) for epoch, (loss, look) in enumerate(told)]
         self.n_iter_, self.gain_, self.gain_error_ = best + 1, verdict.gain, verdict.error
         self.candidate_ = head
         if verdict.improved:
             self.components_, self.mean_, self.improved_ = head, mean, True
-        return self._told(verdict, collapse)
+        return self._build_warnings(verdict, collapse)
 
-    def _move_to(self, X: Any) -> None:
+    def _move_to_device_of(self, X: Any) -> None:
         """What was learned on the host goes where the rows are."""
         for name in ("components_", "candidate_", "mean_"):
             setattr(self, name, ops.to_device_of(getattr(self, name), X))
 
-    def _told(self, verdict: Verdict, collapse: str) -> list[str]:
+    def _build_warnings(self, verdict: Verdict, collapse: str) -> list[str]:
         complaints = []
         if collapse:
             advice = "a larger shrinkage" if self.solver == "eigen" else "residual=True, or a smaller learning_rate"
@@ -330,38 +330,42 @@ class PairedHead(ArrayTransformer):
         self.improved_, self.history_, self.n_iter_ = False, [], 1
         self.gain_ = self.gain_error_ = float("nan")
 
-    def _first_loss(self, X: NDArray, groups: Groups, folds: list[Fold]) -> float:
+    def _compute_initial_loss(self, X: NDArray, groups: Groups, folds: list[Fold]) -> float:
         """The loss without a head, told as that of a head is: on the rows learned from, the mean over folds."""
         if self.solver == "sgd":
             return np.nan  # a loss of batches, and none has been drawn
-        losses = [barlow_loss(X[fold.learned], _renumbered(groups, fold), self.redundancy) for fold in folds]
+        losses = [
+            compute_barlow_loss(X[fold.learned], _renumber_groups(groups, fold), self.redundancy) for fold in folds
+        ]
         return float(np.mean(losses))
 
-    def _trials(self, X: NDArray, groups: Groups, folds: list[Fold], seed: int) -> tuple[list[list[Look]], list[float]]:
+    def _run_trials(
+        self, X: NDArray, groups: Groups, folds: list[Fold], seed: int
+    ) -> tuple[list[list[Look]], list[float]]:
         """After each epoch: what held-out groups look like in each fold, and the mean loss."""
         looks: list[list[Look]] = []
         losses: list[list[float]] = []
         for fold in folds:
-            learned = _renumbered(groups, fold)
+            learned = _renumber_groups(groups, fold)
             centred = X - X[fold.learned].mean(axis=0)
-            for epoch, (head, loss) in enumerate(self._heads(centred[fold.learned], learned, self.max_iter, seed)):
+            for epoch, (head, loss) in enumerate(self._fit_heads(centred[fold.learned], learned, self.max_iter, seed)):
                 if epoch == len(looks):
                     looks.append([])
                     losses.append([])
-                looks[epoch].append(look_at(centred @ head.T.astype(X.dtype), groups, fold))
+                looks[epoch].append(evaluate_fold(centred @ head.T.astype(X.dtype), groups, fold))
                 losses[epoch].append(loss)
         return looks, [float(np.mean(loss)) for loss in losses]
 
-    def _head(self, X: NDArray, groups: Groups, n_epochs: int, seed: int) -> NDArray:
+    def _fit_head(self, X: NDArray, groups: Groups, n_epochs: int, seed: int) -> NDArray:
         """The head after so many epochs on all rows."""
-        *_, (head, _) = self._heads(X, groups, n_epochs, seed)
+        *_, (head, _) = self._fit_heads(X, groups, n_epochs, seed)
         return head
 
-    def _heads(self, X: NDArray, groups: Groups, n_epochs: int, seed: int) -> Iterator[tuple[NDArray, float]]:
+    def _fit_heads(self, X: NDArray, groups: Groups, n_epochs: int, seed: int) -> Iterator[tuple[NDArray, float]]:
         """The head after each epoch, with its loss; one of the closed form."""
         if self.solver == "eigen":
-            head = eigen_head(X, groups, self.shrinkage, self.n_components, self.residual)
-            yield head, barlow_loss(X @ head.T.astype(X.dtype), groups, self.redundancy)
+            head = fit_closed_form_head(X, groups, self.shrinkage, self.n_components, self.residual)
+            yield head, compute_barlow_loss(X @ head.T.astype(X.dtype), groups, self.redundancy)
             return
         settings = Settings(
             self.objective,
@@ -375,15 +379,15 @@ class PairedHead(ArrayTransformer):
             n_epochs,
         )
         length = np.linalg.norm(X, axis=1).mean()
-        yield from sgd_heads(X / length if length > 0 else X, groups, settings, seed)
+        yield from fit_sgd_heads(X / length if length > 0 else X, groups, settings, seed)
 
     # -- what comes in -----------------------------------------------------------------------------------------------
 
-    def _dense(self, X: Any, *, reset: bool) -> Any:
+    def _check_dense(self, X: Any, *, reset: bool) -> Any:
         refuse_sparse(self, X)
         return self._check(X, reset=reset)
 
-    def _numbered(self, y: Any, n_rows: int) -> Groups:
+    def _number_groups(self, y: Any, n_rows: int) -> Groups:
         """Groups as 0, 1, ..."""
         if y is None:
             raise ValueError(
@@ -415,12 +419,12 @@ class PairedHead(ArrayTransformer):
         return tags
 
 
-def _renumbered(groups: Groups, fold: Fold) -> Groups:
+def _renumber_groups(groups: Groups, fold: Fold) -> Groups:
     """The groups of the rows that a fold learns from as 0, 1, ... without gaps."""
     return np.unique(groups[fold.learned], return_inverse=True)[1]
 
 
-def _merged(A: NDArray, B: NDArray) -> tuple[NDArray, Groups]:
+def _merge_pairs(A: NDArray, B: NDArray) -> tuple[NDArray, Groups]:
     """The different rows of both, and the groups that pairs link them to."""
     rows, index = np.unique(np.vstack([A, B]), axis=0, return_inverse=True)
     first, second = np.split(index.ravel(), 2)

@@ -16,10 +16,10 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 
 from codebooks._fork_safe_lock import ForkSafeLock
 from codebooks.embeddings.cache import VectorCache
-from codebooks.embeddings.encoders import PooledModel, SentenceModel, fingerprint, loaded, place_of
+from codebooks.embeddings.encoders import PooledModel, SentenceModel, compute_fingerprint, load_encoder, resolve_encoder
 from codebooks.models.convergence import Reporter
 from codebooks.validation.arrays import check_count, check_embeddings
-from codebooks.validation.texts import checked_embeddings, checked_texts, without_surrogates
+from codebooks.validation.texts import check_encoder_output, check_texts, replace_surrogates
 
 __all__ = ["TextEmbedder"]
 
@@ -143,7 +143,7 @@ class TextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
             As in `transform`.
         """
         self._check_settings()
-        self._accepted(X, "fit")
+        self._check_texts(X, "fit")
         return self
 
     def transform(self, X: Any) -> Any:
@@ -170,49 +170,49 @@ class TextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
             each text.
         """
         self._check_settings()
-        encoder, given = self.encoder, self._accepted(X, "transform")
+        encoder, given = self.encoder, self._check_texts(X, "transform")
         if encoder is None:
             vectors = given
         elif self.chunk is None:
-            vectors = self._embedded(given)
+            vectors = self._embed(given)
         else:
-            vectors = self._pooled([cut_into_passages(text, int(self.chunk)) for text in given])
+            vectors = self._pool([cut_into_passages(text, int(self.chunk)) for text in given])
         self._n_dims_of = encoder, vectors.shape[1]
-        return _of_length_1(vectors) if self.normalize else vectors
+        return _normalize(vectors) if self.normalize else vectors
 
     @property
     def _n_features_out(self) -> int:
         """How many numbers a row has; before the first `transform` with an encoder, that is asked."""
-        if not self._knows_n_dims():
+        if not self._is_n_dims_known():
             if self.encoder is None:
                 raise AttributeError("known after transform")
             self._check_settings()
-            self._n_dims_of = self.encoder, self._embedded(["text"]).shape[1]
+            self._n_dims_of = self.encoder, self._embed(["text"]).shape[1]
         return self._n_dims_of[1]
 
-    def _knows_n_dims(self) -> bool:
+    def _is_n_dims_known(self) -> bool:
         """Whether it is known how many numbers a row of this encoder has, and not of one before it."""
         return hasattr(self, "_n_dims_of") and self._n_dims_of[0] is self.encoder
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
-        if not self._knows_n_dims():
+        if not self._is_n_dims_known():
             state.pop("_n_dims_of", None)  # an encoder that is gone does not travel
         return state
 
     # -- what comes in -----------------------------------------------------------------------------------------------
 
-    def _accepted(self, X: Any, method: str) -> Any:
+    def _check_texts(self, X: Any, method: str) -> Any:
         """Texts as a list of str, or without an encoder an array of float32."""
         if self.encoder is None:
-            return self._array(X)
-        texts = checked_texts(X, f"TextEmbedder.{method}", " Embeddings are taken with encoder=None.")
-        texts = [without_surrogates(str(text)) for text in texts]
+            return self._check_array(X)
+        texts = check_texts(X, f"TextEmbedder.{method}", " Embeddings are taken with encoder=None.")
+        texts = [replace_surrogates(str(text)) for text in texts]
         if not texts:
             raise ValueError(f"TextEmbedder.{method} wants at least one text and got none.")
         return texts
 
-    def _array(self, X: Any) -> Vectors:
+    def _check_array(self, X: Any) -> Vectors:
         if isinstance(X, str) or (isinstance(X, list | tuple) and X and isinstance(X[0], str)):
             raise TypeError("TextEmbedder without an encoder wants embeddings and got text. Name one: encoder=...")
         return check_embeddings(self, X)
@@ -252,22 +252,22 @@ class TextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
 
     # -- encoding ----------------------------------------------------------------------------------------------------
 
-    def _pooled(self, texts: list[list[str]]) -> Vectors:
+    def _pool(self, texts: list[list[str]]) -> Vectors:
         """The mean of the embeddings of the passages of each text, by their numbers of words."""
-        vectors = self._embedded([passage for passages in texts for passage in passages])
+        vectors = self._embed([passage for passages in texts for passage in passages])
         weights = np.array([max(len(passage.split()), 1) for passages in texts for passage in passages], np.float32)
         starts = np.cumsum([0, *(len(passages) for passages in texts[:-1])])
         totals = np.add.reduceat(weights, starts)
         return (np.add.reduceat(vectors * weights[:, None], starts) / totals[:, None]).astype(np.float32)
 
-    def _embedded(self, texts: list[str]) -> Vectors:
+    def _embed(self, texts: list[str]) -> Vectors:
         unique = list(dict.fromkeys(texts))
-        with self._opened_cache() as cache:
+        with self._open_cache() as cache:
             known = {} if cache is None else cache.get(unique)
             sizes = {len(vector) for vector in known.values()}
             _check_one_size(sizes)
             new = sorted((text for text in unique if text not in known), key=len, reverse=True)
-            for batch, vectors in self._encoded(new):
+            for batch, vectors in self._encode_batches(new):
                 _check_one_size(sizes | {vectors.shape[1]})
                 sizes = {vectors.shape[1]}
                 if cache is not None:
@@ -275,7 +275,7 @@ class TextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
                 known.update(zip(batch, vectors, strict=True))
         return np.array([known[text] for text in texts], dtype=np.float32)
 
-    def _encoded(self, texts: list[str]) -> Iterator[tuple[list[str], Vectors]]:
+    def _encode_batches(self, texts: list[str]) -> Iterator[tuple[list[str], Vectors]]:
         """Batches of texts and their vectors."""
         if not texts:
             return
@@ -284,7 +284,7 @@ class TextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         for i in Reporter("TextEmbedder", n_batches, 2 if self.progress else 0).epochs():
             batch = texts[i * size : (i + 1) * size]
             n_truncated += count_truncated(batch)
-            yield batch, checked_embeddings(encode(batch), len(batch), "encoder", (np.float32,))
+            yield batch, check_encoder_output(encode(batch), len(batch), "encoder", (np.float32,))
         if n_truncated:
             warnings.warn(
                 f"{n_truncated} of {len(texts)} texts are longer than the encoder reads; what goes beyond is ignored. "
@@ -298,9 +298,9 @@ class TextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         encoder = self.encoder
         model: SentenceModel | PooledModel | None = None
         if isinstance(encoder, str | os.PathLike):
-            place = place_of(encoder)
+            place = resolve_encoder(encoder)
             with _turn:
-                model = loaded(place, fingerprint(place), self.pooling, self.device, bool(self.progress))
+                model = load_encoder(place, compute_fingerprint(place), self.pooling, self.device, bool(self.progress))
         elif _is_from(encoder, "sentence_transformers"):
             model = SentenceModel(encoder)
         if model is None:
@@ -316,13 +316,13 @@ class TextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
 
         return in_turn, count_in_turn
 
-    def _opened_cache(self) -> AbstractContextManager[VectorCache | None]:
+    def _open_cache(self) -> AbstractContextManager[VectorCache | None]:
         if self.cache is None:
             return nullcontext()
         known_by: Any = self.name
         if known_by is None:
-            place = place_of(self.encoder)
-            known_by = [place, fingerprint(place)]
+            place = resolve_encoder(self.encoder)
+            known_by = [place, compute_fingerprint(place)]
         return VectorCache(self.cache, json.dumps([known_by, self.pooling, self.max_length]), float(self.cache_size))
 
     def __sklearn_tags__(self) -> Any:
@@ -364,7 +364,7 @@ def _check_one_size(sizes: set[int]) -> None:
         )
 
 
-def _of_length_1(vectors: Vectors) -> Vectors:
+def _normalize(vectors: Vectors) -> Vectors:
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     lengths[lengths == 0] = 1
     return vectors / lengths

@@ -9,9 +9,9 @@ import numpy as np
 from sklearn.utils.metaestimators import available_if
 
 from codebooks import ops
-from codebooks.base import ArrayTransformer, Interval, OneToOneFeatureMixin, fit_context, row_blocks
-from codebooks.models.base import unit_rows
-from codebooks.validation.arrays import check_codes, refuse_sparse, unharmed
+from codebooks.base import ArrayTransformer, Interval, OneToOneFeatureMixin, fit_context, iterate_row_blocks
+from codebooks.models.cosine import normalize_rows
+from codebooks.validation.arrays import check_codes, refuse_sparse, restore_on_error
 
 __all__ = ["Isotropy"]
 
@@ -26,7 +26,7 @@ class _Moments(NamedTuple):
     scatter: Any  # (n_features, n_features) float64, the sum of (x - mean) (x - mean)'
 
 
-def _not_normalized(model: Isotropy) -> bool:
+def _find_missing_normalization(model: Isotropy) -> bool:
     if model.normalize:
         raise AttributeError(
             "Isotropy(normalize=True) has no inverse_transform: the lengths of rows are lost. Take normalize=False."
@@ -149,9 +149,9 @@ class Isotropy(OneToOneFeatureMixin, ArrayTransformer):
             A setting is out of range, or `X` is empty, all zeros, or holds NaN or infinity. What was learned before is
             kept.
         """
-        with unharmed(self):
-            X = self._rows(X, reset=True)
-            self._publish(_moments(X))
+        with restore_on_error(self):
+            X = self._check_rows(X, reset=True)
+            self._store_state(_compute_moments(X))
         return self
 
     @fit_context(prefer_skip_nested_validation=True)
@@ -175,9 +175,9 @@ class Isotropy(OneToOneFeatureMixin, ArrayTransformer):
             As `fit` does; and `X` has other features than the rows before.
         """
         first = not self.__sklearn_is_fitted__()
-        with unharmed(self):
-            more = _moments(self._rows(X, reset=first))
-            self._publish(more if first else _merged(self._known(), more))
+        with restore_on_error(self):
+            more = _compute_moments(self._check_rows(X, reset=first))
+            self._store_state(more if first else _merge_moments(self._get_moments(), more))
         return self
 
     def transform(self, X: Any) -> Any:
@@ -201,11 +201,11 @@ class Isotropy(OneToOneFeatureMixin, ArrayTransformer):
         NotFittedError
             Before `fit`.
         """
-        X = self._rows(X)
-        opened = self._scaled(X - self.mean_.astype(X.dtype), self.gains_)
-        return unit_rows(opened) if self.normalize else opened
+        X = self._check_rows(X)
+        opened = self._scale_along(X - self.mean_.astype(X.dtype), self.gains_)
+        return normalize_rows(opened) if self.normalize else opened
 
-    @available_if(_not_normalized)
+    @available_if(_find_missing_normalization)
     def inverse_transform(self, X: Any) -> Any:
         """The rows that `transform` would turn into these; parts in directions that were removed are the mean's.
 
@@ -227,16 +227,16 @@ class Isotropy(OneToOneFeatureMixin, ArrayTransformer):
         """
         self._check_fitted()
         X = check_codes(self, X, self.n_features_in_, like=self.mean_)
-        return self._scaled(X, ops.reciprocal(self.gains_)) + self.mean_.astype(X.dtype)
+        return self._scale_along(X, ops.reciprocal(self.gains_)) + self.mean_.astype(X.dtype)
 
-    def _scaled(self, X: Any, gains: Any) -> Any:
+    def _scale_along(self, X: Any, gains: Any) -> Any:
         """Rows whose parts along the directions have been multiplied."""
         axes = self.components_.astype(X.dtype)
         parts = ops.similarity(X, axes)
         parts *= gains.astype(X.dtype)
         return parts @ axes
 
-    def _rows(self, X: Any, *, reset: bool = False) -> Any:
+    def _check_rows(self, X: Any, *, reset: bool = False) -> Any:
         refuse_sparse(self, X)
         X = self._check(X, reset=reset)
         if self.n_remove >= X.shape[1]:
@@ -246,15 +246,15 @@ class Isotropy(OneToOneFeatureMixin, ArrayTransformer):
             )
         return X
 
-    def _publish(self, known: _Moments) -> None:
+    def _store_state(self, known: _Moments) -> None:
         self.n_samples_seen_, self.mean_ = known.n_rows, known.mean
         values, self.components_ = ops.principal_axes(known.scatter / known.n_rows)
         self.eigenvalues_ = values.clip(0)  # rounding may have carried some just below
         # The mean is known to some roundings of its size: what varies less than that does not vary.
         noise = len(values) * _EPSILON * self.eigenvalues_[0] + (8 * _EPSILON) ** 2 * known.mean @ known.mean
-        self.gains_ = _gains(self.eigenvalues_, noise, self.power, self.shrinkage, self.n_remove)
+        self.gains_ = _compute_gains(self.eigenvalues_, noise, self.power, self.shrinkage, self.n_remove)
 
-    def _known(self) -> _Moments:
+    def _get_moments(self) -> _Moments:
         scatter = (self.components_.T * (self.eigenvalues_ * self.n_samples_seen_)) @ self.components_
         return _Moments(self.n_samples_seen_, self.mean_, scatter)
 
@@ -264,27 +264,27 @@ class Isotropy(OneToOneFeatureMixin, ArrayTransformer):
         return tags
 
 
-def _moments(X: Any) -> _Moments:
+def _compute_moments(X: Any) -> _Moments:
     n_features = X.shape[1]
     total = None
-    for rows in row_blocks(X, 16 * n_features):
+    for rows in iterate_row_blocks(X, 16 * n_features):
         block = X[rows].astype(np.float64)
         mean = block.mean(axis=0)
         block -= mean
         more = _Moments(len(block), mean, ops.accumulate(block, block))
-        total = more if total is None else _merged(total, more)
+        total = more if total is None else _merge_moments(total, more)
     assert total is not None  # the door lets no empty matrix in
     return total
 
 
-def _merged(some: _Moments, more: _Moments) -> _Moments:
+def _merge_moments(some: _Moments, more: _Moments) -> _Moments:
     n_rows = some.n_rows + more.n_rows
     step = more.mean - some.mean
     between = step[:, None] * step * (some.n_rows * more.n_rows / n_rows)
     return _Moments(n_rows, some.mean + step * (more.n_rows / n_rows), some.scatter + more.scatter + between)
 
 
-def _gains(values: Any, noise: Any, power: float, shrinkage: float, n_remove: int) -> Any:
+def _compute_gains(values: Any, noise: Any, power: float, shrinkage: float, n_remove: int) -> Any:
     """Factors along directions with these eigenvalues, descending; those up to `noise` count as zero."""
     xp = ops.xp(values)
     if power == 0 or values[0] <= noise:

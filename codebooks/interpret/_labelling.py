@@ -12,7 +12,7 @@ from scipy import sparse
 
 from codebooks import ops
 
-__all__ = ["Name", "largest", "name_by_documents", "name_by_weights", "score_by_documents"]
+__all__ = ["Name", "choose_words_by_documents", "choose_words_by_weights", "score_words_by_documents", "select_largest"]
 
 Ints = NDArray[np.intp]
 
@@ -35,13 +35,13 @@ class Name(NamedTuple):
     columns: Ints  # (n_words,) the words
 
 
-def name_by_weights(weights: NDArray[Any], n: int) -> list[Name]:
+def choose_words_by_weights(weights: NDArray[Any], n: int) -> list[Name]:
     """For each component, its `n` largest positive weights, descending, ties to the lower column."""
-    columns = [_positive(row, n) for row in weights]
+    columns = [_select_positive(row, n) for row in weights]
     return [Name(row[chosen], chosen) for row, chosen in zip(weights, columns, strict=True)]
 
 
-def name_by_documents(X: Any, labels: Ints, n_components: int, n: int) -> list[Name | None]:
+def choose_words_by_documents(X: Any, labels: Ints, n_components: int, n: int) -> list[Name | None]:
     """Choose words for all components jointly: words that occur together and that other components do not list.
 
     The objective is in the docstring of `codebooks.interpret.topics`.
@@ -61,12 +61,12 @@ def name_by_documents(X: Any, labels: Ints, n_components: int, n: int) -> list[N
     list of (Name or None), length n_components
         None for a component that wins no document.
     """
-    has, starts = _documents_by_component(X, labels, n_components)
+    has, starts = _group_documents(X, labels, n_components)
     is_joint = n <= _LONGEST
     columns = np.full((n_components, min(n + _SPARE * is_joint, has.shape[1])), -1)
     scores = np.zeros(columns.shape)
-    for k, (words, values) in enumerate(_scores(has, starts)):
-        best = largest(values, columns.shape[1])
+    for k, (words, values) in enumerate(_compute_scores(has, starts)):
+        best = select_largest(values, columns.shape[1])
         columns[k, : len(best)], scores[k, : len(best)] = words[best], values[best]
     chosen = columns >= 0
     if is_joint:
@@ -77,16 +77,16 @@ def name_by_documents(X: Any, labels: Ints, n_components: int, n: int) -> list[N
     return [name if n_won else None for name, n_won in zip(named, np.diff(starts), strict=True)]
 
 
-def score_by_documents(X: Any, labels: Ints, n_components: int) -> NDArray[np.float64]:
+def score_words_by_documents(X: Any, labels: Ints, n_components: int) -> NDArray[np.float64]:
     """How well each word describes the documents that each component wins, shape (n_components, n_features)."""
-    has, starts = _documents_by_component(X, labels, n_components)
+    has, starts = _group_documents(X, labels, n_components)
     out = np.zeros((n_components, has.shape[1]))
-    for row, (words, values) in zip(out, _scores(has, starts), strict=True):
+    for row, (words, values) in zip(out, _compute_scores(has, starts), strict=True):
         row[words] = values
     return out
 
 
-def largest(values: NDArray[Any], n: int) -> Ints:
+def select_largest(values: NDArray[Any], n: int) -> Ints:
     """Where the n largest values stand, descending, ties to the lower place.
 
     A value that differs by rounding alone from the largest that is left is equal to it: equal rows or columns come out
@@ -107,12 +107,12 @@ def largest(values: NDArray[Any], n: int) -> Ints:
     return places[:n]
 
 
-def _positive(row: NDArray[Any], n: int) -> Ints:
+def _select_positive(row: NDArray[Any], n: int) -> Ints:
     places = np.flatnonzero(row > 0)
-    return places[largest(row[places], n)]
+    return places[select_largest(row[places], n)]
 
 
-def _documents_by_component(X: Any, labels: Ints, n_components: int) -> tuple[Any, Ints]:
+def _group_documents(X: Any, labels: Ints, n_components: int) -> tuple[Any, Ints]:
     """The incidence of words in documents, which are sorted by component, and where those of each component begin."""
     has = sparse.csr_matrix(X, dtype=bool, copy=True)
     has.sum_duplicates()
@@ -121,7 +121,7 @@ def _documents_by_component(X: Any, labels: Ints, n_components: int) -> tuple[An
     return has[order], np.searchsorted(labels[order], np.arange(n_components + 1))
 
 
-def _scores(has: Any, starts: Ints) -> Iterator[tuple[Ints, NDArray[np.float64]]]:
+def _compute_scores(has: Any, starts: Ints) -> Iterator[tuple[Ints, NDArray[np.float64]]]:
     """For each component, the words of positive score and their scores."""
     n_documents, n_features = has.shape
     frequency = np.bincount(has.indices, minlength=n_features)

@@ -13,15 +13,16 @@ from scipy import sparse
 from sklearn.pipeline import Pipeline
 
 from codebooks import ops
-from codebooks.interpret.topics import codes_of, largest, names_of
+from codebooks.interpret._labelling import select_largest
+from codebooks.interpret.topics import compute_codes, resolve_feature_names
 from codebooks.validation.arrays import check_count, check_matrix
 
-__all__ = ["counted", "query_row", "shares_of", "words_of"]
+__all__ = ["compute_component_shares", "count_words", "extract_words", "vectorize_query"]
 
 Floats = NDArray[np.float64]
 
 
-def words_of(query: Any) -> list[str] | None:
+def extract_words(query: Any) -> list[str] | None:
     """The words of a query as strings, a text still in one piece; None where it is a row of numbers."""
     if isinstance(query, str):
         return [query]
@@ -30,13 +31,15 @@ def words_of(query: Any) -> list[str] | None:
     return None
 
 
-def query_row(preparation: Pipeline | None, learner: Any, query: Any, terms: Any, n_features: int) -> NDArray[Any]:
+def vectorize_query(
+    preparation: Pipeline | None, learner: Any, query: Any, terms: Any, n_features: int
+) -> NDArray[Any]:
     """The query as the dense row that reaches the model, shape (1, n_features); it has some word."""
-    words = words_of(query)
+    words = extract_words(query)
     if words is None:
         row = query if sparse.issparse(query) else np.atleast_2d(np.asanyarray(ops.to_host(query)))
     elif preparation is None:
-        row = counted(words, names_of(None, learner, terms, n_features))
+        row = count_words(words, resolve_feature_names(None, learner, terms, n_features))
     else:
         row = [" ".join(words)]
     if preparation is not None:
@@ -53,7 +56,7 @@ def query_row(preparation: Pipeline | None, learner: Any, query: Any, terms: Any
     return row
 
 
-def counted(words: list[str], names: list[str]) -> NDArray[Any]:
+def count_words(words: list[str], names: list[str]) -> NDArray[Any]:
     """How often each term occurs among the words, shape (1, n_features)."""
     # Written from the last to the first, so that the first of equal names stays.
     exact = {name: column for column, name in reversed(list(enumerate(names)))}
@@ -67,13 +70,13 @@ def counted(words: list[str], names: list[str]) -> NDArray[Any]:
     return row
 
 
-def shares_of(learner: Any, row: NDArray[Any], n_components: int, n_concepts: int) -> Floats:
+def compute_component_shares(learner: Any, row: NDArray[Any], n_components: int, n_concepts: int) -> Floats:
     """The share of each unit in a query, 0 for all but its strongest; all 0 where no unit stands out."""
     check_count("n_concepts", n_concepts)
-    code = codes_of(_without_names(learner), row)[0].astype(np.float64)
+    code = compute_codes(_ignore_feature_names(learner), row)[0].astype(np.float64)
     if n_components == 1:
         return (code != 0).astype(np.float64)
-    order = largest(code, n_concepts + 1)
+    order = select_largest(code, n_concepts + 1)
     kept, rest = order[:-1], code[order[-1]]
     shares = np.zeros(n_components)
     shares[kept] = code[kept] - rest
@@ -81,7 +84,7 @@ def shares_of(learner: Any, row: NDArray[Any], n_components: int, n_concepts: in
     return shares / total if total > 0 else shares
 
 
-def _without_names(learner: Any) -> Any:
+def _ignore_feature_names(learner: Any) -> Any:
     """The learner as if fitted without names of columns: a row has none, and the terms have checked them."""
     if not hasattr(learner, "feature_names_in_"):
         return learner

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
 from codebooks import ops
-from codebooks.interpret._queries import query_row, shares_of
-from codebooks.interpret.assignments import codes_given
-from codebooks.interpret.topics import codebook, codes_of, largest, n_rows, prepared, split
+from codebooks.interpret._labelling import select_largest
+from codebooks.interpret._queries import compute_component_shares, vectorize_query
+from codebooks.interpret.assignments import check_given_codes
+from codebooks.interpret.topics import apply_preparation, compute_codes, count_rows, get_components, split_pipeline
 from codebooks.validation.arrays import check_count, check_matrix
 
-__all__ = ["Ranking", "filled_rows", "rank_documents", "ranked"]
+__all__ = ["Ranking", "find_filled_rows", "rank_documents", "rank_rows"]
 
 Ints = NDArray[np.intp]
 Floats = NDArray[np.float64]
@@ -96,26 +97,30 @@ def rank_documents(
     [1, 0]
     """
     check_count("n", n)
-    preparation, learner = split(model)
-    weights = _weights(preparation, learner, concept, terms, n_concepts)
-    n_components, n_features = codebook(learner).shape
+    preparation, learner = split_pipeline(model)
+    weights = _compute_component_weights(preparation, learner, concept, terms, n_concepts)
+    n_components, n_features = get_components(learner).shape
     if codes is not None:
-        strength = codes_given(learner, codes, n_components, n_rows(X))
+        strength = check_given_codes(learner, codes, n_components, count_rows(X))
         filled = np.asarray(strength.any(axis=1))
     elif X is not None:
-        X = prepared(preparation, X, n_features)
-        strength = codes_of(learner, X)
-        filled = filled_rows(X) & strength.any(axis=1)
+        X = apply_preparation(preparation, X, n_features)
+        strength = compute_codes(learner, X)
+        filled = find_filled_rows(X) & strength.any(axis=1)
     else:
         raise ValueError("documents are wanted and none came. Pass X=, or their codes=.")
-    return ranked(_weighed(strength, weights), filled, n)
+    return rank_rows(_weight_codes(strength, weights), filled, n)
 
 
-def _weights(preparation: Pipeline | None, learner: Any, concept: Any, terms: Any, n_concepts: int) -> Floats:
+def _compute_component_weights(
+    preparation: Pipeline | None, learner: Any, concept: Any, terms: Any, n_concepts: int
+) -> Floats:
     """How much each unit counts, shape (n_components,)."""
-    n_components, n_features = codebook(learner).shape
+    n_components, n_features = get_components(learner).shape
     if not isinstance(concept, Integral | Mapping):
-        return shares_of(learner, query_row(preparation, learner, concept, terms, n_features), n_components, n_concepts)
+        return compute_component_shares(
+            learner, vectorize_query(preparation, learner, concept, terms, n_features), n_components, n_concepts
+        )
     mixture = concept if isinstance(concept, Mapping) else {concept: 1.0}
     unknown = [k for k in mixture if not isinstance(k, Integral) or int(k) not in range(n_components)]
     if unknown:
@@ -132,19 +137,19 @@ def _weights(preparation: Pipeline | None, learner: Any, concept: Any, terms: An
     return weights
 
 
-def _weighed(codes: NDArray[Any], weights: Floats) -> NDArray[Any]:
+def _weight_codes(codes: NDArray[Any], weights: Floats) -> NDArray[Any]:
     """Each row's codes, weighed and summed in float64, and as exact as the codes are: equal rows tie."""
     return np.einsum("ik,k->i", codes, weights).astype(np.result_type(codes.dtype, np.float32), copy=False)
 
 
-def filled_rows(X: Any) -> NDArray[np.bool_]:
+def find_filled_rows(X: Any) -> NDArray[np.bool_]:
     """Which rows have anything in them."""
     X = check_matrix("rank_documents", ops.to_host(X))
     return np.asarray(abs(X).sum(axis=1)).ravel() > 0
 
 
-def ranked(scores: NDArray[Any], wanted: NDArray[np.bool_], n: int) -> Ranking:
+def rank_rows(scores: NDArray[Any], wanted: NDArray[np.bool_], n: int) -> Ranking:
     """The best of the wanted rows, equal scores by row number; those that differ by rounding alone are equal."""
     rows = np.flatnonzero(wanted)
-    rows = rows[largest(scores[rows], n)]
+    rows = rows[select_largest(scores[rows], n)]
     return Ranking(rows, np.minimum.accumulate(np.asarray(scores[rows], dtype=np.float64)))

@@ -10,10 +10,16 @@ from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import normalize
 
-from codebooks.interpret._labelling import score_by_documents
-from codebooks.interpret._queries import counted, query_row, shares_of, words_of
-from codebooks.interpret.assignments import labels_given
-from codebooks.interpret.topics import codebook, names_of, split, top_columns, words_beside
+from codebooks.interpret._labelling import score_words_by_documents
+from codebooks.interpret._queries import compute_component_shares, count_words, extract_words, vectorize_query
+from codebooks.interpret.assignments import check_given_labels
+from codebooks.interpret.topics import (
+    check_word_counts,
+    get_components,
+    resolve_feature_names,
+    select_top_columns,
+    split_pipeline,
+)
 from codebooks.validation.arrays import check_count
 
 __all__ = ["AddedWord", "expand"]
@@ -117,33 +123,37 @@ def expand(
     ['loan', 'rate']
     """
     check_count("n", n)
-    preparation, learner = split(model)
-    n_features = codebook(learner).shape[1]
-    units, names = _units_in_words(preparation, learner, terms, X, codes)
-    if codes is not None and preparation is None and words_of(query):
+    preparation, learner = split_pipeline(model)
+    n_features = get_components(learner).shape[1]
+    units, names = _describe_components_by_words(preparation, learner, terms, X, codes)
+    if codes is not None and preparation is None and extract_words(query):
         raise ValueError(
             f"the columns of this model are not words: a query wants a row of its {n_features} features; words came. "
             "Pass the query's embedding, or the Pipeline that makes it."
         )
-    row = query_row(preparation, learner, query, terms, n_features)
-    asked = row[0] != 0 if codes is None else counted(words_of(query) or [], names)[0] > 0
+    row = vectorize_query(preparation, learner, query, terms, n_features)
+    asked = row[0] != 0 if codes is None else count_words(extract_words(query) or [], names)[0] > 0
 
-    shares = shares_of(learner, row, len(units), n_concepts)
+    shares = compute_component_shares(learner, row, len(units), n_concepts)
     parts = shares[:, None] * units
     scores = np.where(asked, 0.0, parts.sum(axis=0))
-    return [AddedWord(names[w], float(scores[w]), int(parts[:, w].argmax())) for w in top_columns(scores[None], n)[0]]
+    return [
+        AddedWord(names[w], float(scores[w]), int(parts[:, w].argmax())) for w in select_top_columns(scores[None], n)[0]
+    ]
 
 
-def _units_in_words(preparation: Pipeline | None, learner: Any, terms: Any, X: Any, codes: Any) -> tuple[Floats, Any]:
+def _describe_components_by_words(
+    preparation: Pipeline | None, learner: Any, terms: Any, X: Any, codes: Any
+) -> tuple[Floats, Any]:
     """What each word weighs in each unit, scaled to length 1, and the words."""
-    units = codebook(learner).astype(np.float64)
+    units = get_components(learner).astype(np.float64)
     if (X is None) != (codes is None):
         raise ValueError(
             "X and codes are wanted together, for a model whose columns are not words; one came without the other. "
             "Pass the counts of some documents as X=, and codes=model.predict of the same."
         )
     if codes is None:
-        return normalize(units), names_of(preparation, learner, terms, units.shape[1])
-    X, names = words_beside(X, terms)
-    labels = labels_given(learner, codes, len(units), X.shape[0])
-    return normalize(score_by_documents(X, labels, len(units)), copy=False), names
+        return normalize(units), resolve_feature_names(preparation, learner, terms, units.shape[1])
+    X, names = check_word_counts(X, terms)
+    labels = check_given_labels(learner, codes, len(units), X.shape[0])
+    return normalize(score_words_by_documents(X, labels, len(units)), copy=False), names

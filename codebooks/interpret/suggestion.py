@@ -10,7 +10,7 @@ from scipy import sparse
 from sklearn.preprocessing import normalize
 
 from codebooks import ops
-from codebooks.interpret.document_ranking import Ranking, filled_rows, ranked
+from codebooks.interpret.document_ranking import Ranking, find_filled_rows, rank_rows
 from codebooks.validation.arrays import check_count, check_matrix
 
 __all__ = ["suggest"]
@@ -72,22 +72,22 @@ def suggest(codes: Any, liked: ArrayLike, n: int = 10, *, disliked: ArrayLike = 
     check_count("n", n)
     codes = check_matrix("suggest", ops.to_host(codes))
     n_rows = codes.shape[0]
-    good, bad = _row_numbers("liked", liked, n_rows), _row_numbers("disliked", disliked, n_rows)
+    good, bad = _check_row_numbers("liked", liked, n_rows), _check_row_numbers("disliked", disliked, n_rows)
     both = np.intersect1d(good, bad)
     if both.size:
         raise ValueError(f"a row is liked or disliked, not both; row {both[0]} came as both. Take it out of one.")
-    wanted = filled_rows(codes)
+    wanted = find_filled_rows(codes)
     if not wanted[good].any():
         raise ValueError(
             f"at least one liked row with a code that is not all zeros is wanted; {len(good)} rows came, and none "
             "has one. Like another row."
         )
-    scores = _likeness(codes, good[wanted[good]]) - _DISLIKE * _likeness(codes, bad[wanted[bad]])
+    scores = _compute_affinity(codes, good[wanted[good]]) - _DISLIKE * _compute_affinity(codes, bad[wanted[bad]])
     wanted[good] = wanted[bad] = False
-    return ranked(scores.astype(codes.dtype), wanted, n)
+    return rank_rows(scores.astype(codes.dtype), wanted, n)
 
 
-def _likeness(codes: Any, rows: Ints) -> Floats:
+def _compute_affinity(codes: Any, rows: Ints) -> Floats:
     """Mean of the mean and the largest cosine of each row with those of `rows`, zeros where there are none."""
     if not len(rows):
         return np.zeros(codes.shape[0])
@@ -101,7 +101,7 @@ def _likeness(codes: Any, rows: Ints) -> Floats:
     return np.round(np.concatenate(likeness), 12)
 
 
-def _row_numbers(name: str, rows: Any, n_rows: int) -> Ints:
+def _check_row_numbers(name: str, rows: Any, n_rows: int) -> Ints:
     """Return the distinct row numbers that a list or a mask stands for, rising."""
     rows = np.atleast_1d(np.asarray(ops.to_host(rows)))
     if rows.size == 0:

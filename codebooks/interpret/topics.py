@@ -21,24 +21,24 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from codebooks import ops
-from codebooks.interpret._labelling import Name, largest, name_by_documents, name_by_weights
-from codebooks.interpret.assignments import as_strength, codes_given, labels_given, strongest
+from codebooks.interpret._labelling import Name, choose_words_by_documents, choose_words_by_weights, select_largest
+from codebooks.interpret.assignments import check_given_codes, check_given_labels, orient_codes, select_winners
 from codebooks.validation.arrays import check_count, check_matrix, check_structure
 
 __all__ = [
     "Topic",
-    "codebook",
-    "codes_of",
-    "largest",
-    "names_of",
-    "prepared",
-    "split",
-    "terms_given",
-    "top_columns",
+    "apply_preparation",
+    "check_terms",
+    "compute_codes",
+    "count_wins",
+    "get_components",
+    "predict_components",
+    "resolve_feature_names",
+    "select_largest",
+    "select_top_columns",
+    "split_pipeline",
     "top_documents",
     "topics",
-    "winners",
-    "wins",
 ]
 
 Ints = NDArray[np.intp]
@@ -182,27 +182,27 @@ def topics(
     """
     naming = _naming(naming, has_documents=X is not None)
     check_count("n", n)
-    preparation, learner = split(model)
-    weights = codebook(learner)
+    preparation, learner = split_pipeline(model)
+    weights = get_components(learner)
     n_components, n_features = weights.shape
     if codes is not None and naming == "documents":  # columns of the codebook are not words, or need not be
-        X, names = words_beside(X, terms)
+        X, names = check_word_counts(X, terms)
         weights = np.broadcast_to(0.0, (n_components, len(names)))  # of units that win no document
     else:
-        names = names_of(preparation, learner, terms, n_features)
+        names = resolve_feature_names(preparation, learner, terms, n_features)
 
     labels = None
     if codes is not None:
-        labels = labels_given(learner, codes, n_components, n_rows(X))
+        labels = check_given_labels(learner, codes, n_components, count_rows(X))
     elif X is not None:
-        X = prepared(preparation, X, n_features)
-        labels = winners(learner, X)
-    usage = _usage(learner, labels, n_components)
+        X = apply_preparation(preparation, X, n_features)
+        labels = predict_components(learner, X)
+    usage = _compute_usage(learner, labels, n_components)
     found: Sequence[Name | None] = [None] * n_components
     if labels is not None and naming == "documents":
-        found = name_by_documents(_counted(X), labels, n_components, n)
+        found = choose_words_by_documents(_require_word_counts(X), labels, n_components, n)
     units = zip(weights, found, usage, strict=True)
-    return [_topic(k, row, name, share, names, n) for k, (row, name, share) in enumerate(units)]
+    return [_build_topic(k, row, name, share, names, n) for k, (row, name, share) in enumerate(units)]
 
 
 def top_documents(model: Any, X: Any = None, n: int = 3, *, codes: Any = None) -> list[Ints]:
@@ -239,35 +239,35 @@ def top_documents(model: Any, X: Any = None, n: int = 3, *, codes: Any = None) -
     [[1, 0], [3]]
     """
     check_count("n", n)
-    preparation, learner = split(model)
-    n_components, n_features = codebook(learner).shape
+    preparation, learner = split_pipeline(model)
+    n_components, n_features = get_components(learner).shape
     if codes is not None:
-        strength = codes_given(learner, codes, n_components, n_rows(X))
-        labels = strongest(learner, strength)
+        strength = check_given_codes(learner, codes, n_components, count_rows(X))
+        labels = select_winners(learner, strength)
     elif X is not None:
-        X = prepared(preparation, X, n_features)
-        strength = codes_of(learner, X)
-        labels = _labels(learner, X, strength)
+        X = apply_preparation(preparation, X, n_features)
+        strength = compute_codes(learner, X)
+        labels = _resolve_labels(learner, X, strength)
     else:
         raise ValueError("documents are wanted and none came. Pass X=, or their codes=.")
 
     order = np.argsort(labels, kind="stable")
     bounds = np.searchsorted(labels[order], np.arange(n_components + 1))
     won = (order[start:stop] for start, stop in pairwise(bounds))
-    return [rows[largest(strength[rows, k], n)] for k, rows in enumerate(won)]
+    return [rows[select_largest(strength[rows, k], n)] for k, rows in enumerate(won)]
 
 
-def _topic(index: int, row: NDArray[Any], name: Name | None, share: float, terms: list[str], n: int) -> Topic:
+def _build_topic(index: int, row: NDArray[Any], name: Name | None, share: float, terms: list[str], n: int) -> Topic:
     """The component with the weights `row`, described by `name`, or by its weights where it has none."""
     against = Name(row[:0], np.array([], dtype=np.intp))
     if name is None:
-        [name], columns = name_by_weights(row[None], n), _opposed(row, n)
+        [name], columns = choose_words_by_weights(row[None], n), _select_negative_words(row, n)
         against = Name(row[columns], columns)
     words, others = (tuple(terms[w] for w in part.columns) for part in (name, against))
     return Topic(index, words, tuple(name.scores.tolist()), float(share), others, tuple(against.scores.tolist()))
 
 
-def split(model: Any) -> tuple[Pipeline | None, Any]:
+def split_pipeline(model: Any) -> tuple[Pipeline | None, Any]:
     """Part a fitted model into (the steps that make its matrix, or None; the learner)."""
     if isinstance(model, type) or not hasattr(model, "fit"):  # scikit-learn's error would show all documents
         raise TypeError(
@@ -280,7 +280,7 @@ def split(model: Any) -> tuple[Pipeline | None, Any]:
     return (model[:-1] if len(model) > 1 else None), model[-1]
 
 
-def codebook(learner: Any) -> NDArray[Any]:
+def get_components(learner: Any) -> NDArray[Any]:
     """Return the units of a fitted learner, shape (n_components, n_features)."""
     for name in ("components_", "cluster_centers_"):
         if hasattr(learner, name):
@@ -292,33 +292,33 @@ def codebook(learner: Any) -> NDArray[Any]:
     )
 
 
-def winners(learner: Any, X: Any) -> Ints:
+def predict_components(learner: Any, X: Any) -> Ints:
     """Which unit wins each row of X, -1 for none: `predict`, or the strongest by its code where there is none."""
-    return _labels(learner, X, None if hasattr(learner, "predict") else codes_of(learner, X))
+    return _resolve_labels(learner, X, None if hasattr(learner, "predict") else compute_codes(learner, X))
 
 
-def wins(labels: Ints, n_components: int) -> Ints:
+def count_wins(labels: Ints, n_components: int) -> Ints:
     """How many rows each unit wins, shape (n_components,); rows labelled -1 are nobody's."""
     return np.bincount(labels[labels >= 0], minlength=n_components)
 
 
-def top_columns(scores: NDArray[Any], n: int) -> list[Ints]:
+def select_top_columns(scores: NDArray[Any], n: int) -> list[Ints]:
     """For each row, the columns of its n largest positive entries, descending, ties to the lower column."""
-    return [name.columns for name in name_by_weights(scores, n)]
+    return [name.columns for name in choose_words_by_weights(scores, n)]
 
 
-def codes_of(learner: Any, X: Any) -> NDArray[Any]:
+def compute_codes(learner: Any, X: Any) -> NDArray[Any]:
     """Codes of the rows of X, dense and on the host: more is stronger, for every kind of learner."""
-    return as_strength(learner, learner.transform(X))
+    return orient_codes(learner, learner.transform(X))
 
 
-def _labels(learner: Any, X: Any, codes: NDArray[Any] | None) -> Ints:
+def _resolve_labels(learner: Any, X: Any, codes: NDArray[Any] | None) -> Ints:
     if codes is None or hasattr(learner, "predict"):
         return np.asarray(ops.to_host(learner.predict(X)))
-    return strongest(learner, codes)
+    return select_winners(learner, codes)
 
 
-def _counted(X: Any) -> Any:
+def _require_word_counts(X: Any) -> Any:
     """X, if its columns can be words."""
     advice = "X is the counts of the documents here, a column for each of the terms: vectorizer.fit_transform(texts)."
     X = check_matrix("naming by documents", ops.to_host(X), advice)
@@ -330,21 +330,21 @@ def _counted(X: Any) -> Any:
     return X
 
 
-def _usage(learner: Any, labels: Ints | None, n_components: int) -> NDArray[Any]:
+def _compute_usage(learner: Any, labels: Ints | None, n_components: int) -> NDArray[Any]:
     """The share of documents that each unit wins; where no labels are known what the model says, or nan."""
     if labels is None:
         return ops.to_host(getattr(learner, "usage_", np.full(n_components, np.nan)))
-    count = wins(labels, n_components)
+    count = count_wins(labels, n_components)
     return count / np.maximum(count.sum(), 1)
 
 
-def _opposed(row: NDArray[Any], n: int) -> Ints:
+def _select_negative_words(row: NDArray[Any], n: int) -> Ints:
     least = max(0.1 * np.abs(row).max(), np.finfo(np.float64).tiny)
     against = np.flatnonzero(-row >= least)
-    return against[largest(-row[against], n)]
+    return against[select_largest(-row[against], n)]
 
 
-def prepared(preparation: Pipeline | None, X: Any, n_features: int) -> Any:
+def apply_preparation(preparation: Pipeline | None, X: Any, n_features: int) -> Any:
     """What reaches the learner of X: a matrix with the columns that the learner knows."""
     X = X if preparation is None else preparation.transform(X)
     check_structure("X", X)
@@ -357,23 +357,23 @@ def prepared(preparation: Pipeline | None, X: Any, n_features: int) -> Any:
     return X
 
 
-def n_rows(X: Any) -> int | None:
+def count_rows(X: Any) -> int | None:
     """How many documents X holds, None where there is no X."""
     return None if X is None else X.shape[0] if hasattr(X, "shape") else len(X)
 
 
-def words_beside(X: Any, terms: Any) -> tuple[Any, list[str]]:
+def check_word_counts(X: Any, terms: Any) -> tuple[Any, list[str]]:
     """Counts of documents that a model has read by other features, and the word of each column."""
-    X = _counted(X)
+    X = _require_word_counts(X)
     if terms is None:
         raise ValueError(
             f"the names of the {X.shape[1]} columns of X are wanted and none came: codes are given for models whose "
             "columns are not words. Pass terms=, for example vectorizer.get_feature_names_out()."
         )
-    return X, terms_given(terms, X.shape[1], "X", "Take them from the vectorizer that made X.")
+    return X, check_terms(terms, X.shape[1], "X", "Take them from the vectorizer that made X.")
 
 
-def names_of(preparation: Pipeline | None, learner: Any, terms: Any, n_features: int) -> list[str]:
+def resolve_feature_names(preparation: Pipeline | None, learner: Any, terms: Any, n_features: int) -> list[str]:
     """Return the word of each column: the terms given, or what the Pipeline's steps or the learner know."""
     if terms is None and preparation is not None:
         with suppress(AttributeError):  # a step that cannot name its columns
@@ -388,10 +388,10 @@ def names_of(preparation: Pipeline | None, learner: Any, terms: Any, n_features:
             + _OF_OTHER_FEATURES
         )
     advice = "Take them from the vectorizer that made the training matrix. " + _OF_OTHER_FEATURES
-    return terms_given(terms, n_features, "the codebook", advice)
+    return check_terms(terms, n_features, "the codebook", advice)
 
 
-def terms_given(terms: Any, n_columns: int, whose: str, advice: str) -> list[str]:
+def check_terms(terms: Any, n_columns: int, whose: str, advice: str) -> list[str]:
     """Terms that the user gives, checked: a name for each column, in the order of the columns."""
     is_list = hasattr(terms, "__len__") and getattr(terms, "ndim", 1) == 1
     if not is_list or isinstance(terms, str | Mapping | Set) or hasattr(terms, "get_feature_names_out"):

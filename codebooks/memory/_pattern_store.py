@@ -15,7 +15,7 @@ from scipy.sparse import csr_matrix
 from codebooks import ops
 from codebooks._fork_safe_lock import ForkSafeLock
 
-__all__ = ["Patterns", "are_meant", "fragments", "magnitudes"]
+__all__ = ["Patterns", "draw_fragments", "select_ids", "sum_magnitudes"]
 
 # Two threads do not make the same at once. One lock for all stores: it survives a fork, as one in each would not.
 _making = ForkSafeLock()
@@ -60,7 +60,7 @@ class Patterns:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def derived(self, name: str, make: Callable[[], Any]) -> Any:
+    def get_or_compute(self, name: str, make: Callable[[], Any]) -> Any:
         """What `make` gives, made once; other threads wait for it."""
         if name not in self._derived:
             with _making:
@@ -84,7 +84,7 @@ class Patterns:
 
     # -- other stores ------------------------------------------------------------------------------------------------
 
-    def appended(self, rows: Any, targets: Any = None) -> Patterns:
+    def append_rows(self, rows: Any, targets: Any = None) -> Patterns:
         """The store with more rows, which get the next ids."""
         n_new = rows.shape[0]
         ids = np.concatenate([self.ids, np.arange(self.next_id, self.next_id + n_new)])
@@ -92,7 +92,7 @@ class Patterns:
             targets = np.concatenate([self.targets, targets])
         return Patterns([*self._blocks, rows], ids, targets, self.next_id + n_new)
 
-    def without(self, kept: np.ndarray) -> Patterns:
+    def select_rows(self, kept: np.ndarray) -> Patterns:
         """The store with these rows only, given by position."""
         targets = None if self.targets is None else self.targets[kept]
         return Patterns([ops.take_rows(self.rows, kept)], self.ids[kept], targets, self.next_id)
@@ -102,76 +102,76 @@ class Patterns:
     @property
     def index(self) -> Any:
         """What finds rows by their features."""
-        return self.derived("index", lambda: ops.invert(self.rows))
+        return self.get_or_compute("index", lambda: ops.invert(self.rows))
 
     @property
     def around_centre(self) -> tuple[Any, Patterns]:
         """The mean row, and the store of dense rows less that: distances lose no digits to a mean that is far away."""
-        return self.derived("around centre", self._centred)
+        return self.get_or_compute("around centre", self._centre)
 
     @property
     def lengths(self) -> Any:
         """Euclidean length of each row."""
-        return self.derived("lengths", lambda: ops.row_norms(self.rows))
+        return self.get_or_compute("lengths", lambda: ops.row_norms(self.rows))
 
     @property
     def longest(self) -> float:
         """Length of the longest row; 0 without any."""
-        return self.derived("longest", lambda: float(ops.to_host(self.lengths).max(initial=0)))
+        return self.get_or_compute("longest", lambda: float(ops.to_host(self.lengths).max(initial=0)))
 
-    def lengths_without(self, missing: Any) -> Any:
+    def compute_lengths_without(self, missing: Any) -> Any:
         """Euclidean length of each row over the features that each query has, of shape (n_queries, n_patterns).
 
         `missing` has a row for each query, in the form of the rows: 1 where a feature is missing, else 0.
         """
-        squares = self._totals_without(missing, "squares", _squares, self.lengths**2)
+        squares = self._compute_totals_without(missing, "squares", _sum_squares, self.lengths**2)
         return ops.xp(squares).sqrt(squares)
 
-    def sums_without(self, missing: Any) -> Any:
+    def compute_sums_without(self, missing: Any) -> Any:
         """Sum of magnitudes, likewise."""
-        return self._totals_without(missing, "magnitudes", abs, self.sums)
+        return self._compute_totals_without(missing, "magnitudes", abs, self.sums)
 
-    def _totals_without(self, missing: Any, name: str, measure: Callable[[Any], Any], totals: Any) -> Any:
+    def _compute_totals_without(self, missing: Any, name: str, measure: Callable[[Any], Any], totals: Any) -> Any:
         """Sums over the features of each row that each query has, of what `measure` makes of entries."""
         if not ops.is_sparse(missing):
             there = 1 - missing
-            parts = [ops.match(there, measure(block)) for block in self._in_blocks()]
+            parts = [ops.match(there, measure(block)) for block in self._iterate_blocks()]
             return ops.xp(there).concatenate(parts, axis=1)
-        gone = ops.match(missing, self.derived(f"index of {name}", lambda: ops.invert(measure(self.rows))))
+        gone = ops.match(missing, self.get_or_compute(f"index of {name}", lambda: ops.invert(measure(self.rows))))
         left = totals - gone
         return ops.xp(left).where(left > _UNITS_IN_LAST_PLACE * np.finfo(left.dtype).eps * totals, left, 0)
 
     @property
     def sums(self) -> Any:
         """Sum of magnitudes in each row."""
-        return self.derived("sums", lambda: self._by_blocks(magnitudes))
+        return self.get_or_compute("sums", lambda: self._compute_by_blocks(sum_magnitudes))
 
     @property
     def medians(self) -> tuple[float, float]:
         """The median row's sum of magnitudes and squared length."""
-        return self.derived("medians", lambda: (_median(self.sums), _median(self.lengths**2)))
+        return self.get_or_compute("medians", lambda: (_compute_median(self.sums), _compute_median(self.lengths**2)))
 
     @property
     def is_binary(self) -> bool:
         """Whether all entries are 0 or 1."""
-        return self.derived("is_binary", lambda: all(map(_is_binary, self._in_blocks())))
+        return self.get_or_compute("is_binary", lambda: all(map(_is_binary, self._iterate_blocks())))
 
     @property
     def leaders(self) -> np.ndarray:
         """For each row the first one that equals it, by position."""
-        return self.derived("leaders", self._find_leaders)
+        return self.get_or_compute("leaders", self._find_leaders)
 
     @property
     def copies(self) -> np.ndarray:
         """Positions of the rows that equal an earlier one."""
-        return self.derived("copies", lambda: np.flatnonzero(self.leaders != np.arange(len(self))))
+        return self.get_or_compute("copies", lambda: np.flatnonzero(self.leaders != np.arange(len(self))))
 
     @property
     def sharing(self) -> Any:
         """Multiplied from the right, lets equal rows share the weight of the first of them; None without any."""
-        return self.derived("sharing", lambda: self._share_evenly() if len(self.copies) else None)
+        return self.get_or_compute("sharing", lambda: self._share_evenly() if len(self.copies) else None)
 
-    def _centred(self) -> tuple[Any, Patterns]:
+    def _centre(self) -> tuple[Any, Patterns]:
         xp, rows = ops.xp(self.rows), self.rows
         centre = (
             rows.mean(axis=0, dtype=xp.float64).astype(rows.dtype) if len(self) else xp.zeros(rows.shape[1], rows.dtype)
@@ -184,7 +184,7 @@ class Patterns:
         return ops.to_device_of(csr_matrix((shares, (self.leaders, np.arange(n))), shape=(n, n)), self.rows)
 
     def _find_leaders(self) -> np.ndarray:
-        hashes = ops.to_host(self._by_blocks(ops.row_hashes))
+        hashes = ops.to_host(self._compute_by_blocks(ops.row_hashes))
         _, first, group = np.unique(hashes, return_index=True, return_inverse=True)
         leaders = first[group.ravel()]
         suspects = np.flatnonzero(leaders != np.arange(len(self)))
@@ -195,19 +195,19 @@ class Patterns:
             leaders[strangers] = strangers
         return leaders
 
-    def _in_blocks(self) -> Iterator[Any]:
+    def _iterate_blocks(self) -> Iterator[Any]:
         """Some rows at a time: what is made on the way must not be as large as all of them."""
         for start in range(0, max(len(self), 1), _BLOCK):
             yield ops.take_rows(self.rows, slice(start, start + _BLOCK))
 
-    def _by_blocks(self, measure: Callable[[Any], Any]) -> Any:
+    def _compute_by_blocks(self, measure: Callable[[Any], Any]) -> Any:
         """A number for each row."""
-        parts = [measure(block) for block in self._in_blocks()]
+        parts = [measure(block) for block in self._iterate_blocks()]
         return ops.xp(parts[0]).concatenate(parts)
 
     def _are_equal(self, some: np.ndarray, others: np.ndarray) -> np.ndarray:
         rows = self.rows
-        return ops.to_host(magnitudes(ops.take_rows(rows, some) - ops.take_rows(rows, others))) == 0
+        return ops.to_host(sum_magnitudes(ops.take_rows(rows, some) - ops.take_rows(rows, others))) == 0
 
 
 def _is_binary(rows: Any) -> bool:
@@ -215,20 +215,20 @@ def _is_binary(rows: Any) -> bool:
     return bool(((values == 0) | (values == 1)).all())
 
 
-def _median(values: Any) -> float:
+def _compute_median(values: Any) -> float:
     return float(np.median(ops.to_host(values)))
 
 
-def _squares(rows: Any) -> Any:
+def _sum_squares(rows: Any) -> Any:
     return rows.multiply(rows).tocsr() if ops.is_sparse(rows) else rows * rows
 
 
-def magnitudes(rows: Any) -> Any:
+def sum_magnitudes(rows: Any) -> Any:
     """The sum of magnitudes of each row."""
     return abs(rows) @ ops.xp(rows).ones(rows.shape[1], rows.dtype)
 
 
-def are_meant(ids: Any, there: np.ndarray, method: str) -> np.ndarray:
+def select_ids(ids: Any, there: np.ndarray, method: str) -> np.ndarray:
     """Which of the ids that are there are meant by those given to a method, as a mask.
 
     Raises
@@ -254,7 +254,7 @@ def are_meant(ids: Any, there: np.ndarray, method: str) -> np.ndarray:
     return np.isin(there, names)
 
 
-def fragments(rows: Any, share: float, rng: Any) -> Any:
+def draw_fragments(rows: Any, share: float, rng: Any) -> Any:
     """Rows of which a random share is left, at least one entry each: the others are zero."""
     left = csr_matrix(ops.to_host(rows), copy=True)
     n_entries = np.diff(left.indptr)

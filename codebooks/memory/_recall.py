@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from codebooks import ops
-from codebooks.base import check_random_state, row_blocks
-from codebooks.memory._pattern_store import Patterns, fragments, magnitudes
+from codebooks.base import check_random_state, iterate_row_blocks
+from codebooks.memory._pattern_store import Patterns, draw_fragments, sum_magnitudes
 
 __all__ = ["Association"]
 
@@ -68,23 +68,23 @@ class Association(NamedTuple):
             return self.similarity_wanted
         if self.store.is_binary:
             return "containment"
-        return self.store.derived(f"similarity {self.seed}", self._chosen_similarity)
+        return self.store.get_or_compute(f"similarity {self.seed}", self._choose_similarity)
 
     @property
     def beta(self) -> float:
         """The inverse temperature in use; `"auto"` raises it for queries that are nearly a pattern."""
         if not isinstance(self.beta_wanted, str):
             return float(self.beta_wanted)
-        return self.store.derived(f"beta {self[1:4]}", self._estimated_beta)
+        return self.store.get_or_compute(f"beta {self[1:4]}", self._estimate_beta)
 
     @property
     def retrievable(self) -> float:
         """The share of the patterns that one step leaves where they are."""
-        return self.store.derived(f"retrievable {self[1:]}", self._estimated_share)
+        return self.store.get_or_compute(f"retrievable {self[1:]}", self._estimate_retrievable)
 
     # -- scores and weights ------------------------------------------------------------------------------------------
 
-    def compared(self, Q: Any) -> Compared:
+    def compare(self, Q: Any) -> Compared:
         """Scores of all patterns. NaN in a query is missing: features that it lacks are left out for all patterns."""
         store, similarity = self.store, self.similarity
         if similarity == "euclidean":
@@ -98,14 +98,14 @@ class Association(NamedTuple):
             own, size = xp.ones_like(own), xp.ones_like(own)
         scores = ops.match(given, store.index)
         if similarity == "cosine":
-            scores *= ops.reciprocal(store.lengths if missing is None else store.lengths_without(missing))
+            scores *= ops.reciprocal(store.lengths if missing is None else store.compute_lengths_without(missing))
         elif similarity == "euclidean":
-            scores -= (store.lengths if missing is None else store.lengths_without(missing)) ** 2 / 2
+            scores -= (store.lengths if missing is None else store.compute_lengths_without(missing)) ** 2 / 2
             own = own / 2
         elif similarity == "containment":
-            penalties = self._penalties(given)
-            scores -= penalties[:, None] * (store.sums if missing is None else store.sums_without(missing))
-            own = own - penalties * magnitudes(given)
+            penalties = self._compute_penalties(given)
+            scores -= penalties[:, None] * (store.sums if missing is None else store.compute_sums_without(missing))
+            own = own - penalties * sum_magnitudes(given)
         limits, n_features = np.finfo(norms.dtype), given.shape[1]
         rounding = float(limits.eps) * (_UNITS_IN_LAST_PLACE + n_features**0.5) * size
         rounding += float(limits.smallest_subnormal) * n_features
@@ -114,7 +114,7 @@ class Association(NamedTuple):
         if similarity != "euclidean" and scores.size:
             known = self._share_something(given, peaks)
         if missing is not None:
-            known &= _n_entries(missing) < missing.shape[1]
+            known &= _count_missing(missing) < missing.shape[1]
         return Compared(scores, peaks, known, own, rounding)
 
     def _around_centre(self, Q: Any) -> tuple[Any, Patterns]:
@@ -139,39 +139,39 @@ class Association(NamedTuple):
         given, missing = ops.split_missing(Q)
         empty = ~compared.known & (ops.row_norms(given) == 0)
         if missing is not None:
-            empty &= _n_entries(missing) < missing.shape[1]
+            empty &= _count_missing(missing) < missing.shape[1]
         rows = xp.flatnonzero(empty)
         if not len(rows):
             return
         if missing is None:
             lengths = xp.broadcast_to(self.store.lengths, (len(rows), len(self.store)))
         else:
-            lengths = self.store.lengths_without(ops.take_rows(missing, rows))
+            lengths = self.store.compute_lengths_without(ops.take_rows(missing, rows))
         compared.scores[rows] = xp.where(lengths == 0, 0, -np.inf).astype(compared.scores.dtype)
         compared.known[rows] = (lengths == 0).any(axis=1)
         compared.peaks[rows] = 0
 
-    def competing(self, Q: Any) -> Compared:
-        """As `compared`, with `-inf` for what does not compete: copies, and all patterns where nothing is recalled."""
-        compared = self.compared(Q)
+    def compare_competing(self, Q: Any) -> Compared:
+        """As `compare`, with `-inf` for what does not compete: copies, and all patterns where nothing is recalled."""
+        compared = self.compare(Q)
         if not compared.known.all():
             if self.similarity != "euclidean":
                 self._let_empty_recall_empty(Q, compared)
             compared.scores[~compared.known] = compared.peaks[~compared.known] = -np.inf
-        self._without_copies(compared.scores)
+        self._mask_copies(compared.scores)
         return compared
 
-    def _without_copies(self, scores: Any) -> Any:
+    def _mask_copies(self, scores: Any) -> Any:
         if len(self.store.copies):
             scores[:, ops.to_device_of(self.store.copies, scores)] = -np.inf
         return scores
 
     @property
-    def _adapts(self) -> bool:
+    def _is_adaptive(self) -> bool:
         """Whether the temperature is chosen here."""
         return isinstance(self.beta_wanted, str) or self.separation == "max"
 
-    def _betas(self, compared: Compared) -> Any:
+    def _compute_betas(self, compared: Compared) -> Any:
         """The inverse temperature of each query: at least `beta`, and not so large that rounding errors show.
 
         What a pattern lacks is the difference of its score to that of a pattern that equals the query. The best
@@ -181,8 +181,8 @@ class Association(NamedTuple):
         """
         xp = ops.xp(compared.peaks)
         lacking = xp.maximum(abs(compared.own - compared.peaks), _LEAST)
-        largest = self._margin / xp.maximum(2 * compared.rounding, _LEAST)
-        return xp.minimum(xp.maximum(self._margin / lacking, self.beta), largest)
+        largest = self._compute_margin / xp.maximum(2 * compared.rounding, _LEAST)
+        return xp.minimum(xp.maximum(self._compute_margin / lacking, self.beta), largest)
 
     def _tell_apart(self, Q: Any, compared: Compared, rows: Any) -> bool:
         """Leave only the nearest pattern to queries that several equal up to rounding: the others get `-inf`.
@@ -215,7 +215,7 @@ class Association(NamedTuple):
             distances.append(ops.to_host(ops.row_norms(differences)))
         return np.concatenate(distances)
 
-    def _penalties(self, Q: Any) -> Any:
+    def _compute_penalties(self, Q: Any) -> Any:
         """What an entry of a pattern costs, for each query."""
         squares = ops.row_norms(Q) ** 2
         if not isinstance(self.length_penalty, str):
@@ -230,11 +230,11 @@ class Association(NamedTuple):
 
     def weights(self, Q: Any) -> Any:
         """Weights of the patterns, CSR; those that equal an earlier one have none."""
-        compared = self.competing(Q)
+        compared = self.compare_competing(Q)
         scores, xp = compared.scores, ops.xp(compared.scores)
-        if not self._adapts or not scores.size:
+        if not self._is_adaptive or not scores.size:
             return ops.separate(scores, self.beta, self.separation).weights
-        betas = self._betas(compared)
+        betas = self._compute_betas(compared)
         weights = ops.separate(scores, betas, self.separation).weights
         if self.similarity_wanted in ("auto", "euclidean"):
             exact = abs(compared.own - compared.peaks) <= compared.rounding
@@ -245,12 +245,12 @@ class Association(NamedTuple):
                 weights = ops.separate(scores, betas, self.separation).weights
         return weights
 
-    def shared_weights(self, Q: Any) -> Any:
+    def compute_shared_weights(self, Q: Any) -> Any:
         """Weights of the patterns, CSR; equal ones share."""
         weights, sharing = self.weights(Q), self.store.sharing
         return weights if sharing is None else ops.combine(weights, sharing)
 
-    def completed(self, block: Any, n_steps: int, threshold: float | None, keep_observed: bool) -> Any:
+    def complete(self, block: Any, n_steps: int, threshold: float | None, keep_observed: bool) -> Any:
         """Rows after so many steps, or fewer where nothing changes any more.
 
         With `keep_observed`, rows with missing entries keep the others.
@@ -258,7 +258,7 @@ class Association(NamedTuple):
         state, before = block, None
         given, missing = ops.split_missing(block)
         if missing is not None:
-            incomplete = (_n_entries(missing) > 0).astype(missing.dtype)
+            incomplete = (_count_missing(missing) > 0).astype(missing.dtype)
             given = ops.scale_rows(given, incomplete)
         for _ in range(n_steps):
             if before is not None and not ops.entries(state - before).any():
@@ -281,11 +281,11 @@ class Association(NamedTuple):
             "max": 0.0,
         }[self.separation]
         longest = 1.0 if by_direction else self.store.longest
-        compared = self.compared(block)
-        scores = self._without_copies(compared.scores)
+        compared = self.compare(block)
+        scores = self._mask_copies(compared.scores)
         beta: Any = self.beta
-        if self._adapts and scores.size:
-            beta = self._betas(compared)
+        if self._is_adaptive and scores.size:
+            beta = self._compute_betas(compared)
         value = ops.separate(scores, beta, self.separation).value
         placed = self._around_centre(block)[0] if self.similarity == "euclidean" else block
         lengths = ops.row_norms(placed)
@@ -294,26 +294,26 @@ class Association(NamedTuple):
 
     def largest(self, block: Any, n: int) -> tuple[Any, Any]:
         """The `n` largest weights of each row, and the ids of their patterns."""
-        place, top = ops.largest_entries(self.shared_weights(block), n)
-        return top, self._ids(place)
+        place, top = ops.largest_entries(self.compute_shared_weights(block), n)
+        return top, self._get_ids(place)
 
-    def _ids(self, place: Any) -> Any:
+    def _get_ids(self, place: Any) -> Any:
         """The ids of patterns by position, -1 for -1; on the device of `place`."""
         at = ops.to_host(place)
         ids = np.where(at < 0, -1, self.store.ids[at]) if len(self.store) else np.full(at.shape, -1)
         return ops.to_device_of(ids, place)
 
-    def neighbours(self, block: Any, n: int, others_than: int | None) -> tuple[Any, Any]:
+    def find_neighbours(self, block: Any, n: int, others_than: int | None) -> tuple[Any, Any]:
         """Distances and ids of the `n` nearest patterns, the first row itself being pattern `others_than`, if any."""
-        scores = self.compared(block).scores
+        scores = self.compare(block).scores
         if others_than is not None:
             xp = ops.xp(scores)
             scores[xp.arange(len(scores)), xp.arange(others_than, others_than + len(scores))] = -np.inf
         index = ops.top_k(scores, n)
         near = ops.xp(scores).take_along_axis(scores, index, axis=1)
-        return self._distances(block, near), self._ids(index)
+        return self._compute_distances(block, near), self._get_ids(index)
 
-    def _distances(self, Q: Any, scores: Any) -> Any:
+    def _compute_distances(self, Q: Any, scores: Any) -> Any:
         xp = ops.xp(scores)
         if self.similarity == "cosine":
             return (1 - scores).clip(0, None)
@@ -321,14 +321,14 @@ class Association(NamedTuple):
             given, missing = ops.split_missing(self._around_centre(Q)[0])
             squares = (ops.row_norms(given).astype(scores.dtype) ** 2)[:, None] - 2 * scores
             if missing is not None:  # as scikit-learn's nan_euclidean_distances
-                n_given = missing.shape[1] - _n_entries(missing)
+                n_given = missing.shape[1] - _count_missing(missing)
                 squares *= xp.where(n_given > 0, missing.shape[1] / n_given.clip(1, None), np.nan)[:, None]
             return xp.sqrt(squares.clip(0, None))
         return -scores
 
     # -- estimates ---------------------------------------------------------------------------------------------------
 
-    def _sample(self) -> np.ndarray:
+    def _draw_sample(self) -> np.ndarray:
         """Positions of some patterns, no two of them equal and none empty."""
         n = len(self.store)
         filled = np.flatnonzero(ops.to_host(self.store.lengths))
@@ -338,25 +338,25 @@ class Association(NamedTuple):
             return distinct
         return np.sort(check_random_state(self.seed).choice(distinct, size, replace=False))
 
-    def _estimated_beta(self) -> float:
+    def _estimate_beta(self) -> float:
         if self.separation == "max":
-            sample = self._sample()
+            sample = self._draw_sample()
             self._warn_of_confusion(ops.take_rows(self.store.rows, sample), sample)
             return 1.0  # the best is the best at any temperature
-        sample = self._sample()
+        sample = self._draw_sample()
         rows = ops.take_rows(self.store.rows, sample)
         if self.similarity == "euclidean":
             # Where a fifth of the way is left to the middle between a pattern and another one, so is of the gap.
-            gaps = _FRAGMENT * self._gaps(rows, sample)
+            gaps = _FRAGMENT * self._compute_gaps(rows, sample)
         else:
-            gaps = self._gaps(fragments(rows, _FRAGMENT, check_random_state(self.seed)), sample)
+            gaps = self._compute_gaps(draw_fragments(rows, _FRAGMENT, check_random_state(self.seed)), sample)
         gaps = gaps[np.isfinite(gaps)].astype(float)
         told_apart = gaps[gaps > _ROUNDING * np.abs(gaps).max(initial=0)]
         beta = 1.0  # one pattern, or patterns that nobody can tell apart: it does not matter
         if len(told_apart):
             with np.errstate(over="ignore"):
-                beta = float(self._margin / np.quantile(told_apart, _AMBIGUOUS))
-        if np.isinf(beta) or (len(sample) > 1 and self._underflows):
+                beta = float(self._compute_margin / np.quantile(told_apart, _AMBIGUOUS))
+        if np.isinf(beta) or (len(sample) > 1 and self._has_underflow):
             raise ValueError(
                 f'beta="auto" wants rows whose squares {self.store.form.dtype} can tell apart, and the longest has '
                 f"length {self.store.longest:.1e}. Scale the data, for instance X / abs(X).max()."
@@ -365,24 +365,27 @@ class Association(NamedTuple):
         return beta
 
     @property
-    def _margin(self) -> float:
+    def _compute_margin(self) -> float:
         """A pattern comes back alone if its score, times beta, exceeds all others by as much."""
         return {"sparsemax": 1.0, "entmax15": 2.0}.get(
             self.separation, float(np.log(max(len(self.store), 2) / (1 - _NEARLY_ALL)))
         )
 
-    def _chosen_similarity(self) -> str:
+    def _choose_similarity(self) -> str:
         """Cosine where it recognises fragments of patterns, and fragments and mixtures as often as distance does."""
-        sample, rng = self._sample(), check_random_state(self.seed)
+        sample, rng = self._draw_sample(), check_random_state(self.seed)
         n = min(len(sample), _CHOOSING_SAMPLE)
         if n < 2:
             return "cosine"
         patterns = ops.take_rows(self.store.rows, sample[np.linspace(0, len(sample) - 1, n).astype(int)])
         own = np.resize(np.arange(n), max(n, _CHOOSING_QUERIES))
         rows, others = (ops.take_rows(patterns, positions) for positions in (own, rng.permutation(own)))
-        queries = [*(fragments(rows, share, rng) for share in _FRAGMENTS), (1 - _FOREIGN) * rows + _FOREIGN * others]
+        queries = [
+            *(draw_fragments(rows, share, rng) for share in _FRAGMENTS),
+            (1 - _FOREIGN) * rows + _FOREIGN * others,
+        ]
         by_cosine, by_distance = (
-            [float((by._gaps(Q, own) > 0).mean()) for Q in queries]
+            [float((by._compute_gaps(Q, own) > 0).mean()) for Q in queries]
             for by in (self._replace(store=Patterns.of(patterns), similarity_wanted=s) for s in ("cosine", "euclidean"))
         )
         recognised = max(by_cosine[:-1]) >= _FEW + 1 / n and sum(by_cosine) >= sum(by_distance)
@@ -392,7 +395,7 @@ class Association(NamedTuple):
         """Warn where a similarity that the user chose gives whole patterns no more than it gives others."""
         if self.similarity == "euclidean" or (self.similarity_wanted == "auto" and self.length_penalty == "auto"):
             return
-        n_confused = int((self._gaps(rows, sample) <= 0).sum())
+        n_confused = int((self._compute_gaps(rows, sample) <= 0).sum())
         if n_confused:
             _warn(
                 f"HopfieldMemory expected a similarity that tells the stored patterns apart, and similarity="
@@ -401,16 +404,16 @@ class Association(NamedTuple):
             )
 
     @property
-    def _underflows(self) -> bool:
+    def _has_underflow(self) -> bool:
         """Whether scores, which are as large as squares of lengths, are too small to have enough digits."""
         least = float(np.finfo(self.store.form.dtype).smallest_subnormal)
         return self.similarity != "cosine" and self.store.longest**2 * _ROUNDING < least
 
-    def _gaps(self, Q: Any, own: np.ndarray) -> np.ndarray:
+    def _compute_gaps(self, Q: Any, own: np.ndarray) -> np.ndarray:
         """By how much the score of each row's own pattern exceeds the best other one; 0 where only rounding does."""
         gaps, start = [], 0
         for block in self.blocks(Q):
-            compared = self.competing(block)
+            compared = self.compare_competing(block)
             scores, rounding = compared.scores, ops.to_host(compared.rounding)
             at = ops.xp(scores).arange(len(scores)), ops.to_device_of(own[start : start + len(scores)], scores)
             start += len(scores)
@@ -421,8 +424,8 @@ class Association(NamedTuple):
             gaps.append(np.where(abs(gap) <= rounding, 0, gap))
         return np.concatenate(gaps) if gaps else np.zeros(0)
 
-    def _estimated_share(self) -> float:
-        sample = self._sample()
+    def _estimate_retrievable(self) -> float:
+        sample = self._draw_sample()
         rows, kept, start = ops.take_rows(self.store.rows, sample), [], 0
         enough = _NEARLY_ALL if self.separation == "softmax" else 1 - _ROUNDING
         for block in self.blocks(rows):
@@ -437,16 +440,16 @@ class Association(NamedTuple):
     def blocks(self, X: Any) -> Iterator[Any]:
         """Rows of `X` in the form of the patterns, so many that their scores can be held."""
         row_bytes = (len(self.store) + X.shape[1]) * X.dtype.itemsize
-        for rows in row_blocks(X, row_bytes):
-            yield self.adapted(ops.take_rows(X, rows))
+        for rows in iterate_row_blocks(X, row_bytes):
+            yield self.convert(ops.take_rows(X, rows))
 
-    def adapted(self, X: Any) -> Any:
+    def convert(self, X: Any) -> Any:
         """`X` in the form and dtype of the patterns."""
         form = self.store.form
         return ops.cast(ops.in_form_of(X, form), form.dtype)
 
 
-def _n_entries(missing: Any) -> Any:
+def _count_missing(missing: Any) -> Any:
     """How many features each query lacks."""
     return missing @ ops.xp(missing).ones(missing.shape[1], missing.dtype)
 

@@ -11,9 +11,9 @@ from scipy.sparse import csr_matrix, issparse
 from codebooks import ops
 from codebooks._fork_safe_lock import ForkSafeLock
 from codebooks.base import ArrayTransformer, Interval, OneToOneFeatureMixin, StrOptions, check_random_state, fit_context
-from codebooks.memory._pattern_store import Patterns, are_meant, fragments
+from codebooks.memory._pattern_store import Patterns, draw_fragments, select_ids
 from codebooks.memory._recall import Association
-from codebooks.validation.arrays import check_count, check_input, check_labels, check_targets, unharmed
+from codebooks.validation.arrays import check_count, check_input, check_labels, check_targets, restore_on_error
 
 __all__ = ["HopfieldMemory"]
 
@@ -193,10 +193,10 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
         ValueError
             If `X` is empty, all zeros, or holds NaN or infinity, or `y` does not fit it.
         """
-        with _changing, unharmed(self):
+        with _changing, restore_on_error(self):
             X = super()._check(X, reset=True)
             y = check_targets(self, y, X.shape[0])
-            self._seed = self._drawn_seed()
+            self._seed = self._draw_seed()
             self._store = Patterns.of(ops.own(X), y)
         return self
 
@@ -222,12 +222,12 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
         ValueError
             If `X` does not fit what is stored, or `y` is missing, of another shape, or numbers beside labels.
         """
-        with _changing, unharmed(self):
+        with _changing, restore_on_error(self):
             if not self.__sklearn_is_fitted__():
                 return self.fit(X, y)
             X = super()._check(X)  # without NaN
-            y = self._matching(check_targets(self, y, X.shape[0]))
-            self._store = self._store.appended(ops.own(self._now().adapted(X)), y)
+            y = self._check_targets(check_targets(self, y, X.shape[0]))
+            self._store = self._store.append_rows(ops.own(self._get_snapshot().convert(X)), y)
         return self
 
     def forget(self, ids: Any) -> HopfieldMemory:
@@ -252,11 +252,11 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
         with _changing:
             self._check_fitted()
             store = self._store
-            self._store = store.without(np.flatnonzero(~are_meant(ids, store.ids, "forget")))
+            self._store = store.select_rows(np.flatnonzero(~select_ids(ids, store.ids, "forget")))
             return self
 
     @classmethod
-    def around(cls, patterns: Any, **settings: Any) -> HopfieldMemory:
+    def from_store(cls, patterns: Any, **settings: Any) -> HopfieldMemory:
         """A memory of checked patterns that are not copied: they may lie in a file, and there may be none.
 
         Parameters
@@ -272,7 +272,7 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
         """
         memory = cls(**settings)
         memory.n_features_in_ = int(patterns.shape[1])
-        memory._seed = memory._drawn_seed()
+        memory._seed = memory._draw_seed()
         memory._store = Patterns.of(patterns)
         return memory
 
@@ -292,7 +292,7 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
             In the form and dtype of the stored patterns. Rows with missing values keep their other values, see
             `keep_observed`.
         """
-        return self._completed(self._check(X))
+        return self._complete(self._check(X))
 
     def recall(self, X: Any, n_patterns: int = 10) -> tuple[Any, Any]:
         """The patterns that the completion of each row of `X` is made of, and their weights.
@@ -311,7 +311,7 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
         ids : ndarray of shape (n_queries, n_patterns), int64
             As in `ids_`; -1, with weight 0, where fewer patterns have a weight.
         """
-        X, now = self._check(X), self._now()
+        X, now = self._check(X), self._get_snapshot()
         check_count("n_patterns", n_patterns, least=0)
         found = [now.largest(block, n_patterns) for block in now.blocks(X)]
         weights, ids = (ops.xp(parts[0]).concatenate(parts) for parts in zip(*found, strict=True))
@@ -341,7 +341,7 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
         ValueError
             If there are fewer patterns than neighbours wanted.
         """
-        now, themselves = self._now(), X is None
+        now, themselves = self._get_snapshot(), X is None
         check_count("n_neighbors", n_neighbors)
         X = now.store.rows if themselves else self._check(X)
         n_others = len(now.store) - themselves
@@ -349,7 +349,7 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
             raise ValueError(f"n_neighbors={n_neighbors} wants as many patterns; there are {n_others} to choose from.")
         found, start = [], 0
         for block in now.blocks(X):
-            found.append(now.neighbours(block, n_neighbors, start if themselves else None))
+            found.append(now.find_neighbours(block, n_neighbors, start if themselves else None))
             start += block.shape[0]
         distances, ids = (ops.xp(parts[0]).concatenate(parts) for parts in zip(*found, strict=True))
         return (distances, ids) if return_distance else ids
@@ -374,7 +374,7 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
         ValueError
             If the memory was fitted without `y`, or all patterns were forgotten.
         """
-        return self._answers(self._check(X))
+        return self._predict(self._check(X))
 
     def score(self, X: Any, y: Any = None) -> float:
         """How well the memory answers. Higher is better.
@@ -401,10 +401,10 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
         """
         X = self._check(X)
         if y is not None:
-            return _agreement(self._answers(X), check_targets(self, y, X.shape[0]))
+            return _score_predictions(self._predict(X), check_targets(self, y, X.shape[0]))
         self._refuse_missing("score without y", X)
-        X = self._now().adapted(X)
-        completed = self._completed(fragments(X, 0.5, check_random_state(self._seed)))
+        X = self._get_snapshot().convert(X)
+        completed = self._complete(draw_fragments(X, 0.5, check_random_state(self._seed)))
         ones = ops.xp(X).ones(X.shape[1], X.dtype)
         return float((abs(completed - X) @ ones <= _ROUNDING * (abs(X) @ ones)).mean())
 
@@ -432,7 +432,7 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
         ValueError
             If `X` holds NaN: the energy is that of a complete state.
         """
-        X, now = self._check(X), self._now()
+        X, now = self._check(X), self._get_snapshot()
         self._refuse_missing("energy", X)
         energies = [now.energy(block) for block in now.blocks(X)]
         return ops.xp(energies[0]).concatenate(energies)
@@ -442,37 +442,37 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
     @property
     def patterns_(self) -> Any:
         """The stored rows."""
-        return self._now().store.rows
+        return self._get_snapshot().store.rows
 
     @property
     def ids_(self) -> np.ndarray:
         """The names of the stored rows."""
-        return self._now().store.ids
+        return self._get_snapshot().store.ids
 
     @property
     def targets_(self) -> Any:
         """What belongs to the stored rows."""
-        return self._now().store.targets
+        return self._get_snapshot().store.targets
 
     @property
     def similarity_(self) -> str:
         """The similarity in use."""
-        return self._now().similarity
+        return self._get_snapshot().similarity
 
     @property
     def beta_(self) -> float:
         """The inverse temperature in use."""
-        return self._now().beta
+        return self._get_snapshot().beta
 
     @property
     def retrievable_(self) -> float:
         """The share of the stored rows that one step leaves where they are."""
-        return self._now().retrievable
+        return self._get_snapshot().retrievable
 
     def __sklearn_is_fitted__(self) -> bool:
         return "_store" in vars(self)
 
-    def _something_learned(self) -> Any:
+    def _get_learned_array(self) -> Any:
         return self._store.form
 
     @property
@@ -484,37 +484,37 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
     def _check(self, X: Any, *, reset: bool = False) -> Any:
         """Checked queries, in which NaN is a missing value."""
         self._check_fitted()
-        return check_input(self, X, reset=False, like=self._something_learned(), allow_nan=True)
+        return check_input(self, X, reset=False, like=self._get_learned_array(), allow_nan=True)
 
     def _refuse_missing(self, method: str, X: Any) -> None:
         if ops.split_missing(X)[1] is not None:
             raise ValueError(f"{method} expected X without missing values, got NaN. Complete X by transform first.")
 
-    def _now(self) -> Association:
+    def _get_snapshot(self) -> Association:
         """The memory as it is now, whatever other threads store or forget meanwhile."""
         self._check_fitted()
         return Association(self._store, self.similarity, self.length_penalty, self.separation, self.beta, self._seed)
 
-    def _completed(self, X: Any) -> Any:
+    def _complete(self, X: Any) -> Any:
         """What `transform` gives, of checked rows."""
-        now = self._now()
+        now = self._get_snapshot()
         return ops.stack_rows(
-            [now.completed(block, self.n_steps, self.threshold, self.keep_observed) for block in now.blocks(X)]
+            [now.complete(block, self.n_steps, self.threshold, self.keep_observed) for block in now.blocks(X)]
         )
 
-    def _answers(self, X: Any) -> np.ndarray:
+    def _predict(self, X: Any) -> np.ndarray:
         """What `predict` gives, of checked rows."""
-        now = self._now()
+        now = self._get_snapshot()
         targets = now.store.targets
         if targets is None:
             raise ValueError("predict wants targets, and none are stored. Give fit a y: a label or a number per row.")
         if not len(now.store):
             raise ValueError("predict wants stored patterns, and all were forgotten. Store some with partial_fit.")
-        values, labels = _to_average(targets)
+        values, labels = _encode_targets(targets)
         of_all = np.asarray(values.mean(axis=0)).ravel()
         answers = []
         for block in now.blocks(X):
-            weights = ops.to_host(now.shared_weights(block))
+            weights = ops.to_host(now.compute_shared_weights(block))
             known = np.diff(weights.indptr) > 0
             totals = weights @ values
             totals = np.where(known[:, None], totals.toarray() if issparse(totals) else totals, of_all)
@@ -522,7 +522,7 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
         found = np.concatenate(answers)
         return found if labels is not None else found.reshape(-1, *targets.shape[1:])
 
-    def _matching(self, y: Any) -> Any:
+    def _check_targets(self, y: Any) -> Any:
         """Targets of further patterns, if they go with those of the first."""
         old = self._store.targets
         if (y is None) != (old is None):
@@ -539,7 +539,7 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
                 )
         return y
 
-    def _drawn_seed(self) -> int:
+    def _draw_seed(self) -> int:
         seed = 0 if self.random_state is None else self.random_state
         return int(check_random_state(seed).randint(2**31 - 1))
 
@@ -554,7 +554,7 @@ def _check_kinds(method: str, *targets: np.ndarray) -> None:
     check_labels(method, np.array([label for some in targets for label in some.flat[:1]], dtype=object))
 
 
-def _to_average(targets: np.ndarray) -> tuple[Any, np.ndarray | None]:
+def _encode_targets(targets: np.ndarray) -> tuple[Any, np.ndarray | None]:
     """Numbers as they are, or one column per label, then with the labels."""
     if _are_numbers(targets):
         return targets.reshape(len(targets), -1).astype(float), None
@@ -563,7 +563,7 @@ def _to_average(targets: np.ndarray) -> tuple[Any, np.ndarray | None]:
     return csr_matrix((np.ones(n), (np.arange(n), code.ravel())), shape=(n, len(labels))), labels
 
 
-def _agreement(predicted: np.ndarray, y: np.ndarray) -> float:
+def _score_predictions(predicted: np.ndarray, y: np.ndarray) -> float:
     if predicted.shape != y.shape:
         raise ValueError(f"score wants a y of shape {predicted.shape}, as predict gives it, and got {y.shape}.")
     _check_kinds("score", predicted, y)

@@ -34,8 +34,8 @@ def judge(ranked: Any, relevant: Relevant) -> Judged:
     >>> judge([[7, 3, -1]], [{3: 2, 4: 1}]).grades.tolist()
     [[0.0, 2.0, 0.0]]
     """
-    rankings = _rankings(ranked)
-    judgements = [_grades(q, given) for q, given in enumerate(relevant)]
+    rankings = _split_rankings(ranked)
+    judgements = [_check_grades(q, given) for q, given in enumerate(relevant)]
     if len(rankings) != len(judgements):
         raise ValueError(
             f"rankings and judgements must be of the same queries; {len(rankings)} rankings and {len(judgements)} "
@@ -52,7 +52,7 @@ def judge(ranked: Any, relevant: Relevant) -> Judged:
     return Judged(grades, ideal, (ideal > 0).sum(axis=1))
 
 
-def _rankings(ranked: Any) -> list[list[Any]]:
+def _split_rankings(ranked: Any) -> list[list[Any]]:
     """Each ranking as a list, None where it has nothing."""
     ranked = ops.to_host(ranked)
     if isinstance(ranked, np.ndarray) and (ranked.ndim != 2 or ranked.dtype.kind not in "iuUSO"):
@@ -79,7 +79,7 @@ def _is_nothing(document: Any) -> bool:
     return document == "" if isinstance(document, str) else isinstance(document, Integral) and document == -1
 
 
-def _grades(q: int, given: Any) -> dict[Any, float]:
+def _check_grades(q: int, given: Any) -> dict[Any, float]:
     """The grade of each relevant document of query q."""
     if isinstance(given, str) or not isinstance(given, Iterable):
         raise TypeError(

@@ -49,7 +49,7 @@ def agreement(y: ArrayLike, labels: ArrayLike) -> Agreement:
     >>> agreement(["a", "a", "b", "b"], [1, 1, 0, 0])
     Agreement(nmi=1.0, ari=1.0, purity=1.0)
     """
-    y, labels = _in_one_row("y", y), _in_one_row("labels", labels)
+    y, labels = _check_one_dimension("y", y), _check_one_dimension("labels", labels)
     share = purity(y, labels)
     return Agreement(float(normalized_mutual_info_score(y, labels)), float(adjusted_rand_score(y, labels)), share)
 
@@ -86,14 +86,14 @@ def purity(y: ArrayLike, labels: ArrayLike) -> float:
     >>> purity(["a", "a", "b", "b"], [0, 0, 0, 1])
     0.75
     """
-    y, labels = _in_one_row("y", y), _in_one_row("labels", labels)
+    y, labels = _check_one_dimension("y", y), _check_one_dimension("labels", labels)
     check_consistent_length(y, labels)
     if not len(y):
         raise ValueError("at least one labelled row is wanted; none came.")
     return float(contingency_matrix(y, labels).max(axis=0).sum() / len(y))
 
 
-def _in_one_row(name: str, labels: Any) -> NDArray[Any]:
+def _check_one_dimension(name: str, labels: Any) -> NDArray[Any]:
     labels = check_labels(name, labels)
     if labels.ndim != 1:
         raise ValueError(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from codebooks import ops
-from codebooks.interpret.topics import Topic, terms_given
+from codebooks.interpret.topics import Topic, check_terms
 from codebooks.validation.arrays import check_matrix
 
 
@@ -102,9 +102,9 @@ def npmi_per_topic(
     if epsilon is not None and not epsilon > 0:
         raise ValueError(f"epsilon must be above zero, for example 1e-12, or None; {short_repr(epsilon)} came.")
     X = check_matrix("npmi", ops.to_host(X))
-    columns = _columns(topics, terms, X.shape[1])
-    meetings = count_meetings(columns, X)
-    return np.array([mean_over_pairs(meetings.npmi(words, words, epsilon)) for words in columns])
+    columns = _find_columns(topics, terms, X.shape[1])
+    meetings = count_cooccurrences(columns, X)
+    return np.array([average_over_pairs(meetings.npmi(words, words, epsilon)) for words in columns])
 
 
 class Meetings(NamedTuple):
@@ -133,7 +133,7 @@ class Meetings(NamedTuple):
         return values
 
 
-def count_meetings(columns: list[NDArray[np.intp]], X: Any) -> Meetings:
+def count_cooccurrences(columns: list[NDArray[np.intp]], X: Any) -> Meetings:
     """How often the words in some lists of columns, -1 for an unknown word, meet in the documents of X."""
     listed = np.unique(np.concatenate([*columns, np.array([], dtype=np.intp)]))
     known = listed[listed >= 0]
@@ -143,23 +143,23 @@ def count_meetings(columns: list[NDArray[np.intp]], X: Any) -> Meetings:
     return Meetings(known, together, X.shape[0])
 
 
-def mean_over_pairs(values: NDArray[np.float64]) -> float:
+def average_over_pairs(values: NDArray[np.float64]) -> float:
     """The mean over the pairs of a symmetric matrix, nan where there is none."""
     pairs = values[np.triu_indices(len(values), 1)]
     return float(pairs.mean()) if len(pairs) else float("nan")
 
 
-def words_of(topics: Any) -> list[list[Any]]:
+def list_words(topics: Any) -> list[list[Any]]:
     """The words or columns that each topic lists."""
     if isinstance(topics, Mapping | str) or not isinstance(topics, Iterable):
         advice = (
             "Pass list(topics.values())." if isinstance(topics, Mapping) else "Pass a list, also of a single topic."
         )
         raise TypeError(f"expected a list of topics, got {type(topics).__name__}. {advice}")
-    return [_words_of(topic) for topic in topics]
+    return [_list_topic_words(topic) for topic in topics]
 
 
-def _words_of(topic: Any) -> list[Any]:
+def _list_topic_words(topic: Any) -> list[Any]:
     if isinstance(topic, str):
         raise TypeError(f"each topic must be a sequence of words; the string {short_repr(topic)} came. Split it.")
     words = topic.terms if isinstance(topic, Topic) else topic
@@ -170,13 +170,13 @@ def _words_of(topic: Any) -> list[Any]:
     return list(words)
 
 
-def _columns(topics: Sequence[Any], terms: Sequence[str] | None, n_features: int) -> list[NDArray[np.intp]]:
+def _find_columns(topics: Sequence[Any], terms: Sequence[str] | None, n_features: int) -> list[NDArray[np.intp]]:
     """The distinct columns of each topic's words, -1 for a word that is not among the terms."""
     advice = "Take them from the vectorizer that made X."
-    names = [] if terms is None else terms_given(terms, n_features, "X", advice)
+    names = [] if terms is None else check_terms(terms, n_features, "X", advice)
     place = {name: column for column, name in enumerate(names)}
     found = []
-    for listed in words_of(topics):
+    for listed in list_words(topics):
         words = list(dict.fromkeys(listed))  # a word repeated is no evidence for itself
         if words and all(isinstance(word, str) for word in words):
             if terms is None:

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from codebooks import ops
-from codebooks.interpret.topics import wins
-from codebooks.metrics.coherence import words_of
-from codebooks.metrics.geometry import of_moderate_size
+from codebooks.interpret.topics import count_wins
+from codebooks.metrics.coherence import list_words
+from codebooks.metrics.geometry import rescale_rows
 from codebooks.validation.arrays import check_count, check_matrix
 
 
@@ -33,7 +33,7 @@ def topic_diversity(topics: Sequence[Any]) -> float:
     >>> topic_diversity([["goal", "team"], ["team", "bank"]])
     0.75
     """
-    listed = [word for words in words_of(topics) for word in words]
+    listed = [word for words in list_words(topics) for word in words]
     return len(set(listed)) / len(listed) if listed else float("nan")
 
 
@@ -58,7 +58,7 @@ def redundancy(components: ArrayLike) -> float:
     1.0
     """
     W = check_matrix("redundancy", ops.to_host(components), accept_sparse=False).astype(np.float64)
-    W = of_moderate_size(W)
+    W = rescale_rows(W)
     norms = np.linalg.norm(W, axis=1, keepdims=True)
     W = W / np.where(norms > 0, norms, 1.0)
     cosines = np.abs(W @ W.T)
@@ -104,5 +104,5 @@ def usage(labels: ArrayLike, n_components: int) -> NDArray[np.float64]:
             f"labels must lie below n_components={n_components}; {labels.max()} came. "
             "Pass the n_components of the model that made them."
         )
-    count = wins(labels, n_components)
+    count = count_wins(labels, n_components)
     return count / np.maximum(count.sum(), 1)

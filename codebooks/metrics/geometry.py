@@ -53,11 +53,11 @@ def average_cosine(X: Any) -> float:
     >>> average_cosine([[1.0, 0.0], [2.0, 0.0], [0.0, 3.0]])
     0.3333333333333333
     """
-    X = _checked(X, accept_sparse="csr")
+    X = _check_rows(X, accept_sparse="csr")
     n_rows = X.shape[0]
     total, squares = np.zeros(X.shape[1]), 0.0
     for rows in gen_batches(n_rows, _BLOCK):
-        block = of_moderate_size(X[rows])
+        block = rescale_rows(X[rows])
         lengths = ops.row_norms(block).astype(np.float64)
         total += block.T @ ops.reciprocal(lengths)
         squares += np.count_nonzero(lengths)
@@ -105,7 +105,7 @@ def isoscore(X: Any) -> float:
     >>> round(isoscore(disk), 6)
     0.5
     """
-    X = _checked(X).astype(np.float64)
+    X = _check_rows(X).astype(np.float64)
     X = np.ldexp(X, -np.frexp(np.abs(X).max())[1])  # a power of two: no digit changes
     n_features, rounding = X.shape[1], np.vdot(X, X) * _ROUNDING**2
     X = X - X.mean(axis=0)
@@ -147,15 +147,15 @@ def alignment(A: Any, B: Any, alpha: float = 2.0) -> float:
     >>> alignment([[1.0, 0.0], [0.0, 2.0]], [[3.0, 0.0], [0.0, -1.0]])
     2.0
     """
-    _above_zero("alpha", alpha)
-    A, B = _checked(A), _checked(B)
+    _require_positive("alpha", alpha)
+    A, B = _check_rows(A), _check_rows(B)
     if A.shape != B.shape:
         raise ValueError(
             f"alignment wants two arrays of one shape, row i of each a pair; {A.shape} and {B.shape} came. "
             f"Repeat a row that belongs to several."
         )
     blocks = gen_batches(len(A), _BLOCK)
-    distances = [ops.row_norms(_directions(A[rows]) - _directions(B[rows])) for rows in blocks]
+    distances = [ops.row_norms(_normalize(A[rows]) - _normalize(B[rows])) for rows in blocks]
     return float((np.concatenate(distances) ** alpha).mean())
 
 
@@ -193,25 +193,25 @@ def uniformity(X: Any, t: float = 2.0, *, n_rows: int | None = 5000, random_stat
     >>> uniformity([[1.0, 0.0], [-2.0, 0.0]])
     -8.0
     """
-    _above_zero("t", t)
+    _require_positive("t", t)
     if n_rows is not None and n_rows < 2:
         raise ValueError(f"n_rows must be 2 or more, or None for all rows; {short_repr(n_rows)} came.")
-    X = _checked(X)
+    X = _check_rows(X)
     if n_rows is not None and len(X) > n_rows:
         X = X[np.sort(check_random_state(random_state).choice(len(X), n_rows, replace=False))]
     n_pairs = len(X) * (len(X) - 1)
     if not n_pairs:
         return float("nan")
-    return float(logsumexp([logsumexp(block) for block in _repulsions(X, t)]) - np.log(n_pairs))
+    return float(logsumexp([logsumexp(block) for block in _iterate_repulsions(X, t)]) - np.log(n_pairs))
 
 
-def _checked(X: Any, accept_sparse: Any = False) -> Any:
+def _check_rows(X: Any, accept_sparse: Any = False) -> Any:
     return check_matrix("the measure", ops.to_host(X), accept_sparse=accept_sparse)
 
 
-def _repulsions(X: NDArray, t: float) -> Iterator[NDArray[np.float64]]:
+def _iterate_repulsions(X: NDArray, t: float) -> Iterator[NDArray[np.float64]]:
     """-t |x_i - x_j|^2 of all pairs, some rows after another; -inf for a row with itself."""
-    X = _directions(X)
+    X = _normalize(X)
     squares = np.einsum("ij,ij->i", X, X)  # 1, but 0 for a zero row
     for rows in gen_batches(len(X), _BLOCK):
         distances = (squares[rows, None] + squares - 2 * X[rows] @ X.T).clip(0)
@@ -219,12 +219,12 @@ def _repulsions(X: NDArray, t: float) -> Iterator[NDArray[np.float64]]:
         yield -t * distances
 
 
-def _directions(X: NDArray) -> NDArray[np.float64]:
-    X = of_moderate_size(X.astype(np.float64))
+def _normalize(X: NDArray) -> NDArray[np.float64]:
+    X = rescale_rows(X.astype(np.float64))
     return X * ops.reciprocal(ops.row_norms(X))[:, None]
 
 
-def of_moderate_size(X: Any) -> Any:
+def rescale_rows(X: Any) -> Any:
     """Rows times powers of two: their directions keep each digit, and no square overflows or underflows."""
     largest = abs(X).max(axis=1)
     exponent = np.frexp(largest.toarray().ravel() if sparse.issparse(X) else largest)[1]
@@ -232,6 +232,6 @@ def of_moderate_size(X: Any) -> Any:
     return ops.scale_rows(X, np.ldexp(X.dtype.type(1), -exponent.clip(-limit, limit)))
 
 
-def _above_zero(name: str, value: float) -> None:
+def _require_positive(name: str, value: float) -> None:
     if not 0 < value < np.inf:
         raise ValueError(f"{name} must be above zero and finite, for example 2; {short_repr(value)} came.")

@@ -84,7 +84,7 @@ def ndcg(
     if gains not in ("linear", "exponential"):
         raise ValueError(f"gains must be 'linear' or 'exponential'; {short_repr(gains)} came.")
     judged = judge(ranked, relevant)
-    return _given_back(judged, _ndcg(judged, _rank(k), gains), per_query)
+    return _aggregate(judged, _compute_ndcg(judged, _check_rank(k), gains), per_query)
 
 
 def average_precision(
@@ -114,7 +114,7 @@ def average_precision(
     0.833
     """
     judged = judge(ranked, relevant)
-    return _given_back(judged, _average_precision(judged, _rank(k)), per_query)
+    return _aggregate(judged, _compute_average_precision(judged, _check_rank(k)), per_query)
 
 
 def reciprocal_rank(
@@ -140,7 +140,7 @@ def reciprocal_rank(
     0.75
     """
     judged = judge(ranked, relevant)
-    return _given_back(judged, _reciprocal_rank(judged, _rank(k)), per_query)
+    return _aggregate(judged, _compute_reciprocal_rank(judged, _check_rank(k)), per_query)
 
 
 def recall_at(
@@ -166,7 +166,7 @@ def recall_at(
     [0.25, 1.0]
     """
     judged = judge(ranked, relevant)
-    return _given_back(judged, _recall(judged, _ranks(ks)), per_query)
+    return _aggregate(judged, _compute_recall(judged, _check_ranks(ks)), per_query)
 
 
 def accuracy_at(
@@ -193,7 +193,7 @@ def accuracy_at(
     [0.5, 1.0]
     """
     judged = judge(ranked, relevant)
-    return _given_back(judged, _accuracy(judged, _ranks(ks)), per_query)
+    return _aggregate(judged, _compute_accuracy(judged, _check_ranks(ks)), per_query)
 
 
 def precision_at(
@@ -219,7 +219,7 @@ def precision_at(
     0.75
     """
     judged = judge(ranked, relevant)
-    return _given_back(judged, _precision(judged, _ranks(ks)), per_query)
+    return _aggregate(judged, _compute_precision(judged, _check_ranks(ks)), per_query)
 
 
 def ranking_scores(ranked: Any, relevant: Relevant) -> dict[str, float]:
@@ -246,80 +246,80 @@ def ranking_scores(ranked: Any, relevant: Relevant) -> dict[str, float]:
     judged = judge(ranked, relevant)
     depth = judged.grades.shape[1]
     found = {
-        "nDCG@10": _ndcg(judged, 10, "linear"),
-        "MAP": _average_precision(judged, None),
-        "MRR": _reciprocal_rank(judged, None),
-        "precision@10": _precision(judged, 10),
-        "recall@10": _recall(judged, 10),
+        "nDCG@10": _compute_ndcg(judged, 10, "linear"),
+        "MAP": _compute_average_precision(judged, None),
+        "MRR": _compute_reciprocal_rank(judged, None),
+        "precision@10": _compute_precision(judged, 10),
+        "recall@10": _compute_recall(judged, 10),
     }
     if depth > 10:
-        found[f"recall@{depth}"] = _recall(judged, depth)
-    accuracies = _accuracy(judged, np.arange(1, 11))
+        found[f"recall@{depth}"] = _compute_recall(judged, depth)
+    accuracies = _compute_accuracy(judged, np.arange(1, 11))
     found |= {f"accuracy@{k}": accuracies[:, k - 1] for k in range(1, 11)}
     known = judged.n_relevant > 0
     return {name: float(values[known].mean()) for name, values in found.items()} | {"n_queries": int(known.sum())}
 
 
-def _ndcg(judged: Judged, k: int | None, gains: str) -> Floats:
+def _compute_ndcg(judged: Judged, k: int | None, gains: str) -> Floats:
     def dcg(grades: Floats) -> Floats:
         grades = grades[:, :k]
         gained = grades if gains == "linear" else np.exp2(grades) - 1
         return (gained / np.log2(np.arange(2, grades.shape[1] + 2))).sum(axis=1)
 
-    return _share(dcg(judged.grades), dcg(judged.ideal))
+    return _divide(dcg(judged.grades), dcg(judged.ideal))
 
 
-def _average_precision(judged: Judged, k: int | None) -> Floats:
+def _compute_average_precision(judged: Judged, k: int | None) -> Floats:
     hits = judged.grades[:, :k] > 0
     precision = hits.cumsum(axis=1) / np.arange(1, hits.shape[1] + 1)
-    return _share((precision * hits).sum(axis=1), judged.n_relevant)
+    return _divide((precision * hits).sum(axis=1), judged.n_relevant)
 
 
-def _reciprocal_rank(judged: Judged, k: int | None) -> Floats:
+def _compute_reciprocal_rank(judged: Judged, k: int | None) -> Floats:
     hits = judged.grades[:, :k] > 0
     first = (hits / np.arange(1, hits.shape[1] + 1)).max(axis=1, initial=0.0)
     return np.where(judged.n_relevant > 0, first, np.nan)
 
 
-def _recall(judged: Judged, ks: Any) -> Floats:
-    return _share(_hits_within(judged, ks), judged.n_relevant)
+def _compute_recall(judged: Judged, ks: Any) -> Floats:
+    return _divide(_count_hits(judged, ks), judged.n_relevant)
 
 
-def _accuracy(judged: Judged, ks: Any) -> Floats:
-    return _share(_hits_within(judged, ks) > 0, judged.n_relevant > 0)
+def _compute_accuracy(judged: Judged, ks: Any) -> Floats:
+    return _divide(_count_hits(judged, ks) > 0, judged.n_relevant > 0)
 
 
-def _precision(judged: Judged, ks: Any) -> Floats:
-    return _share(_hits_within(judged, ks) / ks, judged.n_relevant > 0)
+def _compute_precision(judged: Judged, ks: Any) -> Floats:
+    return _divide(_count_hits(judged, ks) / ks, judged.n_relevant > 0)
 
 
-def _hits_within(judged: Judged, ks: Any) -> NDArray[np.intp]:
+def _count_hits(judged: Judged, ks: Any) -> NDArray[np.intp]:
     """Relevant documents among the first k, shape (n_queries,) for one k, (n_queries, n_ks) for several."""
     counts = np.pad((judged.grades > 0).cumsum(axis=1), ((0, 0), (1, 0)))
     return counts[:, np.minimum(ks, judged.grades.shape[1])]
 
 
-def _share(part: Any, whole: Any) -> Floats:
+def _divide(part: Any, whole: Any) -> Floats:
     """Divide `part` by `whole`, which has a value a query; nan where that is 0."""
     whole = np.where(whole > 0, whole, np.nan)
     return part / (whole if np.ndim(part) == 1 else whole[:, None])
 
 
-def _given_back(judged: Judged, values: Floats, per_query: bool) -> float | Floats:
+def _aggregate(judged: Judged, values: Floats, per_query: bool) -> float | Floats:
     if per_query:
         return values
     mean = values[judged.n_relevant > 0].mean(axis=0)
     return float(mean) if np.ndim(mean) == 0 else mean
 
 
-def _rank(k: Any) -> Any:
+def _check_rank(k: Any) -> Any:
     """A number of ranks; None is all."""
     if k is not None:
         check_count("k", k)
     return k
 
 
-def _ranks(ks: Any) -> Any:
+def _check_ranks(ks: Any) -> Any:
     """One k, or an array of several."""
     if not isinstance(ks, Iterable):
         check_count("ks", ks)

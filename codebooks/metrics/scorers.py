@@ -9,8 +9,14 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from codebooks import ops
-from codebooks.interpret.topics import codebook, split, top_columns, winners, wins
-from codebooks.metrics.coherence import count_meetings, mean_over_pairs
+from codebooks.interpret.topics import (
+    count_wins,
+    get_components,
+    predict_components,
+    select_top_columns,
+    split_pipeline,
+)
+from codebooks.metrics.coherence import average_over_pairs, count_cooccurrences
 from codebooks.validation.arrays import check_matrix, check_structure
 
 N_WORDS = 10  # words a topic in the two scorers, as in most published tables
@@ -59,7 +65,7 @@ def npmi_scorer(estimator: Any, X: Any, y: Any = None) -> float:
     >>> round(npmi_scorer(NMF(2, random_state=0).fit(X), X), 6)
     1.0
     """
-    X, labels, columns = _words_in_use(estimator, X)
+    X, labels, columns = _describe_used_components(estimator, X)
     X = check_matrix("npmi_scorer", ops.to_host(X))
     if np.any((X.data if sparse.issparse(X) else X) < 0):
         raise ValueError(
@@ -68,8 +74,8 @@ def npmi_scorer(estimator: Any, X: Any, y: Any = None) -> float:
         )
     filled = np.asarray(X.sum(axis=1)).ravel() > 0
     labels = np.where(filled, labels, -1)
-    covered = _covered(columns, X, labels)
-    score = (covered * _coherence_beyond_nearest(columns, X) - (1.0 - covered)).mean()
+    covered = _compute_coverage(columns, X, labels)
+    score = (covered * _compute_distinct_coherence(columns, X) - (1.0 - covered)).mean()
     won = (labels >= 0).sum() / np.maximum(filled.sum(), 1)
     return float(won * score - (1.0 - won))
 
@@ -98,43 +104,43 @@ def diversity_scorer(estimator: Any, X: Any, y: Any = None) -> float:
     >>> diversity_scorer(NMF(2, random_state=0).fit(X), X)
     0.5
     """
-    _, _, columns = _words_in_use(estimator, X)
-    n_features = codebook(split(estimator)[1]).shape[1]
+    _, _, columns = _describe_used_components(estimator, X)
+    n_features = get_components(split_pipeline(estimator)[1]).shape[1]
     return len(np.unique(np.concatenate(columns))) / (len(columns) * min(N_WORDS, n_features))
 
 
-def _coherence_beyond_nearest(columns: list[NDArray[np.intp]], X: Any) -> NDArray[np.float64]:
+def _compute_distinct_coherence(columns: list[NDArray[np.intp]], X: Any) -> NDArray[np.float64]:
     """npmi(k) - max(0, max over j of npmi(k, j)), at least -1, and -1 for fewer than two words."""
     sizes = [len(words) for words in columns]
     listed, owner = np.concatenate(columns), np.repeat(np.arange(len(columns)), sizes)
-    meetings = count_meetings(columns, X)
+    meetings = count_cooccurrences(columns, X)
     coherence = np.full(len(columns), -1.0)
     for k, words in enumerate(columns):
         if len(words) > 1:
             meet = meetings.npmi(words, listed)
             nearness = np.bincount(owner, meet.mean(axis=0), len(columns)) / np.maximum(sizes, 1)
             nearness[k] = 0.0  # not its own neighbour; and the floor, since an unrelated topic earns nothing
-            coherence[k] = max(mean_over_pairs(meet[:, owner == k]) - nearness.max(), -1.0)
+            coherence[k] = max(average_over_pairs(meet[:, owner == k]) - nearness.max(), -1.0)
     return coherence
 
 
-def _covered(columns: list[NDArray[np.intp]], X: Any, labels: NDArray[np.intp]) -> NDArray[np.float64]:
+def _compute_coverage(columns: list[NDArray[np.intp]], X: Any, labels: NDArray[np.intp]) -> NDArray[np.float64]:
     """Share of the rows a unit wins that have a word of its list; 0 for a unit that wins none. X >= 0."""
     listed, owner = np.concatenate(columns), np.repeat(np.arange(len(columns)), [len(c) for c in columns])
     lists = sparse.csr_matrix((np.ones(len(listed)), (listed, owner)), shape=(X.shape[1], len(columns)))
     rows = np.flatnonzero(labels >= 0)
     won = sparse.csr_matrix((np.ones(len(rows)), (rows, labels[rows])), shape=(X.shape[0], len(columns)))
     named = sparse.csr_matrix(won.multiply(X @ lists)) > 0
-    return np.asarray(named.sum(axis=0)).ravel() / np.maximum(wins(labels, len(columns)), 1)
+    return np.asarray(named.sum(axis=0)).ravel() / np.maximum(count_wins(labels, len(columns)), 1)
 
 
-def _words_in_use(estimator: Any, X: Any) -> tuple[Any, Any, list[NDArray[np.intp]]]:
+def _describe_used_components(estimator: Any, X: Any) -> tuple[Any, Any, list[NDArray[np.intp]]]:
     """The matrix that reaches the model, its winners, and each unit's top columns: none for an idle unit."""
-    preparation, learner = split(estimator)
+    preparation, learner = split_pipeline(estimator)
     if preparation is not None:
         X = preparation.transform(X)
     check_structure("the scorer", X)
-    labels = winners(learner, X)
-    columns = top_columns(codebook(learner), N_WORDS)
-    count = wins(labels, len(columns))
+    labels = predict_components(learner, X)
+    columns = select_top_columns(get_components(learner), N_WORDS)
+    count = count_wins(labels, len(columns))
     return X, labels, [words if won else words[:0] for words, won in zip(columns, count, strict=True)]

@@ -8,15 +8,15 @@ import numpy as np
 
 from codebooks import ops
 
-__all__ = ["cosine_scores", "directions_of", "unit_rows"]
+__all__ = ["compute_cosines", "extract_directions", "normalize_rows"]
 
 
-def unit_rows(W: Any) -> Any:
+def normalize_rows(W: Any) -> Any:
     """`W` with rows of length 1; rows of zeros stay zeros."""
     return W * ops.reciprocal(ops.row_norms(W))[:, None]
 
 
-def cosine_scores(X: Any, units: Any) -> tuple[Any, Any]:
+def compute_cosines(X: Any, units: Any) -> tuple[Any, Any]:
     """Dot products of the rows of `X`, scaled to length 1, with those of `units`; and the lengths of the rows."""
     norms = ops.row_norms(X)
     scores = ops.similarity(X, units)
@@ -24,7 +24,7 @@ def cosine_scores(X: Any, units: Any) -> tuple[Any, Any]:
     return scores, norms
 
 
-def directions_of(X: Any, rows: np.ndarray) -> Any:
+def extract_directions(X: Any, rows: np.ndarray) -> Any:
     """Some rows of `X`, dense and scaled to length 1."""
     picked = ops.take_rows(X, rows)
     index = np.arange(len(rows))[:, None]

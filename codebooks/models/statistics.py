@@ -8,7 +8,14 @@ import numpy as np
 
 from codebooks import ops
 
-__all__ = ["Sums", "explained", "gates", "shares", "tally", "unexplained"]
+__all__ = [
+    "Sums",
+    "compute_gates",
+    "compute_unexplained_share",
+    "compute_win_shares",
+    "sum_statistics",
+    "summarize_epoch",
+]
 
 
 class Sums(NamedTuple):
@@ -21,7 +28,7 @@ class Sums(NamedTuple):
     n_rows: Any  # rows that are not empty
 
 
-def tally(found: ops.Nearest, pull: Any) -> Sums:
+def sum_statistics(found: ops.Nearest, pull: Any) -> Sums:
     """The statistics of rows whose nearest units were `found` and which sum to `pull`; empty rows do not count."""
     filled = found.norms > 0
     return Sums(
@@ -33,7 +40,7 @@ def tally(found: ops.Nearest, pull: Any) -> Sums:
     )
 
 
-def unexplained(sums: Sums) -> Any:
+def compute_unexplained_share(sums: Sums) -> Any:
     """The mean share of a row's energy that its winner leaves unexplained: a 0-d array in the dtype of the statistics.
 
     Differences between the scores of a row are of the order of this number, whatever all rows have in common, so what
@@ -43,20 +50,20 @@ def unexplained(sums: Sums) -> Any:
     return (1 - sums.energy / xp.maximum(sums.n_rows, 1)).clip(0, 1).astype(sums.wins.dtype)
 
 
-def gates(found: ops.Nearest, inhibition: Any, temperature: Any, n_active: int) -> Any:
+def compute_gates(found: ops.Nearest, inhibition: Any, temperature: Any, n_active: int) -> Any:
     """Shares of each row that its `n_active` nearest units take: `softmax((score - inhibition) / temperature)`."""
     index, score = found.index[:, :n_active], found.score[:, :n_active]
     return ops.softmax((score - inhibition[index]) / ops.xp(score).asarray(temperature, score.dtype))
 
 
-def shares(labels: Any, like: Any) -> Any:
+def compute_win_shares(labels: Any, like: Any) -> Any:
     """The share of rows that each unit wins, rows that nobody wins left out; in the form of `like`."""
     won = ops.to_host(labels)
     wins = np.bincount(won[won >= 0], minlength=len(like))
     return ops.to_device_of((wins / np.maximum(wins.sum(), 1)).astype(like.dtype), like)
 
 
-def explained(epoch_sums: list[Sums]) -> tuple[float, int]:
+def summarize_epoch(epoch_sums: list[Sums]) -> tuple[float, int]:
     """Explained energy per row over an epoch, and how many units won nothing in it. Looks at the device once."""
     xp = ops.xp(epoch_sums[0].wins)
     energy, n_rows = (xp.stack([getattr(s, name) for s in epoch_sums]).sum() for name in ("energy", "n_rows"))

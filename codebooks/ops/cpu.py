@@ -385,11 +385,11 @@ def principal_axes(C):
 
 
 def rotate_to_rows(W, X, scale, rate, handicap, n_active, threshold, signed):
-    return _learned_row_by_row(W, X, scale, rate, handicap, n_active, threshold, signed, rotate=True)
+    return _learn_row_by_row(W, X, scale, rate, handicap, n_active, threshold, signed, rotate=True)
 
 
 def deflate_by_rows(W, X, scale, rate, handicap, n_active, threshold, signed):
-    return _learned_row_by_row(W, X, scale, rate, handicap, n_active, threshold, signed, rotate=False)
+    return _learn_row_by_row(W, X, scale, rate, handicap, n_active, threshold, signed, rotate=False)
 
 
 def separate(scores, beta, kind):
@@ -532,7 +532,7 @@ def _csr_of(form, arrays, n_features):
     return X
 
 
-def _learned_row_by_row(W, X, scale, rate, handicap, n_active, threshold, signed, rotate):
+def _learn_row_by_row(W, X, scale, rate, handicap, n_active, threshold, signed, rotate):
     learned = np.array(W, order="C")
     scale, handicap = np.asarray(scale, W.dtype), np.asarray(handicap, W.dtype)
     how = learned, scale, float(rate), handicap, int(n_active), float(threshold), bool(signed), rotate

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from codebooks.interpret.topics import Topic
-from codebooks.plots.style import BAR, QUIET, WORD, short_number, shortened
+from codebooks.plots.style import BAR, QUIET, WORD, format_number, shorten_label
 
 __all__ = ["plot_topic", "plot_topics", "plot_usage"]
 
@@ -48,7 +48,7 @@ def plot_topic(topic: Topic, coherence: float | None = None, n_words: int = 8, *
         ax.barh(row, weight, height=0.86, color=BAR)
         # The word stands on its bar and may run past it: no label is ever outside its panel.
         ax.annotate(
-            shortened(word),
+            shorten_label(word),
             (0, row),
             xytext=(4, 0),
             textcoords="offset points",
@@ -170,7 +170,7 @@ def plot_usage(topics: Sequence[Topic], *, ax: Axes | None = None) -> Axes:
 
 def _title(topic: Topic, coherence: float | None) -> str:
     share = "" if np.isnan(topic.usage) else f"{topic.usage:.1%}".replace("%", " %")
-    score = f"NPMI {short_number(coherence)}" if _known(coherence) else ""
+    score = f"NPMI {format_number(coherence)}" if _known(coherence) else ""
     return " · ".join(filter(None, [f"topic {topic.index}", share, score]))
 
 

@@ -13,7 +13,7 @@ from sklearn.utils import check_random_state
 
 from codebooks import ops
 from codebooks.metrics import isoscore
-from codebooks.plots.style import BAR, QUIET, WORD, short_number
+from codebooks.plots.style import BAR, QUIET, WORD, format_number
 from codebooks.validation.arrays import check_matrix
 
 __all__ = ["plot_isotropy"]
@@ -101,7 +101,7 @@ def _draw_cosines(ax: Axes, cosines: Sequence[NDArray]) -> None:
     for values, color in zip(cosines, (_OLD, WORD), strict=True):
         ax.plot([values.mean()] * 2, [0, top], color=color, linewidth=1, linestyle=":")
     ax.set_ylim(0, top)
-    told = " → ".join(f"{short_number(values.mean())} ± {short_number(values.std())}" for values in cosines)
+    told = " → ".join(f"{format_number(values.mean())} ± {format_number(values.std())}" for values in cosines)
     ax.set_title(f"cosine {told}", loc="left", fontsize=10, fontweight="bold", color=WORD)
     ax.set_xlabel("cosine of two rows")
     ax.set_ylabel("pairs (%)")
@@ -114,7 +114,7 @@ def _draw_variances(ax: Axes, variances: Sequence[NDArray], scores: Sequence[flo
     looks = (("before", BAR, 4.0), ("after", WORD, 1.5))
     for (name, color, width), values, score in zip(looks, variances, scores, strict=True):
         known = values > _LEAST_VARIANCE * values[0]
-        label = f"{name}, IsoScore {short_number(score)}"
+        label = f"{name}, IsoScore {format_number(score)}"
         ax.plot(np.arange(1, len(values) + 1)[known], values[known], label=label, color=color, linewidth=width)
     ax.set_yscale("log")
     ax.set_title("variance, relative to its mean", loc="left", fontsize=10, fontweight="bold", color=WORD)

@@ -12,7 +12,7 @@ from scipy import sparse
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from codebooks.validation.arrays import check_input, refuse_device, unharmed
+from codebooks.validation.arrays import check_input, refuse_device, restore_on_error
 
 __all__ = ["BM25Transformer"]
 
@@ -152,17 +152,17 @@ class BM25Transformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             learned before is kept.
         """
         self._check_settings()
-        with unharmed(self):
+        with restore_on_error(self):
             X = self._counts(X, reset=True)
             n_documents, n_features = X.shape
-            lengths = _row_sums(X)
+            lengths = _sum_rows(X)
             self.n_documents_ = n_documents
             self.mean_length_ = float(lengths.mean())
             self.df_ = np.bincount(X.indices, minlength=n_features).astype(np.int64)
             if self.variant == "bm25-adpt":
                 occurrences = X.data / np.repeat(self._length_factor(lengths), np.diff(X.indptr))
                 having = _documents_by_occurrences(occurrences, X.indices, self.df_, n_documents)
-                self.idf_, self.k1_ = _adapted(having, float(self.k1))
+                self.idf_, self.k1_ = _adapt_k1(having, float(self.k1))
             else:
                 self.idf_ = _IDF[self.variant](np.maximum(self.df_, 1.0), n_documents)
                 self.k1_ = np.full(n_features, float(self.k1))
@@ -195,7 +195,7 @@ class BM25Transformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         self._check_settings()
         X = self._counts(X, reset=False)
-        factor = self._length_factor(_row_sums(X)).astype(X.dtype)
+        factor = self._length_factor(_sum_rows(X)).astype(X.dtype)
         worth = self._worth(X.data, np.repeat(factor, np.diff(X.indptr)), self.k1_.astype(X.dtype)[X.indices])
         worth *= self.idf_.astype(X.dtype)[X.indices]
         return type(X)((worth, X.indices.copy(), X.indptr.copy()), shape=X.shape)
@@ -257,7 +257,7 @@ class BM25Transformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return tags
 
 
-def _row_sums(X: Any) -> Floats:
+def _sum_rows(X: Any) -> Floats:
     return np.asarray(X.sum(axis=1, dtype=np.float64)).ravel()
 
 
@@ -271,7 +271,7 @@ def _documents_by_occurrences(occurrences: Floats, terms: NDArray, df: NDArray, 
     return having
 
 
-def _adapted(having: Floats, k1: float) -> tuple[Floats, Floats]:
+def _adapt_k1(having: Floats, k1: float) -> tuple[Floats, Floats]:
     """Floored G_1 and k_t of each term, from its D_r."""
     gain = np.log2((having[:, 1:] + 0.5) / (having[:, :-1] + 1)) - np.log2((having[:, 1:2] + 0.5) / (having[:, :1] + 1))
     first = gain[:, 1]

@@ -9,7 +9,7 @@ from scipy.sparse import csr_matrix
 
 from codebooks.retrieval.index import TermIndex
 
-__all__ = ["AddedTerm", "added_terms", "contributions"]
+__all__ = ["AddedTerm", "compute_contributions", "find_added_terms"]
 
 # A word is brought by so many documents at most that are named.
 _NAMED = 3
@@ -23,7 +23,7 @@ class AddedTerm(NamedTuple):
     because: list[tuple[Any, float]]  # ids of the documents that bring it, and the share of its weight each gives
 
 
-def added_terms(
+def find_added_terms(
     counts: Any, completed: Any, position: np.ndarray, share: np.ndarray, index: TermIndex, terms: Any, n: int
 ) -> list[AddedTerm]:
     """The strongest terms that a completed query has and the query has not.
@@ -61,7 +61,9 @@ def added_terms(
     return result
 
 
-def contributions(counts: Any, completed: Any, row: Any, terms: Any) -> tuple[dict[str, float], dict[str, float]]:
+def compute_contributions(
+    counts: Any, completed: Any, row: Any, terms: Any
+) -> tuple[dict[str, float], dict[str, float]]:
     """What each term gives to the score of one document: terms of the query, and terms that were added to it.
 
     Parameters

@@ -10,7 +10,7 @@ from scipy.sparse import csr_matrix
 from codebooks import ops
 from codebooks.retrieval.index import Weighted
 
-__all__ = ["completed", "completed_for", "expand", "scores_of", "search", "shares"]
+__all__ = ["complete", "complete_for", "compute_scores", "compute_shares", "expand", "search"]
 
 # The best documents without added words that stay first, and how many times what the best of them has by the query
 # itself added words may give. Both were found on other collections than those reported on.
@@ -19,17 +19,17 @@ _N_KEPT_FIRST, _MOST_ADDED = 2, 3
 _MARGIN, _ROUNDING = 24, 1e-5
 
 
-def shares(queries: Any, weighted: Weighted, n: int) -> tuple[np.ndarray, np.ndarray]:
+def compute_shares(queries: Any, weighted: Weighted, n: int) -> tuple[np.ndarray, np.ndarray]:
     """Positions of the documents that complete each query, and their shares: a sparsemax that reaches n of them.
 
     With the scores in descending order, sparsemax at the inverse temperature `1 / sum(s_i - s_(n+1))`, the sum over the
     first n, is `[s_i - s_(n+1)]_+` divided by its sum: the threshold of sparsemax falls on the first one left out.
     """
-    return _shares_of(*ops.best(queries, weighted.postings, n + 1), n)
+    return _compute_shares_of(*ops.best(queries, weighted.postings, n + 1), n)
 
 
-def _shares_of(position: np.ndarray, score: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """`shares` of the n + 1 best documents."""
+def _compute_shares_of(position: np.ndarray, score: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """`compute_shares` of the n + 1 best documents."""
     score = score.clip(0, None)
     left_out = score[:, n:] if score.shape[1] > n else np.zeros((len(score), 1), score.dtype)
     position, above = position[:, :n], (score - left_out)[:, :n]
@@ -60,22 +60,22 @@ def search(counts: Any, weighted: Weighted, k: int, **settings: Any) -> tuple[np
         Descending, ties in the order of the scores without added words; -1 and 0 where no more are found.
     """
     if settings["steps"] == 0:
-        return _without_misses(*ops.best(counts, weighted.postings, k))
+        return _drop_misses(*ops.best(counts, weighted.postings, k))
     query = expand(counts, weighted, **settings)
     n_queries, n_all = counts.shape[0], weighted.rows.shape[0]
     k = min(k, n_all)
     position, score = np.full((n_queries, k), -1, np.int64), np.zeros((n_queries, k), np.float32)
     depth, open_ = min(max(2 * k, k + _MARGIN), n_all), np.arange(n_queries if k else 0)
     while len(open_):
-        found = _ranked(query if len(open_) == n_queries else query.of(open_), weighted, depth)
+        found = _rank(query if len(open_) == n_queries else query.of(open_), weighted, depth)
         position[open_], score[open_] = found.position[:, :k], found.score[:, :k]
         # A document that was not looked at scores no more than the last one that was, without the limit.
         is_open = (found.score[:, k - 1] < found.least) if depth < n_all else np.zeros(len(open_), bool)
         open_, depth = open_[is_open], min(4 * depth, n_all)
-    return _without_misses(position, score)
+    return _drop_misses(position, score)
 
 
-def scores_of(position: np.ndarray, counts: Any, weighted: Weighted, **settings: Any) -> np.ndarray:
+def compute_scores(position: np.ndarray, counts: Any, weighted: Weighted, **settings: Any) -> np.ndarray:
     """Scores of chosen documents as `search` gives them, over the largest that any document could have.
 
     They lie between 0 and 1 for every query, so that those of different queries can be compared.
@@ -91,7 +91,7 @@ def scores_of(position: np.ndarray, counts: Any, weighted: Weighted, **settings:
     return score.clip(0, None) / np.where(largest > 0, largest, 1)
 
 
-def completed(counts: Any, weighted: Weighted, **settings: Any) -> Any:
+def complete(counts: Any, weighted: Weighted, **settings: Any) -> Any:
     """Queries with the terms that the memory adds to them; as they are without any step."""
     if settings["steps"] == 0:
         return csr_matrix(counts, dtype=np.float32)
@@ -99,7 +99,7 @@ def completed(counts: Any, weighted: Weighted, **settings: Any) -> Any:
     return csr_matrix(query.own + query.added, dtype=np.float32)
 
 
-def completed_for(counts: Any, row: Any, weighted: Weighted, **settings: Any) -> Any:
+def complete_for(counts: Any, row: Any, weighted: Weighted, **settings: Any) -> Any:
     """A query completed so that its product with the `row` of a document is the score of that document."""
     if settings["steps"] == 0:
         return counts
@@ -130,18 +130,18 @@ def expand(
     counts: Any, weighted: Weighted, *, steps: int, n_documents: int, n_terms: int, weight: float, excluded: Any
 ) -> Expanded:
     """Add terms to queries, in one step or more; none of the columns `excluded` is added."""
-    own = state = _unit(counts)
+    own = state = _normalize(counts)
     for step in range(steps):
         position, score = ops.best(state, weighted.postings, max(n_documents, _N_KEPT_FIRST) + 1)
         if step == 0:
             first = np.where(score[:, :_N_KEPT_FIRST] > 0, position[:, :_N_KEPT_FIRST], -1)
             best = score[:, :1].max(axis=1, initial=0)
-        position, share = _shares_of(position[:, : n_documents + 1], score[:, : n_documents + 1], n_documents)
+        position, share = _compute_shares_of(position[:, : n_documents + 1], score[:, : n_documents + 1], n_documents)
         terms = ops.gather_largest(position, share * weighted.reciprocals[position], weighted.rows, n_terms)
         if len(excluded):
             terms.data[np.isin(terms.indices, excluded)] = 0
             terms.eliminate_zeros()
-        added = csr_matrix(weight * _unit(terms), dtype=np.float32)
+        added = csr_matrix(weight * _normalize(terms), dtype=np.float32)
         state = csr_matrix(own + added)
     brought = np.where(first >= 0, ops.chosen_products(added, weighted.rows, first), np.inf).min(axis=1, initial=np.inf)
     return Expanded(own, added, first, np.minimum(brought, _MOST_ADDED * best.clip(0, None)))
@@ -153,7 +153,7 @@ class _Ranked(NamedTuple):
     least: np.ndarray  # (n_queries,) score without the limit of the last candidate
 
 
-def _ranked(query: Expanded, weighted: Weighted, depth: int) -> _Ranked:
+def _rank(query: Expanded, weighted: Weighted, depth: int) -> _Ranked:
     """The best documents without the limit, and the first ones, ranked by scores with it."""
     position, unlimited = ops.best(csr_matrix(query.own + query.added), weighted.postings, depth)
     is_first = (position[:, :, None] == query.first[:, None, :]).any(axis=2)
@@ -165,11 +165,11 @@ def _ranked(query: Expanded, weighted: Weighted, depth: int) -> _Ranked:
     return _Ranked(position, score, (1 + _ROUNDING) * unlimited[:, -1])
 
 
-def _without_misses(position: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _drop_misses(position: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     found = (position >= 0) & (score > 0)
     return np.where(found, position, -1), np.where(found, score, 0)
 
 
-def _unit(X: Any) -> Any:
+def _normalize(X: Any) -> Any:
     """Rows scaled to length 1."""
     return ops.scale_rows(X, ops.reciprocal(ops.row_norms(X)))

@@ -14,7 +14,7 @@ from codebooks._fork_safe_lock import ForkSafeLock
 from codebooks.retrieval.bm25 import BM25Transformer
 from codebooks.text.analyzer import TextAnalyzer
 
-__all__ = ["FADED", "TermIndex", "Weighted", "find_invalid_counts", "without_columns"]
+__all__ = ["FADED", "TermIndex", "Weighted", "drop_columns", "find_invalid_counts"]
 
 # Upper bounds of counts that BM25 weighs, and of the absolute value of numbers that are weights already: sums of
 # squares stay finite in float32. BM25 needs one count of at least the lower bound.
@@ -122,15 +122,15 @@ class TermIndex:
             self._stop_columns = found, found[is_common]
         return self._stop_columns
 
-    def appended(
+    def append_rows(
         self, counts: Any, ids: np.ndarray, texts: Sequence[str] | None, next_id: int, vectorizer: Any
     ) -> TermIndex:
         """The index with more documents; they may have more terms."""
-        counts = ops.stack_rows([_widened(self.counts, counts.shape[1]), counts])
+        counts = ops.stack_rows([_widen(self.counts, counts.shape[1]), counts])
         texts = None if self.texts is None else [*self.texts, *(texts or ())]
         return TermIndex(counts, np.concatenate([self.ids, ids]), self.weighting, texts, next_id, vectorizer)
 
-    def without(self, kept: np.ndarray) -> TermIndex:
+    def select_rows(self, kept: np.ndarray) -> TermIndex:
         """The index of these documents only, given by position."""
         texts = None if self.texts is None else [self.texts[i] for i in kept]
         counts = ops.take_rows(self.counts, kept)
@@ -142,12 +142,12 @@ class TermIndex:
         counts = self.counts
         if len(function_words):
             others = np.setdiff1d(np.arange(counts.shape[1]), function_words)
-            more_rows, more_absent = self._weigh_counts(without_columns(counts, others))
+            more_rows, more_absent = self._weigh_counts(drop_columns(counts, others))
             counts = counts.copy()
             counts.data[np.isin(counts.indices, function_words)] *= _FADED_LENGTH
         rows, absent = self._weigh_counts(counts)
         if len(function_words):
-            rows, absent = without_columns(rows, function_words), absent.copy()
+            rows, absent = drop_columns(rows, function_words), absent.copy()
             absent[function_words] = 0
             rows, absent = csr_matrix(rows + more_rows), absent + more_absent
             rows.sort_indices()
@@ -162,7 +162,7 @@ class TermIndex:
         return rows, np.asarray(getattr(weighting, "absent_", absent), np.float32)
 
 
-def without_columns(counts: Any, columns: np.ndarray) -> Any:
+def drop_columns(counts: Any, columns: np.ndarray) -> Any:
     """A CSR matrix without the entries of these columns; the same object where there are none."""
     if not len(columns):
         return counts
@@ -198,6 +198,6 @@ def find_invalid_counts(data: np.ndarray, are_weighted: bool) -> str | None:
     return None
 
 
-def _widened(X: Any, n_columns: int) -> Any:
+def _widen(X: Any, n_columns: int) -> Any:
     """`X` with more columns, which are empty."""
     return csr_matrix((X.data, X.indices, X.indptr), shape=(X.shape[0], n_columns))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["merge_candidates", "rank", "rescore_by_embedding"]
+__all__ = ["merge_candidates", "rank_candidates", "rescore_by_embedding"]
 
 
 def merge_candidates(one: NDArray, other: NDArray) -> NDArray:
@@ -31,12 +31,12 @@ def rescore_by_embedding(position: NDArray, queries: NDArray, documents: NDArray
     return cosines.clip(0, None)
 
 
-def rank(position: NDArray, score: NDArray, k: int) -> tuple[NDArray, NDArray]:
+def rank_candidates(position: NDArray, score: NDArray, k: int) -> tuple[NDArray, NDArray]:
     """Sort documents by falling score, ties to the lower position, and keep the first `k` with a score above 0.
 
     Examples
     --------
-    >>> position, score = rank(np.array([[7, 3, -1]]), np.array([[0.5, 0.9, 0.0]]), k=3)
+    >>> position, score = rank_candidates(np.array([[7, 3, -1]]), np.array([[0.5, 0.9, 0.0]]), k=3)
     >>> position
     array([[ 3,  7, -1]])
     """

@@ -16,23 +16,24 @@ from sklearn.utils.validation import check_is_fitted
 
 from codebooks import ops
 from codebooks._fork_safe_lock import ForkSafeLock
-from codebooks.memory._pattern_store import are_meant
+from codebooks.memory._pattern_store import select_ids
 from codebooks.memory.hopfield_memory import HopfieldMemory
 from codebooks.retrieval import feedback, serialization
-from codebooks.retrieval.explanations import AddedTerm, added_terms, contributions
-from codebooks.retrieval.index import FADED, TermIndex, find_invalid_counts, without_columns
-from codebooks.retrieval.rank_fusion import merge_candidates, rank, rescore_by_embedding
-from codebooks.storage import damaged, load_arrays, save_arrays
+from codebooks.retrieval.explanations import AddedTerm, compute_contributions, find_added_terms
+from codebooks.retrieval.index import FADED, TermIndex, drop_columns, find_invalid_counts
+from codebooks.retrieval.rank_fusion import merge_candidates, rank_candidates, rescore_by_embedding
+from codebooks.storage import load_arrays, save_arrays
+from codebooks.storage.array_file import build_damage_error
 from codebooks.text.analyzer import TextAnalyzer
-from codebooks.text.growing_vocabulary import grown
+from codebooks.text.growing_vocabulary import extend_vocabulary
 from codebooks.validation.arrays import check_count
-from codebooks.validation.ids import checked_ids, following_id
+from codebooks.validation.ids import check_ids, compute_next_id
 from codebooks.validation.texts import (
-    checked_counts,
-    checked_embeddings,
-    checked_texts,
+    check_count_matrix,
+    check_encoder_output,
+    check_texts,
     is_matrix,
-    without_surrogates,
+    replace_surrogates,
 )
 
 __all__ = ["AddedTerm", "HopfieldRetriever", "SearchResults"]
@@ -224,18 +225,18 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         self._check_settings()
         vectorizer = None
         if is_matrix(documents):
-            counts, texts = _document_counts(documents, self.weighting), None
+            counts, texts = _compute_document_counts(documents, self.weighting), None
         else:
-            texts = checked_texts(documents, "fit")
-            vectorizer = self._new_vectorizer(texts)
-            counts = csr_matrix(_first_counts(vectorizer, texts), dtype=np.float32)
+            texts = check_texts(documents, "fit")
+            vectorizer = self._create_vectorizer(texts)
+            counts = csr_matrix(_fit_and_count(vectorizer, texts), dtype=np.float32)
             _check_counts(counts, self.weighting)
         counts.sort_indices()
-        names = checked_ids(ids, counts.shape[0], 0)
-        next_id = following_id(names, 0)
+        names = check_ids(ids, counts.shape[0], 0)
+        next_id = compute_next_id(names, 0)
         kept = list(texts) if texts and self.keep_texts else None
         index = TermIndex(counts, names, self.weighting, kept, next_id, vectorizer)
-        memory = HopfieldMemory("cosine").fit(self._embedded(texts)) if self.embedder is not None else None
+        memory = HopfieldMemory("cosine").fit(self._embed(texts)) if self.embedder is not None else None
         _ = index.weighted  # a weighting that fails does so here
         with _changing:
             self._state = _State(vectorizer, index, memory)
@@ -262,34 +263,34 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         """
         state, embedder, embedded = self._fitted(), self.embedder, None
         if state.vectorizer is not None:
-            documents = checked_texts(documents, "add")
+            documents = check_texts(documents, "add")
         if state.memory is not None and documents:
-            checked_ids(ids, len(documents), state.stored.next_id, state.stored.ids)  # embedding may be dear
-            embedded = self._embedded(documents)  # nobody else waits for it
+            check_ids(ids, len(documents), state.stored.next_id, state.stored.ids)  # embedding may be dear
+            embedded = self._embed(documents)  # nobody else waits for it
         with _changing:
             state = self._fitted()
             vectorizer, texts = state.vectorizer, None
             if vectorizer is None:
-                counts = _document_counts(documents, state.stored.weighting)
+                counts = _compute_document_counts(documents, state.stored.weighting)
                 n_terms = state.stored.counts.shape[1]
                 if counts.shape[1] != n_terms:
                     raise ValueError(f"add wants counts of {n_terms} terms, as in fit, and got {counts.shape[1]}.")
             else:
-                texts = checked_texts(documents, "add")
-                vectorizer = grown(vectorizer, texts)
+                texts = check_texts(documents, "add")
+                vectorizer = extend_vocabulary(vectorizer, texts)
                 counts = csr_matrix(vectorizer.transform(texts), dtype=np.float32)
                 _check_counts(counts, state.stored.weighting)
                 if vectorizer is state.vectorizer:
                     _check_n_terms(counts.shape[1], state.stored.counts.shape[1])
             counts.sort_indices()
             index = state.stored
-            names = checked_ids(ids, counts.shape[0], index.next_id, index.ids)
+            names = check_ids(ids, counts.shape[0], index.next_id, index.ids)
             memory = state.memory
             if memory is not None and texts:
                 if embedded is None or embedder is not self.embedder:  # another thread has come between with `fit`
-                    embedded = self._embedded(texts)
+                    embedded = self._embed(texts)
                 memory = copy(memory).partial_fit(embedded)
-            index = index.appended(counts, names, texts, following_id(names, index.next_id), vectorizer)
+            index = index.append_rows(counts, names, texts, compute_next_id(names, index.next_id), vectorizer)
             self._state = _State(vectorizer, index, memory)
             return self
 
@@ -313,11 +314,11 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         """
         with _changing:
             state = self._fitted()
-            removed = are_meant(ids, state.stored.ids, "remove")
+            removed = select_ids(ids, state.stored.ids, "remove")
             memory = state.memory
             if memory is not None:
                 memory = copy(memory).forget(memory.ids_[removed])
-            self._state = _State(state.vectorizer, state.stored.without(np.flatnonzero(~removed)), memory)
+            self._state = _State(state.vectorizer, state.stored.select_rows(np.flatnonzero(~removed)), memory)
             return self
 
     # -- searching ---------------------------------------------------------------------------------------------------
@@ -353,16 +354,16 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         is_number = isinstance(min_score, Real) and not isinstance(min_score, bool) and min_score == min_score
         if min_score is not None and not is_number:
             raise ValueError(f"min_score must be a number or None; {min_score!r:.40} came.")
-        counts, texts = self._counted(queries, state)
+        counts, texts = self._count_terms(queries, state)
         k = min(k, len(state.stored))
         depth = k if state.memory is None else max(k, _FUSED)
-        found = [self._best(q, state, depth) for q in _blocks(counts)]
+        found = [self._find_best(q, state, depth) for q in _iterate_blocks(counts)]
         position, score = (np.concatenate(parts) for parts in zip(*found, strict=True))
         if state.memory is not None:
-            position, score = self._hybrid(position, counts, texts or [], state, k)
+            position, score = self._search_hybrid(position, counts, texts or [], state, k)
         if min_score is not None:
             position[score < min_score] = -1
-        return _results(position, score, state.stored.ids)
+        return _build_results(position, score, state.stored.ids)
 
     def transform(self, queries: Any) -> Any:
         """Complete queries: the vectors that `search` compares with documents.
@@ -378,8 +379,8 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         """
         state = self._fitted()
         self._check_settings()
-        counts, _ = self._counted(queries, state)
-        return ops.stack_rows([self._completed(q, state) for q in _blocks(counts)])
+        counts, _ = self._count_terms(queries, state)
+        return ops.stack_rows([self._complete(q, state) for q in _iterate_blocks(counts)])
 
     def ignored_terms(self, query: str) -> list[str]:
         """The words of a query that only decide between equal documents: function words, such as "the", beside others.
@@ -407,9 +408,9 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         state = self._fitted()
         if state.vectorizer is None:
             return []
-        [text] = checked_texts([query], "ignored_terms")
+        [text] = check_texts([query], "ignored_terms")
         before = csr_matrix(state.vectorizer.transform([text]), dtype=np.float32)
-        after = _faded(before, state.stored.stop_columns[1])
+        after = _fade_columns(before, state.stored.stop_columns[1])
         return sorted(str(state.terms[column]) for column in before.indices[after.data < before.data])
 
     def expand(self, query: Any, n_terms: int = 10) -> list[AddedTerm]:
@@ -428,13 +429,13 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         """
         state = self._fitted()
         check_count("n_terms", n_terms, least=0)
-        counts = self._one_query(query, state, "expand")
+        counts = self._check_one_query(query, state, "expand")
         if not self.feedback:
             return []
-        completed = self._completed(counts, state)
+        completed = self._complete(counts, state)
         asked = completed if self.feedback > 1 else counts
-        position, share = feedback.shares(asked, state.stored.weighted, self.feedback_documents)
-        return added_terms(counts, completed, position[0], share[0], state.stored, state.terms, n_terms)
+        position, share = feedback.compute_shares(asked, state.stored.weighted, self.feedback_documents)
+        return find_added_terms(counts, completed, position[0], share[0], state.stored, state.terms, n_terms)
 
     def explain(self, query: Any, id: Any) -> tuple[dict[str, float], dict[str, float]]:
         """What a document owes its weight to.
@@ -457,13 +458,13 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
             If there is not one query, the document is not there, or a setting is out of range.
         """
         state = self._fitted()
-        counts = self._one_query(query, state, "explain")
+        counts = self._check_one_query(query, state, "explain")
         (position,) = np.flatnonzero(state.stored.ids == id)[:1].tolist() or [None]
         if position is None:
             raise ValueError(f"explain wants the id of a document that is there, see ids_, and got {id!r}.")
         row = state.stored.weighted.rows[[position]]
-        asked = feedback.completed_for(counts, row, state.stored.weighted, **self._feedback_settings(state))
-        return contributions(counts, asked, row, state.terms)
+        asked = feedback.complete_for(counts, row, state.stored.weighted, **self._get_feedback_settings(state))
+        return compute_contributions(counts, asked, row, state.terms)
 
     # -- on disk -----------------------------------------------------------------------------------------------------
 
@@ -493,12 +494,12 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         """
         state = self._fitted()
         vectorizer = serialization.describe(state.vectorizer)
-        arrays = serialization.index_arrays(state.stored)
+        arrays = serialization.pack_index(state.stored)
         if isinstance(vectorizer, dict):
-            arrays |= serialization.vocabulary_arrays(state.vectorizer)
+            arrays |= serialization.pack_vocabulary(state.vectorizer)
         if state.memory is not None:
             arrays["embeddings"] = np.asarray(state.memory.patterns_)
-            arrays["probes"] = self._embedded(list(_PROBES))
+            arrays["probes"] = self._embed(list(_PROBES))
         about = {
             "settings": {name: convert(getattr(self, name)) for name, convert in _PLAIN_SETTINGS.items()},
             "vectorizer": vectorizer,
@@ -560,7 +561,7 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
             saved = serialization.read_index(arrays, about, list(_PLAIN_SETTINGS), trust)
             cls._check_saved_settings(saved.settings)
         except serialization.InvalidIndexError as error:
-            raise damaged(Path(path), f"is not a valid index: {error}") from error
+            raise build_damage_error(Path(path), f"is not a valid index: {error}") from error
         counter = serialization.rebuild(saved.vectorizer, vectorizer, "vectorizer", saved.terms)
         weights = serialization.rebuild(saved.weighting, weighting, "weighting")
         if saved.embeddings is not None and embedder is None:
@@ -574,10 +575,10 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
             counter = serialization.set_vocabulary(clone(counter), saved.terms)
         elif hasattr(counter, "get_feature_names_out"):
             _check_n_terms(len(counter.get_feature_names_out()), saved.counts.shape[1])
-        memory = None if saved.embeddings is None else serialization.memory_from(saved.embeddings)
+        memory = None if saved.embeddings is None else serialization.restore_memory(saved.embeddings)
         if saved.probes is not None:
             retriever._check_embedder(saved.probes)
-        retriever._state = _State(counter, serialization.index_from(saved, retriever.weighting, counter), memory)
+        retriever._state = _State(counter, serialization.restore_index(saved, retriever.weighting, counter), memory)
         return retriever
 
     @classmethod
@@ -635,20 +636,20 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
 
     # -- one associative step ----------------------------------------------------------------------------------------
 
-    def _completed(self, counts: Any, state: _State) -> Any:
+    def _complete(self, counts: Any, state: _State) -> Any:
         """Queries with the terms that the memory adds."""
-        return feedback.completed(counts, state.stored.weighted, **self._feedback_settings(state))
+        return feedback.complete(counts, state.stored.weighted, **self._get_feedback_settings(state))
 
-    def _best(self, counts: Any, state: _State, k: int) -> tuple[np.ndarray, np.ndarray]:
+    def _find_best(self, counts: Any, state: _State, k: int) -> tuple[np.ndarray, np.ndarray]:
         weighted = state.stored.weighted
-        position, score = feedback.search(counts, weighted, k, **self._feedback_settings(state))
+        position, score = feedback.search(counts, weighted, k, **self._get_feedback_settings(state))
         if not weighted.absent.any():
             return position, score
         # What terms give to documents that lack them is the same for all.
-        absent = self._completed(counts, state) @ weighted.absent
+        absent = self._complete(counts, state) @ weighted.absent
         return position, np.where(position >= 0, score + absent[:, None], 0)
 
-    def _feedback_settings(self, state: _State) -> dict[str, Any]:
+    def _get_feedback_settings(self, state: _State) -> dict[str, Any]:
         return {
             "steps": self.feedback,
             "n_documents": self.feedback_documents,
@@ -657,53 +658,55 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
             "excluded": state.stored.stop_columns[0],
         }
 
-    def _hybrid(
+    def _search_hybrid(
         self, position: np.ndarray, counts: Any, texts: list[str], state: _State, k: int
     ) -> tuple[np.ndarray, np.ndarray]:
         """The documents found by words and those found by embedding, by weighted sums of both scores."""
         if not texts or not len(state.stored) or state.memory is None:
             return position, np.zeros(position.shape)
         memory, documents = state.memory, np.asarray(state.memory.patterns_)
-        embedded = self._embedded(texts)
+        embedded = self._embed(texts)
         depth = min(max(k, _FUSED), len(documents))
         near = np.searchsorted(memory.ids_, memory.kneighbors(embedded, depth, return_distance=False))
         position = merge_candidates(position, near)
-        by_words = feedback.scores_of(position, counts, state.stored.weighted, **self._feedback_settings(state))
+        by_words = feedback.compute_scores(
+            position, counts, state.stored.weighted, **self._get_feedback_settings(state)
+        )
         by_embedding = rescore_by_embedding(position, embedded, documents)
         weight = self.embedding_weight
-        return rank(position, (1 - weight) * by_words + weight * by_embedding, k)
+        return rank_candidates(position, (1 - weight) * by_words + weight * by_embedding, k)
 
     # -- text --------------------------------------------------------------------------------------------------------
 
-    def _new_vectorizer(self, texts: list[str]) -> Any:
+    def _create_vectorizer(self, texts: list[str]) -> Any:
         if self.vectorizer is None:
             analyzer = TextAnalyzer(stop_words=None)
             analyzer.detect(texts)
             return CountVectorizer(analyzer=analyzer.resolve(), dtype=np.float32)
         return clone(self.vectorizer)
 
-    def _counted(self, queries: Any, state: _State) -> tuple[Any, list[str] | None]:
+    def _count_terms(self, queries: Any, state: _State) -> tuple[Any, list[str] | None]:
         n_terms = state.stored.counts.shape[1]
         if state.vectorizer is None:
-            counts, texts = checked_counts(queries, empty=True), None
+            counts, texts = check_count_matrix(queries, empty=True), None
             if counts.shape[1] != n_terms:
                 raise ValueError(f"queries want {n_terms} columns, as the documents have; {counts.shape[1]} came.")
         else:
-            texts = checked_texts([queries] if isinstance(queries, str) else queries, "search")
+            texts = check_texts([queries] if isinstance(queries, str) else queries, "search")
             counts = csr_matrix(state.vectorizer.transform(texts), dtype=np.float32)
             _check_n_terms(counts.shape[1], n_terms)
-            counts = _faded(counts, state.stored.stop_columns[1])
+            counts = _fade_columns(counts, state.stored.stop_columns[1])
         counts.sort_indices()
         return counts, texts
 
-    def _one_query(self, query: Any, state: _State, method: str) -> Any:
+    def _check_one_query(self, query: Any, state: _State, method: str) -> Any:
         self._check_settings()
-        counts, _ = self._counted(query, state)
+        counts, _ = self._count_terms(query, state)
         if counts.shape[0] != 1:
             raise ValueError(f"{method} wants one query and got {counts.shape[0]}.")
         return counts
 
-    def _embedded(self, texts: list[str] | None) -> np.ndarray:
+    def _embed(self, texts: list[str] | None) -> np.ndarray:
         if texts is None:
             raise ValueError("An embedder wants texts, and counts came. Give texts, or leave embedder out.")
         if self.embedder is None:
@@ -712,9 +715,9 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
             )
         # A text without letters or signs means nothing: it has a row of zeros, which is never found and finds nothing.
         filled = [i for i, text in enumerate(texts) if not text.isspace() and text]
-        asked = [without_surrogates(texts[i]) for i in filled] or texts
-        vectors = _encoder(self.embedder)(asked)
-        rows = checked_embeddings(vectors, len(asked), "embedder", (np.float64, np.float32))
+        asked = [replace_surrogates(texts[i]) for i in filled] or texts
+        vectors = _get_encoder(self.embedder)(asked)
+        rows = check_encoder_output(vectors, len(asked), "embedder", (np.float64, np.float32))
         if len(filled) == len(texts):
             return rows
         embedded = np.zeros((len(texts), rows.shape[1]), rows.dtype)
@@ -723,7 +726,7 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
 
     def _check_embedder(self, probes: np.ndarray) -> None:
         """Refuse an embedder that gives other embeddings than the one whose embeddings were saved."""
-        found = self._embedded(list(_PROBES))
+        found = self._embed(list(_PROBES))
         if found.shape == probes.shape:
             cosines = (found * probes).sum(axis=1) / np.maximum(ops.row_norms(found) * ops.row_norms(probes), 1e-300)
             if (cosines > _SAME_COSINE).all() or not (found.any() or probes.any()):
@@ -747,13 +750,13 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
             raise ValueError(f"embedding_weight must be a number from 0 to 1; {weight!r:.40} came.")
         if isinstance(self.weighting, str) and self.weighting != "bm25":
             raise ValueError(f'weighting must be "bm25", a transformer of counts or None; {self.weighting!r} came.')
-        if self.embedder is not None and not callable(_encoder(self.embedder)):
+        if self.embedder is not None and not callable(_get_encoder(self.embedder)):
             raise TypeError(f"embedder must have encode or transform, or be callable; {self.embedder!r} came.")
 
 
-def _faded(counts: Any, columns: np.ndarray) -> Any:
+def _fade_columns(counts: Any, columns: np.ndarray) -> Any:
     """Counts in which these columns only decide between equals, in rows that have others."""
-    left = without_columns(counts, columns)
+    left = drop_columns(counts, columns)
     if left.nnz == counts.nnz:
         return counts
     has_others = np.repeat(np.diff(left.indptr) > 0, np.diff(counts.indptr))
@@ -762,8 +765,8 @@ def _faded(counts: Any, columns: np.ndarray) -> Any:
     return faded
 
 
-def _document_counts(documents: Any, weighting: Any) -> Any:
-    counts = checked_counts(documents)
+def _compute_document_counts(documents: Any, weighting: Any) -> Any:
+    counts = check_count_matrix(documents)
     _check_counts(counts, weighting)
     return counts
 
@@ -782,7 +785,7 @@ def _check_n_terms(n_given: int, n_terms: int) -> None:
         )
 
 
-def _first_counts(vectorizer: Any, texts: list[str]) -> Any:
+def _fit_and_count(vectorizer: Any, texts: list[str]) -> Any:
     """Fit a vectorizer, and count."""
     try:
         return vectorizer.fit_transform(texts)
@@ -795,17 +798,17 @@ def _first_counts(vectorizer: Any, texts: list[str]) -> Any:
         ) from error
 
 
-def _encoder(embedder: Any) -> Any:
+def _get_encoder(embedder: Any) -> Any:
     """What turns texts into embeddings."""
     return next((getattr(embedder, name) for name in ("encode", "transform") if hasattr(embedder, name)), embedder)
 
 
-def _blocks(counts: Any) -> Iterator[Any]:
+def _iterate_blocks(counts: Any) -> Iterator[Any]:
     for start in range(0, max(counts.shape[0], 1), _QUERIES):
         yield ops.take_rows(counts, slice(start, min(start + _QUERIES, counts.shape[0])))
 
 
-def _results(position: np.ndarray, score: np.ndarray, ids: np.ndarray) -> SearchResults:
+def _build_results(position: np.ndarray, score: np.ndarray, ids: np.ndarray) -> SearchResults:
     """Names for positions; those that are found come first."""
     n_found = (position >= 0).sum(axis=1)
     pairs = [(row[:n], of_row[:n]) for row, of_row, n in zip(position, score, n_found, strict=True)]

@@ -33,13 +33,13 @@ __all__ = [
     "SavedIndex",
     "describe",
     "has_unsafe_pattern",
-    "index_arrays",
-    "index_from",
-    "memory_from",
+    "pack_index",
+    "pack_vocabulary",
     "read_index",
     "rebuild",
+    "restore_index",
+    "restore_memory",
     "set_vocabulary",
-    "vocabulary_arrays",
 ]
 
 # The description of a part that only its owner can make again.
@@ -118,10 +118,15 @@ def _is_analyzer(value: Any) -> bool:
 
 
 def _is_ngram_range(value: Any) -> bool:
-    return type(value) is list and len(value) == 2 and _is_count(value[0]) and _is_count(value[1], *_bounds(value[0]))
+    return (
+        type(value) is list
+        and len(value) == 2
+        and _is_count(value[0])
+        and _is_count(value[1], *_build_bounds(value[0]))
+    )
 
 
-def _bounds(least: int) -> tuple[int, int]:
+def _build_bounds(least: int) -> tuple[int, int]:
     return least, _LONGEST_NGRAM
 
 
@@ -222,10 +227,10 @@ def _check_keys(found: Any, expected: Any, what: str) -> None:
 
 def has_unsafe_pattern(description: Any) -> bool:
     """Whether a vectorizer is described that splits texts by a regular expression that may take exponential time."""
-    return isinstance(description, dict) and not set(_patterns(description)) <= _SAFE_PATTERNS
+    return isinstance(description, dict) and not set(_list_patterns(description)) <= _SAFE_PATTERNS
 
 
-def _patterns(description: dict[str, Any]) -> list[str]:
+def _list_patterns(description: dict[str, Any]) -> list[str]:
     """The regular expressions that split texts; those that are unusual first."""
     settings = description["settings"]
     patterns = [settings["token_pattern"]]
@@ -279,7 +284,7 @@ def _rebuild_analyzer(settings: dict[str, Any]) -> TextAnalyzer:
     return analyzer
 
 
-def vocabulary_arrays(vectorizer: Any) -> dict[str, np.ndarray]:
+def pack_vocabulary(vectorizer: Any) -> dict[str, np.ndarray]:
     """The terms of a vectorizer in the order of its columns."""
     text, offsets = pack_strings(list(vectorizer.get_feature_names_out()))
     return {"terms_text": text, "terms_offsets": offsets}
@@ -295,14 +300,14 @@ def set_vocabulary(vectorizer: Any, terms: list[str]) -> Any:
 # -- the index -------------------------------------------------------------------------------------------------------
 
 
-def index_arrays(index: TermIndex) -> dict[str, np.ndarray]:
+def pack_index(index: TermIndex) -> dict[str, np.ndarray]:
     """The arrays of an index, without those that are computed from the counts."""
     counts = index.counts
     arrays = {
         "counts_data": counts.data,
         "counts_indices": counts.indices,
         "counts_indptr": counts.indptr,
-        "document_frequencies": _document_frequencies(counts.indices, counts.shape[1]),
+        "document_frequencies": _count_document_frequencies(counts.indices, counts.shape[1]),
     }
     if index.ids.dtype.kind == "U":
         arrays["ids_text"], arrays["ids_offsets"] = pack_strings(index.ids.tolist())
@@ -372,10 +377,10 @@ def read_index(arrays: dict[str, np.ndarray], about: dict[str, Any], names: Sequ
         _check_description(vectorizer, CountVectorizer.__name__)
         _require(
             trust or not has_unsafe_pattern(vectorizer),
-            f"its token_pattern {_patterns(vectorizer)[0]!r:.80} is a regular expression that may never end on "
+            f"its token_pattern {_list_patterns(vectorizer)[0]!r:.80} is a regular expression that may never end on "
             f"some texts, and is used only if you trust the file: HopfieldRetriever.load(path, trust=True)",
         )
-        for pattern in _patterns(vectorizer):
+        for pattern in _list_patterns(vectorizer):
             _check_pattern(pattern)
     if weighting not in (None, OWN, "bm25"):
         _check_description(weighting, BM25Transformer.__name__)
@@ -402,17 +407,17 @@ def read_index(arrays: dict[str, np.ndarray], about: dict[str, Any], names: Sequ
     return SavedIndex(settings, vectorizer, weighting, is_default, next_id, *of_documents, probes)
 
 
-def index_from(saved: SavedIndex, weighting: Any, vectorizer: Any) -> TermIndex:
+def restore_index(saved: SavedIndex, weighting: Any, vectorizer: Any) -> TermIndex:
     """The index that was saved. Its arrays stay where they are."""
     return TermIndex(saved.counts, saved.ids, weighting, saved.texts, saved.next_id, vectorizer)
 
 
-def memory_from(embeddings: np.ndarray) -> HopfieldMemory:
+def restore_memory(embeddings: np.ndarray) -> HopfieldMemory:
     """The memory of embedded documents."""
-    return HopfieldMemory.around(embeddings, similarity="cosine")
+    return HopfieldMemory.from_store(embeddings, similarity="cosine")
 
 
-def _document_frequencies(indices: np.ndarray, n_terms: int) -> np.ndarray:
+def _count_document_frequencies(indices: np.ndarray, n_terms: int) -> np.ndarray:
     """In how many documents each term occurs."""
     total = np.zeros(n_terms, np.int64)
     step = max(n_terms, 2**20)  # bincount copies what it counts
@@ -453,7 +458,7 @@ def _read_counts(arrays: dict[str, np.ndarray], are_weighted: bool) -> Any:
     problem = find_invalid_counts(data, are_weighted)
     _require(problem is None, f"counts_data has {problem}")
     _require(
-        np.array_equal(_document_frequencies(indices, n_terms), df),
+        np.array_equal(_count_document_frequencies(indices, n_terms), df),
         "document_frequencies do not follow from the counts",
     )
     return csr_matrix((data, indices, indptr), shape=(len(indptr) - 1, n_terms))

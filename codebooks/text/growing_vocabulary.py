@@ -8,10 +8,10 @@ from typing import Any
 from sklearn.base import clone
 from sklearn.feature_extraction.text import CountVectorizer
 
-__all__ = ["grown"]
+__all__ = ["extend_vocabulary"]
 
 
-def grown(vectorizer: Any, texts: Sequence[str]) -> Any:
+def extend_vocabulary(vectorizer: Any, texts: Sequence[str]) -> Any:
     """A vectorizer that also counts the terms of these texts, where it learned its terms from documents."""
     if type(vectorizer) is not CountVectorizer or vectorizer.fixed_vocabulary_ or not texts:
         return vectorizer

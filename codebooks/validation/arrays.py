@@ -59,11 +59,11 @@ def check_input(estimator: BaseEstimator, X: Any, *, reset: bool, like: Any = No
     _refuse_foreign_kinds(name, X)
     if like is not None:
         _refuse_other_device(name, X, like)
-    X = _of_numbers(name, X)
+    X = _convert_to_numbers(name, X)
     # Who only asks sets nothing, and must put nothing back that another thread has learned meanwhile.
-    with unharmed(estimator) if reset else nullcontext():
+    with restore_on_error(estimator) if reset else nullcontext():
         if ops.is_on_gpu(X):
-            X = _matrix_on_device(name, X)
+            X = _check_matrix_on_gpu(name, X)
             validate_data(estimator, X, reset=reset, skip_check_array=True)  # how many features there are
         else:
             how = {"accept_sparse": "csr", "dtype": [np.float64, np.float32], "order": None}
@@ -110,13 +110,13 @@ def check_matrix(
         It is not a matrix of finite numbers, or has fewer rows than `least_rows`.
     """
     _refuse_foreign_kinds(name, X, advice)
-    X = _of_numbers(name, X)
+    X = _convert_to_numbers(name, X)
     if not ops.is_on_gpu(X):
         formats = "csr" if accept_sparse else False
         how = {"accept_sparse": formats, "dtype": [np.float64, np.float32], "ensure_min_samples": least_rows}
         X = check_array(X, ensure_all_finite=False, estimator=name, **how)
     else:
-        X = _matrix_on_device(name, X)
+        X = _check_matrix_on_gpu(name, X)
     _check_finite(name, X)
     return X
 
@@ -143,14 +143,14 @@ def check_structure(name: str, X: Any) -> None:
     if getattr(X, "format", None) is None or not ops.is_sparse(X):
         return
     if X.ndim != 2:
-        raise ValueError(f"{name} expected a matrix with 2 dimensions, got {_described(X)}. Use X.reshape(1, -1).")
+        raise ValueError(f"{name} expected a matrix with 2 dimensions, got {_describe(X)}. Use X.reshape(1, -1).")
     try:
         fault = ops.sparse_fault(X)
     except (AttributeError, IndexError, OverflowError, TypeError, ValueError) as error:  # no arrays, or none of numbers
         fault = str(error)
     if fault:
         raise ValueError(
-            f"{name} expected a sparse matrix with valid indices, got {_described(X)} in which {fault}. Build it again "
+            f"{name} expected a sparse matrix with valid indices, got {_describe(X)} in which {fault}. Build it again "
             f"from valid row and column numbers, with its whole shape."
         )
 
@@ -168,7 +168,7 @@ def check_embeddings(estimator: BaseEstimator, X: Any) -> Any:
     name = type(estimator).__name__
     if not ops.is_on_gpu(X):
         _refuse_foreign_kinds(name, X)
-        X = X if ops.is_sparse(X) else _of_numbers(name, X)
+        X = X if ops.is_sparse(X) else _convert_to_numbers(name, X)
         with np.errstate(over="ignore"):  # what is too large becomes infinity, and that is refused
             return check_array(X, dtype=np.float32, estimator=estimator, input_name="X")
     refuse_sparse(estimator, X)
@@ -245,7 +245,7 @@ def check_labels(name: str, y: Any) -> Any:
     """
     given = ops.to_host(y)
     if isinstance(given, np.ma.MaskedArray):
-        raise TypeError(f"{name} expected labels, got {_described(given)}. Leave out the rows that are masked.")
+        raise TypeError(f"{name} expected labels, got {_describe(given)}. Leave out the rows that are masked.")
     labels = np.asarray(given)
     as_strings = labels.dtype.kind in "US" and not isinstance(given, np.ndarray)  # as NumPy does beside any string
     found = np.atleast_1d(np.asarray(given, dtype=object) if as_strings else labels)
@@ -256,7 +256,7 @@ def check_labels(name: str, y: Any) -> Any:
             f"{name} wants a label or a number for each row, and row {np.argwhere(missing)[0, 0]} has none: "
             f"{found[missing][0]} came. Leave out such rows."
         )
-    kinds = {_kind_of(label) for label in found.ravel()} if objects else set()
+    kinds = {_name_kind(label) for label in found.ravel()} if objects else set()
     if len(kinds) > 1:
         raise TypeError(
             f"{name} wants labels of one kind, all numbers or all strings, and got {' and '.join(sorted(kinds))}. "
@@ -289,7 +289,7 @@ def check_targets(estimator: BaseEstimator, y: Any, n_rows: int) -> Any:
 
 
 @contextmanager
-def unharmed(estimator: BaseEstimator) -> Iterator[None]:
+def restore_on_error(estimator: BaseEstimator) -> Iterator[None]:
     """All or nothing: what `estimator` knew before comes back unless the block ends well."""
     before = dict(vars(estimator))
     try:
@@ -314,20 +314,22 @@ def _refuse_foreign_kinds(name: str, X: Any, advice: str | None = None) -> None:
     rows = X if isinstance(X, list | tuple) else ()
     entries = getattr(X, "data", None) if ops.is_sparse(X) else X
     if any(isinstance(part, np.ma.MaskedArray) for part in (entries, *rows)):
-        raise _other_kind(name, X, "NumPy would ignore the mask. Fill masked entries, for instance with X.filled(0).")
+        raise _build_type_error(
+            name, X, "NumPy would ignore the mask. Fill masked entries, for instance with X.filled(0)."
+        )
     if isinstance(X, np.matrix):
-        raise _other_kind(name, X, "Use numpy.asarray(X).")
+        raise _build_type_error(name, X, "Use numpy.asarray(X).")
     if _is_from_torch(X):
         _refuse_hidden_tensor(name, X)
     elif any(_is_from_torch(row) for row in rows[:1]):
-        raise _other_kind(name, X, "Use torch.stack(X).")
+        raise _build_type_error(name, X, "Use torch.stack(X).")
 
 
-def _other_kind(name: str, X: Any, advice: str) -> TypeError:
-    return TypeError(f"{name} expected a matrix of real numbers, got {_described(X)}. {advice}")
+def _build_type_error(name: str, X: Any, advice: str) -> TypeError:
+    return TypeError(f"{name} expected a matrix of real numbers, got {_describe(X)}. {advice}")
 
 
-def _described(X: Any) -> str:
+def _describe(X: Any) -> str:
     """The type, dtype and shape of what came, as far as it has them."""
     shape, dtype = getattr(X, "shape", None), getattr(X, "dtype", None)
     of = " of" if shape is not None or dtype is not None else ""
@@ -347,20 +349,20 @@ def _refuse_hidden_tensor(name: str, X: Any) -> None:
     """Refuse a tensor that NumPy cannot read without moving or converting it."""
     kind = X.device.type
     if kind == "meta":
-        raise _other_kind(name, X, "It is on the device 'meta' and holds no numbers. Compute it first.")
+        raise _build_type_error(name, X, "It is on the device 'meta' and holds no numbers. Compute it first.")
     if kind != "cpu":
-        raise _other_kind(name, X, f"It is on the device {kind!r}. Use X.cpu(), or cupy.from_dlpack(X) on a GPU.")
+        raise _build_type_error(name, X, f"It is on the device {kind!r}. Use X.cpu(), or cupy.from_dlpack(X) on a GPU.")
     if str(X.layout) != "torch.strided":
-        raise _other_kind(name, X, "Use X.to_dense(), or a SciPy sparse matrix.")
+        raise _build_type_error(name, X, "Use X.to_dense(), or a SciPy sparse matrix.")
     if X.requires_grad:
-        raise _other_kind(name, X, "It requires grad. Use X.detach().")
+        raise _build_type_error(name, X, "It requires grad. Use X.detach().")
     try:
         X.numpy()
     except (RuntimeError, TypeError) as error:
-        raise _other_kind(name, X, f"NumPy cannot read it: {error}. Use X.float().") from error
+        raise _build_type_error(name, X, f"NumPy cannot read it: {error}. Use X.float().") from error
 
 
-def _of_numbers(name: str, X: Any) -> Any:
+def _convert_to_numbers(name: str, X: Any) -> Any:
     """Real numbers, of a type that scikit-learn reads as they are meant; sparse ones as `ops.as_matrix` gives them.
 
     A table keeps its form, for the names of its columns.
@@ -368,74 +370,76 @@ def _of_numbers(name: str, X: Any) -> Any:
     if ops.is_on_gpu(X):
         return X
     if ops.is_sparse(X):
-        return _sparse_numbers(name, X)
+        return _convert_sparse_to_numbers(name, X)
     if hasattr(X, "columns") and hasattr(X, "iloc"):
         if not len(X.columns):
-            raise ValueError(f"{name} expected at least one column, got {_described(X)}. Look at the step before.")
+            raise ValueError(f"{name} expected at least one column, got {_describe(X)}. Look at the step before.")
         for position, dtype in enumerate(X.dtypes):
             _refuse_column(name, X, position, getattr(getattr(dtype, "categories", None), "dtype", dtype))
         return X
     try:
         array = X if isinstance(X, np.ndarray) else np.asarray(X)
     except (OverflowError, RuntimeError, TypeError, ValueError) as error:
-        raise _unreadable(name, X, error) from error
+        raise _build_conversion_error(name, X, error) from error
     if array.dtype.kind in "OUST":
-        array = _as_float64(name, X, array)
+        array = _convert_to_float64(name, X, array)
     elif array.dtype.kind not in "biuf":
-        raise _other_number(name, X, array)
+        raise _build_number_error(name, X, array)
     if array.dtype.kind == "f" and array.dtype.itemsize > 8:
         with np.errstate(over="ignore", under="ignore"):  # what is too large becomes infinity, and that is refused
             array = array.astype(np.float64)
     return X if hasattr(X, "columns") else array  # other tables too
 
 
-def _sparse_numbers(name: str, X: Any) -> Any:
+def _convert_sparse_to_numbers(name: str, X: Any) -> Any:
     """A sparse matrix as `ops.as_matrix` gives it. Entries that come twice are added in float64, as more may fit in."""
     check_structure(name, X)
     if X.dtype.kind in "cmM":
-        raise _other_number(name, X, X)
+        raise _build_number_error(name, X, X)
     try:
         if X.dtype != bool and X.dtype not in (np.float32, np.float64):  # those of bool are joined by "or" in SciPy
             X = X.tocsr() if X.format in ("lil", "dok") else X.copy()
             X.data = X.data.astype(np.float64)  # `X.astype` adds before that, in some versions
     except (OverflowError, TypeError, ValueError) as error:
-        raise _unreadable(name, X, error) from error
+        raise _build_conversion_error(name, X, error) from error
     return ops.as_matrix(X)
 
 
-def _as_float64(name: str, X: Any, array: Any) -> Any:
+def _convert_to_float64(name: str, X: Any, array: Any) -> Any:
     """Numbers that are written as strings, or are Python objects."""
     if array.dtype.kind == "O":
         foreign = (complex, np.complexfloating, np.datetime64, np.timedelta64, np.ma.core.MaskedConstant)
         kinds = [kind for kind in set(map(type, array.ravel())) if issubclass(kind, foreign)]
         if kinds:
-            raise _other_kind(name, X, f"Among its entries is one of the type {kinds[0].__name__}. Make all numbers.")
+            raise _build_type_error(
+                name, X, f"Among its entries is one of the type {kinds[0].__name__}. Make all numbers."
+            )
     try:
         return array.astype(np.float64)
     except (OverflowError, TypeError, ValueError) as error:
-        raise _unreadable(name, X, error) from error
+        raise _build_conversion_error(name, X, error) from error
 
 
-def _other_number(name: str, X: Any, array: Any) -> Exception:
+def _build_number_error(name: str, X: Any, array: Any) -> Exception:
     """Why numbers of another kind are refused."""
     kind = array.dtype.kind
     if kind == "c":
         return ValueError(  # which scikit-learn's checks want, and these words
-            f"{name} expected a matrix of real numbers, got {_described(X)}: Complex data not supported. Use "
+            f"{name} expected a matrix of real numbers, got {_describe(X)}: Complex data not supported. Use "
             f"X.real, or abs(X)."
         )
     if kind in "mM":
         advice = "Count from some day on, for instance (X - X.min()) / numpy.timedelta64(1, 'D')."
-        return _other_kind(name, X, f"It holds {array.dtype}. {advice}")
+        return _build_type_error(name, X, f"It holds {array.dtype}. {advice}")
     if array.dtype.names:
-        return _other_kind(name, X, "Use numpy.lib.recfunctions.structured_to_unstructured(X).")
-    return _other_kind(name, X, f"It holds {array.dtype}. Use X.astype(numpy.float32).")
+        return _build_type_error(name, X, "Use numpy.lib.recfunctions.structured_to_unstructured(X).")
+    return _build_type_error(name, X, f"It holds {array.dtype}. Use X.astype(numpy.float32).")
 
 
-def _unreadable(name: str, X: Any, error: Exception) -> Exception:
+def _build_conversion_error(name: str, X: Any, error: Exception) -> Exception:
     """The same kind of error, with what was wanted, and what NumPy says."""
     kind = ValueError if isinstance(error, ValueError | OverflowError) else TypeError
-    return kind(f"{name} expected a matrix of real numbers, got {_described(X)}: {error}. Make all entries numbers.")
+    return kind(f"{name} expected a matrix of real numbers, got {_describe(X)}: {error}. Make all entries numbers.")
 
 
 def _refuse_column(name: str, X: Any, position: int, dtype: Any) -> None:
@@ -447,13 +451,13 @@ def _refuse_column(name: str, X: Any, position: int, dtype: Any) -> None:
     if kind == "c":
         raise ValueError(f"{name} expected a matrix of real numbers, got a table: Complex data not supported. {what}")
     if kind in "mM":
-        raise _other_kind(name, X, f"{what} Leave it out, or count days from some day on.")
+        raise _build_type_error(name, X, f"{what} Leave it out, or count days from some day on.")
     try:
         np.asarray(X.iloc[:, position], dtype=np.float64)
     except (OverflowError, TypeError, ValueError) as error:
         error_of = ValueError if isinstance(error, ValueError | OverflowError) else TypeError
         raise error_of(
-            f"{name} expected a matrix of real numbers, got {_described(X)}: {error}. {what} Leave it out, or encode "
+            f"{name} expected a matrix of real numbers, got {_describe(X)}: {error}. {what} Leave it out, or encode "
             f"it, for instance with sklearn.preprocessing.OneHotEncoder."
         ) from error
 
@@ -485,7 +489,7 @@ def _is_missing(label: Any) -> bool:
     return isinstance(unlike, bool | np.bool_) and bool(unlike)
 
 
-def _kind_of(label: Any) -> str:
+def _name_kind(label: Any) -> str:
     """The kind of a label; within a kind, labels can be sorted."""
     if isinstance(label, str):
         return "strings"
@@ -507,7 +511,7 @@ def _refuse_other_device(name: str, X: Any, like: Any) -> None:
         )
 
 
-def _matrix_on_device(name: str, X: Any) -> Any:
+def _check_matrix_on_gpu(name: str, X: Any) -> Any:
     """A CuPy matrix in the form that `codebooks.ops` takes; what scikit-learn checks of others is checked here."""
     check_structure(name, X)
     if X.ndim != 2:

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["LARGEST_ID", "checked_ids", "following_id"]
+__all__ = ["LARGEST_ID", "check_ids", "compute_next_id"]
 
 LARGEST_ID = 2**63 - 2  # the one after it is an int64 too
 
 
-def checked_ids(ids: Any, n: int, first: int, there: np.ndarray | None = None) -> np.ndarray:
+def check_ids(ids: Any, n: int, first: int, there: np.ndarray | None = None) -> np.ndarray:
     """Names of n documents, unlike each other and unlike those that are there; numbers are int64."""
     if ids is None:
         if there is not None and there.dtype.kind == "U":
@@ -64,6 +64,6 @@ def _refuse_large_ids(largest: int) -> None:
         raise ValueError(f"ids must be at most {LARGEST_ID}, so that another can follow; {largest} came. Use str.")
 
 
-def following_id(names: np.ndarray, so_far: int) -> int:
+def compute_next_id(names: np.ndarray, so_far: int) -> int:
     """The first number that no document has had."""
     return max(so_far, int(names.max()) + 1) if names.dtype.kind == "i" and len(names) else so_far

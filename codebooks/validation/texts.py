@@ -11,7 +11,7 @@ from scipy.sparse import csr_matrix, issparse
 
 from codebooks.validation.arrays import check_matrix
 
-__all__ = ["checked_counts", "checked_embeddings", "checked_texts", "is_matrix", "without_surrogates"]
+__all__ = ["check_count_matrix", "check_encoder_output", "check_texts", "is_matrix", "replace_surrogates"]
 
 
 def is_matrix(documents: Any) -> bool:
@@ -19,7 +19,7 @@ def is_matrix(documents: Any) -> bool:
     return issparse(documents) or (isinstance(documents, np.ndarray) and documents.ndim == 2)
 
 
-def checked_counts(documents: Any, *, empty: bool = False) -> Any:
+def check_count_matrix(documents: Any, *, empty: bool = False) -> Any:
     """Counts as a CSR matrix of float32, which shares nothing with what came; with `empty`, of no rows too."""
     if not is_matrix(documents):
         raise TypeError(
@@ -34,7 +34,7 @@ def checked_counts(documents: Any, *, empty: bool = False) -> Any:
     return counts
 
 
-def checked_texts(documents: Any, method: str, advice: str = "") -> list[str]:
+def check_texts(documents: Any, method: str, advice: str = "") -> list[str]:
     """A list of texts, and nothing else among them. `advice` is for who gives a table of something else."""
     if isinstance(documents, str | bytes):
         raise TypeError(f"{method} wants a list of texts and got one text. Put it into a list: [text].")
@@ -53,12 +53,12 @@ def checked_texts(documents: Any, method: str, advice: str = "") -> list[str]:
     return texts
 
 
-def without_surrogates(text: str) -> str:
+def replace_surrogates(text: str) -> str:
     """A text with U+FFFD in place of each half of a broken pair, which no encoder takes."""
     return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def checked_embeddings(vectors: Any, n_texts: int, giver: str, dtypes: tuple[type, ...]) -> NDArray[Any]:
+def check_encoder_output(vectors: Any, n_texts: int, giver: str, dtypes: tuple[type, ...]) -> NDArray[Any]:
     """What an encoder gave, as a row of finite numbers for each text; of the first of these dtypes, unless of another.
 
     `giver` is the setting that it comes from.
@@ -72,7 +72,7 @@ def checked_embeddings(vectors: Any, n_texts: int, giver: str, dtypes: tuple[typ
         with np.errstate(over="ignore"):  # what is too large becomes infinity, and that is refused
             rows = rows if rows.dtype in dtypes else rows.astype(dtypes[0])
     except (TypeError, ValueError) as error:
-        raise ValueError(f"The {giver} must give an array of numbers; {_kind(vectors)} came: {error}.") from error
+        raise ValueError(f"The {giver} must give an array of numbers; {_describe(vectors)} came: {error}.") from error
     if rows.ndim != 2 or len(rows) != n_texts or not rows.shape[1]:
         raise ValueError(
             f"The {giver} must give a row of numbers for each text, shape ({n_texts}, n_dims); shape {rows.shape} came."
@@ -91,6 +91,6 @@ def _from_torch(tensor: Any) -> NDArray[Any]:
         return tensor.float().numpy()
 
 
-def _kind(thing: Any) -> str:
+def _describe(thing: Any) -> str:
     shape = getattr(thing, "shape", None)
     return type(thing).__name__ + (f" of shape {shape}" if shape is not None else "")

@@ -296,10 +296,10 @@ def test_search_is_measured_and_shown(collection, results, monkeypatch):
 def test_a_difference_between_engines_has_an_interval_and_a_chance():
     rng = np.random.default_rng(0)
     base = rng.random(50)
-    same = retrieval.compared(base, base)
+    same = retrieval.compare(base, base)
     assert same["MAP gain"] == 0
     assert same["p"] == 1
-    better = retrieval.compared(base + 0.1 * rng.random(50), base)
+    better = retrieval.compare(base + 0.1 * rng.random(50), base)
     assert 0 < better["low"] < better["MAP gain"] < better["high"]
     assert better["p"] < 0.001
 

@@ -251,7 +251,7 @@ def test_language_and_names_are_the_users_own(run, tmp_path):
     ("n_documents", "n_topics"), [(1, 1), (2, 2), (8, 2), (18, 3), (200, 10), (800, 20), (10**6, 20)]
 )
 def test_small_corpora_get_fewer_topics(n_documents, n_topics):
-    assert cli.topics._n_topics(None, n_documents) == n_topics
+    assert cli.topics._choose_n_topics(None, n_documents) == n_topics
 
 
 def test_idle_topics_are_told_and_do_not_warn(run, text, tmp_path):
@@ -484,7 +484,7 @@ def test_a_bug_of_ours_shows_where_it_is(run, monkeypatch, before, tmp_path, bug
     def buggy(*arguments):
         raise bug
 
-    monkeypatch.setattr(cli.topics, "_found", buggy)
+    monkeypatch.setattr(cli.topics, "_describe_topics", buggy)
     with pytest.raises(type(bug)):
         run("topics", "good.txt")
     assert files(tmp_path) == before

@@ -14,7 +14,7 @@ import pytest
 from sklearn.feature_extraction.text import CountVectorizer
 
 from codebooks import HopfieldRetriever, TextAnalyzer, cli, datasets
-from codebooks.cli.snippets import on_one_line, snippet
+from codebooks.cli.snippets import extract_snippet, join_lines
 from codebooks.datasets import Corpus
 
 TEXTS = [
@@ -319,16 +319,19 @@ def test_output_that_lacks_letters_loses_nothing(text, tmp_path):
 
 def test_a_snippet_holds_the_words_that_are_worth_most():
     text = " ".join(["alpha", *["x"] * 100, "alpha", "y", "beta", *["x"] * 100, "alpha", *["x"] * 100, "gamma"])
-    found = snippet(text, {"alpha": 1, "beta": 1, "gamma": 1.5}, 40)
+    found = extract_snippet(text, {"alpha": 1, "beta": 1, "gamma": 1.5}, 40)
     assert "alpha y beta" in found
     assert found.startswith("… x")
     assert found.endswith("x …")
     assert len(found) <= 40 + 4
-    assert snippet(text, {"gamma": 1}, 40).endswith(" x gamma")
-    assert snippet(text, {"alpha": 1}, 40).startswith("alpha x")
-    assert snippet(text, {}, 40).startswith("alpha x")
-    assert snippet("short", {}, 40) == "short"
-    assert snippet("猫が眠る。" * 1000 + "犬。" + "猫が眠る。" * 1000, {"犬": 1}, 12) == "… 猫が眠る。犬。猫が眠る。 …"
+    assert extract_snippet(text, {"gamma": 1}, 40).endswith(" x gamma")
+    assert extract_snippet(text, {"alpha": 1}, 40).startswith("alpha x")
+    assert extract_snippet(text, {}, 40).startswith("alpha x")
+    assert extract_snippet("short", {}, 40) == "short"
+    assert (
+        extract_snippet("猫が眠る。" * 1000 + "犬。" + "猫が眠る。" * 1000, {"犬": 1}, 12)
+        == "… 猫が眠る。犬。猫が眠る。 …"
+    )
 
 
 @pytest.mark.parametrize("length", [1, 7, 30, 1000])
@@ -336,8 +339,8 @@ def test_a_snippet_is_a_stretch_of_the_text(length):
     rng = random.Random(length)
     for _ in range(100):
         words = rng.choices(["a", "bb", "word", "猫" * 9, "supercalifragilistic", "É"], k=rng.randint(0, 60))
-        text = on_one_line(" ".join(words))
-        found = snippet(text, {rng.choice(["bb", "word", "é", "none"]): 1.0}, length)
+        text = join_lines(" ".join(words))
+        found = extract_snippet(text, {rng.choice(["bb", "word", "é", "none"]): 1.0}, length)
         inner = found.removeprefix("… ").removesuffix(" …")
         assert inner in text
         assert len(inner) <= length

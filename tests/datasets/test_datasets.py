@@ -16,7 +16,7 @@ from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.metrics import normalized_mutual_info_score
 
 from benchmarks.corpus_folder import load_corpus
-from codebooks.datasets import Corpus, docstrings, load_docstrings, planted_corpus
+from codebooks.datasets import Corpus, docstrings, load_docstrings, make_planted_corpus
 
 SMALL = Corpus(["some text"], ["a.b"], "docstrings", ["a.b.c"])
 
@@ -162,7 +162,7 @@ def test_a_cache_file_holds_for_its_arguments_and_versions(collected, monkeypatc
     load_docstrings(["numpy"])
     load_docstrings(["numpy"], min_length=300)
     load_docstrings(["numpy", "scipy"])
-    monkeypatch.setattr(docstrings, "_version", lambda package: "0.0")
+    monkeypatch.setattr(docstrings, "_get_version", lambda package: "0.0")
     load_docstrings(["numpy"])
     assert len(collected) == 4
 
@@ -305,7 +305,7 @@ def test_without_the_variable_or_the_file_the_error_says_what_to_do(monkeypatch,
 
 
 def test_a_planted_corpus_is_word_counts_with_known_topics():
-    planted = planted_corpus()
+    planted = make_planted_corpus()
     assert planted.X.shape == (600, 350) == (len(planted.labels), len(planted.terms))
     assert planted.X.dtype == np.float32
     assert planted.X.indices.dtype == np.int32
@@ -318,7 +318,7 @@ def test_a_planted_corpus_is_word_counts_with_known_topics():
 
 
 def test_words_are_as_frequent_as_their_topic_says():
-    planted = planted_corpus(2000, 4)
+    planted = make_planted_corpus(2000, 4)
     for topic, frequencies in enumerate(planted.topics):
         counts = np.asarray(planted.X[planted.labels == topic].sum(axis=0)).ravel()
         assert_allclose(counts / counts.sum(), frequencies, atol=0.01)
@@ -327,17 +327,17 @@ def test_words_are_as_frequent_as_their_topic_says():
 
 
 def test_one_seed_is_one_planted_corpus():
-    one, same, other = (planted_corpus(random_state=seed) for seed in (1, 1, 2))
+    one, same, other = (make_planted_corpus(random_state=seed) for seed in (1, 1, 2))
     assert_array_equal(one.labels, same.labels)
     assert (one.X != same.X).nnz == 0
     assert (one.X != other.X).nnz > 0
-    planted_corpus(random_state=np.random.default_rng(0))
+    make_planted_corpus(random_state=np.random.default_rng(0))
 
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("weighting", ["counts", "tf-idf"])
 def test_planted_topics_are_found_again(seed, weighting):
-    planted = planted_corpus(random_state=seed)
+    planted = make_planted_corpus(random_state=seed)
     X = planted.X if weighting == "counts" else TfidfTransformer(sublinear_tf=True).fit_transform(planted.X)
     clusters = KMeans(10, n_init=5, random_state=0).fit_predict(X)
     parts = NMF(10, max_iter=500, random_state=0).fit_transform(X).argmax(axis=1)
@@ -346,16 +346,16 @@ def test_planted_topics_are_found_again(seed, weighting):
 
 
 def test_balance_sets_the_sizes_of_topics():
-    sizes = np.bincount(planted_corpus(1000, 5, balance=0.5).labels)
+    sizes = np.bincount(make_planted_corpus(1000, 5, balance=0.5).labels)
     assert sizes.sum() == 1000
     assert_allclose(sizes[1:] / sizes[:-1], 0.5, atol=0.02)
-    assert_array_equal(np.bincount(planted_corpus(50, 20, balance=0.1).labels)[2:], 1)
-    assert_array_equal(np.bincount(planted_corpus(7, 3).labels), [3, 2, 2])
+    assert_array_equal(np.bincount(make_planted_corpus(50, 20, balance=0.1).labels)[2:], 1)
+    assert_array_equal(np.bincount(make_planted_corpus(7, 3).labels), [3, 2, 2])
 
 
 def test_a_planted_corpus_may_do_without_background_or_length():
-    assert planted_corpus(20, 2, n_background=0).topics.shape == (2, 60)
-    assert planted_corpus(20, 2, length=0).X.sum() == 20
+    assert make_planted_corpus(20, 2, n_background=0).topics.shape == (2, 60)
+    assert make_planted_corpus(20, 2, length=0).X.sum() == 20
 
 
 @pytest.mark.parametrize(
@@ -368,7 +368,7 @@ def test_a_planted_corpus_may_do_without_background_or_length():
 )
 def test_a_planted_corpus_refuses_what_it_cannot_draw(parameters, message):
     with pytest.raises(ValueError, match=message):
-        planted_corpus(**parameters)
+        make_planted_corpus(**parameters)
 
 
 # --- the matrices of the benchmarks -------------------------------------------------------------------------

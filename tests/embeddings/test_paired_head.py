@@ -13,15 +13,15 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from codebooks import KrotovHopfield, PairedHead
-from codebooks.embeddings._head_closed_form import barlow_loss, eigen_head, scatters
+from codebooks.embeddings._head_closed_form import compute_barlow_loss, compute_scatter_matrices, fit_closed_form_head
 from codebooks.embeddings._head_validation import (
     Look,
-    chance_rank,
-    chosen_epoch,
-    collapse_of,
-    first_ranks,
-    folds_of,
-    verdict_on,
+    choose_epoch,
+    compute_chance_level,
+    compute_first_ranks,
+    decide,
+    describe_collapse,
+    split_groups,
 )
 from codebooks.plots import plot_groups, plot_history
 
@@ -38,7 +38,7 @@ def planted(n_groups=60, n_rows=6, n_features=16, seed=0, noise=3.0):
 
 
 def mrr(Z, groups):
-    return np.mean(1 / first_ranks(Z, groups))
+    return np.mean(1 / compute_first_ranks(Z, groups))
 
 
 # -- the closed form -------------------------------------------------------------------------------------------------
@@ -48,8 +48,8 @@ def mrr(Z, groups):
 def test_the_head_whitens_inside_groups(shrinkage):
     X, groups = planted(12, 5, 6)
     S = oracles.spread_inside_groups(X, groups)
-    np.testing.assert_allclose(scatters(X, groups)[1], S, rtol=1e-12)
-    H = eigen_head(X, groups, shrinkage, None, True)
+    np.testing.assert_allclose(compute_scatter_matrices(X, groups)[1], S, rtol=1e-12)
+    H = fit_closed_form_head(X, groups, shrinkage, None, True)
     shrinkage *= 1 + 2 * 6 / (60 - 12)  # of few rows
     shrunk = (S / (np.trace(S) / 6) + shrinkage * np.eye(6)) / (1 + shrinkage)
     np.testing.assert_allclose(H @ shrunk @ H, np.eye(6), atol=1e-12)
@@ -59,31 +59,31 @@ def test_the_head_whitens_inside_groups(shrinkage):
 
 def test_the_head_tends_to_the_identity():
     X, groups = planted(12, 5, 6)
-    np.testing.assert_allclose(eigen_head(X, groups, 1e9, None, True), np.eye(6), atol=1e-8)
+    np.testing.assert_allclose(fit_closed_form_head(X, groups, 1e9, None, True), np.eye(6), atol=1e-8)
 
 
 def test_canonical_axes_rank_as_the_head_does():
     X, groups = planted()
-    whole, axes = eigen_head(X, groups, 1.0, None, True), eigen_head(X, groups, 1.0, 16, True)
+    whole, axes = fit_closed_form_head(X, groups, 1.0, None, True), fit_closed_form_head(X, groups, 1.0, 16, True)
     np.testing.assert_allclose((X @ axes.T) @ (X @ axes.T).T, (X @ whole.T) @ (X @ whole.T).T, rtol=1e-9, atol=1e-9)
-    total, within = scatters(X, groups)
+    total, within = compute_scatter_matrices(X, groups)
     shared = axes @ (total - within) @ axes.T
     assert np.abs(shared - np.diag(np.diag(shared))).max() < 1e-10
     assert (np.diff(np.diag(shared)) <= 1e-12).all()
-    np.testing.assert_allclose(eigen_head(X, groups, 1.0, 5, True), axes[:5], rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(fit_closed_form_head(X, groups, 1.0, 5, True), axes[:5], rtol=1e-10, atol=1e-12)
 
 
 def test_without_the_residual_path_what_is_not_shared_goes_to_zero():
     X, groups = planted(200, 6, 8)
-    weights = np.linalg.norm(eigen_head(X, groups, 0.01, None, False), axis=1)
-    axes = np.linalg.norm(eigen_head(X, groups, 0.01, 8, True), axis=1)
+    weights = np.linalg.norm(fit_closed_form_head(X, groups, 0.01, None, False), axis=1)
+    axes = np.linalg.norm(fit_closed_form_head(X, groups, 0.01, 8, True), axis=1)
     assert (weights <= axes).all()
     assert (weights[4:] / axes[4:]).max() < (weights[:4] / axes[:4]).min()
 
 
 def test_equal_rows_in_all_groups_leave_the_identity():
     X = np.repeat(np.eye(6), 3, axis=0)
-    np.testing.assert_array_equal(eigen_head(X, np.repeat(np.arange(6), 3), 3.0, None, True), np.eye(6))
+    np.testing.assert_array_equal(fit_closed_form_head(X, np.repeat(np.arange(6), 3), 3.0, None, True), np.eye(6))
 
 
 def test_barlows_loss_is_that_of_all_pairs():
@@ -92,7 +92,7 @@ def test_barlows_loss_is_that_of_all_pairs():
     first, second = X[order][::2], X[order][1::2]
     # Each pair counts in both orders.
     expected = oracles.barlow_loss(np.vstack([first, second]), np.vstack([second, first]), 0.01)
-    assert barlow_loss(X, groups, 0.01) == pytest.approx(expected, rel=0.02)
+    assert compute_barlow_loss(X, groups, 0.01) == pytest.approx(expected, rel=0.02)
 
 
 # -- judging ---------------------------------------------------------------------------------------------------------
@@ -101,8 +101,10 @@ def test_barlows_loss_is_that_of_all_pairs():
 def test_ranks_equal_slow_loops():
     X, groups = planted(10, 3, 4)
     expected = [oracles.first_rank(X, groups, i) for i in range(len(X))]
-    np.testing.assert_array_equal(first_ranks(X, groups), expected)
-    np.testing.assert_array_equal(first_ranks(np.ones((6, 2)), np.repeat([0, 1, 2], 2)), [5] * 6)  # strangers win ties
+    np.testing.assert_array_equal(compute_first_ranks(X, groups), expected)
+    np.testing.assert_array_equal(
+        compute_first_ranks(np.ones((6, 2)), np.repeat([0, 1, 2], 2)), [5] * 6
+    )  # strangers win ties
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -110,19 +112,19 @@ def test_strangers_win_ties_that_rounding_hides(dtype):
     friend = np.array([0.6, 0.8], dtype)
     stranger = np.nextafter(friend, dtype(0))
     Z = np.array([[1, 0], friend, stranger, [-1, 0]], dtype)
-    np.testing.assert_array_equal(first_ranks(Z, np.array([0, 0, 1, 1]), np.array([0])), [2])
+    np.testing.assert_array_equal(compute_first_ranks(Z, np.array([0, 0, 1, 1]), np.array([0])), [2])
 
 
 @pytest.mark.parametrize(("n_friends", "n_rows"), [(1, 1), (1, 9), (3, 9), (9, 9), (40, 2000)])
 def test_chance_is_what_random_orders_give(n_friends, n_rows):
     rng = np.random.default_rng(0)
     drawn = [1 / (1 + rng.permutation(n_rows)[:n_friends].min()) for _ in range(4000)]
-    assert chance_rank(n_friends, n_rows) == pytest.approx(np.mean(drawn), abs=4 * np.std(drawn) / 60)
+    assert compute_chance_level(n_friends, n_rows) == pytest.approx(np.mean(drawn), abs=4 * np.std(drawn) / 60)
 
 
 def test_folds_hold_out_whole_groups_and_each_once():
     groups = np.repeat(np.arange(23), np.r_[np.ones(10, int), np.full(13, 4)])
-    folds = folds_of(groups)
+    folds = split_groups(groups)
     assert len(folds) == 5
     for fold in folds:
         assert not set(groups[fold.learned]) & set(groups[fold.queries])
@@ -135,7 +137,7 @@ def test_folds_hold_out_whole_groups_and_each_once():
 
 def test_many_rows_are_judged_by_some():
     groups = np.arange(60_000) // 2
-    for fold in folds_of(groups):
+    for fold in split_groups(groups):
         assert len(fold.queries) <= 2_000
         assert len(fold.among) <= 40_000
         assert np.isin(fold.queries, fold.among).all()
@@ -149,18 +151,18 @@ def looks(*mrr):
 def test_the_last_epoch_that_harms_nothing_new_is_taken():
     raw = looks(0.5, 0.5, 0.5)
     best, tied, worse = looks(0.60, 0.70, 0.65), looks(0.59, 0.66, 0.66), looks(0.52, 0.50, 0.51)
-    assert chosen_epoch(raw, [tied, best, tied, worse]) == 2
-    assert chosen_epoch(raw, [best, worse, worse]) == 0
-    assert chosen_epoch(raw, [looks(0.3, 0.4, 0.3), looks(0.4, 0.5, 0.45)]) == 1  # none helps: the best, to be told
+    assert choose_epoch(raw, [tied, best, tied, worse]) == 2
+    assert choose_epoch(raw, [best, worse, worse]) == 0
+    assert choose_epoch(raw, [looks(0.3, 0.4, 0.3), looks(0.4, 0.5, 0.45)]) == 1  # none helps: the best, to be told
 
 
 @pytest.mark.parametrize(("gains", "kept"), [((0.1, 0.12, 0.11), True), ((0.1, -0.2, 0.1), False), ((0, 0, 0), False)])
 def test_a_gain_counts_from_one_standard_error_on(gains, kept):
     groups = np.repeat(np.arange(6), 2)
-    folds = folds_of(groups)
+    folds = split_groups(groups)
     raw = [Look(np.full(4, 1 / 0.7), 0.0, 0.0) for _ in folds]
     after = [Look(1 / (0.7 + gain + np.array([0.01, 0.01, -0.01, -0.01])), 0.0, 0.0) for gain in gains]
-    verdict = verdict_on(raw, after, groups, folds)
+    verdict = decide(raw, after, groups, folds)
     assert verdict.improved == kept
     assert verdict.gain == pytest.approx(np.mean(gains), abs=1e-3)
     assert verdict.error == pytest.approx(np.std(gains, ddof=1) / np.sqrt(3), abs=1e-3)
@@ -254,7 +256,7 @@ def test_what_cannot_be_judged_is_not_kept(y):
 @pytest.mark.parametrize("n_groups", [4, 5, 7, 10])
 def test_few_groups_make_fewer_folds(n_groups):
     X, groups = planted(n_groups, 6)
-    assert len(folds_of(groups)) == min(5, n_groups // 2)
+    assert len(split_groups(groups)) == min(5, n_groups // 2)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         head = PairedHead().fit(X, groups)
@@ -279,9 +281,9 @@ def test_rows_that_are_alone_change_no_head():
 )
 def test_collapse_is_named(head, complaint):
     X = np.random.default_rng(0).standard_normal((100, 6))
-    assert complaint in collapse_of(X, X @ head)
-    assert collapse_of(X, X) == ""
-    assert collapse_of(X + 100, X) == ""
+    assert complaint in describe_collapse(X, X @ head)
+    assert describe_collapse(X, X) == ""
+    assert describe_collapse(X + 100, X) == ""
 
 
 def test_a_collapsed_head_is_told():
@@ -357,7 +359,9 @@ def test_what_comes_out():
     head = PairedHead(shrinkage=0.3).fit(X + 5, groups)
     np.testing.assert_allclose(head.mean_, X.mean(axis=0) + 5)
     np.testing.assert_allclose(head.transform(X), (X - head.mean_) @ head.components_.T)
-    np.testing.assert_allclose(head.components_, eigen_head(X, groups, 0.3, None, True), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(
+        head.components_, fit_closed_form_head(X, groups, 0.3, None, True), rtol=1e-9, atol=1e-12
+    )
 
 
 def test_input_is_left_alone_and_never_given_back_itself():

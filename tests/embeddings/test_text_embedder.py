@@ -22,7 +22,7 @@ from codebooks import HopfieldRetriever, TextEmbedder
 from codebooks.embeddings import cache as vector_cache
 from codebooks.embeddings.cache import VectorCache
 from codebooks.embeddings.text_embedder import cut_into_passages
-from codebooks.validation.texts import checked_embeddings
+from codebooks.validation.texts import check_encoder_output
 
 TEXTS = ["a tree", "the sea", "", "a tree", "trees by the sea", "été ☃", "the sea"]
 
@@ -113,7 +113,7 @@ class TestWhatItTakes:
                 return types.SimpleNamespace(numpy=lambda: WANTED[:1])
 
         for dtypes in ((np.float32,), (np.float64, np.float32)):
-            np.testing.assert_array_equal(checked_embeddings(Tensor(), 1, "encoder", dtypes), WANTED[:1])
+            np.testing.assert_array_equal(check_encoder_output(Tensor(), 1, "encoder", dtypes), WANTED[:1])
 
 
 class TestEncoding:
@@ -340,7 +340,7 @@ class TestCache:
 
     @pytest.mark.parametrize("question", ["application_id", "user_version"])
     def test_another_may_make_it_between_two_looks(self, tmp_path, question, monkeypatch):
-        number, met = vector_cache._number, []
+        number, met = vector_cache._fetch_number, []
 
         def meets_another(db, asked):
             answer = number(db, asked)
@@ -350,7 +350,7 @@ class TestCache:
                     pass
             return answer
 
-        monkeypatch.setattr(vector_cache, "_number", meets_another)
+        monkeypatch.setattr(vector_cache, "_fetch_number", meets_another)
         embedder, _ = self.embedder(tmp_path)
         np.testing.assert_array_equal(embedder.transform(TEXTS), WANTED)
 
@@ -440,8 +440,8 @@ class TestCacheThatCannotBeWritten:
             yield from list(rows(db, keys))[:2]
             raise sqlite3.DatabaseError("database disk image is malformed")
 
-        rows = vector_cache._rows
-        monkeypatch.setattr(vector_cache, "_rows", breaks_off)
+        rows = vector_cache._fetch_rows
+        monkeypatch.setattr(vector_cache, "_fetch_rows", breaks_off)
         embedder, encoder = self.embedder(place)
         with pytest.warns(UserWarning, match="could not be stored"):
             np.testing.assert_array_equal(embedder.transform(TEXTS), WANTED)
@@ -683,9 +683,9 @@ def library(monkeypatch):
 
 
 def _forget_models():
-    from codebooks.embeddings.encoders import loaded
+    from codebooks.embeddings.encoders import load_encoder
 
-    loaded.cache_clear()
+    load_encoder.cache_clear()
 
 
 class TestNamedModels:

@@ -19,7 +19,7 @@ from codebooks import (
     top_documents,
     topics,
 )
-from codebooks.interpret.assignments import labels_given
+from codebooks.interpret.assignments import check_given_labels
 
 THEMES = [("goal", "match", "team"), ("bank", "loan", "rate"), ("bread", "oven", "soup")]
 # The themes lie far apart, and the mixture says so.
@@ -104,9 +104,9 @@ def test_units_that_win_nothing_have_no_words_even_where_the_columns_are_as_many
 
 def test_signed_codes_win_by_magnitude_and_alike_codes_win_nothing():
     model = OrthogonalSparseCoding(2, signed=True, random_state=0)
-    assert labels_given(model, [[-3.0, 2.0], [0.0, 0.0], [1.0, 2.0]], 2).tolist() == [0, -1, 1]
-    assert labels_given(None, [[0.5, 0.5], [0.2, 0.8]], 2).tolist() == [-1, 1]  # a gate of an empty row
-    assert labels_given(None, [[0.5], [0.0]], 1).tolist() == [0, -1]
+    assert check_given_labels(model, [[-3.0, 2.0], [0.0, 0.0], [1.0, 2.0]], 2).tolist() == [0, -1, 1]
+    assert check_given_labels(None, [[0.5, 0.5], [0.2, 0.8]], 2).tolist() == [-1, 1]  # a gate of an empty row
+    assert check_given_labels(None, [[0.5], [0.0]], 1).tolist() == [0, -1]
 
 
 def test_top_documents_by_codes(pipeline, texts):

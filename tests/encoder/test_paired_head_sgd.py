@@ -9,8 +9,8 @@ import oracles
 import pytest
 
 from codebooks import PairedHead
-from codebooks.embeddings._head_sgd import Settings, _losses, bags, sgd_heads
-from codebooks.embeddings._head_validation import first_ranks
+from codebooks.embeddings._head_sgd import Settings, _define_losses, draw_batches, fit_sgd_heads
+from codebooks.embeddings._head_validation import compute_first_ranks
 
 torch = pytest.importorskip("torch")
 
@@ -43,13 +43,13 @@ def test_losses_equal_slow_loops(objective):
         "marginal": lambda: oracles.marginal_contrast(X, groups, 0.1),
     }[objective]()
     one, two = torch.as_tensor(X), torch.as_tensor(X[partners])
-    loss = _losses(torch)[objective](one, two, torch.as_tensor(groups), PLAIN)
+    loss = _define_losses(torch)[objective](one, two, torch.as_tensor(groups), PLAIN)
     assert loss.item() == pytest.approx(expected, rel=1e-3)
 
 
 def test_batches_hold_each_row_once_with_another_of_its_group():
     groups = np.repeat(np.arange(30), np.arange(1, 31))
-    batches = list(bags(groups, 64, np.random.default_rng(0)))
+    batches = list(draw_batches(groups, 64, np.random.default_rng(0)))
     first, second = (np.concatenate(part) for part in zip(*batches, strict=True))
     np.testing.assert_array_equal(np.sort(first), np.arange(1, 465))  # row 0 is alone
     np.testing.assert_array_equal(groups[first], groups[second])
@@ -60,7 +60,7 @@ def test_batches_hold_each_row_once_with_another_of_its_group():
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_losses_fall(objective):
     X, groups = planted()
-    losses = [loss for _, loss in sgd_heads(X / 5, groups, PLAIN._replace(objective=objective), 0)]
+    losses = [loss for _, loss in fit_sgd_heads(X / 5, groups, PLAIN._replace(objective=objective), 0)]
     assert losses[-1] < 0.9 * losses[0]
 
 
@@ -70,7 +70,9 @@ def test_a_head_that_helps_is_kept(objective):
     head = fast(objective).fit(X, groups)
     assert head.improved_
     new, new_groups = planted(seed=1)
-    gain = np.mean(1 / first_ranks(head.transform(new), new_groups)) - np.mean(1 / first_ranks(new, new_groups))
+    gain = np.mean(1 / compute_first_ranks(head.transform(new), new_groups)) - np.mean(
+        1 / compute_first_ranks(new, new_groups)
+    )
     assert gain > 0.05
     assert [entry["epoch"] for entry in head.history_] == list(range(7))
     assert np.isnan(head.history_[0]["loss"])

@@ -85,9 +85,9 @@ def test_copies_carry_no_weights(place):
 
 
 def test_nothing_is_printed(place, capfd):
-    from codebooks.embeddings.encoders import loaded
+    from codebooks.embeddings.encoders import load_encoder
 
-    loaded.cache_clear()
+    load_encoder.cache_clear()
     TextEmbedder(place).transform(TEXTS[:1])
     assert capfd.readouterr() == ("", "")
 

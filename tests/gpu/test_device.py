@@ -12,7 +12,7 @@ import pytest
 
 import codebooks
 from codebooks import HopfieldMemory, InhibitedMixture, KrotovHopfield, OrthogonalSparseCoding, metrics, ops
-from codebooks.datasets import planted_corpus
+from codebooks.datasets import make_planted_corpus
 
 pytestmark = [pytest.mark.gpu, pytest.mark.filterwarnings("ignore:.*components? wins? no sample")]
 
@@ -80,7 +80,7 @@ def test_two_processes_share_a_device(cp):
 
 def test_int64_indices(cp):
     """CuPy's own matrices hold int32; ours are read as they come."""
-    corpus = planted_corpus(200, 3, random_state=0)
+    corpus = make_planted_corpus(200, 3, random_state=0)
     X = corpus.X.astype(np.float64)
     X.indices, X.indptr = X.indices.astype(np.int64), X.indptr.astype(np.int64)
     on = ops.to_device_of(X, cp.zeros(1))

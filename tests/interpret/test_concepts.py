@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from codebooks import KrotovHopfield, expand, rank_documents, suggest, top_documents
-from codebooks.datasets import planted_corpus
+from codebooks.datasets import make_planted_corpus
 from codebooks.interpret import AddedWord
 
 TERMS = ["bank", "goal", "loan", "match", "team"]
@@ -220,7 +220,7 @@ def test_a_pipeline_equals_its_model_on_the_prepared_row(pipeline):
 
 
 def test_planted_topics_expand_to_their_own_words():
-    corpus = planted_corpus(random_state=0)
+    corpus = make_planted_corpus(random_state=0)
     model = KrotovHopfield(len(corpus.topics), random_state=0).fit(corpus.X)
     for topic in corpus.topics:
         first, *others = np.argsort(-topic)[:15]
@@ -490,7 +490,7 @@ def test_disliked_rows_are_kept_away_from():
 
 
 def test_suggestions_share_the_label_on_planted_topics():
-    corpus = planted_corpus(random_state=0)
+    corpus = make_planted_corpus(random_state=0)
     codes = KrotovHopfield(10, random_state=0).fit_transform(corpus.X)
     rng = np.random.default_rng(0)
     for label in range(10):

@@ -8,7 +8,7 @@ import pytest
 from scipy import sparse
 
 from codebooks.interpret import _labelling as naming
-from codebooks.interpret._labelling import largest, name_by_documents, score_by_documents
+from codebooks.interpret._labelling import choose_words_by_documents, score_words_by_documents, select_largest
 
 FORMATS = {
     "dense": np.asarray,
@@ -29,7 +29,7 @@ def words(name):
 
 
 def names(documents, labels, n_components, n):
-    return [words(name) for name in name_by_documents(incidence(documents), np.array(labels), n_components, n)]
+    return [words(name) for name in choose_words_by_documents(incidence(documents), np.array(labels), n_components, n)]
 
 
 def random_documents(n_words, seed=4):
@@ -62,13 +62,13 @@ def equal(found, expected):
 @pytest.mark.parametrize("form", FORMATS)
 def test_name_by_documents_equals_plain_search(documents, form, n):
     X, labels = documents
-    equal(name_by_documents(FORMATS[form](X), labels, 5, n), oracles.name_by_documents(X, labels, 5, n))
+    equal(choose_words_by_documents(FORMATS[form](X), labels, 5, n), oracles.name_by_documents(X, labels, 5, n))
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_name_by_documents_equals_plain_search_with_more_words_than_candidates(seed):
     X, labels = random_documents(80, seed)
-    equal(name_by_documents(X, labels, 5, 4), oracles.name_by_documents(X, labels, 5, 4))
+    equal(choose_words_by_documents(X, labels, 5, 4), oracles.name_by_documents(X, labels, 5, 4))
 
 
 @pytest.mark.parametrize("other", [("n_rounds", 0), ("n_rounds", 1), ("weakness", 0), ("repetition", 0)])
@@ -84,15 +84,15 @@ def test_those_documents_need_each_part_of_the_search(documents, other):
 
 def test_score_by_documents_equals_plain_loops(documents):
     X, labels = documents
-    np.testing.assert_allclose(score_by_documents(X, labels, 5), oracles.word_scores(X, labels, 5), rtol=1e-12)
+    np.testing.assert_allclose(score_words_by_documents(X, labels, 5), oracles.word_scores(X, labels, 5), rtol=1e-12)
 
 
 def test_words_that_never_meet_the_others_give_way():
     """Of the words of component 0, x has the third highest score and meets none of a, b, c and d."""
     documents = [*["abcd"] * 6, *["ab"] * 2, *["x"] * 7, *["z"] * 15]
     labels = [0] * 15 + [1] * 15
-    scores = score_by_documents(incidence(documents), np.array(labels), 2)[0]
-    assert "".join(WORDS[w] for w in largest(scores, 5)) == "abxcd"
+    scores = score_words_by_documents(incidence(documents), np.array(labels), 2)[0]
+    assert "".join(WORDS[w] for w in select_largest(scores, 5)) == "abxcd"
     assert names(documents, labels, 2, 4)[0] == "abcd"
 
 
@@ -114,7 +114,7 @@ def test_two_components_do_not_list_a_word_where_another_is_nearly_as_good():
 
     documents = [*group("a", "b"), *group("c", "d"), *["z"] * 3960]
     labels = np.array([0] * 20 + [1] * 20 + [2] * 3960)
-    scores = score_by_documents(incidence(documents), labels, 2)
+    scores = score_words_by_documents(incidence(documents), labels, 2)
     assert [WORDS[w] for w in scores.argmax(axis=1)] == ["s", "s"]
     first, second, _ = names(documents, labels, 3, 2)
     assert not set(first) & set(second)
@@ -144,15 +144,15 @@ def test_a_component_with_one_document_lists_its_words_the_rarest_first():
 
 def test_a_component_that_wins_every_document_lists_words_by_their_share():
     X = incidence(["abc", "ab", "a", "abc"])
-    np.testing.assert_array_equal(name_by_documents(X, np.zeros(4, int), 1, 3)[0].scores, [1, 0.75, 0.5])
+    np.testing.assert_array_equal(choose_words_by_documents(X, np.zeros(4, int), 1, 3)[0].scores, [1, 0.75, 0.5])
 
 
 def test_a_component_without_documents_has_no_name():
-    assert name_by_documents(incidence(["ab", "c"]), np.array([0, 2]), 4, 3)[1::2] == [None, None]
+    assert choose_words_by_documents(incidence(["ab", "c"]), np.array([0, 2]), 4, 3)[1::2] == [None, None]
 
 
 def test_a_component_of_empty_documents_has_no_words():
-    empty = name_by_documents(incidence(["ab", "", ""]), np.array([0, 1, 1]), 2, 3)[1]
+    empty = choose_words_by_documents(incidence(["ab", "", ""]), np.array([0, 1, 1]), 2, 3)[1]
     assert len(empty.columns) == len(empty.scores) == 0
 
 
@@ -173,7 +173,7 @@ def test_rejected_documents_count_for_how_common_a_word_is_and_for_no_component(
 def test_words_are_in_the_order_of_their_scores(documents):
     X, labels = documents
     scores = oracles.word_scores(X, labels, 4)
-    for name, row in zip(name_by_documents(X, labels, 4, 6), scores, strict=True):
+    for name, row in zip(choose_words_by_documents(X, labels, 4, 6), scores, strict=True):
         assert (np.diff(name.scores) <= 1e-15).all()
         np.testing.assert_allclose(name.scores, row[name.columns], rtol=1e-12)
 
@@ -181,9 +181,9 @@ def test_words_are_in_the_order_of_their_scores(documents):
 def test_long_lists_hold_the_words_of_highest_score(documents, monkeypatch):
     X, labels = documents
     monkeypatch.setattr(naming, "_LONGEST", 4)
-    for name, row in zip(name_by_documents(X, labels, 4, 5), oracles.word_scores(X, labels, 4), strict=True):
-        assert name.columns.tolist() == largest(row, 5).tolist()
-    equal(name_by_documents(X, labels, 4, 4), oracles.name_by_documents(X, labels, 4, 4))
+    for name, row in zip(choose_words_by_documents(X, labels, 4, 5), oracles.word_scores(X, labels, 4), strict=True):
+        assert name.columns.tolist() == select_largest(row, 5).tolist()
+    equal(choose_words_by_documents(X, labels, 4, 4), oracles.name_by_documents(X, labels, 4, 4))
 
 
 @pytest.mark.parametrize("n", [2, 5])
@@ -195,9 +195,9 @@ def test_how_often_a_document_has_a_word_does_not_count(documents, n):
     twice = sparse.csr_matrix((np.repeat(once.data, 2), np.repeat(once.indices, 2), once.indptr * 2), once.shape)
     assert stored_zeros.nnz == X.size
     assert twice.nnz == 2 * once.nnz
-    expected = name_by_documents(once, labels, 4, n)
+    expected = choose_words_by_documents(once, labels, 4, n)
     for other in (X * 3, stored_zeros, twice):
-        for name, same in zip(name_by_documents(other, labels, 4, n), expected, strict=True):
+        for name, same in zip(choose_words_by_documents(other, labels, 4, n), expected, strict=True):
             np.testing.assert_array_equal(name.scores, same.scores)
             np.testing.assert_array_equal(name.columns, same.columns)
 
@@ -208,10 +208,10 @@ def test_memory_grows_with_the_entries_and_not_with_pairs_of_words():
     columns = (n_words ** rng.random(n_documents * 20)).astype(int) - 1
     X = sparse.csr_matrix((np.ones(len(columns)), columns, np.arange(n_documents + 1) * 20), (n_documents, n_words))
     labels = rng.integers(0, 100, n_documents)
-    name_by_documents(X[:5], labels[:5], 100, 10)  # compiles
+    choose_words_by_documents(X[:5], labels[:5], 100, 10)  # compiles
     tracemalloc.start()
     try:
-        found = name_by_documents(X, labels, 100, 10)
+        found = choose_words_by_documents(X, labels, 100, 10)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -227,7 +227,7 @@ def test_documents_are_left_alone(documents, form):
         given.data[::3] = 0  # stored zeros
     parts = (given.data, given.indices, given.indptr) if sparse.issparse(given) else (given,)
     before = [part.copy() for part in parts]
-    name_by_documents(given, labels, 4, 5)
+    choose_words_by_documents(given, labels, 4, 5)
     for part, old in zip(parts, before, strict=True):
         np.testing.assert_array_equal(part, old)
 
@@ -236,7 +236,7 @@ def test_largest_equal_a_full_stable_sort():
     rng = np.random.default_rng(0)
     for n in (1, 4, 9, 20, 30):
         values = rng.integers(-2, 3, 20)
-        assert largest(values, n).tolist() == sorted(range(20), key=lambda j, v=values: (-v[j], j))[:n]
+        assert select_largest(values, n).tolist() == sorted(range(20), key=lambda j, v=values: (-v[j], j))[:n]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -244,6 +244,6 @@ def test_largest_values_that_differ_by_rounding_are_equal(dtype):
     eps = np.finfo(dtype).eps
     values = np.array([2 - 16 * eps, -1, 0, 2, -1 + 4 * eps, 2 - 8 * eps, 1.99], dtype)
     for n in range(1, 9):
-        assert largest(values, n).tolist() == [0, 3, 5, 6, 2, 1, 4][:n]
+        assert select_largest(values, n).tolist() == [0, 3, 5, 6, 2, 1, 4][:n]
     sloping = (1 - 40 * eps * np.arange(100)).astype(dtype)[::-1]  # each is near to the next, and yet not equal to it
-    assert largest(sloping, 3).tolist() == [99, 98, 97]
+    assert select_largest(sloping, 3).tolist() == [99, 98, 97]

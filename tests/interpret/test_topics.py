@@ -15,7 +15,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from codebooks.interpret import rank_documents
-from codebooks.interpret.topics import Topic, codebook, top_columns, top_documents, topics, winners
+from codebooks.interpret.topics import (
+    Topic,
+    get_components,
+    predict_components,
+    select_top_columns,
+    top_documents,
+    topics,
+)
 
 TERMS = ["bank", "goal", "loan", "match", "team"]
 TEXTS = ["goal match team", "goal match", "goal team", "bank loan", "loan bank bank", "goal"]
@@ -80,7 +87,7 @@ def test_ties_go_to_the_lower_column_and_only_positive_weights_are_listed():
 def test_top_columns_equal_a_full_stable_sort():
     W = np.random.default_rng(0).integers(-2, 4, (20, 50))
     for n in (1, 7, 50, 80):
-        for row, found in zip(W, top_columns(W, n), strict=True):
+        for row, found in zip(W, select_top_columns(W, n), strict=True):
             expected = [w for w in sorted(range(50), key=lambda w: (-row[w], w))[:n] if row[w] > 0]
             assert found.tolist() == expected
 
@@ -189,8 +196,8 @@ def test_without_predict_the_largest_code_wins_and_an_empty_row_is_nobodys():
     X = np.array([[2.0, 1.0, 0.0], [0.0, 0.0, 3.0], [0.0, 0.0, 0.0]])
     model = NMF(2, init="nndsvd", max_iter=2000, random_state=0).fit(X)
     codes = model.transform(X)
-    assert winners(model, X).tolist() == [codes[0].argmax(), codes[1].argmax(), -1]
-    assert winners(Fixed(np.eye(3)).fit(), X).tolist() == [0, 2, -1]
+    assert predict_components(model, X).tolist() == [codes[0].argmax(), codes[1].argmax(), -1]
+    assert predict_components(Fixed(np.eye(3)).fit(), X).tolist() == [0, 2, -1]
 
 
 def test_terms_of_a_pipeline_can_be_given_and_a_step_without_names_asks_for_them():
@@ -348,14 +355,14 @@ def test_top_documents_refuse_to_list_nothing():
 
 def test_a_codebook_is_read_from_either_name():
     model = KMeans(2, n_init=1, random_state=0).fit(np.eye(3))
-    np.testing.assert_array_equal(codebook(model), model.cluster_centers_)
-    np.testing.assert_array_equal(codebook(Fixed([[1, 2]]).fit()), [[1, 2]])
+    np.testing.assert_array_equal(get_components(model), model.cluster_centers_)
+    np.testing.assert_array_equal(get_components(Fixed([[1, 2]]).fit()), [[1, 2]])
 
 
 def test_given_codes_and_rows_have_one_rule_of_winning():
     X = np.vstack([CountVectorizer().fit_transform(TEXTS).toarray(), np.zeros((1, 5))])
     model = LatentDirichletAllocation(3, random_state=0).fit(X)
-    labels = winners(model, X)
+    labels = predict_components(model, X)
     codes = model.transform(X)
     assert codes[-1].tolist() == [codes[-1, 0]] * 3
     assert labels.tolist() == [*codes[:-1].argmax(axis=1), -1]
@@ -366,13 +373,13 @@ def test_given_codes_and_rows_have_one_rule_of_winning():
 
 def test_what_speaks_against_a_unit_equals_a_full_stable_sort(monkeypatch):
     of_topics = sys.modules["codebooks.interpret.topics"]  # the package has a function of this name
-    sorted_, largest = [], of_topics.largest
+    sorted_, largest = [], of_topics.select_largest
 
     def noted(values, n):
         sorted_.append(values)
         return largest(values, n)
 
-    monkeypatch.setattr(of_topics, "largest", noted)
+    monkeypatch.setattr(of_topics, "select_largest", noted)
     weights = np.random.default_rng(0).integers(-12, 20, (40, 30)).astype(float)  # many ties
     weights[3] = 0
     terms = [str(j) for j in range(30)]

@@ -650,7 +650,7 @@ def test_score_looks_at_its_rows_once(monkeypatch):
 
 
 def test_who_waited_for_rows_does_not_stack_them_again(monkeypatch):
-    store = patterns.Patterns.of(np.eye(3)).appended(np.eye(3))
+    store = patterns.Patterns.of(np.eye(3)).append_rows(np.eye(3))
     stacked = np.vstack([np.eye(3), np.eye(3)])
 
     class Busy:  # another thread stacks them until it lets go

@@ -11,9 +11,9 @@ from sklearn.datasets import load_digits
 from sklearn.feature_extraction.text import TfidfTransformer, TfidfVectorizer
 
 from codebooks import InhibitedMixture, ops
-from codebooks.datasets import load_docstrings, planted_corpus
+from codebooks.datasets import load_docstrings, make_planted_corpus
 from codebooks.models import inhibited_mixture
-from codebooks.models.base import gates
+from codebooks.models.statistics import compute_gates
 
 FORMATS = {"dense": np.asarray, "csr": sparse.csr_matrix}
 # Planted groups lie so far apart that nothing is shared at the default temperature; that is judged at the end.
@@ -22,7 +22,7 @@ WHOLE = pytest.mark.filterwarnings("ignore:The gates give nearly all rows to one
 
 @pytest.fixture(scope="module")
 def planted():
-    corpus = planted_corpus(300, 10, words_per_topic=8, n_background=10, random_state=3)
+    corpus = make_planted_corpus(300, 10, words_per_topic=8, n_background=10, random_state=3)
     return TfidfTransformer(sublinear_tf=True).fit_transform(corpus.X.astype(np.float64))
 
 
@@ -45,7 +45,7 @@ def test_steps(planted, orthogonality, n_active, inhibition, form):
     X[[3, 70]] = 0  # empty rows do not count
     settings = {"orthogonality": orthogonality, "n_active": n_active, "inhibition": inhibition}
     model = InhibitedMixture(10, **settings, annealing_updates=4, inhibition_strength=0.7, revive=False, random_state=0)
-    W, mass, usage, inhibited, rest, *_ = model._start(FORMATS[form](X[:30]), 10, np.random.RandomState(0))
+    W, mass, usage, inhibited, rest, *_ = model._initialize_state(FORMATS[form](X[:30]), 10, np.random.RandomState(0))
     for step in range(10):
         batch = X[30 * step : 30 * step + 30]
         model.partial_fit(FORMATS[form](batch))
@@ -84,7 +84,7 @@ class TestTheExampleOfTheSeeds:
     def test_in_learning(self, means, expected):
         order = np.argsort(means - SCORES)
         found = ops.Nearest(order[None], SCORES[order][None], np.ones(1), SCORES)
-        np.testing.assert_array_equal(gates(found, means, 0.25, 3).round(4), np.array([expected])[:, order])
+        np.testing.assert_array_equal(compute_gates(found, means, 0.25, 3).round(4), np.array([expected])[:, order])
 
     def test_in_the_codes(self, means, expected):
         model = InhibitedMixture(3, temperature=0.25, random_state=0).partial_fit(np.eye(4) + 0.1)
@@ -212,8 +212,8 @@ def test_diagnostics_by_hand():
     model.components_ = np.eye(5)[:4]
     X = np.array([both, one, one, none], dtype=float)
     observed = []
-    model._winners(X, model._state(), observed=observed)
-    model._describe(X, observed)
+    model._find_winners(X, model._get_state(), observed=observed)
+    model._store_summary(X, observed)
     np.testing.assert_allclose(model.load_, [0.75 / 4, 0.75 / 4, 2.25 / 4, 0.25 / 4])
     assert model.max_violation_ == pytest.approx(1.25)
     assert model.gate_entropy_ == pytest.approx(0.5)  # two rows are whole, two even; none can be more
@@ -341,7 +341,7 @@ def test_diagnostics_of_minibatches(planted):
 
 def n_idle(seed, **settings):
     """How many of thirty experts win no document of ten planted topics."""
-    X = planted_corpus(1000, 10, random_state=seed).X
+    X = make_planted_corpus(1000, 10, random_state=seed).X
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         labels = InhibitedMixture(30, random_state=seed, **settings).fit(X).labels_

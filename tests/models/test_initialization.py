@@ -1,4 +1,4 @@
-"""The first components of a codebook: `spread_directions`."""
+"""The first components of a codebook: `initialize_directions`."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from scipy import sparse
 from sklearn.datasets import load_digits
 
 from codebooks.models import initialization
-from codebooks.models.initialization import spread_directions
+from codebooks.models.initialization import initialize_directions
 
 FORMATS = {"dense": np.asarray, "csr": sparse.csr_matrix}
 
@@ -27,7 +27,7 @@ def rows():
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("form", FORMATS)
 def test_directions_have_length_1_and_differ(rows, form, dtype):
-    W = spread_directions(FORMATS[form](rows.astype(dtype)), 300, np.random.RandomState(0))
+    W = initialize_directions(FORMATS[form](rows.astype(dtype)), 300, np.random.RandomState(0))
     assert W.shape == (300, 40)
     assert W.dtype == dtype
     np.testing.assert_allclose(np.linalg.norm(W, axis=1), 1, rtol=1e-5)
@@ -38,9 +38,9 @@ def test_directions_have_length_1_and_differ(rows, form, dtype):
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("n_directions", [1, 10, 100, 300])
 def test_directions_do_not_depend_on_the_order_of_rows(rows, n_directions, form):
-    expected = spread_directions(FORMATS[form](rows), n_directions, np.random.RandomState(0))
+    expected = initialize_directions(FORMATS[form](rows), n_directions, np.random.RandomState(0))
     order = np.random.default_rng(1).permutation(len(rows))
-    found = spread_directions(FORMATS[form](rows[order]), n_directions, np.random.RandomState(0))
+    found = initialize_directions(FORMATS[form](rows[order]), n_directions, np.random.RandomState(0))
     np.testing.assert_allclose(found, expected, atol=1e-8)
 
 
@@ -48,7 +48,7 @@ def test_directions_do_not_depend_on_the_order_of_rows(rows, n_directions, form)
 def test_many_directions_cover_the_rows(rows, n_directions):
     """As well as 300 groups allow: rows of most groups have a direction of their own."""
     filled = scaled(rows[rows.any(axis=1)])
-    W = spread_directions(rows, n_directions, np.random.RandomState(0))
+    W = initialize_directions(rows, n_directions, np.random.RandomState(0))
     nearest = (filled @ W.T).max(axis=1)
     assert (nearest > 0.9).mean() > 0.85
     drawn = filled[np.random.RandomState(0).choice(len(filled), n_directions, replace=False)]
@@ -57,7 +57,7 @@ def test_many_directions_cover_the_rows(rows, n_directions):
 
 def test_images_start_with_directions_that_all_win():
     X = load_digits().data
-    W = spread_directions(X, 300, np.random.RandomState(0))
+    W = initialize_directions(X, 300, np.random.RandomState(0))
     won = (scaled(X) @ W.T).argmax(axis=1)
     assert len(set(won)) > 290
 
@@ -65,9 +65,9 @@ def test_images_start_with_directions_that_all_win():
 @pytest.mark.parametrize(("n_directions", "size"), [(3, 1000), (250, 1000), (251, 1004), (500, 2000), (900, 2998)])
 def test_rows_looked_at_grow_with_the_directions(rows, n_directions, size, monkeypatch):
     looked_at = []
-    refined = initialization._refined
-    monkeypatch.setattr(initialization, "_refined", lambda X, W: looked_at.append(X.shape[0]) or refined(X, W))
-    spread_directions(rows, n_directions, np.random.RandomState(0))
+    refined = initialization._refine
+    monkeypatch.setattr(initialization, "_refine", lambda X, W: looked_at.append(X.shape[0]) or refined(X, W))
+    initialize_directions(rows, n_directions, np.random.RandomState(0))
     assert set(looked_at) == {size}
     assert len(looked_at) == (8 if n_directions <= 100 else 1)
 
@@ -75,7 +75,7 @@ def test_rows_looked_at_grow_with_the_directions(rows, n_directions, size, monke
 @pytest.mark.parametrize("n_directions", [7, 250])
 def test_more_directions_than_rows(n_directions):
     X = np.eye(5, 8)
-    W = spread_directions(X, n_directions, np.random.RandomState(0))
+    W = initialize_directions(X, n_directions, np.random.RandomState(0))
     assert W.shape == (n_directions, 8)
     np.testing.assert_allclose((W @ X.T).max(axis=0), 1)
     np.testing.assert_allclose((W @ X.T).max(axis=1), 1)

@@ -10,15 +10,15 @@ from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.metrics import normalized_mutual_info_score
 
 from codebooks import KrotovHopfield
-from codebooks.datasets import planted_corpus
-from codebooks.models.initialization import spread_directions
+from codebooks.datasets import make_planted_corpus
+from codebooks.models.initialization import initialize_directions
 
 FORMATS = {"dense": np.asarray, "csr": sparse.csr_matrix}
 
 
 @pytest.fixture(scope="module")
 def planted():
-    corpus = planted_corpus(300, 10, random_state=3)
+    corpus = make_planted_corpus(300, 10, random_state=3)
     return TfidfTransformer(sublinear_tf=True).fit_transform(corpus.X.astype(np.float64)), corpus.labels
 
 
@@ -43,7 +43,7 @@ class TestHebbian:
     """`algorithm="hebbian"` is the published rule on rows as they are, in the given order, from directions of rows."""
 
     def start(self, X, p):
-        W = spread_directions(X, 10, np.random.RandomState(0))
+        W = initialize_directions(X, 10, np.random.RandomState(0))
         return W / (np.abs(W) ** p).sum(axis=1, keepdims=True) ** (1 / p)
 
     def test_one_step(self, planted, p, rank, form):
@@ -77,7 +77,7 @@ def test_batch_steps(planted, p, rank, form, strength):
     X = planted[0].toarray()
     settings = {"p": p, "rival_rank": rank, "inhibition_strength": strength, "annealing_updates": 4}
     model = KrotovHopfield(10, **settings, revive=False, shuffle=False, random_state=0)
-    state = model._start(FORMATS[form](X[:50]), 10, np.random.RandomState(0))
+    state = model._initialize_state(FORMATS[form](X[:50]), 10, np.random.RandomState(0))
     W, mass, inhibition, usage = state.components, state.mass, state.inhibition, state.usage
     model.partial_fit(FORMATS[form](X[:50]))
     for step in range(6):
@@ -194,7 +194,7 @@ class TestPruning:
     @pytest.mark.parametrize("balance", [1.0, 0.8], ids=["even", "skewed"])
     @pytest.mark.parametrize(("n_topics", "n_begun"), [(10, 30), (5, 20), (3, 3)])
     def test_the_planted_number_is_left(self, n_topics, n_begun, balance, seed):
-        corpus = planted_corpus(1000, n_topics, balance=balance, random_state=seed)
+        corpus = make_planted_corpus(1000, n_topics, balance=balance, random_state=seed)
         X = TfidfTransformer(sublinear_tf=True).fit_transform(corpus.X)
         model = KrotovHopfield(n_begun, prune=True, random_state=seed).fit(X)
         assert len(model.components_) == n_topics
@@ -253,7 +253,7 @@ class TestPruning:
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("purity", [0.8, 0.3])
 def test_hebbian_defaults_converge_on_tfidf(purity, seed):
-    corpus = planted_corpus(1000, 10, purity=purity, random_state=seed)
+    corpus = make_planted_corpus(1000, 10, purity=purity, random_state=seed)
     X = TfidfTransformer(sublinear_tf=True).fit_transform(corpus.X)
     model = KrotovHopfield(10, algorithm="hebbian", random_state=seed).fit(X)
     np.testing.assert_allclose(np.linalg.norm(model.components_, axis=1), 1, atol=0.1)

@@ -12,7 +12,7 @@ from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.metrics import normalized_mutual_info_score
 
 from codebooks import BM25Transformer, MultinomialMixture, ops
-from codebooks.datasets import planted_corpus
+from codebooks.datasets import make_planted_corpus
 from codebooks.models import multinomial_mixture
 from codebooks.models.base import Progress
 from codebooks.models.reservoir import add_rows, draw_rows, mark_start
@@ -28,7 +28,7 @@ LATER = Progress(1.0, 1, 50)  # after the first pass no rows are sampled
 
 @pytest.fixture(scope="module")
 def planted():
-    corpus = planted_corpus(600, 6, words_per_topic=12, n_background=20, length=12, random_state=1)
+    corpus = make_planted_corpus(600, 6, words_per_topic=12, n_background=20, length=12, random_state=1)
     return corpus.X.astype(np.float64), corpus.labels
 
 
@@ -48,11 +48,11 @@ def test_updates_from_minibatches_of_unequal_sizes(planted, n_components, form):
     X[200:203] = X[200]
     X = sparse.csr_matrix(X)
     model = MultinomialMixture(n_components, random_state=0)
-    state = model._start(FORMATS[form](X[:150]), n_components, np.random.RandomState(0))
+    state = model._initialize_state(FORMATS[form](X[:150]), n_components, np.random.RandomState(0))
     expected = {name: getattr(state, name) for name in FIELDS}
     for rows in (slice(0, 150), slice(150, 157), slice(157, 158), slice(158, 430), slice(430, 600)):
         batch = X[rows]
-        state, sums = model._learn(FORMATS[form](batch), state, LATER)
+        state, sums = model._step(FORMATS[form](batch), state, LATER)
         expected, winning = oracles.multinomial_mixture_step(expected, batch.toarray())
         assert sums.energy == pytest.approx(winning.sum(), rel=1e-9)
         assert sums.n_rows == batch.toarray().any(axis=1).sum()
@@ -65,7 +65,7 @@ def test_updates_from_minibatches_of_unequal_sizes(planted, n_components, form):
 def test_an_update_of_float32_is_that_of_float64(planted):
     model = MultinomialMixture(6, random_state=0)
     states = [
-        model._learn(X, model._start(X, 6, np.random.RandomState(0)), LATER)[0]
+        model._step(X, model._initialize_state(X, 6, np.random.RandomState(0)), LATER)[0]
         for X in (planted[0], planted[0].astype(np.float32))
     ]
     for name in FIELDS:
@@ -79,12 +79,12 @@ def test_rows_of_a_vocabulary_larger_than_the_entries_of_a_minibatch(planted, mo
     X = planted[0][:9]
     assert X.nnz < X.shape[1]
     model = MultinomialMixture(4, random_state=0)
-    start = model._start(planted[0], 4, np.random.RandomState(0))
+    start = model._initialize_state(planted[0], 4, np.random.RandomState(0))
     seen = []
     lift = ops.lift
     monkeypatch.setattr(ops, "lift", lambda *how: seen.append(len(how[2])) or lift(*how))
     expected, _ = oracles.multinomial_mixture_step({name: getattr(start, name) for name in FIELDS}, X.toarray())
-    found, _ = model._learn(X, start, LATER)
+    found, _ = model._step(X, start, LATER)
     gates, known = model._encode(X, start)
     assert max(seen) < X.shape[1]
     for name, value in expected.items():
@@ -424,7 +424,7 @@ def test_rows_too_small_to_be_squared_are_empty(planted):
 
 @pytest.fixture(scope="module")
 def stream():
-    corpus = planted_corpus(1200, 6, random_state=2)
+    corpus = make_planted_corpus(1200, 6, random_state=2)
     return corpus.X.astype(np.float64), corpus.labels
 
 
@@ -438,7 +438,7 @@ def learn_stream(X, size=20, **settings):
 def without_reservoir(monkeypatch):
     """Learning as if no rows were sampled."""
     base = MultinomialMixture.__mro__[1]
-    monkeypatch.setattr(MultinomialMixture, "_learn", base._learn)
+    monkeypatch.setattr(MultinomialMixture, "_step", base._step)
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -461,8 +461,8 @@ def test_a_sorted_stream_needs_the_sample_of_rows(stream, monkeypatch):
 def test_three_sampled_rows_are_learned_from_for_each_new_one(planted):
     X, _ = planted
     model = learn_stream(X[:100])
-    state = model._state()._replace(reservoir=mark_start(model.reservoir_))
-    learned, sums = model._learn(X[100:110], state, Progress(1.0, 0, 50))
+    state = model._get_state()._replace(reservoir=mark_start(model.reservoir_))
+    learned, sums = model._step(X[100:110], state, Progress(1.0, 0, 50))
     assert sums.n_rows == 40
     assert learned.reservoir.n_seen == 110
     assert learned.n_updates == state.n_updates + 1
@@ -525,7 +525,7 @@ def test_partial_fit_after_fit_does_not_start_anew(planted, monkeypatch):
     X, labels = planted
     model = MultinomialMixture(6, random_state=0).fit(X)
     monkeypatch.setattr(MultinomialMixture, "_restart", None)
-    monkeypatch.setattr(MultinomialMixture, "_start", None)
+    monkeypatch.setattr(MultinomialMixture, "_initialize_state", None)
     before = model.n_updates_
     for start in range(0, 600, 20):
         model.partial_fit(X[start : start + 20])
@@ -537,8 +537,8 @@ def test_partial_fit_after_fit_does_not_start_anew(planted, monkeypatch):
 def test_a_new_start_keeps_the_numbers_of_components(planted, monkeypatch):
     X, _ = planted
     model = learn_stream(X[:300], size=100)
-    state, progress = model._state(), Progress(1.0, 0, 50)
-    statistics, calls = MultinomialMixture._statistics, []
+    state, progress = model._get_state(), Progress(1.0, 0, 50)
+    statistics, calls = MultinomialMixture._compute_statistics, []
 
     def prefer_the_new_one(self, X, at):
         sums = statistics(self, X, at)
@@ -547,7 +547,7 @@ def test_a_new_start_keeps_the_numbers_of_components(planted, monkeypatch):
             return sums._replace(energy=sums.energy - 1e9)
         return sums
 
-    monkeypatch.setattr(MultinomialMixture, "_statistics", prefer_the_new_one)
+    monkeypatch.setattr(MultinomialMixture, "_compute_statistics", prefer_the_new_one)
     new = model._restart(X, state, progress)
     assert calls
     assert new is not state
@@ -560,10 +560,10 @@ def test_a_new_start_keeps_the_numbers_of_components(planted, monkeypatch):
 def test_a_new_start_that_explains_the_sample_worse_is_dropped(planted, monkeypatch):
     X, _ = planted
     model = learn_stream(X[:300], size=100)
-    state, statistics = model._state(), MultinomialMixture._statistics
+    state, statistics = model._get_state(), MultinomialMixture._compute_statistics
     monkeypatch.setattr(
         MultinomialMixture,
-        "_statistics",
+        "_compute_statistics",
         lambda self, X, at: statistics(self, X, at)._replace(energy=np.float64(at is state)),
     )
     assert model._restart(X, state, Progress(1.0, 0, 50)) is state

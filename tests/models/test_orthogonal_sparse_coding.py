@@ -10,7 +10,7 @@ from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.metrics import normalized_mutual_info_score
 
 from codebooks import OrthogonalSparseCoding, ops
-from codebooks.datasets import planted_corpus
+from codebooks.datasets import make_planted_corpus
 
 FORMATS = {"dense": np.asarray, "csr": sparse.csr_matrix}
 ALGORITHMS = ("procrustes", "geodesic", "online")
@@ -18,7 +18,7 @@ ALGORITHMS = ("procrustes", "geodesic", "online")
 
 @pytest.fixture(scope="module")
 def planted():
-    corpus = planted_corpus(300, 6, random_state=3)
+    corpus = make_planted_corpus(300, 6, random_state=3)
     return TfidfTransformer(sublinear_tf=True).fit_transform(corpus.X.astype(np.float64)), corpus.labels
 
 
@@ -63,7 +63,7 @@ def test_procrustes_steps(planted, signals, signed, kept, inhibition, form):
     n_active, threshold = model.n_active, model.threshold
     if inhibition == "auto":
         inhibition = None if signed else "mean"
-    state = model._start(FORMATS[form](X[:50]), 5, np.random.RandomState(0))
+    state = model._initialize_state(FORMATS[form](X[:50]), 5, np.random.RandomState(0))
     W, moment, handicap = state.components, state.moment, state.inhibition
     for step in range(4):
         batch = X[50 * step : 50 * step + 50]
@@ -99,9 +99,9 @@ def test_rows_are_picked_only_for_some_of_several_units(planted, monkeypatch, n_
         body = getattr(ops, name)
         monkeypatch.setattr(ops, name, lambda *given, name=name, body=body: asked.append(name) or body(*given))
     model = OrthogonalSparseCoding(n_units, **kept, random_state=0)
-    state = model._start(planted[0], n_units, np.random.RandomState(0))
+    state = model._initialize_state(planted[0], n_units, np.random.RandomState(0))
     asked.clear()
-    model._statistics(planted[0], state)
+    model._compute_statistics(planted[0], state)
     assert asked == ["scatter_rows" if picks else "accumulate"]
 
 
@@ -115,7 +115,7 @@ def test_an_epoch_row_by_row(signals, algorithm, rule, signed, settings, form):
     model = OrthogonalSparseCoding(
         5, algorithm=algorithm, signed=signed, **settings, max_iter=1, shuffle=False, revive=False, random_state=0
     )
-    state = model._start(FORMATS[form](signals), 5, np.random.RandomState(0))
+    state = model._initialize_state(FORMATS[form](signals), 5, np.random.RandomState(0))
     model.set_params(batch_size=1000).fit(FORMATS[form](signals))
     filled = signals[signals.any(axis=1)]
     norms = np.linalg.norm(filled, axis=1)
@@ -151,9 +151,9 @@ def test_the_other_rules_recover_a_basis_that_is_used_sparsely():
 def test_steps_fall_geometrically_and_partial_fit_goes_on_with_the_last(planted):
     X, _ = planted
     model = OrthogonalSparseCoding(5, algorithm="geodesic", max_iter=5, random_state=0)
-    np.testing.assert_allclose([model._rate(e / 4) for e in range(5)], 0.8 * 0.1 ** (np.arange(5) / 4))
-    assert model.set_params(learning_rate=0.2)._rate(1) == pytest.approx(0.02)
-    assert model.set_params(final_learning_rate=0.1)._rate(1) == pytest.approx(0.1)
+    np.testing.assert_allclose([model._compute_rate(e / 4) for e in range(5)], 0.8 * 0.1 ** (np.arange(5) / 4))
+    assert model.set_params(learning_rate=0.2)._compute_rate(1) == pytest.approx(0.02)
+    assert model.set_params(final_learning_rate=0.1)._compute_rate(1) == pytest.approx(0.1)
     assert model.partial_fit(X).annealed_ == 0
     assert model.fit(X).annealed_ == 1
     assert model.partial_fit(X).annealed_ == 1

@@ -11,7 +11,7 @@ from sklearn.metrics import normalized_mutual_info_score
 from sklearn.pipeline import make_pipeline
 
 from codebooks import InhibitedMixture, Isotropy, KrotovHopfield, NeighborSmoothing, OrthogonalSparseCoding
-from codebooks.datasets import planted_corpus
+from codebooks.datasets import make_planted_corpus
 
 LEARNERS = [KrotovHopfield, InhibitedMixture, OrthogonalSparseCoding]
 # Groups without spread share no row; that is said, and not what is tested here.
@@ -110,7 +110,7 @@ def test_a_template_with_a_changing_number_does_not_hide_topics(learner, n_copie
     """A third or half of the documents have the same twenty words and a number of their own."""
     template = sparse.hstack([np.ones((n_copies, 20)), sparse.identity(n_copies)])
     for seed in range(3):
-        corpus = planted_corpus(800, 8, random_state=seed)
+        corpus = make_planted_corpus(800, 8, random_state=seed)
         X = TfidfTransformer(sublinear_tf=True).fit_transform(sparse.block_diag([corpus.X, template]).tocsr())
         model = fit_silently(learner(9, random_state=seed), X)
         assert n_used(model) == 9
@@ -120,7 +120,7 @@ def test_a_template_with_a_changing_number_does_not_hide_topics(learner, n_copie
 @pytest.mark.parametrize("part", [0.1, 0.3, 0.5])
 @pytest.mark.parametrize("learner", [KrotovHopfield, InhibitedMixture])
 def test_a_repeated_sentence_does_not_hide_topics(learner, part):
-    corpus = planted_corpus(800, 8, random_state=0)
+    corpus = make_planted_corpus(800, 8, random_state=0)
     n_copies = round(part / (1 - part) * 800)
     sentence = sparse.csr_matrix(np.ones((n_copies, 10)))
     X = TfidfTransformer(sublinear_tf=True).fit_transform(sparse.block_diag([corpus.X, sentence]).tocsr())

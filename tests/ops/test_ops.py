@@ -25,7 +25,7 @@ from scipy import sparse
 
 import codebooks
 from codebooks import ops
-from codebooks.interpret._labelling import name_by_documents
+from codebooks.interpret._labelling import choose_words_by_documents
 
 DTYPES = (np.float32, np.float64)
 TOLERANCE = {np.float32: {"rtol": 2e-5, "atol": 2e-5}, np.float64: {"rtol": 1e-12, "atol": 1e-12}}
@@ -1283,7 +1283,7 @@ def warm_up_and_use():
         found = ops.responsibilities(given.G.copy(), 1.0, given.handicap, 2.0)
         ops.fold_in(words, given.W[0], np.abs(given.W), found.gates, found.gates.copy(), 2, 0.1)
         ops.fade_and_add(given.W, given.handicap, np.arange(given.W.shape[1]), given.W, given.handicap)
-    name_by_documents(sparse.csr_matrix(np.eye(4)), np.array([0, 0, 1, 1]), 2, 1)
+    choose_words_by_documents(sparse.csr_matrix(np.eye(4)), np.array([0, 0, 1, 1]), 2, 1)
     new = {name: found - warm[name] for name, found in compiled().items() if found != warm[name]}
     assert not new, f"compiled after warmup: {new}"
 

@@ -13,7 +13,7 @@ from sklearn.base import clone
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 
 from codebooks import BM25Transformer, HopfieldRetriever, TextAnalyzer
-from codebooks.retrieval.feedback import shares
+from codebooks.retrieval.feedback import compute_shares
 from codebooks.storage import DamagedFileError
 
 bm25s = pytest.importorskip("bm25s")
@@ -139,7 +139,7 @@ class TestFeedback:
         """At the inverse temperature at which the document after the last one has no weight any more."""
         index = fitted._state.stored
         counts = fitted.vectorizer_.transform(QUERIES)
-        position, share = shares(counts, index.weighted, 20)
+        position, share = compute_shares(counts, index.weighted, 20)
         scores = (counts @ index.weighted.rows.T).toarray()
         for row, where, found in zip(scores, position, share, strict=True):
             falling = np.sort(row.clip(0))[::-1]

@@ -418,13 +418,13 @@ def test_a_disk_that_fails_is_an_os_error(saved, monkeypatch):
                 raise OSError(errno.EIO, "Input/output error")
             return self.file.readinto(buffer)
 
-    checksum, failing = array_file._checksum, []
+    checksum, failing = array_file._compute_checksum, []
 
     def fail(file, n_bytes):
         failing.append(failing[0] if failing else Failing(file))
         return checksum(failing[0], n_bytes)
 
-    monkeypatch.setattr(array_file, "_checksum", fail)
+    monkeypatch.setattr(array_file, "_compute_checksum", fail)
     with pytest.raises(OSError, match="Input/output"):
         load(saved)
 

@@ -176,7 +176,7 @@ def test_segmenter_auto_is_bigrams_where_budoux_is_missing(monkeypatch):
 
 
 def test_segmenter_budoux_that_is_missing_is_an_error_with_the_command(monkeypatch):
-    segmentation._parser.cache_clear()
+    segmentation._load_parser.cache_clear()
     monkeypatch.setitem(sys.modules, "budoux", None)
     with pytest.raises(ImportError, match=r'pip install "codebooks-learn\[words\]"'):
         TextAnalyzer(segmenter="budoux")("北京大学")
