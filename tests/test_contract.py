@@ -44,7 +44,7 @@ VARIANTS = {
     codebooks.KrotovHopfield: [
         {},
         {"algorithm": "hebbian"},
-        {"n_active": 2},
+        {"transform_n_active": 2},
         {"p": 3, "rival_rank": 3},
         {"inhibition": "load"},
         {"inhibition": None},
@@ -215,7 +215,7 @@ class TestLaws:
         dense = build(learner, settings).fit(X)
         csr = build(learner, settings).fit(sparse.csr_matrix(X))
         np.testing.assert_allclose(csr.components_, dense.components_, atol=1e-8)
-        if not settings or "n_active" in settings:
+        if set(settings) <= {"n_active", "transform_n_active"}:
             assert normalized_mutual_info_score(labels, dense.labels_) > 0.9
 
     def test_float32_is_kept_and_close(self, learner, settings, planted):
@@ -366,13 +366,15 @@ class TestLaws:
         assert model.score(X) == pytest.approx(0 if learner is codebooks.MultinomialMixture else 1)
 
     def test_score_ignores_what_only_changes_the_reading(self, learner, settings, planted):
-        if learner is codebooks.MultinomialMixture:
+        others = {"n_active": 1, "transform_n_active": 1, "inhibition_strength": 0.1}
+        others = {name: value for name, value in others.items() if name in learner().get_params()}
+        if not others:
             pytest.skip("it has no such settings")
         X, _ = planted
         model = build(learner, settings).fit(X)
         score = model.score(X)
         assert 0 < score <= 1
-        assert model.set_params(n_active=1, inhibition_strength=0.1).score(X) == score
+        assert model.set_params(**others).score(X) == score
 
     def test_reject_below(self, learner, settings, planted):
         X, _ = planted
@@ -480,7 +482,7 @@ class TestSparseCodes:
         model = make_pipeline(learner(4, sparse_output=True, random_state=0), LogisticRegression())
         assert model.fit(corpus.X, corpus.labels).score(corpus.X, corpus.labels) > 0.9
         assert model[0].get_feature_names_out().tolist() == [f"{learner.__name__.lower()}{k}" for k in range(4)]
-        setting = "batch_size" if learner is codebooks.MultinomialMixture else "n_active"
+        setting = "n_active" if "n_active" in learner().get_params() else "batch_size"
         searched = GridSearchCV(model, {f"{learner.__name__.lower()}__{setting}": [1, 2]}, cv=2)
         assert searched.fit(corpus.X, corpus.labels).best_score_ > 0.8
 
@@ -493,11 +495,14 @@ class TestSparseCodes:
     def test_topics_of_sparse_codes(self, learner):
         corpus = make_planted_corpus(300, 4, random_state=0)
         model = learner(4, random_state=0).fit(corpus.X)
-        expected = codebooks.topics(model, corpus.terms, corpus.X)
+        expected = codebooks.topic_words(model, corpus.X, feature_names=corpus.terms)
         ranked = codebooks.rank_documents(model, corpus.X, 0)
         model.set_params(sparse_output=True)
-        assert codebooks.topics(model, corpus.terms, corpus.X) == expected
-        assert codebooks.topics(model, corpus.terms, corpus.X, codes=model.transform(corpus.X)) == expected
+        assert codebooks.topic_words(model, corpus.X, feature_names=corpus.terms) == expected
+        assert (
+            codebooks.topic_words(model, corpus.X, feature_names=corpus.terms, labels=model.transform(corpus.X))
+            == expected
+        )
         np.testing.assert_array_equal(codebooks.rank_documents(model, corpus.X, 0).rows, ranked.rows)
 
 
@@ -541,7 +546,13 @@ class TestLearning:
 @pytest.mark.filterwarnings("ignore:.*components? wins? no sample")
 @pytest.mark.parametrize(
     "transformer",
-    [*LEARNERS, codebooks.HopfieldMemory, codebooks.BM25Transformer, codebooks.Isotropy, codebooks.NeighborSmoothing],
+    [
+        *LEARNERS,
+        codebooks.HopfieldMemory,
+        codebooks.BM25Transformer,
+        codebooks.PartialWhitening,
+        codebooks.NeighborSmoothing,
+    ],
 )
 def test_dtypes_are_preserved_and_scikit_learn_checks_it(transformer):
     assert transformer().__sklearn_tags__().transformer_tags.preserves_dtype == ["float64", "float32"]
@@ -623,7 +634,7 @@ def test_other_features_are_refused(learner):
 
 
 @pytest.mark.parametrize("learner", LEARNERS)
-@pytest.mark.parametrize("setting", ["n_components", "max_iter", "batch_size", "n_active"])
+@pytest.mark.parametrize("setting", ["n_components", "max_iter", "batch_size", "n_active", "transform_n_active"])
 def test_settings_out_of_range_are_refused(learner, setting):
     if setting not in learner().get_params():
         pytest.skip("it has no such setting")
@@ -632,7 +643,7 @@ def test_settings_out_of_range_are_refused(learner, setting):
 
 
 @pytest.mark.parametrize("learner", LEARNERS)
-@pytest.mark.parametrize("setting", ["n_components", "max_iter", "batch_size", "n_active"])
+@pytest.mark.parametrize("setting", ["n_components", "max_iter", "batch_size", "n_active", "transform_n_active"])
 def test_true_is_no_number(learner, setting):
     if setting not in learner().get_params():
         pytest.skip("it has no such setting")
@@ -671,7 +682,7 @@ ESTIMATORS = {
     "OrthogonalSparseCoding": lambda: codebooks.OrthogonalSparseCoding(4, random_state=0),
     "HopfieldMemory": lambda: codebooks.HopfieldMemory(),
     "BM25Transformer": lambda: codebooks.BM25Transformer(),
-    "Isotropy": lambda: codebooks.Isotropy(),
+    "PartialWhitening": lambda: codebooks.PartialWhitening(),
     "NeighborSmoothing": lambda: codebooks.NeighborSmoothing(3),
     "PairedHead": lambda: codebooks.PairedHead(),
 }
@@ -683,7 +694,7 @@ QUESTIONS = [
     for method in METHODS
     if hasattr(make(), method)
 ]
-DENSE_ONLY = ("Isotropy", "NeighborSmoothing", "PairedHead")
+DENSE_ONLY = ("PartialWhitening", "NeighborSmoothing", "PairedHead")
 OTHER_DATA = {
     "NaN": lambda X: X * np.nan,
     "infinity": lambda X: X * np.inf,
