@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from codebooks.text.weighting import BM25Transformer
     from codebooks.topics import Topic, top_documents, topics
 
+    __version__: str
+
 __all__ = [
     "BM25Transformer",
     "HopfieldMemory",
@@ -51,8 +53,6 @@ __all__ = [
     "topics",
     "warmup",
 ]
-__version__ = "0.1.0"
-
 # Where the public names are. Each module is loaded when a name of it is first used, so that `codebooks --help` need not
 # wait for scikit-learn.
 _PLACES = {
@@ -80,10 +80,24 @@ _PLACES = {
 }
 
 
+def _read_version() -> str:
+    """Return the version of the installed distribution; of a copy that is not installed, that no version is known."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("codebooks-learn")
+    except PackageNotFoundError:
+        return "0+unknown"
+
+
 class _Package(ModuleType):
     """The package: public names are attributes of it, also where a module has the same name."""
 
     def __getattr__(self, name: str) -> Any:
+        if name == "__version__":
+            value = _read_version()
+            super().__setattr__(name, value)
+            return value
         if name not in _PLACES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         value = getattr(import_module(_PLACES[name]), name)
