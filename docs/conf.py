@@ -1,0 +1,103 @@
+"""Configuration of Sphinx. `make docs` builds the site into docs/_build/html."""
+
+import inspect
+import sys
+import warnings
+from pathlib import Path
+
+import codebooks
+
+ROOT = Path(__file__).parents[1]
+REPOSITORY = "https://github.com/codebooks-learn/codebooks"
+
+project = "codebooks"
+author = "the codebooks developers"
+copyright = f"2026, {author}"  # noqa: A001
+version = release = codebooks.__version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.linkcode",
+    "sphinx.ext.mathjax",
+    "numpydoc",
+    "myst_parser",
+    "sphinx_copybutton",
+    "sphinx_gallery.gen_gallery",
+]
+root_doc = "index"
+source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
+exclude_patterns = ["_build", "gallery/*.md5", "gallery/*.py", "gallery/*.ipynb"]
+templates_path = ["_templates"]
+suppress_warnings = ["config.cache"]  # functions in the configuration cannot be compared with those of the last build
+highlight_language = "python3"
+default_role = "literal"
+myst_heading_anchors = 3
+myst_enable_extensions = ["deflist"]
+
+autosummary_generate = True
+autodoc_typehints = "none"
+numpydoc_show_class_members = False
+numpydoc_xref_param_type = False
+
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+
+html_theme = "pydata_sphinx_theme"
+html_title = "codebooks"
+html_show_sourcelink = False
+html_theme_options = {
+    "github_url": REPOSITORY,
+    "navbar_align": "left",
+    "secondary_sidebar_items": ["page-toc"],
+    "show_toc_level": 2,
+    "navigation_with_keys": False,
+}
+html_sidebars = {"installation": [], "tutorial": [], "choosing": [], "benchmarks": [], "changes": []}
+
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "gallery",
+    "filename_pattern": r"\.py$",
+    "plot_gallery": True,
+    "abort_on_example_error": False,
+    "only_warn_on_example_error": False,
+    "reference_url": {"codebooks": None},
+    "doc_module": ("codebooks",),
+    "backreferences_dir": "gallery/backreferences",
+    "remove_config_comments": True,
+    "show_memory": False,
+    "reset_argv": lambda conf, variables: [],
+    "min_reported_time": 0,
+    "download_all_examples": False,
+}
+
+
+def linkcode_resolve(domain, info):
+    """Return the address of the source code of an object."""
+    if domain != "py" or not info["module"]:
+        return None
+    value = sys.modules.get(info["module"])
+    for name in info["fullname"].split("."):
+        value = getattr(value, name, None)
+    value = inspect.unwrap(getattr(value, "fget", value)) if value is not None else None
+    try:
+        file = Path(inspect.getsourcefile(value)).relative_to(ROOT)
+        lines, start = inspect.getsourcelines(value)
+    except (OSError, TypeError, ValueError):
+        return None
+    return f"{REPOSITORY}/blob/main/{file.as_posix()}#L{start}-L{start + len(lines) - 1}"
+
+
+def skip_member(app, what, name, obj, skip, options):
+    """Leave out the methods that scikit-learn adds to every estimator."""
+    return True if name in INHERITED or (name.startswith("set_") and name.endswith("_request")) else skip
+
+
+INHERITED = {"get_metadata_routing", "get_params", "set_params", "set_output", "set_callbacks"}
+
+
+def setup(app):
+    """Connect the functions of this file."""
+    app.connect("autodoc-skip-member", skip_member)
+    warnings.filterwarnings("ignore", category=DeprecationWarning)
