@@ -5,6 +5,9 @@ import sys
 import warnings
 from pathlib import Path
 
+from matplotlib.figure import Figure
+from sphinx_gallery.scrapers import figure_rst
+
 import codebooks
 
 ROOT = Path(__file__).parents[1]
@@ -55,7 +58,21 @@ html_theme_options = {
 }
 html_sidebars = {"installation": [], "tutorial": [], "choosing": [], "benchmarks": [], "changes": []}
 
+
+def scrape_figures(block, block_vars, gallery_conf):
+    """Save the figures that a cell of an example has made. They are made without pyplot."""
+    paths = []
+    for value in block_vars["example_globals"].values():
+        figure = getattr(value, "figure", value)
+        if isinstance(figure, Figure) and not hasattr(figure, "in_gallery"):
+            figure.in_gallery = True
+            paths.append(next(block_vars["image_path_iterator"]))
+            figure.savefig(paths[-1], dpi=100)
+    return figure_rst(paths, gallery_conf["src_dir"])
+
+
 sphinx_gallery_conf = {
+    "image_scrapers": (scrape_figures,),
     "examples_dirs": "../examples",
     "gallery_dirs": "gallery",
     "filename_pattern": r"\.py$",
