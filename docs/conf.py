@@ -15,7 +15,7 @@ REPOSITORY = "https://github.com/codebooks-learn/codebooks"
 
 project = "codebooks"
 author = "the codebooks developers"
-copyright = f"2026, {author}"  # noqa: A001
+copyright = f"2026, {author}"
 version = release = codebooks.__version__
 
 extensions = [

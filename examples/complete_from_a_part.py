@@ -2,9 +2,9 @@
 Retrieval of patterns from a part
 =================================
 
-:class:`~codebooks.HopfieldMemory` stores patterns and completes queries that contain a part of one. This example completes
-texts from some of their words, and digits from a noisy half. `python examples/complete_from_a_part.py picture.png` also
-saves the figure of the digits.
+:class:`~codebooks.HopfieldMemory` stores patterns and completes queries that contain a part of one. This example
+completes texts from some of their words, and digits from a noisy half. `python examples/complete_from_a_part.py
+picture.png` also saves the figure of the digits.
 """
 
 # %%
@@ -35,8 +35,8 @@ for start, stop in zip(queries.indptr[:-1], queries.indptr[1:], strict=True):
 queries.eliminate_zeros()
 
 # %%
-# The defaults for sets are the similarity "containment" and the separation "sparsemax". Compare them with the dot product
-# and softmax. A text is retrieved if every word of it is right.
+# The defaults for sets are the similarity "containment" and the separation "sparsemax". Compare them with the dot
+# product and softmax. A text is retrieved if every word of it is right.
 
 
 def are_retrieved(memory):
@@ -68,8 +68,8 @@ print(f"softmax    {words(classic.transform(queries[[shown]])) or 'no word has h
 # %%
 # Digits from a noisy half
 # ------------------------
-# 300 digits are stored, with -1 for white and 1 for black. In the queries, the lower half is missing (0) and the upper half
-# is noisy.
+# 300 digits are stored, with -1 for white and 1 for black. In the queries, the lower half is missing (0) and the upper
+# half is noisy.
 
 rng = np.random.default_rng(3)
 digits = load_digits()
@@ -108,8 +108,8 @@ for at in (0, 4, 5, 6, 10):
     print(f"    {shares[at]:4.0%} ", ", ".join(f"{part[at]:.2f} {name}" for name, part in weights["sparsemax"].items()))
 
 # %%
-# The figure shows the first digit of each kind; a green frame means that every pixel is right. Below are the weights on the
-# way from the 3 to the 8.
+# The figure shows the first digit of each kind; a green frame means that every pixel is right. Below are the weights on
+# the way from the 3 to the 8.
 
 COLORS = {"the 3": "#2f6db5", "others": "#d4d4d4", "the 8": "#e08a3c"}
 

@@ -8,8 +8,8 @@ settings. `python examples/grid_search.py picture.png` also saves the figure.
 
 # %%
 # :class:`~codebooks.MultinomialMixture` scores by the mean log likelihood per word. Documents that were held out become
-# less likely when there are too many topics. `scoring=codebooks.metrics.npmi_scorer` compares by coherence instead; use it
-# for long documents.
+# less likely when there are too many topics. `scoring=codebooks.metrics.npmi_scorer` compares by coherence instead; use
+# it for long documents.
 
 import sys
 

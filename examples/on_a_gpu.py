@@ -2,8 +2,8 @@
 Computing on a GPU
 ==================
 
-Pass a CuPy array, and the estimators compute on its device. Without CuPy or a device, this example computes with NumPy; no
-other line changes.
+Pass a CuPy array, and the estimators compute on its device. Without CuPy or a device, this example computes with NumPy;
+no other line changes.
 """
 
 # %%

@@ -23,7 +23,8 @@ pipeline.fit(documents)
 topics = topic_words(pipeline, documents, n_words=4)
 
 # %%
-# Expand some queries by the words of their two best components. Each word has a weight and the component that it comes from.
+# Expand some queries by the words of their two best components. Each word has a weight and the component that it comes
+# from.
 
 for query in ("heart disease", "stock market", "electric current", "volcano", "cheese"):
     words = expand(pipeline, query, n_words=8, n_components=2)

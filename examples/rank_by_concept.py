@@ -2,8 +2,8 @@
 Documents ranked by topics
 ==========================
 
-:func:`~codebooks.rank_documents` ranks documents by a component, by a combination of components, or by the components of
-a query.
+:func:`~codebooks.rank_documents` ranks documents by a component, by a combination of components, or by the components
+of a query.
 """
 
 # %%

@@ -2,8 +2,8 @@
 Search by an associative memory
 ===============================
 
-:class:`~codebooks.HopfieldRetriever` searches documents by BM25. It completes the query by words of the best documents, so
-it finds documents that do not contain the words of the query.
+:class:`~codebooks.HopfieldRetriever` searches documents by BM25. It completes the query by words of the best documents,
+so it finds documents that do not contain the words of the query.
 """
 
 # %%
@@ -21,8 +21,8 @@ retriever = HopfieldRetriever(keep_texts=True).fit(corpus.documents, ids=corpus.
 print(f"{len(retriever)} documents, {len(retriever.terms_)} terms")
 
 # %%
-# With `feedback=0` it is plain BM25. With `feedback=1`, the default, words are added to the query. `explain` lists the words
-# of the query and the added words that a document contains.
+# With `feedback=0` it is plain BM25. With `feedback=1`, the default, words are added to the query. `explain` lists the
+# words of the query and the added words that a document contains.
 
 query = "noodles with cheese"
 

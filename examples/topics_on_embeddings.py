@@ -3,9 +3,9 @@ Topics of sentence embeddings
 =============================
 
 An encoder converts texts into vectors, three transformers prepare the vectors, and :class:`~codebooks.KrotovHopfield`
-finds groups, which are described by words. `python examples/topics_on_embeddings.py FOLDER` uses the sentence-transformers
-model in that folder, and needs the extra `text`. Without one, singular vectors of tf-idf replace the embeddings, so that
-the example runs everywhere.
+finds groups, which are described by words. `python examples/topics_on_embeddings.py FOLDER` uses the
+sentence-transformers model in that folder, and needs the extra `text`. Without one, singular vectors of tf-idf replace
+the embeddings, so that the example runs everywhere.
 """
 
 # %%
@@ -50,8 +50,8 @@ labels = pipeline.fit_predict(documents)
 print(f"NMI of groups and labels: {normalized_mutual_info_score(corpus.target, labels):.2f}")
 
 # %%
-# Describe the groups by words of their documents. :func:`~codebooks.cluster_words` needs labels only, so it serves every
-# clustering.
+# Describe the groups by words of their documents. :func:`~codebooks.cluster_words` needs labels only, so it serves
+# every clustering.
 
 vectorizer = TfidfVectorizer(stop_words="english", min_df=3, max_df=0.5, sublinear_tf=True)
 X = vectorizer.fit_transform(documents)
