@@ -505,14 +505,16 @@ class TestSparseCodes:
         np.testing.assert_array_equal(codebooks.rank_documents(model, corpus.X, 0).rows, ranked.rows)
 
 
+@pytest.mark.parametrize("learner", VARIANTS)
+@pytest.mark.parametrize("seed", range(3))
+def test_planted_topics_one_row_at_a_time(learner, seed):
+    corpus = planted_corpus(600, 5, random_state=seed)
+    model = learner(5, batch_size=1, max_iter=5, random_state=seed).fit(corpus.X)
+    assert normalized_mutual_info_score(corpus.labels, model.labels_) > 0.9
+
+
 @pytest.mark.parametrize("learner", LEARNERS)
 class TestLearning:
-    @pytest.mark.parametrize("seed", range(3))
-    def test_planted_topics_one_row_at_a_time(self, learner, seed):
-        corpus = planted_corpus(600, 5, random_state=seed)
-        model = learner(5, batch_size=1, max_iter=5, random_state=seed).fit(corpus.X)
-        assert normalized_mutual_info_score(corpus.labels, model.labels_) > 0.9
-
     @pytest.mark.parametrize("kind", ["counts", "binary", "scaled", "skewed", "embeddings"])
     def test_planted_topics_at_the_defaults(self, learner, kind):
         if kind == "embeddings" and learner is codebooks.MultinomialMixture:
