@@ -87,6 +87,7 @@ sphinx_gallery_conf = {
     "reset_argv": lambda conf, variables: [],
     "min_reported_time": 0,
     "download_all_examples": False,
+    "write_computation_times": False,
 }
 
 
