@@ -1,6 +1,7 @@
 """Configuration of Sphinx. `make docs` builds the site into docs/_build/html."""
 
 import inspect
+import re
 import sys
 import warnings
 from pathlib import Path
@@ -112,10 +113,22 @@ def skip_member(app, what, name, obj, skip, options):
     return True if name in INHERITED or (name.startswith("set_") and name.endswith("_request")) else skip
 
 
+def link_to_repository(app, relative_path, parent_docname, content):
+    """Turn links between files of the repository, in pages that are included, into addresses."""
+    folder = (ROOT / "docs" / relative_path).resolve().parent
+
+    def find_address(link):
+        target = (folder / link[1]).resolve().relative_to(ROOT)
+        return f"]({REPOSITORY}/blob/main/{target.as_posix()})"
+
+    content[0] = re.sub(r"\]\((?!https?:|#)([^)#]+)\)", find_address, content[0])
+
+
 INHERITED = {"get_metadata_routing", "get_params", "set_params", "set_output", "set_callbacks"}
 
 
 def setup(app):
     """Connect the functions of this file."""
     app.connect("autodoc-skip-member", skip_member)
+    app.connect("include-read", link_to_repository)
     warnings.filterwarnings("ignore", category=DeprecationWarning)
