@@ -1,12 +1,14 @@
 """Configuration of Sphinx. `make docs` builds the site into docs/_build/html."""
 
 import inspect
-import re
+import posixpath
 import sys
 import warnings
 from pathlib import Path
 
+from docutils import nodes
 from matplotlib.figure import Figure
+from sphinx import addnodes
 from sphinx_gallery.scrapers import figure_rst
 
 import codebooks
@@ -113,15 +115,18 @@ def skip_member(app, what, name, obj, skip, options):
     return True if name in INHERITED or (name.startswith("set_") and name.endswith("_request")) else skip
 
 
-def link_to_repository(app, relative_path, parent_docname, content):
-    """Turn links between files of the repository, in pages that are included, into addresses."""
-    folder = (ROOT / "docs" / relative_path).resolve().parent
+FOLDERS = {"benchmarks": "benchmarks/", "changes": "", "development": ""}  # of files that pages include
 
-    def find_address(link):
-        target = (folder / link[1]).resolve().relative_to(ROOT)
-        return f"]({REPOSITORY}/blob/main/{target.as_posix()})"
 
-    content[0] = re.sub(r"\]\((?!https?:|#)([^)#]+)\)", find_address, content[0])
+def link_to_repository(app, doctree):
+    """Turn links between files of the repository, on pages that include such a file, into addresses."""
+    page = app.env.current_document.docname
+    for node in list(doctree.findall(addnodes.pending_xref)) if page in FOLDERS else ():
+        if node["reftype"] == "myst" and not node["reftarget"].startswith("#"):
+            target = posixpath.normpath(FOLDERS[page] + node["reftarget"])
+            link = nodes.reference("", "", refuri=f"{REPOSITORY}/blob/main/{target}")
+            link += node.children
+            node.replace_self(link)
 
 
 INHERITED = {"get_metadata_routing", "get_params", "set_params", "set_output", "set_callbacks"}
@@ -130,5 +135,5 @@ INHERITED = {"get_metadata_routing", "get_params", "set_params", "set_output", "
 def setup(app):
     """Connect the functions of this file."""
     app.connect("autodoc-skip-member", skip_member)
-    app.connect("include-read", link_to_repository)
+    app.connect("doctree-read", link_to_repository)
     warnings.filterwarnings("ignore", category=DeprecationWarning)
