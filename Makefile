@@ -48,8 +48,9 @@ test-wheel: .venv/.dev
 	cd .venv-wheel/elsewhere && ../bin/python -m pytest --quiet --doctest-modules --doctest-ignore-import-errors --pyargs codebooks
 	cd .venv-wheel/elsewhere && ../bin/codebooks --version
 
-# Warnings are errors. The pages are in docs/_build/html.
+# Warnings are errors. The pages are in docs/_build/html. Built anew each time, because the gallery shows what the code does.
 docs: .venv/.docs
+	rm -rf docs/_build docs/gallery docs/reference
 	MPLBACKEND=Agg $(BIN)/python -m sphinx -W --keep-going -b html -j auto docs docs/_build/html
 
 lint: .venv/.dev
