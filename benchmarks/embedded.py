@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.corpora import data_folder
+from benchmarks.corpus_folder import load_corpus
 from codebooks import TextEmbedder
-from codebooks.datasets import load_corpus
 
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 MEGABYTES = 4096

@@ -15,11 +15,11 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from benchmarks.corpora import data_folder
+from benchmarks.corpus_folder import load_corpus
 from benchmarks.report import table, write
 from codebooks import Isotropy
-from codebooks.datasets import load_corpus
-from codebooks.models.base import unit_rows
-from codebooks.scores import average_cosine, isoscore, uniformity
+from codebooks.metrics import average_cosine, isoscore, uniformity
+from codebooks.models.cosine import normalize_rows
 
 Embed = Callable[[Sequence[str]], np.ndarray]
 
@@ -53,7 +53,7 @@ def sts(part: str) -> tuple[list[str], list[str], np.ndarray]:
 
 def nearest(queries: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
     """Which row has the largest cosine with each query; without rows, which other query."""
-    cosines = unit_rows(queries) @ unit_rows(queries if rows is None else rows).T
+    cosines = normalize_rows(queries) @ normalize_rows(queries if rows is None else rows).T
     if rows is None:
         np.fill_diagonal(cosines, -np.inf)
     return cosines.argmax(axis=1)
@@ -86,7 +86,7 @@ def correlation(data: str, A: np.ndarray, B: np.ndarray, alike: np.ndarray, fitt
     rows: list[dict[str, Any]] = []
     for name, make in MODELS.items():
         model = make().fit(fitted) if make else None
-        sides = (unit_rows(side if model is None else model.transform(side)) for side in (A, B))
+        sides = (normalize_rows(side if model is None else model.transform(side)) for side in (A, B))
         cosines = np.einsum("ij,ij->i", *sides)
         rows.append({"data": data, "fitted on": on, "model": name, "Spearman": float(spearmanr(cosines, alike)[0])})
     for row in rows:

@@ -27,9 +27,9 @@ from sklearn.preprocessing import normalize
 
 import codebooks
 from benchmarks import corpora
+from benchmarks.corpus_folder import load_corpus
 from benchmarks.report import table, write
-from codebooks import InhibitedMixture, Isotropy, KrotovHopfield, NeighborSmoothing, scores
-from codebooks.datasets import load_corpus
+from codebooks import InhibitedMixture, Isotropy, KrotovHopfield, NeighborSmoothing, metrics
 
 COLUMNS = ["corpus", "model", "NMI", "ARI", "purity", "NPMI", "TD", "topics", "outliers", "seconds", "seeds"]
 # (data set, units). The settings of smoothing were chosen on others.
@@ -169,7 +169,7 @@ def load(name: str, embed: Callable[[str, list[str]], np.ndarray]) -> Meanings:
 
 
 class Groups(BaseEstimator):
-    """Groups that anyone has found, so that `codebooks.topics` can name them."""
+    """Groups that anyone has found, so that `codebooks.interpret.topics` can name them."""
 
     def __init__(self, n_groups: int):
         self.n_groups = n_groups
@@ -182,7 +182,7 @@ class Groups(BaseEstimator):
 
 def judge(grouping: Grouping, corpus: Meanings) -> dict[str, float]:
     """Every figure of one grouping."""
-    agreement = scores.agreement(corpus.labels, grouping.labels)
+    agreement = metrics.agreement(corpus.labels, grouping.labels)
     n_groups = int(grouping.labels.max()) + 1
     named = codebooks.topics(Groups(n_groups).fit(), corpus.terms, X=corpus.X, codes=grouping.labels)
     named = [topic for topic in named if topic.usage > 0]
@@ -190,8 +190,8 @@ def judge(grouping: Grouping, corpus: Meanings) -> dict[str, float]:
         "NMI": agreement.nmi,
         "ARI": agreement.ari,
         "purity": agreement.purity,
-        "NPMI": scores.npmi(named, corpus.counts, terms=corpus.terms),
-        "TD": scores.topic_diversity(named),
+        "NPMI": metrics.npmi(named, corpus.counts, terms=corpus.terms),
+        "TD": metrics.topic_diversity(named),
         "topics": float(len(named)),
         "outliers": grouping.outliers,
     }

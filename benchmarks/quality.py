@@ -25,7 +25,7 @@ from benchmarks.contenders import CONTENDERS, PEERS, RECOMMENDED, is_installed
 from benchmarks.fits import Fit, fit_or_load, peak_memory
 from benchmarks.naming import judge_words
 from benchmarks.report import read, table, write
-from codebooks import scores
+from codebooks import metrics
 
 
 class View(NamedTuple):
@@ -54,7 +54,7 @@ LEGEND = (
 
 def judge(fit: Fit, corpus: corpora.Matrix, k: int, seed: int) -> dict[str, float]:
     """Every figure of one fit."""
-    agreement = scores.agreement(corpus.labels, fit.labels)
+    agreement = metrics.agreement(corpus.labels, fit.labels)
     used = np.unique(fit.labels[fit.labels >= 0])
     words = [fit.words[component] for component in used]  # a component without documents is no topic
     return {
@@ -63,8 +63,8 @@ def judge(fit: Fit, corpus: corpora.Matrix, k: int, seed: int) -> dict[str, floa
         "ARI": agreement.ari,
         "purity": agreement.purity,
         **judge_words(fit.labels, corpus.X, corpus.counts, corpus.terms, k, seed),
-        "own TD": scores.topic_diversity(words),
-        "own NPMI": scores.npmi(words, corpus.counts, terms=corpus.terms),
+        "own TD": metrics.topic_diversity(words),
+        "own NPMI": metrics.npmi(words, corpus.counts, terms=corpus.terms),
         "used": float(len(used)),
         "seconds": fit.cpu_seconds,
         "wall-clock seconds": fit.seconds,

@@ -10,23 +10,23 @@ TYPE_CHECKING = False  # `typing` takes its time too, in which Ctrl-C shows a tr
 if TYPE_CHECKING:
     from typing import Any
 
-    from codebooks.concepts import expand, rank_documents, suggest
     from codebooks.device import to_host
-    from codebooks.models.hopfield_memory import HopfieldMemory
+    from codebooks.embeddings.neighbor_smoothing import NeighborSmoothing
+    from codebooks.embeddings.paired_head import PairedHead
+    from codebooks.embeddings.text_embedder import TextEmbedder
+    from codebooks.embeddings.whitening import Isotropy
+    from codebooks.interpret import expand, rank_documents, suggest
+    from codebooks.interpret.topics import Topic, top_documents, topics
+    from codebooks.memory.hopfield_memory import HopfieldMemory
     from codebooks.models.inhibited_mixture import InhibitedMixture
     from codebooks.models.krotov_hopfield import KrotovHopfield
     from codebooks.models.multinomial_mixture import MultinomialMixture
     from codebooks.models.orthogonal_sparse_coding import OrthogonalSparseCoding
     from codebooks.ops import warmup
+    from codebooks.retrieval.bm25 import BM25Transformer
+    from codebooks.retrieval.retriever import HopfieldRetriever
     from codebooks.selection import choose_n_components
     from codebooks.text.analyzer import TextAnalyzer
-    from codebooks.text.embedder import TextEmbedder
-    from codebooks.text.isotropy import Isotropy
-    from codebooks.text.neighbor_smoothing import NeighborSmoothing
-    from codebooks.text.paired_head import PairedHead
-    from codebooks.text.retriever import HopfieldRetriever
-    from codebooks.text.weighting import BM25Transformer
-    from codebooks.topics import Topic, top_documents, topics
 
     __version__: str
 
@@ -56,26 +56,26 @@ __all__ = [
 # Where the public names are. Each module is loaded when a name of it is first used, so that `codebooks --help` need not
 # wait for scikit-learn.
 _PLACES = {
-    "BM25Transformer": "codebooks.text.weighting",
-    "HopfieldMemory": "codebooks.models.hopfield_memory",
-    "HopfieldRetriever": "codebooks.text.retriever",
+    "BM25Transformer": "codebooks.retrieval.bm25",
+    "HopfieldMemory": "codebooks.memory.hopfield_memory",
+    "HopfieldRetriever": "codebooks.retrieval.retriever",
     "InhibitedMixture": "codebooks.models.inhibited_mixture",
-    "Isotropy": "codebooks.text.isotropy",
+    "Isotropy": "codebooks.embeddings.whitening",
     "KrotovHopfield": "codebooks.models.krotov_hopfield",
     "MultinomialMixture": "codebooks.models.multinomial_mixture",
-    "NeighborSmoothing": "codebooks.text.neighbor_smoothing",
+    "NeighborSmoothing": "codebooks.embeddings.neighbor_smoothing",
     "OrthogonalSparseCoding": "codebooks.models.orthogonal_sparse_coding",
-    "PairedHead": "codebooks.text.paired_head",
+    "PairedHead": "codebooks.embeddings.paired_head",
     "TextAnalyzer": "codebooks.text.analyzer",
-    "TextEmbedder": "codebooks.text.embedder",
-    "Topic": "codebooks.topics",
+    "TextEmbedder": "codebooks.embeddings.text_embedder",
+    "Topic": "codebooks.interpret.topics",
     "choose_n_components": "codebooks.selection",
-    "expand": "codebooks.concepts",
-    "rank_documents": "codebooks.concepts",
-    "suggest": "codebooks.concepts",
+    "expand": "codebooks.interpret",
+    "rank_documents": "codebooks.interpret",
+    "suggest": "codebooks.interpret",
     "to_host": "codebooks.device",
-    "top_documents": "codebooks.topics",
-    "topics": "codebooks.topics",
+    "top_documents": "codebooks.interpret.topics",
+    "topics": "codebooks.interpret.topics",
     "warmup": "codebooks.ops",
 }
 
@@ -105,7 +105,7 @@ class _Package(ModuleType):
         return value
 
     def __setattr__(self, name: str, value: Any) -> None:
-        # The import of `codebooks.topics` would hide the function of that name.
+        # The import of `codebooks.interpret.topics` would hide the function of that name.
         if not (name in _PLACES and isinstance(value, ModuleType)):
             super().__setattr__(name, value)
 

@@ -17,7 +17,7 @@ from sklearn.utils.estimator_checks import check_transformer_preserve_dtypes, pa
 from threadpoolctl import threadpool_limits
 
 import codebooks
-from codebooks.datasets import planted_corpus
+from codebooks.datasets import make_planted_corpus
 from codebooks.models.base import CodebookLearner
 
 # Planted groups lie so far apart that a mixture shares no row, and some of scikit-learn's data has no groups at all:
@@ -95,7 +95,7 @@ def _with_halved_duplicates(X):
 
 @pytest.fixture(scope="module")
 def planted():
-    corpus = planted_corpus(400, 5, random_state=0)
+    corpus = make_planted_corpus(400, 5, random_state=0)
     return corpus.X.toarray().astype(np.float64), corpus.labels
 
 
@@ -143,7 +143,7 @@ class TestLaws:
     def test_codes_and_labels_agree(self, learner, settings, planted):
         X, _ = planted
         model = build(learner, settings).fit(X)
-        strength = model._strength(model.transform(X))  # signed codes compete by their magnitude
+        strength = model._orient_scores(model.transform(X))  # signed codes compete by their magnitude
         np.testing.assert_array_equal(strength.argmax(axis=1), model.predict(X))
         np.testing.assert_array_equal(model.labels_, model.predict(X))
         np.testing.assert_array_equal(clone(model).fit_predict(X), model.labels_)
@@ -153,7 +153,7 @@ class TestLaws:
             pytest.skip("it refuses negative values")
         X = np.random.default_rng(3).standard_normal((300, 5))
         model = build(learner, settings).fit(X)
-        strength, labels = model._strength(model.transform(X)), model.predict(X)
+        strength, labels = model._orient_scores(model.transform(X)), model.predict(X)
         known = labels >= 0
         np.testing.assert_array_equal(strength.argmax(axis=1)[known], labels[known])
         # Nobody answers only where a threshold leaves no code.
@@ -183,11 +183,11 @@ class TestLaws:
     def test_an_update_without_entries_changes_nothing(self, learner, settings, planted, form):
         X, _ = planted
         model = build(learner, settings).partial_fit(form(X[:100]))
-        before = [np.copy(field) for field in model._state()]
+        before = [np.copy(field) for field in model._get_state()]
         for n_rows in (1, 30):
             model.partial_fit(form(np.zeros((n_rows, X.shape[1]))))
             assert model.labels_.tolist() == [-1] * n_rows
-        for old, new in zip(before, model._state(), strict=True):
+        for old, new in zip(before, model._get_state(), strict=True):
             np.testing.assert_array_equal(new, old)
         with pytest.raises(ValueError, match="nothing but zeros"):
             build(learner, settings).partial_fit(form(np.zeros((3, 5))))
@@ -282,9 +282,9 @@ class TestLaws:
     def test_blocks_of_rows_add_up(self, learner, settings, planted):
         X, _ = planted
         model = build(learner, settings).fit(X)
-        state = model._state()
+        state = model._get_state()
         cuts = (slice(None), slice(0, 7), slice(7, 250), slice(250, None))
-        whole, *blocks = [over_all_columns(model._statistics(X[rows], state), X.shape[1]) for rows in cuts]
+        whole, *blocks = [over_all_columns(model._compute_statistics(X[rows], state), X.shape[1]) for rows in cuts]
         for name, total in whole._asdict().items():
             summed = sum(np.asarray(getattr(block, name), dtype=float) for block in blocks)
             np.testing.assert_allclose(summed, total, rtol=1e-9, atol=1e-9)
@@ -301,8 +301,8 @@ class TestLaws:
         batch = sparse.csr_matrix(X[:100])
         order = np.random.default_rng(0).permutation(100)
         model = build(learner, settings)
-        one = model._start(batch, 5, np.random.RandomState(0))
-        two = model._start(batch[order], 5, np.random.RandomState(0))
+        one = model._initialize_state(batch, 5, np.random.RandomState(0))
+        two = model._initialize_state(batch[order], 5, np.random.RandomState(0))
         np.testing.assert_allclose(one.components, two.components, atol=1e-10)
 
     def test_round_trips(self, learner, settings, planted):
@@ -391,7 +391,7 @@ class TestLaws:
             return
         won = model.components_[model.predict(X)]
         cosines = (X * won).sum(axis=1) / np.linalg.norm(X, axis=1) / np.linalg.norm(won, axis=1)
-        cosines = model._strength(cosines)
+        cosines = model._orient_scores(cosines)
         np.testing.assert_allclose(model.confidence(X), cosines, atol=1e-6)
         limit = np.quantile(cosines, 0.3, method="midpoint")
         every, some, none = (model.predict(X, reject_below=below) for below in (-1.0, limit, 1.0))
@@ -416,7 +416,7 @@ class TestLaws:
             assert codes.dtype == dense.dtype == dtype
             assert codes.nnz == np.count_nonzero(dense)
             np.testing.assert_array_equal(codes.toarray(), dense)
-        np.testing.assert_array_equal(model._strength(dense).argmax(axis=1), model.predict(X))
+        np.testing.assert_array_equal(model._orient_scores(dense).argmax(axis=1), model.predict(X))
         rows = model.inverse_transform(codes)
         assert isinstance(rows, np.ndarray)
         np.testing.assert_allclose(rows, model.inverse_transform(dense), atol=1e-6 * np.abs(rows).max())
@@ -454,7 +454,7 @@ class TestLaws:
 
         for call in (model.fit, model.partial_fit):
             with monkeypatch.context() as patch:
-                patch.setattr(model, "_statistics", interrupted)
+                patch.setattr(model, "_compute_statistics", interrupted)
                 with pytest.raises(KeyboardInterrupt):
                     call(X if call == model.partial_fit else X[:, :100] + 1)
         assert len(updates) == 2
@@ -480,7 +480,7 @@ class TestLaws:
 @pytest.mark.parametrize("learner", LEARNERS)
 class TestSparseCodes:
     def test_pipeline_with_a_linear_classifier(self, learner):
-        corpus = planted_corpus(300, 4, random_state=0)
+        corpus = make_planted_corpus(300, 4, random_state=0)
         model = make_pipeline(learner(4, sparse_output=True, random_state=0), LogisticRegression())
         assert model.fit(corpus.X, corpus.labels).score(corpus.X, corpus.labels) > 0.9
         assert model[0].get_feature_names_out().tolist() == [f"{learner.__name__.lower()}{k}" for k in range(4)]
@@ -495,7 +495,7 @@ class TestSparseCodes:
             model.transform(np.eye(4))
 
     def test_topics_of_sparse_codes(self, learner):
-        corpus = planted_corpus(300, 4, random_state=0)
+        corpus = make_planted_corpus(300, 4, random_state=0)
         model = learner(4, random_state=0).fit(corpus.X)
         expected = codebooks.topics(model, corpus.terms, corpus.X)
         ranked = codebooks.rank_documents(model, corpus.X, 0)
@@ -508,7 +508,7 @@ class TestSparseCodes:
 @pytest.mark.parametrize("learner", VARIANTS)
 @pytest.mark.parametrize("seed", range(3))
 def test_planted_topics_one_row_at_a_time(learner, seed):
-    corpus = planted_corpus(600, 5, random_state=seed)
+    corpus = make_planted_corpus(600, 5, random_state=seed)
     model = learner(5, batch_size=1, max_iter=5, random_state=seed).fit(corpus.X)
     assert normalized_mutual_info_score(corpus.labels, model.labels_) > 0.9
 
@@ -519,7 +519,7 @@ class TestLearning:
     def test_planted_topics_at_the_defaults(self, learner, kind):
         if kind == "embeddings" and learner is codebooks.MultinomialMixture:
             pytest.skip("it refuses negative values")
-        corpus = planted_corpus(800, 6, balance=0.6 if kind == "skewed" else 1.0, random_state=2)
+        corpus = make_planted_corpus(800, 6, balance=0.6 if kind == "skewed" else 1.0, random_state=2)
         X, labels = corpus.X, corpus.labels
         if kind == "binary":
             X = (X > 0).astype(np.float32)
@@ -534,7 +534,7 @@ class TestLearning:
         assert (model.usage_ > 0).all()
 
     def test_verbose_speaks_and_silence_is_silent(self, learner, capsys):
-        X = planted_corpus(200, 3, random_state=0).X
+        X = make_planted_corpus(200, 3, random_state=0).X
         learner(3, random_state=0, max_iter=2).fit(X)
         captured = capsys.readouterr()
         assert captured.out == captured.err == ""
@@ -560,8 +560,8 @@ def test_any_number_of_threads_gives_the_same_bits(learner, fresh_python):
     code = f"""
 import hashlib
 from codebooks import {learner.__name__}
-from codebooks.datasets import planted_corpus
-X = planted_corpus(6000, 20, length=60, random_state=0).X
+from codebooks.datasets import make_planted_corpus
+X = make_planted_corpus(6000, 20, length=60, random_state=0).X
 model = {learner.__name__}(40, random_state=0, max_iter=3).fit(X)
 for array in (model.components_, model.inhibition_, model.labels_, model.transform(X)):
     print(hashlib.sha256(array.tobytes(order="C")).hexdigest())

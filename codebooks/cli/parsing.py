@@ -9,7 +9,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand
 
-from codebooks.cli.controls import remove_controls
+from codebooks.cli.control_characters import remove_controls
 
 
 class Command(TyperCommand):

@@ -9,8 +9,8 @@ from typing import Annotated, Any, NamedTuple, Optional
 
 import typer
 
-from codebooks.cli.telling import note
-from codebooks.documents import STANDARD_INPUT, Documents, UserError, is_standard_input, read_documents
+from codebooks.cli.console import print_note
+from codebooks.cli.readers import STANDARD_INPUT, Documents, UserError, is_standard_input, read_documents
 
 Column = Annotated[
     Optional[str], typer.Option(help="The column of a table that holds the text; needless where it has only one.")
@@ -69,13 +69,13 @@ class Source(NamedTuple):
             has_header=False if self.no_header else None,
             skip_bad_lines=self.skip_bad_lines,
             follow_links=self.follow_links,
-            where=self._where(),
+            where=self._describe_source(),
         )
         for sentence in documents.notes:
-            note(sentence)
+            print_note(sentence)
         return documents, STANDARD_INPUT if is_standard_input(self.place) else self.place.resolve().name
 
-    def _where(self) -> tuple[str, str] | None:
+    def _describe_source(self) -> tuple[str, str] | None:
         if self.where is None:
             return None
         column, sign, value = self.where.partition("=")
@@ -105,7 +105,7 @@ class Source(NamedTuple):
         ]
 
 
-def documents_of(source: Path | None, demo: bool, *options: Any) -> tuple[Documents, str]:
+def load_documents(source: Path | None, demo: bool, *options: Any) -> tuple[Documents, str]:
     """The documents, and what they are called; `options` are those of `Source` in their order."""
     if demo == (source is not None):
         raise UserError("give either a SOURCE of text or --demo; see codebooks topics --help.")

@@ -14,13 +14,22 @@ import typer
 
 import codebooks
 from codebooks.cli import models
-from codebooks.cli.codes import codes, strongest
-from codebooks.cli.controls import remove_controls, shorten_word
-from codebooks.cli.meaning import embedded, embedder
+from codebooks.cli.assignment_table import build_assignment_rows, find_strongest_components
+from codebooks.cli.atomic_output import (
+    Overwrite,
+    Raw,
+    refuse_overwriting,
+    report_write_errors,
+    save_csv,
+    write_atomically,
+)
+from codebooks.cli.console import create_console, format_count, format_score, report_print_errors, show_progress
+from codebooks.cli.control_characters import remove_controls, shorten_word
+from codebooks.cli.embedding_steps import build_embedding_steps, report_embedding_errors
 from codebooks.cli.models import save_model
-from codebooks.cli.sources import Column, Encoding, FollowLinks, IdColumn, NoHeader, SkipBadLines, documents_of
-from codebooks.cli.telling import counted, known, printed, printer, progress_bar
-from codebooks.cli.words import (
+from codebooks.cli.readers import Documents, UserError
+from codebooks.cli.sources import Column, Encoding, FollowLinks, IdColumn, NoHeader, SkipBadLines, load_documents
+from codebooks.cli.text_options import (
     Language,
     MaxDf,
     MinDf,
@@ -31,8 +40,6 @@ from codebooks.cli.words import (
     TokenPattern,
     WordOptions,
 )
-from codebooks.cli.writing import Overwrite, Raw, refuse_overwriting, save_csv, told_of_writing, written_aside
-from codebooks.documents import Documents, UserError
 
 MODELS = {  # how the user spells it -> its name in `codebooks`
     "multinomial": "MultinomialMixture",
@@ -46,7 +53,7 @@ FILES = ("topics.csv", "codes.csv", "topics.png", models.FILE)
 N_STEPS = 5  # of the work, for the progress bar; embedding is one more
 
 
-def learn(
+def topics(
     source: Annotated[
         Optional[Path],
         typer.Argument(
@@ -123,31 +130,31 @@ def learn(
     from sklearn.pipeline import Pipeline
 
     options = WordOptions(language, stop_words, no_stop_words, stem, ngrams, min_df, max_df, token_pattern)
-    with written_aside(out, FILES) as folder, progress_bar(quiet, N_STEPS + (embed is not None)) as step:
+    with write_atomically(out, FILES) as folder, show_progress(quiet, N_STEPS + (embed is not None)) as step:
         step("reading")
-        documents, name = documents_of(
+        documents, name = load_documents(
             source, demo, column, id_column, encoding, no_header, skip_bad_lines, follow_links
         )
-        learner = getattr(codebooks, MODELS[model])(_n_topics(n_topics, len(documents.texts)), random_state=seed)
+        learner = getattr(codebooks, MODELS[model])(_choose_n_topics(n_topics, len(documents.texts)), random_state=seed)
         step("loading (the first run compiles)")
         codebooks.warmup(memory=False)
         step("counting words")
-        vectorizer, X, told = _vectorized(documents.texts, options)
+        vectorizer, X, told = _vectorize(documents.texts, options)
         preparation, features = Pipeline([("vectorizer", vectorizer)]), X
         if embed is not None:
             step("embedding")
-            preparation = Pipeline(embedder(embed, len(documents.texts), learner.n_components))
-            features = embedded(preparation.fit_transform, documents.texts)
+            preparation = Pipeline(build_embedding_steps(embed, len(documents.texts), learner.n_components))
+            features = report_embedding_errors(preparation.fit_transform, documents.texts)
         step("learning")
-        seconds = _fitted(learner, features)
+        seconds = _fit(learner, features)
         step("drawing and writing")
         pipeline = Pipeline([*preparation.steps, ("learner", learner)])
-        found = _found(pipeline, features, X, vectorizer.get_feature_names_out(), seconds)
-        with told_of_writing(out):
-            _write(folder, found, documents, name, raw)
+        found = _describe_topics(pipeline, features, X, vectorizer.get_feature_names_out(), seconds)
+        with report_write_errors(out):
+            _write_files(folder, found, documents, name, raw)
     if not quiet:
-        with printed():
-            _show(found, documents, out, told)
+        with report_print_errors():
+            _print_topics(found, documents, out, told)
 
 
 # -- learning --------------------------------------------------------------------------------------------------------
@@ -160,16 +167,16 @@ class Found(NamedTuple):
     topics: list[Any]
     coherence: Any  # (n_topics,) NPMI
     labels: Any  # (n_documents,) the topic of each, -1 for none
-    strength: Any  # (n_documents,) how well it fits, as `strongest` measures it
+    strength: Any  # (n_documents,) how well it fits, as `find_strongest_components` measures it
     seconds: float  # of learning alone
     n_terms: int
 
-    def largest_first(self) -> list[tuple[Any, float]]:
+    def sort_by_size(self) -> list[tuple[Any, float]]:
         """Topics and their coherence; equal shares go by number."""
         return sorted(zip(self.topics, self.coherence, strict=True), key=lambda pair: -pair[0].usage)
 
 
-def _n_topics(wanted: int | None, n_documents: int) -> int:
+def _choose_n_topics(wanted: int | None, n_documents: int) -> int:
     if wanted is None:
         return min(n_documents, MOST_TOPICS, max(2, round((n_documents / 2) ** 0.5)))
     if wanted < 1:
@@ -179,7 +186,7 @@ def _n_topics(wanted: int | None, n_documents: int) -> int:
     return wanted
 
 
-def _vectorized(texts: list[str], options: WordOptions) -> tuple[Any, Any, str]:
+def _vectorize(texts: list[str], options: WordOptions) -> tuple[Any, Any, str]:
     """The vectorizer, the words that it counts, and a sentence about the language."""
     import numpy as np
     from sklearn.feature_extraction.text import TfidfVectorizer
@@ -200,7 +207,7 @@ def _vectorized(texts: list[str], options: WordOptions) -> tuple[Any, Any, str]:
         ) from error
 
 
-def _fitted(learner: Any, X: Any) -> float:
+def _fit(learner: Any, X: Any) -> float:
     """Fit the learner, and say how many seconds that took."""
     started = perf_counter()
     with warnings.catch_warnings():
@@ -213,13 +220,13 @@ def _fitted(learner: Any, X: Any) -> float:
     return perf_counter() - started
 
 
-def _found(pipeline: Any, features: Any, X: Any, terms: Any, seconds: float) -> Found:
+def _describe_topics(pipeline: Any, features: Any, X: Any, terms: Any, seconds: float) -> Found:
     """Name the units, from `features` that the learner saw and `X` that counts words, which may be one matrix."""
-    from codebooks.scores import npmi_per_topic
-    from codebooks.topics import topics
+    from codebooks.interpret.topics import topics
+    from codebooks.metrics import npmi_per_topic
 
     learner = pipeline[-1]
-    labels, strength = strongest(learner, features)
+    labels, strength = find_strongest_components(learner, features)
     named = topics(learner, terms, X=X, codes=None if features is X else labels)
     pipeline.topics_ = named  # so that `assign` calls them what the table does
     coherence = npmi_per_topic(named, X, terms=terms)
@@ -229,28 +236,31 @@ def _found(pipeline: Any, features: Any, X: Any, terms: Any, seconds: float) -> 
 # -- telling ---------------------------------------------------------------------------------------------------------
 
 
-def _show(found: Found, documents: Documents, out: Path, told: str) -> None:
+def _print_topics(found: Found, documents: Documents, out: Path, told: str) -> None:
     import numpy as np
     from rich import box
     from rich.table import Table
 
-    from codebooks.scores import topic_diversity
+    from codebooks.metrics import topic_diversity
 
-    console = printer()
+    console = create_console()
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("topic", "share", "NPMI"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("words", overflow="fold")
-    for topic, score in found.largest_first():
+    for topic, score in found.sort_by_size():
         if topic.usage > 0:
             table.add_row(
-                str(topic.index), f"{topic.usage:.1%}", known(score, 2), ", ".join(map(shorten_word, topic.terms))
+                str(topic.index),
+                f"{topic.usage:.1%}",
+                format_score(score, 2),
+                ", ".join(map(shorten_word, topic.terms)),
             )
     console.print(table)
 
     judged = found.coherence[~np.isnan(found.coherence)]
     mean = f"mean NPMI {judged.mean():.2f}, " if len(judged) else ""
-    sizes = f"{counted(len(documents.texts), 'document')}, {counted(found.n_terms, 'term')}"
+    sizes = f"{format_count(len(documents.texts), 'document')}, {format_count(found.n_terms, 'term')}"
     console.print(
         f"{sizes}; learned in {found.seconds:.2f} s; {mean}diversity {topic_diversity(found.topics):.2f}",
         soft_wrap=True,
@@ -259,7 +269,7 @@ def _show(found: Found, documents: Documents, out: Path, told: str) -> None:
         console.print(told, soft_wrap=True)
     if idle := [str(topic.index) for topic in found.topics if topic.usage == 0]:
         console.print(
-            f"{len(idle)} of {counted(len(found.topics), 'topic')} without a document: number {', '.join(idle)}; "
+            f"{len(idle)} of {format_count(len(found.topics), 'topic')} without a document: number {', '.join(idle)}; "
             "a lower --topics would do",
             soft_wrap=True,
         )
@@ -275,19 +285,19 @@ def _show(found: Found, documents: Documents, out: Path, told: str) -> None:
 # -- writing ---------------------------------------------------------------------------------------------------------
 
 
-def _write(folder: Path, found: Found, documents: Documents, name: str, raw: bool) -> None:
+def _write_files(folder: Path, found: Found, documents: Documents, name: str, raw: bool) -> None:
     from codebooks.plots import plot_topics
 
     rows: list[tuple[Any, ...]] = [("topic", "documents", "share", "npmi", "words")]
-    for topic, score in found.largest_first():
+    for topic, score in found.sort_by_size():
         count = (found.labels == topic.index).sum()
         rows.append(
-            (topic.index, count, f"{topic.usage:.4f}", known(score, 4), " ".join(map(shorten_word, topic.terms)))
+            (topic.index, count, f"{topic.usage:.4f}", format_score(score, 4), " ".join(map(shorten_word, topic.terms)))
         )
     save_csv(folder / "topics.csv", rows, raw)
-    save_csv(folder / "codes.csv", codes(documents, found.labels, found.strength, found.topics), raw)
+    save_csv(folder / "codes.csv", build_assignment_rows(documents, found.labels, found.strength, found.topics), raw)
     named = [topic._replace(terms=tuple(map(shorten_word, topic.terms))) for topic in found.topics]
-    title = f"{remove_controls(name)} · {counted(len(documents.texts), 'document')}"
+    title = f"{remove_controls(name)} · {format_count(len(documents.texts), 'document')}"
     figure = plot_topics(named, found.coherence, title=title)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # a script that the font lacks is shown as boxes

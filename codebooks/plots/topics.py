@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from codebooks.plots.style import BAR, QUIET, WORD, short_number, shortened
-from codebooks.topics import Topic
+from codebooks.interpret.topics import Topic
+from codebooks.plots.style import BAR, QUIET, WORD, format_number, shorten_label
 
 __all__ = ["plot_topic", "plot_topics", "plot_usage"]
 
@@ -24,7 +24,7 @@ def plot_topic(topic: Topic, coherence: float | None = None, n_words: int = 8, *
     Parameters
     ----------
     topic : Topic
-        From `codebooks.topics`.
+        From `codebooks.interpret.topics`.
     coherence : float, optional
         Its NPMI, for the title.
     n_words : int, default=8
@@ -48,7 +48,7 @@ def plot_topic(topic: Topic, coherence: float | None = None, n_words: int = 8, *
         ax.barh(row, weight, height=0.86, color=BAR)
         # The word stands on its bar and may run past it: no label is ever outside its panel.
         ax.annotate(
-            shortened(word),
+            shorten_label(word),
             (0, row),
             xytext=(4, 0),
             textcoords="offset points",
@@ -77,9 +77,9 @@ def plot_topics(
     Parameters
     ----------
     topics : sequence of Topic
-        From `codebooks.topics`.
+        From `codebooks.interpret.topics`.
     coherence : array of shape (len(topics),), optional
-        The NPMI of each, as `codebooks.scores.npmi_per_topic` gives it.
+        The NPMI of each, as `codebooks.metrics.npmi_per_topic` gives it.
     n_words : int, default=8
         At most so many words a topic.
     n_topics : int, default=20
@@ -105,7 +105,7 @@ def plot_topics(
     ['topic 1 · 75.0 %', 'topic 0 · 25.0 %']
     """
     if not topics:
-        raise ValueError("at least one topic is wanted; none came. Get them from codebooks.topics.")
+        raise ValueError("at least one topic is wanted; none came. Get them from codebooks.interpret.topics.")
     scores = [None] * len(topics) if coherence is None else [float(score) for score in np.asarray(coherence)]
     if len(scores) != len(topics):
         raise ValueError(f"coherence must have one value for each of the {len(topics)} topics; {len(scores)} came.")
@@ -137,7 +137,7 @@ def plot_usage(topics: Sequence[Topic], *, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     topics : sequence of Topic
-        From `codebooks.topics`; those whose share is not known count as 0.
+        From `codebooks.interpret.topics`; those whose share is not known count as 0.
     ax : Axes, optional
         Where to draw; default: a figure of its own. Where it has no room for all numbers of topics, some are left out.
 
@@ -170,7 +170,7 @@ def plot_usage(topics: Sequence[Topic], *, ax: Axes | None = None) -> Axes:
 
 def _title(topic: Topic, coherence: float | None) -> str:
     share = "" if np.isnan(topic.usage) else f"{topic.usage:.1%}".replace("%", " %")
-    score = f"NPMI {short_number(coherence)}" if _known(coherence) else ""
+    score = f"NPMI {format_number(coherence)}" if _known(coherence) else ""
     return " · ".join(filter(None, [f"topic {topic.index}", share, score]))
 
 

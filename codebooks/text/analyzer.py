@@ -12,22 +12,22 @@ from typing import Any
 
 from sklearn.base import BaseEstimator, clone
 
-from codebooks.text.accepting import checked_texts
-from codebooks.text.characters import lower, strip_formats
+from codebooks.text.characters import lower_case, strip_formats
 from codebooks.text.compounds import JOINERS
 from codebooks.text.languages import (
     Detection,
     check_language,
+    choose_language,
+    detect_language,
     detect_languages,
-    language_by_hits,
-    language_of,
-    languages_of_word,
+    find_languages_of_word,
     load_stemmer,
-    stop_words_of,
+    load_stop_words,
 )
 from codebooks.text.markup import strip_markup
 from codebooks.text.segmentation import has_segmenter
 from codebooks.text.term_rules import Remembered, build_rules
+from codebooks.validation.texts import check_texts
 
 __all__ = ["TextAnalyzer"]
 
@@ -182,7 +182,7 @@ class TextAnalyzer(BaseEstimator):
         Detection
             `languages`, `shares` and `is_sure`, which are kept as attributes too.
         """
-        texts = checked_texts(documents, "TextAnalyzer")
+        texts = check_texts(documents, "TextAnalyzer")
         self._check_settings()
         if self.language == "auto":
             sample = texts[:: max(1, len(texts) // _DETECTED)]
@@ -200,7 +200,7 @@ class TextAnalyzer(BaseEstimator):
         list of str
             In alphabetical order; empty before `fit` with `language="auto"`.
         """
-        return sorted({*chain.from_iterable(map(stop_words_of, self._languages() or ()))})
+        return sorted({*chain.from_iterable(map(load_stop_words, self._languages() or ()))})
 
     def has_stop_words(self) -> bool:
         """Say whether any words are left out.
@@ -246,7 +246,7 @@ class TextAnalyzer(BaseEstimator):
             state = self._state = _State(settings, self)
         text = strip_formats(strip_markup(document), self.normalization)
         if self.token_pattern is not None:
-            stretches = state.pattern.findall(lower(text) if self.lowercase else text)
+            stretches = state.pattern.findall(lower_case(text) if self.lowercase else text)
         elif text.isascii():
             # Most full stops and colons end a word: fewer different stretches are fewer to remember.
             stretches = text.translate(_ASCII).replace(". ", " ").replace(": ", " ").split()
@@ -329,11 +329,11 @@ class _State:
         self.languages = analyzer._languages()
         self.pattern = re.compile(analyzer.token_pattern or "")
         self.rules = Remembered(partial(build_rules, analyzer))
-        self._codes = Remembered(languages_of_word)
+        self._codes = Remembered(find_languages_of_word)
 
     def detect(self, text: str, stretches: list[str]) -> tuple[str, ...]:
         """The language of one document."""
         if not text.isascii():
-            return language_of(text)
+            return detect_language(text)
         sample = set(stretches[:_SAMPLE])
-        return language_by_hits(Counter(chain.from_iterable(map(self._codes.__getitem__, sample))), len(sample))
+        return choose_language(Counter(chain.from_iterable(map(self._codes.__getitem__, sample))), len(sample))

@@ -88,7 +88,7 @@ def _split(compound: str) -> Iterator[tuple[str, ...]]:
         return
     if "'" in compound or "`" in compound:
         compound = compound.replace("`", "'")
-        bare = _without_contraction(compound)
+        bare = _remove_contraction(compound)
         if bare != compound:
             if bare:
                 yield from _split(bare)
@@ -97,7 +97,7 @@ def _split(compound: str) -> Iterator[tuple[str, ...]]:
             latin = [part for part in pieces if len(part) > 2 and part < _END_OF_LATIN]
             yield (compound, *(latin if pieces[1].lower() != "t" else ()))
             return
-    shown = [part for piece in pieces for part in _camel_parts(piece) if 1 < len(part) <= _LONGEST_WORD]
+    shown = [part for piece in pieces for part in _split_camel_case(piece) if 1 < len(part) <= _LONGEST_WORD]
     if len(compound) > _LONGEST_COMPOUND or not _is_code(compound, pieces):
         yield from ((part,) for part in shown)
     elif len(compound) <= _LONGEST_WORD:
@@ -118,7 +118,7 @@ def _is_code(compound: str, pieces: list[str]) -> bool:
     )
 
 
-def _camel_parts(piece: str) -> list[str]:
+def _split_camel_case(piece: str) -> list[str]:
     """A piece itself, and its parts if it is written in camel case."""
     base = piece.rstrip("+#")
     parts = [piece] if base == piece or len(base) > 2 else []
@@ -129,7 +129,7 @@ def _camel_parts(piece: str) -> list[str]:
     return parts
 
 
-def _without_contraction(word: str) -> str:
+def _remove_contraction(word: str) -> str:
     """A word without what is contracted with it: John's, they've, l'homme, dell'arte; don't as it is."""
     first, _, rest = word.partition("'")
     if first.lower() in _ELISIONS and rest.lower() not in _STUBS:

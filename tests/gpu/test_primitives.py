@@ -1,6 +1,6 @@
 """Every primitive of `codebooks.ops` on a device, against the oracle or, where there is none, against the CPU's body.
 
-What the CPU's bodies have to equal stands in `tests/test_ops.py`; its inputs are taken from there.
+What the CPU's bodies have to equal stands in `tests/ops/test_ops.py`; its inputs are taken from there.
 """
 
 import ast
