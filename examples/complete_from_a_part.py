@@ -100,7 +100,7 @@ between = np.outer(1 - shares, images[three]) + np.outer(shares, images[eight])
 weights = {}
 for separation in ("softmax", "sparsemax"):
     memory = HopfieldMemory("cosine", separation=separation, beta=25).fit(images)
-    recalled, ids = memory.recall(between, len(images))
+    ids, recalled = memory.recall(between, len(images))
     of_both = [np.where(ids == pattern, recalled, 0).sum(axis=1) for pattern in (three, eight)]
     weights[separation] = {"the 3": of_both[0], "others": 1 - sum(of_both), "the 8": of_both[1]}
 

@@ -27,7 +27,7 @@ topics = topic_words(pipeline, documents, n_words=4)
 # from.
 
 for query in ("heart disease", "stock market", "electric current", "volcano", "cheese"):
-    words = expand(pipeline, query, n_words=8, n_components=2)
-    print(f"\n{query!r} adds", ", ".join(f"{word.term} {word.weight:.2f}" for word in words))
-    for component in dict.fromkeys(word.component for word in words):
-        print(f"    by component {topics[component]}")
+    words = expand(pipeline, query, n_words=8, n_topics=2)
+    print(f"\n{query!r} adds", ", ".join(f"{word.word} {word.score:.2f}" for word in words))
+    for topic in dict.fromkeys(word.topic for word in words):
+        print(f"    by topic {topics[topic]}")

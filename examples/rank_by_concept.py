@@ -29,7 +29,7 @@ print(topics[blood])
 
 
 def show(title, question):
-    rows, scores = rank_documents(pipeline, corpus.documents, question, n=5)
+    rows, scores = rank_documents(pipeline, corpus.documents, question, n_documents=5)
     print(f"\n{title}")
     for row, score in zip(rows, scores, strict=True):
         print(f"    {score:.2f}  {corpus.documents[row][:90]}")

@@ -24,7 +24,9 @@ row_of = {term: row for row, term in enumerate(corpus.ids)}
 
 
 def show(liked, disliked=()):
-    rows, scores = suggest(codes, [row_of[term] for term in liked], n=6, disliked=[row_of[term] for term in disliked])
+    rows, scores = suggest(
+        codes, [row_of[term] for term in liked], n_suggestions=6, disliked=[row_of[term] for term in disliked]
+    )
     print("\nLike", " and ".join(liked) + (f", but not {' and '.join(disliked)}" if disliked else ""))
     for row, score in zip(rows, scores, strict=True):
         print(f"    {score:.2f}  {corpus.documents[row][:90]}")

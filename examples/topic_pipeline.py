@@ -36,7 +36,7 @@ pipeline.fit(corpus.documents)
 # Describe each topic by words, and list documents that show it best. The percentage is the share of documents.
 
 topics = topic_words(pipeline, corpus.documents, n_words=8)
-examples = representative_documents(pipeline, corpus.documents, n=3)
+examples = representative_documents(pipeline, corpus.documents, n_documents=3)
 for topic in sorted(topics, key=lambda topic: -topic.usage):
     print(topic)
     print("     for instance", ", ".join(corpus.ids[row] for row in examples[topic.id]))
