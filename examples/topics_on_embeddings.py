@@ -62,8 +62,8 @@ for topic in cluster_words(labels, X, vectorizer.get_feature_names_out(), n_word
 # If the groups of some documents are known, `PairedHead` learns from these which directions matter. Here, the labels of
 # every second document are known, and NMI is computed on the others.
 #
-# With the encoder all-MiniLM-L6-v2, NMI of groups and labels is 0.59; on other documents, it is 0.61 without known labels
-# and 0.65 with them.
+# With the encoder all-MiniLM-L6-v2, NMI of groups and labels is 0.59; on other documents, it is 0.61 without known
+# labels and 0.65 with them.
 
 with_head = make_pipeline(TextEmbedder(encoder), PartialWhitening(), PairedHead(), KrotovHopfield(15, random_state=0))
 with_head.fit(documents[::2], corpus.target[::2])
