@@ -40,7 +40,7 @@ def embedder(*, progress: bool = False) -> TextEmbedder:
     else:
         place = str(get_model_path())
     folder = os.environ.get("CODEBOOKS_EMBEDDINGS") or Path(tempfile.gettempdir(), "codebooks-embeddings")
-    return TextEmbedder(place, cache=folder, cache_size=MEGABYTES, name=MODEL, progress=progress)
+    return TextEmbedder(place, cache=folder, cache_size=MEGABYTES, cache_key=MODEL, verbose=progress)
 
 
 # -- the texts of the sets, in the order of their files ----------------------------------------------------------------

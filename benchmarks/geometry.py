@@ -1,4 +1,4 @@
-"""How MiniLM embeddings fill their space before and behind `Isotropy`, and what it does to neighbours.
+"""How MiniLM embeddings fill their space before and behind `PartialWhitening`, and what it does to neighbours.
 
 IsoScore and mean cosine of the rows that were fitted, and 1-nearest-neighbour accuracy by cosine: BANKING77, test rows
 among training rows; BBC, each article among all others, on the raw texts and on the lemmas of OCTIS. STS-B: Spearman's
@@ -17,20 +17,20 @@ from scipy.stats import spearmanr
 from benchmarks.corpora import data_folder
 from benchmarks.corpus_folder import load_corpus
 from benchmarks.report import table, write
-from codebooks import Isotropy
+from codebooks import PartialWhitening
 from codebooks.metrics import average_cosine, isoscore, uniformity
 from codebooks.models.cosine import normalize_rows
 
 Embed = Callable[[Sequence[str]], np.ndarray]
 
-RAW, DEFAULTS, STRONGER = "raw", "Isotropy()", "Isotropy(power=.5)"
-MODELS: dict[str, Callable[[], Isotropy] | None] = {
+RAW, DEFAULTS, STRONGER = "raw", "PartialWhitening()", "PartialWhitening(power=.5)"
+MODELS: dict[str, Callable[[], PartialWhitening] | None] = {
     RAW: None,
-    DEFAULTS: Isotropy,
-    STRONGER: lambda: Isotropy(power=0.5),
-    "whitened": lambda: Isotropy(power=1.0, shrinkage=0.0),
-    "all but the top 3": lambda: Isotropy(power=0.0, n_remove=3),
-    "centred": lambda: Isotropy(power=0.0),
+    DEFAULTS: PartialWhitening,
+    STRONGER: lambda: PartialWhitening(power=0.5),
+    "whitened": lambda: PartialWhitening(power=1.0, shrinkage=0.0),
+    "all but the top 3": lambda: PartialWhitening(power=0.0, n_remove=3),
+    "centred": lambda: PartialWhitening(power=0.0),
 }
 # (at least so many times the IsoScore of raw rows, at most so much less accuracy).
 BARS = {DEFAULTS: (1.6, 0.0), STRONGER: (2.5, 0.005)}

@@ -52,6 +52,6 @@ def judge_words(
         words = [[] if found is None else found.columns.tolist() for found in named]
     return {
         "TD": metrics.topic_diversity(words),
-        "NPMI same half": metrics.npmi(words, counts[same], terms=terms),
-        "NPMI other half": metrics.npmi(words, counts[other], terms=terms),
+        "NPMI same half": metrics.npmi(words, counts[same], feature_names=terms),
+        "NPMI other half": metrics.npmi(words, counts[other], feature_names=terms),
     }

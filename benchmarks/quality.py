@@ -4,9 +4,9 @@ Labels are used to score only. NPMI counts whole documents as windows, a pair th
 Words are judged in two ways:
 
 - "all named alike": a random half of the documents chooses the words of every model from its labels, by
-  `codebooks.topics(..., naming="documents")`. NPMI is counted on that half and on the other half;
+  `codebooks.topic_words(..., method="documents")`. NPMI is counted on that half and on the other half;
 - "as a user sees each": the words that each model gives by itself. Those of peers are the ten with the largest
-  weights, ours those of `codebooks.topics(pipeline, X=documents)`. All documents took part in the fit, so that there
+  weights, ours those of `codebooks.topic_words(pipeline, documents)`. All documents took part in the fit, so that there
   is no other half, and NPMI is counted on all of them.
 
 Components that win no document have no words in either.
@@ -64,7 +64,7 @@ def judge(fit: Fit, corpus: corpora.Matrix, k: int, seed: int) -> dict[str, floa
         "purity": agreement.purity,
         **judge_words(fit.labels, corpus.X, corpus.counts, corpus.terms, k, seed),
         "own TD": metrics.topic_diversity(words),
-        "own NPMI": metrics.npmi(words, corpus.counts, terms=corpus.terms),
+        "own NPMI": metrics.npmi(words, corpus.counts, feature_names=corpus.terms),
         "used": float(len(used)),
         "seconds": fit.cpu_seconds,
         "wall-clock seconds": fit.seconds,

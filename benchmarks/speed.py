@@ -92,8 +92,8 @@ def epoch_against_product(
 def coherence(n_topics: int = 20, repeats: int = 7) -> dict[str, Any]:
     """NPMI of all topics of a corpus."""
     corpus = corpora.load(COHERENCE_CORPUS)
-    topics = codebooks.topics(KrotovHopfield(n_topics, random_state=0).fit(corpus.X), corpus.terms)
-    taken = [seconds(lambda: metrics.npmi(topics, corpus.counts, terms=corpus.terms)) for _ in range(repeats)]
+    topics = codebooks.topic_words(KrotovHopfield(n_topics, random_state=0).fit(corpus.X), feature_names=corpus.terms)
+    taken = [seconds(lambda: metrics.npmi(topics, corpus.counts, feature_names=corpus.terms)) for _ in range(repeats)]
     return {"what": f"NPMI of {n_topics} topics, {COHERENCE_CORPUS}", "seconds": median(taken)}
 
 

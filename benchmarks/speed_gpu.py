@@ -473,7 +473,7 @@ def _recall(
     first = clocked(queries, lambda: memory.recall(queries, sizes.top))[1]
     _free(cp)
     before = _pool_bytes(cp, "used_bytes")
-    (weights, ids), taken = clocked(queries, lambda: memory.recall(queries, sizes.top))
+    (ids, weights), taken = clocked(queries, lambda: memory.recall(queries, sizes.top))
     after = _pool_bytes(cp, "total_bytes")  # a pool gives nothing back by itself, so this is the most it has held
     more = [clocked(queries, lambda: memory.recall(queries, sizes.top))[1] for _ in range(budget.repeats(3) - 1)]
     known["recall"] = median([taken, *more])

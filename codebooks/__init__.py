@@ -1,12 +1,10 @@
-"""Topics and codebooks without labels: simple, online, sparse, orthogonal."""
+"""Topic models, codebooks and associative memories with the API of scikit-learn."""
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
-from types import ModuleType
 
-TYPE_CHECKING = False  # `typing` takes its time too, in which Ctrl-C shows a traceback
+TYPE_CHECKING = False  # importing `typing` takes time
 if TYPE_CHECKING:
     from typing import Any
 
@@ -14,9 +12,11 @@ if TYPE_CHECKING:
     from codebooks.embeddings.neighbor_smoothing import NeighborSmoothing
     from codebooks.embeddings.paired_head import PairedHead
     from codebooks.embeddings.text_embedder import TextEmbedder
-    from codebooks.embeddings.whitening import Isotropy
-    from codebooks.interpret import expand, rank_documents, suggest
-    from codebooks.interpret.topics import Topic, top_documents, topics
+    from codebooks.embeddings.whitening import PartialWhitening
+    from codebooks.interpret.document_ranking import rank_documents
+    from codebooks.interpret.expansion import expand
+    from codebooks.interpret.suggestion import suggest
+    from codebooks.interpret.topics import Topic, TopicList, cluster_words, representative_documents, topic_words
     from codebooks.memory.hopfield_memory import HopfieldMemory
     from codebooks.models.inhibited_mixture import InhibitedMixture
     from codebooks.models.krotov_hopfield import KrotovHopfield
@@ -35,53 +35,58 @@ __all__ = [
     "HopfieldMemory",
     "HopfieldRetriever",
     "InhibitedMixture",
-    "Isotropy",
     "KrotovHopfield",
     "MultinomialMixture",
     "NeighborSmoothing",
     "OrthogonalSparseCoding",
     "PairedHead",
+    "PartialWhitening",
     "TextAnalyzer",
     "TextEmbedder",
     "Topic",
+    "TopicList",
     "choose_n_components",
+    "cluster_words",
     "expand",
     "rank_documents",
+    "representative_documents",
     "suggest",
     "to_host",
-    "top_documents",
-    "topics",
+    "topic_words",
     "warmup",
 ]
-# Where the public names are. Each module is loaded when a name of it is first used, so that `codebooks --help` need not
+
+# The module of each public name. Modules are imported at the first use of a name, so that `codebooks --help` does not
 # wait for scikit-learn.
-_PLACES = {
-    "BM25Transformer": "codebooks.retrieval.bm25",
-    "HopfieldMemory": "codebooks.memory.hopfield_memory",
-    "HopfieldRetriever": "codebooks.retrieval.retriever",
-    "InhibitedMixture": "codebooks.models.inhibited_mixture",
-    "Isotropy": "codebooks.embeddings.whitening",
-    "KrotovHopfield": "codebooks.models.krotov_hopfield",
-    "MultinomialMixture": "codebooks.models.multinomial_mixture",
-    "NeighborSmoothing": "codebooks.embeddings.neighbor_smoothing",
-    "OrthogonalSparseCoding": "codebooks.models.orthogonal_sparse_coding",
-    "PairedHead": "codebooks.embeddings.paired_head",
-    "TextAnalyzer": "codebooks.text.analyzer",
-    "TextEmbedder": "codebooks.embeddings.text_embedder",
-    "Topic": "codebooks.interpret.topics",
-    "choose_n_components": "codebooks.selection",
-    "expand": "codebooks.interpret",
-    "rank_documents": "codebooks.interpret",
-    "suggest": "codebooks.interpret",
-    "to_host": "codebooks.device",
-    "top_documents": "codebooks.interpret.topics",
-    "topics": "codebooks.interpret.topics",
-    "warmup": "codebooks.ops",
+_MODULES = {
+    "BM25Transformer": "retrieval.bm25",
+    "HopfieldMemory": "memory.hopfield_memory",
+    "HopfieldRetriever": "retrieval.retriever",
+    "InhibitedMixture": "models.inhibited_mixture",
+    "KrotovHopfield": "models.krotov_hopfield",
+    "MultinomialMixture": "models.multinomial_mixture",
+    "NeighborSmoothing": "embeddings.neighbor_smoothing",
+    "OrthogonalSparseCoding": "models.orthogonal_sparse_coding",
+    "PairedHead": "embeddings.paired_head",
+    "PartialWhitening": "embeddings.whitening",
+    "TextAnalyzer": "text.analyzer",
+    "TextEmbedder": "embeddings.text_embedder",
+    "Topic": "interpret.topics",
+    "TopicList": "interpret.topics",
+    "choose_n_components": "selection",
+    "cluster_words": "interpret.topics",
+    "expand": "interpret.expansion",
+    "rank_documents": "interpret.document_ranking",
+    "representative_documents": "interpret.topics",
+    "suggest": "interpret.suggestion",
+    "to_host": "device",
+    "topic_words": "interpret.topics",
+    "warmup": "ops",
 }
 
 
 def _read_version() -> str:
-    """Return the version of the installed distribution; of a copy that is not installed, that no version is known."""
+    """Return the version of the installed distribution, or a placeholder if it is not installed."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:
@@ -90,27 +95,16 @@ def _read_version() -> str:
         return "0+unknown"
 
 
-class _Package(ModuleType):
-    """The package: public names are attributes of it, also where a module has the same name."""
-
-    def __getattr__(self, name: str) -> Any:
-        if name == "__version__":
-            value = _read_version()
-            super().__setattr__(name, value)
-            return value
-        if name not in _PLACES:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = getattr(import_module(_PLACES[name]), name)
-        super().__setattr__(name, value)
-        return value
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        # The import of `codebooks.interpret.topics` would hide the function of that name.
-        if not (name in _PLACES and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-    def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *_PLACES})
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        value = _read_version()
+    elif name in _MODULES:
+        value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
 
 
-sys.modules[__name__].__class__ = _Package
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULES})

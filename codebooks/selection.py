@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
+from html import escape
 from itertools import combinations
 from math import isnan, sqrt
 from numbers import Integral
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +33,8 @@ from codebooks._mixture_selection import (
     select_rows,
     tabulate,
 )
-from codebooks.interpret.topics import count_wins, get_components, predict_components, select_top_columns
+from codebooks._tables import build_frame, format_html_table
+from codebooks.interpret.model_access import count_wins, get_components, predict_components, select_top_columns
 from codebooks.metrics import N_WORDS, npmi, npmi_scorer, redundancy, topic_diversity
 from codebooks.validation.arrays import check_count, check_matrix
 
@@ -87,6 +89,27 @@ class Selection(NamedTuple):
     reason: str
     table: list[dict[str, Any]]
     n_broad: int | None = None
+
+    def _repr_html_(self) -> str:
+        return f"{format_html_table(self._columns())}<p>{escape(self.reason)}</p>"
+
+    def to_frame(self, library: Literal["pandas", "polars"] = "pandas") -> Any:
+        """Return the table as a data frame with a row for each number of components tried.
+
+        Parameters
+        ----------
+        library : {"pandas", "polars"}, default="pandas"
+            The library of the data frame, which must be installed.
+
+        Returns
+        -------
+        pandas.DataFrame or polars.DataFrame
+            The columns of `table`.
+        """
+        return build_frame(self._columns(), library)
+
+    def _columns(self) -> dict[str, list[Any]]:
+        return {name: [row.get(name) for row in self.table] for name in self.table[0]} if self.table else {}
 
     def __str__(self) -> str:
         columns = _COLUMNS if self.n_broad is None else _MIXTURE_COLUMNS

@@ -44,7 +44,7 @@ VARIANTS = {
     codebooks.KrotovHopfield: [
         {},
         {"algorithm": "hebbian"},
-        {"n_active": 2},
+        {"transform_n_active": 2},
         {"p": 3, "rival_rank": 3},
         {"inhibition": "load"},
         {"inhibition": None},
@@ -219,7 +219,7 @@ class TestLaws:
         dense = build(learner, settings).fit(X)
         csr = build(learner, settings).fit(sparse.csr_matrix(X))
         np.testing.assert_allclose(csr.components_, dense.components_, atol=1e-8)
-        if not settings or "n_active" in settings:
+        if set(settings) <= {"n_active", "transform_n_active"}:
             assert normalized_mutual_info_score(labels, dense.labels_) > 0.9
 
     def test_float32_is_kept_and_close(self, learner, settings, planted):
@@ -370,13 +370,15 @@ class TestLaws:
         assert model.score(X) == pytest.approx(0 if learner is codebooks.MultinomialMixture else 1)
 
     def test_score_ignores_what_only_changes_the_reading(self, learner, settings, planted):
-        if "n_active" not in learner().get_params():
+        others = {"n_active": 1, "transform_n_active": 1, "inhibition_strength": 0.1}
+        others = {name: value for name, value in others.items() if name in learner().get_params()}
+        if not others:
             pytest.skip("it has no such settings")
         X, _ = planted
         model = build(learner, settings).fit(X)
         score = model.score(X)
         assert 0 < score <= 1
-        assert model.set_params(n_active=1, inhibition_strength=0.1).score(X) == score
+        assert model.set_params(**others).score(X) == score
 
     def test_reject_below(self, learner, settings, planted):
         X, _ = planted
@@ -497,11 +499,14 @@ class TestSparseCodes:
     def test_topics_of_sparse_codes(self, learner):
         corpus = make_planted_corpus(300, 4, random_state=0)
         model = learner(4, random_state=0).fit(corpus.X)
-        expected = codebooks.topics(model, corpus.terms, corpus.X)
+        expected = codebooks.topic_words(model, corpus.X, feature_names=corpus.terms)
         ranked = codebooks.rank_documents(model, corpus.X, 0)
         model.set_params(sparse_output=True)
-        assert codebooks.topics(model, corpus.terms, corpus.X) == expected
-        assert codebooks.topics(model, corpus.terms, corpus.X, codes=model.transform(corpus.X)) == expected
+        assert codebooks.topic_words(model, corpus.X, feature_names=corpus.terms) == expected
+        assert (
+            codebooks.topic_words(model, corpus.X, feature_names=corpus.terms, labels=model.transform(corpus.X))
+            == expected
+        )
         np.testing.assert_array_equal(codebooks.rank_documents(model, corpus.X, 0).rows, ranked.rows)
 
 
@@ -547,7 +552,13 @@ class TestLearning:
 @pytest.mark.filterwarnings("ignore:.*components? wins? no sample")
 @pytest.mark.parametrize(
     "transformer",
-    [*LEARNERS, codebooks.HopfieldMemory, codebooks.BM25Transformer, codebooks.Isotropy, codebooks.NeighborSmoothing],
+    [
+        *LEARNERS,
+        codebooks.HopfieldMemory,
+        codebooks.BM25Transformer,
+        codebooks.PartialWhitening,
+        codebooks.NeighborSmoothing,
+    ],
 )
 def test_dtypes_are_preserved_and_scikit_learn_checks_it(transformer):
     assert transformer().__sklearn_tags__().transformer_tags.preserves_dtype == ["float64", "float32"]
@@ -629,7 +640,7 @@ def test_other_features_are_refused(learner):
 
 
 @pytest.mark.parametrize("learner", LEARNERS)
-@pytest.mark.parametrize("setting", ["n_components", "max_iter", "batch_size", "n_active"])
+@pytest.mark.parametrize("setting", ["n_components", "max_iter", "batch_size", "n_active", "transform_n_active"])
 def test_settings_out_of_range_are_refused(learner, setting):
     if setting not in learner().get_params():
         pytest.skip("it has no such setting")
@@ -638,7 +649,7 @@ def test_settings_out_of_range_are_refused(learner, setting):
 
 
 @pytest.mark.parametrize("learner", LEARNERS)
-@pytest.mark.parametrize("setting", ["n_components", "max_iter", "batch_size", "n_active"])
+@pytest.mark.parametrize("setting", ["n_components", "max_iter", "batch_size", "n_active", "transform_n_active"])
 def test_true_is_no_number(learner, setting):
     if setting not in learner().get_params():
         pytest.skip("it has no such setting")
@@ -677,7 +688,7 @@ ESTIMATORS = {
     "OrthogonalSparseCoding": lambda: codebooks.OrthogonalSparseCoding(4, random_state=0),
     "HopfieldMemory": lambda: codebooks.HopfieldMemory(),
     "BM25Transformer": lambda: codebooks.BM25Transformer(),
-    "Isotropy": lambda: codebooks.Isotropy(),
+    "PartialWhitening": lambda: codebooks.PartialWhitening(),
     "NeighborSmoothing": lambda: codebooks.NeighborSmoothing(3),
     "PairedHead": lambda: codebooks.PairedHead(),
 }
@@ -689,7 +700,7 @@ QUESTIONS = [
     for method in METHODS
     if hasattr(make(), method)
 ]
-DENSE_ONLY = ("Isotropy", "NeighborSmoothing", "PairedHead")
+DENSE_ONLY = ("PartialWhitening", "NeighborSmoothing", "PairedHead")
 OTHER_DATA = {
     "NaN": lambda X: X * np.nan,
     "infinity": lambda X: X * np.inf,

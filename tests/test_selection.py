@@ -19,7 +19,7 @@ from sklearn.pipeline import make_pipeline
 
 from codebooks import InhibitedMixture, KrotovHopfield, MultinomialMixture, OrthogonalSparseCoding, choose_n_components
 from codebooks.datasets import make_planted_corpus
-from codebooks.interpret.topics import select_top_columns
+from codebooks.interpret.model_access import select_top_columns
 from codebooks.metrics import npmi, npmi_scorer, redundancy, topic_diversity
 from codebooks.plots import plot_selection
 from codebooks.selection import Selection, _compute_silhouette, _explain
@@ -323,8 +323,8 @@ def test_it_prints_as_a_table():
         ({"candidates": range(1, 4)}, ValueError, r"each at least 2, got range\(1, 4\)"),
         ({"candidates": [2.5]}, ValueError, "`candidates` must be whole numbers"),
         ({"candidates": 5}, ValueError, "got 5"),
-        ({"n_seeds": 1}, ValueError, "n_seeds must be a whole number, 2 or more; 1 came"),
-        ({"n_seeds": 2.0}, ValueError, "2 or more; 2.0 came"),
+        ({"n_seeds": 1}, ValueError, "`n_seeds` must be an integer >= 2, got 1"),
+        ({"n_seeds": 2.0}, ValueError, ">= 2, got 2.0"),
         ({"random_state": "x"}, ValueError, "cannot be used to seed"),
         ({"test_size": 1.0}, ValueError, r"within \(0, 1\); 1.0 came"),
         ({"words": True, "X": -np.eye(8)}, ValueError, "never below zero"),

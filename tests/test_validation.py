@@ -133,12 +133,14 @@ READERS = {
     "HopfieldRetriever.add": lambda X: codebooks.HopfieldRetriever().fit(FITTED).add(X),
     "HopfieldRetriever.search": lambda X: codebooks.HopfieldRetriever().fit(FITTED).search(X),
     "HopfieldRetriever.transform": lambda X: codebooks.HopfieldRetriever().fit(FITTED).transform(X),
-    "topics": lambda X: codebooks.topics(codebooks.KrotovHopfield().fit(FITTED), WORDS, X),
-    "topics of KMeans": lambda X: codebooks.topics(KMeans(2, n_init=1).fit(FITTED), WORDS, X),
-    "topics, codes": lambda X: codebooks.topics(codebooks.KrotovHopfield().fit(FITTED), WORDS, FITTED, codes=X),
-    "top_documents": lambda X: codebooks.top_documents(KMeans(2, n_init=1).fit(FITTED), X),
+    "topics": lambda X: codebooks.topic_words(codebooks.KrotovHopfield().fit(FITTED), X, feature_names=WORDS),
+    "topics of KMeans": lambda X: codebooks.topic_words(KMeans(2, n_init=1).fit(FITTED), X, feature_names=WORDS),
+    "topics, codes": lambda X: codebooks.topic_words(
+        codebooks.KrotovHopfield().fit(FITTED), FITTED, feature_names=WORDS, labels=X
+    ),
+    "top_documents": lambda X: codebooks.representative_documents(KMeans(2, n_init=1).fit(FITTED), X),
     "rank_documents": lambda X: codebooks.rank_documents(KMeans(2, n_init=1).fit(FITTED), X, 0),
-    "expand": lambda X: codebooks.expand(codebooks.KrotovHopfield().fit(FITTED), X, terms=WORDS),
+    "expand": lambda X: codebooks.expand(codebooks.KrotovHopfield().fit(FITTED), X, feature_names=WORDS),
     "suggest": lambda X: codebooks.suggest(X, [0]),
     "choose_n_components": lambda X: codebooks.choose_n_components(codebooks.KrotovHopfield(), X, [2]),
     "npmi": lambda X: npmi([[0, 1]], X),
@@ -432,9 +434,9 @@ def test_targets_that_are_no_rows_are_told():
 
 @pytest.mark.parametrize("value", [0, -1, 2.5, 2.0, None, "3", True, np.nan, [1]])
 def test_what_counts_nothing_is_refused(value):
-    with pytest.raises(ValueError, match=r"n must be a whole number, 1 or more; .* came"):
+    with pytest.raises(ValueError, match=r"`n` must be an integer >= 1, got .*"):
         check_count("n", value)
-    with pytest.raises(ValueError, match="2 or more; 1 came"):
+    with pytest.raises(ValueError, match=">= 2, got 1"):
         check_count("n", 1, least=2)
     check_count("n", np.int8(1))
     check_count("n", 2, least=2)

@@ -15,7 +15,7 @@ def find_strongest_components(learner: Any, X: Any) -> tuple[Any, Any]:
     from sklearn.preprocessing import normalize
 
     from codebooks import MultinomialMixture
-    from codebooks.interpret.topics import get_components, predict_components
+    from codebooks.interpret.model_access import get_components, predict_components
 
     labels = predict_components(learner, X)
     if isinstance(learner, MultinomialMixture):
@@ -30,7 +30,7 @@ def build_assignment_rows(
     documents: Documents, labels: Any, strength: Any, named: Sequence[Any]
 ) -> Iterator[tuple[Any, ...]]:
     """A table with a row per document: its name, its topic, how strongly, and what the topic is about."""
-    words = [" ".join(map(shorten_word, topic.terms[:5])) for topic in named] + [""]  # the last is that of topic -1
+    words = [" ".join(map(shorten_word, topic.words[:5])) for topic in named] + [""]  # the last is that of topic -1
     yield "document", "topic", "strength", "words"
     for name, label, value in zip(documents.names, labels, strength, strict=True):
         yield name, label, f"{value:.4f}", words[label]

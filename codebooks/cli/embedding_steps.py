@@ -13,14 +13,14 @@ def build_embedding_steps(encoder: str, n_documents: int, n_topics: int) -> list
     """The steps of a Pipeline that turn texts into embeddings, by the name or folder of an encoder."""
     from codebooks.embeddings.neighbor_smoothing import NeighborSmoothing
     from codebooks.embeddings.text_embedder import TextEmbedder
-    from codebooks.embeddings.whitening import Isotropy
+    from codebooks.embeddings.whitening import PartialWhitening
 
     folder = Path(encoder).expanduser()
     place = str(folder.resolve()) if folder.is_dir() else encoder  # `assign` may be called from elsewhere
     # Among few documents, fewer neighbors than half of an average topic: else they belong to other topics.
     n_neighbors = max(1, min(NeighborSmoothing().n_neighbors, n_documents // (2 * n_topics)))
     smoothing = NeighborSmoothing(n_neighbors)
-    return [("embedder", TextEmbedder(place)), ("isotropy", Isotropy()), ("smoothing", smoothing)]
+    return [("embedder", TextEmbedder(place)), ("isotropy", PartialWhitening()), ("smoothing", smoothing)]
 
 
 def report_embedding_errors(transform: Callable[[list[str]], Any], texts: list[str]) -> Any:

@@ -17,9 +17,10 @@ TRUSTED = [
     "codebooks.models.orthogonal_sparse_coding.OrthogonalSparseCoding",
     "codebooks.text.analyzer.TextAnalyzer",
     "codebooks.embeddings.text_embedder.TextEmbedder",
-    "codebooks.embeddings.whitening.Isotropy",
+    "codebooks.embeddings.whitening.PartialWhitening",
     "codebooks.embeddings.neighbor_smoothing.NeighborSmoothing",
     "codebooks.interpret.topics.Topic",
+    "codebooks.interpret.topics.TopicList",
 ]
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import shlex
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Annotated, Any, NamedTuple, Optional
@@ -222,14 +223,14 @@ def _fit(learner: Any, X: Any) -> float:
 
 def _describe_topics(pipeline: Any, features: Any, X: Any, terms: Any, seconds: float) -> Found:
     """Name the units, from `features` that the learner saw and `X` that counts words, which may be one matrix."""
-    from codebooks.interpret.topics import topics
+    from codebooks.interpret.topics import topic_words
     from codebooks.metrics import npmi_per_topic
 
     learner = pipeline[-1]
     labels, strength = find_strongest_components(learner, features)
-    named = topics(learner, terms, X=X, codes=None if features is X else labels)
+    named = topic_words(learner, X, feature_names=terms, labels=None if features is X else labels)
     pipeline.topics_ = named  # so that `assign` calls them what the table does
-    coherence = npmi_per_topic(named, X, terms=terms)
+    coherence = npmi_per_topic(named, X, feature_names=terms)
     return Found(pipeline, named, coherence, labels, strength, seconds, len(terms))
 
 
@@ -251,10 +252,10 @@ def _print_topics(found: Found, documents: Documents, out: Path, told: str) -> N
     for topic, score in found.sort_by_size():
         if topic.usage > 0:
             table.add_row(
-                str(topic.index),
+                str(topic.id),
                 f"{topic.usage:.1%}",
                 format_score(score, 2),
-                ", ".join(map(shorten_word, topic.terms)),
+                ", ".join(map(shorten_word, topic.words)),
             )
     console.print(table)
 
@@ -267,7 +268,7 @@ def _print_topics(found: Found, documents: Documents, out: Path, told: str) -> N
     )
     if told:
         console.print(told, soft_wrap=True)
-    if idle := [str(topic.index) for topic in found.topics if topic.usage == 0]:
+    if idle := [str(topic.id) for topic in found.topics if topic.usage == 0]:
         console.print(
             f"{len(idle)} of {format_count(len(found.topics), 'topic')} without a document: number {', '.join(idle)}; "
             "a lower --topics would do",
@@ -290,13 +291,13 @@ def _write_files(folder: Path, found: Found, documents: Documents, name: str, ra
 
     rows: list[tuple[Any, ...]] = [("topic", "documents", "share", "npmi", "words")]
     for topic, score in found.sort_by_size():
-        count = (found.labels == topic.index).sum()
+        count = (found.labels == topic.id).sum()
         rows.append(
-            (topic.index, count, f"{topic.usage:.4f}", format_score(score, 4), " ".join(map(shorten_word, topic.terms)))
+            (topic.id, count, f"{topic.usage:.4f}", format_score(score, 4), " ".join(map(shorten_word, topic.words)))
         )
     save_csv(folder / "topics.csv", rows, raw)
     save_csv(folder / "codes.csv", build_assignment_rows(documents, found.labels, found.strength, found.topics), raw)
-    named = [topic._replace(terms=tuple(map(shorten_word, topic.terms))) for topic in found.topics]
+    named = [replace(topic, words=tuple(map(shorten_word, topic.words))) for topic in found.topics]
     title = f"{remove_controls(name)} · {format_count(len(documents.texts), 'document')}"
     figure = plot_topics(named, found.coherence, title=title)
     with warnings.catch_warnings():

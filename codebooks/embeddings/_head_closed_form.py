@@ -59,19 +59,17 @@ def compute_scatter_matrices(X: NDArray, groups: Groups) -> tuple[Floats, Floats
     return around.T @ around / (n_rows - 1), inside.T @ inside / (n_rows - n_groups)
 
 
-def fit_closed_form_head(
-    X: NDArray, groups: Groups, shrinkage: float, n_components: int | None, residual: bool
-) -> Floats:
+def fit_closed_form_head(X: NDArray, groups: Groups, ridge: float, n_components: int | None, residual: bool) -> Floats:
     """Weights of the linear head under which rows of a group vary alike in all directions, partly.
 
     With the covariance S inside groups, shrunk towards a multiple of the identity::
 
         H = ((S / m + s I) / (1 + s))^(-1/2)        m = trace(S) / n_features
-        s = shrinkage (1 + 2 n_features / (n_samples - n_groups))
+        s = ridge (1 + 2 n_features / (n_samples - n_groups))
 
-    H is symmetric and tends to the identity as the shrinkage grows: that is the residual path. Canonical axes come of
+    H is symmetric and tends to the identity as the ridge grows: that is the residual path. Canonical axes come of
     the covariance T of all rows, which is S and what two rows of a group share: the eigenvectors U of H (T - S) H,
-    the most shared first. `U' H` is shrinkage CCA between the two rows of a pair, or shrinkage LDA, each axis scaled
+    the most shared first. `U' H` is ridge CCA between the two rows of a pair, or ridge LDA, each axis scaled
     to the same spread inside groups; kept whole it gives the cosines of H.
 
     Parameters
@@ -79,7 +77,7 @@ def fit_closed_form_head(
     X : ndarray of shape (n_samples, n_features)
     groups : ndarray of shape (n_samples,) of int
         0, 1, ... without gaps.
-    shrinkage : float
+    ridge : float
         Above 0.
     n_components : int or None
         Keep so many canonical axes; None: all.
@@ -105,9 +103,9 @@ def fit_closed_form_head(
     if mean <= 0:
         head = np.eye(n_features)  # rows of a group are equal already
     else:
-        shrinkage = shrinkage * (1 + _DOUBT * n_features / (len(X) - groups.max() - 1))
+        ridge = ridge * (1 + _DOUBT * n_features / (len(X) - groups.max() - 1))
         values, vectors = np.linalg.eigh(within / mean)
-        worth = np.sqrt((1 + shrinkage) / (np.maximum(values, 0) + shrinkage))
+        worth = np.sqrt((1 + ridge) / (np.maximum(values, 0) + ridge))
         head = (vectors * worth) @ vectors.T
     if residual and n_components is None:
         return head

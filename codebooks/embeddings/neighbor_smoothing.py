@@ -62,7 +62,7 @@ class NeighborSmoothing(OneToOneFeatureMixin, ArrayTransformer):
 
     See Also
     --------
-    Isotropy : Center and partly whiten embeddings. Use it before this transformer.
+    PartialWhitening : Center and partly whiten embeddings. Use it before this transformer.
 
     Notes
     -----

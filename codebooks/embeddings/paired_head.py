@@ -37,7 +37,7 @@ class PairedHead(ArrayTransformer):
 
     Rows with the same answer vary among themselves in directions that say nothing of the answer. A linear head weighs
     these down. By default it is a closed form [1]_: with S the covariance of rows around the centroid of their group,
-    m its mean eigenvalue, mu the mean of all rows and s the shrinkage::
+    m its mean eigenvalue, mu the mean of all rows and s the ridge::
 
         z = H (x - mu)        H = ((S / m + s I) / (1 + s))^(-1/2)
 
@@ -70,9 +70,9 @@ class PairedHead(ArrayTransformer):
     residual : bool, default=True
         Whether what is learned is added to what was there. Without it, or with fewer components, the head is canonical
         axes ("eigen") or starts from random ones ("sgd").
-    shrinkage : float, default=3.0
+    ridge : float, default=3.0
         Of "eigen": how much of the mean variance inside groups is added to each direction's; more is closer to the
-        identity. It is what many rows get: with few, s is `shrinkage * (1 + 2 n_features / (rows - groups))`, as their
+        identity. It is what many rows get: with few, s is `ridge * (1 + 2 n_features / (rows - groups))`, as their
         covariance is known less well.
     temperature : float, optional
         Of "simcse" (default .05) and "marginal" (default .07).
@@ -137,7 +137,7 @@ class PairedHead(ArrayTransformer):
     >>> rng = np.random.default_rng(0)
     >>> answers = np.repeat(np.arange(40), 5)
     >>> X = rng.standard_normal((40, 8))[answers] + rng.standard_normal((200, 8)) * [3, 3, 3, 3, 0.1, 0.1, 0.1, 0.1]
-    >>> head = PairedHead(shrinkage=0.1).fit(X, answers)
+    >>> head = PairedHead(ridge=0.1).fit(X, answers)
     >>> head.improved_
     True
     >>> before, after = head.history_
@@ -152,7 +152,7 @@ class PairedHead(ArrayTransformer):
         "solver": [StrOptions({"eigen", "sgd"})],
         "n_components": [Interval(Integral, 1, None, closed="left"), None],
         "residual": ["boolean"],
-        "shrinkage": [Interval(Real, 0, None, closed="neither")],
+        "ridge": [Interval(Real, 0, None, closed="neither")],
         "temperature": [Interval(Real, 0, None, closed="neither"), None],
         "redundancy": [Interval(Real, 0, None, closed="left")],
         "decay": [Interval(Real, 0, None, closed="left")],
@@ -169,7 +169,7 @@ class PairedHead(ArrayTransformer):
         solver: str = "eigen",
         n_components: int | None = None,
         residual: bool = True,
-        shrinkage: float = 3.0,
+        ridge: float = 3.0,
         temperature: float | None = None,
         redundancy: float = 0.0051,
         decay: float = 0.0,
@@ -182,7 +182,7 @@ class PairedHead(ArrayTransformer):
         self.solver = solver
         self.n_components = n_components
         self.residual = residual
-        self.shrinkage = shrinkage
+        self.ridge = ridge
         self.temperature = temperature
         self.redundancy = redundancy
         self.decay = decay
@@ -318,7 +318,7 @@ class PairedHead(ArrayTransformer):
     def _build_warnings(self, verdict: Verdict, collapse: str) -> list[str]:
         complaints = []
         if collapse:
-            advice = "a larger shrinkage" if self.solver == "eigen" else "residual=True, or a smaller learning_rate"
+            advice = "a larger ridge" if self.solver == "eigen" else "residual=True, or a smaller learning_rate"
             complaints.append(f"PairedHead collapsed: {collapse}. Try {advice}.")
         if not verdict.improved:
             complaints.append(f"PairedHead keeps embeddings as they are (improved_ is False): {verdict.complaint}.")
@@ -364,7 +364,7 @@ class PairedHead(ArrayTransformer):
     def _fit_heads(self, X: NDArray, groups: Groups, n_epochs: int, seed: int) -> Iterator[tuple[NDArray, float]]:
         """The head after each epoch, with its loss; one of the closed form."""
         if self.solver == "eigen":
-            head = fit_closed_form_head(X, groups, self.shrinkage, self.n_components, self.residual)
+            head = fit_closed_form_head(X, groups, self.ridge, self.n_components, self.residual)
             yield head, compute_barlow_loss(X @ head.T.astype(X.dtype), groups, self.redundancy)
             return
         settings = Settings(

@@ -68,11 +68,11 @@ class TextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Documentat
     cache_size : float, default=1024
         Megabytes of the cache. Past it, the embeddings that were not used for the longest time are removed until a
         tenth is free.
-    name : str, optional
-        What the cache knows the encoder by. An encoder that is an object must have one; change it when the object
-        changes, as after training.
-    progress : bool, default=False
-        Whether a bar is shown while texts are encoded, and by the libraries while they load a model.
+    cache_key : str, optional
+        The name of the encoder in the cache. It is required if the encoder is an object or a function; change it when
+        the encoder changes, for example after training.
+    verbose : bool or int, default=0
+        If not 0, show a progress bar while texts are encoded, and those of the libraries that load a model.
 
     Notes
     -----
@@ -111,8 +111,8 @@ class TextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Documentat
         device: str | None = None,
         cache: Any = None,
         cache_size: float = 1024,
-        name: str | None = None,
-        progress: bool = False,
+        cache_key: str | None = None,
+        verbose: bool | int = 0,
     ):
         self.encoder = encoder
         self.pooling = pooling
@@ -123,8 +123,8 @@ class TextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Documentat
         self.device = device
         self.cache = cache
         self.cache_size = cache_size
-        self.name = name
-        self.progress = progress
+        self.cache_key = cache_key
+        self.verbose = verbose
 
     def fit(self, X: Any, y: Any = None) -> TextEmbedder:
         """Check the settings and the texts. Nothing is learned, and no model is loaded.
@@ -245,10 +245,10 @@ class TextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Documentat
                 check_count(setting, value)
         if not isinstance(self.cache_size, Real) or not 0 < self.cache_size < np.inf:
             raise ValueError(f"cache_size must be a number of megabytes above 0; {self.cache_size!r} came.")
-        if self.cache is not None and self.encoder is not None and not named and not self.name:
+        if self.cache is not None and self.encoder is not None and not named and not self.cache_key:
             raise ValueError(
-                "A cache wants to know encoders apart, and this one has no name. Give it one, name=..., and another "
-                "whenever the encoder changes."
+                "`cache_key` must name the encoder in the cache if it is an object or a function, got none. Pass "
+                "cache_key=..., and another one whenever the encoder changes."
             )
 
     # -- encoding ----------------------------------------------------------------------------------------------------
@@ -282,7 +282,7 @@ class TextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Documentat
             return
         (encode, count_truncated), size = self._encode(), int(self.batch_size)
         n_batches, n_truncated = -(-len(texts) // size), 0
-        for i in Reporter("TextEmbedder", n_batches, 2 if self.progress else 0).epochs():
+        for i in Reporter("TextEmbedder", n_batches, 2 if self.verbose else 0).epochs():
             batch = texts[i * size : (i + 1) * size]
             n_truncated += count_truncated(batch)
             yield batch, check_encoder_output(encode(batch), len(batch), "encoder", (np.float32,))
@@ -301,7 +301,7 @@ class TextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Documentat
         if isinstance(encoder, str | os.PathLike):
             place = resolve_encoder(encoder)
             with _turn:
-                model = load_encoder(place, compute_fingerprint(place), self.pooling, self.device, bool(self.progress))
+                model = load_encoder(place, compute_fingerprint(place), self.pooling, self.device, bool(self.verbose))
         elif _is_from(encoder, "sentence_transformers"):
             model = SentenceModel(encoder)
         if model is None:
@@ -320,7 +320,7 @@ class TextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Documentat
     def _open_cache(self) -> AbstractContextManager[VectorCache | None]:
         if self.cache is None:
             return nullcontext()
-        known_by: Any = self.name
+        known_by: Any = self.cache_key
         if known_by is None:
             place = resolve_encoder(self.encoder)
             known_by = [place, compute_fingerprint(place)]
@@ -360,7 +360,7 @@ def _check_one_size(sizes: set[int]) -> None:
     if len(sizes) > 1:
         raise ValueError(
             f"The encoder must give rows of one length, and they have {' and '.join(map(str, sorted(sizes)))} numbers. "
-            f"Where some come from the cache, another encoder had the same name=: give this one its own, or delete the "
+            f"If some come from the cache, another encoder had the same cache_key: pass another one, or delete the "
             f"cache."
         )
 

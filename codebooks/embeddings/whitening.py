@@ -13,7 +13,7 @@ from codebooks.base import ArrayTransformer, Interval, OneToOneFeatureMixin, fit
 from codebooks.models.cosine import normalize_rows
 from codebooks.validation.arrays import check_codes, refuse_sparse, restore_on_error
 
-__all__ = ["Isotropy"]
+__all__ = ["PartialWhitening"]
 
 _EPSILON = float(np.finfo(np.float64).eps)
 
@@ -26,15 +26,16 @@ class _Moments(NamedTuple):
     scatter: Any  # (n_features, n_features) float64, the sum of (x - mean) (x - mean)'
 
 
-def _find_missing_normalization(model: Isotropy) -> bool:
+def _find_missing_normalization(model: PartialWhitening) -> bool:
     if model.normalize:
         raise AttributeError(
-            "Isotropy(normalize=True) has no inverse_transform: the lengths of rows are lost. Take normalize=False."
+            "PartialWhitening(normalize=True) has no inverse_transform: the lengths of rows are lost. Use "
+            "normalize=False."
         )
     return True
 
 
-class Isotropy(OneToOneFeatureMixin, ArrayTransformer):
+class PartialWhitening(OneToOneFeatureMixin, ArrayTransformer):
     r"""Open the narrow cone of embeddings, so that cosines tell more of them apart.
 
     Embeddings of language models point nearly the same way and vary in a few directions only. With the mean
@@ -106,7 +107,7 @@ class Isotropy(OneToOneFeatureMixin, ArrayTransformer):
     >>> import numpy as np
     >>> from codebooks.metrics import average_cosine, isoscore
     >>> cone = 3 + np.random.default_rng(0).standard_normal((500, 8)) * [4, 2, 1, 1, 1, 1, 1, 1]
-    >>> opened = Isotropy().fit_transform(cone)
+    >>> opened = PartialWhitening().fit_transform(cone)
     >>> round(average_cosine(cone), 2), abs(average_cosine(opened)) < 0.01
     (0.78, True)
     >>> [round(isoscore(X), 2) for X in (cone, opened)]
@@ -127,7 +128,7 @@ class Isotropy(OneToOneFeatureMixin, ArrayTransformer):
         self.normalize = normalize
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any = None) -> Isotropy:
+    def fit(self, X: Any, y: Any = None) -> PartialWhitening:
         """Learn the mean and the covariance of the rows of `X`.
 
         Parameters
@@ -138,7 +139,7 @@ class Isotropy(OneToOneFeatureMixin, ArrayTransformer):
 
         Returns
         -------
-        Isotropy
+        PartialWhitening
             Itself.
 
         Raises
@@ -155,7 +156,7 @@ class Isotropy(OneToOneFeatureMixin, ArrayTransformer):
         return self
 
     @fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X: Any, y: Any = None) -> Isotropy:
+    def partial_fit(self, X: Any, y: Any = None) -> PartialWhitening:
         """Learn from some more rows, as if all had come in one `fit`.
 
         Parameters
@@ -166,7 +167,7 @@ class Isotropy(OneToOneFeatureMixin, ArrayTransformer):
 
         Returns
         -------
-        Isotropy
+        PartialWhitening
             Itself.
 
         Raises
@@ -241,7 +242,7 @@ class Isotropy(OneToOneFeatureMixin, ArrayTransformer):
         X = self._check(X, reset=reset)
         if self.n_remove >= X.shape[1]:
             raise ValueError(
-                f"Isotropy(n_remove={self.n_remove}) wants more features than it removes and got {X.shape[1]}. "
+                f"PartialWhitening(n_remove={self.n_remove}) wants more features than it removes and got {X.shape[1]}. "
                 f"Take one for each hundred features, or n_remove=0."
             )
         return X

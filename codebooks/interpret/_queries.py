@@ -1,9 +1,10 @@
-"""A query read by a model: as words, as the row that reaches the model, and as the concepts that share it."""
+"""Queries as words, as rows of features, and as shares of components."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import copy
+from reprlib import repr as short_repr
 from string import punctuation
 from typing import Any
 
@@ -14,7 +15,8 @@ from sklearn.pipeline import Pipeline
 
 from codebooks import ops
 from codebooks.interpret._labelling import select_largest
-from codebooks.interpret.topics import compute_codes, resolve_feature_names
+from codebooks.interpret.feature_names import resolve_feature_names
+from codebooks.interpret.model_access import compute_codes
 from codebooks.validation.arrays import check_count, check_matrix
 
 __all__ = ["compute_component_shares", "count_words", "extract_words", "vectorize_query"]
@@ -23,7 +25,7 @@ Floats = NDArray[np.float64]
 
 
 def extract_words(query: Any) -> list[str] | None:
-    """The words of a query as strings, a text still in one piece; None where it is a row of numbers."""
+    """Return a query as a list of strings, a text as one string; None if it is a row of numbers."""
     if isinstance(query, str):
         return [query]
     if isinstance(query, Sequence | np.ndarray) and all(isinstance(word, str) for word in query):
@@ -32,14 +34,14 @@ def extract_words(query: Any) -> list[str] | None:
 
 
 def vectorize_query(
-    preparation: Pipeline | None, learner: Any, query: Any, terms: Any, n_features: int
+    preparation: Pipeline | None, learner: Any, query: Any, feature_names: Any, n_features: int
 ) -> NDArray[Any]:
-    """The query as the dense row that reaches the model, shape (1, n_features); it has some word."""
+    """Return the query as a dense row of features, shape (1, n_features), with at least one entry."""
     words = extract_words(query)
     if words is None:
         row = query if sparse.issparse(query) else np.atleast_2d(np.asanyarray(ops.to_host(query)))
     elif preparation is None:
-        row = count_words(words, resolve_feature_names(None, learner, terms, n_features))
+        row = count_words(words, resolve_feature_names(None, learner, feature_names, n_features))
     else:
         row = [" ".join(words)]
     if preparation is not None:
@@ -47,18 +49,19 @@ def vectorize_query(
     row = check_matrix("query", ops.to_host(row))
     if row.shape != (1, n_features):
         raise ValueError(
-            f"one query of {n_features} features is wanted, as the model has; shape {row.shape} came. Ask one by one."
+            f"`query` must be one row of {n_features} features, as the model has, got shape {row.shape}. Pass one "
+            "query at a time."
         )
     row = row.toarray() if sparse.issparse(row) else row
     if not row.any():
-        asked = "a row of zeros" if words is None else repr(" ".join(words))
-        raise ValueError(f"a query wants at least one word that the model knows; {asked} has none. Ask in its words.")
+        received = "a row of zeros" if words is None else short_repr(" ".join(words))
+        raise ValueError(f"`query` must have at least one word that the model knows, got {received}. Use its words.")
     return row
 
 
 def count_words(words: list[str], names: list[str]) -> NDArray[Any]:
-    """How often each term occurs among the words, shape (1, n_features)."""
-    # Written from the last to the first, so that the first of equal names stays.
+    """Count the words by column, shape (1, n_features)."""
+    # From the last to the first, so that of equal names the first remains.
     exact = {name: column for column, name in reversed(list(enumerate(names)))}
     folded = {name.casefold(): column for name, column in exact.items()}
     row = np.zeros((1, len(names)))
@@ -70,13 +73,13 @@ def count_words(words: list[str], names: list[str]) -> NDArray[Any]:
     return row
 
 
-def compute_component_shares(learner: Any, row: NDArray[Any], n_components: int, n_concepts: int) -> Floats:
-    """The share of each unit in a query, 0 for all but its strongest; all 0 where no unit stands out."""
-    check_count("n_concepts", n_concepts)
+def compute_component_shares(learner: Any, row: NDArray[Any], n_components: int, n_topics: int) -> Floats:
+    """Return the share of each component in a query; 0 for all but the strongest, for all if codes are equal."""
+    check_count("n_topics", n_topics)
     code = compute_codes(_ignore_feature_names(learner), row)[0].astype(np.float64)
     if n_components == 1:
         return (code != 0).astype(np.float64)
-    order = select_largest(code, n_concepts + 1)
+    order = select_largest(code, n_topics + 1)
     kept, rest = order[:-1], code[order[-1]]
     shares = np.zeros(n_components)
     shares[kept] = code[kept] - rest
@@ -85,7 +88,7 @@ def compute_component_shares(learner: Any, row: NDArray[Any], n_components: int,
 
 
 def _ignore_feature_names(learner: Any) -> Any:
-    """The learner as if fitted without names of columns: a row has none, and the terms have checked them."""
+    """Return the learner without its feature names: a query row has none, and the names have been checked."""
     if not hasattr(learner, "feature_names_in_"):
         return learner
     nameless = copy(learner)

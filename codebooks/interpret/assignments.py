@@ -1,4 +1,4 @@
-"""What a model says of documents, when it is handed over instead of computed: their labels, or their codes."""
+"""Labels and codes of documents that the user passes instead of having them computed."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ Ints = NDArray[np.intp]
 
 
 def orient_codes(learner: Any, codes: Any) -> NDArray[Any]:
-    """Codes as `transform` gives them, dense and on the host, turned so that more is stronger for every learner."""
+    """Return codes dense, on the host, and oriented so that larger is stronger for every learner."""
     codes = ops.to_host(codes)
     codes = codes.toarray() if sparse.issparse(codes) else np.asarray(codes)
-    # What the KMeans family calls transform is a distance: there the nearest unit is the smallest one.
+    # `transform` of KMeans returns distances.
     return -codes if hasattr(learner, "cluster_centers_") else codes
 
 
 def check_given_codes(learner: Any, codes: Any, n_components: int, n_rows: int | None = None) -> NDArray[Any]:
-    """The strength of each unit in each document, from codes that the user gives.
+    """Check codes that the user passes, and return them oriented so that larger is stronger.
 
     Parameters
     ----------
     learner : fitted estimator
-        What made them.
+        The model that computed them.
     codes : array or sparse matrix of shape (n_documents, n_components)
-        As `transform` gives them.
+        As `transform` returns them.
     n_components : int
     n_rows : int, optional
-        How many documents there are, where that is known.
+        The number of documents, if known.
 
     Returns
     -------
@@ -56,27 +56,27 @@ def check_given_codes(learner: Any, codes: Any, n_components: int, n_rows: int |
     strength = orient_codes(learner, codes)
     if strength.ndim != 2 or strength.shape[1] != n_components:
         raise ValueError(
-            f"codes wants a column for each of the {n_components} units; shape {strength.shape} came. "
-            "Pass model.transform of these documents."
+            f"`codes` must have a column for each of the {n_components} components, got shape {strength.shape}. Pass "
+            "model.transform(documents)."
         )
     _require_same_length(len(strength), n_rows)
     if strength.dtype.kind not in "iufb" or not np.isfinite(strength).all():
-        raise ValueError("codes wants finite numbers; others came. Pass model.transform of these documents.")
+        raise ValueError("`codes` must be finite numbers, got others. Pass model.transform(documents).")
     return strength
 
 
-def check_given_labels(learner: Any, codes: Any, n_components: int, n_rows: int | None = None) -> Ints:
-    """The unit that wins each document, -1 for none, from labels or codes that the user gives.
+def check_given_labels(learner: Any, labels: Any, n_components: int, n_rows: int | None = None) -> Ints:
+    """Return the winning component of each document, -1 for none, from labels or codes that the user passes.
 
     Parameters
     ----------
     learner : fitted estimator
-        What made them.
-    codes : int array of shape (n_documents,), or array or sparse matrix of shape (n_documents, n_components)
-        Labels as `predict` gives them, or codes as `transform` does: see `select_winners`.
+        The model that computed them.
+    labels : int array of shape (n_documents,), or array or sparse matrix of shape (n_documents, n_components)
+        Labels as `predict` returns them, or codes as `transform` returns them: see `select_winners`.
     n_components : int
     n_rows : int, optional
-        How many documents there are, where that is known.
+        The number of documents, if known.
 
     Returns
     -------
@@ -85,41 +85,42 @@ def check_given_labels(learner: Any, codes: Any, n_components: int, n_rows: int 
     Raises
     ------
     ValueError
-        Labels that are not integers or name no unit, another number of documents, and what `check_given_codes` refuses.
+        Labels are not integers or name no component, or are not one for each document, or codes are refused by
+        `check_given_codes`.
 
     Examples
     --------
     >>> check_given_labels(None, [[0.0, 2.0], [1.0, 0.0], [0.0, 0.0]], n_components=2).tolist()
     [1, 0, -1]
     """
-    if np.ndim(codes) != 1:  # of a sparse matrix it is 2, or 0
-        return select_winners(learner, check_given_codes(learner, codes, n_components, n_rows))
-    labels = np.asarray(ops.to_host(codes))
+    if np.ndim(labels) != 1:  # 2, or 0 for a sparse matrix
+        return select_winners(learner, check_given_codes(learner, labels, n_components, n_rows))
+    labels = np.asarray(ops.to_host(labels))
     _require_same_length(len(labels), n_rows)
     if labels.dtype.kind not in "iu":
         raise ValueError(
-            f"codes in one row are labels, which are integers; {labels.dtype} came. Pass model.predict of these "
-            "documents, or their codes with a column for each unit."
+            f"`labels` must be integers, got {labels.dtype}. Pass model.predict(documents), or codes with a column "
+            "for each component."
         )
     if len(labels) and (labels.min() < -1 or labels.max() >= n_components):
         outside = labels[(labels < -1) | (labels >= n_components)][0]
         raise ValueError(
-            f"labels are units from 0 to {n_components - 1}, or -1 for none; {outside} came. Pass the labels that this "
-            "model gives."
+            f"`labels` must be components from 0 to {n_components - 1}, or -1 for none, got {outside}. Pass the "
+            "labels of this model."
         )
     return labels.astype(np.intp)
 
 
 def select_winners(learner: Any, strength: NDArray[Any]) -> Ints:
-    """The unit that wins each document by its code, -1 for none.
+    """Return the component with the largest code of each document, -1 for none.
 
     Parameters
     ----------
     learner : fitted estimator
-        What made the codes.
+        The model that computed the codes.
     strength : array of shape (n_documents, n_components)
-        As `orient_codes` gives it. The largest wins, the largest magnitude if the learner is `signed`; nothing wins
-        where all units answer alike, as an empty row makes them.
+        As `orient_codes` returns it. The largest code wins, the largest magnitude if the learner is `signed`. No
+        component wins a row with equal codes, such as an empty one.
 
     Returns
     -------
@@ -140,6 +141,6 @@ def select_winners(learner: Any, strength: NDArray[Any]) -> Ints:
 def _require_same_length(n_codes: int, n_rows: int | None) -> None:
     if n_rows is not None and n_codes != n_rows:
         raise ValueError(
-            f"codes and X speak of the same documents, a row for each; codes of {n_codes} and X of {n_rows} came. "
-            "Make both from one list of texts."
+            f"`X` and its labels or codes must have a row for each document, got {n_rows} and {n_codes} rows. Make "
+            "both from the same list of documents."
         )

@@ -1,4 +1,4 @@
-"""Words that a query's concepts add to it."""
+"""Query expansion by topics."""
 
 from __future__ import annotations
 
@@ -13,13 +13,8 @@ from sklearn.preprocessing import normalize
 from codebooks.interpret._labelling import score_words_by_documents
 from codebooks.interpret._queries import compute_component_shares, count_words, extract_words, vectorize_query
 from codebooks.interpret.assignments import check_given_labels
-from codebooks.interpret.topics import (
-    check_word_counts,
-    get_components,
-    resolve_feature_names,
-    select_top_columns,
-    split_pipeline,
-)
+from codebooks.interpret.feature_names import check_word_counts, resolve_feature_names
+from codebooks.interpret.model_access import get_components, select_top_columns, split_pipeline
 from codebooks.validation.arrays import check_count
 
 __all__ = ["AddedWord", "expand"]
@@ -28,89 +23,90 @@ Floats = NDArray[np.float64]
 
 
 class AddedWord(NamedTuple):
-    """A word that a concept adds to a query.
+    """A word that `expand` adds to a query.
 
-    Parameters
+    Attributes
     ----------
-    term : str
+    word : str
         The word.
-    weight : float
-        How much the query's concepts speak for it, above 0 and at most 1.
-    concept : int
-        Which row of the codebook it comes from: the one that gives it most of its weight.
+    score : float
+        How strongly the topics of the query support it, above 0 and at most 1.
+    topic : int
+        The component that contributes most of the score.
 
     Examples
     --------
     >>> print(AddedWord("goal", 0.82, 3))
-    goal (0.82, concept 3)
+    goal (0.82, topic 3)
     """
 
-    term: str
-    weight: float
-    concept: int
+    word: str
+    score: float
+    topic: int
 
     def __str__(self) -> str:
-        return f"{self.term} ({self.weight:.2f}, concept {self.concept})"
+        return f"{self.word} ({self.score:.2f}, topic {self.topic})"
 
 
 def expand(
     model: Any,
     query: Any,
-    terms: Sequence[str] | NDArray[Any] | None = None,
-    n: int = 10,
     *,
-    n_concepts: int = 3,
+    n_words: int = 10,
+    n_topics: int = 3,
+    feature_names: Sequence[str] | NDArray[Any] | None = None,
     X: Any = None,
-    codes: Any = None,
+    labels: Any = None,
 ) -> list[AddedWord]:
-    """List the words that a query's concepts add to it, each with its weight and the concept it comes from.
+    """List words that belong to the topics of a query, for example to widen a search.
 
-    The query's strongest concepts, by its code a as `transform` gives it, share it in proportion to how far
-    they stand above the first that is left out,
+    The components with the largest code a of the query, as `transform` returns it, share the query in proportion to
+    how far they exceed the largest code that is left out,
 
         share_k = (a_k - a_rest) / sum over the kept j of (a_j - a_rest),
 
-    so that neither inhibition nor a code that is minus a distance or a gate changes what is meant; and word w
-    scores
+    which is invariant to inhibition and to codes that are negative distances. The score of word w is
 
         sum over the kept k of share_k c_kw,
 
-    with c_k the k-th unit scaled to length 1. Words of the query itself are left out. Since shares sum to 1,
-    weights tell which words come first, not how sure the model is of the query.
+    with c_k the k-th component scaled to length 1. Words of the query itself are left out. Because shares sum to 1,
+    scores order the words; they do not say how certain the model is of the query.
 
     Parameters
     ----------
     model : fitted estimator or fitted Pipeline
-        As for `topics`, with a `transform`.
+        As for `topic_words`, with a `transform`.
     query : str, sequence of str, or row of shape (n_features,) or (1, n_features)
-        One query. To a Pipeline its text goes as one document, or its row as one row, so that the Pipeline's
-        own steps weigh the words. To a plain model words count 1 each time they occur: a text is cut at white
-        space, punctuation around a word and its case are dropped where the terms have it only without; in a
-        sequence each string may be a term of several words.
-    terms : sequence of str, length n_features, optional
-        The name of each column, found as `topics` finds it where it is not given.
-    n : int, default=10
-        At most so many words; only words with a positive score are listed.
-    n_concepts : int, default=3
-        At most so many concepts are kept, and at most one less than the model has (but one).
-    X, codes : counts and labels or codes of the same documents, optional
-        For a model fitted on something else than words, such as embeddings, as for `topics`: c_kw is then how well
-        word w names the documents that unit k wins. The query of a plain model is a row of its features.
+        One query. A Pipeline receives its text as one document, or its row as one row. For a model without a Pipeline
+        each occurrence of a word counts 1: a text is split at white space, and the punctuation around a word and its
+        case are ignored unless a feature name has them; in a sequence, each string may be a term of several words.
+    n_words : int, default=10
+        The largest number of words. Only words with a positive score are listed.
+    n_topics : int, default=3
+        The largest number of components that share the query; at most one less than the model has, and at least 1.
+    feature_names : sequence of str, length n_features, optional
+        The word of each column, with the default of `topic_words`.
+    X, labels : counts, and labels or codes of the same documents, optional
+        For a model whose features are not words, such as embeddings, as for `topic_words`: c_kw is then how well word w
+        describes the documents of component k. The query of a model without a Pipeline is a row of its features.
 
     Returns
     -------
     list of AddedWord
-        The largest weight first, equal weights by column. Empty where no unit answers more than another.
+        The largest score first, equal scores by column. Empty if all components have the same code.
 
     Raises
     ------
     sklearn.exceptions.NotFittedError, TypeError
-        The model has not been fitted; it has no codebook.
+        The model is not fitted; it has no components.
     ValueError
-        The query has no word that the model knows: an empty answer would pass for "nothing to add". Words
-        that are unknown beside known ones are passed over, as a vectorizer does. Also: several rows, a wrong
-        number of features, no terms or a wrong number of them, one of X and codes without the other or such that
-        do not fit, n < 1 or n_concepts < 1.
+        The model knows no word of the query. Unknown words beside known ones are ignored, as by a vectorizer. Also:
+        several rows, a wrong number of features, feature names that are missing or too few, one of X and `labels`
+        without the other, or `n_words` or `n_topics` below 1.
+
+    See Also
+    --------
+    rank_documents : The documents for the topics of a query.
 
     Examples
     --------
@@ -119,41 +115,42 @@ def expand(
     >>> from sklearn.pipeline import make_pipeline
     >>> texts = ["goal match", "goal match team", "loan bank", "loan bank rate"]
     >>> model = make_pipeline(CountVectorizer(), KrotovHopfield(2, random_state=0)).fit(texts)
-    >>> [word.term for word in expand(model, "Which bank?")]
+    >>> [added.word for added in expand(model, "Which bank?")]
     ['loan', 'rate']
     """
-    check_count("n", n)
+    check_count("n_words", n_words)
     preparation, learner = split_pipeline(model)
     n_features = get_components(learner).shape[1]
-    units, names = _describe_components_by_words(preparation, learner, terms, X, codes)
-    if codes is not None and preparation is None and extract_words(query):
+    units, names = _describe_components_by_words(preparation, learner, feature_names, X, labels)
+    if labels is not None and preparation is None and extract_words(query):
         raise ValueError(
-            f"the columns of this model are not words: a query wants a row of its {n_features} features; words came. "
-            "Pass the query's embedding, or the Pipeline that makes it."
+            f"`query` must be a row of the {n_features} features of this model, got words. Pass the embedding of the "
+            "query, or use the Pipeline that makes embeddings."
         )
-    row = vectorize_query(preparation, learner, query, terms, n_features)
-    asked = row[0] != 0 if codes is None else count_words(extract_words(query) or [], names)[0] > 0
+    row = vectorize_query(preparation, learner, query, feature_names, n_features)
+    asked = row[0] != 0 if labels is None else count_words(extract_words(query) or [], names)[0] > 0
 
-    shares = compute_component_shares(learner, row, len(units), n_concepts)
+    shares = compute_component_shares(learner, row, len(units), n_topics)
     parts = shares[:, None] * units
     scores = np.where(asked, 0.0, parts.sum(axis=0))
     return [
-        AddedWord(names[w], float(scores[w]), int(parts[:, w].argmax())) for w in select_top_columns(scores[None], n)[0]
+        AddedWord(names[w], float(scores[w]), int(parts[:, w].argmax()))
+        for w in select_top_columns(scores[None], n_words)[0]
     ]
 
 
 def _describe_components_by_words(
-    preparation: Pipeline | None, learner: Any, terms: Any, X: Any, codes: Any
+    preparation: Pipeline | None, learner: Any, feature_names: Any, X: Any, labels: Any
 ) -> tuple[Floats, Any]:
-    """What each word weighs in each unit, scaled to length 1, and the words."""
+    """Return the weight of each word in each component, scaled to length 1, and the words."""
     units = get_components(learner).astype(np.float64)
-    if (X is None) != (codes is None):
+    if (X is None) != (labels is None):
         raise ValueError(
-            "X and codes are wanted together, for a model whose columns are not words; one came without the other. "
-            "Pass the counts of some documents as X=, and codes=model.predict of the same."
+            "`X` and `labels` must be given together, got one of them. Pass the counts of some documents as X=, and "
+            "labels=model.predict(...) of the same documents."
         )
-    if codes is None:
-        return normalize(units), resolve_feature_names(preparation, learner, terms, units.shape[1])
-    X, names = check_word_counts(X, terms)
-    labels = check_given_labels(learner, codes, len(units), X.shape[0])
+    if labels is None:
+        return normalize(units), resolve_feature_names(preparation, learner, feature_names, units.shape[1])
+    X, names = check_word_counts(X, feature_names)
+    labels = check_given_labels(learner, labels, len(units), X.shape[0])
     return normalize(score_words_by_documents(X, labels, len(units)), copy=False), names

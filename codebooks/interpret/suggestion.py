@@ -1,4 +1,4 @@
-"""Rows that share their concepts with rows that are liked."""
+"""Suggestion of rows whose topics resemble those of liked rows."""
 
 from __future__ import annotations
 
@@ -18,77 +18,77 @@ __all__ = ["suggest"]
 Ints = NDArray[np.intp]
 Floats = NDArray[np.float64]
 
-# How many rows are compared at once with those liked.
+# Number of rows that are compared at once with the liked ones.
 _BLOCK = 8192
-# What a disliked row takes off, for one that is liked. A row that was suggested shares most of its concepts with those
-# liked, so a large share would take these away too.
+# Weight of disliked rows. A suggested row shares most of its topics with the liked rows, so a larger weight would
+# remove these as well.
 _DISLIKE = 0.1
 
 
-def suggest(codes: Any, liked: ArrayLike, n: int = 10, *, disliked: ArrayLike = ()) -> Ranking:
-    """Suggest rows that share their concepts with the rows that are liked.
+def suggest(codes: Any, liked: ArrayLike, *, n_suggestions: int = 10, disliked: ArrayLike = ()) -> Ranking:
+    """Suggest rows whose topics resemble those of liked rows.
 
     With cos_ij the cosine between the codes of rows i and j, row i scores
 
         like_i = (mean over liked j of cos_ij + max over liked j of cos_ij) / 2,
 
-    so that it shares concepts with all of them, and most with one. Where rows are disliked, a tenth of the same
-    for them is taken off. A row that was suggested and is disliked shares most concepts with
-    those liked: with more than that, they would go too.
+    so it shares topics with all of them, and most with one. A tenth of the same quantity for disliked rows is
+    subtracted. A suggested row that is then disliked shares most topics with the liked rows, so a larger part would
+    remove these as well.
 
     Parameters
     ----------
     codes : array or sparse matrix of shape (n_rows, n_components)
-        As `transform` gives them, of any sign; a sparse one stays sparse. Of a KMeans, whose `transform` gives
+        As `transform` returns them, of any sign; a sparse matrix stays sparse. For KMeans, whose `transform` returns
         distances, pass minus that.
     liked : int array, or bool array of shape (n_rows,)
-        Row numbers, or a mask. One number alone will do, and a repeated one counts once. A liked row of zeros
-        says nothing.
-    n : int, default=10
-        At most so many rows.
+        Row numbers, or a mask. One number is enough, and a repeated one counts once. A liked row of zeros is
+        ignored.
+    n_suggestions : int, default=10
+        The largest number of rows.
     disliked : int array, or bool array of shape (n_rows,), default=()
-        Rows to keep away from.
+        Rows that the suggestions should not resemble.
 
     Returns
     -------
     Ranking
-        (rows, scores): fewer than n where there are no more. Liked rows, disliked rows and rows of zeros are
-        left out.
+        Rows and scores; fewer if there are no more rows. Liked rows, disliked rows and rows of zeros are left out.
 
     Raises
     ------
     ValueError
         No row is liked, all liked rows are zeros, a row is both liked and disliked, a row number lies
-        outside 0 to n_rows - 1, a mask has another length, or n < 1; codes that are not finite numbers.
+        outside 0 to n_rows - 1, a mask has another length, or `n_suggestions` is below 1; codes that are not finite
+        numbers.
     TypeError
         Row numbers that are not integers.
 
     Examples
     --------
     >>> codes = [[1.0, 0.0], [0.9, 0.1], [0.0, 2.0], [3.0, 1.0], [0.0, 0.0]]
-    >>> suggest(codes, liked=[0], n=2).rows.tolist()
+    >>> suggest(codes, liked=[0], n_suggestions=2).rows.tolist()
     [1, 3]
     """
-    check_count("n", n)
+    check_count("n_suggestions", n_suggestions)
     codes = check_matrix("suggest", ops.to_host(codes))
     n_rows = codes.shape[0]
     good, bad = _check_row_numbers("liked", liked, n_rows), _check_row_numbers("disliked", disliked, n_rows)
     both = np.intersect1d(good, bad)
     if both.size:
-        raise ValueError(f"a row is liked or disliked, not both; row {both[0]} came as both. Take it out of one.")
+        raise ValueError(f"A row must be liked or disliked, not both, got row {both[0]} in both. Remove it from one.")
     wanted = find_filled_rows(codes)
     if not wanted[good].any():
         raise ValueError(
-            f"at least one liked row with a code that is not all zeros is wanted; {len(good)} rows came, and none "
-            "has one. Like another row."
+            f"`liked` must name at least one row whose code is not all zeros, got {len(good)} rows without one. Choose "
+            "another row."
         )
     scores = _compute_affinity(codes, good[wanted[good]]) - _DISLIKE * _compute_affinity(codes, bad[wanted[bad]])
     wanted[good] = wanted[bad] = False
-    return rank_rows(scores.astype(codes.dtype), wanted, n)
+    return rank_rows(scores.astype(codes.dtype), wanted, n_suggestions)
 
 
 def _compute_affinity(codes: Any, rows: Ints) -> Floats:
-    """Mean of the mean and the largest cosine of each row with those of `rows`, zeros where there are none."""
+    """Return the mean of the mean and the largest cosine of each row with `rows`; zeros without any."""
     if not len(rows):
         return np.zeros(codes.shape[0])
     asked = normalize(codes[rows].astype(np.float64))
@@ -102,21 +102,21 @@ def _compute_affinity(codes: Any, rows: Ints) -> Floats:
 
 
 def _check_row_numbers(name: str, rows: Any, n_rows: int) -> Ints:
-    """Return the distinct row numbers that a list or a mask stands for, rising."""
+    """Return the distinct row numbers of a list or a mask, ascending."""
     rows = np.atleast_1d(np.asarray(ops.to_host(rows)))
     if rows.size == 0:
         return np.array([], dtype=np.intp)
     if rows.dtype == bool:
         if rows.shape != (n_rows,):
             raise ValueError(
-                f"{name} as a mask wants one entry for each of the {n_rows} rows; shape {rows.shape} came."
+                f"`{name}` as a mask must have one entry for each of the {n_rows} rows, got shape {rows.shape}."
             )
         return np.flatnonzero(rows)
     if rows.dtype.kind not in "iu" or rows.ndim != 1:
         raise TypeError(
-            f"{name} wants row numbers or a mask; {rows.dtype} of shape {rows.shape} came. Give a list of int."
+            f"`{name}` must be row numbers or a mask, got {rows.dtype} of shape {rows.shape}. Pass a list of int."
         )
     if rows.min() < 0 or rows.max() >= n_rows:
         outside = rows[(rows < 0) | (rows >= n_rows)][0]
-        raise ValueError(f"{name} wants rows from 0 to {n_rows - 1}, as codes has them; {outside} came.")
+        raise ValueError(f"`{name}` must be rows of `codes`, 0 to {n_rows - 1}, got {outside}.")
     return np.unique(rows).astype(np.intp)

@@ -1,72 +1,63 @@
-"""A codebook in words: what each unit is about, how much it wins, and which documents show it best.
+"""Components in words: topic words, their share of the documents, and representative documents.
 
-The models are known by what they offer, not by their class: ``components_`` (or ``cluster_centers_``),
-``transform``, and ``predict`` where there is one. Ours, scikit-learn's NMF, KMeans and LDA, and a Pipeline
-that ends in any of them are read alike. A model whose columns are not words, as one of embeddings, is read by the
-words of the documents that its units win: see ``codes`` of `topics`.
+`topic_words` and `representative_documents` read learners of codebooks, NMF, KMeans and LatentDirichletAllocation of
+scikit-learn, and Pipelines that end in one of them. `cluster_words` reads the labels of any other model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
-from contextlib import suppress
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from reprlib import repr as short_repr
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, SupportsIndex, overload
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import sparse
-from sklearn.pipeline import Pipeline
-from sklearn.utils.validation import check_is_fitted
+from numpy.typing import ArrayLike, NDArray
 
 from codebooks import ops
+from codebooks._tables import build_frame, format_html_table
 from codebooks.interpret._labelling import Name, choose_words_by_documents, choose_words_by_weights, select_largest
-from codebooks.interpret.assignments import check_given_codes, check_given_labels, orient_codes, select_winners
-from codebooks.validation.arrays import check_count, check_matrix, check_structure
+from codebooks.interpret.assignments import check_given_codes, check_given_labels, select_winners
+from codebooks.interpret.feature_names import check_word_counts, require_word_counts, resolve_feature_names
+from codebooks.interpret.model_access import (
+    apply_preparation,
+    compute_codes,
+    count_rows,
+    count_wins,
+    get_components,
+    predict_components,
+    resolve_labels,
+    split_pipeline,
+)
+from codebooks.validation.arrays import check_count
 
-__all__ = [
-    "Topic",
-    "apply_preparation",
-    "check_terms",
-    "compute_codes",
-    "count_wins",
-    "get_components",
-    "predict_components",
-    "resolve_feature_names",
-    "select_largest",
-    "select_top_columns",
-    "split_pipeline",
-    "top_documents",
-    "topics",
-]
+__all__ = ["Topic", "TopicList", "cluster_words", "representative_documents", "topic_words"]
 
 Ints = NDArray[np.intp]
-Naming = Literal["weights", "documents"]
-
-_OF_OTHER_FEATURES = (
-    "A model of embeddings or of other features is read by the words of its documents: pass terms=, X= their counts, "
-    "and codes= model.predict of the same documents."
-)
+Method = Literal["weights", "documents"]
 
 
-class Topic(NamedTuple):
-    """One unit of a codebook in words.
+@dataclass(frozen=True)
+class Topic:
+    """A component described by words.
 
-    Parameters
+    Attributes
     ----------
-    index : int
-        Which row of the codebook it is.
-    terms : tuple of str
+    id : int
+        The row of `components_`; for `cluster_words` the label.
+    words : tuple of str
         Its words, the strongest first.
     weights : tuple of float
-        The score of each word under the naming that chose it.
+        The score of each word under the method that chose it.
     usage : float
-        Share of the documents that the unit wins, 0 to 1; nan where it is not known.
-    opposed : tuple of str
-        Words that speak against a signed unit, the strongest first; empty for non-negative units.
-    opposed_weights : tuple of float
+        Share of the documents that the component wins, 0 to 1; nan if unknown.
+    negative_words : tuple of str
+        Words with a negative weight, the strongest first. Only signed components have any.
+    negative_weights : tuple of float
         Their weights, all below zero.
+    size : int or None
+        Number of documents that the component wins; None if unknown.
 
     Examples
     --------
@@ -76,37 +67,89 @@ class Topic(NamedTuple):
     0: warm | against: cold
     """
 
-    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody asks of a topic
-    terms: tuple[str, ...]
+    id: Any
+    words: tuple[str, ...]
     weights: tuple[float, ...]
     usage: float
-    opposed: tuple[str, ...] = ()
-    opposed_weights: tuple[float, ...] = ()
+    negative_words: tuple[str, ...] = ()
+    negative_weights: tuple[float, ...] = ()
+    size: int | None = None
 
     def __str__(self) -> str:
         share = "" if np.isnan(self.usage) else f" ({self.usage:.1%})"
-        against = f" | against: {', '.join(self.opposed)}" if self.opposed else ""
-        return f"{self.index}{share}: {', '.join(self.terms) or '(no words)'}{against}"
+        against = f" | against: {', '.join(self.negative_words)}" if self.negative_words else ""
+        return f"{self.id}{share}: {', '.join(self.words) or '(no words)'}{against}"
 
 
-def topics(
+class TopicList(list[Topic]):
+    """A list of topics that notebooks show as a table.
+
+    Examples
+    --------
+    >>> topics = TopicList([Topic(0, ("goal", "match"), (0.8, 0.6), 0.75), Topic(1, ("loan",), (0.5,), 0.25)])
+    >>> print(topics)
+    0 (75.0%): goal, match
+    1 (25.0%): loan
+    >>> topics.to_frame()
+       id  size  usage          words
+    0   0  None   0.75  (goal, match)
+    1   1  None   0.25        (loan,)
+    """
+
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> Topic: ...
+    @overload
+    def __getitem__(self, index: slice) -> TopicList: ...
+    def __getitem__(self, index: Any) -> Any:
+        found = super().__getitem__(index)
+        return TopicList(found) if isinstance(index, slice) else found
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self))
+
+    def _repr_html_(self) -> str:
+        return format_html_table(self._columns())
+
+    def to_frame(self, library: Literal["pandas", "polars"] = "pandas") -> Any:
+        """Return the topics as a data frame with a row for each.
+
+        Parameters
+        ----------
+        library : {"pandas", "polars"}, default="pandas"
+            The library of the data frame, which must be installed.
+
+        Returns
+        -------
+        pandas.DataFrame or polars.DataFrame
+            Columns `id`, `size`, `usage`, `words`, and `negative_words` if a topic has any.
+        """
+        return build_frame(self._columns(), library)
+
+    def _columns(self) -> dict[str, list[Any]]:
+        names = ["id", "size", "usage", "words"]
+        if any(topic.negative_words for topic in self):
+            names.append("negative_words")
+        return {name: [getattr(topic, name) for topic in self] for name in names}
+
+
+def topic_words(
     model: Any,
-    terms: Sequence[str] | NDArray[Any] | None = None,
     X: Any = None,
-    n: int = 10,
     *,
-    naming: Naming | None = None,
-    codes: Any = None,
-) -> list[Topic]:
-    """Describe every component of a fitted model by words, chosen from its weights or, with X, from its documents.
+    feature_names: Sequence[str] | NDArray[Any] | None = None,
+    n_words: int = 10,
+    method: Method | None = None,
+    labels: Any = None,
+) -> TopicList:
+    """Describe each component of a fitted model by words, chosen by its documents or, without X, by its weights.
 
-    There are two namings. "weights" ranks word w for component k by the codebook itself, c_kw. "documents" uses only
-    the documents and the component that wins each, so it serves any model. With p_kw the share of the documents of
-    component k that contain word w, and p_w its share in all of X, the score of a word is
+    Two methods choose the words. "weights" ranks word w of component k by the weight c_kw in `components_`.
+    "documents" uses only the documents and their winning components, so it serves any model. With p_kw the share of
+    the documents of component k that contain word w, and p_w its share in all of X, the score of a word is
 
         s_kw = p_kw log(p_kw / p_w),
 
-    or p_kw where no word is more frequent in the component than in X. The n words of a component are chosen together,
+    or p_kw if no word is more frequent in the component than in X. The n words of a component are chosen together,
     among the n + 50 of highest score, to maximise
 
         mean over pairs i, j of min(c_ij, 0.5) + mean over words i of (0.5 log10(s_ki / max s_k) - 0.65 r_i).
@@ -114,50 +157,56 @@ def topics(
     Here c_ij is the NPMI of two words over all of X (see `codebooks.metrics.npmi_per_topic`), computed from m - sqrt(m)
     in place of the number m of documents that contain both, which is a lower confidence bound, and -1 if m <= 1;
     r_i is 1 if another component lists word i, else 0. The search starts from the n words of highest score and makes
-    the single exchange that gains most until none gains, for one component after another, in at most three rounds.
-    Words are listed by their score. Lists of more than 200 words are chosen by the score alone.
+    the single exchange with the largest gain until none gains, for one component after another, in at most three
+    rounds. Words are listed by their score. Lists of more than 200 words are chosen by the score alone.
 
-    The rule is ours; its constants were chosen on five corpora. It favours words that occur together in X, so NPMI
-    on the same documents overestimates its coherence: choose the words on some documents, and compute NPMI on others
-    (see the example of `codebooks.metrics.npmi`). A component that wins no document is named by its weights.
+    The rule is original to this package; its constants were chosen on five corpora. It favours words that occur
+    together in X, so NPMI on the same documents overestimates its coherence: choose the words on some documents, and
+    compute NPMI on others (see the example of `codebooks.metrics.npmi`). A component that wins no document is
+    described by its weights.
 
     Parameters
     ----------
     model : fitted estimator or fitted Pipeline
-        It has `components_` or `cluster_centers_`, of shape (n_components, n_features). In a Pipeline the
-        last step is the model, and the steps before it make its matrix.
-    terms : sequence of str, length n_features, optional
-        The name of each column. Default: what the Pipeline's other steps call them, or the column names of
-        the data frame that the model was fitted on.
+        It has `components_` or `cluster_centers_`, of shape (n_components, n_features). In a Pipeline the last step is
+        the model, and the steps before it make its matrix.
     X : array or sparse matrix of shape (n_samples, n_features), or raw documents for a Pipeline, optional
-        Documents to name and to count by. With `codes`: counts or tf-idf of the documents that these speak of,
-        with a column for each of `terms`.
-    n : int, default=10
-        At most so many words a topic. Only words with a positive score are listed, so there may be fewer.
-    naming : {"weights", "documents"}, optional
-        Default: "documents" when X is given, else "weights".
-    codes : int array of shape (n_samples,), or array of shape (n_samples, n_components), optional
-        What the model says of the documents: their labels as `predict` gives them (-1 for none), or their codes
-        as `transform` does. For a model fitted on something else than words, such as embeddings: X, which then
-        does not pass through the model, brings the words. A unit that wins no document has none.
+        The documents. With `labels`: counts or tf-idf of the labelled documents, a column for each name in
+        `feature_names`.
+    feature_names : sequence of str, length n_features, optional
+        The word of each column. Default: the names that the steps of the Pipeline give, or the column names of the
+        data frame that the model was fitted on.
+    n_words : int, default=10
+        The largest number of words for a topic. Only words with a positive score are listed, so there may be fewer.
+    method : {"weights", "documents"}, optional
+        Default: "documents" if X is given, else "weights".
+    labels : int array of shape (n_samples,), or array of shape (n_samples, n_components), optional
+        The component of each document as `predict` returns it (-1 for none), or codes as `transform` returns them.
+        Pass it for a model whose features are not words, such as embeddings: X then holds the words of the documents
+        and is not passed to the model. A component without documents has no words.
 
     Returns
     -------
-    list of Topic, length n_components
-        Equal scores go to the lower column. `usage` is the share of X's rows that the unit wins, rejected
-        rows (-1) left out; without X it is the model's own `usage_`, or nan. `opposed` has words only for a
-        unit named by weights: those below zero, and in size at least a tenth of the unit's largest weight.
+    TopicList
+        A `Topic` for each component. Equal scores go to the lower column. `usage` is the share of the rows of X that
+        the component wins, without rejected rows (-1); without X it is `usage_` of the model, or nan. `negative_words`
+        are listed only for a component described by its weights: those below zero, and in size at least a tenth of the
+        largest weight.
 
     Raises
     ------
     sklearn.exceptions.NotFittedError
-        The model has not been fitted.
+        The model is not fitted.
     TypeError
-        The model has no codebook, or terms are not in an order, as in `vectorizer.vocabulary_`.
+        The model has no components, or `feature_names` has no order, such as `vectorizer.vocabulary_`.
     ValueError
-        No terms, a wrong number of them, an unknown naming, naming by documents without X or with an X that
-        has negative values, an X of other features than the model's without codes, codes that do not fit X and
-        the model, or an n that is no whole number from 1.
+        Feature names are missing or not one for each column, `method` is unknown or needs X, X has negative values or
+        another number of features, `labels` do not fit X or the model, or `n_words` is below 1.
+
+    See Also
+    --------
+    cluster_words : Words for the labels of any other model.
+    representative_documents : The documents that show each component best.
 
     Examples
     --------
@@ -166,79 +215,156 @@ def topics(
     >>> from sklearn.pipeline import make_pipeline
     >>> texts = ["goal match", "goal match team", "loan bank", "loan bank rate"]
     >>> model = make_pipeline(CountVectorizer(), KMeans(2, n_init=5, random_state=0)).fit(texts)
-    >>> sorted(topic.terms for topic in topics(model, X=texts, n=2))
+    >>> sorted(topic.words for topic in topic_words(model, texts, n_words=2))
     [('bank', 'loan'), ('goal', 'match')]
 
-    A model of embeddings, here of two numbers a text; the words come from counts of the same texts:
+    A model of embeddings, here with two numbers for each text. The words are counts of the same texts:
 
     >>> import numpy as np
     >>> embeddings = np.array([[1.0, 0.1], [0.9, 0.0], [0.1, 1.0], [0.0, 0.9]])
-    >>> words = CountVectorizer()
-    >>> counts = words.fit_transform(texts)
-    >>> model = KMeans(2, n_init=5, random_state=0).fit(embeddings)
-    >>> found = topics(model, words.get_feature_names_out(), X=counts, n=2, codes=model.predict(embeddings))
-    >>> sorted(topic.terms for topic in found)
+    >>> vectorizer = CountVectorizer()
+    >>> counts = vectorizer.fit_transform(texts)
+    >>> labels = KMeans(2, n_init=5, random_state=0).fit_predict(embeddings)
+    >>> names = vectorizer.get_feature_names_out()
+    >>> sorted(topic.words for topic in cluster_words(labels, counts, names, n_words=2))
     [('bank', 'loan'), ('goal', 'match')]
     """
-    naming = _naming(naming, has_documents=X is not None)
-    check_count("n", n)
+    method = _choose_method(method, has_documents=X is not None)
+    check_count("n_words", n_words)
     preparation, learner = split_pipeline(model)
     weights = get_components(learner)
     n_components, n_features = weights.shape
-    if codes is not None and naming == "documents":  # columns of the codebook are not words, or need not be
-        X, names = check_word_counts(X, terms)
-        weights = np.broadcast_to(0.0, (n_components, len(names)))  # of units that win no document
+    if labels is not None and method == "documents":  # columns of the components need not be words
+        X, names = check_word_counts(X, feature_names)
+        weights = np.broadcast_to(0.0, (n_components, len(names)))  # of components without documents
     else:
-        names = resolve_feature_names(preparation, learner, terms, n_features)
+        names = resolve_feature_names(preparation, learner, feature_names, n_features)
 
-    labels = None
-    if codes is not None:
-        labels = check_given_labels(learner, codes, n_components, count_rows(X))
+    if labels is not None:
+        labels = check_given_labels(learner, labels, n_components, count_rows(X))
     elif X is not None:
         X = apply_preparation(preparation, X, n_features)
         labels = predict_components(learner, X)
-    usage = _compute_usage(learner, labels, n_components)
     found: Sequence[Name | None] = [None] * n_components
-    if labels is not None and naming == "documents":
-        found = choose_words_by_documents(_require_word_counts(X), labels, n_components, n)
-    units = zip(weights, found, usage, strict=True)
-    return [_build_topic(k, row, name, share, names, n) for k, (row, name, share) in enumerate(units)]
+    if labels is not None and method == "documents":
+        found = choose_words_by_documents(require_word_counts(X), labels, n_components, n_words)
+    usage, sizes = _compute_usage(learner, labels, n_components)
+    described = zip(weights, found, usage, sizes, strict=True)
+    return TopicList(
+        _build_topic(k, row, name, (share, size), names, n_words)
+        for k, (row, name, share, size) in enumerate(described)
+    )
 
 
-def top_documents(model: Any, X: Any = None, n: int = 3, *, codes: Any = None) -> list[Ints]:
-    """The documents that show each unit best: of those it wins, the n with the largest code.
+def cluster_words(
+    labels: ArrayLike, X: Any, feature_names: Sequence[str] | NDArray[Any] | None = None, *, n_words: int = 10
+) -> TopicList:
+    """Describe the clusters of any model, such as HDBSCAN, by the words of their documents.
+
+    The words are chosen by the method "documents" of `topic_words`.
+
+    Parameters
+    ----------
+    labels : int or str array of shape (n_samples,)
+        The cluster of each document. Negative numbers mark documents without a cluster.
+    X : array or sparse matrix of shape (n_samples, n_features)
+        Counts or tf-idf of the documents, without negative values.
+    feature_names : sequence of str, length n_features, optional
+        The word of each column. Default: the column names of X if it is a data frame.
+    n_words : int, default=10
+        The largest number of words for a cluster.
+
+    Returns
+    -------
+    TopicList
+        A `Topic` for each label that occurs, in ascending order; its `id` is the label.
+
+    Raises
+    ------
+    TypeError
+        `feature_names` has no order, such as `vectorizer.vocabulary_`.
+    ValueError
+        `labels` are not integers or strings or not one for each row of X, no document has a label, X has negative
+        values, or feature names are missing or not one for each column.
+
+    See Also
+    --------
+    topic_words : Words for the components of a model.
+
+    Examples
+    --------
+    >>> counts = [[2, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 1], [0, 1, 0, 0]]
+    >>> print(cluster_words([0, 0, 7, -1], counts, ["goal", "match", "loan", "bank"], n_words=2))
+    0 (66.7%): goal, match
+    7 (33.3%): loan, bank
+    """
+    check_count("n_words", n_words)
+    if feature_names is None and hasattr(X, "columns"):
+        feature_names = list(X.columns)
+    counts, names = check_word_counts(X, feature_names)
+    given = np.asarray(ops.to_host(labels))
+    if given.dtype.kind == "O" and all(isinstance(label, str) for label in given.ravel()):
+        given = given.astype(str)
+    if given.ndim != 1 or given.dtype.kind not in "iuU":
+        raise ValueError(
+            f"`labels` must be integers or strings, one for each document, got {given.dtype} of shape {given.shape}. "
+            "Pass the labels that the model returned."
+        )
+    if len(given) != counts.shape[0]:
+        raise ValueError(
+            f"`labels` and `X` must have a row for each document, got {len(given)} labels and {counts.shape[0]} rows. "
+            "Make both from the same list of documents."
+        )
+    has_label = np.ones(len(given), bool) if given.dtype.kind == "U" else given >= 0
+    if not has_label.any():
+        raise ValueError("`labels` must name a cluster for at least one document, got none. Use another clustering.")
+    values, codes = np.unique(given[has_label], return_inverse=True)
+    numbers = np.full(len(given), -1, dtype=np.intp)
+    numbers[has_label] = codes
+    sizes = count_wins(numbers, len(values))
+    found = choose_words_by_documents(counts, numbers, len(values), n_words)
+    blank = np.zeros(len(names))
+    described = zip(values.tolist(), found, sizes.tolist(), strict=True)
+    total = int(sizes.sum())
+    return TopicList(
+        _build_topic(label, blank, name, (size / total, size), names, n_words) for label, name, size in described
+    )
+
+
+def representative_documents(model: Any, X: Any = None, *, n_documents: int = 3, codes: Any = None) -> list[Ints]:
+    """Find the documents that show each component best: of those it wins, the ones with the largest code.
 
     Parameters
     ----------
     model : fitted estimator or fitted Pipeline
-        As for `topics`, with a `transform`. For a KMeans the code is minus the distance.
+        As for `topic_words`, with a `transform`. For KMeans the code is minus the distance.
     X : array or sparse matrix of shape (n_samples, n_features), or raw documents for a Pipeline
-        The documents; needless with codes.
-    n : int, default=3
-        At most so many a unit.
+        The documents; not needed with `codes`.
+    n_documents : int, default=3
+        The largest number of documents for a component.
     codes : array of shape (n_samples, n_components), optional
-        The codes of the documents, as `transform` gives them, where they are known: embeddings are not made again.
+        The codes of the documents as `transform` returns them, if they are known: nothing is computed again.
 
     Returns
     -------
     list of int arrays, length n_components
-        Row numbers of X, the best first, equal codes by row number; fewer than n where the unit wins fewer.
+        Row numbers of X, the best first, equal codes by row number; fewer where the component wins fewer.
 
     Raises
     ------
     sklearn.exceptions.NotFittedError, TypeError, ValueError
-        The model has not been fitted; it has no codebook; n is no whole number from 1, neither X nor codes, codes
-        that do not fit, or an X of other features than the model's.
+        The model is not fitted; it has no components; `n_documents` is below 1, neither X nor codes are given, or they
+        do not fit the model.
 
     Examples
     --------
     >>> from sklearn.cluster import KMeans
     >>> X = [[0.0], [0.1], [0.3], [9.0]]
     >>> model = KMeans(2, init=[[0.0], [9.0]], n_init=1).fit(X)
-    >>> [rows.tolist() for rows in top_documents(model, X, n=2)]
+    >>> [rows.tolist() for rows in representative_documents(model, X, n_documents=2)]
     [[1, 0], [3]]
     """
-    check_count("n", n)
+    check_count("n_documents", n_documents)
     preparation, learner = split_pipeline(model)
     n_components, n_features = get_components(learner).shape
     if codes is not None:
@@ -247,95 +373,38 @@ def top_documents(model: Any, X: Any = None, n: int = 3, *, codes: Any = None) -
     elif X is not None:
         X = apply_preparation(preparation, X, n_features)
         strength = compute_codes(learner, X)
-        labels = _resolve_labels(learner, X, strength)
+        labels = resolve_labels(learner, X, strength)
     else:
-        raise ValueError("documents are wanted and none came. Pass X=, or their codes=.")
+        raise ValueError("`X` or `codes` must be given, got neither. Pass the documents as X=, or their codes=.")
 
     order = np.argsort(labels, kind="stable")
     bounds = np.searchsorted(labels[order], np.arange(n_components + 1))
     won = (order[start:stop] for start, stop in pairwise(bounds))
-    return [rows[select_largest(strength[rows, k], n)] for k, rows in enumerate(won)]
+    return [rows[select_largest(strength[rows, k], n_documents)] for k, rows in enumerate(won)]
 
 
-def _build_topic(index: int, row: NDArray[Any], name: Name | None, share: float, terms: list[str], n: int) -> Topic:
-    """The component with the weights `row`, described by `name`, or by its weights where it has none."""
+def _build_topic(
+    id: Any, row: NDArray[Any], name: Name | None, usage: tuple[float, int | None], names: list[str], n_words: int
+) -> Topic:
+    """Build the topic of the component with the weights `row`, described by `name`, or by its weights if that is None.
+
+    `usage` is the share and the number of its documents.
+    """
     against = Name(row[:0], np.array([], dtype=np.intp))
     if name is None:
-        [name], columns = choose_words_by_weights(row[None], n), _select_negative_words(row, n)
+        [name], columns = choose_words_by_weights(row[None], n_words), _select_negative_words(row, n_words)
         against = Name(row[columns], columns)
-    words, others = (tuple(terms[w] for w in part.columns) for part in (name, against))
-    return Topic(index, words, tuple(name.scores.tolist()), float(share), others, tuple(against.scores.tolist()))
+    words, negative = (tuple(names[w] for w in part.columns) for part in (name, against))
+    weights, negative_weights = (tuple(part.scores.tolist()) for part in (name, against))
+    return Topic(id, words, weights, float(usage[0]), negative, negative_weights, usage[1])
 
 
-def split_pipeline(model: Any) -> tuple[Pipeline | None, Any]:
-    """Part a fitted model into (the steps that make its matrix, or None; the learner)."""
-    if isinstance(model, type) or not hasattr(model, "fit"):  # scikit-learn's error would show all documents
-        raise TypeError(
-            f"expected a fitted model first, got {type(model).__name__}. Pass the model, then its terms or documents: "
-            "topics(model, terms) or topics(pipeline, X=documents)."
-        )
-    check_is_fitted(model)
-    if not isinstance(model, Pipeline):
-        return None, model
-    return (model[:-1] if len(model) > 1 else None), model[-1]
-
-
-def get_components(learner: Any) -> NDArray[Any]:
-    """Return the units of a fitted learner, shape (n_components, n_features)."""
-    for name in ("components_", "cluster_centers_"):
-        if hasattr(learner, name):
-            return np.asarray(ops.to_host(getattr(learner, name)))
-    raise TypeError(
-        "a model with a codebook is wanted, in components_ or cluster_centers_; "
-        f"{type(learner).__name__} has neither. Give one of codebooks' learners, or scikit-learn's NMF, "
-        "KMeans or LatentDirichletAllocation."
-    )
-
-
-def predict_components(learner: Any, X: Any) -> Ints:
-    """Which unit wins each row of X, -1 for none: `predict`, or the strongest by its code where there is none."""
-    return _resolve_labels(learner, X, None if hasattr(learner, "predict") else compute_codes(learner, X))
-
-
-def count_wins(labels: Ints, n_components: int) -> Ints:
-    """How many rows each unit wins, shape (n_components,); rows labelled -1 are nobody's."""
-    return np.bincount(labels[labels >= 0], minlength=n_components)
-
-
-def select_top_columns(scores: NDArray[Any], n: int) -> list[Ints]:
-    """For each row, the columns of its n largest positive entries, descending, ties to the lower column."""
-    return [name.columns for name in choose_words_by_weights(scores, n)]
-
-
-def compute_codes(learner: Any, X: Any) -> NDArray[Any]:
-    """Codes of the rows of X, dense and on the host: more is stronger, for every kind of learner."""
-    return orient_codes(learner, learner.transform(X))
-
-
-def _resolve_labels(learner: Any, X: Any, codes: NDArray[Any] | None) -> Ints:
-    if codes is None or hasattr(learner, "predict"):
-        return np.asarray(ops.to_host(learner.predict(X)))
-    return select_winners(learner, codes)
-
-
-def _require_word_counts(X: Any) -> Any:
-    """X, if its columns can be words."""
-    advice = "X is the counts of the documents here, a column for each of the terms: vectorizer.fit_transform(texts)."
-    X = check_matrix("naming by documents", ops.to_host(X), advice)
-    if np.any((X.data if sparse.issparse(X) else X) < 0):
-        raise ValueError(
-            "naming by documents wants counts or tf-idf, never below zero; X has negative values. Use "
-            'naming="weights"; of embeddings pass counts of the same documents, and codes=model.predict(embeddings).'
-        )
-    return X
-
-
-def _compute_usage(learner: Any, labels: Ints | None, n_components: int) -> NDArray[Any]:
-    """The share of documents that each unit wins; where no labels are known what the model says, or nan."""
+def _compute_usage(learner: Any, labels: Ints | None, n_components: int) -> tuple[NDArray[Any], list[int | None]]:
+    """Return the share and the number of documents of each component, as far as they are known."""
     if labels is None:
-        return ops.to_host(getattr(learner, "usage_", np.full(n_components, np.nan)))
-    count = count_wins(labels, n_components)
-    return count / np.maximum(count.sum(), 1)
+        return ops.to_host(getattr(learner, "usage_", np.full(n_components, np.nan))), [None] * n_components
+    sizes = count_wins(labels, n_components)
+    return sizes / np.maximum(sizes.sum(), 1), sizes.tolist()
 
 
 def _select_negative_words(row: NDArray[Any], n: int) -> Ints:
@@ -344,82 +413,11 @@ def _select_negative_words(row: NDArray[Any], n: int) -> Ints:
     return against[select_largest(-row[against], n)]
 
 
-def apply_preparation(preparation: Pipeline | None, X: Any, n_features: int) -> Any:
-    """What reaches the learner of X: a matrix with the columns that the learner knows."""
-    X = X if preparation is None else preparation.transform(X)
-    check_structure("X", X)
-    shape = np.shape(X)
-    if len(shape) == 2 and shape[1] != n_features:
-        raise ValueError(
-            f"X with {n_features} columns is wanted, as the model has; {shape[1]} came. Prepare it as the training "
-            f"matrix was. {_OF_OTHER_FEATURES}"
-        )
-    return X
-
-
-def count_rows(X: Any) -> int | None:
-    """How many documents X holds, None where there is no X."""
-    return None if X is None else X.shape[0] if hasattr(X, "shape") else len(X)
-
-
-def check_word_counts(X: Any, terms: Any) -> tuple[Any, list[str]]:
-    """Counts of documents that a model has read by other features, and the word of each column."""
-    X = _require_word_counts(X)
-    if terms is None:
-        raise ValueError(
-            f"the names of the {X.shape[1]} columns of X are wanted and none came: codes are given for models whose "
-            "columns are not words. Pass terms=, for example vectorizer.get_feature_names_out()."
-        )
-    return X, check_terms(terms, X.shape[1], "X", "Take them from the vectorizer that made X.")
-
-
-def resolve_feature_names(preparation: Pipeline | None, learner: Any, terms: Any, n_features: int) -> list[str]:
-    """Return the word of each column: the terms given, or what the Pipeline's steps or the learner know."""
-    if terms is None and preparation is not None:
-        with suppress(AttributeError):  # a step that cannot name its columns
-            terms = preparation.get_feature_names_out()
-        _refuse_numbers(preparation, terms)
-    elif terms is None:
-        terms = getattr(learner, "feature_names_in_", None)
-    if terms is None:
-        raise ValueError(
-            f"the names of the {n_features} columns are wanted and none came. Pass terms=, for example "
-            "vectorizer.get_feature_names_out(), or a Pipeline whose steps can name their columns. "
-            + _OF_OTHER_FEATURES
-        )
-    advice = "Take them from the vectorizer that made the training matrix. " + _OF_OTHER_FEATURES
-    return check_terms(terms, n_features, "the codebook", advice)
-
-
-def check_terms(terms: Any, n_columns: int, whose: str, advice: str) -> list[str]:
-    """Terms that the user gives, checked: a name for each column, in the order of the columns."""
-    is_list = hasattr(terms, "__len__") and getattr(terms, "ndim", 1) == 1
-    if not is_list or isinstance(terms, str | Mapping | Set) or hasattr(terms, "get_feature_names_out"):
-        raise TypeError(
-            f"terms wants the names of the columns of {whose} in their order, and {type(terms).__name__} came. Pass "
-            "vectorizer.get_feature_names_out(), or another list."
-        )
-    if len(terms) != n_columns:
-        raise ValueError(f"{n_columns} terms are wanted, one for each column of {whose}; {len(terms)} came. {advice}")
-    return [str(term) for term in terms]
-
-
-def _refuse_numbers(preparation: Pipeline, terms: Any) -> None:
-    """Refuse names of columns that only count them, as steps that make embeddings give: they are not words."""
-    steps = {type(step).__name__.lower() for _, step in preparation.steps}
-    for prefix in {"x", *steps}:
-        if terms is not None and len(terms) and all(term == f"{prefix}{place}" for place, term in enumerate(terms)):
-            raise ValueError(
-                f"words are wanted, and the columns of this Pipeline are numbered ({terms[0]}, ...). "
-                + _OF_OTHER_FEATURES
-            )
-
-
-def _naming(naming: Naming | None, has_documents: bool) -> Naming:
-    if naming is None:
+def _choose_method(method: Method | None, has_documents: bool) -> Method:
+    if method is None:
         return "documents" if has_documents else "weights"
-    if naming not in ("weights", "documents"):
-        raise ValueError(f'naming is "weights", "documents" or None; {short_repr(naming)} came.')
-    if naming == "documents" and not has_documents:
-        raise ValueError('naming="documents" wants documents and none came. Pass X=, or naming="weights".')
-    return naming
+    if method not in ("weights", "documents"):
+        raise ValueError(f"`method` must be 'weights', 'documents' or None, got {short_repr(method)}.")
+    if method == "documents" and not has_documents:
+        raise ValueError("`method='documents'` needs documents, got none. Pass X=, or method='weights'.")
+    return method

@@ -292,10 +292,10 @@ class Association(NamedTuple):
         lengths = (lengths > 0).astype(lengths.dtype) if by_direction else lengths
         return lengths**2 / 2 - value + (longest**2 / 2 + at_rest / beta)
 
-    def largest(self, block: Any, n: int) -> tuple[Any, Any]:
-        """The `n` largest weights of each row, and the ids of their patterns."""
+    def find_largest(self, block: Any, n: int) -> tuple[Any, Any]:
+        """Return the ids of the `n` patterns with the largest weights for each row, and these weights."""
         place, top = ops.largest_entries(self.compute_shared_weights(block), n)
-        return top, self._get_ids(place)
+        return self._get_ids(place), top
 
     def _get_ids(self, place: Any) -> Any:
         """The ids of patterns by position, -1 for -1; on the device of `place`."""

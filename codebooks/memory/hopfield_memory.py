@@ -128,9 +128,9 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
     >>> memory = HopfieldMemory().fit(patterns)
     >>> memory.transform([[1, 1, 0, 0, 0]])
     array([[1., 1., 1., 0., 0.]])
-    >>> weights, ids = memory.recall([[0, 0, 0, 1, 1]], n_patterns=1)
-    >>> weights, ids
-    (array([[1.]]), array([[1]]))
+    >>> ids, weights = memory.recall([[0, 0, 0, 1, 1]], n_patterns=1)
+    >>> ids, weights
+    (array([[1]]), array([[1.]]))
 
     Measurements of which some are missing:
 
@@ -230,7 +230,7 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
             self._store = self._store.append_rows(ops.own(self._get_snapshot().convert(X)), y)
         return self
 
-    def forget(self, ids: Any) -> HopfieldMemory:
+    def remove(self, ids: Any) -> HopfieldMemory:
         """Remove patterns.
 
         Parameters
@@ -252,7 +252,7 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
         with _changing:
             self._check_fitted()
             store = self._store
-            self._store = store.select_rows(np.flatnonzero(~select_ids(ids, store.ids, "forget")))
+            self._store = store.select_rows(np.flatnonzero(~select_ids(ids, store.ids, "remove")))
             return self
 
     @classmethod
@@ -295,7 +295,7 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
         return self._complete(self._check(X))
 
     def recall(self, X: Any, n_patterns: int = 10) -> tuple[Any, Any]:
-        """The patterns that the completion of each row of `X` is made of, and their weights.
+        """Find the stored patterns that the completion of each row of `X` is made of, and their weights.
 
         Parameters
         ----------
@@ -306,16 +306,16 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
 
         Returns
         -------
-        weights : ndarray of shape (n_queries, n_patterns)
-            Descending. All weights of a row sum to 1; what is missing here is on patterns further down.
         ids : ndarray of shape (n_queries, n_patterns), int64
             As in `ids_`; -1, with weight 0, where fewer patterns have a weight.
+        weights : ndarray of shape (n_queries, n_patterns)
+            Descending. All weights of a row sum to 1; the rest is on patterns that are not listed.
         """
         X, now = self._check(X), self._get_snapshot()
         check_count("n_patterns", n_patterns, least=0)
-        found = [now.largest(block, n_patterns) for block in now.blocks(X)]
-        weights, ids = (ops.xp(parts[0]).concatenate(parts) for parts in zip(*found, strict=True))
-        return weights, ids
+        found = [now.find_largest(block, n_patterns) for block in now.blocks(X)]
+        ids, weights = (ops.xp(parts[0]).concatenate(parts) for parts in zip(*found, strict=True))
+        return ids, weights
 
     def kneighbors(self, X: Any = None, n_neighbors: int = 5, return_distance: bool = True) -> Any:
         """The stored patterns nearest to each row of `X`, as `sklearn.neighbors.NearestNeighbors` gives them.

@@ -11,11 +11,14 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from codebooks import ops
-from codebooks.interpret.topics import Topic, check_terms
+from codebooks.interpret.feature_names import check_feature_names
+from codebooks.interpret.topics import Topic
 from codebooks.validation.arrays import check_matrix
 
 
-def npmi(topics: Sequence[Any], X: Any, *, terms: Sequence[str] | None = None, epsilon: float | None = None) -> float:
+def npmi(
+    topics: Sequence[Any], X: Any, *, feature_names: Sequence[str] | None = None, epsilon: float | None = None
+) -> float:
     """Coherence: do the words of a topic occur in the same documents? The mean of `npmi_per_topic`.
 
     X may hold other documents than those that chose the words, if its columns are the same terms. Topic words chosen
@@ -23,7 +26,7 @@ def npmi(topics: Sequence[Any], X: Any, *, terms: Sequence[str] | None = None, e
 
     Parameters
     ----------
-    topics, X, terms, epsilon
+    topics, X, feature_names, epsilon
         As for `npmi_per_topic`, with the same errors.
 
     Returns
@@ -35,27 +38,27 @@ def npmi(topics: Sequence[Any], X: Any, *, terms: Sequence[str] | None = None, e
     Examples
     --------
     >>> X = [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
-    >>> npmi([["goal", "team"], ["bank", "loan"]], X, terms=["goal", "team", "bank", "loan"])
+    >>> npmi([["goal", "team"], ["bank", "loan"]], X, feature_names=["goal", "team", "bank", "loan"])
     0.0
 
     Words that were chosen because they occur together are judged on other documents than those that chose them:
 
     >>> from sklearn.datasets import make_multilabel_classification
-    >>> from codebooks import KrotovHopfield, topics
+    >>> from codebooks import KrotovHopfield, topic_words
     >>> X, _ = make_multilabel_classification(200, 40, n_classes=4, length=8, random_state=0)
     >>> model = KrotovHopfield(4, random_state=0).fit(X)
     >>> terms = [f"w{column}" for column in range(40)]
-    >>> found = topics(model, terms, X=X[:100], n=5)  # one half chooses the words
-    >>> npmi(found, X[:100], terms=terms) > npmi(found, X[100:], terms=terms)
+    >>> found = topic_words(model, X[:100], feature_names=terms, n_words=5)  # one half chooses the words
+    >>> npmi(found, X[:100], feature_names=terms) > npmi(found, X[100:], feature_names=terms)
     True
     """
-    scores = npmi_per_topic(topics, X, terms=terms, epsilon=epsilon)
+    scores = npmi_per_topic(topics, X, feature_names=feature_names, epsilon=epsilon)
     judged = scores[~np.isnan(scores)]
     return float(judged.mean()) if len(judged) else float("nan")
 
 
 def npmi_per_topic(
-    topics: Sequence[Any], X: Any, *, terms: Sequence[str] | None = None, epsilon: float | None = None
+    topics: Sequence[Any], X: Any, *, feature_names: Sequence[str] | None = None, epsilon: float | None = None
 ) -> NDArray[np.float64]:
     """Normalised pointwise mutual information of each topic's words, averaged over its pairs.
 
@@ -72,8 +75,8 @@ def npmi_per_topic(
         Each a `Topic`, a sequence of words, or a sequence of column indices. A repeated word counts once.
     X : array or sparse matrix of shape (n_documents, n_features)
         Counts, tf-idf or booleans; a sparse one stays sparse.
-    terms : sequence of str, length n_features, optional
-        The names of the columns; wanted when topics are words.
+    feature_names : sequence of str, length n_features, optional
+        The names of the columns; required if topics are words.
     epsilon : float, optional
         Smooth as gensim's "c_npmi" does: log((p_ij + epsilon) / (p_i p_j)) / -log(p_ij + epsilon). At 1e-12,
         and in gensim a window wider than any document, the two agree, even in giving -1 to two words that
@@ -83,15 +86,15 @@ def npmi_per_topic(
     -------
     float64 array of shape (n_topics,)
         nan for a topic of fewer than two distinct words. A word that no document has, or that is not among
-        the terms, makes each of its pairs -1 (gensim: inf), so that a held-out fold can be scored.
+        the feature names, makes each of its pairs -1 (gensim: inf), so that a held-out fold can be scored.
 
     Raises
     ------
     TypeError
-        A topic is a single string, or neither words nor column indices; or terms are not in an order, as in
+        A topic is a single string, or neither words nor column indices; or feature names have no order, as in
         `vectorizer.vocabulary_`.
     ValueError
-        Words without terms, a wrong number of terms, a column that X has not, or epsilon <= 0.
+        Words without feature names, a wrong number of feature names, a column that X does not have, or epsilon <= 0.
 
     Examples
     --------
@@ -102,12 +105,12 @@ def npmi_per_topic(
     if epsilon is not None and not epsilon > 0:
         raise ValueError(f"epsilon must be above zero, for example 1e-12, or None; {short_repr(epsilon)} came.")
     X = check_matrix("npmi", ops.to_host(X))
-    columns = _find_columns(topics, terms, X.shape[1])
-    meetings = count_cooccurrences(columns, X)
-    return np.array([average_over_pairs(meetings.npmi(words, words, epsilon)) for words in columns])
+    columns = _find_columns(topics, feature_names, X.shape[1])
+    cooccurrences = count_cooccurrences(columns, X)
+    return np.array([average_over_pairs(cooccurrences.npmi(words, words, epsilon)) for words in columns])
 
 
-class Meetings(NamedTuple):
+class Cooccurrences(NamedTuple):
     """How often words meet. The last row and column stand for the words that X does not know: always zero."""
 
     columns: NDArray[np.intp]  # (m,) columns of X, ascending
@@ -133,14 +136,14 @@ class Meetings(NamedTuple):
         return values
 
 
-def count_cooccurrences(columns: list[NDArray[np.intp]], X: Any) -> Meetings:
+def count_cooccurrences(columns: list[NDArray[np.intp]], X: Any) -> Cooccurrences:
     """How often the words in some lists of columns, -1 for an unknown word, meet in the documents of X."""
     listed = np.unique(np.concatenate([*columns, np.array([], dtype=np.intp)]))
     known = listed[listed >= 0]
     occurs = sparse.csr_matrix(X[:, known] > 0, dtype=np.int64)
     together = sparse.csr_matrix(occurs.T @ occurs)
     together.resize(len(known) + 1, len(known) + 1)
-    return Meetings(known, together, X.shape[0])
+    return Cooccurrences(known, together, X.shape[0])
 
 
 def average_over_pairs(values: NDArray[np.float64]) -> float:
@@ -162,7 +165,7 @@ def list_words(topics: Any) -> list[list[Any]]:
 def _list_topic_words(topic: Any) -> list[Any]:
     if isinstance(topic, str):
         raise TypeError(f"each topic must be a sequence of words; the string {short_repr(topic)} came. Split it.")
-    words = topic.terms if isinstance(topic, Topic) else topic
+    words = topic.words if isinstance(topic, Topic) else topic
     if not isinstance(words, Iterable):
         raise TypeError(
             f"each topic must be a sequence of words or columns; {short_repr(topic)} came. Put it in a list."
@@ -170,17 +173,22 @@ def _list_topic_words(topic: Any) -> list[Any]:
     return list(words)
 
 
-def _find_columns(topics: Sequence[Any], terms: Sequence[str] | None, n_features: int) -> list[NDArray[np.intp]]:
+def _find_columns(
+    topics: Sequence[Any], feature_names: Sequence[str] | None, n_features: int
+) -> list[NDArray[np.intp]]:
     """The distinct columns of each topic's words, -1 for a word that is not among the terms."""
     advice = "Take them from the vectorizer that made X."
-    names = [] if terms is None else check_terms(terms, n_features, "X", advice)
+    names = [] if feature_names is None else check_feature_names(feature_names, n_features, "X", advice)
     place = {name: column for column, name in enumerate(names)}
     found = []
     for listed in list_words(topics):
         words = list(dict.fromkeys(listed))  # a word repeated is no evidence for itself
         if words and all(isinstance(word, str) for word in words):
-            if terms is None:
-                raise ValueError("topics of words want terms=, the name of each column of X; none came.")
+            if feature_names is None:
+                raise ValueError(
+                    "`feature_names` must name the columns of `X` if topics are words, got None. Pass "
+                    "vectorizer.get_feature_names_out()."
+                )
             words = [place.get(word, -1) for word in words]
         elif not all(isinstance(word, (int, np.integer)) for word in words):
             raise TypeError(f"a topic must be all words or all column indices; {short_repr(words)} came.")

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from codebooks import ops
-from codebooks.interpret.topics import count_wins
+from codebooks.interpret.model_access import count_wins
 from codebooks.metrics.coherence import list_words
 from codebooks.metrics.geometry import rescale_rows
 from codebooks.validation.arrays import check_count, check_matrix

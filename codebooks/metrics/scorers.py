@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from codebooks import ops
-from codebooks.interpret.topics import (
+from codebooks.interpret.model_access import (
     count_wins,
     get_components,
     predict_components,

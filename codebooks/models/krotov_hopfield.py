@@ -74,7 +74,7 @@ class KrotovHopfield(CodebookLearner):
     annealing_updates : int, default=20
         Minibatches until then, in `fit` and in `partial_fit`; 0 lets the winner take all from the first. A `max_iter`
         that allows fewer ends learning while it is warm.
-    n_active : int, optional
+    transform_n_active : int, optional
         Units kept per row by `transform`; None keeps all.
     inhibition : {"mean", "load"} or None, default="mean"
         What is subtracted from the score of a component before the ranking: "mean" a part of its running mean score,
@@ -95,7 +95,8 @@ class KrotovHopfield(CodebookLearner):
         Learning stops when the explained energy has not risen by this share for three passes. With `tol=0` "hebbian"
         makes all passes, and its learning rate falls to the last.
     sparse_output : bool, default=False
-        Whether `transform` returns a CSR matrix. The codes are the same; it saves memory where `n_active` is small.
+        Whether `transform` returns a CSR matrix. The codes are the same; it saves memory where `transform_n_active` is
+        small.
     learning_rate : float, default=0.02
         Step of "hebbian" at the first pass ("epsilon"), falling linearly over `max_iter`. `fit` warns if the norms of
         components are not near 1 at the end: then the rule has not converged.
@@ -157,6 +158,7 @@ class KrotovHopfield(CodebookLearner):
     _fair: bool = True  # whether rivals are spared: small ones pushed less, and none pushed back
     _parameter_constraints: ClassVar[dict] = {
         **CodebookLearner._parameter_constraints,
+        "transform_n_active": [Interval(Integral, 1, None, closed="left"), None],
         "algorithm": [StrOptions({"batch", "hebbian"})],
         "p": [Interval(Real, 1, None, closed="neither")],
         "rival_rank": [Interval(Integral, 2, None, closed="left")],
@@ -177,7 +179,7 @@ class KrotovHopfield(CodebookLearner):
         repulsion: float = 0.3,
         start_temperature: float = 0.5,
         annealing_updates: int = 20,
-        n_active: int | None = None,
+        transform_n_active: int | None = None,
         inhibition: Literal["mean", "load"] | None = "mean",
         inhibition_strength: float = 0.5,
         revive: bool = True,
@@ -198,7 +200,7 @@ class KrotovHopfield(CodebookLearner):
         self.repulsion = repulsion
         self.start_temperature = start_temperature
         self.annealing_updates = annealing_updates
-        self.n_active = n_active
+        self.transform_n_active = transform_n_active
         self.inhibition = inhibition
         self.inhibition_strength = inhibition_strength
         self.revive = revive
@@ -259,9 +261,9 @@ class KrotovHopfield(CodebookLearner):
         xp = ops.xp(scores)
         known = scores.any(axis=1)
         scores -= state.inhibition
-        if self.n_active is not None and self.n_active < scores.shape[1]:
-            # Kept units answer by how far they stand above the first that is left out, so the winner is never hidden.
-            loudest_silent = ops.top_k(scores, self.n_active + 1)[:, -1:]
+        if self.transform_n_active is not None and self.transform_n_active < scores.shape[1]:
+            # The codes that are kept are differences to the largest one that is not, so the winner is always kept.
+            loudest_silent = ops.top_k(scores, self.transform_n_active + 1)[:, -1:]
             scores = xp.maximum(scores - xp.take_along_axis(scores, loudest_silent, axis=1), 0)
         scores *= (norms * known)[:, None]
         return scores.astype(X.dtype, copy=False), known

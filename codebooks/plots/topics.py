@@ -43,7 +43,7 @@ def plot_topic(topic: Topic, coherence: float | None = None, n_words: int = 8, *
     'topic 3 · 7.4 % · NPMI .31'
     """
     ax = Figure(figsize=(3.5, _LINE * n_words + 0.6), layout="constrained").add_subplot() if ax is None else ax
-    named = zip(topic.terms[:n_words], topic.weights[:n_words], strict=True)
+    named = zip(topic.words[:n_words], topic.weights[:n_words], strict=True)
     for row, (word, weight) in enumerate(sorted(named, key=lambda pair: -pair[1])):
         ax.barh(row, weight, height=0.86, color=BAR)
         # The word stands on its bar and may run past it: no label is ever outside its panel.
@@ -159,9 +159,9 @@ def plot_usage(topics: Sequence[Topic], *, ax: Axes | None = None) -> Axes:
     ax.bar(np.arange(len(topics)), 100 * shares[order], color=BAR)
     ax.margins(x=0.02)
     ax.axhline(100 / max(len(topics), 1), color=QUIET, linewidth=1, linestyle="--")  # an even share
-    number = 0.05 + 0.1 * max((len(str(topic.index)) for topic in topics), default=1)  # inches
+    number = 0.05 + 0.1 * max((len(str(topic.id)) for topic in topics), default=1)  # inches
     every = int(np.ceil(len(topics) * number * ax.figure.dpi / ax.bbox.width)) or 1
-    ax.set_xticks(np.arange(len(topics))[::every], [str(topics[k].index) for k in order[::every]])
+    ax.set_xticks(np.arange(len(topics))[::every], [str(topics[k].id) for k in order[::every]])
     ax.set_xlabel("topic" if every == 1 else f"topic, one in {every} named")
     ax.set_ylabel("documents (%)")
     ax.spines[["top", "right"]].set_visible(False)
@@ -171,7 +171,7 @@ def plot_usage(topics: Sequence[Topic], *, ax: Axes | None = None) -> Axes:
 def _title(topic: Topic, coherence: float | None) -> str:
     share = "" if np.isnan(topic.usage) else f"{topic.usage:.1%}".replace("%", " %")
     score = f"NPMI {format_number(coherence)}" if _known(coherence) else ""
-    return " · ".join(filter(None, [f"topic {topic.index}", share, score]))
+    return " · ".join(filter(None, [f"topic {topic.id}", share, score]))
 
 
 def _legend(shown: Sequence[tuple[Topic, float | None]]) -> str:

@@ -16,13 +16,13 @@ from codebooks.metrics import isoscore
 from codebooks.plots.style import BAR, QUIET, WORD, format_number
 from codebooks.validation.arrays import check_matrix
 
-__all__ = ["plot_isotropy"]
+__all__ = ["plot_whitening"]
 
 _OLD = "#6f9fc9"  # a line of what is drawn in BAR, thin as it is
 _LEAST_VARIANCE = 1e-12  # of the largest: what is smaller is rounding
 
 
-def plot_isotropy(
+def plot_whitening(
     before: ArrayLike,
     after: ArrayLike,
     *,
@@ -30,7 +30,7 @@ def plot_isotropy(
     random_state: int = 0,
     axes: Sequence[Axes] | None = None,
 ) -> Figure:
-    """Draw how embeddings fill their space before and after a change, for instance by `codebooks.Isotropy`.
+    """Draw how embeddings fill their space before and after a change, for instance by `codebooks.PartialWhitening`.
 
     On the left the cosines of all pairs of some rows, titled with their mean ± standard deviation: in a narrow cone
     they pile up far from zero, and they spread the more, the fewer directions count. On the right the variances along
@@ -62,16 +62,16 @@ def plot_isotropy(
 
     Examples
     --------
-    >>> from codebooks import Isotropy
+    >>> from codebooks import PartialWhitening
     >>> X = 3 + np.random.default_rng(0).standard_normal((100, 8)) * [4, 2, 1, 1, 1, 1, 1, 1]
-    >>> cosines, variances = plot_isotropy(X, Isotropy().fit_transform(X)).axes
+    >>> cosines, variances = plot_whitening(X, PartialWhitening().fit_transform(X)).axes
     >>> cosines.get_title(loc="left")
     'cosine .79 ± .15 → -.01 ± .44'
     >>> [text.get_text() for text in variances.get_legend().get_texts()]
     ['before, IsoScore .27', 'after, IsoScore .36']
     """
     pair = [
-        check_matrix("plot_isotropy", ops.to_host(X), accept_sparse=False, least_rows=2).astype(np.float64)
+        check_matrix("plot_whitening", ops.to_host(X), accept_sparse=False, least_rows=2).astype(np.float64)
         for X in (before, after)
     ]
     if len(pair[0]) != len(pair[1]):

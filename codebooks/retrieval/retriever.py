@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from copy import copy
 from numbers import Real
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from codebooks import ops
 from codebooks._documentation_link import DocumentationLink
 from codebooks._fork_safe_lock import ForkSafeLock
+from codebooks._tables import build_frame, format_html_table
 from codebooks.memory._pattern_store import select_ids
 from codebooks.memory.hopfield_memory import HopfieldMemory
 from codebooks.retrieval import feedback, serialization
@@ -66,18 +67,54 @@ _changing = ForkSafeLock()
 
 
 class SearchResults(NamedTuple):
-    """What searches find, best first: for each query as many documents as are found, and none where nothing is.
+    """The documents that searches find for each query, best first; none if nothing matches.
 
-    Parameters
+    Notebooks show it as a table.
+
+    Attributes
     ----------
     ids : list of ndarray of shape (n_found,), int64 or str
-        Names of the documents, for each query.
+        The ids of the documents, for each query.
     scores : list of ndarray of shape (n_found,)
         Their scores, descending.
+
+    Examples
+    --------
+    >>> SearchResults([np.array([7, 3])], [np.array([2.5, 0.5])]).to_frame()
+       query  rank  id  score
+    0      0     1   7    2.5
+    1      0     2   3    0.5
     """
 
     ids: list[np.ndarray]
     scores: list[np.ndarray]
+
+    def _repr_html_(self) -> str:
+        return format_html_table(self._columns())
+
+    def to_frame(self, library: Literal["pandas", "polars"] = "pandas") -> Any:
+        """Return the results as a data frame with a row for each document found.
+
+        Parameters
+        ----------
+        library : {"pandas", "polars"}, default="pandas"
+            The library of the data frame, which must be installed.
+
+        Returns
+        -------
+        pandas.DataFrame or polars.DataFrame
+            Columns `query` (its number, from 0), `rank` (from 1), `id` and `score`.
+        """
+        return build_frame(self._columns(), library)
+
+    def _columns(self) -> dict[str, list[Any]]:
+        lengths = [len(ids) for ids in self.ids]
+        return {
+            "query": [query for query, length in enumerate(lengths) for _ in range(length)],
+            "rank": [rank for length in lengths for rank in range(1, length + 1)],
+            "id": [id for ids in self.ids for id in ids.tolist()],
+            "score": [score for scores in self.scores for score in scores.tolist()],
+        }
 
 
 class _State(NamedTuple):
@@ -318,7 +355,7 @@ class HopfieldRetriever(TransformerMixin, DocumentationLink, BaseEstimator):
             removed = select_ids(ids, state.stored.ids, "remove")
             memory = state.memory
             if memory is not None:
-                memory = copy(memory).forget(memory.ids_[removed])
+                memory = copy(memory).remove(memory.ids_[removed])
             self._state = _State(state.vectorizer, state.stored.select_rows(np.flatnonzero(~removed)), memory)
             return self
 

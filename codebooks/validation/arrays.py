@@ -211,21 +211,21 @@ def refuse_device(estimator: BaseEstimator, X: Any) -> None:
 
 
 def check_count(name: str, value: Any, least: int = 1) -> None:
-    """Check that the setting `name` is a whole number, `least` or more.
+    """Check that the parameter `name` is an integer, `least` or more.
 
     Raises
     ------
     ValueError
-        It is another number, or none.
+        It is not.
 
     Examples
     --------
     >>> check_count("n", 2.5)
     Traceback (most recent call last):
-    ValueError: n must be a whole number, 1 or more; 2.5 came.
+    ValueError: `n` must be an integer >= 1, got 2.5.
     """
     if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
-        raise ValueError(f"{name} must be a whole number, {least} or more; {short_repr(value)} came.")
+        raise ValueError(f"`{name}` must be an integer >= {least}, got {short_repr(value)}.")
 
 
 def check_labels(name: str, y: Any) -> Any:

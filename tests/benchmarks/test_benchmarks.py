@@ -359,7 +359,7 @@ def test_heads_are_judged_on_groups_that_they_have_not_seen():
     rng = np.random.default_rng(0)
     groups = np.repeat(np.arange(40), 5)
     X = rng.standard_normal((40, 8))[groups] + rng.standard_normal((200, 8)) * np.repeat([2.0, 0.1], 4)
-    raw, head = heads.held_out("planted", X, groups, {heads.DEFAULT: lambda: PairedHead(shrinkage=0.1)})
+    raw, head = heads.held_out("planted", X, groups, {heads.DEFAULT: lambda: PairedHead(ridge=0.1)})
     assert (raw["head"], head["head"]) == (heads.RAW, heads.DEFAULT)
     assert head["MRR"] > raw["MRR"] + 0.1
     assert head["kept"] == "5 of 5"

@@ -508,7 +508,7 @@ def test_assign_is_predict(run, model, text):
     assert [int(row["topic"]) for row in rows] == pipeline.predict(texts()).tolist()
     assert done.out == (model / "codes.csv").read_text(encoding="utf-8")
 
-    words = {str(topic.index): " ".join(topic.terms[:5]) for topic in pipeline.topics_}
+    words = {str(topic.id): " ".join(topic.words[:5]) for topic in pipeline.topics_}
     assert all(row["words"] == words[row["topic"]] for row in rows)
 
 

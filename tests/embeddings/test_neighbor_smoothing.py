@@ -15,7 +15,7 @@ from sklearn.metrics import normalized_mutual_info_score
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from codebooks import Isotropy, KrotovHopfield, NeighborSmoothing
+from codebooks import KrotovHopfield, NeighborSmoothing, PartialWhitening
 
 SETTINGS = [{}, {"n_neighbors": 3, "weight": 0.8}, {"n_neighbors": 1, "weight": 1.0}, {"n_neighbors": 4, "weight": 0.0}]
 ALGORITHMS = ["exact", "approximate"]
@@ -132,8 +132,8 @@ def test_memory_is_bounded(algorithm):
 def test_smoothing_helps_a_learner_to_find_overlapping_groups():
     X, labels = groups(1200, 200, 30, noise=3.0)
     new, new_labels = groups(1200, 200, 30, noise=3.0, seed=5)
-    plain = make_pipeline(Isotropy(), KrotovHopfield(30, random_state=0)).fit(X)
-    smooth = make_pipeline(Isotropy(), NeighborSmoothing(), KrotovHopfield(30, random_state=0)).fit(X)
+    plain = make_pipeline(PartialWhitening(), KrotovHopfield(30, random_state=0)).fit(X)
+    smooth = make_pipeline(PartialWhitening(), NeighborSmoothing(), KrotovHopfield(30, random_state=0)).fit(X)
     for rows, truth in ((X, labels), (new, new_labels)):
         gain = [normalized_mutual_info_score(truth, model.predict(rows)) for model in (smooth, plain)]
         assert gain[0] > gain[1] + 0.05

@@ -44,14 +44,14 @@ def mrr(Z, groups):
 # -- the closed form -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("shrinkage", [0.1, 3.0])
-def test_the_head_whitens_inside_groups(shrinkage):
+@pytest.mark.parametrize("ridge", [0.1, 3.0])
+def test_the_head_whitens_inside_groups(ridge):
     X, groups = planted(12, 5, 6)
     S = oracles.spread_inside_groups(X, groups)
     np.testing.assert_allclose(compute_scatter_matrices(X, groups)[1], S, rtol=1e-12)
-    H = fit_closed_form_head(X, groups, shrinkage, None, True)
-    shrinkage *= 1 + 2 * 6 / (60 - 12)  # of few rows
-    shrunk = (S / (np.trace(S) / 6) + shrinkage * np.eye(6)) / (1 + shrinkage)
+    H = fit_closed_form_head(X, groups, ridge, None, True)
+    ridge *= 1 + 2 * 6 / (60 - 12)  # of few rows
+    shrunk = (S / (np.trace(S) / 6) + ridge * np.eye(6)) / (1 + ridge)
     np.testing.assert_allclose(H @ shrunk @ H, np.eye(6), atol=1e-12)
     np.testing.assert_allclose(H, H.T, atol=1e-13)
     assert (np.linalg.eigvalsh(H) > 0).all()
@@ -176,7 +176,7 @@ def test_a_gain_counts_from_one_standard_error_on(gains, kept):
 @pytest.mark.parametrize("seed", range(3))
 def test_a_head_that_helps_is_kept(seed):
     X, groups = planted(seed=seed)
-    head = PairedHead(shrinkage=0.3).fit(X, groups)
+    head = PairedHead(ridge=0.3).fit(X, groups)
     assert head.improved_
     assert head.gain_ > 3 * head.gain_error_
     new, new_groups = planted(seed=seed + 100)
@@ -191,7 +191,7 @@ def test_a_head_that_helps_is_kept(seed):
 @pytest.mark.parametrize("redundancy", [0.0, 0.0051, 0.5])
 def test_a_head_that_changes_nothing_has_the_loss_of_no_head(redundancy):
     X, groups = planted(40, 5, 6)
-    head = PairedHead(shrinkage=1e9, redundancy=redundancy)
+    head = PairedHead(ridge=1e9, redundancy=redundancy)
     with pytest.warns(UserWarning, match="keeps"):
         head.fit(X, groups)
     before, after = head.history_
@@ -266,8 +266,8 @@ def test_few_groups_make_fewer_folds(n_groups):
 def test_rows_that_are_alone_change_no_head():
     X, groups = planted()
     more = np.random.default_rng(1).standard_normal((30, 16))
-    one = PairedHead(shrinkage=0.3).fit(X, groups)
-    two = PairedHead(shrinkage=0.3).fit(np.vstack([X, more]), np.r_[groups, 1000 + np.arange(30)])
+    one = PairedHead(ridge=0.3).fit(X, groups)
+    two = PairedHead(ridge=0.3).fit(np.vstack([X, more]), np.r_[groups, 1000 + np.arange(30)])
     np.testing.assert_allclose(two.components_, one.components_, rtol=1e-10, atol=1e-12)
 
 
@@ -291,8 +291,8 @@ def test_a_collapsed_head_is_told():
     groups = np.repeat(np.arange(20), 4)
     X = np.hstack([rng.standard_normal((20, 1))[groups], 1e-3 * rng.standard_normal((80, 5))])
     X[:, 1:] += rng.standard_normal((80, 5))
-    with pytest.warns(UserWarning, match=r"collapsed: all outputs lie along one direction .* Try a larger shrinkage"):
-        PairedHead(residual=False, shrinkage=1e-6).fit(X, groups)
+    with pytest.warns(UserWarning, match=r"collapsed: all outputs lie along one direction .* Try a larger ridge"):
+        PairedHead(residual=False, ridge=1e-6).fit(X, groups)
 
 
 # -- pairs -----------------------------------------------------------------------------------------------------------
@@ -301,8 +301,8 @@ def test_a_collapsed_head_is_told():
 def test_pairs_are_groups_of_two():
     X, groups = planted(80, 2)
     order = np.argsort(groups, kind="stable")
-    pairs = PairedHead(shrinkage=0.3).fit_pairs(X[order][::2], X[order][1::2])
-    rows = PairedHead(shrinkage=0.3).fit(X, groups)
+    pairs = PairedHead(ridge=0.3).fit_pairs(X[order][::2], X[order][1::2])
+    rows = PairedHead(ridge=0.3).fit(X, groups)
     assert pairs.improved_
     np.testing.assert_allclose(pairs.components_, rows.components_, rtol=1e-9, atol=1e-12)
 
@@ -311,8 +311,8 @@ def test_a_row_in_two_pairs_joins_them():
     X, groups = planted(80, 3)
     order = np.argsort(groups, kind="stable")
     first, second, third = (X[order][i::3] for i in range(3))
-    pairs = PairedHead(shrinkage=0.3).fit_pairs(np.vstack([first, first]), np.vstack([second, third]))
-    rows = PairedHead(shrinkage=0.3).fit(X, groups)
+    pairs = PairedHead(ridge=0.3).fit_pairs(np.vstack([first, first]), np.vstack([second, third]))
+    rows = PairedHead(ridge=0.3).fit(X, groups)
     np.testing.assert_allclose(pairs.components_, rows.components_, rtol=1e-9, atol=1e-12)
 
 
@@ -356,7 +356,7 @@ def test_float32_stays_float32():
 
 def test_what_comes_out():
     X, groups = planted()
-    head = PairedHead(shrinkage=0.3).fit(X + 5, groups)
+    head = PairedHead(ridge=0.3).fit(X + 5, groups)
     np.testing.assert_allclose(head.mean_, X.mean(axis=0) + 5)
     np.testing.assert_allclose(head.transform(X), (X - head.mean_) @ head.components_.T)
     np.testing.assert_allclose(
@@ -375,7 +375,7 @@ def test_input_is_left_alone_and_never_given_back_itself():
 
 def test_copies_are_alike():
     X, groups = planted()
-    head = PairedHead(shrinkage=1.0).fit(X, groups)
+    head = PairedHead(ridge=1.0).fit(X, groups)
     again = pickle.loads(pickle.dumps(head))
     np.testing.assert_array_equal(again.transform(X), head.transform(X))
     assert clone(head).get_params() == head.get_params()
@@ -384,7 +384,7 @@ def test_copies_are_alike():
 def test_names_and_frames():
     pd = pytest.importorskip("pandas")
     X, groups = planted()
-    head = PairedHead(n_components=3, shrinkage=0.3).fit(X, groups).set_output(transform="pandas")
+    head = PairedHead(n_components=3, ridge=0.3).fit(X, groups).set_output(transform="pandas")
     frame = head.transform(X)
     assert list(frame.columns) == ["pairedhead0", "pairedhead1", "pairedhead2"]
     assert isinstance(frame, pd.DataFrame)
@@ -392,7 +392,7 @@ def test_names_and_frames():
 
 def test_it_stands_before_a_learner():
     X, groups = planted(5, 40)
-    pipeline = make_pipeline(PairedHead(shrinkage=0.3), KrotovHopfield(5, random_state=0))
+    pipeline = make_pipeline(PairedHead(ridge=0.3), KrotovHopfield(5, random_state=0))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         assert pipeline.fit(X, groups).predict(X).shape == (200,)
@@ -438,7 +438,7 @@ def test_bad_pairs_are_refused():
     [
         ({"objective": "marginal"}, r"has no closed form. Use PairedHead\('marginal', solver='sgd'\)"),
         ({"n_components": 5}, "n_components of at most the 4 features of X and got 5"),
-        ({"shrinkage": 0}, "'shrinkage' parameter of PairedHead must be"),
+        ({"ridge": 0}, "'ridge' parameter of PairedHead must be"),
         ({"solver": "adam"}, "'solver' parameter of PairedHead must be"),
     ],
 )
@@ -472,7 +472,7 @@ def test_without_torch_gradient_descent_says_what_to_install(monkeypatch):
 
 def test_the_history_is_drawn():
     X, groups = planted()
-    head = PairedHead(shrinkage=0.3).fit(X, groups)
+    head = PairedHead(ridge=0.3).fit(X, groups)
     ax = plot_history(head)
     assert {line.get_label() for line in ax.lines} >= {"MRR", "loss", "distance to centroid", "isoscore"}
     assert ax.get_title(loc="left").endswith("kept")

@@ -132,7 +132,7 @@ class TestEncoding:
     def test_a_bar_only_when_asked(self, capsys):
         TextEmbedder(letters).transform(TEXTS)
         assert capsys.readouterr() == ("", "")
-        TextEmbedder(letters, progress=True).transform(TEXTS)
+        TextEmbedder(letters, verbose=True).transform(TEXTS)
         assert "TextEmbedder" in capsys.readouterr().out
 
 
@@ -203,7 +203,7 @@ class TestAsTransformer:
 class TestCache:
     def embedder(self, place, encoder=None, **settings):
         encoder = encoder or Encoder()
-        return TextEmbedder(encoder, cache=place, name=settings.pop("name", "letters"), **settings), encoder
+        return TextEmbedder(encoder, cache=place, cache_key=settings.pop("cache_key", "letters"), **settings), encoder
 
     @pytest.mark.parametrize("name", ["folder", "folder/in/folder", "file.sqlite", "some/file.db"])
     def test_a_second_run_encodes_nothing(self, tmp_path, name):
@@ -222,7 +222,7 @@ class TestCache:
 
     def test_encoders_are_known_apart(self, tmp_path):
         self.embedder(tmp_path)[0].transform(TEXTS)
-        embedder, encoder = self.embedder(tmp_path, name="other")
+        embedder, encoder = self.embedder(tmp_path, cache_key="other")
         embedder.transform(TEXTS)
         assert len(encoder.texts) == len(set(TEXTS))
 
@@ -245,7 +245,7 @@ class TestCache:
         assert encoder.texts == [""]
 
     def test_an_object_must_have_a_name(self, tmp_path):
-        with pytest.raises(ValueError, match=r"name=\.\.\."):
+        with pytest.raises(ValueError, match=r"cache_key=\.\.\."):
             TextEmbedder(letters, cache=tmp_path).transform(TEXTS)
 
     def test_one_name_for_two_encoders_is_seen_by_their_sizes(self, tmp_path):
@@ -275,7 +275,7 @@ class TestCache:
 
     def test_results_do_not_depend_on_the_bound(self, tmp_path):
         words = [f"word {i}" for i in range(200)]
-        small = TextEmbedder(letters, cache=tmp_path, cache_size=0.001, name="letters", batch_size=7)
+        small = TextEmbedder(letters, cache=tmp_path, cache_size=0.001, cache_key="letters", batch_size=7)
         for _ in range(2):
             np.testing.assert_array_equal(small.transform(words), np.array(letters(words), np.float32))
 
@@ -379,7 +379,7 @@ class TestCache:
             "from codebooks import TextEmbedder\n"
             "from test_text_embedder import letters\n"
             "words = [f'word {i}' for i in range(300)]\n"
-            "e = TextEmbedder(letters, cache=os.environ['CACHE'], name='letters', batch_size=8)\n"
+            "e = TextEmbedder(letters, cache=os.environ['CACHE'], cache_key='letters', batch_size=8)\n"
             "print((e.transform(words) == np.array(letters(words), np.float32)).all())"
         )
         said = []
@@ -402,7 +402,7 @@ class TestCacheThatCannotBeWritten:
         """A cache of TEXTS that can be read and not written. For root: a file SQLite wants beside it cannot be made."""
         folder = tmp_path / request.param
         place = folder / "cache.db"
-        TextEmbedder(letters, cache=place, name="letters").transform(TEXTS)
+        TextEmbedder(letters, cache=place, cache_key="letters").transform(TEXTS)
         if request.param == "folder":
             folder.chmod(0o555)
         else:
@@ -415,7 +415,7 @@ class TestCacheThatCannotBeWritten:
 
     def embedder(self, place):
         encoder = Encoder()
-        return TextEmbedder(encoder, cache=place, name="letters", batch_size=1), encoder
+        return TextEmbedder(encoder, cache=place, cache_key="letters", batch_size=1), encoder
 
     def test_what_is_there_is_read(self, place):
         embedder, encoder = self.embedder(place)
@@ -545,7 +545,7 @@ def embed(texts, wait=lambda texts: None):
     def encode(texts):
         wait(texts)
         return [[float(len(text)), 2.0] * 300 for text in texts]
-    TextEmbedder(encode, cache=place, name="x", batch_size=50).transform(texts)
+    TextEmbedder(encode, cache=place, cache_key="x", batch_size=50).transform(texts)
 
 if len(sys.argv) > 1:
     embed(texts("other"))

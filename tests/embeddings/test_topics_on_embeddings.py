@@ -16,8 +16,8 @@ from codebooks import (
     OrthogonalSparseCoding,
     expand,
     rank_documents,
-    top_documents,
-    topics,
+    representative_documents,
+    topic_words,
 )
 from codebooks.interpret.assignments import check_given_labels
 
@@ -67,20 +67,20 @@ def winning(texts):
 
 def test_every_learner_is_read_in_words(pipeline, texts, counted):
     X, terms = counted
-    found = topics(pipeline, terms, X=X, codes=pipeline.predict(texts), n=3)
-    assert sorted(tuple(sorted(topic.terms)) for topic in found) == sorted(THEMES)
+    found = topic_words(pipeline, feature_names=terms, X=X, labels=pipeline.predict(texts), n_words=3)
+    assert sorted(tuple(sorted(topic.words)) for topic in found) == sorted(THEMES)
     assert [topic.usage for topic in found] == pytest.approx([1 / 3] * 3)
-    assert all(topic.opposed == () for topic in found)
-    assert topics(pipeline[-1], terms, X, 3, codes=pipeline.predict(texts)) == found
+    assert all(topic.negative_words == () for topic in found)
+    assert topic_words(pipeline[-1], X, feature_names=terms, n_words=3, labels=pipeline.predict(texts)) == found
 
 
 def test_codes_say_what_labels_say(pipeline, texts, counted):
     X, terms = counted
     labels, codes = pipeline.predict(texts), pipeline.transform(texts)
-    by_labels = topics(pipeline, terms, X=X, codes=labels)
-    assert topics(pipeline, terms, X=X, codes=codes) == by_labels
-    assert topics(pipeline, terms, X=X, codes=sparse.csr_array(codes)) == by_labels
-    assert topics(pipeline, list(terms), X=X.toarray(), codes=labels.tolist()) == by_labels
+    by_labels = topic_words(pipeline, feature_names=terms, X=X, labels=labels)
+    assert topic_words(pipeline, feature_names=terms, X=X, labels=codes) == by_labels
+    assert topic_words(pipeline, feature_names=terms, X=X, labels=sparse.csr_array(codes)) == by_labels
+    assert topic_words(pipeline, feature_names=list(terms), X=X.toarray(), labels=labels.tolist()) == by_labels
 
 
 def test_the_same_as_for_a_model_of_the_words_themselves(texts):
@@ -88,17 +88,19 @@ def test_the_same_as_for_a_model_of_the_words_themselves(texts):
     X = vectorizer.fit_transform(texts).astype(float)
     model = KrotovHopfield(3, random_state=0).fit(X)
     terms = vectorizer.get_feature_names_out()
-    assert topics(model, terms, X=X, codes=model.predict(X)) == topics(model, terms, X=X)
-    by_weights = topics(model, terms, X=X, codes=model.predict(X), naming="weights")
-    assert by_weights == topics(model, terms, X=X, naming="weights")
-    assert by_weights == topics(model, terms, codes=model.predict(X))
+    assert topic_words(model, feature_names=terms, X=X, labels=model.predict(X)) == topic_words(
+        model, feature_names=terms, X=X
+    )
+    by_weights = topic_words(model, feature_names=terms, X=X, labels=model.predict(X), method="weights")
+    assert by_weights == topic_words(model, feature_names=terms, X=X, method="weights")
+    assert by_weights == topic_words(model, feature_names=terms, labels=model.predict(X))
 
 
 def test_units_that_win_nothing_have_no_words_even_where_the_columns_are_as_many(counted):
     X, terms = counted
     model = KMeans(2, n_init=1, random_state=0).fit(np.eye(len(terms)))
-    found = topics(model, terms, X=X, codes=np.zeros(90, int))
-    assert found[1].terms == ()
+    found = topic_words(model, feature_names=terms, X=X, labels=np.zeros(90, int))
+    assert found[1].words == ()
     assert [topic.usage for topic in found] == [1.0, 0.0]
 
 
@@ -110,40 +112,51 @@ def test_signed_codes_win_by_magnitude_and_alike_codes_win_nothing():
 
 
 def test_top_documents_by_codes(pipeline, texts):
-    expected = top_documents(pipeline, texts, n=4)
+    expected = representative_documents(pipeline, texts, n_documents=4)
     codes = pipeline.transform(texts)
-    for found in (top_documents(pipeline, n=4, codes=codes), top_documents(pipeline, texts, 4, codes=codes)):
+    for found in (
+        representative_documents(pipeline, n_documents=4, codes=codes),
+        representative_documents(pipeline, texts, n_documents=4, codes=codes),
+    ):
         assert [rows.tolist() for rows in found] == [rows.tolist() for rows in expected]
 
 
 def test_ranking_by_codes_and_by_a_query_in_words(winning, texts):
     codes = winning.transform(texts)
-    expected = rank_documents(winning, texts, "bank loan", n=5)
-    found = rank_documents(winning, None, "bank loan", n=5, codes=codes)
+    expected = rank_documents(winning, texts, "bank loan", n_documents=5)
+    found = rank_documents(winning, None, "bank loan", n_documents=5, codes=codes)
     assert found.rows.tolist() == expected.rows.tolist()
     assert all(row % 3 == 1 for row in found.rows)
 
 
 def test_a_query_is_expanded_by_the_words_of_its_concepts(winning, texts, counted):
     X, terms = counted
-    found = expand(winning, "bank loan", terms, X=X, codes=winning.predict(texts), n=2, n_concepts=1)
-    assert found[0].term == "rate"
-    assert "bank" not in {word.term for word in found}
-    by_row = expand(winning[-1], embed(["bank loan"]), terms, X=X, codes=winning.predict(texts), n=3, n_concepts=1)
-    assert {word.term for word in by_row} == set(THEMES[1])
+    found = expand(winning, "bank loan", feature_names=terms, X=X, labels=winning.predict(texts), n_words=2, n_topics=1)
+    assert found[0].word == "rate"
+    assert "bank" not in {word.word for word in found}
+    by_row = expand(
+        winning[-1],
+        embed(["bank loan"]),
+        feature_names=terms,
+        X=X,
+        labels=winning.predict(texts),
+        n_words=3,
+        n_topics=1,
+    )
+    assert {word.word for word in by_row} == set(THEMES[1])
 
 
 REFUSED = {
-    "codes missing": ({"codes": None}, "codes= model.predict"),
-    "terms missing": ({"terms": None}, "names of the 9 columns of X"),
-    "terms of others": ({"terms": ["a"]}, "9 terms are wanted, one for each column of X; 1 came"),
-    "fewer labels": ({"codes": np.zeros(89, int)}, "codes of 89 and X of 90"),
-    "fewer codes": ({"codes": np.eye(3)}, "codes of 3 and X of 90"),
-    "codes of others": ({"codes": np.ones((90, 4))}, "a column for each of the 3 units"),
-    "label above": ({"codes": np.full(90, 3)}, "from 0 to 2, or -1 for none; 3 came"),
-    "label below": ({"codes": np.full(90, -2)}, "-2 came"),
-    "labels not integers": ({"codes": np.full(90, 0.5)}, "integers; float64 came"),
-    "codes not finite": ({"codes": np.full((90, 3), np.nan)}, "finite"),
+    "codes missing": ({"labels": None}, "labels=model.predict"),
+    "terms missing": ({"feature_names": None}, "must name the 9 columns of `X`"),
+    "terms of others": ({"feature_names": ["a"]}, "must have 9 names, one for each column of `X`, got 1"),
+    "fewer labels": ({"labels": np.zeros(89, int)}, "got 90 and 89 rows"),
+    "fewer codes": ({"labels": np.eye(3)}, "got 90 and 3 rows"),
+    "codes of others": ({"labels": np.ones((90, 4))}, "a column for each of the 3 components"),
+    "label above": ({"labels": np.full(90, 3)}, "from 0 to 2, or -1 for none, got 3"),
+    "label below": ({"labels": np.full(90, -2)}, "got -2"),
+    "labels not integers": ({"labels": np.full(90, 0.5)}, "integers, got float64"),
+    "codes not finite": ({"labels": np.full((90, 3), np.nan)}, "finite"),
     "embeddings for counts": ({"X": -np.ones((90, 9))}, "negative values.*counts of the same documents"),
 }
 
@@ -151,9 +164,9 @@ REFUSED = {
 @pytest.mark.parametrize(("given", "message"), REFUSED.values(), ids=REFUSED)
 def test_topics_refuse(winning, texts, counted, given, message):
     X, terms = counted
-    asked = {"terms": terms, "X": X, "codes": winning.predict(texts)} | given
+    asked = {"feature_names": terms, "X": X, "labels": winning.predict(texts)} | given
     with pytest.raises(ValueError, match=message):
-        topics(winning[-1], **asked)
+        topic_words(winning[-1], **asked)
 
 
 def test_numbered_columns_are_no_words(texts):
@@ -161,30 +174,30 @@ def test_numbered_columns_are_no_words(texts):
 
     pipeline = make_pipeline(TfidfVectorizer(), TruncatedSVD(4, random_state=0), KrotovHopfield(3, random_state=0))
     pipeline.fit(texts)
-    for ask in (topics, lambda model: expand(model, "goal")):
-        with pytest.raises(ValueError, match=r"numbered \(truncatedsvd0, ...\).*codes="):
+    for ask in (topic_words, lambda model: expand(model, "goal")):
+        with pytest.raises(ValueError, match=r"numbered \(truncatedsvd0, ...\).*labels="):
             ask(pipeline)
 
 
 def test_other_features_are_refused_in_words(winning, counted):
     X, terms = counted
-    with pytest.raises(ValueError, match=r"16 columns is wanted.* 9 came"):
-        top_documents(winning[-1], X)
-    with pytest.raises(ValueError, match="Pass X=, or their codes="):
-        top_documents(winning)
-    with pytest.raises(ValueError, match="Pass X=, or their codes="):
+    with pytest.raises(ValueError, match=r"must have 16 columns.* got 9"):
+        representative_documents(winning[-1], X)
+    with pytest.raises(ValueError, match="Pass the documents as X=, or their codes="):
+        representative_documents(winning)
+    with pytest.raises(ValueError, match="Pass the documents as X=, or their codes="):
         rank_documents(winning, None, 0)
-    with pytest.raises(ValueError, match="wanted together"):
-        expand(winning, "goal", terms, X=X)
-    with pytest.raises(ValueError, match="row of its 16 features; words came"):
-        expand(winning[-1], "goal", terms, X=X, codes=np.zeros(90, int))
+    with pytest.raises(ValueError, match="must be given together"):
+        expand(winning, "goal", feature_names=terms, X=X)
+    with pytest.raises(ValueError, match="row of the 16 features of this model, got words"):
+        expand(winning[-1], "goal", feature_names=terms, X=X, labels=np.zeros(90, int))
 
 
 @pytest.mark.parametrize("form", [list, np.array, lambda texts: np.array(texts, object), lambda texts: texts[0]])
 def test_texts_for_counts_are_refused_in_words(winning, texts, counted, form):
-    for ask in (topics, lambda *given, **more: expand(given[0], "goal", given[1], **more)):
-        with pytest.raises(TypeError, match=r"got text. X is the counts of the documents here.*fit_transform\(texts\)"):
-            ask(winning, counted[1], X=form(texts), codes=winning.predict(texts))
+    for ask in (topic_words, lambda model, **given: expand(model, "goal", **given)):
+        with pytest.raises(TypeError, match=r"got text. `X` holds the counts of the documents.*fit_transform\(texts\)"):
+            ask(winning, feature_names=counted[1], X=form(texts), labels=winning.predict(texts))
 
 
 def test_units_and_words_are_not_laid_out_twice():
@@ -194,7 +207,7 @@ def test_units_and_words_are_not_laid_out_twice():
     model = KMeans(n_units, n_init=1, random_state=0).fit(np.eye(n_units))
     terms, size = [str(w) for w in range(n_words)], 8 * n_units * n_words
     for ask, n_times in (
-        (lambda: topics(model, terms, X, codes=labels), 1.5),
+        (lambda: topic_words(model, X, feature_names=terms, labels=labels), 1.5),
         (lambda: _expanded(model, X, labels), 2.5),
     ):
         tracemalloc.start()
@@ -205,4 +218,4 @@ def test_units_and_words_are_not_laid_out_twice():
 
 
 def _expanded(model, X, labels):
-    return expand(model, np.eye(50)[0], list(map(str, range(X.shape[1]))), X=X, codes=labels)
+    return expand(model, np.eye(50)[0], feature_names=list(map(str, range(X.shape[1]))), X=X, labels=labels)

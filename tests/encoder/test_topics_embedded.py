@@ -9,7 +9,16 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.metrics import adjusted_rand_score
 from sklearn.pipeline import make_pipeline
 
-from codebooks import Isotropy, KrotovHopfield, PairedHead, TextEmbedder, cli, expand, top_documents, topics
+from codebooks import (
+    KrotovHopfield,
+    PairedHead,
+    PartialWhitening,
+    TextEmbedder,
+    cli,
+    expand,
+    representative_documents,
+    topic_words,
+)
 from codebooks.cli.models import load_model
 
 pytest.importorskip("sentence_transformers")
@@ -67,7 +76,7 @@ def counted():
 
 @pytest.fixture(scope="module")
 def pipeline(folder):
-    return make_pipeline(TextEmbedder(folder), Isotropy(), KrotovHopfield(3, random_state=0)).fit(TEXTS)
+    return make_pipeline(TextEmbedder(folder), PartialWhitening(), KrotovHopfield(3, random_state=0)).fit(TEXTS)
 
 
 def words_of(theme):
@@ -78,29 +87,29 @@ def test_sentences_that_share_no_word_stand_together_and_are_told_in_words(pipel
     X, terms = counted
     labels = pipeline.predict(TEXTS)
     assert adjusted_rand_score(THEMES, labels) > 0.85
-    found = topics(pipeline, terms, X=X, n=5, codes=labels)
+    found = topic_words(pipeline, feature_names=terms, X=X, n_words=5, labels=labels)
     assert sorted(topic.usage for topic in found) == pytest.approx([1 / 3] * 3, abs=0.05)
     for rows, theme in ((slice(0, 8), "sport"), (slice(8, 16), "cooking"), (slice(16, 24), "money")):
         unit = np.bincount(labels[rows]).argmax()
-        assert len(set(found[unit].terms) & words_of(theme)) >= 4
+        assert len(set(found[unit].words) & words_of(theme)) >= 4
 
 
 def test_documents_and_words_that_a_query_of_other_words_brings_to_mind(pipeline, counted):
     X, terms = counted
     codes, labels = pipeline.transform(TEXTS), pipeline.predict(TEXTS)
-    added = expand(pipeline, "a recipe for dinner", terms, X=X, codes=labels, n=5, n_concepts=1)
+    added = expand(pipeline, "a recipe for dinner", feature_names=terms, X=X, labels=labels, n_words=5, n_topics=1)
     assert {word.term for word in added} <= words_of("cooking")
-    for rows in top_documents(pipeline, n=3, codes=codes):
+    for rows in representative_documents(pipeline, n_documents=3, codes=codes):
         assert len(set(THEMES[rows])) == 1
 
 
 @pytest.mark.filterwarnings("ignore:PairedHead keeps embeddings as they are")
 def test_with_a_head_that_has_learned_from_groups(folder, counted):
     X, terms = counted
-    pipeline = make_pipeline(TextEmbedder(folder), Isotropy(), PairedHead(), KrotovHopfield(3, random_state=0))
+    pipeline = make_pipeline(TextEmbedder(folder), PartialWhitening(), PairedHead(), KrotovHopfield(3, random_state=0))
     labels = pipeline.fit(TEXTS, np.arange(24) // 4).predict(TEXTS)
     assert adjusted_rand_score(THEMES, labels) > 0.85
-    assert len(topics(pipeline, terms, X=X, codes=labels)) == 3
+    assert len(topic_words(pipeline, feature_names=terms, X=X, labels=labels)) == 3
 
 
 def test_the_command_line_from_text_to_labels_of_new_text(folder, tmp_path, monkeypatch, capsys):

@@ -116,6 +116,6 @@ def test_recall_never_holds_all_scores(cp):
     pool = cp.get_default_memory_pool()
     pool.free_all_blocks()
     before = pool.total_bytes()
-    _, ids = memory.recall(queries, 10)
+    ids, _ = memory.recall(queries, 10)
     assert pool.total_bytes() - before < 20_000 * 200_000 * 4 / 2
     assert float((ids[:, 0] == cp.arange(20_000)).mean()) > 0.99

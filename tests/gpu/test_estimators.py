@@ -16,12 +16,12 @@ import codebooks
 from codebooks import (
     HopfieldMemory,
     InhibitedMixture,
-    Isotropy,
     KrotovHopfield,
     MultinomialMixture,
     NeighborSmoothing,
     OrthogonalSparseCoding,
     PairedHead,
+    PartialWhitening,
     TextEmbedder,
     ops,
 )
@@ -380,8 +380,8 @@ class TestMemory:
             HopfieldMemory(**settings).fit(patterns[:40]),
             HopfieldMemory(**settings).fit(moved(patterns[:40])),
         )
-        here.partial_fit(patterns[40:]).forget([3, 41])
-        there.partial_fit(moved(patterns[40:])).forget([3, 41])
+        here.partial_fit(patterns[40:]).remove([3, 41])
+        there.partial_fit(moved(patterns[40:])).remove([3, 41])
         Q = self.queries(patterns)
         found, expected = ops.to_host(there.transform(moved(Q))), here.transform(Q)
         found, expected = (a.toarray() if sparse.issparse(a) else a for a in (found, expected))
@@ -407,7 +407,7 @@ class TestMemory:
 
 def test_isotropy(cp):
     X = PATTERNS + 3
-    here, there = Isotropy().fit(X), Isotropy().fit(moved(X))
+    here, there = PartialWhitening().fit(X), PartialWhitening().fit(moved(X))
     assert ops.is_on_gpu(there.transform(moved(X)))
     assert_allclose(ops.to_host(there.transform(moved(X))), here.transform(X), rtol=1e-8, atol=1e-9)
     back = there.inverse_transform(there.transform(moved(X)))
@@ -451,7 +451,7 @@ def test_embeddings_pass_an_embedder_without_an_encoder(cp):
         TextEmbedder(None).transform(cp.full((2, 2), cp.nan))
 
 
-@pytest.mark.parametrize("build", [Isotropy, NeighborSmoothing, PairedHead])
+@pytest.mark.parametrize("build", [PartialWhitening, NeighborSmoothing, PairedHead])
 def test_what_wants_dense_rows_refuses_sparse_ones(cp, planted, build):
     with pytest.raises((TypeError, ValueError), match="dense"):
         build().fit(moved(planted[0]), planted[1])
@@ -464,7 +464,7 @@ def test_counts_for_bm25_are_told_to_move(cp, planted):
 
 def test_a_pipeline(cp, planted):
     X, labels = planted[0].toarray(), planted[1]
-    model = make_pipeline(TextEmbedder(None), Isotropy(power=0), KrotovHopfield(5, random_state=0))
+    model = make_pipeline(TextEmbedder(None), PartialWhitening(power=0), KrotovHopfield(5, random_state=0))
     here, there = clone(model).fit(X), clone(model).fit(moved(X))
     for model, rows in ((here, X), (there, moved(X)), (codebooks.to_host(there), X)):
         assert codebooks.metrics.agreement(labels, ops.to_host(model.predict(rows))).nmi > 0.99
@@ -476,6 +476,6 @@ def test_topics_of_a_model_on_the_device(cp, planted):
     model = KrotovHopfield(5, random_state=0).fit(on)
     here = KrotovHopfield(5, random_state=0).fit(corpus.X)
     for given, same in ((None, None), (on, corpus.X)):
-        found = codebooks.topics(model, corpus.terms, X=given)
-        expected = codebooks.topics(here, corpus.terms, X=same)
-        assert [topic.terms for topic in found] == [topic.terms for topic in expected]
+        found = codebooks.topic_words(model, feature_names=corpus.terms, X=given)
+        expected = codebooks.topic_words(here, feature_names=corpus.terms, X=same)
+        assert [topic.words for topic in found] == [topic.words for topic in expected]

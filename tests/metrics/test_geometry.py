@@ -179,4 +179,4 @@ def test_the_benchmark_reads_its_data_and_writes_a_file(tmp_path, monkeypatch, c
     geometry.run(embed)
     rows = json.loads((tmp_path / "results/embeddings-geometry.json").read_text())["rows"]
     assert len(rows) == (3 + 4) * len(geometry.MODELS)
-    assert "| stsb_en test | training sentences | Isotropy() |" in capsys.readouterr().out
+    assert "| stsb_en test | training sentences | PartialWhitening() |" in capsys.readouterr().out

@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from codebooks import metrics
-from codebooks.interpret.topics import Topic, topics
+from codebooks.interpret.topics import Topic, topic_words
 
 # Small NMFs on small data seldom converge; that is not what is judged here.
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -97,8 +97,8 @@ def test_npmi_takes_words_columns_and_topics_alike(counts, lists):
     words = [[terms[w] for w in topic] for topic in lists]
     named = [Topic(k, tuple(topic), (0.5,) * len(topic), 0.25) for k, topic in enumerate(words)]
     by_column = metrics.npmi_per_topic(lists, counts)
-    np.testing.assert_array_equal(metrics.npmi_per_topic(words, counts, terms=terms), by_column)
-    np.testing.assert_array_equal(metrics.npmi_per_topic(named, counts, terms=np.array(terms)), by_column)
+    np.testing.assert_array_equal(metrics.npmi_per_topic(words, counts, feature_names=terms), by_column)
+    np.testing.assert_array_equal(metrics.npmi_per_topic(named, counts, feature_names=np.array(terms)), by_column)
     arrays = [np.array(topic) for topic in lists]
     np.testing.assert_array_equal(metrics.npmi_per_topic(arrays, counts), by_column)
 
@@ -106,10 +106,10 @@ def test_npmi_takes_words_columns_and_topics_alike(counts, lists):
 def test_a_word_unknown_to_the_fold_makes_its_pairs_minus_1():
     X, terms = np.array([[1, 1, 0], [1, 1, 0], [0, 0, 0]]), ["goal", "team", "unseen"]
     found = metrics.npmi_per_topic(
-        [["goal", "team", "unseen"], ["goal", "team", "foreign"], ["foreign", "unseen"]], X, terms=terms
+        [["goal", "team", "unseen"], ["goal", "team", "foreign"], ["foreign", "unseen"]], X, feature_names=terms
     )
     np.testing.assert_allclose(found, [(1 - 1 - 1) / 3, (1 - 1 - 1) / 3, -1.0])
-    smooth = metrics.npmi_per_topic([["unseen", "goal"], ["foreign", "goal"]], X, terms=terms, epsilon=1e-12)
+    smooth = metrics.npmi_per_topic([["unseen", "goal"], ["foreign", "goal"]], X, feature_names=terms, epsilon=1e-12)
     np.testing.assert_array_equal(smooth, [-1.0, -1.0])
 
 
@@ -147,27 +147,29 @@ def test_npmi_with_epsilon_equals_gensim(counts, lists):
         window_size=10_000,
         processes=1,
     )
-    found = metrics.npmi_per_topic(words, counts, terms=terms, epsilon=1e-12)
+    found = metrics.npmi_per_topic(words, counts, feature_names=terms, epsilon=1e-12)
     np.testing.assert_allclose(found, judge.get_coherence_per_topic(), atol=1e-6)
-    assert metrics.npmi(words, counts, terms=terms, epsilon=1e-12) == pytest.approx(judge.get_coherence(), abs=1e-6)
+    assert metrics.npmi(words, counts, feature_names=terms, epsilon=1e-12) == pytest.approx(
+        judge.get_coherence(), abs=1e-6
+    )
 
 
 BAD_NPMI = {
-    "words without terms": ([["goal", "team"]], {}, ValueError, "terms="),
-    "too few terms": ([["goal"]], {"terms": ["goal"]}, ValueError, "2 terms are wanted"),
-    "a string for a topic": (["goal team"], {"terms": ["goal", "team"]}, TypeError, "Split it"),
-    "words and columns": ([["goal", 1]], {"terms": ["goal", "team"]}, TypeError, "all words or all"),
+    "words without terms": ([["goal", "team"]], {}, ValueError, "must name the columns"),
+    "too few terms": ([["goal"]], {"feature_names": ["goal"]}, ValueError, "must have 2 names"),
+    "a string for a topic": (["goal team"], {"feature_names": ["goal", "team"]}, TypeError, "Split it"),
+    "words and columns": ([["goal", 1]], {"feature_names": ["goal", "team"]}, TypeError, "all words or all"),
     "fractions": ([[0.5, 1.0]], {}, TypeError, "all words or all"),
     "a column too far": ([[0, 2]], {}, ValueError, r"0\.\.1"),
     "a negative column": ([[0, -1]], {}, ValueError, r"0\.\.1"),
     "a vocabulary for terms": (
         [["goal"]],
-        {"terms": {"team": 1, "goal": 0}},
+        {"feature_names": {"team": 1, "goal": 0}},
         TypeError,
-        "in their order, and dict came",
+        "in their order, got dict",
     ),
-    "a set for terms": ([["goal"]], {"terms": {"team", "goal"}}, TypeError, "in their order, and set came"),
-    "a string for terms": ([["a"]], {"terms": "ab"}, TypeError, "in their order, and str came"),
+    "a set for terms": ([["goal"]], {"feature_names": {"team", "goal"}}, TypeError, "in their order, got set"),
+    "a string for terms": ([["a"]], {"feature_names": "ab"}, TypeError, "in their order, got str"),
     "no smoothing": ([[0, 1]], {"epsilon": 0.0}, ValueError, "above zero"),
 }
 
@@ -243,7 +245,7 @@ def test_usage_wants_labels(labels):
 
 @pytest.mark.parametrize("n_components", [0, 2.0, None, True])
 def test_usage_wants_a_number_of_units(n_components):
-    with pytest.raises(ValueError, match="n_components must be a whole number, 1 or more"):
+    with pytest.raises(ValueError, match="`n_components` must be an integer >= 1"):
         metrics.usage([0, 0], n_components)
 
 
@@ -452,7 +454,7 @@ def test_npmi_scorer_chooses_the_planted_number_of_topics(model, size, planted_t
     assert search.best_params_ == {size: 10}
     ranked = np.sort(search.cv_results_["mean_test_npmi"])
     assert ranked[-1] - ranked[-2] > 0.05  # not by a hair
-    own = {topic.terms[0][:6] for topic in topics(search.best_estimator_)}
+    own = {topic.words[0][:6] for topic in topic_words(search.best_estimator_)}
     assert own == {f"topic{k}" for k in range(10)}
 
 
@@ -470,5 +472,5 @@ def test_npmi_scorer_chooses_the_planted_number_of_topics(model, size, planted_t
 )
 def test_lists_that_are_no_topics_are_told_in_a_short_message(topics, sentence):
     with pytest.raises((TypeError, ValueError), match=sentence) as caught:
-        metrics.npmi(topics, np.eye(3), terms=["a", "b", "c"])
+        metrics.npmi(topics, np.eye(3), feature_names=["a", "b", "c"])
     assert len(str(caught.value)) <= 500

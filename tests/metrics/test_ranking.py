@@ -256,7 +256,7 @@ def test_bad_settings_are_refused():
         lambda: metrics.recall_at([[1]], [[1]], ks=[None]),
         lambda: metrics.ndcg([[1]], [[1]], k=True),
     ):
-        with pytest.raises(ValueError, match="whole number, 1 or more"):
+        with pytest.raises(ValueError, match="integer >= 1"):
             call()
     with pytest.raises(ValueError, match="'linear' or 'exponential'"):
         metrics.ndcg([[1]], [[1]], gains="square")
@@ -292,7 +292,7 @@ def test_bootstrap_is_seeded_and_leaves_nan_out(monkeypatch):
         ([np.nan], {}, "none came"),
         ([], {}, "none came"),
         ([0.5], {"level": 95}, "between 0 and 1"),
-        ([0.5], {"n_resamples": 0}, "n_resamples must be a whole number"),
+        ([0.5], {"n_resamples": 0}, "`n_resamples` must be an integer"),
     ],
 )
 def test_bootstrap_refuses(values, options, message):

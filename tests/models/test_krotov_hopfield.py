@@ -126,15 +126,15 @@ def test_where_the_batch_rule_rests_the_published_rule_rests(planted, p, n_units
 
 
 def test_codes_by_hand():
-    """Codes are dot products less inhibition times length; with `n_active`, what stands above the rest."""
+    """Codes are dot products less inhibition times length; with `transform_n_active`, what stands above the rest."""
     model = KrotovHopfield(3, random_state=0).fit(np.eye(3) + 0.1)
     model.components_ = np.array([[1.0, 0, 0], [0, 1.0, 0], [0, 0.6, 0.8]])
     model.inhibition_ = np.array([0.1, 0.2, 0.3])
     x = np.array([[3.0, 4.0, 0.0]])
     np.testing.assert_allclose(model.transform(x), [[3 - 0.5, 4 - 1.0, 2.4 - 1.5]])
-    np.testing.assert_allclose(model.set_params(n_active=2).transform(x), [[2.5 - 0.9, 3.0 - 0.9, 0]])
-    np.testing.assert_allclose(model.set_params(n_active=1).transform(x), [[0, 3.0 - 2.5, 0]])
-    np.testing.assert_allclose(model.set_params(n_active=3).transform(x), [[2.5, 3.0, 0.9]])
+    np.testing.assert_allclose(model.set_params(transform_n_active=2).transform(x), [[2.5 - 0.9, 3.0 - 0.9, 0]])
+    np.testing.assert_allclose(model.set_params(transform_n_active=1).transform(x), [[0, 3.0 - 2.5, 0]])
+    np.testing.assert_allclose(model.set_params(transform_n_active=3).transform(x), [[2.5, 3.0, 0.9]])
     assert model.score(x) == pytest.approx(0.8**2)  # the best unit's cosine is 4/5, whatever the inhibition
 
 

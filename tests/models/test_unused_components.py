@@ -10,7 +10,7 @@ from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.metrics import normalized_mutual_info_score
 from sklearn.pipeline import make_pipeline
 
-from codebooks import InhibitedMixture, Isotropy, KrotovHopfield, NeighborSmoothing, OrthogonalSparseCoding
+from codebooks import InhibitedMixture, KrotovHopfield, NeighborSmoothing, OrthogonalSparseCoding, PartialWhitening
 from codebooks.datasets import make_planted_corpus
 
 LEARNERS = [KrotovHopfield, InhibitedMixture, OrthogonalSparseCoding]
@@ -190,7 +190,7 @@ def test_revival_does_not_divide_many_similar_groups(noise):
     centers /= np.linalg.norm(centers, axis=1, keepdims=True)
     labels = np.repeat(np.arange(150), rng.integers(20, 61, 150))
     X = centers[labels] + noise * rng.standard_normal((len(labels), 384))
-    embeddings = make_pipeline(Isotropy(), NeighborSmoothing()).fit_transform(X.astype(np.float32))
+    embeddings = make_pipeline(PartialWhitening(), NeighborSmoothing()).fit_transform(X.astype(np.float32))
     with_revival, without = (
         normalized_mutual_info_score(labels, fit_silently(model, embeddings).labels_)
         for model in (KrotovHopfield(150, random_state=0), KrotovHopfield(150, revive=False, random_state=0))

@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from codebooks import Isotropy
+from codebooks import PartialWhitening
 from codebooks.interpret.topics import Topic
 from codebooks.metrics import average_cosine, isoscore
 from codebooks.plots import (
     plot_accuracy_at_k,
     plot_groups,
     plot_history,
-    plot_isotropy,
     plot_selection,
     plot_topic,
     plot_topics,
     plot_usage,
+    plot_whitening,
 )
 from codebooks.selection import Selection
 
@@ -201,7 +201,7 @@ def cone(n=300, d=12):
 
 def test_isotropy_shows_cosines_and_variances():
     X = cone()
-    cosines, variances = plot_isotropy(X, X - X.mean(axis=0)).axes
+    cosines, variances = plot_whitening(X, X - X.mean(axis=0)).axes
     told = []
     for Y in (X, X - X.mean(axis=0)):
         unit = Y / np.linalg.norm(Y, axis=1, keepdims=True)
@@ -220,7 +220,7 @@ def test_isotropy_shows_cosines_and_variances():
 @pytest.mark.parametrize(("n", "d"), [(2, 2), (5, 400), (2000, 3), (50, 1)])
 def test_isotropy_of_any_shape_fits_its_figure(tmp_path, n, d):
     X = cone(n, d).astype(np.float32)
-    figure = plot_isotropy(X, Isotropy().fit_transform(X))
+    figure = plot_whitening(X, PartialWhitening().fit_transform(X))
     figure.savefig(tmp_path / "a.png")
     boxes = [ax.get_tightbbox() for ax in figure.axes]
     assert boxes[0].x1 <= boxes[1].x0 + 1
@@ -229,7 +229,7 @@ def test_isotropy_of_any_shape_fits_its_figure(tmp_path, n, d):
 
 def test_ticks_of_cosines_stand_apart(tmp_path):
     X = cone()
-    figure = plot_isotropy(X - X.mean(axis=0), X)
+    figure = plot_whitening(X - X.mean(axis=0), X)
     figure.savefig(tmp_path / "a.png")
     low, high = figure.axes[0].get_xlim()
     labels = [label for label in figure.axes[0].get_xticklabels() if low <= label.get_position()[0] <= high]
@@ -240,7 +240,7 @@ def test_ticks_of_cosines_stand_apart(tmp_path):
 
 def test_isotropy_where_nothing_varies(tmp_path):
     X = np.full((20, 3), 0.5)
-    figure = plot_isotropy(X, Isotropy().fit_transform(X))
+    figure = plot_whitening(X, PartialWhitening().fit_transform(X))
     figure.savefig(tmp_path / "a.png")
     cosines, variances = figure.axes
     assert cosines.get_title(loc="left") == "cosine 1.00 ± .00 → .00 ± .00"
@@ -249,19 +249,19 @@ def test_isotropy_where_nothing_varies(tmp_path):
 
 def test_isotropy_may_be_drawn_into_axes_of_ones_own():
     X, mine = cone(), Figure()
-    assert plot_isotropy(X, X, n_rows=50, axes=mine.subplots(1, 2)) is mine
+    assert plot_whitening(X, X, n_rows=50, axes=mine.subplots(1, 2)) is mine
     part = mine.subfigures()
-    assert plot_isotropy(X, X, n_rows=50, axes=part.subplots(1, 2)) is mine
+    assert plot_whitening(X, X, n_rows=50, axes=part.subplots(1, 2)) is mine
 
 
 def test_isotropy_wants_the_same_rows():
     X = cone()
     with pytest.raises(ValueError, match=r"same rows; 300 and 299 came"):
-        plot_isotropy(X, X[1:])
+        plot_whitening(X, X[1:])
     with pytest.raises(ValueError, match="n_rows must be 2 or more"):
-        plot_isotropy(X, X, n_rows=1)
+        plot_whitening(X, X, n_rows=1)
     with pytest.raises(ValueError, match="minimum of 2"):
-        plot_isotropy(X[:1], X[:1])
+        plot_whitening(X[:1], X[:1])
 
 
 def head(*mrr, loss=(2.0, 1.0), improved=True):

@@ -461,7 +461,7 @@ def cache(tmp_path):
 
 
 def embedder(path):
-    return TextEmbedder(embed, cache=path, name="letters")
+    return TextEmbedder(embed, cache=path, cache_key="letters")
 
 
 def run_sql(path, *statements):
