@@ -27,7 +27,7 @@ pipeline = Pipeline(
         ("topics", MultinomialMixture(random_state=0)),
     ]
 )
-sizes = [2, 5, 10, 15, 20, 30]
+sizes = [5, 10, 15, 20, 30]
 search = GridSearchCV(pipeline, {"topics__n_components": sizes}, cv=3)
 search.fit(load_glosses().documents)
 
