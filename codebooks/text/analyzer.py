@@ -12,6 +12,7 @@ from typing import Any
 
 from sklearn.base import BaseEstimator, clone
 
+from codebooks._documentation_link import DocumentationLink
 from codebooks.text.characters import lower_case, strip_formats
 from codebooks.text.compounds import JOINERS
 from codebooks.text.languages import (
@@ -42,7 +43,7 @@ _SIGNS = "".join(chr(code) for code, kept in _ASCII.items() if kept == " ") + "â
 _STRETCH = re.compile(f"[^\\s{re.escape(_SIGNS)}]+")
 
 
-class TextAnalyzer(BaseEstimator):
+class TextAnalyzer(DocumentationLink, BaseEstimator):
     r"""Split texts of any language into words.
 
     It is a callable for the parameter `analyzer` of `CountVectorizer` and `TfidfVectorizer`, and the default of
