@@ -14,37 +14,44 @@ from codebooks.base import Interval
 from codebooks.models.base import CodebookLearner, Progress
 from codebooks.models.cosine import compute_cosines
 from codebooks.models.initialization import initialize_directions
-from codebooks.models.statistics import Sums, compute_gates, compute_unexplained_share, sum_statistics
+from codebooks.models.statistics import (
+    Sums,
+    compute_gates,
+    compute_unexplained_share,
+    find_nearest,
+    multiply_weights,
+    sum_statistics,
+)
 
-# Updates from one leaning to the next: more frequent leaning gives no better topics.
-_LEANING = 4
-# The eigenproblem of a leaning grows with the third power of its order, and an update does not. Above this order,
-# leanings are this number of rows for each dimension apart, but never more than this number of updates.
+# Updates from one orthogonalisation to the next; a shorter period gives no better topics.
+_PERIOD = 4
+# The cost of the eigenproblem of an orthogonalisation grows with the third power of its order, that of an update does
+# not. Above this order, orthogonalisations are this number of rows for each dimension apart, and at most this number of
+# updates.
 _LARGE_ORDER = 200
 _ROWS_PER_DIMENSION = 20
-_LONGEST_LEANING = 20
-# Where rows are explained better than this, gates are as sharp as if they were not.
+_LONGEST_PERIOD = 20
+# The temperature does not fall below that of rows with this unexplained energy.
 _LEAST_UNEXPLAINED = 1e-3
-# Gates carry no information when they are even, and no more than labels when they are whole. Both are judged by how far
-# the mean of the largest gates has come from what is even among the active experts, 0, to 1. At the defaults that is
-# 0.5 at least on text, images, counts and embeddings.
+# Even gates carry no information, and whole gates no more than labels. Both are judged by the mean of the largest
+# gates, on a scale from 0, even among the active components, to 1. At the defaults it is 0.5 at least on text, images,
+# counts and embeddings.
 _EVEN, _WHOLE, _SHARP = 0.2, 0.99, 0.05
-# Minibatches together have to have so many rows before they are judged; their diagnostics go back so many rows; and a
-# temperature is found on so many rows.
+# Rows of minibatches before gates are judged; rows to which diagnostics go back; rows used to find a temperature.
 _FEWEST_ROWS, _DESCRIBED_ROWS, _SAMPLED_ROWS = 50, 1000, 1000
-# The share of the largest entropy that the temperature advised gives.
+# The share of the largest entropy that the advised temperature gives.
 _BALANCED = 0.5
 
 
 class State(NamedTuple):
-    """What the experts know after `n_updates` minibatches."""
+    """State after `n_updates` minibatches."""
 
     components: Any  # (n_components, n_features) directions of length 1
-    mass: Any  # (n_components,) lengths of the decayed sums behind them
+    mass: Any  # (n_components,) lengths of the decayed sums whose directions the components are
     usage: Any  # (n_components,) share of rows won, a running mean
-    inhibition: Any  # (n_components,) what is taken off an expert's score before the gate
+    inhibition: Any  # (n_components,) numbers that are subtracted from scores before the gate
     unexplained: Any  # () share of a row's energy that its winner leaves unexplained, a running mean
-    seed: int  # of every random draw after the start
+    seed: int  # of every random draw after initialisation
     n_updates: int
 
 
@@ -164,9 +171,9 @@ class InhibitedMixture(CodebookLearner):
 
     _State = State
     _halved = ("usage", "mass")
-    _n_gates: float  # rows that the diagnostics are of
+    _n_gates: float  # rows of the diagnostics
     _largest_gate: float  # their mean largest gate
-    _collapse: str  # "", "even" or "whole", of which the user was warned last
+    _collapse: str  # "", "even" or "whole": the last warning
     _newly_collapsed: bool
     _advised: float | None  # a better temperature
     load_: Any
@@ -218,20 +225,22 @@ class InhibitedMixture(CodebookLearner):
 
     # -- the four hooks ------------------------------------------------------------------------------------------
 
-    def _initialize_state(self, X: Any, n_components: int, rng: Any) -> State:
-        experts = initialize_directions(X, n_components, rng)
-        xp = ops.xp(experts)
+    def _initialize_state(self, X: Any, n_components: int, rng: Any, sample_weight: Any = None) -> State:
+        components = initialize_directions(X, n_components, rng, sample_weight)
+        xp = ops.xp(components)
         none, even = xp.zeros(n_components, X.dtype), xp.full(n_components, 1 / n_components, X.dtype)
         seed = int(rng.randint(np.iinfo(np.int32).max))
-        return self._initialize_usage(X, State(experts, none, even, none, xp.ones((), X.dtype), seed, 0))
+        state = State(components, none, even, none, xp.ones((), X.dtype), seed, 0)
+        return self._initialize_usage(X, state, sample_weight)
 
-    def _compute_statistics(self, X: Any, state: State) -> Sums:
-        n_active = self._n_active(state)
-        found = ops.nearest(X, state.components, state.inhibition, n_active)
+    def _compute_statistics(self, X: Any, state: State, sample_weight: Any = None) -> Sums:
+        n_active = self._count_active(state)
+        found = find_nearest(X, state.components, state.inhibition, n_active, sample_weight)
         temperature = self._compute_temperature(state, self.start_temperature, self._compute_final_temperature(state))
         share = compute_gates(found, state.inhibition, temperature, n_active) * ops.reciprocal(found.norms)[:, None]
-        pull = ops.xp(share).zeros(state.components.shape, share.dtype)  # row by row, as it is written
-        return sum_statistics(found, ops.scatter_rows(pull, found.index, share, X))
+        share = multiply_weights(share, sample_weight)
+        pull = ops.xp(share).zeros(state.components.shape, share.dtype)  # in C order, as it is written row by row
+        return sum_statistics(found, ops.scatter_rows(pull, found.index, share, X), sample_weight)
 
     def _update(self, state: State, sums: Sums, progress: Progress) -> State:
         keep = self._compute_retention(sums)
@@ -242,31 +251,33 @@ class InhibitedMixture(CodebookLearner):
         rest = keep * state.unexplained + (1 - keep) * compute_unexplained_share(sums)
         return State(components, mass, usage, inhibition, rest, state.seed, state.n_updates + 1)
 
-    def _initialize_usage(self, X: Any, state: State) -> State:
-        state = super()._initialize_usage(X, state)
-        return state._replace(unexplained=compute_unexplained_share(self._compute_statistics(X, state)))
+    def _initialize_usage(self, X: Any, state: State, sample_weight: Any) -> State:
+        state = super()._initialize_usage(X, state, sample_weight)
+        sums = self._compute_statistics(X, state, sample_weight)
+        return state._replace(unexplained=compute_unexplained_share(sums))
 
     def _compute_final_temperature(self, state: State) -> Any:
-        """The divisor of scores once learning is no longer warm."""
+        """Compute the divisor of scores at the end of annealing."""
         return self.temperature * ops.xp(state.unexplained).maximum(state.unexplained, _LEAST_UNEXPLAINED)
 
     def _is_orthogonalizing(self, state: State, sums: Sums) -> bool:
-        """Whether the experts lean towards the nearest orthonormal set after this update."""
+        """Return whether this update moves the components towards the nearest orthonormal set."""
         n_updates, order = state.n_updates + 1, min(state.components.shape)
-        if self.orthogonality == 0 or n_updates % _LEANING != 0:
+        if self.orthogonality == 0 or n_updates % _PERIOD != 0:
             return False
         if order <= _LARGE_ORDER:
             return True
         n_rows = max(int(ops.to_host(sums.n_rows)), 1)  # the eigenproblem waits for the device as well
-        period = min(_ROWS_PER_DIMENSION * order / n_rows, _LONGEST_LEANING)
-        return n_updates % (_LEANING * math.ceil(period / _LEANING)) == 0
+        period = min(_ROWS_PER_DIMENSION * order / n_rows, _LONGEST_PERIOD)
+        return n_updates % (_PERIOD * math.ceil(period / _PERIOD)) == 0
 
     def _encode(self, X: Any, state: State) -> tuple[Any, Any]:
         scores, _ = compute_cosines(X, state.components)
         xp = ops.xp(scores)
-        known = scores.any(axis=1)
+        has_code = scores.any(axis=1)
         scores -= state.inhibition
-        temperature, n_active = xp.asarray(self._compute_final_temperature(state), scores.dtype), self._n_active(state)
+        temperature = xp.asarray(self._compute_final_temperature(state), scores.dtype)
+        n_active = self._count_active(state)
         if n_active < scores.shape[1]:
             kept = ops.top_k(scores, n_active)
             codes = xp.zeros_like(scores)
@@ -274,37 +285,35 @@ class InhibitedMixture(CodebookLearner):
             xp.put_along_axis(codes, kept, gates_of_kept, axis=1)
         else:
             codes = ops.softmax(scores / temperature)
-        codes[~known] = 1 / codes.shape[1]  # nothing is known, so nothing is preferred
-        return codes.astype(X.dtype, copy=False), known
+        codes[~has_code] = 1 / codes.shape[1]
+        return codes.astype(X.dtype, copy=False), has_code
 
-    def _n_active(self, state: State) -> int:
-        return self._count_sharing(len(state.components))
-
-    def _count_sharing(self, n_components: int) -> int:
-        """How many of so many experts share a row."""
+    def _count_active(self, state: State) -> int:
+        """Return the number of components that share a row."""
+        n_components = len(state.components)
         return n_components if self.n_active is None else min(self.n_active, n_components)
 
     # -- diagnostics ---------------------------------------------------------------------------------------------
 
-    def _summarize_codes(self, X: Any, codes: Any) -> tuple[Any, Any]:
-        """Sums over the rows that are not empty: entropy, largest gate and number; and the gates of each expert."""
-        xp, filled = ops.xp(codes), ops.row_norms(X) > 0
+    def _summarize_codes(self, X: Any, codes: Any, sample_weight: Any) -> tuple[Any, Any]:
+        """Sum entropy, largest gate and number of the rows that are not empty, and the gates of each component."""
+        xp, filled = ops.xp(codes), multiply_weights(ops.row_norms(X) > 0, sample_weight)
         entropies = -(codes * xp.log(xp.maximum(codes, xp.finfo(codes.dtype).tiny))).sum(axis=1)
-        # A row that shares nothing with any expert is even over all of them.
-        n_active = self._count_sharing(codes.shape[1])
+        # The gates of a row that shares no feature with any component are even over all of them, not `n_active`.
+        n_active = min(self.n_active or codes.shape[1], codes.shape[1])
         entropies = (entropies / np.log(max(n_active, 2))).clip(0, 1)
         largest = codes.max(axis=1).clip(1 / n_active, 1)
         sums = [(entropies * filled).sum(), (largest * filled).sum(), filled.sum()]
         return xp.stack([x.astype(xp.float64) for x in sums]), filled.astype(codes.dtype) @ codes
 
-    def _store_summary(self, X: Any, observed: list[Any], *, in_parts: bool = False) -> None:
-        entropy, largest, n_rows = ops.to_host(sum(sums for sums, _ in observed)).tolist()
+    def _store_summary(self, X: Any, summaries: list[Any], *, in_parts: bool = False) -> None:
+        entropy, largest, n_rows = ops.to_host(sum(sums for sums, _ in summaries)).tolist()
         self._newly_collapsed = False
         if not n_rows:
             return  # an empty minibatch after others
-        load: Any = sum(loads for _, loads in observed)
-        carry_on = in_parts and hasattr(self, "load_")
-        if carry_on:
+        load: Any = sum(loads for _, loads in summaries)
+        continues = in_parts and hasattr(self, "load_")
+        if continues:
             n_before = min(self._n_gates, max(_DESCRIBED_ROWS - n_rows, 0))
             load = load + n_before * self.load_
             entropy, largest = entropy + n_before * self.gate_entropy_, largest + n_before * self._largest_gate
@@ -312,33 +321,33 @@ class InhibitedMixture(CodebookLearner):
         self.load_ = (load / n_rows).astype(load.dtype)
         self.max_violation_ = float(ops.to_host(load.max() / load.mean())) - 1.0
         self.gate_entropy_, self._largest_gate, self._n_gates = entropy / n_rows, largest / n_rows, n_rows
-        known = self._collapse if carry_on else ""
-        found = self._find_collapse() if not in_parts or self._is_settled() else ""
-        self._newly_collapsed = found not in ("", known)
-        self._collapse = found or known
+        before = self._collapse if continues else ""
+        now = self._find_collapse() if not in_parts or self._is_settled() else ""
+        self._newly_collapsed = now not in ("", before)
+        self._collapse = now or before
         self._advised = self._suggest_temperature(X) if self._newly_collapsed else None
 
     def _is_settled(self) -> bool:
-        """Whether minibatches have gone on for long enough to be judged."""
+        """Return whether the temperature has reached its end and there are enough rows to judge the gates."""
         return self._n_gates >= _FEWEST_ROWS and self._compute_annealing(self._get_state(), 0) >= 1
 
     def _find_collapse(self) -> str:
-        """Whether gates are "even" or "whole" for nearly all rows, by what the number of active experts allows."""
-        n_active = self._n_active(self._get_state())
+        """Return whether gates are "even" or "whole" for nearly all rows, or neither ("")."""
+        n_active = self._count_active(self._get_state())
         if n_active == 1:
-            return ""  # one expert a row was asked for
+            return ""  # whole gates are the setting
         reached = (n_active * self._largest_gate - 1) / (n_active - 1)
         if reached < _EVEN:
             return "even"
         return "whole" if reached > _WHOLE and self.temperature < _SHARP else ""
 
     def _suggest_temperature(self, X: Any) -> float | None:
-        """The temperature at which the gates of these experts have half of the largest entropy; None without one."""
+        """Find the temperature at which the gates have half of the largest entropy; None if there is none."""
         state = self._get_state()
         rows = np.unique(np.linspace(0, X.shape[0] - 1, _SAMPLED_ROWS).astype(np.intp))
         scores, norms = compute_cosines(ops.take_rows(X, rows), state.components)
         scores = ops.to_host(scores - state.inhibition)[ops.to_host(norms) > 0].astype(np.float64)
-        scores = -np.sort(-scores, axis=1)[:, : self._n_active(state)]
+        scores = -np.sort(-scores, axis=1)[:, : self._count_active(state)]
         low, high = np.log(1e-6), np.log(10.0)
         if not _compute_mean_entropy(scores, np.exp(low)) < _BALANCED < _compute_mean_entropy(scores, np.exp(high)):
             return None
@@ -349,30 +358,30 @@ class InhibitedMixture(CodebookLearner):
 
     def _find_warnings(self, X: Any) -> Iterator[str]:
         unused = list(super()._find_warnings(X))
-        # Copies of a component share rows evenly at any temperature.
+        # Equal components share rows evenly at any temperature.
         yield from unused or self._find_minibatch_warnings()
 
     def _find_minibatch_warnings(self) -> Iterator[str]:
         if not self._newly_collapsed:
             return
-        n_active = self._n_active(self._get_state())
+        n_active = self._count_active(self._get_state())
         advice = f"for instance to {self._advised:.2g}" if self._advised else "or scale the features"
         if self._collapse == "even":
             yield (
                 f"The gates share nearly all rows evenly among {n_active} components (mean largest gate "
-                f"{self._largest_gate:.3f}, where even ones are {1 / n_active:.3f}), so they say nothing. Lower the "
-                f"temperature, which is {self.temperature:g}, {advice}."
+                f"{self._largest_gate:.3f}, even gates are {1 / n_active:.3f}), so they carry no information. Lower "
+                f"the temperature, which is {self.temperature:g}, {advice}."
             )
         else:
             yield (
                 f"The gates give nearly all rows to one component alone (mean largest gate {self._largest_gate:.3f}), "
-                f"so they say no more than labels do. Raise the temperature, which is {self.temperature:g}, {advice}; "
-                f"or use KrotovHopfield."
+                f"so they carry no more information than labels. Raise the temperature, which is "
+                f"{self.temperature:g}, {advice}; or use KrotovHopfield."
             )
 
 
 def _compute_mean_entropy(scores: np.ndarray, temperature: float) -> float:
-    """Mean entropy of the softmax of descending scores, over the largest that is possible."""
+    """Compute the mean entropy of the softmax of descending scores, relative to the largest possible one."""
     gates = np.exp((scores - scores[:, :1]) / temperature)
     gates /= gates.sum(axis=1, keepdims=True)
     entropies = -(gates * np.log(np.maximum(gates, np.finfo(float).tiny))).sum(axis=1)

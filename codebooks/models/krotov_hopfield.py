@@ -9,13 +9,13 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 
 from codebooks import ops
-from codebooks.base import Interval, StrOptions
+from codebooks.base import FitTasks, Interval, StrOptions
 from codebooks.models.base import CodebookLearner, Progress
 from codebooks.models.convergence import Reporter
 from codebooks.models.cosine import compute_cosines
 from codebooks.models.initialization import initialize_directions
 from codebooks.models.pruning import FIERCE, prune_components, select_components
-from codebooks.models.statistics import Sums, compute_gates, sum_statistics
+from codebooks.models.statistics import Sums, compute_gates, find_nearest, multiply_weights, sum_statistics
 
 # While learning is warm, so many units share each row; cold, a row belongs to its winner.
 _N_SHARING, _COLD = 3, 0.003
@@ -216,35 +216,39 @@ class KrotovHopfield(CodebookLearner):
 
     # -- the four hooks ------------------------------------------------------------------------------------------
 
-    def _initialize_state(self, X: Any, n_components: int, rng: Any) -> State:
-        weights = initialize_directions(X, n_components, rng)
+    def _initialize_state(self, X: Any, n_components: int, rng: Any, sample_weight: Any = None) -> State:
+        weights = initialize_directions(X, n_components, rng, sample_weight)
         if self.p != 2:
             weights, _ = self._normalize_p(weights)
         xp = ops.xp(weights)
         none, even = xp.zeros(n_components, X.dtype), xp.full(n_components, 1 / n_components, X.dtype)
-        return self._initialize_usage(X, State(weights, none, even, none, int(rng.randint(np.iinfo(np.int32).max)), 0))
+        state = State(weights, none, even, none, int(rng.randint(np.iinfo(np.int32).max)), 0)
+        return self._initialize_usage(X, state, sample_weight)
 
-    def _compute_statistics(self, X: Any, state: State) -> Sums:
-        n_units = len(state.components)
-        rank = min(self.rival_rank, n_units)
-        n_sharing = min(_N_SHARING, n_units) if self._cool(state) < 1 else 1
-        found = ops.nearest(X, self._get_directions(state), state.inhibition, max(rank, n_sharing))
+    def _compute_statistics(self, X: Any, state: State, sample_weight: Any = None) -> Sums:
+        n_components = len(state.components)
+        rank = min(self.rival_rank, n_components)
+        n_sharing = 1 if self._takes_all(state) else min(_N_SHARING, n_components)
+        n_ranked = max(rank, n_sharing)
+        found = find_nearest(X, self._get_directions(state), state.inhibition, n_ranked, sample_weight)
         xp = ops.xp(found.score)
-        if n_sharing > 1:  # rivals share the row; none is pushed off it
-            warmth = self._compute_temperature(state, self.start_temperature, _COLD)
-            index, gain = found.index[:, :n_sharing], compute_gates(found, state.inhibition, warmth, n_sharing)
+        if n_sharing > 1:  # the nearest components share the row, and no rival is pushed away
+            temperature = self._compute_temperature(state, self.start_temperature, _COLD)
+            index, gain = found.index[:, :n_sharing], compute_gates(found, state.inhibition, temperature, n_sharing)
             push = None
         else:
-            index, gain, push = self._gains(found, state, rank)
+            index, gain, push = self._compute_gains(found, state, rank)
         length = (found.norms > 0).astype(X.dtype) if self.algorithm == "hebbian" else ops.reciprocal(found.norms)
-        pull = xp.zeros(state.components.shape, gain.dtype)  # row by row, as it is written
+        length = multiply_weights(length, sample_weight)
+        pull = xp.zeros(state.components.shape, gain.dtype)  # in C order, as it is written row by row
         pull = ops.scatter_rows(pull, index, gain * length[:, None], X)
         if push is not None and self._fair and self.algorithm == "batch":
-            # Pushed aside, not back: what the unit and the row have in common it keeps.
-            common = ops.sum_by_index(index[:, 1], push * found.score[:, rank - 1], n_units)
-            pull = xp.asfortranarray(pull)  # as the units are
+            # The rival is pushed aside, not back: it keeps the part that it has in common with the row.
+            common = multiply_weights(push * found.score[:, rank - 1], sample_weight)
+            common = ops.sum_by_index(index[:, 1], common, n_components)
+            pull = xp.asfortranarray(pull)  # in the order of the components
             pull += common.astype(gain.dtype)[:, None] * state.components
-        return sum_statistics(found, pull)
+        return sum_statistics(found, pull, sample_weight)
 
     def _update(self, state: State, sums: Sums, progress: Progress) -> State:
         keep = self._compute_retention(sums)
@@ -259,27 +263,27 @@ class KrotovHopfield(CodebookLearner):
     def _encode(self, X: Any, state: State) -> tuple[Any, Any]:
         scores, norms = compute_cosines(X, self._get_directions(state))
         xp = ops.xp(scores)
-        known = scores.any(axis=1)
+        has_code = scores.any(axis=1)
         scores -= state.inhibition
         if self.transform_n_active is not None and self.transform_n_active < scores.shape[1]:
             # The codes that are kept are differences to the largest one that is not, so the winner is always kept.
-            loudest_silent = ops.top_k(scores, self.transform_n_active + 1)[:, -1:]
-            scores = xp.maximum(scores - xp.take_along_axis(scores, loudest_silent, axis=1), 0)
-        scores *= (norms * known)[:, None]
-        return scores.astype(X.dtype, copy=False), known
+            largest_dropped = ops.top_k(scores, self.transform_n_active + 1)[:, -1:]
+            scores = xp.maximum(scores - xp.take_along_axis(scores, largest_dropped, axis=1), 0)
+        scores *= (norms * has_code)[:, None]
+        return scores.astype(X.dtype, copy=False), has_code
 
     # -- the rule ------------------------------------------------------------------------------------------------
 
     def _get_directions(self, state: State) -> Any:
-        """`sgn(W) |W|^(p-1)`: what the dot product with a row is its score."""
+        """Return `sgn(W) |W|^(p-1)`, whose dot products with a row are its scores."""
         W = state.components
         if self.p == 2:
             return W
         xp = ops.xp(W)
         return xp.sign(W) * xp.abs(W) ** (self.p - 1)
 
-    def _gains(self, found: ops.Nearest, state: State, rank: int) -> tuple[Any, Any, Any]:
-        """The units that learn from each row, how much, and how hard the rival is pushed (None without rivals)."""
+    def _compute_gains(self, found: ops.Nearest, state: State, rank: int) -> tuple[Any, Any, Any]:
+        """Compute the components that learn from each row, their gains, and the push of the rival or None."""
         xp = ops.xp(found.score)
         won = xp.ones(len(found.score), found.score.dtype)
         if rank == 1 or self.repulsion == 0:
@@ -288,16 +292,16 @@ class KrotovHopfield(CodebookLearner):
         if self._fair and self.algorithm == "batch":
             sizes = state.usage[index]
             push *= (sizes[:, 1] * ops.reciprocal(sizes[:, 0])).clip(0, 1)
-            if self.p == 2:  # the better a row is explained, the less its rival learns from it
+            if self.p == 2:  # the better a row is explained, the less its rival is pushed away
                 push *= (1 - found.score[:, 0] ** 2).clip(0, 1) ** (1 / 6)
         return index, xp.stack([won, -push], axis=1), push
 
-    def _cool(self, state: State) -> float:
-        """How far the winner is on its way to taking all, which it does from the first in the published rule."""
-        return 1.0 if self.algorithm == "hebbian" else self._compute_annealing(state, 0)
+    def _takes_all(self, state: State) -> bool:
+        """Return whether a row belongs to its winner alone, as it always does in the published rule."""
+        return self.algorithm == "hebbian" or self._compute_annealing(state, 0) >= 1
 
     def _update_batch(self, state: State, pull: Any, keep: Any) -> tuple[Any, Any]:
-        """Directions and p-norms of the decayed sums; the sums of the past are `mass * components`."""
+        """Compute directions and p-norms of the decayed sums; the sums before are `mass * components`."""
         if self.p == 2:
             return self._blend(state, pull, keep)
         pull += (keep * state.mass)[:, None] * state.components
@@ -308,17 +312,18 @@ class KrotovHopfield(CodebookLearner):
         return ops.row_norms(components) if self.p == 2 else self._normalize_p(components)[1]
 
     def _normalize_p(self, weights: Any) -> tuple[Any, Any]:
-        """Rows of p-norm 1 and their norms before; the largest entry is taken out first, or its power overflows."""
+        """Scale rows to p-norm 1, and return their norms too."""
         xp = ops.xp(weights)
+        # Division by the largest entry prevents the overflow of powers.
         peaks = xp.abs(weights).max(axis=1)
         weights = weights * ops.reciprocal(peaks)[:, None]
         norms = (xp.abs(weights) ** self.p).sum(axis=1) ** (1 / self.p)
         return weights * ops.reciprocal(norms)[:, None], peaks * norms
 
     def _update_hebbian(self, state: State, pull: Any, rate: float) -> Any:
-        """One minibatch of the published rule, its step divided by its largest entry.
+        """Update the components by the published rule, with a step that is divided by its largest entry.
 
-        The decay `sum_b g_kb s_kb` needs no second pass over the rows: it is the score of the unit's own pull.
+        The decay `sum_b g_kb s_kb` needs no second pass over the rows: it is the score of the component's own pull.
         """
         W = state.components
         xp = ops.xp(W)
@@ -346,20 +351,31 @@ class KrotovHopfield(CodebookLearner):
                 f'algorithm="batch".'
             )
 
-    # -- how many units ------------------------------------------------------------------------------------------
+    # -- pruning -------------------------------------------------------------------------------------------------
+
+    @property
+    def _n_epochs(self) -> int:
+        return self.max_iter * (1 + self.prune)
 
     def _run_epochs(
-        self, X: Any, rng: Any, state: State | None = None, *, revive: bool | None = None
+        self,
+        X: Any,
+        rng: Any,
+        state: State | None = None,
+        *,
+        revive: bool | None = None,
+        sample_weight: Any = None,
+        tasks: FitTasks | None = None,
     ) -> tuple[State, int]:
         if not self.prune:
-            return super()._run_epochs(X, rng, state, revive=revive)
+            return super()._run_epochs(X, rng, state, revive=revive, sample_weight=sample_weight, tasks=tasks)
         fierce = type(self)(**{**self.get_params(deep=False), **FIERCE, "prune": False})
         fierce._fair = False
         reporter = Reporter(f"{type(self).__name__}, pruning", self.max_iter, self.verbose)
-        state, n_before = prune_components(fierce, X, rng, reporter)
-        # They know their groups, and are not to be warmed up again.
+        state, n_before = prune_components(fierce, X, rng, reporter, sample_weight)
+        # The components are near their groups already, so the winner takes all from now on.
         state = state._replace(n_updates=max(state.n_updates, self.annealing_updates))
-        state, n_after = super()._run_epochs(X, rng, state)
+        state, n_after = super()._run_epochs(X, rng, state, sample_weight=sample_weight, tasks=tasks)
         labels = ops.to_host(self._find_winners(X, state))
-        won = np.bincount(labels[labels >= 0], minlength=len(state.components)) > 0
-        return select_components(state, won) if won.any() else state, n_before + n_after
+        is_used = np.bincount(labels[labels >= 0], minlength=len(state.components)) > 0
+        return select_components(state, is_used) if is_used.any() else state, n_before + n_after

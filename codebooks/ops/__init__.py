@@ -420,13 +420,14 @@ def weigh_entries(X: Array, weight: Array, length: float) -> Array:
     return _body(X).weigh_entries(X, weight, length)
 
 
-def add_logs(X: Array, offset: Array, wanted: Array) -> tuple[Array, Array]:
+def add_logs(X: Array, offset: Array, wanted: Array, weight: Array | None = None) -> tuple[Array, Array]:
     """Sum the logarithms of the positive entries of each column, less the levels of their rows, and count them.
 
     The level of a row is the logarithm of the root mean square of its entries, each divided by the exponential of the
-    offset of its column. Columns where `wanted` is false get sums and counts of 0. Results are float64.
+    offset of its column. Columns where `wanted` is false get sums and counts of 0. With `weight`, one number for each
+    row, an entry counts as this number of entries. Results are float64.
     """
-    return _body(X).add_logs(X, offset, wanted)
+    return _body(X).add_logs(X, offset, wanted, weight)
 
 
 def used_columns(X: Array) -> tuple[Array, Array]:

@@ -299,11 +299,12 @@ def weigh_entries(X, weight, length):
     return _csr_of(csr_matrix, (new_data, new_indices, firsts), X.shape[1])
 
 
-def add_logs(X, offset, wanted):
+def add_logs(X, offset, wanted, weight=None):
     sums, counts = np.zeros(X.shape[1]), np.zeros(X.shape[1])
     if not is_sparse(X):
         X = csr_matrix(X)
-    kernels_likelihood.add_logs(*map(read_only, (*parts(X), offset, wanted)), sums, counts)
+    weight = np.empty(0) if weight is None else weight.astype(np.float64)
+    kernels_likelihood.add_logs(*map(read_only, (*parts(X), offset, wanted, weight)), sums, counts)
     return sums, counts
 
 

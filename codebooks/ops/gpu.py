@@ -385,7 +385,7 @@ def weigh_entries(X, weight, length):
     return _csr_of(((wide.data * scale[_rows_of_entries(X)]).astype(X.dtype), X.indices, X.indptr), X.shape)
 
 
-def add_logs(X, offset, wanted):
+def add_logs(X, offset, wanted, weight=None):
     X = _as_csr(X)
     row, is_positive = _rows_of_entries(X), X.data > 0
     wide = X.data.astype(np.float64)
@@ -394,6 +394,8 @@ def add_logs(X, offset, wanted):
     n = cp.maximum(sum_by_index(row, is_positive, X.shape[0]), 1)
     level = cp.log(cp.where(norms > 0, norms, 1) / cp.sqrt(n))
     counted = (is_positive & wanted[X.indices] & (norms > 0)[row]).astype(np.float64)
+    if weight is not None:
+        counted *= weight[row]
     logs = cp.log(cp.where(is_positive, wide, 1)) - level[row]
     return sum_by_index(X.indices, counted * logs, X.shape[1]), sum_by_index(X.indices, counted, X.shape[1])
 

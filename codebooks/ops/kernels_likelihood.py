@@ -28,11 +28,11 @@ def weigh_rows(start, stop, starts, stops, indices, data, weight, length, new_st
 
 
 @compiled
-def add_logs(starts, stops, indices, data, offset, wanted, sums, counts):
+def add_logs(starts, stops, indices, data, offset, wanted, weight, sums, counts):
     """Add, for each wanted column, the logarithms of its positive entries less the level of their rows.
 
     The level of a row is the logarithm of the root mean square of its entries, each divided by `exp(offset)`. One
-    thread does all, because many rows add to one column.
+    thread does all, because many rows add to one column. An empty `weight` stands for 1 in every row.
     """
     for i in range(len(starts)):
         is_wanted = False
@@ -48,11 +48,12 @@ def add_logs(starts, stops, indices, data, offset, wanted, sums, counts):
         if squares == 0:
             continue  # the entries are too small to be squared
         level = 0.5 * np.log(squares / n)
+        count = weight[i] if len(weight) else 1.0
         for p in range(starts[i], stops[i]):
             j = indices[p]
             if wanted[j] and data[p] > 0:
-                sums[j] += np.log(np.float64(data[p])) - level
-                counts[j] += 1
+                sums[j] += count * (np.log(np.float64(data[p])) - level)
+                counts[j] += count
 
 
 @compiled

@@ -293,9 +293,13 @@ def test_words(cp, dtype, kind, layout):
     assert_array_equal(host(again), host(found))
     if ops.is_sparse(X):
         assert_array_equal(host(X), dense)
-    logs = ops.add_logs(X, cp.asarray(np.log(weight)), cp.asarray(wanted))
-    for one, other in zip(logs, oracles.add_logs(dense, np.log(weight), wanted), strict=True):
-        assert_same(one, other, np.float64)
+    counts = np.arange(len(dense)) % 4 / 2
+    for count in (None, counts):
+        logs = ops.add_logs(
+            X, cp.asarray(np.log(weight)), cp.asarray(wanted), None if count is None else cp.asarray(count)
+        )
+        for one, other in zip(logs, oracles.add_logs(dense, np.log(weight), wanted, count), strict=True):
+            assert_same(one, other, np.float64)
     columns, fewer = ops.used_columns(found)
     kept = host(columns)
     assert_array_equal(kept, np.unique(ops.to_host(found).indices))

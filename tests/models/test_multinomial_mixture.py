@@ -132,7 +132,7 @@ def test_more_rounds_find_the_scale_of_columns_exactly(planted, monkeypatch):
     monkeypatch.setattr(multinomial_mixture, "_N_SCALE_ROUNDS", 40)
     X, _ = planted
     scale = np.exp(np.random.default_rng(0).uniform(-4, 4, X.shape[1]))
-    (one, counts), (other, _) = map(multinomial_mixture._find_scale, (X, sparse.csr_matrix(X.multiply(scale))))
+    (one, counts), (other, _) = map(multinomial_mixture._compute_scale, (X, sparse.csr_matrix(X.multiply(scale))))
     change = (other - one - np.log(scale))[counts > 0]
     assert_allclose(change, change.mean(), atol=1e-5)
 

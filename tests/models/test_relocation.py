@@ -10,7 +10,8 @@ from sklearn.metrics import normalized_mutual_info_score
 from codebooks import InhibitedMixture, KrotovHopfield, OrthogonalSparseCoding
 from codebooks.datasets import make_planted_corpus
 from codebooks.models import relocation
-from codebooks.models.relocation import find_moves, find_widest_directions, pair_by_error
+from codebooks.models.relocation import find_moves, relocate
+from codebooks.models.revival import find_widest_directions, pair_by_error
 
 FORMATS = {"dense": np.asarray, "csr": sparse.csr_matrix}
 # Units 0 and 1 share one group, unit 2 has another, and a third group has nobody, so unit 2 wins it as well.
@@ -181,7 +182,7 @@ class TestSkewedTopics:
         assert n_topics_found(learner, seed) == 10
 
     def test_without_the_moves_topics_are_lost(self, learner, monkeypatch):
-        monkeypatch.setattr(learner, "_find_redundant", lambda self, X, state, labels: [])
+        monkeypatch.setattr(learner, "_find_redundant", lambda self, X, state, labels, sample_weight: [])
         assert min(n_topics_found(learner, seed) for seed in range(3)) < 10
 
 
@@ -344,7 +345,8 @@ def test_relocated_components_have_p_norm_1(p):
     X, labels = setting()
     model = KrotovHopfield(3, p=p, random_state=0).partial_fit(X)
     state = model._get_state()._replace(components=UNITS / (UNITS**p).sum(axis=1, keepdims=True) ** (1 / p))
-    found = model._relocate(X, state, model._find_redundant(X, state, labels))
+    moves = model._find_redundant(X, state, labels)
+    found = relocate(state, moves, len(X), model._halved, model._compute_lengths)
     assert found is not state
     np.testing.assert_allclose((np.abs(found.components) ** p).sum(axis=1), 1)
     np.testing.assert_allclose(scaled(found.components[0]), scaled(scaled(SHARED).sum(axis=0)))
@@ -372,9 +374,9 @@ def test_fit_revives_at_most_three_times_at_a_plateau(learner, monkeypatch):
     revived = []
     passes = learner._run_epoch
 
-    def watched(self, X, state, epoch, rng, revive=None):
+    def watched(self, X, state, epoch, rng, revive=None, sample_weight=None):
         revived.append(revive)
-        return passes(self, X, state, epoch, rng, revive)
+        return passes(self, X, state, epoch, rng, revive, sample_weight)
 
     monkeypatch.setattr(learner, "_run_epoch", watched)
     with pytest.warns(UserWarning, match="2 of 5 components win no sample"):

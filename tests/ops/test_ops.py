@@ -435,12 +435,10 @@ def test_weigh_entries(words):
 def test_add_logs(words):
     X, dense, weight = words
     wanted = np.arange(dense.shape[1]) % 3 != 1
-    for found, expected in zip(
-        untouched(ops.add_logs, X, np.log(weight), wanted),
-        oracles.add_logs(dense, np.log(weight), wanted),
-        strict=True,
-    ):
-        assert_same(found, expected, np.float64)
+    for counts in (None, np.arange(len(dense)) % 4 / 2):  # of the rows
+        how = np.log(weight), wanted, counts
+        for found, expected in zip(untouched(ops.add_logs, X, *how), oracles.add_logs(dense, *how), strict=True):
+            assert_same(found, expected, np.float64)
 
 
 @pytest.mark.parametrize("layout", [name for name in LAYOUTS if name not in ("C", "Fortran", "strided")])
