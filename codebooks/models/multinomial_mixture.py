@@ -370,7 +370,9 @@ class MultinomialMixture(CodebookLearner):
             reservoir = mark_start(reservoir)
         elif reservoir.n_seen >= 2 * reservoir.n_started:
             reservoir = mark_start(reservoir)
-            state = self._restart(X, reservoir, state, progress)
+            weight = reservoir.sample_weight
+            weight = None if weight is None else ops.to_device_of(weight.astype(X.dtype), X)
+            state = self._restart(ops.to_device_of(reservoir.rows, X), state, progress, weight)
         rows, weight = X, sample_weight
         if n_before and reservoir.n_rows > n_before:
             drawn, weight_of_drawn = draw_rows(reservoir, _REPLAY * (reservoir.n_rows - n_before), rng)
@@ -380,10 +382,8 @@ class MultinomialMixture(CodebookLearner):
         sums = self._compute_statistics(rows, state, weight)
         return self._update(state, sums, progress), sums
 
-    def _restart(self, like: Any, reservoir: Reservoir, state: State, progress: Progress) -> State:
-        """Start anew from a reservoir, on the device of `like`, unless the given state explains its rows better."""
-        X, weight = ops.to_device_of(reservoir.rows, like), reservoir.sample_weight
-        weight = None if weight is None else ops.to_device_of(weight.astype(X.dtype), like)
+    def _restart(self, X: Any, state: State, progress: Progress, weight: Any = None) -> State:
+        """Start anew from the rows of a reservoir, unless the given state explains them better."""
         rng = np.random.RandomState([state.seed, state.n_updates % 2**32])
         new = self._initialize_state(X, len(state.mass), rng, weight)
         for _ in range(_N_RESTART_UPDATES):

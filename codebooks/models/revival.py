@@ -187,7 +187,7 @@ def find_widest_directions(
     xp, n = ops.xp(components), len(components)
     scale = ops.reciprocal(ops.row_norms(X))
     counts = ops.sum_by_index(owner, multiply_weights(scale > 0, sample_weight), n)
-    share = ops.reciprocal(counts)
+    share = 1 / xp.where(counts > 0, counts, 1)
 
     def project(directions: Any) -> Any:
         return scale * xp.take_along_axis(ops.similarity(X, directions), owner[:, None], axis=1)[:, 0]

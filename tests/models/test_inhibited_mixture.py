@@ -211,9 +211,9 @@ def test_diagnostics_by_hand():
     both, none, one = [1, 1, 0, 0, 0], [0, 0, 0, 0, 1], [0, 0, 1, 0, 0]
     model.components_ = np.eye(5)[:4]
     X = np.array([both, one, one, none], dtype=float)
-    observed = []
-    model._find_winners(X, model._get_state(), observed=observed)
-    model._store_summary(X, observed)
+    summaries = []
+    model._find_winners(X, model._get_state(), summaries=summaries)
+    model._store_summary(X, summaries)
     np.testing.assert_allclose(model.load_, [0.75 / 4, 0.75 / 4, 2.25 / 4, 0.25 / 4])
     assert model.max_violation_ == pytest.approx(1.25)
     assert model.gate_entropy_ == pytest.approx(0.5)  # two rows are whole, two even; none can be more

@@ -132,7 +132,9 @@ def test_more_rounds_find_the_scale_of_columns_exactly(planted, monkeypatch):
     monkeypatch.setattr(multinomial_mixture, "_N_SCALE_ROUNDS", 40)
     X, _ = planted
     scale = np.exp(np.random.default_rng(0).uniform(-4, 4, X.shape[1]))
-    (one, counts), (other, _) = map(multinomial_mixture._compute_scale, (X, sparse.csr_matrix(X.multiply(scale))))
+    (one, counts), (other, _) = (
+        multinomial_mixture._compute_scale(given, None) for given in (X, sparse.csr_matrix(X.multiply(scale)))
+    )
     change = (other - one - np.log(scale))[counts > 0]
     assert_allclose(change, change.mean(), atol=1e-5)
 
@@ -500,10 +502,10 @@ def test_rows_with_the_highest_priorities_stay(form):
 def test_rows_of_the_sample_are_drawn_without_replacement():
     reservoir = add_rows(None, np.arange(1, 21.0)[:, None], 10, np.random.default_rng(0))
     for seed in range(5):
-        drawn = draw_rows(reservoir, 9, np.random.default_rng(seed))[:, 0]
+        drawn = draw_rows(reservoir, 9, np.random.default_rng(seed))[0][:, 0]
         assert len(set(drawn)) == 9
         assert set(drawn) <= set(reservoir.rows[:, 0])
-    assert draw_rows(reservoir, 10, np.random.default_rng(1)) is reservoir.rows
+    assert draw_rows(reservoir, 10, np.random.default_rng(1))[0] is reservoir.rows
 
 
 def test_a_shuffled_fit_keeps_no_rows(planted):
@@ -540,8 +542,8 @@ def test_a_new_start_keeps_the_numbers_of_components(planted, monkeypatch):
     state, progress = model._get_state(), Progress(1.0, 0, 50)
     statistics, calls = MultinomialMixture._compute_statistics, []
 
-    def prefer_the_new_one(self, X, at):
-        sums = statistics(self, X, at)
+    def prefer_the_new_one(self, X, at, sample_weight):
+        sums = statistics(self, X, at, sample_weight)
         if at is state:
             calls.append(at)
             return sums._replace(energy=sums.energy - 1e9)
@@ -564,7 +566,7 @@ def test_a_new_start_that_explains_the_sample_worse_is_dropped(planted, monkeypa
     monkeypatch.setattr(
         MultinomialMixture,
         "_compute_statistics",
-        lambda self, X, at: statistics(self, X, at)._replace(energy=np.float64(at is state)),
+        lambda self, X, at, sample_weight: statistics(self, X, at)._replace(energy=np.float64(at is state)),
     )
     assert model._restart(X, state, Progress(1.0, 0, 50)) is state
 
