@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -95,6 +96,9 @@ def _draw_rows(
 
     Up to a hundred directions are drawn one by one; of more, a hundredth at a time.
     """
+    if weight is not None:
+        # Whole weights give the rows that repeated rows would give.
+        n_rows = max(n_rows, math.ceil(weight.sum(dtype=np.float64)))
     chosen = [_draw_row(n_rows, rng, weight)]
     nearest = cosines_with(chosen)[0]
     at_once = -(-n_directions // _ONE_START_FROM)
@@ -117,10 +121,8 @@ def _draw_row(n_rows: int, rng: Any, weight: np.ndarray | None) -> int:
     """Draw a row with a probability in proportion to its weight."""
     if weight is None:
         return int(rng.randint(n_rows))
-    # Whole weights give the row that repeated rows would give.
     ends = np.cumsum(weight, dtype=np.float64)
-    n_places = max(int(np.ceil(ends[-1])), n_rows)
-    return int(np.searchsorted(ends, rng.randint(n_places) * (ends[-1] / n_places), side="right"))
+    return int(np.searchsorted(ends[:-1], rng.randint(n_rows) * (ends[-1] / n_rows), side="right"))
 
 
 def _refine(X: Any, W: Any, sample_weight: Any) -> tuple[Any, float]:
