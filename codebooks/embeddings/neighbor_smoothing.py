@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from codebooks import ops
 from codebooks.base import ArrayTransformer, Interval, OneToOneFeatureMixin, StrOptions, fit_context, iterate_row_blocks
 from codebooks.models.cosine import normalize_rows
 from codebooks.validation.arrays import refuse_sparse, restore_on_error
+
+if TYPE_CHECKING:
+    from typing import Self
 
 __all__ = ["NeighborSmoothing"]
 
@@ -100,7 +103,7 @@ class NeighborSmoothing(OneToOneFeatureMixin, ArrayTransformer):
         self.algorithm = algorithm
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any = None) -> NeighborSmoothing:
+    def fit(self, X: Any, y: Any = None) -> Self:
         """Store the rows of `X`.
 
         Parameters

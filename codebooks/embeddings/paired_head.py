@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,9 @@ from codebooks.embeddings._head_validation import (
     summarize_epoch,
 )
 from codebooks.validation.arrays import check_targets, refuse_sparse, restore_on_error
+
+if TYPE_CHECKING:
+    from typing import Self
 
 __all__ = ["PairedHead"]
 
@@ -194,7 +197,7 @@ class PairedHead(ArrayTransformer):
     # -- learning ----------------------------------------------------------------------------------------------------
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any = None) -> PairedHead:
+    def fit(self, X: Any, y: Any = None) -> Self:
         """Learn from rows of which those with the same `y` belong together.
 
         Parameters
@@ -229,7 +232,7 @@ class PairedHead(ArrayTransformer):
         return self
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit_pairs(self, A: Any, B: Any) -> PairedHead:
+    def fit_pairs(self, A: Any, B: Any) -> Self:
         """Learn from pairs: row i of `A` and row i of `B` belong together.
 
         Equal rows are one row, so that a question with three answers makes one group of four.

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,9 @@ from codebooks.embeddings.encoders import PooledModel, SentenceModel, compute_fi
 from codebooks.models.convergence import Reporter
 from codebooks.validation.arrays import check_count, check_embeddings
 from codebooks.validation.texts import check_encoder_output, check_texts, replace_surrogates
+
+if TYPE_CHECKING:
+    from typing import Self
 
 __all__ = ["TextEmbedder"]
 
@@ -126,7 +129,7 @@ class TextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Documentat
         self.cache_key = cache_key
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any = None) -> TextEmbedder:
+    def fit(self, X: Any, y: Any = None) -> Self:
         """Check the settings and the texts. Nothing is learned, and no model is loaded.
 
         Parameters

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from scipy.sparse import csr_matrix, issparse
@@ -14,6 +14,9 @@ from codebooks.base import ArrayTransformer, Interval, OneToOneFeatureMixin, Str
 from codebooks.memory._pattern_store import Patterns, draw_fragments, select_ids
 from codebooks.memory._recall import Association
 from codebooks.validation.arrays import check_count, check_input, check_labels, check_targets, restore_on_error
+
+if TYPE_CHECKING:
+    from typing import Self
 
 __all__ = ["HopfieldMemory"]
 
@@ -174,7 +177,7 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
     # -- storing -----------------------------------------------------------------------------------------------------
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any = None) -> HopfieldMemory:
+    def fit(self, X: Any, y: Any = None) -> Self:
         """Store the rows of `X`, and nothing else.
 
         Parameters
@@ -201,7 +204,7 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
         return self
 
     @fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X: Any, y: Any = None) -> HopfieldMemory:
+    def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Store the rows of `X` beside what is stored already; they get the next ids.
 
         Parameters
@@ -230,7 +233,7 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
             self._store = self._store.append_rows(ops.own(self._get_snapshot().convert(X)), y)
         return self
 
-    def remove(self, ids: Any) -> HopfieldMemory:
+    def remove(self, ids: Any) -> Self:
         """Remove patterns.
 
         Parameters
@@ -256,7 +259,7 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
             return self
 
     @classmethod
-    def from_store(cls, patterns: Any, **settings: Any) -> HopfieldMemory:
+    def from_store(cls, patterns: Any, **settings: Any) -> Self:
         """A memory of checked patterns that are not copied: they may lie in a file, and there may be none.
 
         Parameters
