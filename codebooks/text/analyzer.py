@@ -14,7 +14,6 @@ from sklearn.base import BaseEstimator, clone
 
 from codebooks.text.accepting import checked_texts
 from codebooks.text.characters import lower, strip_formats
-from codebooks.text.compounds import JOINERS
 from codebooks.text.languages import (
     Detection,
     check_language,
@@ -27,19 +26,14 @@ from codebooks.text.languages import (
 )
 from codebooks.text.markup import strip_markup
 from codebooks.text.segmentation import has_segmenter
-from codebooks.text.term_rules import Remembered, build_rules
+from codebooks.text.term_rules import Remembered, TermRules, build_rules, split_text
 
 __all__ = ["TextAnalyzer"]
 
 _NORMAL_FORMS = ("NFKC", "NFC", "NFKD", "NFD", None)
 _SEGMENTERS = ("auto", "budoux", "bigrams")
 _DETECTED, _DETECTED_LENGTH = 2000, 20_000  # documents, and characters of each, that tell the language of a corpus
-_SAMPLE = 60  # stretches that tell the language of a single document
-
-# No word goes across these signs, so a text is split at them first.
-_ASCII = {code: chr(code) if chr(code).isalnum() or chr(code) in JOINERS else " " for code in range(128)}
-_SIGNS = "".join(chr(code) for code, kept in _ASCII.items() if kept == " ") + "–—“”„…«»、。"
-_STRETCH = re.compile(f"[^\\s{re.escape(_SIGNS)}]+")
+_SAMPLE, _SAMPLE_LENGTH = 60, 1000  # stretches that tell the language of a document, and characters that hold as many
 
 
 class TextAnalyzer(BaseEstimator):
@@ -247,15 +241,9 @@ class TextAnalyzer(BaseEstimator):
         text = strip_formats(strip_markup(document), self.normalization)
         if self.token_pattern is not None:
             stretches = state.pattern.findall(lower(text) if self.lowercase else text)
-        elif text.isascii():
-            # Most full stops and colons end a word: fewer different stretches are fewer to remember.
-            stretches = text.translate(_ASCII).replace(". ", " ").replace(": ", " ").split()
-        else:
-            stretches = _STRETCH.findall(text)
-        languages = state.languages
-        if languages is None:
-            languages = state.detect(text, stretches)
-        return state.rules[languages].analyze(stretches)
+            return state.rules_for(text, stretches).analyze(stretches)
+        rules = state.rules_for(text)
+        return rules.analyze_text(text) if rules.uses_table(text) else rules.analyze(split_text(text))
 
     # -- settings ----------------------------------------------------------------------------------------------------
 
@@ -331,9 +319,18 @@ class _State:
         self.rules = Remembered(partial(build_rules, analyzer))
         self._codes = Remembered(languages_of_word)
 
-    def detect(self, text: str, stretches: list[str]) -> tuple[str, ...]:
-        """The language of one document."""
+    def rules_for(self, text: str, stretches: list[str] | None = None) -> TermRules:
+        """The rules for a text, whose stretches are split here if they are not given."""
+        if self.languages is not None:
+            return self.rules[self.languages]
+        return self.rules[self._detect(text, stretches)]
+
+    def _detect(self, text: str, stretches: list[str] | None) -> tuple[str, ...]:
         if not text.isascii():
             return language_of(text)
+        if stretches is None:
+            stretches = split_text(text[:_SAMPLE_LENGTH])[:-1]  # the last may be cut
+            if len(stretches) < _SAMPLE:
+                stretches = split_text(text)
         sample = set(stretches[:_SAMPLE])
         return language_by_hits(Counter(chain.from_iterable(map(self._codes.__getitem__, sample))), len(sample))

@@ -7,11 +7,15 @@ from collections.abc import Callable, Iterator
 
 from codebooks.text.characters import MARKS, NO_SPACES
 
-__all__ = ["JOINERS", "find_words", "is_plain"]
+__all__ = ["BESIDE", "JOINERS", "LONGEST_WORD", "SIGNS", "find_words", "is_plain"]
 
 # Characters that may stand within a word beside letters, digits and marks.
 JOINERS = "._-'`&/:@+#"
-_LONGEST_WORD = 64  # characters; what is longer is data
+BESIDE = ".:'`-_"  # at the end of a stretch without blanks, these are no part of a word
+# No word goes across these signs, nor across blanks.
+SIGNS = "".join(chr(code) for code in range(128) if not chr(code).isalnum() and chr(code) not in JOINERS)
+SIGNS += "–—“”„…«»、。"
+LONGEST_WORD = 64  # characters; what is longer is data
 _LONGEST_COMPOUND = 256
 
 _LETTERS = rf"(?:[^\W_{NO_SPACES}][{MARKS}]*)+"
@@ -68,12 +72,12 @@ def find_words(text: str, segment: Callable[[str], list[tuple[str, ...]]], parts
 def is_plain(text: str) -> bool:
     """Whether a text is a single word of ASCII letters and digits, and no identifier in camel case."""
     is_one_case = text.islower() or text.isupper() or text[1:].islower() or text.isdigit()
-    return is_one_case and text.isascii() and text.isalnum() and len(text) <= _LONGEST_WORD
+    return is_one_case and text.isascii() and text.isalnum() and len(text) <= LONGEST_WORD
 
 
 def _split(compound: str) -> Iterator[tuple[str, ...]]:
     if is_plain(compound) or (compound.isalpha() and not _IS_CAMEL.search(compound)):
-        if len(compound) <= _LONGEST_WORD:
+        if len(compound) <= LONGEST_WORD:
             yield (compound,)
         return
     if (
@@ -97,10 +101,10 @@ def _split(compound: str) -> Iterator[tuple[str, ...]]:
             latin = [part for part in pieces if len(part) > 2 and part < _END_OF_LATIN]
             yield (compound, *(latin if pieces[1].lower() != "t" else ()))
             return
-    shown = [part for piece in pieces for part in _camel_parts(piece) if 1 < len(part) <= _LONGEST_WORD]
+    shown = [part for piece in pieces for part in _camel_parts(piece) if 1 < len(part) <= LONGEST_WORD]
     if len(compound) > _LONGEST_COMPOUND or not _is_code(compound, pieces):
         yield from ((part,) for part in shown)
-    elif len(compound) <= _LONGEST_WORD:
+    elif len(compound) <= LONGEST_WORD:
         yield (compound, *(() if _MEASURE.fullmatch(compound) else (part for part in shown if part != compound)))
     else:
         yield from ((part,) for part in shown)

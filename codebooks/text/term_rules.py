@@ -8,16 +8,28 @@ from itertools import chain
 from typing import Any
 
 from codebooks.text.characters import fold_accents, lower, strip_formats
-from codebooks.text.compounds import find_words, is_plain
+from codebooks.text.compounds import BESIDE, SIGNS, find_words, is_plain
 from codebooks.text.languages import load_stemmer, stop_words_of
 from codebooks.text.segmentation import is_grammar, segment
+from codebooks.text.term_table import TermTable
 
-__all__ = ["Remembered", "TermRules", "build_rules"]
+__all__ = ["Remembered", "TermRules", "build_rules", "split_text"]
 
 # Stretches of text without blanks are analysed once and remembered: this number, of at most this number of characters.
 _REMEMBERED, _LONGEST_REMEMBERED = 2**20, 100
-_BESIDE = ".:'`-_"  # at the end of a stretch, these are no part of a word
+_TO_BLANKS = {ord(sign): " " for sign in SIGNS}
+_STRETCH = re.compile(f"[^\\s{re.escape(SIGNS)}]+")
+# A compiled table finds the terms of longer texts faster. It is made after this number of characters.
+_LONG_TEXT, _MANY_CHARACTERS = 600, 1_000_000
 _NUMBER_OR_LETTER = re.compile(r"\d+(?:[.:/]\d+)?|[a-zA-Z]")
+
+
+def split_text(text: str) -> list[str]:
+    """Split a text at blanks and at signs that no word goes across."""
+    if text.isascii():
+        # Most full stops and colons end a word: fewer different stretches are fewer to remember.
+        return text.translate(_TO_BLANKS).replace(". ", " ").replace(": ", " ").split()
+    return _STRETCH.findall(text)
 
 
 class Remembered(dict):
@@ -47,6 +59,8 @@ class TermRules:
     ngram_range : tuple (min_n, max_n)
     beside : str or None
         Signs that are no part of a word at the end of a stretch.
+    is_lowered : bool
+        Whether a plain ASCII word has the same terms in upper and in lower case.
     """
 
     def __init__(
@@ -55,8 +69,10 @@ class TermRules:
         keep: Callable[[str], str | None],
         ngram_range: tuple[int, int],
         beside: str | None,
+        is_lowered: bool,
     ):
-        self._ngram_range = ngram_range
+        self._ngram_range, self._is_lowered = ngram_range, is_lowered
+        self._n_characters, self._table = 0, None
 
         def terms(stretch: str) -> tuple[str, ...]:
             if is_plain(stretch):  # most are
@@ -64,7 +80,7 @@ class TermRules:
                 return () if word is None else (word,)
             return tuple(chain.from_iterable(analyze(stretch)))
 
-        self._terms = Remembered(terms, beside)
+        self._analyze, self._terms = terms, Remembered(terms, beside)
         self._units = Remembered(lambda stretch: tuple(word[0] for word in analyze(stretch)), beside)
 
     def analyze(self, stretches: list[str]) -> list[str]:
@@ -76,6 +92,22 @@ class TermRules:
             for n in range(max(least, 2), most + 1):
                 terms += map(" ".join, zip(*(units[i:] for i in range(n)), strict=False))
         return terms
+
+
+    def uses_table(self, text: str) -> bool:
+        """Whether a table finds the terms of a text faster. It pays for long texts after many characters."""
+        self._n_characters += len(text)
+        return len(text) >= _LONG_TEXT and self._n_characters >= _MANY_CHARACTERS and self._ngram_range == (1, 1)
+
+    def analyze_text(self, text: str) -> list[str]:
+        """The terms of a text by the table."""
+        if self._table is None:
+            self._table = self.make_table()
+        return self._table.analyze(text)
+
+    def make_table(self) -> TermTable:
+        """A table of these rules."""
+        return TermTable(self._analyze, self._is_lowered)
 
 
 def build_rules(settings: Any, languages: tuple[str, ...]) -> TermRules:
@@ -108,7 +140,8 @@ def build_rules(settings: Any, languages: tuple[str, ...]) -> TermRules:
         kept = [tuple(filter(None, map(keep, word))) for word in split(stretch)]
         return [word for word in kept if word]
 
-    return TermRules(analyze, keep, settings.ngram_range, _BESIDE if settings.token_pattern is None else None)
+    beside = BESIDE if settings.token_pattern is None else None
+    return TermRules(analyze, keep, settings.ngram_range, beside, plain_lower)
 
 
 def _normalizer(settings: Any, languages: tuple[str, ...]) -> Callable[[str], str]:
