@@ -65,7 +65,7 @@ class TermRules:
 
     def __init__(
         self,
-        analyze: Callable[[str], list[tuple[str, ...]]],
+        analyze: Callable[[str], list[list[str]]],
         keep: Callable[[str], str | None],
         ngram_range: tuple[int, int],
         beside: str | None,
@@ -136,8 +136,8 @@ def build_rules(settings: Any, languages: tuple[str, ...]) -> TermRules:
             return None
         return stemmer(word) if stemmer is not None and word.isalpha() else word
 
-    def analyze(stretch: str) -> list[tuple[str, ...]]:
-        kept = [tuple(filter(None, map(keep, word))) for word in split(stretch)]
+    def analyze(stretch: str) -> list[list[str]]:
+        kept = [list(filter(None, map(keep, word))) for word in split(stretch)]
         return [word for word in kept if word]
 
     beside = BESIDE if settings.token_pattern is None else None
