@@ -184,12 +184,14 @@ def _vectorized(texts: list[str], options: WordOptions) -> tuple[Any, Any, str]:
     import numpy as np
     from sklearn.feature_extraction.text import TfidfVectorizer
 
+    from codebooks.text.counting import fit_transform
+
     fewest = next((df for df, below in ((1, 50), (2, 500), (3, 5000)) if len(texts) < below), 5)
     bounds = options.document_frequencies(fewest, 1.0 if len(texts) < 50 else 0.5)
     analyzer, told = options.make_analyzer(texts, numbers=options.token_pattern is not None, parts=False)
     vectorizer = TfidfVectorizer(sublinear_tf=True, dtype=np.float32, analyzer=analyzer, **bounds)
     try:
-        return vectorizer, vectorizer.fit_transform(texts), told
+        return vectorizer, fit_transform(vectorizer, texts), told
     except ValueError as error:  # scikit-learn: "empty vocabulary", "no terms remain"
         advice = "Give more text." if options.no_stop_words else "Try --no-stop-words, or give more text."
         if options.min_df is not None or options.max_df is not None:

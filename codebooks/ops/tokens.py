@@ -187,11 +187,11 @@ def count_rows(terms, ends, n_terms):
 
     Returns
     -------
-    indices, counts, indptr : ndarray
-        Arrays of a CSR matrix.
+    indices, counts, n_entries : ndarray
+        Columns and values of a CSR matrix, and how many each row has.
     """
     indices, counts = np.empty(len(terms), np.int32), np.empty(len(terms), np.int64)
-    indptr, place = np.zeros(len(ends) + 1, np.int64), np.full(n_terms, -1, np.int64)
+    n_entries, place = np.empty(len(ends), np.int64), np.full(n_terms, -1, np.int64)
     n, start = 0, 0
     for row in range(len(ends)):
         first = n
@@ -203,5 +203,5 @@ def count_rows(terms, ends, n_terms):
                 place[term] = n
                 indices[n], counts[n] = term, 1
                 n += 1
-        indptr[row + 1], start = n, ends[row]
-    return indices[:n], counts[:n], indptr
+        n_entries[row], start = n - first, ends[row]
+    return indices[:n], counts[:n], n_entries

@@ -27,13 +27,16 @@ from codebooks.text.languages import (
 from codebooks.text.markup import strip_markup
 from codebooks.text.segmentation import has_segmenter
 from codebooks.text.term_rules import Remembered, TermRules, build_rules, split_text
+from codebooks.text.term_table import TermTable
 
-__all__ = ["TextAnalyzer"]
+__all__ = ["TextAnalyzer", "build_table"]
 
 _NORMAL_FORMS = ("NFKC", "NFC", "NFKD", "NFD", None)
 _SEGMENTERS = ("auto", "budoux", "bigrams")
 _DETECTED, _DETECTED_LENGTH = 2000, 20_000  # documents, and characters of each, that tell the language of a corpus
 _SAMPLE, _SAMPLE_LENGTH = 60, 1000  # stretches that tell the language of a document, and characters that hold as many
+
+_LONG_TEXT = 400  # characters from which a compiled table finds the terms of a text faster
 
 
 class TextAnalyzer(BaseEstimator):
@@ -238,12 +241,26 @@ class TextAnalyzer(BaseEstimator):
         if state is None or state.settings != settings:
             self._check_settings()
             state = self._state = _State(settings, self)
-        text = strip_formats(strip_markup(document), self.normalization)
+        text, stretches = self.clean(document), None
         if self.token_pattern is not None:
             stretches = state.pattern.findall(lower(text) if self.lowercase else text)
-            return state.rules_for(text, stretches).analyze(stretches)
-        rules = state.rules_for(text)
-        return rules.analyze_text(text) if rules.uses_table(text) else rules.analyze(split_text(text))
+        elif len(text) < _LONG_TEXT:
+            stretches = split_text(text)
+        rules = state.rules_for(text, stretches)
+        return rules.analyze_text(text) if stretches is None else rules.analyze(stretches)
+
+    def clean(self, document: str) -> str:
+        """Remove markup and data from a text, and bring its characters into a normal form.
+
+        Parameters
+        ----------
+        document : str
+
+        Returns
+        -------
+        str
+        """
+        return strip_formats(strip_markup(document), self.normalization)
 
     # -- settings ----------------------------------------------------------------------------------------------------
 
@@ -309,6 +326,15 @@ class TextAnalyzer(BaseEstimator):
         return {name: value for name, value in super().__getstate__().items() if name != "_state"}
 
 
+def build_table(analyzer: TextAnalyzer) -> TermTable | None:
+    """A table of the terms of an analyzer; None if they do not depend on each stretch of text alone."""
+    analyzer._check_settings()
+    languages = analyzer._languages()
+    if languages is None or analyzer.token_pattern is not None or analyzer.ngram_range != (1, 1):
+        return None
+    return build_rules(analyzer, languages).make_table()
+
+
 class _State:
     """What is derived from the settings of an analyzer."""
 
@@ -320,7 +346,7 @@ class _State:
         self._codes = Remembered(languages_of_word)
 
     def rules_for(self, text: str, stretches: list[str] | None = None) -> TermRules:
-        """The rules for a text, whose stretches are split here if they are not given."""
+        """The rules for a text; a long one is given without its stretches."""
         if self.languages is not None:
             return self.rules[self.languages]
         return self.rules[self._detect(text, stretches)]

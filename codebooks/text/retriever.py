@@ -20,7 +20,7 @@ from codebooks.inputs import check_count
 from codebooks.models.hopfield_memory import HopfieldMemory
 from codebooks.models.patterns import are_meant
 from codebooks.storage import damaged, load_arrays, save_arrays
-from codebooks.text import feedback, saving
+from codebooks.text import counting, feedback, saving
 from codebooks.text.accepting import (
     checked_counts,
     checked_embeddings,
@@ -785,7 +785,7 @@ def _check_n_terms(n_given: int, n_terms: int) -> None:
 def _first_counts(vectorizer: Any, texts: list[str]) -> Any:
     """Fit a vectorizer, and count."""
     try:
-        return vectorizer.fit_transform(texts)
+        return counting.fit_transform(vectorizer, texts)
     except ValueError as error:
         if "empty vocabulary" not in str(error):
             raise

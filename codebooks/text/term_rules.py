@@ -19,8 +19,7 @@ __all__ = ["Remembered", "TermRules", "build_rules", "split_text"]
 _REMEMBERED, _LONGEST_REMEMBERED = 2**20, 100
 _TO_BLANKS = {ord(sign): " " for sign in SIGNS}
 _STRETCH = re.compile(f"[^\\s{re.escape(SIGNS)}]+")
-# A compiled table finds the terms of longer texts faster. It is made after this number of characters.
-_LONG_TEXT, _MANY_CHARACTERS = 600, 1_000_000
+_MANY_CHARACTERS = 1_000_000  # after these it pays to load the compiler
 _NUMBER_OR_LETTER = re.compile(r"\d+(?:[.:/]\d+)?|[a-zA-Z]")
 
 
@@ -52,7 +51,7 @@ class TermRules:
 
     Parameters
     ----------
-    analyze : callable
+    split : callable
         Gives the words of a stretch, each with its parts.
     keep : callable
         Gives the form of a word that is compared, and None for one that is left out.
@@ -65,7 +64,7 @@ class TermRules:
 
     def __init__(
         self,
-        analyze: Callable[[str], list[list[str]]],
+        split: Callable[[str], list[tuple[str, ...]]],
         keep: Callable[[str], str | None],
         ngram_range: tuple[int, int],
         beside: str | None,
@@ -78,10 +77,14 @@ class TermRules:
             if is_plain(stretch):  # most are
                 word = keep(stretch)
                 return () if word is None else (word,)
-            return tuple(chain.from_iterable(analyze(stretch)))
+            return tuple([kept for word in split(stretch) for part in word if (kept := keep(part))])
+
+        def units(stretch: str) -> tuple[str, ...]:
+            kept = ([kept for part in word if (kept := keep(part))] for word in split(stretch))
+            return tuple([word[0] for word in kept if word])
 
         self._analyze, self._terms = terms, Remembered(terms, beside)
-        self._units = Remembered(lambda stretch: tuple(word[0] for word in analyze(stretch)), beside)
+        self._units = Remembered(units, beside)
 
     def analyze(self, stretches: list[str]) -> list[str]:
         """The terms of a text."""
@@ -94,13 +97,11 @@ class TermRules:
         return terms
 
 
-    def uses_table(self, text: str) -> bool:
-        """Whether a table finds the terms of a text faster. It pays for long texts after many characters."""
-        self._n_characters += len(text)
-        return len(text) >= _LONG_TEXT and self._n_characters >= _MANY_CHARACTERS and self._ngram_range == (1, 1)
-
     def analyze_text(self, text: str) -> list[str]:
-        """The terms of a text by the table."""
+        """The terms of a text that is not split yet; by a compiled table after many of them."""
+        self._n_characters += len(text)
+        if self._n_characters < _MANY_CHARACTERS or self._ngram_range != (1, 1):
+            return self.analyze(split_text(text))
         if self._table is None:
             self._table = self.make_table()
         return self._table.analyze(text)
@@ -123,7 +124,7 @@ def build_rules(settings: Any, languages: tuple[str, ...]) -> TermRules:
 
     plain_lower = settings.lowercase and "tr" not in languages and "az" not in languages
 
-    def split(stretch: str) -> Iterable[tuple[str, ...]]:
+    def split(stretch: str) -> list[tuple[str, ...]]:
         if settings.token_pattern is not None:
             return [(stretch,)]
         return find_words(stretch, lambda run: segment(run, by_model, "ja" in languages), settings.parts)
@@ -136,12 +137,8 @@ def build_rules(settings: Any, languages: tuple[str, ...]) -> TermRules:
             return None
         return stemmer(word) if stemmer is not None and word.isalpha() else word
 
-    def analyze(stretch: str) -> list[list[str]]:
-        kept = [list(filter(None, map(keep, word))) for word in split(stretch)]
-        return [word for word in kept if word]
-
     beside = BESIDE if settings.token_pattern is None else None
-    return TermRules(analyze, keep, settings.ngram_range, beside, plain_lower)
+    return TermRules(split, keep, settings.ngram_range, beside, plain_lower)
 
 
 def _normalizer(settings: Any, languages: tuple[str, ...]) -> Callable[[str], str]:

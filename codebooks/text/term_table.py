@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -56,7 +57,9 @@ class TermTable:
         with _changing:
             if self._size[0] > _MOST_STRETCHES or len(self._keys) > _MOST_BYTES:
                 self._clear()
-            terms, _ = self._find_terms(_encode(text))
+            stretches, n_stretches = self._find_stretches(_encode(text))
+            self._analyze_new(n_stretches)
+            terms, _ = self._kernels.gather_terms(stretches, self._bounds, self._terms)
             return self._word_array.take(terms).tolist()
 
     def count(self, texts: Iterable[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -71,22 +74,18 @@ class TermTable:
         indices, counts, indptr : ndarray
             Arrays of a CSR matrix. Columns are not in order within a row.
         """
-        found = [self._find_terms(block) for block in _blocks(texts)]
-        parts = [self._kernels.count_rows(terms, ends, len(self.vocabulary)) for terms, ends in found]
-        if not parts:
-            return np.empty(0, np.int32), np.empty(0, np.int64), np.zeros(1, np.int64)
+        parts = [(np.empty(0, np.int32), np.empty(0, np.int64), np.zeros(1, np.int64))]
+        with ThreadPoolExecutor(1) as thread:  # it looks up one block while new stretches of another are analysed here
+            for stretches, n_stretches in _computed_ahead(thread, self._find_stretches, _blocks(texts)):
+                self._analyze_new(n_stretches)
+                terms, ends = self._kernels.gather_terms(stretches, self._bounds, self._terms)
+                parts.append(self._kernels.count_rows(terms, ends, len(self.vocabulary)))
         indices, counts, n_entries = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-        return indices, counts, np.concatenate([[0], np.cumsum(n_entries)])
+        return indices, counts, np.cumsum(n_entries)
 
-    def _find_terms(self, text: bytes) -> tuple[np.ndarray, np.ndarray]:
-        """The numbers of the terms of documents, and where each document ends."""
-        stretches = self._find_stretches(np.frombuffer(text, np.uint8))
-        if self._n_analyzed < self._size[0]:
-            self._analyze_new()
-        return self._kernels.gather_terms(stretches, self._bounds, self._terms)
-
-    def _find_stretches(self, text: np.ndarray) -> np.ndarray:
-        position, parts = 0, []
+    def _find_stretches(self, encoded: bytes) -> tuple[np.ndarray, int]:
+        """The numbers of the stretches of documents, -1 where one ends, and how many stretches there are by now."""
+        text, position, parts = np.frombuffer(encoded, np.uint8), 0, []
         while True:
             stretches = np.empty(len(text) - position, np.int32)
             position, n = self._kernels.number_stretches(
@@ -95,7 +94,7 @@ class TermTable:
             )
             parts.append(stretches[:n])
             if position == len(text):
-                return parts[0] if len(parts) == 1 else np.concatenate(parts)
+                return parts[0] if len(parts) == 1 else np.concatenate(parts), int(self._size[0])
             self._grow(len(text) - position)
 
     def _grow(self, n_bytes: int) -> None:
@@ -111,9 +110,11 @@ class TermTable:
         self._hashes = _enlarged(self._hashes, 2 * n_keys)
         self._ends = _enlarged(self._ends, 2 * n_keys)
 
-    def _analyze_new(self) -> None:
-        """Enter the terms of stretches that are new."""
-        first, last = self._n_analyzed, int(self._size[0])
+    def _analyze_new(self, last: int) -> None:
+        """Enter the terms of new stretches, up to this number of stretches."""
+        first = self._n_analyzed
+        if first >= last:
+            return
         start = int(self._ends[first - 1]) if first else 0
         ends = self._ends[first:last]
         letters, numbers, bounds = self._keys[start : ends[-1]].tobytes(), [], []
@@ -138,6 +139,18 @@ class TermTable:
         self._bounds[first + 1 : last + 1] = bounds
         self._bounds[first + 1 : last + 1] += n_terms
         self._n_analyzed = last
+
+
+def _computed_ahead(thread: Executor, function: Callable[[Any], Any], inputs: Iterable[Any]) -> Iterator[Any]:
+    """Results of a function in another thread, which computes one while the one before is used."""
+    before = None
+    for one in inputs:
+        coming = thread.submit(function, one)
+        if before is not None:
+            yield before.result()
+        before = coming
+    if before is not None:
+        yield before.result()
 
 
 def _blocks(texts: Iterable[str]) -> Iterator[bytes]:
