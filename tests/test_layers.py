@@ -76,6 +76,7 @@ LAYERS = {
     "text/heads_sgd.py": May(("text.heads_eigen",), ("numpy",), late=("torch",)),
     "text/languages.py": May(("text.characters",), ("sklearn",), late=("snowballstemmer", "stopwordsiso")),
     "text/segmentation.py": May(("text.characters",), late=("budoux",)),
+    "text/term_table.py": May(("forks", "ops.tokens", "text.compounds"), ("numpy",)),
     "text/encoders.py": May(late=("sentence_transformers", "transformers", "torch")),
     "text/*.py": May(("forks", "inputs", "models.*", "ops", "scores", "storage", "text.*"), LEARNING),
     # What is made of it.

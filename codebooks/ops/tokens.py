@@ -59,7 +59,7 @@ def number_stretches(text, position, kinds, breaks, longest_plain, slots, hashes
         start, seen, n_upper = position, 0, 0
         while position < n:
             kind = kinds[text[position]]
-            if kind == BREAK or kind == END:
+            if not BREAK < kind < END:
                 break
             if kind & MAYBE_BREAK:
                 code, width = _decode(text, position)

@@ -71,7 +71,8 @@ class TermRules:
         is_lowered: bool,
     ):
         self._ngram_range, self._is_lowered = ngram_range, is_lowered
-        self._n_characters, self._table = 0, None
+        self._n_characters = 0
+        self._table: TermTable | None = None
 
         def terms(stretch: str) -> tuple[str, ...]:
             if is_plain(stretch):  # most are
@@ -95,7 +96,6 @@ class TermRules:
             for n in range(max(least, 2), most + 1):
                 terms += map(" ".join, zip(*(units[i:] for i in range(n)), strict=False))
         return terms
-
 
     def analyze_text(self, text: str) -> list[str]:
         """The terms of a text that is not split yet; by a compiled table after many of them."""

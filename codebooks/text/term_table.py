@@ -181,7 +181,9 @@ def _kinds_of_bytes(kernels: Any) -> np.ndarray:
         if _is_break(character):
             kinds[code] = kernels.BREAK
         elif character.isalnum():
-            kinds[code] = kernels.DIGIT if character.isdigit() else kernels.LOWER if character.islower() else kernels.UPPER
+            kinds[code] = (
+                kernels.DIGIT if character.isdigit() else kernels.LOWER if character.islower() else kernels.UPPER
+            )
         else:
             kinds[code] = kernels.BESIDE if character in BESIDE else kernels.SIGN
     leads = {_encode(chr(code))[0] for code in range(128, 2**16) if _is_break(chr(code))}
