@@ -11,7 +11,7 @@ from pathlib import Path, PurePath
 from typing import NamedTuple
 
 from codebooks.decoding import COMPRESSED, decode, unpack
-from codebooks.errors import UserError
+from codebooks.errors import UserError, short_repr
 from codebooks.tables import Reading, Row, read_records, read_table
 
 __all__ = ["STANDARD_INPUT", "Documents", "UserError", "is_standard_input", "read_documents"]
@@ -118,7 +118,7 @@ def read_documents(
             names = _names(rows, id_column, shown)
             named = [(name, row.text) for name, row in zip(names, rows, strict=True) if row.is_wanted]
             if rows and not named and where is not None:
-                raise UserError(f"no row of {shown} has {where[1]!r:.80} in {where[0]!r:.80}.")
+                raise UserError(f"no row of {shown} has {short_repr(where[1])} in {short_repr(where[0])}.")
     except OSError as error:
         raise UserError(f"cannot read {error.filename or shown}: {error.strerror or error}.") from error
     if reading.n_bad:
@@ -182,10 +182,12 @@ def _names(rows: list[Row], id_column: str | None, shown: Path | str) -> list[st
         if not row.text.strip():
             continue  # it is left out, and needs no name
         if not name.strip():
-            raise UserError(f"line {row.line} of {shown} has no id in {id_column!r}; give it one, or leave out --id.")
+            raise UserError(
+                f"line {row.line} of {shown} has no id in {short_repr(id_column)}; give it one, or leave out --id."
+            )
         if (line := lines.setdefault(name, row.line)) != row.line:
             raise UserError(
-                f"lines {line} and {row.line} of {shown} both have {name!r:.80} in {id_column!r}; "
+                f"lines {line} and {row.line} of {shown} both have {short_repr(name)} in {short_repr(id_column)}; "
                 "give each an id of its own, or leave out --id."
             )
     return names

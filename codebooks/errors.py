@@ -1,8 +1,11 @@
-"""`UserError`, which every reader of files and the command line raise."""
+"""Messages of errors: `UserError`, which readers of files and the command line raise, and values in short."""
 
 from __future__ import annotations
 
-__all__ = ["UserError", "shorten"]
+from reprlib import Repr
+from typing import Any
+
+__all__ = ["UserError", "short_repr", "shorten", "shorten_message"]
 
 _LONGEST = 500  # characters of a message
 
@@ -11,7 +14,27 @@ class UserError(ValueError):
     """What a user can put right; the message is one sentence that says how, of at most 500 characters."""
 
     def __init__(self, message: str):
-        super().__init__(shorten(message, _LONGEST))
+        super().__init__(shorten_message(message))
+
+
+_repr = Repr()
+_repr.maxstring = _repr.maxother = _repr.maxlong = 60
+
+
+def short_repr(value: Any) -> str:
+    """A value that a user gave as Python writes it, on one line of about 60 characters, for a message about it.
+
+    Examples
+    --------
+    >>> short_repr(["red lamp"] * 1_000_000)
+    "['red lamp', 'red lamp', 'red lamp', 'red lamp', 'red lamp', 'red lamp', ...]"
+    """
+    return shorten(" ".join(_repr.repr(value).split()), 120)
+
+
+def shorten_message(message: str) -> str:
+    """The message, or its beginning and end where it is longer than any message may be."""
+    return shorten(message, _LONGEST)
 
 
 def shorten(text: str, length: int) -> str:

@@ -13,7 +13,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from codebooks.errors import UserError
+from codebooks.errors import UserError, short_repr
 
 __all__ = ["Reading", "Row", "read_records", "read_table"]
 
@@ -106,7 +106,7 @@ def _header(first: list[str], shown: Path | str, reading: Reading) -> list[str]:
                 )
             elif not name.isidentifier():
                 reading.notes.append(
-                    f"the first line of {shown}, {name!r}, is read as a header; else give --no-header."
+                    f"the first line of {shown}, {short_repr(name)}, is read as a header; else give --no-header."
                 )
     return first if reading.has_header else [str(number) for number, _ in enumerate(first)]
 
@@ -167,7 +167,8 @@ def _refuse_other_separators(header: list[str], shown: Path | str) -> None:
     for sign, advice in (("\t", "if tabs separate its columns, call it .tsv"), ("|", "separate columns by commas")):
         if len(header) == 1 and sign in header[0]:
             raise UserError(
-                f"{shown} has one column, called {header[0]!r}: {advice}, or choose it with --column if it is one."
+                f"{shown} has one column, called {short_repr(header[0])}: {advice}, or choose it with --column "
+                f"if it is one."
             )
 
 
@@ -204,7 +205,9 @@ def read_records(text: str, shown: Path | str, reading: Reading) -> Iterable[Row
     for number, record in records.items():
         value = _field(record, column)
         if not isinstance(value, str | None):
-            reading.note_bad(f"line {number} of {shown} has {value!r:.40} in {column!r}, where a string is wanted")
+            reading.note_bad(
+                f"line {number} of {shown} has {short_repr(value)} in {short_repr(column)}, where a string is wanted"
+            )
             continue
         id = "" if reading.id_column is None else _record_id(_field(record, reading.id_column), number, shown)
         is_wanted = reading.where is None or _text_of(_field(record, where)) == wanted
@@ -243,7 +246,9 @@ def _field(record: dict[str, Any], column: str) -> Any:
 def _record_id(value: Any, number: int, shown: Path | str) -> str:
     """The text of an id, and none for null."""
     if value is not None and type(value) not in (str, int, float):  # true and false are int to isinstance
-        raise UserError(f"line {number} of {shown} has the id {value!r:.40}, where a string or a number is wanted.")
+        raise UserError(
+            f"line {number} of {shown} has the id {short_repr(value)}, where a string or a number is wanted."
+        )
     return "" if value is None else str(value)
 
 
@@ -263,7 +268,9 @@ def choose_column(column: str | None, columns: list[str], shown: Path | str) -> 
     if column is None:
         raise UserError(f"{shown} has several columns; choose one with --column: {listed}.")
     if column not in columns:
-        raise UserError(f"{shown} has no column {column!r}; it has: {listed}.")
+        raise UserError(f"{shown} has no column {short_repr(column)}; it has: {listed}.")
     if columns.count(column) > 1:
-        raise UserError(f"{shown} has {columns.count(column)} columns {column!r}; give each a name of its own.")
+        raise UserError(
+            f"{shown} has {columns.count(column)} columns {short_repr(column)}; give each a name of its own."
+        )
     return column

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Set
 from contextlib import suppress
 from itertools import pairwise
-from reprlib import repr as short_repr
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -22,6 +21,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from codebooks import ops
 from codebooks.codes import as_strength, codes_given, labels_given, strongest
+from codebooks.errors import short_repr
 from codebooks.inputs import check_count, check_matrix, check_structure
 from codebooks.naming import Name, largest, name_by_documents, name_by_weights
 

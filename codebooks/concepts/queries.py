@@ -13,6 +13,7 @@ from scipy import sparse
 from sklearn.pipeline import Pipeline
 
 from codebooks import ops
+from codebooks.errors import short_repr
 from codebooks.inputs import check_count, check_matrix
 from codebooks.topics import codes_of, largest, names_of
 
@@ -48,7 +49,7 @@ def query_row(preparation: Pipeline | None, learner: Any, query: Any, terms: Any
         )
     row = row.toarray() if sparse.issparse(row) else row
     if not row.any():
-        asked = "a row of zeros" if words is None else repr(" ".join(words))
+        asked = "a row of zeros" if words is None else short_repr(" ".join(words))
         raise ValueError(f"a query wants at least one word that the model knows; {asked} has none. Ask in its words.")
     return row
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from numbers import Integral
-from reprlib import repr as short_repr
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +13,7 @@ from sklearn.pipeline import Pipeline
 from codebooks import ops
 from codebooks.codes import codes_given
 from codebooks.concepts.queries import query_row, shares_of
+from codebooks.errors import short_repr
 from codebooks.inputs import check_count, check_matrix
 from codebooks.topics import codebook, codes_of, largest, n_rows, prepared, split
 

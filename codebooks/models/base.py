@@ -24,6 +24,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from codebooks import ops
+from codebooks.errors import short_repr, shorten_message
 from codebooks.inputs import check_codes, check_input, unharmed
 from codebooks.models.monitor import Plateau, Reporter
 from codebooks.models.relocation import Move, moves, paired_by_error, widest_directions
@@ -143,6 +144,12 @@ class ArrayTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         if not reset:
             check_is_fitted(self)
         return check_input(self, X, reset=reset, like=None if reset else self._something_learned())
+
+    def _validate_params(self) -> None:
+        try:
+            super()._validate_params()
+        except ValueError as error:  # scikit-learn writes the whole value into its message
+            raise type(error)(shorten_message(str(error))) from None
 
     def _something_learned(self) -> Any:
         """An array that shows on which device this has learned."""
@@ -591,7 +598,8 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
         is_number = isinstance(reject_below, Real) and not isinstance(reject_below, bool)
         if reject_below is not None and not (is_number and lowest <= reject_below <= 1):
             raise ValueError(
-                f"reject_below must be a {name}, a number from {lowest:g} to 1, or None; {reject_below!r} came."
+                f"reject_below must be a {name}, a number from {lowest:g} to 1, or None; "
+                f"{short_repr(reject_below)} came."
             )
         return self._winners(self._check(X), self._state(), reject_below)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from reprlib import repr as short_repr
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from codebooks import ops
+from codebooks.errors import short_repr
 from codebooks.inputs import check_count
 
 __all__ = ["bootstrap_interval"]
@@ -51,7 +51,10 @@ def bootstrap_interval(
     >>> print(low, high)
     0.25 0.875
     """
-    given = np.asarray(ops.to_host(values), dtype=np.float64)
+    try:
+        given = np.asarray(ops.to_host(values), dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"values must be numbers, one for each query; {short_repr(values)} came.") from error
     if given.ndim != 1:
         raise ValueError(f"one value a query is wanted; an array of shape {given.shape} came. Give one column of it.")
     given = given[~np.isnan(given)]

@@ -12,6 +12,7 @@ from scipy.sparse import csr_matrix, issparse
 from sklearn.base import clone
 from sklearn.feature_extraction.text import CountVectorizer
 
+from codebooks.errors import short_repr, shorten
 from codebooks.inputs import check_matrix
 
 __all__ = [
@@ -64,7 +65,7 @@ def checked_texts(documents: Any, method: str, advice: str = "") -> list[str]:
     texts = list(documents)
     for i, text in enumerate(texts):
         if not isinstance(text, str):
-            raise TypeError(f"{method} wants texts, and number {i} is {type(text).__name__}: {text!r:.60}.")
+            raise TypeError(f"{method} wants texts, and number {i} is {type(text).__name__}: {short_repr(text)}.")
     return texts
 
 
@@ -139,7 +140,9 @@ def checked_ids(ids: Any, n: int, first: int, there: np.ndarray | None = None) -
     values, counts = np.unique(names, return_counts=True)
     twice = values[counts > 1] if there is None else values[(counts > 1) | np.isin(values, there)]
     if len(twice):
-        raise ValueError(f"ids must name one document each; already taken: {', '.join(map(str, twice[:10].tolist()))}.")
+        raise ValueError(
+            f"ids must name one document each; already taken: {shorten(', '.join(map(str, twice[:10].tolist())), 200)}."
+        )
     return names
 
 

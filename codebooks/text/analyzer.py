@@ -12,6 +12,7 @@ from typing import Any
 
 from sklearn.base import BaseEstimator, clone
 
+from codebooks.errors import short_repr
 from codebooks.text.accepting import checked_texts
 from codebooks.text.characters import lower, strip_formats
 from codebooks.text.languages import (
@@ -289,26 +290,29 @@ class TextAnalyzer(BaseEstimator):
         for name, allowed in (("normalization", _NORMAL_FORMS), ("segmenter", _SEGMENTERS)):
             value = getattr(self, name)
             if not isinstance(value, str | None) or value not in allowed:
-                raise ValueError(f"`{name}` must be one of {', '.join(map(repr, allowed))}, got {value!r:.40}.")
+                raise ValueError(f"`{name}` must be one of {', '.join(map(repr, allowed))}, got {short_repr(value)}.")
         if self.token_pattern is not None:
             try:
                 n_groups = re.compile(self.token_pattern).groups
             except (re.error, OverflowError, RecursionError, TypeError) as error:
                 raise ValueError(
-                    f"`token_pattern` must be a regular expression, got {self.token_pattern!r:.40}: {error}."
+                    f"`token_pattern` must be a regular expression, got {short_repr(self.token_pattern)}: {error}."
                 ) from error
             if n_groups > 1:
                 raise ValueError(f"`token_pattern` must have one group at most, got {n_groups}. Use (?:...).")
         words = self.stop_words
         if isinstance(words, str) and words != "auto":
             raise ValueError(
-                f'`stop_words` must be "auto", a list of words or None, got {words!r:.40}. Use [{words!r}].'
+                f'`stop_words` must be "auto", a list of words or None, got {short_repr(words)}. '
+                f"Use [{short_repr(words)}]."
             )
         if words is not None and not all(isinstance(word, str) for word in words):
             raise TypeError("`stop_words` must be a list of str, and some of its entries are not.")
         lengths = self.ngram_range
         if len(lengths) != 2 or not all(isinstance(n, int) for n in lengths) or not 1 <= lengths[0] <= lengths[1]:
-            raise ValueError(f"`ngram_range` must be (min_n, max_n) with 1 <= min_n <= max_n, got {lengths!r:.40}.")
+            raise ValueError(
+                f"`ngram_range` must be (min_n, max_n) with 1 <= min_n <= max_n, got {short_repr(lengths)}."
+            )
         if self.language != "auto":
             languages = check_language(self.language)
             if self.stem and self.language is None:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
+from codebooks.errors import short_repr
 from codebooks.forks import ForkSafeLock
 from codebooks.inputs import check_count, check_embeddings
 from codebooks.models.monitor import Reporter
@@ -224,7 +225,7 @@ class TextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         ):
             raise TypeError(
                 f"encoder must be the name or folder of a model, an object with encode, a callable or None; "
-                f"{self.encoder!r:.80} came."
+                f"{short_repr(self.encoder)} came."
             )
         if type(self.encoder).__module__.startswith("transformers."):
             raise TypeError(
@@ -232,7 +233,7 @@ class TextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
                 'pooling="mean" or "cls".'
             )
         if self.pooling not in (None, "mean", "cls"):
-            raise ValueError(f'pooling must be "mean", "cls" or None; {self.pooling!r} came.')
+            raise ValueError(f'pooling must be "mean", "cls" or None; {short_repr(self.pooling)} came.')
         for setting in ("pooling", "device"):
             if getattr(self, setting) is not None and not named:
                 raise ValueError(f"{setting} is for an encoder given by its name or folder. Leave it out.")
@@ -243,7 +244,7 @@ class TextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
             if value is not None:
                 check_count(setting, value)
         if not isinstance(self.cache_size, Real) or not 0 < self.cache_size < np.inf:
-            raise ValueError(f"cache_size must be a number of megabytes above 0; {self.cache_size!r} came.")
+            raise ValueError(f"cache_size must be a number of megabytes above 0; {short_repr(self.cache_size)} came.")
         if self.cache is not None and self.encoder is not None and not named and not self.name:
             raise ValueError(
                 "A cache wants to know encoders apart, and this one has no name. Give it one, name=..., and another "

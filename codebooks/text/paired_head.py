@@ -13,6 +13,7 @@ from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components
 
 from codebooks import ops
+from codebooks.errors import short_repr
 from codebooks.inputs import check_targets, refuse_sparse, unharmed
 from codebooks.models.base import ArrayTransformer, Interval, StrOptions, check_random_state, fit_context
 from codebooks.text.heads_eigen import Groups, barlow_loss, eigen_head
@@ -398,7 +399,8 @@ class PairedHead(ArrayTransformer):
     def _check_settings(self) -> None:
         if self.solver == "eigen" and self.objective != "barlow":
             raise ValueError(
-                f"objective={self.objective!r} has no closed form. Use PairedHead({self.objective!r}, solver='sgd'), "
+                f"objective={short_repr(self.objective)} has no closed form. "
+                f"Use PairedHead({short_repr(self.objective)}, solver='sgd'), "
                 f"which wants torch, or objective='barlow'."
             )
 

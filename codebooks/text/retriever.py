@@ -15,6 +15,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.utils.validation import check_is_fitted
 
 from codebooks import ops
+from codebooks.errors import short_repr
 from codebooks.forks import ForkSafeLock
 from codebooks.inputs import check_count
 from codebooks.models.hopfield_memory import HopfieldMemory
@@ -353,7 +354,7 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         check_count("k", k)
         is_number = isinstance(min_score, Real) and not isinstance(min_score, bool) and min_score == min_score
         if min_score is not None and not is_number:
-            raise ValueError(f"min_score must be a number or None; {min_score!r:.40} came.")
+            raise ValueError(f"min_score must be a number or None; {short_repr(min_score)} came.")
         counts, texts = self._counted(queries, state)
         k = min(k, len(state.stored))
         depth = k if state.memory is None else max(k, _FUSED)
@@ -461,7 +462,7 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         counts = self._one_query(query, state, "explain")
         (position,) = np.flatnonzero(state.stored.ids == id)[:1].tolist() or [None]
         if position is None:
-            raise ValueError(f"explain wants the id of a document that is there, see ids_, and got {id!r}.")
+            raise ValueError(f"explain wants the id of a document that is there, see ids_, and got {short_repr(id)}.")
         row = state.stored.weighted.rows[[position]]
         asked = feedback.completed_for(counts, row, state.stored.weighted, **self._feedback_settings(state))
         return contributions(counts, asked, row, state.terms)
@@ -586,7 +587,9 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
         """Refuse settings of a file that are of another type, or out of range."""
         for name, kind in _PLAIN_SETTINGS.items():
             if type(settings[name]) is not kind:
-                raise saving.InvalidIndexError(f"expected {name} of type {kind.__name__}, got {settings[name]!r:.40}")
+                raise saving.InvalidIndexError(
+                    f"expected {name} of type {kind.__name__}, got {short_repr(settings[name])}"
+                )
         try:
             cls(**settings)._check_settings()
         except ValueError as error:
@@ -738,17 +741,28 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
             value = getattr(self, name)
             check_count(name, value, least)
             if value > _LARGEST[name]:
-                raise ValueError(f"{name} must be a whole number of at most {_LARGEST[name]:,}; {value!r:.40} came.")
+                raise ValueError(
+                    f"{name} must be a whole number of at most {_LARGEST[name]:,}; {short_repr(value)} came."
+                )
         weight = self.feedback_weight
         if not isinstance(weight, Real) or isinstance(weight, bool) or not 0 <= weight <= _LARGEST_WEIGHT:
-            raise ValueError(f"feedback_weight must be a number from 0 to {_LARGEST_WEIGHT:,.0f}; {weight!r:.40} came.")
+            raise ValueError(
+                f"feedback_weight must be a number from 0 to {_LARGEST_WEIGHT:,.0f}; {short_repr(weight)} came."
+            )
         weight = self.embedding_weight
         if not isinstance(weight, Real) or isinstance(weight, bool) or not 0 <= weight <= 1:
-            raise ValueError(f"embedding_weight must be a number from 0 to 1; {weight!r:.40} came.")
-        if isinstance(self.weighting, str) and self.weighting != "bm25":
-            raise ValueError(f'weighting must be "bm25", a transformer of counts or None; {self.weighting!r} came.')
+            raise ValueError(f"embedding_weight must be a number from 0 to 1; {short_repr(weight)} came.")
+        is_known = self.weighting is None or (isinstance(self.weighting, str) and self.weighting == "bm25")
+        if not is_known and not hasattr(self.weighting, "fit_transform"):
+            raise ValueError(
+                f'weighting must be "bm25", a transformer of counts or None; {short_repr(self.weighting)} came.'
+            )
+        if self.vectorizer is not None and not hasattr(self.vectorizer, "fit_transform"):
+            raise TypeError(f"vectorizer must be a transformer of text to counts; {short_repr(self.vectorizer)} came.")
         if self.embedder is not None and not callable(_encoder(self.embedder)):
-            raise TypeError(f"embedder must have encode or transform, or be callable; {self.embedder!r} came.")
+            raise TypeError(
+                f"embedder must have encode or transform, or be callable; {short_repr(self.embedder)} came."
+            )
 
 
 def _faded(counts: Any, columns: np.ndarray) -> Any:
