@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from io import StringIO
 from pathlib import Path, PurePath
 from typing import NamedTuple
@@ -37,17 +37,20 @@ class Documents(NamedTuple):
         How many documents were left out because they held nothing but blanks.
     notes : tuple of str
         Sentences about what was assumed or left out: an encoding, a header, malformed lines, links.
+    columns : tuple of dict of str to str
+        The values of all columns of a table for each text, by the names of the columns, if they were asked for.
     """
 
     texts: list[str]
     names: list[str]
     n_empty: int
     notes: tuple[str, ...] = ()
+    columns: tuple[dict[str, str], ...] = ()
 
 
 def read_documents(
     source: str | Path,
-    column: str | None = None,
+    column: str | Sequence[str] | None = None,
     id_column: str | None = None,
     *,
     encoding: str | None = None,
@@ -55,6 +58,7 @@ def read_documents(
     skip_bad_lines: bool = False,
     follow_links: bool = False,
     where: tuple[str, str] | None = None,
+    keep_columns: bool = False,
 ) -> Documents:
     """Read text from a file or a folder; what kind it is, the suffix says.
 
@@ -78,8 +82,9 @@ def read_documents(
     ----------
     source : str or Path
         The file or folder, or `-`.
-    column : str, optional
-        The column or field that holds the text; wanted where there are several.
+    column : str or sequence of str, optional
+        The column or field that holds the text; wanted where there are several. The texts of several columns stand one
+        under the other.
     id_column : str, optional
         The column or field that names the documents: strings, or in JSON also numbers, each in one document only. Left
         out, their rows are counted from 0.
@@ -93,7 +98,11 @@ def read_documents(
     follow_links : bool, default=False
         Whether symbolic links in a folder are followed.
     where : tuple (column, value), optional
-        Only rows with this value in this column are read. They keep their numbers.
+        Only rows with this value in this column are read. They keep their numbers. An empty value finds empty cells of
+        a table, and in JSON empty strings, null and missing fields.
+    keep_columns : bool, default=False
+        Whether the values of all columns are wanted, as strings. Numbers, lists and true or false of JSON are written as
+        there, null as an empty string.
 
     Returns
     -------
@@ -109,26 +118,28 @@ def read_documents(
     path = Path(source)
     piped = is_standard_input(path)
     shown = STANDARD_INPUT if piped else path
-    reading = Reading(column, id_column, encoding, has_header, skip_bad_lines, follow_links, where)
+    columns = () if column is None else (column,) if isinstance(column, str) else tuple(column)
+    reading = Reading(columns, id_column, encoding, has_header, skip_bad_lines, follow_links, where, keep_columns)
     try:
         if path.is_dir():
-            named = _folder(path, reading)
+            named = [(name, text, {}) for name, text in _folder(path, reading)]
         else:
             rows = list(_file(None if piped else path, shown, reading))
             names = _names(rows, id_column, shown)
-            named = [(name, row.text) for name, row in zip(names, rows, strict=True) if row.is_wanted]
+            named = [(name, row.text, row.columns) for name, row in zip(names, rows, strict=True) if row.is_wanted]
             if rows and not named and where is not None:
                 raise UserError(f"no row of {shown} has {short_repr(where[1])} in {short_repr(where[0])}.")
     except OSError as error:
         raise UserError(f"cannot read {error.filename or shown}: {error.strerror or error}.") from error
     if reading.n_bad:
         reading.notes.append(f"malformed lines skipped: {reading.n_bad:,}")
-    filled = [(name, text) for name, text in named if text.strip()]
+    filled = [document for document in named if document[1].strip()]
     if not filled:
         what = f"{len(named)} documents, all of them empty" if named else "it has no document"
         raise UserError(f"{shown} holds no text: {what}.")
-    found, texts = zip(*filled, strict=True)
-    return Documents(list(texts), list(found), len(named) - len(filled), tuple(reading.notes))
+    found, texts, values = zip(*filled, strict=True)
+    n_empty = len(named) - len(filled)
+    return Documents(list(texts), list(found), n_empty, tuple(reading.notes), values if keep_columns else ())
 
 
 def is_standard_input(source: Path) -> bool:

@@ -31,26 +31,28 @@ class Row(NamedTuple):
     text: str
     id: str = ""  # empty also where none is asked for
     is_wanted: bool = True  # whether it has the value that is asked for
+    columns: dict[str, str] = {}  # noqa: RUF012 - the values of all columns, where they are asked for
 
 
 @dataclass
 class Reading:
     """What is wanted of a file, and what was noticed in it."""
 
-    column: str | None = None
+    columns: tuple[str, ...] = ()  # that hold the text, one under the other
     id_column: str | None = None
     encoding: str | None = None
     has_header: bool | None = None  # None: decided for a table of one column, else True
     skip_bad_lines: bool = False
     follow_links: bool = False
     where: tuple[str, str] | None = None  # a column, and the value that rows must have there
+    keeps_columns: bool = False  # whether the values of all columns are wanted
     notes: list[str] = field(default_factory=list)
     n_bad: int = 0
 
     def refuse_columns(self, shown: Path | str) -> None:
         """Refuse the choice of a column of something that has none."""
-        for option, chosen in (("--column", self.column), ("--id", self.id_column), ("--where", self.where)):
-            if chosen is not None:
+        for option, chosen in (("--column", self.columns), ("--id", self.id_column), ("--where", self.where)):
+            if chosen not in (None, ()):
                 raise UserError(f"{shown} has no columns; leave out {option}, which is for .csv, .tsv and .jsonl.")
 
     def note_bad(self, message: str) -> None:
@@ -77,18 +79,21 @@ def read_table(text: str, shown: Path | str, reading: Reading, kind: str) -> Ite
         else:
             rows = _quoted_rows(text, delimiter, n_lines, shown, reading)
         line, header = next(rows, (1, []))
-        if reading.column is None and kind == ".csv":
+        if not reading.columns and kind == ".csv":
             _refuse_other_separators(header, shown)
         first, header = [(line, header)], _header(header, shown, reading)
-        place = header.index(choose_column(reading.column, header, shown)) if header else 0
+        chosen = choose_columns(reading.columns, header, shown) if header else []
+        places = [header.index(column) for column in chosen]
         has_ids = bool(header) and reading.id_column is not None
         id_place = header.index(choose_column(reading.id_column, header, shown)) if has_ids else None
         where, wanted = reading.where or ("", "")
-        where_place = header.index(choose_column(where, header, shown)) if reading.where else place
+        where_place = header.index(choose_column(where, header, shown)) if reading.where else 0
         for line, row in (*(() if reading.has_header else first), *rows):
             if len(row) == len(header):
                 is_wanted = reading.where is None or row[where_place] == wanted
-                yield Row(line, row[place], "" if id_place is None else row[id_place], is_wanted)
+                text = "\n".join(row[place] for place in places)
+                columns = dict(zip(header, row, strict=True)) if reading.keeps_columns else {}
+                yield Row(line, text, "" if id_place is None else row[id_place], is_wanted, columns)
             elif row:  # a blank line is no row, to most who read CSV
                 reading.note_bad(f"line {line} of {shown} has {len(row)} columns, its header {len(header)}")
 
@@ -97,7 +102,7 @@ def _header(first: list[str], shown: Path | str, reading: Reading) -> list[str]:
     """The names of the columns; their numbers, counted from 0, where the first row is a document."""
     if reading.has_header is None:
         reading.has_header = True
-        if len(first) == 1 and reading.column is None:
+        if len(first) == 1 and not reading.columns:
             name = first[0].strip()
             reading.has_header = len(name) <= _LONGEST_NAME and len(name.split()) <= _WORDS_OF_NAME
             if not reading.has_header:
@@ -194,7 +199,7 @@ def read_records(text: str, shown: Path | str, reading: Reading) -> Iterable[Row
     if not records:
         return
     strings = {name: None for record in records.values() for name, value in _fields(record) if isinstance(value, str)}
-    column = choose_column(reading.column, list(strings), shown)
+    chosen = choose_columns(reading.columns, list(strings), shown)
     if reading.id_column is not None:  # numbers are ids too
         names = {name: None for record in records.values() for name, _ in _fields(record)}
         choose_column(reading.id_column, list(names), shown)
@@ -203,15 +208,18 @@ def read_records(text: str, shown: Path | str, reading: Reading) -> Iterable[Row
         names = {name: None for record in records.values() for name, _ in _fields(record)}
         choose_column(where, list(names), shown)
     for number, record in records.items():
-        value = _field(record, column)
-        if not isinstance(value, str | None):
+        texts = {column: _field(record, column) for column in chosen}
+        bad = [column for column, value in texts.items() if not isinstance(value, str | None)]
+        if bad:
             reading.note_bad(
-                f"line {number} of {shown} has {short_repr(value)} in {short_repr(column)}, where a string is wanted"
+                f"line {number} of {shown} has {short_repr(texts[bad[0]])} in {short_repr(bad[0])}, where a string is "
+                f"wanted"
             )
             continue
         id = "" if reading.id_column is None else _record_id(_field(record, reading.id_column), number, shown)
         is_wanted = reading.where is None or _text_of(_field(record, where)) == wanted
-        yield Row(number, value or "", id, is_wanted)
+        columns = {name: _text_of(value) for name, value in _fields(record)} if reading.keeps_columns else {}
+        yield Row(number, "\n".join(value or "" for value in texts.values()), id, is_wanted, columns)
 
 
 def _record(line: str, number: int, shown: Path | str, reading: Reading) -> dict[str, Any] | None:
@@ -253,8 +261,13 @@ def _record_id(value: Any, number: int, shown: Path | str) -> str:
 
 
 def _text_of(value: Any) -> str:
-    """A value as JSON writes it, but strings without quotes."""
-    return value if isinstance(value, str) else json.dumps(value)
+    """A value as JSON writes it, but strings without quotes, and nothing for null or a missing field."""
+    return value if isinstance(value, str) else "" if value is None else json.dumps(value)
+
+
+def choose_columns(columns: tuple[str, ...], listed: list[str], shown: Path | str) -> list[str]:
+    """The columns of these names, or the only one."""
+    return [choose_column(column, listed, shown) for column in columns or (None,)]
 
 
 def choose_column(column: str | None, columns: list[str], shown: Path | str) -> str:
