@@ -37,15 +37,18 @@ class Documents(NamedTuple):
         How many documents were left out because they held nothing but blanks.
     notes : tuple of str
         Sentences about what was assumed or left out: an encoding, a header, malformed lines, links.
-    columns : tuple of dict of str to str
-        The values of all columns of a table for each text, by the names of the columns, if they were asked for.
+    parts : list of tuple of str
+        For each text of a table, what each of the columns holds that it stands in, if `keep_columns`.
+    columns : list of dict of str to str
+        For each of these texts, the values of the columns that are neither text nor id, by name.
     """
 
     texts: list[str]
     names: list[str]
     n_empty: int
     notes: tuple[str, ...] = ()
-    columns: tuple[dict[str, str], ...] = ()
+    parts: Sequence[tuple[str, ...]] = ()
+    columns: Sequence[dict[str, str]] = ()
 
 
 def read_documents(
@@ -101,8 +104,8 @@ def read_documents(
         Only rows with this value in this column are read. They keep their numbers. An empty value finds empty cells of
         a table, and in JSON empty strings, null and missing fields.
     keep_columns : bool, default=False
-        Whether the values of all columns are wanted, as strings. Numbers, lists and true or false of JSON are written as
-        there, null as an empty string.
+        Whether the values of the other columns are wanted, as strings. Numbers and lists of JSON are written as they
+        are there, null as an empty string.
 
     Returns
     -------
@@ -122,24 +125,26 @@ def read_documents(
     reading = Reading(columns, id_column, encoding, has_header, skip_bad_lines, follow_links, where, keep_columns)
     try:
         if path.is_dir():
-            named = [(name, text, {}) for name, text in _folder(path, reading)]
+            named = [(name, Row(0, text)) for name, text in _folder(path, reading)]
         else:
             rows = list(_file(None if piped else path, shown, reading))
             names = _names(rows, id_column, shown)
-            named = [(name, row.text, row.columns) for name, row in zip(names, rows, strict=True) if row.is_wanted]
+            named = [(name, row) for name, row in zip(names, rows, strict=True) if row.is_wanted]
             if rows and not named and where is not None:
                 raise UserError(f"no row of {shown} has {short_repr(where[1])} in {short_repr(where[0])}.")
     except OSError as error:
         raise UserError(f"cannot read {error.filename or shown}: {error.strerror or error}.") from error
     if reading.n_bad:
         reading.notes.append(f"malformed lines skipped: {reading.n_bad:,}")
-    filled = [document for document in named if document[1].strip()]
+    filled = [(name, row) for name, row in named if row.text.strip()]
     if not filled:
         what = f"{len(named)} documents, all of them empty" if named else "it has no document"
         raise UserError(f"{shown} holds no text: {what}.")
-    found, texts, values = zip(*filled, strict=True)
-    n_empty = len(named) - len(filled)
-    return Documents(list(texts), list(found), n_empty, tuple(reading.notes), values if keep_columns else ())
+    texts, names = [row.text for _, row in filled], [name for name, _ in filled]
+    n_empty, notes = len(named) - len(filled), tuple(reading.notes)
+    if not keep_columns:
+        return Documents(texts, names, n_empty, notes)
+    return Documents(texts, names, n_empty, notes, [row.parts for _, row in filled], [row.columns for _, row in filled])
 
 
 def is_standard_input(source: Path) -> bool:

@@ -31,7 +31,8 @@ class Row(NamedTuple):
     text: str
     id: str = ""  # empty also where none is asked for
     is_wanted: bool = True  # whether it has the value that is asked for
-    columns: dict[str, str] = {}  # noqa: RUF012 - the values of all columns, where they are asked for
+    parts: tuple[str, ...] = ()  # the text of each column that holds some, where all columns are asked for
+    columns: dict[str, str] = {}  # noqa: RUF012 - the values of the others
 
 
 @dataclass
@@ -86,14 +87,16 @@ def read_table(text: str, shown: Path | str, reading: Reading, kind: str) -> Ite
         places = [header.index(column) for column in chosen]
         has_ids = bool(header) and reading.id_column is not None
         id_place = header.index(choose_column(reading.id_column, header, shown)) if has_ids else None
+        shown_places = sorted({*range(len(header))}.difference(places, [id_place])) if reading.keeps_columns else []
         where, wanted = reading.where or ("", "")
         where_place = header.index(choose_column(where, header, shown)) if reading.where else 0
         for line, row in (*(() if reading.has_header else first), *rows):
             if len(row) == len(header):
                 is_wanted = reading.where is None or row[where_place] == wanted
-                text = "\n".join(row[place] for place in places)
-                columns = dict(zip(header, row, strict=True)) if reading.keeps_columns else {}
-                yield Row(line, text, "" if id_place is None else row[id_place], is_wanted, columns)
+                parts = tuple(row[place] for place in places)
+                id = "" if id_place is None else row[id_place]
+                others = {header[i]: row[i] for i in shown_places}
+                yield Row(line, "\n".join(parts), id, is_wanted, parts, others)
             elif row:  # a blank line is no row, to most who read CSV
                 reading.note_bad(f"line {line} of {shown} has {len(row)} columns, its header {len(header)}")
 
@@ -218,8 +221,10 @@ def read_records(text: str, shown: Path | str, reading: Reading) -> Iterable[Row
             continue
         id = "" if reading.id_column is None else _record_id(_field(record, reading.id_column), number, shown)
         is_wanted = reading.where is None or _text_of(_field(record, where)) == wanted
-        columns = {name: _text_of(value) for name, value in _fields(record)} if reading.keeps_columns else {}
-        yield Row(number, "\n".join(value or "" for value in texts.values()), id, is_wanted, columns)
+        parts = tuple(texts[column] or "" for column in chosen)
+        fields = _fields(record) if reading.keeps_columns else ()
+        others = {name: _text_of(value) for name, value in fields if name not in (*texts, reading.id_column)}
+        yield Row(number, "\n".join(parts), id, is_wanted, parts, others)
 
 
 def _record(line: str, number: int, shown: Path | str, reading: Reading) -> dict[str, Any] | None:

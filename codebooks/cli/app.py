@@ -15,7 +15,7 @@ import typer
 import codebooks
 from codebooks.cli.assign import assign
 from codebooks.cli.index import add, info, remove
-from codebooks.cli.parsing import Command
+from codebooks.cli.parsing import Command, expand_groups
 from codebooks.cli.search import search
 from codebooks.cli.telling import told
 from codebooks.cli.topics import learn
@@ -37,10 +37,10 @@ codebooks search reviews.csv --column text "slow delivery\"""",
     pretty_exceptions_enable=False,
 )
 for name, command in (("topics", learn), ("assign", assign), ("search", search)):
-    app.command(name, cls=Command)(told(command))
+    app.command(name, cls=Command)(told(expand_groups(command)))
 index = typer.Typer(help="What is in a saved index, and documents that come and go.", no_args_is_help=True)
 for name, change in (("info", info), ("add", add), ("remove", remove)):
-    index.command(name, cls=Command)(told(change))
+    index.command(name, cls=Command)(told(expand_groups(change)))
 app.add_typer(index, name="index")
 
 

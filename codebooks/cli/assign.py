@@ -13,7 +13,7 @@ import typer
 from codebooks.cli.codes import codes, strongest
 from codebooks.cli.meaning import embedded
 from codebooks.cli.models import load_model
-from codebooks.cli.sources import Column, Encoding, FollowLinks, IdColumn, NoHeader, SkipBadLines, documents_of
+from codebooks.cli.sources import Column, ReadingOptions, read_text
 from codebooks.cli.telling import printed
 from codebooks.cli.writing import (
     Overwrite,
@@ -32,12 +32,9 @@ def assign(
         Path, typer.Argument(metavar="MODEL", help="The model.skops that `topics` wrote, or the folder that holds it.")
     ],
     source: Annotated[Path, typer.Argument(metavar="SOURCE", help="New text, in any form that `topics` reads.")],
+    *,
     column: Column = None,
-    id_column: IdColumn = None,
-    encoding: Encoding = None,
-    no_header: NoHeader = False,
-    skip_bad_lines: SkipBadLines = False,
-    follow_links: FollowLinks = False,
+    reading: ReadingOptions,
     out: Annotated[Optional[Path], typer.Option(help="The CSV file to write; left out, it is printed.")] = None,
     reject_below: Annotated[
         Optional[float], typer.Option(help="Give topic -1 to documents of less strength than this.")
@@ -62,7 +59,7 @@ def assign(
     if out is not None:
         refuse_overwriting([out], overwrite)
     pipeline = load_model(model, trust)
-    documents, _ = documents_of(source, False, column, id_column, encoding, no_header, skip_bad_lines, follow_links)
+    documents, _ = read_text(source, False, column, reading)
     X = embedded(pipeline[:-1].transform, documents.texts)
     labels, strength = strongest(pipeline[-1], X)
     if reject_below is not None:

@@ -12,7 +12,7 @@ import typer
 
 import codebooks
 from codebooks.cli.meaning import embedded
-from codebooks.cli.sources import Column, IdColumn, documents_of
+from codebooks.cli.sources import Columns, ReadingOptions, Source, count_columns_again, parse_columns
 from codebooks.cli.telling import counted, printed, printer
 from codebooks.cli.writing import told_of_writing
 from codebooks.documents import UserError
@@ -52,21 +52,24 @@ def info(index: Index) -> None:
 def add(
     index: Index,
     source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Text, in any form that `topics` reads.")],
-    column: Column = None,
-    id_column: IdColumn = None,
+    *,
+    columns: Columns = None,
+    reading: ReadingOptions,
     embed: Encoder = None,
 ) -> None:
-    """Add documents to a saved index, all of them or none."""
+    """Add documents to a saved index, all of them or none. Give the columns that it was made with."""
+    weights = parse_columns(columns)
     retriever = load_retriever(index, embed)
-    documents, _ = documents_of(source, False, column, id_column)
+    documents, _ = Source(source, tuple(weights), reading).read(keep_columns=True)
     taken = {str(id) for id in retriever.ids_}
     names: Sequence[str] = documents.names
-    if id_column is None and taken.intersection(names) and all(name.isdecimal() for name in names):
+    if reading.id_column is None and taken.intersection(names) and all(name.isdecimal() for name in names):
         first = 1 + max((int(id) for id in taken if id.isdecimal()), default=-1)
         names = [str(first + i) for i in range(len(names))]
     before = len(retriever)
     ids: Any = [int(name) for name in names] if retriever.ids_.dtype.kind == "i" else names
     embedded(lambda texts: retriever.add(texts, ids=ids), documents.texts)
+    count_columns_again(retriever, documents, weights, before)
     _save(retriever, index)
     _tell(f"added {counted(len(retriever) - before, 'document')}, {len(retriever):,} in all")
 

@@ -18,19 +18,9 @@ from codebooks.cli.codes import codes, strongest
 from codebooks.cli.controls import remove_controls, shorten_word
 from codebooks.cli.meaning import embedded, embedder
 from codebooks.cli.models import save_model
-from codebooks.cli.sources import Column, Encoding, FollowLinks, IdColumn, NoHeader, SkipBadLines, documents_of
+from codebooks.cli.sources import Column, ReadingOptions, read_text
 from codebooks.cli.telling import counted, known, printed, printer, progress_bar
-from codebooks.cli.words import (
-    Language,
-    MaxDf,
-    MinDf,
-    Ngrams,
-    NoStopWords,
-    Stem,
-    StopWords,
-    TokenPattern,
-    WordOptions,
-)
+from codebooks.cli.words import WordOptions
 from codebooks.cli.writing import Overwrite, Raw, refuse_overwriting, save_csv, told_of_writing, written_aside
 from codebooks.documents import Documents, UserError
 
@@ -58,12 +48,9 @@ def learn(
         ),
     ] = None,
     demo: Annotated[bool, typer.Option("--demo", help="Read the docstrings of installed packages instead.")] = False,
+    *,
     column: Column = None,
-    id_column: IdColumn = None,
-    encoding: Encoding = None,
-    no_header: NoHeader = False,
-    skip_bad_lines: SkipBadLines = False,
-    follow_links: FollowLinks = False,
+    reading: ReadingOptions,
     n_topics: Annotated[
         Optional[int],
         typer.Option(
@@ -88,14 +75,7 @@ def learn(
             show_default=False,
         ),
     ] = None,
-    language: Language = "auto",
-    stop_words: StopWords = None,
-    no_stop_words: NoStopWords = False,
-    stem: Stem = False,
-    ngrams: Ngrams = 1,
-    min_df: MinDf = None,
-    max_df: MaxDf = None,
-    token_pattern: TokenPattern = None,
+    options: WordOptions,
     seed: Annotated[int, typer.Option(help="The same seed gives the same topics.")] = 0,
     out: Annotated[Path, typer.Option(help=f"The folder for {', '.join(FILES)}.")] = Path("topics"),
     overwrite: Overwrite = False,
@@ -122,12 +102,9 @@ def learn(
     refuse_overwriting([out / name for name in FILES], overwrite)
     from sklearn.pipeline import Pipeline
 
-    options = WordOptions(language, stop_words, no_stop_words, stem, ngrams, min_df, max_df, token_pattern)
     with written_aside(out, FILES) as folder, progress_bar(quiet, N_STEPS + (embed is not None)) as step:
         step("reading")
-        documents, name = documents_of(
-            source, demo, column, id_column, encoding, no_header, skip_bad_lines, follow_links
-        )
+        documents, name = read_text(source, demo, column, reading)
         learner = getattr(codebooks, MODELS[model])(_n_topics(n_topics, len(documents.texts)), random_state=seed)
         step("loading (the first run compiles)")
         codebooks.warmup(memory=False)

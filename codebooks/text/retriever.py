@@ -295,6 +295,17 @@ class HopfieldRetriever(TransformerMixin, BaseEstimator):
             self._state = _State(vectorizer, index, memory)
             return self
 
+    def _count_again(self, texts: list[str], times: int, first: int) -> None:
+        """Add the counts of these texts, multiplied, to those of the documents from a position on."""
+        with _changing:
+            state = self._fitted()
+            more = csr_matrix(state.vectorizer.transform(texts), dtype=np.float32) * np.float32(times)
+            indptr = np.concatenate([np.zeros(first, more.indptr.dtype), more.indptr])
+            stored = state.stored
+            counts = stored.counts + csr_matrix((more.data, more.indices, indptr), shape=stored.counts.shape)
+            counts.sort_indices()
+            self._state = state._replace(stored=stored.with_counts(csr_matrix(counts)))
+
     def remove(self, ids: Any) -> HopfieldRetriever:
         """Remove documents; all others keep their ids.
 
