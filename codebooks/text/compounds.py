@@ -76,8 +76,9 @@ def find_words(text: str, segment: Callable[[str], list[tuple[str, ...]]], parts
 
 def is_plain(text: str) -> bool:
     """Whether a text is a single word of ASCII letters and digits, and no identifier in camel case."""
-    is_one_case = text.islower() or text.isupper() or text[1:].islower() or text.isdigit()
-    return is_one_case and text.isascii() and text.isalnum() and len(text) <= LONGEST_WORD
+    if not (text.isalnum() and text.isascii() and len(text) <= LONGEST_WORD):
+        return False
+    return text.islower() or text.isupper() or text[1:].islower() or text.isdigit()
 
 
 def _split(compound: str) -> list[tuple[str, ...]]:

@@ -124,10 +124,13 @@ def build_rules(settings: Any, languages: tuple[str, ...]) -> TermRules:
 
     plain_lower = settings.lowercase and "tr" not in languages and "az" not in languages
 
+    def segment_run(run: str) -> list[tuple[str, ...]]:
+        return segment(run, by_model, "ja" in languages)
+
     def split(stretch: str) -> list[tuple[str, ...]]:
         if settings.token_pattern is not None:
             return [(stretch,)]
-        return find_words(stretch, lambda run: segment(run, by_model, "ja" in languages), settings.parts)
+        return find_words(stretch, segment_run, settings.parts)
 
     def keep(word: str) -> str | None:
         word = word.lower() if plain_lower and word.isascii() else normal(word)

@@ -116,11 +116,16 @@ class TermTable:
         if first >= last:
             return
         start = int(self._ends[first - 1]) if first else 0
-        ends = self._ends[first:last]
-        letters, numbers, bounds = self._keys[start : ends[-1]].tobytes(), [], []
-        vocabulary, words, begin = self.vocabulary, self._words, 0
-        for end in (ends - start).tolist():
-            for word in self._analyze(letters[begin:end].decode("utf-8", "surrogatepass")):
+        ends = (self._ends[first:last] - start).tolist()
+        letters: Any = self._keys[start : start + ends[-1]].tobytes()
+        is_ascii = letters.isascii()
+        if is_ascii:
+            letters = letters.decode("ascii")
+        analyze, vocabulary, words = self._analyze, self.vocabulary, self._words
+        numbers, bounds, begin = [], [], 0
+        for end in ends:
+            stretch = letters[begin:end] if is_ascii else letters[begin:end].decode("utf-8", "surrogatepass")
+            for word in analyze(stretch):
                 number = vocabulary.get(word)
                 if number is None:
                     number = len(words)
