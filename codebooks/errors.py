@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from reprlib import Repr
 from typing import Any
 
-__all__ = ["UserError", "short_repr", "shorten", "shorten_message"]
+__all__ = ["UserError", "short_repr", "shorten", "shorten_errors"]
 
 _LONGEST = 500  # characters of a message
 
@@ -14,7 +16,7 @@ class UserError(ValueError):
     """What a user can put right; the message is one sentence that says how, of at most 500 characters."""
 
     def __init__(self, message: str):
-        super().__init__(shorten_message(message))
+        super().__init__(shorten(message, _LONGEST))
 
 
 _repr = Repr()
@@ -32,9 +34,15 @@ def short_repr(value: Any) -> str:
     return shorten(" ".join(_repr.repr(value).split()), 120)
 
 
-def shorten_message(message: str) -> str:
-    """The message, or its beginning and end where it is longer than any message may be."""
-    return shorten(message, _LONGEST)
+@contextmanager
+def shorten_errors() -> Iterator[None]:
+    """Shorten the messages of errors of other libraries, which may hold a whole value."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        if len(str(error)) <= _LONGEST:
+            raise
+        raise type(error)(shorten(str(error), _LONGEST)) from None
 
 
 def shorten(text: str, length: int) -> str:

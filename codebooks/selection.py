@@ -32,7 +32,7 @@ from codebooks._mixture_selection import (
     select_rows,
     tabulate,
 )
-from codebooks.errors import short_repr, shorten_message
+from codebooks.errors import short_repr, shorten_errors
 from codebooks.inputs import check_count, check_matrix
 from codebooks.scores import N_WORDS, npmi, npmi_scorer, redundancy, topic_diversity
 from codebooks.topics import codebook, top_columns, winners, wins
@@ -435,10 +435,8 @@ def _seed(random_state: Any) -> int:
     """Where to count seeds from: the number given, else one that is drawn."""
     if isinstance(random_state, Integral):
         return int(random_state)
-    try:
+    with shorten_errors():
         return int(check_random_state(random_state).randint(2**31))
-    except ValueError as error:
-        raise ValueError(shorten_message(str(error))) from error
 
 
 def _prepared(estimator: Any, X: Any) -> tuple[Any, Any]:

@@ -72,7 +72,7 @@ def search(
         bool,
         typer.Option(
             "--json",
-            help="Print a JSON object for each hit, on a line of its own; from a table, with its other columns.",
+            help="Print a JSON object for each hit, on a line of its own; with the other columns if DOCS is a table.",
         ),
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but hits and errors.")] = False,

@@ -24,7 +24,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from codebooks import ops
-from codebooks.errors import short_repr, shorten_message
+from codebooks.errors import short_repr, shorten_errors
 from codebooks.inputs import check_codes, check_input, unharmed
 from codebooks.models.monitor import Plateau, Reporter
 from codebooks.models.relocation import Move, moves, paired_by_error, widest_directions
@@ -146,10 +146,8 @@ class ArrayTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         return check_input(self, X, reset=reset, like=None if reset else self._something_learned())
 
     def _validate_params(self) -> None:
-        try:
+        with shorten_errors():
             super()._validate_params()
-        except ValueError as error:  # scikit-learn writes the whole value into its message
-            raise type(error)(shorten_message(str(error))) from None
 
     def _something_learned(self) -> Any:
         """An array that shows on which device this has learned."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from codebooks import ops
-from codebooks.errors import short_repr
+from codebooks.errors import short_repr, shorten_errors
 from codebooks.inputs import check_count
 
 __all__ = ["bootstrap_interval"]
@@ -63,7 +63,8 @@ def bootstrap_interval(
     if not 0 < level < 1:
         raise ValueError(f"level must lie between 0 and 1, for example 0.95; {short_repr(level)} came.")
     check_count("n_resamples", n_resamples)
-    rng = np.random.default_rng(random_state)
+    with shorten_errors():
+        rng = np.random.default_rng(random_state)
     means = np.empty(n_resamples)
     block = max(1, _BLOCK // len(given))
     for start in range(0, n_resamples, block):
