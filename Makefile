@@ -24,7 +24,7 @@ test-core: .venv/.dev lint
 
 # The model comes with a package, and nothing is downloaded at run time.
 test-text: .venv-text/.test
-	HF_HUB_OFFLINE=1 $(TEXT)/python -m pytest -p no:cacheprovider tests/text
+	HF_HUB_OFFLINE=1 $(TEXT)/python -m pytest -p no:cacheprovider tests/encoder
 
 # Compiled kernels are kept apart from those of the newest Numba: each would throw away the other's.
 test-oldest: .venv-oldest/.test
@@ -42,6 +42,7 @@ lint: .venv/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 
 bench: .venv/.dev
 	$(BIN)/python $(PIP) install --editable ".[bench]"

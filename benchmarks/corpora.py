@@ -17,7 +17,8 @@ from sklearn.datasets import load_digits
 from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
 from sklearn.preprocessing import normalize
 
-from codebooks.datasets import Corpus, load_corpus, load_docstrings
+from benchmarks.corpus_folder import load_corpus
+from codebooks.datasets import Corpus, load_docstrings
 
 
 class Matrix(NamedTuple):

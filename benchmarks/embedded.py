@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.corpora import data_folder
+from benchmarks.corpus_folder import load_corpus
 from codebooks import TextEmbedder
-from codebooks.datasets import load_corpus
 
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 MEGABYTES = 4096
@@ -40,7 +40,7 @@ def embedder(*, progress: bool = False) -> TextEmbedder:
     else:
         place = str(get_model_path())
     folder = os.environ.get("CODEBOOKS_EMBEDDINGS") or Path(tempfile.gettempdir(), "codebooks-embeddings")
-    return TextEmbedder(place, cache=folder, cache_size=MEGABYTES, name=MODEL, progress=progress)
+    return TextEmbedder(place, cache=folder, cache_size=MEGABYTES, cache_key=MODEL, verbose=progress)
 
 
 # -- the texts of the sets, in the order of their files ----------------------------------------------------------------

@@ -84,10 +84,10 @@ def fit(name: str, corpus: Matrix, k: int, seed: int) -> Fit:
         start, cpu_start = time.perf_counter(), time.process_time()
         train()
         seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
-    own = {"naming": "weights"} if name in PEERS else {"X": X}  # ours are named as `topics(pipeline, X=documents)` does
-    named = codebooks.topics(model, corpus.terms, n=N_WORDS, **own)
+    own = {"method": "weights"} if name in PEERS else {"X": X}  # ours as `topic_words(pipeline, documents)` does
+    named = codebooks.topic_words(model, feature_names=corpus.terms, n_words=N_WORDS, **own)
     column = {term: i for i, term in enumerate(corpus.terms)}
-    words = [[column[term] for term in topic.terms] for topic in named]
+    words = [[column[term] for term in topic.words] for topic in named]
     return Fit(labels_of(model, X), words, seconds, cpu_seconds, float(model.n_iter_))
 
 

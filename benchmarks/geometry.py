@@ -1,4 +1,4 @@
-"""How MiniLM embeddings fill their space before and behind `Isotropy`, and what it does to neighbours.
+"""How MiniLM embeddings fill their space before and behind `PartialWhitening`, and what it does to neighbours.
 
 IsoScore and mean cosine of the rows that were fitted, and 1-nearest-neighbour accuracy by cosine: BANKING77, test rows
 among training rows; BBC, each article among all others, on the raw texts and on the lemmas of OCTIS. STS-B: Spearman's
@@ -15,22 +15,22 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from benchmarks.corpora import data_folder
+from benchmarks.corpus_folder import load_corpus
 from benchmarks.report import table, write
-from codebooks import Isotropy
-from codebooks.datasets import load_corpus
-from codebooks.models.base import unit_rows
-from codebooks.scores import average_cosine, isoscore, uniformity
+from codebooks import PartialWhitening
+from codebooks.metrics import average_cosine, isoscore, uniformity
+from codebooks.models.cosine import normalize_rows
 
 Embed = Callable[[Sequence[str]], np.ndarray]
 
-RAW, DEFAULTS, STRONGER = "raw", "Isotropy()", "Isotropy(power=.5)"
-MODELS: dict[str, Callable[[], Isotropy] | None] = {
+RAW, DEFAULTS, STRONGER = "raw", "PartialWhitening()", "PartialWhitening(power=.5)"
+MODELS: dict[str, Callable[[], PartialWhitening] | None] = {
     RAW: None,
-    DEFAULTS: Isotropy,
-    STRONGER: lambda: Isotropy(power=0.5),
-    "whitened": lambda: Isotropy(power=1.0, shrinkage=0.0),
-    "all but the top 3": lambda: Isotropy(power=0.0, n_remove=3),
-    "centred": lambda: Isotropy(power=0.0),
+    DEFAULTS: PartialWhitening,
+    STRONGER: lambda: PartialWhitening(power=0.5),
+    "whitened": lambda: PartialWhitening(power=1.0, shrinkage=0.0),
+    "all but the top 3": lambda: PartialWhitening(power=0.0, n_remove=3),
+    "centred": lambda: PartialWhitening(power=0.0),
 }
 # (at least so many times the IsoScore of raw rows, at most so much less accuracy).
 BARS = {DEFAULTS: (1.6, 0.0), STRONGER: (2.5, 0.005)}
@@ -53,7 +53,7 @@ def sts(part: str) -> tuple[list[str], list[str], np.ndarray]:
 
 def nearest(queries: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
     """Which row has the largest cosine with each query; without rows, which other query."""
-    cosines = unit_rows(queries) @ unit_rows(queries if rows is None else rows).T
+    cosines = normalize_rows(queries) @ normalize_rows(queries if rows is None else rows).T
     if rows is None:
         np.fill_diagonal(cosines, -np.inf)
     return cosines.argmax(axis=1)
@@ -86,7 +86,7 @@ def correlation(data: str, A: np.ndarray, B: np.ndarray, alike: np.ndarray, fitt
     rows: list[dict[str, Any]] = []
     for name, make in MODELS.items():
         model = make().fit(fitted) if make else None
-        sides = (unit_rows(side if model is None else model.transform(side)) for side in (A, B))
+        sides = (normalize_rows(side if model is None else model.transform(side)) for side in (A, B))
         cosines = np.einsum("ij,ij->i", *sides)
         rows.append({"data": data, "fitted on": on, "model": name, "Spearman": float(spearmanr(cosines, alike)[0])})
     for row in rows:

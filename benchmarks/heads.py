@@ -24,8 +24,9 @@ import numpy as np
 from benchmarks.corpora import data_folder
 from benchmarks.report import table, write
 from codebooks import PairedHead
-from codebooks.models.base import row_blocks, unit_rows
-from codebooks.text.heads_judged import first_ranks
+from codebooks.base import iterate_row_blocks
+from codebooks.embeddings._head_validation import compute_first_ranks
+from codebooks.models.cosine import normalize_rows
 
 Embed = Callable[[Sequence[str]], np.ndarray]
 Heads = dict[str, Callable[[], PairedHead]]
@@ -108,8 +109,8 @@ def learned(make: Callable[[], PairedHead], X: np.ndarray, groups: np.ndarray) -
 
 def nearest_accuracy(queries: np.ndarray, wanted: np.ndarray, rows: np.ndarray, groups: np.ndarray) -> float:
     """Share of queries whose nearest row, by cosine, is of their group."""
-    queries, rows = unit_rows(queries), unit_rows(rows)
-    nearest = [(queries[block] @ rows.T).argmax(axis=1) for block in row_blocks(queries, 4 * len(rows))]
+    queries, rows = normalize_rows(queries), normalize_rows(rows)
+    nearest = [(queries[block] @ rows.T).argmax(axis=1) for block in iterate_row_blocks(queries, 4 * len(rows))]
     return float((groups[np.concatenate(nearest)] == wanted).mean())
 
 
@@ -167,14 +168,14 @@ def held_out(name: str, X: np.ndarray, groups: np.ndarray, heads: Heads) -> Iter
     folds = np.array_split(np.random.default_rng(0).permutation(shared), 5)
     queries = [np.flatnonzero(np.isin(groups, fold)) for fold in folds]
     what = {"data": name, "groups": "held out", "rows": len(X), "shared groups": len(shared)}
-    raw = [first_ranks(X, groups, asked) for asked in queries]
+    raw = [compute_first_ranks(X, groups, asked) for asked in queries]
     yield what | {"head": RAW} | ranking(np.concatenate(raw))
     for head_name, make in heads.items():
         ranks, kept, seconds = [], 0, 0.0
         for asked in queries:
             rest = np.setdiff1d(np.arange(len(X)), asked)
             head, took = learned(make, X[rest], groups[rest])
-            ranks.append(first_ranks(head.transform(X), groups, asked))
+            ranks.append(compute_first_ranks(head.transform(X), groups, asked))
             kept, seconds = kept + int(head.improved_), seconds + took
         told = {"kept": f"{kept} of 5", "seconds": seconds / 5}
         yield what | {"head": head_name} | ranking(np.concatenate(ranks)) | told

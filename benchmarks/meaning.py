@@ -1,8 +1,8 @@
 """Topics on sentence embeddings, against labels and against each other: one encoder for all.
 
-Ours at their defaults after `Isotropy`, with and without `NeighborSmoothing`; KMeans on the same embeddings, and with
-the same steps before; EVoC, which chooses the number of clusters itself; BERTopic with UMAP and HDBSCAN as it sets
-them, and reduced to as many topics; turftopic's Gaussian mixture over principal components, as its manual advises.
+Ours at their defaults after `PartialWhitening`, with and without `NeighborSmoothing`; KMeans on the same embeddings,
+and with the same steps before; EVoC, which chooses the number of clusters itself; BERTopic with UMAP and HDBSCAN as it
+sets them, and reduced to as many topics; turftopic's Gaussian mixture over principal components, as its manual advises.
 Labels are used to score only. Whoever found the groups, they are named in one way, by their documents: what is judged
 is which documents stand together. NPMI counts whole documents as windows, a pair that never occurs together as -1.
 
@@ -19,7 +19,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
-from sklearn.base import BaseEstimator
 from sklearn.cluster import KMeans
 from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
 from sklearn.pipeline import make_pipeline
@@ -27,9 +26,9 @@ from sklearn.preprocessing import normalize
 
 import codebooks
 from benchmarks import corpora
+from benchmarks.corpus_folder import load_corpus
 from benchmarks.report import table, write
-from codebooks import InhibitedMixture, Isotropy, KrotovHopfield, NeighborSmoothing, scores
-from codebooks.datasets import load_corpus
+from codebooks import InhibitedMixture, KrotovHopfield, NeighborSmoothing, PartialWhitening, metrics
 
 COLUMNS = ["corpus", "model", "NMI", "ARI", "purity", "NPMI", "TD", "topics", "outliers", "seconds", "seeds"]
 # (data set, units). The settings of smoothing were chosen on others.
@@ -121,11 +120,11 @@ def evoc(corpus: Meanings, k: int, seed: int) -> dict[str, Grouping]:
 
 
 def _centred(model: Any) -> Any:
-    return make_pipeline(Isotropy(), model)
+    return make_pipeline(PartialWhitening(), model)
 
 
 def _smoothed(model: Any) -> Any:
-    return make_pipeline(Isotropy(), NeighborSmoothing(), model)
+    return make_pipeline(PartialWhitening(), NeighborSmoothing(), model)
 
 
 OURS: dict[str, Group] = {
@@ -142,8 +141,8 @@ OURS: dict[str, Group] = {
 }
 KMEANS: dict[str, Group] = {
     "KMeans": partial(_fitted, lambda k, seed: KMeans(k, n_init=10, random_state=seed), "KMeans"),
-    "KMeans after Isotropy": partial(
-        _fitted, lambda k, seed: _centred(KMeans(k, n_init=10, random_state=seed)), "KMeans after Isotropy"
+    "KMeans after PartialWhitening": partial(
+        _fitted, lambda k, seed: _centred(KMeans(k, n_init=10, random_state=seed)), "KMeans after PartialWhitening"
     ),
     "KMeans, smoothed": partial(
         _fitted, lambda k, seed: _smoothed(KMeans(k, n_init=10, random_state=seed)), "KMeans, smoothed"
@@ -168,30 +167,16 @@ def load(name: str, embed: Callable[[str, list[str]], np.ndarray]) -> Meanings:
     return Meanings(name, embeddings, X, counts, vectorizer.get_feature_names_out(), labels, corpus.documents)
 
 
-class Groups(BaseEstimator):
-    """Groups that anyone has found, so that `codebooks.topics` can name them."""
-
-    def __init__(self, n_groups: int):
-        self.n_groups = n_groups
-
-    def fit(self, X: Any = None, y: Any = None) -> "Groups":
-        """Nothing is learned; scikit-learn wants to see it."""
-        self.components_ = np.zeros((self.n_groups, 1))
-        return self
-
-
 def judge(grouping: Grouping, corpus: Meanings) -> dict[str, float]:
     """Every figure of one grouping."""
-    agreement = scores.agreement(corpus.labels, grouping.labels)
-    n_groups = int(grouping.labels.max()) + 1
-    named = codebooks.topics(Groups(n_groups).fit(), corpus.terms, X=corpus.X, codes=grouping.labels)
-    named = [topic for topic in named if topic.usage > 0]
+    agreement = metrics.agreement(corpus.labels, grouping.labels)
+    named = codebooks.cluster_words(grouping.labels, corpus.X, corpus.terms)
     return {
         "NMI": agreement.nmi,
         "ARI": agreement.ari,
         "purity": agreement.purity,
-        "NPMI": scores.npmi(named, corpus.counts, terms=corpus.terms),
-        "TD": scores.topic_diversity(named),
+        "NPMI": metrics.npmi(named, corpus.counts, feature_names=corpus.terms),
+        "TD": metrics.topic_diversity(named),
         "topics": float(len(named)),
         "outliers": grouping.outliers,
     }

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from codebooks import scores
-from codebooks.naming import name_by_documents
+from codebooks import metrics
+from codebooks.interpret._labelling import choose_words_by_documents
 
 N_WORDS = 10
 
@@ -19,7 +19,7 @@ def judge_words(
     n_components: int,
     seed: int,
     words: Sequence[Sequence[Any]] | None = None,
-    name: Callable[..., list[Any]] = name_by_documents,
+    name: Callable[..., list[Any]] = choose_words_by_documents,
 ) -> dict[str, float]:
     """Name the topics by a random half of the documents and judge the words on it and on the other half.
 
@@ -38,7 +38,7 @@ def judge_words(
     words : sequence of (sequence of str, or of column indices), optional
         The words of each topic, as the model itself gives them. They are judged in place of those by documents.
     name : callable, default=name_by_documents
-        Another naming to judge, called as `name_by_documents`.
+        Another naming to judge, called as `choose_words_by_documents`.
 
     Returns
     -------
@@ -51,7 +51,7 @@ def judge_words(
         named = name(X[same], labels[same], n_components, N_WORDS)
         words = [[] if found is None else found.columns.tolist() for found in named]
     return {
-        "TD": scores.topic_diversity(words),
-        "NPMI same half": scores.npmi(words, counts[same], terms=terms),
-        "NPMI other half": scores.npmi(words, counts[other], terms=terms),
+        "TD": metrics.topic_diversity(words),
+        "NPMI same half": metrics.npmi(words, counts[same], feature_names=terms),
+        "NPMI other half": metrics.npmi(words, counts[other], feature_names=terms),
     }

@@ -4,9 +4,9 @@ Labels are used to score only. NPMI counts whole documents as windows, a pair th
 Words are judged in two ways:
 
 - "all named alike": a random half of the documents chooses the words of every model from its labels, by
-  `codebooks.topics(..., naming="documents")`. NPMI is counted on that half and on the other half;
+  `codebooks.topic_words(..., method="documents")`. NPMI is counted on that half and on the other half;
 - "as a user sees each": the words that each model gives by itself. Those of peers are the ten with the largest
-  weights, ours those of `codebooks.topics(pipeline, X=documents)`. All documents took part in the fit, so that there
+  weights, ours those of `codebooks.topic_words(pipeline, documents)`. All documents took part in the fit, so that there
   is no other half, and NPMI is counted on all of them.
 
 Components that win no document have no words in either.
@@ -25,7 +25,7 @@ from benchmarks.contenders import CONTENDERS, PEERS, RECOMMENDED, is_installed
 from benchmarks.fits import Fit, fit_or_load, peak_memory
 from benchmarks.naming import judge_words
 from benchmarks.report import read, table, write
-from codebooks import scores
+from codebooks import metrics
 
 
 class View(NamedTuple):
@@ -54,7 +54,7 @@ LEGEND = (
 
 def judge(fit: Fit, corpus: corpora.Matrix, k: int, seed: int) -> dict[str, float]:
     """Every figure of one fit."""
-    agreement = scores.agreement(corpus.labels, fit.labels)
+    agreement = metrics.agreement(corpus.labels, fit.labels)
     used = np.unique(fit.labels[fit.labels >= 0])
     words = [fit.words[component] for component in used]  # a component without documents is no topic
     return {
@@ -63,8 +63,8 @@ def judge(fit: Fit, corpus: corpora.Matrix, k: int, seed: int) -> dict[str, floa
         "ARI": agreement.ari,
         "purity": agreement.purity,
         **judge_words(fit.labels, corpus.X, corpus.counts, corpus.terms, k, seed),
-        "own TD": scores.topic_diversity(words),
-        "own NPMI": scores.npmi(words, corpus.counts, terms=corpus.terms),
+        "own TD": metrics.topic_diversity(words),
+        "own NPMI": metrics.npmi(words, corpus.counts, feature_names=corpus.terms),
         "used": float(len(used)),
         "seconds": fit.cpu_seconds,
         "wall-clock seconds": fit.seconds,

@@ -26,6 +26,8 @@ SHOWN_IMAGE_MEMORIES = ("defaults", "cosine, softmax", "euclidean, sparsemax", "
 # Images stored, noise, share masked.
 SHOWN_TRIALS = ((100, 0.5, 0.0), (1000, 0.5, 0.0), (100, 1.0, 0.0), (1000, 0.0, 0.5), (50, 0.0, 0.8))
 
+GEOMETRY_MODELS = ("raw", "centred", "PartialWhitening()", "PartialWhitening(power=.5)", "whitened")
+
 
 def load(name: str) -> dict[str, Any]:
     """Read what a benchmark has written."""
@@ -307,7 +309,7 @@ def heads() -> str:
 def cone() -> str:
     """How even embeddings are, and what that costs."""
     rows = [row for row in load("embeddings-geometry")["rows"] if "IsoScore" in row]
-    shown = [row for row in rows if row["model"] in ("raw", "centred", "Isotropy()", "Isotropy(power=.5)", "whitened")]
+    shown = [row for row in rows if row["model"] in GEOMETRY_MODELS]
     return table(shown, ["data", "model", "IsoScore", "mean cosine", "accuracy@1"])
 
 

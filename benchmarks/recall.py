@@ -16,9 +16,9 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.neighbors import NearestNeighbors
 
 from benchmarks.corpora import data_folder
+from benchmarks.corpus_folder import load_corpus
 from benchmarks.report import table, write
 from codebooks import HopfieldMemory
-from codebooks.datasets import load_corpus
 
 SIMILARITIES = ("dot", "cosine", "containment", "euclidean")
 SEPARATIONS = ("softmax", "sparsemax", "entmax15", "max")

@@ -16,7 +16,7 @@ from benchmarks.clock import seconds
 from benchmarks.engines import ENGINES, Found
 from benchmarks.judged import Collection
 from benchmarks.report import read, table, write
-from codebooks import scores
+from codebooks import metrics
 
 DEPTH = 1000
 FIGURES = ["nDCG@10", "MAP", "MRR", "recall@100", "accuracy@1", "accuracy@10"]
@@ -36,11 +36,11 @@ def measure(build: Callable[[Any], Any], collection: Collection) -> tuple[dict[s
     ten = engine.search(collection.queries, 10)
     taken = median(seconds(lambda: engine.search(collection.queries, 10)) for _ in range(3))
     ids = engine.search(collection.queries, DEPTH).ids
-    figures = scores.ranking_scores(ids, collection.relevant)
+    figures = metrics.ranking_scores(ids, collection.relevant)
     figures = {name: value for name, value in figures.items() if not name.startswith(("recall@", "precision@"))}
-    figures["recall@100"] = float(scores.recall_at(ids, collection.relevant, ks=100))
+    figures["recall@100"] = float(metrics.recall_at(ids, collection.relevant, ks=100))
     speed = {"seconds to index": to_index, SPEED: collection.queries.shape[0] / taken}
-    return figures | speed, np.asarray(scores.average_precision(ids, collection.relevant, per_query=True)), ten
+    return figures | speed, np.asarray(metrics.average_precision(ids, collection.relevant, per_query=True)), ten
 
 
 def quality(collection: Collection, names: Sequence[str] = tuple(ENGINES)) -> list[dict[str, Any]]:
@@ -52,7 +52,7 @@ def quality(collection: Collection, names: Sequence[str] = tuple(ENGINES)) -> li
         print(table(rows[-1:], ["collection", "engine", *FIGURES, SPEED]).splitlines()[-1], flush=True)
     for rival in RIVALS:
         if OURS in precision and rival in precision:
-            gain = compared(precision[OURS], precision[rival])
+            gain = compare(precision[OURS], precision[rival])
             rows.append({"collection": collection.name, "engine": OURS, "against": rival, **gain})
     for one, other in (("BM25", WITHOUT_FEEDBACK), ("LSA + faiss", "LSA + HopfieldMemory")):
         if one in found and other in found:
@@ -61,10 +61,10 @@ def quality(collection: Collection, names: Sequence[str] = tuple(ENGINES)) -> li
     return rows
 
 
-def compared(ours: np.ndarray, theirs: np.ndarray) -> dict[str, float]:
+def compare(ours: np.ndarray, theirs: np.ndarray) -> dict[str, float]:
     """The mean difference of two scores per query, where it lies in 95 of 100 samples, and its p-value."""
     difference = ours - theirs
-    low, high = scores.bootstrap_interval(difference)
+    low, high = metrics.bootstrap_interval(difference)
     signs = np.random.default_rng(0).choice([-1.0, 1.0], (N_DRAWS, len(difference)))
     as_large = np.abs(signs @ difference) >= np.abs(difference.sum()) * (1 - 1e-12)
     chance = (1 + int(as_large.sum())) / (1 + N_DRAWS)

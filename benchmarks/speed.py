@@ -23,7 +23,7 @@ from benchmarks.clock import seconds
 from benchmarks.contenders import CONTENDERS, OURS, RECOMMENDED, is_installed, matrix_for
 from benchmarks.fits import one_thread, prepare
 from benchmarks.report import table, write
-from codebooks import KrotovHopfield, scores
+from codebooks import KrotovHopfield, metrics
 
 # With $CODEBOOKS_DATA the corpora that the README reports; without it the one that everybody has.
 HAS_DATA = bool(os.environ.get("CODEBOOKS_DATA"))
@@ -73,12 +73,12 @@ def epoch_against_product(
     model, rng = OURS[name].build(k, 0), np.random.RandomState(0)
     if "revive" in model.get_params():
         model.set_params(revive=False)
-    state, *_ = model._pass(X, None, 0, rng)
+    state, *_ = model._run_epoch(X, None, 0, rng)
     state = state._replace(n_updates=0 if warm else 10_000)
     rounds = []
     for _ in range(n_rounds):
         product = median(seconds(lambda: X @ features_first) for _ in range(5))
-        rounds.append((median(seconds(lambda: model._pass(X, state, 1, rng)) for _ in range(5)), product))
+        rounds.append((median(seconds(lambda: model._run_epoch(X, state, 1, rng)) for _ in range(5)), product))
     epoch, product = (median(column) for column in zip(*rounds, strict=True))
     return {
         "what": f"{'first ' if warm else ''}epoch, K={k}, over one SciPy product",
@@ -92,8 +92,8 @@ def epoch_against_product(
 def coherence(n_topics: int = 20, repeats: int = 7) -> dict[str, Any]:
     """NPMI of all topics of a corpus."""
     corpus = corpora.load(COHERENCE_CORPUS)
-    topics = codebooks.topics(KrotovHopfield(n_topics, random_state=0).fit(corpus.X), corpus.terms)
-    taken = [seconds(lambda: scores.npmi(topics, corpus.counts, terms=corpus.terms)) for _ in range(repeats)]
+    topics = codebooks.topic_words(KrotovHopfield(n_topics, random_state=0).fit(corpus.X), feature_names=corpus.terms)
+    taken = [seconds(lambda: metrics.npmi(topics, corpus.counts, feature_names=corpus.terms)) for _ in range(repeats)]
     return {"what": f"NPMI of {n_topics} topics, {COHERENCE_CORPUS}", "seconds": median(taken)}
 
 

@@ -33,7 +33,7 @@ from benchmarks import corpora, report
 from benchmarks.clock import seconds
 from benchmarks.contenders import OURS
 from benchmarks.recall import mnist
-from codebooks import HopfieldMemory, KrotovHopfield, ops, scores
+from codebooks import HopfieldMemory, KrotovHopfield, metrics, ops
 
 COMMAND = "python -m benchmarks speed --device gpu"
 # The bars, as they were set for an H200.
@@ -79,11 +79,11 @@ class Budget:
     """How much time has gone, and how often something may be measured still."""
 
     def __init__(self) -> None:
-        self._start = time.perf_counter()
+        self._initialize_state = time.perf_counter()
 
     def used(self) -> float:
         """Seconds since the beginning."""
-        return time.perf_counter() - self._start
+        return time.perf_counter() - self._initialize_state
 
     def repeats(self, wanted: int = REPEATS) -> int:
         """As often as wanted, and once when time runs out."""
@@ -279,7 +279,7 @@ class Epoch(NamedTuple):
 
 def one_epoch(model: Any, X: Any, state: Any) -> Any:
     """The state after an epoch, always over the same minibatches."""
-    return model._pass(X, state, 1, np.random.RandomState(1))[0]
+    return model._run_epoch(X, state, 1, np.random.RandomState(1))[0]
 
 
 def device_epoch(model: Any, X: Any, repeats: int, directions: Any = None) -> Epoch:
@@ -291,14 +291,14 @@ def device_epoch(model: Any, X: Any, repeats: int, directions: Any = None) -> Ep
     few = ops.take_rows(X, slice(0, min(WARM_ROWS, X.shape[0])))
     model, rng, state = model.set_params(revive=directions is None), np.random.RandomState(0), None
     for _ in range(WARM_PASSES if directions is None else 1):
-        state = model._pass(few, state, 0, rng)[0]
+        state = model._run_epoch(few, state, 0, rng)[0]
     if directions is not None:
         state = state._replace(components=directions)
     model, state = model.set_params(revive=False), state._replace(n_updates=SCHEDULES_ENDED)
     start, first = clocked(X, lambda: one_epoch(model, X, state))
     end, second = clocked(X, lambda: one_epoch(model, X, start))
     taken = median([second, *(clocked(X, lambda: one_epoch(model, X, start))[1] for _ in range(repeats - 1))])
-    order = seconds(lambda: list(model._minibatches(X.shape[0], np.random.RandomState(1))))
+    order = seconds(lambda: list(model._draw_minibatches(X.shape[0], np.random.RandomState(1))))
     return Epoch(start, end, taken, first, order, int(ops.to_host((end.usage == 0).sum())))
 
 
@@ -473,7 +473,7 @@ def _recall(
     first = clocked(queries, lambda: memory.recall(queries, sizes.top))[1]
     _free(cp)
     before = _pool_bytes(cp, "used_bytes")
-    (weights, ids), taken = clocked(queries, lambda: memory.recall(queries, sizes.top))
+    (ids, weights), taken = clocked(queries, lambda: memory.recall(queries, sizes.top))
     after = _pool_bytes(cp, "total_bytes")  # a pool gives nothing back by itself, so this is the most it has held
     more = [clocked(queries, lambda: memory.recall(queries, sizes.top))[1] for _ in range(budget.repeats(3) - 1)]
     known["recall"] = median([taken, *more])
@@ -554,7 +554,7 @@ def _fit(name: str, data: corpora.Matrix, X: Any, n_units: int, budget: Budget) 
     for method, ours, theirs in (("fit", fit, cpu_fit), ("transform", transform, cpu_transform)):
         what = f"{name}, {method}, against all cores"
         yield {"what": what, "seconds": ours, "CPU seconds": theirs, **at_least(ratio(theirs, ours), None, unit)}
-    nmi = [scores.agreement(data.labels, ops.to_host(one.labels_)).nmi for one in (model, there)]
+    nmi = [metrics.agreement(data.labels, ops.to_host(one.labels_)).nmi for one in (model, there)]
     yield {
         "what": f"{name}, NMI, device and CPU",
         "NMI": nmi,

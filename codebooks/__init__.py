@@ -1,102 +1,96 @@
-"""Topics and codebooks without labels: simple, online, sparse, orthogonal."""
+"""Topic models, codebooks and associative memories with the API of scikit-learn."""
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
-from types import ModuleType
 
-TYPE_CHECKING = False  # `typing` takes its time too, in which Ctrl-C shows a traceback
+TYPE_CHECKING = False  # importing `typing` takes time
 if TYPE_CHECKING:
     from typing import Any
 
-    from codebooks.concepts import expand, rank_documents, suggest
     from codebooks.device import to_host
-    from codebooks.models.hopfield_memory import HopfieldMemory
+    from codebooks.embeddings.neighbor_smoothing import NeighborSmoothing
+    from codebooks.embeddings.paired_head import PairedHead
+    from codebooks.embeddings.text_embedder import TextEmbedder
+    from codebooks.embeddings.whitening import PartialWhitening
+    from codebooks.interpret.document_ranking import rank_documents
+    from codebooks.interpret.expansion import expand
+    from codebooks.interpret.suggestion import suggest
+    from codebooks.interpret.topics import Topic, TopicList, cluster_words, representative_documents, topic_words
+    from codebooks.memory.hopfield_memory import HopfieldMemory
     from codebooks.models.inhibited_mixture import InhibitedMixture
     from codebooks.models.krotov_hopfield import KrotovHopfield
     from codebooks.models.multinomial_mixture import MultinomialMixture
     from codebooks.models.orthogonal_sparse_coding import OrthogonalSparseCoding
     from codebooks.ops import warmup
+    from codebooks.retrieval.bm25 import BM25Transformer
+    from codebooks.retrieval.retriever import HopfieldRetriever
     from codebooks.selection import choose_n_components
     from codebooks.text.analyzer import TextAnalyzer
-    from codebooks.text.embedder import TextEmbedder
-    from codebooks.text.isotropy import Isotropy
-    from codebooks.text.neighbor_smoothing import NeighborSmoothing
-    from codebooks.text.paired_head import PairedHead
-    from codebooks.text.retriever import HopfieldRetriever
-    from codebooks.text.weighting import BM25Transformer
-    from codebooks.topics import Topic, top_documents, topics
 
 __all__ = [
     "BM25Transformer",
     "HopfieldMemory",
     "HopfieldRetriever",
     "InhibitedMixture",
-    "Isotropy",
     "KrotovHopfield",
     "MultinomialMixture",
     "NeighborSmoothing",
     "OrthogonalSparseCoding",
     "PairedHead",
+    "PartialWhitening",
     "TextAnalyzer",
     "TextEmbedder",
     "Topic",
+    "TopicList",
     "choose_n_components",
+    "cluster_words",
     "expand",
     "rank_documents",
+    "representative_documents",
     "suggest",
     "to_host",
-    "top_documents",
-    "topics",
+    "topic_words",
     "warmup",
 ]
 __version__ = "0.1.0"
 
-# Where the public names are. Each module is loaded when a name of it is first used, so that `codebooks --help` need not
+# The module of each public name. Modules are imported at the first use of a name, so that `codebooks --help` does not
 # wait for scikit-learn.
-_PLACES = {
-    "BM25Transformer": "codebooks.text.weighting",
-    "HopfieldMemory": "codebooks.models.hopfield_memory",
-    "HopfieldRetriever": "codebooks.text.retriever",
-    "InhibitedMixture": "codebooks.models.inhibited_mixture",
-    "Isotropy": "codebooks.text.isotropy",
-    "KrotovHopfield": "codebooks.models.krotov_hopfield",
-    "MultinomialMixture": "codebooks.models.multinomial_mixture",
-    "NeighborSmoothing": "codebooks.text.neighbor_smoothing",
-    "OrthogonalSparseCoding": "codebooks.models.orthogonal_sparse_coding",
-    "PairedHead": "codebooks.text.paired_head",
-    "TextAnalyzer": "codebooks.text.analyzer",
-    "TextEmbedder": "codebooks.text.embedder",
-    "Topic": "codebooks.topics",
-    "choose_n_components": "codebooks.selection",
-    "expand": "codebooks.concepts",
-    "rank_documents": "codebooks.concepts",
-    "suggest": "codebooks.concepts",
-    "to_host": "codebooks.device",
-    "top_documents": "codebooks.topics",
-    "topics": "codebooks.topics",
-    "warmup": "codebooks.ops",
+_MODULES = {
+    "BM25Transformer": "retrieval.bm25",
+    "HopfieldMemory": "memory.hopfield_memory",
+    "HopfieldRetriever": "retrieval.retriever",
+    "InhibitedMixture": "models.inhibited_mixture",
+    "KrotovHopfield": "models.krotov_hopfield",
+    "MultinomialMixture": "models.multinomial_mixture",
+    "NeighborSmoothing": "embeddings.neighbor_smoothing",
+    "OrthogonalSparseCoding": "models.orthogonal_sparse_coding",
+    "PairedHead": "embeddings.paired_head",
+    "PartialWhitening": "embeddings.whitening",
+    "TextAnalyzer": "text.analyzer",
+    "TextEmbedder": "embeddings.text_embedder",
+    "Topic": "interpret.topics",
+    "TopicList": "interpret.topics",
+    "choose_n_components": "selection",
+    "cluster_words": "interpret.topics",
+    "expand": "interpret.expansion",
+    "rank_documents": "interpret.document_ranking",
+    "representative_documents": "interpret.topics",
+    "suggest": "interpret.suggestion",
+    "to_host": "device",
+    "topic_words": "interpret.topics",
+    "warmup": "ops",
 }
 
 
-class _Package(ModuleType):
-    """The package: public names are attributes of it, also where a module has the same name."""
-
-    def __getattr__(self, name: str) -> Any:
-        if name not in _PLACES:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = getattr(import_module(_PLACES[name]), name)
-        super().__setattr__(name, value)
-        return value
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        # The import of `codebooks.topics` would hide the function of that name.
-        if not (name in _PLACES and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-    def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *_PLACES})
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
 
 
-sys.modules[__name__].__class__ = _Package
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULES})

@@ -80,10 +80,10 @@ def choose(table: list[dict[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]]
     Each is the first whose merit is about the largest. The numbers are `count_found` of these rows. Where nothing
     speaks for any number, both are the first row.
     """
-    fine = _first_best(table, "merit", _EQUAL)
+    fine = _find_first_best(table, "merit", _EQUAL)
     if is_doubtful(fine):
         return table[0], table[0]
-    return fine, min(_first_best(table, "broad", _NEARLY), fine, key=lambda row: row["n_components"])
+    return fine, min(_find_first_best(table, "broad", _NEARLY), fine, key=lambda row: row["n_components"])
 
 
 def is_doubtful(row: dict[str, Any]) -> bool:
@@ -101,8 +101,8 @@ def _fit(learner: Any, X: Any, number: int, train: Any, test: Any, seed: int) ->
     if learner.batch_size == "auto":
         learner.set_params(batch_size=max(len(train) // 4, _SMALLEST_BATCH, _BATCH_ROWS * number))
     learner._n_starts = 1
-    state, _ = learner._learned(ops.take_rows(X, np.sort(train)), np.random.RandomState(seed))
-    found = [learner._score_rows(block, state) for block in learner._blocks(X)]
+    state, _ = learner._run_epochs(ops.take_rows(X, np.sort(train)), np.random.RandomState(seed))
+    found = [learner._score_rows(block, state) for block in learner._iterate_blocks(X)]
     labels, scores = (np.concatenate([ops.to_host(part) for part in parts]) for parts in zip(*found, strict=True))
     unseen = float(scores[test].mean())
     return _Model(labels, unseen, float(scores[train].mean()) - unseen)
@@ -167,6 +167,6 @@ def _has_fallen(table: list[dict[str, Any]]) -> bool:
     )
 
 
-def _first_best(table: list[dict[str, Any]], column: str, tolerance: float) -> dict[str, Any]:
+def _find_first_best(table: list[dict[str, Any]], column: str, tolerance: float) -> dict[str, Any]:
     best = max(row[column] for row in table)
     return next(row for row in table if row[column] >= (1 - tolerance) * best)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
+from html import escape
 from itertools import combinations
 from math import isnan, sqrt
 from numbers import Integral
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,10 +33,11 @@ from codebooks._mixture_selection import (
     select_rows,
     tabulate,
 )
+from codebooks._tables import build_frame, format_html_table
 from codebooks.errors import short_repr, shorten_errors
-from codebooks.inputs import check_count, check_matrix
-from codebooks.scores import N_WORDS, npmi, npmi_scorer, redundancy, topic_diversity
-from codebooks.topics import codebook, top_columns, winners, wins
+from codebooks.interpret.model_access import count_wins, get_components, predict_components, select_top_columns
+from codebooks.metrics import N_WORDS, npmi, npmi_scorer, redundancy, topic_diversity
+from codebooks.validation.arrays import check_count, check_matrix
 
 __all__ = ["Selection", "choose_n_components"]
 
@@ -89,11 +91,32 @@ class Selection(NamedTuple):
     table: list[dict[str, Any]]
     n_broad: int | None = None
 
+    def _repr_html_(self) -> str:
+        return f"{format_html_table(self._columns())}<p>{escape(self.reason)}</p>"
+
+    def to_frame(self, library: Literal["pandas", "polars"] = "pandas") -> Any:
+        """Return the table as a data frame with a row for each number of components tried.
+
+        Parameters
+        ----------
+        library : {"pandas", "polars"}, default="pandas"
+            The library of the data frame, which must be installed.
+
+        Returns
+        -------
+        pandas.DataFrame or polars.DataFrame
+            The columns of `table`.
+        """
+        return build_frame(self._columns(), library)
+
+    def _columns(self) -> dict[str, list[Any]]:
+        return {name: [row.get(name) for row in self.table] for name in self.table[0]} if self.table else {}
+
     def __str__(self) -> str:
         columns = _COLUMNS if self.n_broad is None else _MIXTURE_COLUMNS
         names = [name for name in columns if not all(isnan(row.get(name, np.nan)) for row in self.table)]
         lines = [["units", *names]]
-        lines += [[str(row["n_components"]), *(_short(row[name]) for name in names)] for row in self.table]
+        lines += [[str(row["n_components"]), *(_format_value(row[name]) for name in names)] for row in self.table]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         wanted = [row["n_components"] for row in self.table]
         marks = [""] * len(lines)
@@ -122,7 +145,7 @@ def choose_n_components(
     .. math:: \mathrm{merit} = \mathrm{separation} + \tfrac12\, \mathrm{agreement}
 
     is recommended; where two are equal, the smaller. Separation asks whether units are about different things, on the
-    rows held out: for matrices of words it is `codebooks.scores.npmi_scorer`, coherence that neither splits nor skips
+    rows held out: for matrices of words it is `codebooks.metrics.npmi_scorer`, coherence that neither splits nor skips
     topics; for others the simplified silhouette [1]_, the mean of (b - a) / max(a, b), with a the distance of a row
     from the unit that wins it and b that from the nearest other one (1 less the cosine; Euclidean for centres).
     Agreement asks whether other rows teach the same [2]_: the mutual information of the labels that two models give to
@@ -195,21 +218,21 @@ def choose_n_components(
     Examples
     --------
     >>> from codebooks import KrotovHopfield, choose_n_components
-    >>> from codebooks.datasets import planted_corpus
-    >>> found = choose_n_components(KrotovHopfield(), planted_corpus(600, 5).X, range(2, 9))
+    >>> from codebooks.datasets import make_planted_corpus
+    >>> found = choose_n_components(KrotovHopfield(), make_planted_corpus(600, 5).X, range(2, 9))
     >>> found.n_components
     5
 
     >>> from codebooks import MultinomialMixture
-    >>> found = choose_n_components(MultinomialMixture(), planted_corpus(600, 5).X)
+    >>> found = choose_n_components(MultinomialMixture(), make_planted_corpus(600, 5).X)
     >>> found.n_components, found.n_broad
     (5, 5)
     """
-    _require_sane(n_seeds, test_size)
-    numbers = None if candidates is None else _numbers(candidates)
-    learner, X = _prepared(estimator, X)
-    parameter = _parameter(learner)
-    seed = _seed(random_state)
+    _check_settings(n_seeds, test_size)
+    numbers = None if candidates is None else _check_candidates(candidates)
+    learner, X = _prepare(estimator, X)
+    parameter = _find_parameter(learner)
+    seed = _draw_seed(random_state)
     is_mixture = hasattr(learner, "_score_rows")
     if is_mixture:
         X = select_rows(X, seed)
@@ -217,28 +240,28 @@ def choose_n_components(
     splits = list(ShuffleSplit(n_seeds, test_size=test_size, random_state=seed).split(np.empty(X.shape[0])))
     if is_mixture:
         return _choose_for_mixture(tabulate(learner, X, numbers, splits, seed), numbers)
-    by_words = _are_words(X, words)
+    by_words = _has_word_columns(X, words)
 
     def compare(by_words: bool) -> list[dict[str, Any]]:
         table: list[dict[str, Any]] = []
-        for number in numbers or _ladder(len(splits[0][0])):
+        for number in numbers or _make_candidates(len(splits[0][0])):
             try:
                 trials = [
-                    _trial(_with(learner, parameter, number, seed + trial), X, train, test, by_words)
+                    _run_trial(_clone_with(learner, parameter, number, seed + trial), X, train, test, by_words)
                     for trial, (train, test) in enumerate(splits)
                 ]
             except ValueError:
                 if numbers is None and table and number > X.shape[1]:
                     break  # nobody asked for more components than features, and this estimator has no more
                 raise
-            table.append(_summary(number, trials))
+            table.append(_summarize(number, trials))
         return table
 
     table = compare(by_words)
     if by_words and words is None and max(row["separation"] for row in table) < _NO_WORDS:
         by_words, table = False, compare(False)
     best = max(table, key=lambda row: row["merit"])  # the first of equals
-    return Selection(best["n_components"], _reason(best, table, by_words), table)
+    return Selection(best["n_components"], _explain(best, table, by_words), table)
 
 
 class _Trial(NamedTuple):
@@ -249,28 +272,28 @@ class _Trial(NamedTuple):
     measures: dict[str, float]
 
 
-def _trial(model: Any, X: Any, train: NDArray[Any], test: NDArray[Any], words: bool) -> _Trial:
+def _run_trial(model: Any, X: Any, train: NDArray[Any], test: NDArray[Any], words: bool) -> _Trial:
     train, test = np.sort(train), np.sort(test)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=__name__, category=UserWarning)  # the table says the same
         model.fit(ops.take_rows(X, train))
-    unseen, units, labels = ops.take_rows(X, test), codebook(model), winners(model, X)
-    lists = top_columns(units, N_WORDS)
+    unseen, units, labels = ops.take_rows(X, test), get_components(model), predict_components(model, X)
+    lists = select_top_columns(units, N_WORDS)
     measures = {
         "score": float(model.score(unseen)) if hasattr(model, "score") else np.nan,
         "npmi": npmi(lists, unseen) if words else np.nan,
-        "separation": npmi_scorer(model, unseen) if words else _silhouette(model, unseen, labels[test]),
+        "separation": npmi_scorer(model, unseen) if words else _compute_silhouette(model, unseen, labels[test]),
         "diversity": topic_diversity(lists) if words else np.nan,
         "redundancy": redundancy(units),
-        "idle": float((wins(labels[test], len(units)) == 0).sum()),
+        "idle": float((count_wins(labels[test], len(units)) == 0).sum()),
     }
     return _Trial(units, labels, measures)
 
 
-def _silhouette(model: Any, X: Any, labels: NDArray[Any]) -> float:
+def _compute_silhouette(model: Any, X: Any, labels: NDArray[Any]) -> float:
     """Mean of (b - a) / max(a, b) over rows, a the distance from the own unit and b from the nearest other one."""
     distance = euclidean_distances if hasattr(model, "cluster_centers_") else cosine_distances
-    away = distance(ops.to_host(X), codebook(model))
+    away = distance(ops.to_host(X), get_components(model))
     if getattr(model, "signed", False):
         away = np.minimum(away, 2 - away)  # a row may lie at either end of a unit
     won = labels >= 0  # others lie between all units, and count 0
@@ -283,7 +306,7 @@ def _silhouette(model: Any, X: Any, labels: NDArray[Any]) -> float:
     return float(((b - a)[inside] / larger[inside]).sum() / max(len(labels), 1))
 
 
-def _summary(number: int, trials: list[_Trial]) -> dict[str, Any]:
+def _summarize(number: int, trials: list[_Trial]) -> dict[str, Any]:
     """One row of the table: means over models, and over pairs of models."""
     n = len(trials)
     pairs = list(combinations(range(n), 2))
@@ -296,14 +319,14 @@ def _summary(number: int, trials: list[_Trial]) -> dict[str, Any]:
     return {
         "n_components": number,
         **means,
-        "stability": float(np.mean([_likeness(trials[one].units, trials[two].units) for one, two in pairs])),
+        "stability": float(np.mean([_compute_stability(trials[one].units, trials[two].units) for one, two in pairs])),
         "agreement": float(agreement.sum() / (n * (n - 1))),
         "merit": float(merit.mean()),
         "error": float(merit.std(ddof=1) / sqrt(n)),
     }
 
 
-def _likeness(some: NDArray[Any], others: NDArray[Any]) -> float:
+def _compute_stability(some: NDArray[Any], others: NDArray[Any]) -> float:
     """Mean cosine of units matched one to one, signs dropped; a unit without a match counts 0."""
     cosines = np.abs(1 - cosine_distances(some, others))
     return float(cosines[linear_sum_assignment(-cosines)].sum() / max(cosines.shape))
@@ -323,25 +346,26 @@ def _explain_mixture(n: int, n_broad: int, fine: dict[str, Any], broad: dict[str
     """What to do, why, and what to doubt."""
     if all(row["used"] < 2 for row in table):
         return f"Take {n} components, the fewest that are tried: every model puts all rows into one."
+    agreement = _format_value(fine["agreement"])
     if is_doubtful(fine):
         return (
             f"Take {n} components, but nothing speaks for any number: models fitted on different rows give hardly the "
-            f"same labels (agreement {_short(fine['agreement'])}), or no component describes rows that its model has "
-            f"not seen. There may be no groups to find, or too few rows."
+            f"same labels (agreement {agreement}), or no component describes rows that its model has not seen. There "
+            f"may be no groups to find, or too few rows."
         )
     alike = "the same" if fine["agreement"] >= _FIRM else "partly the same"
     said = [
         f"Take {n} components, or {n_broad} broad ones." if n_broad < n else f"Take {n} components.",
         f"Models of {fine['n_components']} components describe unseen rows and agree best: fitted on different rows, "
-        f"they give {alike} labels (agreement {_short(fine['agreement'])}), and {fine['repeated']} components of one "
-        f"are found again in another.",
+        f"they give {alike} labels (agreement {agreement}), and {fine['repeated']} components of one are found again "
+        f"in another.",
     ]
     if n_broad < n:
         said.append(
             f"Models of {broad['n_components']} components match one to one about as well as any of more "
-            f"(matching {_short(broad['matching'])})."
+            f"(matching {_format_value(broad['matching'])})."
         )
-    near = _near(fine, table)
+    near = _find_equivalent(fine, table)
     if near:
         said.append(f"About as good as {fine['n_components']}: {near}; read their topics too.")
     if fine is table[-1] and len(table) > 1 and n == fine["n_components"]:
@@ -349,7 +373,7 @@ def _explain_mixture(n: int, n_broad: int, fine: dict[str, Any], broad: dict[str
     return " ".join(said)
 
 
-def _near(best: dict[str, Any], table: list[dict[str, Any]]) -> str:
+def _find_equivalent(best: dict[str, Any], table: list[dict[str, Any]]) -> str:
     """The numbers within a standard error of the best."""
     lowest = best["merit"] - best["error"]
     return ", ".join(
@@ -357,7 +381,7 @@ def _near(best: dict[str, Any], table: list[dict[str, Any]]) -> str:
     )
 
 
-def _reason(best: dict[str, Any], table: list[dict[str, Any]], words: bool) -> str:
+def _explain(best: dict[str, Any], table: list[dict[str, Any]], words: bool) -> str:
     """What to do, why, and what to doubt."""
     separation, agreement = best["separation"], best["agreement"]
     if words:
@@ -376,10 +400,10 @@ def _reason(best: dict[str, Any], table: list[dict[str, Any]], words: bool) -> s
     alike = "the same" if agreement >= _FIRM else "partly the same" if agreement >= DOUBTFUL else "hardly the same"
     said = [
         f"Take {best['n_components']} components.",
-        f"Separation {_short(separation)}: {apart}.",
-        f"Agreement {_short(agreement)}: models fitted on different rows give {alike} labels.",
+        f"Separation {_format_value(separation)}: {apart}.",
+        f"Agreement {_format_value(agreement)}: models fitted on different rows give {alike} labels.",
     ]
-    near = _near(best, table)
+    near = _find_equivalent(best, table)
     if near:
         said.append(f"About as good: {near}{'; read their topics too' if words else ''}.")
     if agreement < DOUBTFUL or separation <= 0:
@@ -392,7 +416,7 @@ def _reason(best: dict[str, Any], table: list[dict[str, Any]], words: bool) -> s
     return " ".join(said)
 
 
-def _short(value: float) -> str:
+def _format_value(value: float) -> str:
     if isinstance(value, Integral):
         return str(value)
     if isnan(value):
@@ -404,7 +428,7 @@ def _short(value: float) -> str:
 # -- what comes in ---------------------------------------------------------------------------------------------------
 
 
-def _numbers(candidates: Iterable[int]) -> list[int]:
+def _check_candidates(candidates: Iterable[int]) -> list[int]:
     numbers = list(candidates) if isinstance(candidates, Iterable) else []
     if not numbers or not all(_is_number(number) for number in numbers):
         raise ValueError(
@@ -418,12 +442,12 @@ def _is_number(number: Any) -> bool:
     return isinstance(number, Integral) and not isinstance(number, bool) and int(number) >= 2
 
 
-def _ladder(n_rows: int) -> list[int]:
+def _make_candidates(n_rows: int) -> list[int]:
     """The numbers to try where none are given, for so many rows to learn from."""
     return [number for number in _LADDER if number <= max(2, n_rows // _FEWEST_ROWS)]
 
 
-def _require_sane(n_seeds: int, test_size: float) -> None:
+def _check_settings(n_seeds: int, test_size: float) -> None:
     check_count("n_seeds", n_seeds, least=2)  # models are compared with each other
     if not 0 < test_size < 1:
         raise ValueError(
@@ -431,7 +455,7 @@ def _require_sane(n_seeds: int, test_size: float) -> None:
         )
 
 
-def _seed(random_state: Any) -> int:
+def _draw_seed(random_state: Any) -> int:
     """Where to count seeds from: the number given, else one that is drawn."""
     if isinstance(random_state, Integral):
         return int(random_state)
@@ -439,7 +463,7 @@ def _seed(random_state: Any) -> int:
         return int(check_random_state(random_state).randint(2**31))
 
 
-def _prepared(estimator: Any, X: Any) -> tuple[Any, Any]:
+def _prepare(estimator: Any, X: Any) -> tuple[Any, Any]:
     """The learner, and the matrix that it learns from."""
     if isinstance(estimator, Pipeline):
         if len(estimator) > 1:
@@ -463,7 +487,7 @@ def _require_rows(n_rows: int, kind: str = "rows") -> None:
         )
 
 
-def _parameter(learner: Any) -> str:
+def _find_parameter(learner: Any) -> str:
     """What the learner calls the number of its units."""
     known = learner.get_params(deep=False) if hasattr(learner, "get_params") else {}
     for name in ("n_components", "n_clusters"):
@@ -475,14 +499,14 @@ def _parameter(learner: Any) -> str:
     )
 
 
-def _with(learner: Any, parameter: str, number: int, seed: int) -> Any:
+def _clone_with(learner: Any, parameter: str, number: int, seed: int) -> Any:
     settings = {parameter: number}
     if "random_state" in learner.get_params(deep=False):
         settings["random_state"] = seed
     return clone(learner).set_params(**settings)
 
 
-def _are_words(X: Any, words: bool | None) -> bool:
+def _has_word_columns(X: Any, words: bool | None) -> bool:
     """Whether the columns are judged as words: as told, or if no value is below zero and most are zero."""
     values = ops.to_host(ops.entries(X))
     signed = bool((values < 0).any())

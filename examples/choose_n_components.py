@@ -8,10 +8,10 @@ import sys
 from sklearn.feature_extraction.text import TfidfTransformer
 
 from codebooks import KrotovHopfield, choose_n_components
-from codebooks.datasets import planted_corpus
+from codebooks.datasets import make_planted_corpus
 from codebooks.plots import plot_selection
 
-corpus = planted_corpus(1000, 8, balance=0.9, random_state=0)
+corpus = make_planted_corpus(1000, 8, balance=0.9, random_state=0)
 X = TfidfTransformer(sublinear_tf=True).fit_transform(corpus.X)
 
 print("1,000 documents from 8 topics, the largest twice as large as the smallest.\n")

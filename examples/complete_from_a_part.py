@@ -80,7 +80,7 @@ between = np.outer(1 - way, images[three]) + np.outer(way, images[eight])
 weights = {}  # of the 3, of the 8 and of all others, along the way
 for separation in ("softmax", "sparsemax"):
     memory = HopfieldMemory("cosine", separation=separation, beta=25).fit(images)
-    found, ids = memory.recall(between, len(images))
+    ids, found = memory.recall(between, len(images))
     of_both = [np.where(ids == digit, found, 0).sum(axis=1) for digit in (three, eight)]
     weights[separation] = {"the 3": of_both[0], "others": 1 - sum(of_both), "the 8": of_both[1]}
 

@@ -6,7 +6,7 @@ from sklearn.pipeline import Pipeline
 
 from codebooks import KrotovHopfield
 from codebooks.datasets import load_docstrings
-from codebooks.scores import npmi_scorer
+from codebooks.metrics import npmi_scorer
 
 documents = load_docstrings().documents[::2]
 pipeline = Pipeline(

@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 import codebooks
-from codebooks import HopfieldMemory, KrotovHopfield, scores
+from codebooks import HopfieldMemory, KrotovHopfield, metrics
 
 
 def array_module():
@@ -36,7 +36,7 @@ print(f"{len(X)} images in 20 units, {model.n_iter_} passes: {perf_counter() - s
 print("Labels are", type(labels).__module__.partition(".")[0], "arrays, as the images are")
 
 on_a_laptop = codebooks.to_host(model)
-agreement = scores.agreement(digits.target, on_a_laptop.labels_)
+agreement = metrics.agreement(digits.target, on_a_laptop.labels_)
 print(f"Units against digits: NMI {agreement.nmi:.2f}, purity {agreement.purity:.2f}")
 same = on_a_laptop.predict(digits.data.astype(np.float32)) == on_a_laptop.labels_
 print(f"The same answers without a GPU: {same.mean():.0%}")

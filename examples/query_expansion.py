@@ -3,7 +3,7 @@
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import make_pipeline
 
-from codebooks import KrotovHopfield, expand, topics
+from codebooks import KrotovHopfield, expand, topic_words
 from codebooks.datasets import load_docstrings
 
 documents = load_docstrings().documents
@@ -12,10 +12,10 @@ pipeline = make_pipeline(
     KrotovHopfield(60, random_state=0),
 )
 pipeline.fit(documents)
-named = topics(pipeline, X=documents, n=4)
+named = topic_words(pipeline, X=documents, n_words=4)
 
 for query in ("clustering", "random numbers", "interpolate", "missing values", "sparse matrix", "legend colors"):
-    words = expand(pipeline, query, n=8, n_concepts=2)
-    print(f"\n{query!r} adds", ", ".join(f"{word.term} {word.weight:.2f}" for word in words))
-    for concept in dict.fromkeys(word.concept for word in words):
-        print(f"    by concept {named[concept]}")
+    words = expand(pipeline, query, n_words=8, n_topics=2)
+    print(f"\n{query!r} adds", ", ".join(f"{word.word} {word.score:.2f}" for word in words))
+    for concept in dict.fromkeys(word.topic for word in words):
+        print(f"    by topic {named[concept]}")

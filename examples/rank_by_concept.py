@@ -3,7 +3,7 @@
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import make_pipeline
 
-from codebooks import KrotovHopfield, rank_documents, topics
+from codebooks import KrotovHopfield, rank_documents, topic_words
 from codebooks.datasets import load_docstrings
 
 corpus = load_docstrings()
@@ -16,11 +16,11 @@ pipeline.fit(corpus.documents)
 
 def show(title, concept):
     print(f"\n{title}")
-    for row, score in zip(*rank_documents(pipeline, corpus.documents, concept, n=5), strict=True):
+    for row, score in zip(*rank_documents(pipeline, corpus.documents, concept, n_documents=5), strict=True):
         print(f"    {score:.2f}  {corpus.ids[row]}")
 
 
-named = topics(pipeline, X=corpus.documents, n=5)
+named = topic_words(pipeline, X=corpus.documents, n_words=5)
 sparse, graphs = (int(unit) for unit in pipeline.predict(["csr sparse matrix", "directed graph"]))
 print("Two of 60 concepts:")
 for unit in (sparse, graphs):

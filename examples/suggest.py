@@ -16,7 +16,9 @@ row_of = {name: row for row, name in enumerate(corpus.ids)}
 
 
 def show(liked, disliked=()):
-    rows, scores = suggest(codes, [row_of[name] for name in liked], n=5, disliked=[row_of[name] for name in disliked])
+    rows, scores = suggest(
+        codes, [row_of[name] for name in liked], n_suggestions=5, disliked=[row_of[name] for name in disliked]
+    )
     print("\nYou like", " and ".join(liked) + (f", but not {' and '.join(disliked)}" if disliked else ""))
     for row, score in zip(rows, scores, strict=True):
         print(f"    {score:.2f}  {corpus.ids[row]}")

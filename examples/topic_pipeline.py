@@ -3,7 +3,7 @@
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import make_pipeline
 
-from codebooks import KrotovHopfield, top_documents, topics
+from codebooks import KrotovHopfield, representative_documents, topic_words
 from codebooks.datasets import load_docstrings
 
 corpus = load_docstrings()
@@ -14,11 +14,11 @@ pipeline = make_pipeline(
 pipeline.fit(corpus.documents)
 
 print(f"{len(corpus.documents)} docstrings, 20 topics, the largest first:\n")
-examples = top_documents(pipeline, corpus.documents, n=2)
-for topic in sorted(topics(pipeline, X=corpus.documents, n=8), key=lambda topic: -topic.usage):
+examples = representative_documents(pipeline, corpus.documents, n_documents=2)
+for topic in sorted(topic_words(pipeline, X=corpus.documents, n_words=8), key=lambda topic: -topic.usage):
     print(topic)
-    print("     for instance", ", ".join(corpus.ids[row] for row in examples[topic.index]))
+    print("     for instance", ", ".join(corpus.ids[row] for row in examples[topic.id]))
 
 question = "How do I compute the eigenvalues of a symmetric matrix?"
-winner = topics(pipeline, X=corpus.documents, n=5)[pipeline.predict([question])[0]]
+winner = topic_words(pipeline, X=corpus.documents, n_words=5)[pipeline.predict([question])[0]]
 print(f"\n{question!r} belongs to topic {winner}")

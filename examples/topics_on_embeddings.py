@@ -13,7 +13,15 @@ from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import make_pipeline
 
-from codebooks import Isotropy, KrotovHopfield, PairedHead, TextEmbedder, expand, top_documents, topics
+from codebooks import (
+    KrotovHopfield,
+    PairedHead,
+    PartialWhitening,
+    TextEmbedder,
+    expand,
+    representative_documents,
+    topic_words,
+)
 from codebooks.datasets import load_docstrings
 
 corpus = load_docstrings()
@@ -33,20 +41,24 @@ vectorizer = TfidfVectorizer(stop_words="english", min_df=3, max_df=0.5, subline
 words = vectorizer.fit_transform(documents)
 terms = vectorizer.get_feature_names_out()
 
-by_meaning = make_pipeline(TextEmbedder(encoder), Isotropy(), KrotovHopfield(12, random_state=0)).fit(documents)
+by_meaning = make_pipeline(TextEmbedder(encoder), PartialWhitening(), KrotovHopfield(12, random_state=0)).fit(documents)
 labels, codes = by_meaning.predict(documents), by_meaning.transform(documents)
 print("\nBy meaning alone:")
-examples = top_documents(by_meaning, n=2, codes=codes)
-for topic in sorted(topics(by_meaning, terms, X=words, n=6, codes=labels), key=lambda topic: -topic.usage):
-    print(topic, "- for instance", ", ".join(ids[row] for row in examples[topic.index]))
+examples = representative_documents(by_meaning, n_documents=2, codes=codes)
+for topic in sorted(
+    topic_words(by_meaning, feature_names=terms, X=words, n_words=6, labels=labels), key=lambda topic: -topic.usage
+):
+    print(topic, "- for instance", ", ".join(ids[row] for row in examples[topic.id]))
 
 question = "How do I minimise a function whose jacobian I know?"
-added = expand(by_meaning, question, terms, n=6, X=words, codes=labels)
-print(f"\n{question!r} brings to mind: {', '.join(word.term for word in added)}")
+added = expand(by_meaning, question, feature_names=terms, n_words=6, X=words, labels=labels)
+print(f"\n{question!r} brings to mind: {', '.join(word.word for word in added)}")
 
 # Where it is known of some documents which belong together, here by their subpackage, a head learns it from these.
-with_groups = make_pipeline(TextEmbedder(encoder), Isotropy(), PairedHead(), KrotovHopfield(12, random_state=0))
+with_groups = make_pipeline(TextEmbedder(encoder), PartialWhitening(), PairedHead(), KrotovHopfield(12, random_state=0))
 with_groups.fit(documents, groups)
 print("\nWith a head that has learned from known groups:")
-for topic in topics(with_groups, terms, X=words, n=6, codes=with_groups.predict(documents))[:5]:
+for topic in topic_words(with_groups, feature_names=terms, X=words, n_words=6, labels=with_groups.predict(documents))[
+    :5
+]:
     print(topic)

@@ -32,12 +32,16 @@ ANY_PROCESSOR = {
 }
 # These read and write, draw, start processes or look at imports, and compute next to nothing. scikit-learn's own checks
 # are many, and compare with tolerances.
-NOT_NUMERICAL = "benchmarks cli* datasets documents embedder examples forks inputs interchange layers monitor plots"
-NOT_NUMERICAL += " readme storage threads untrusted_files"
+NOT_NUMERICAL = "benchmarks cli datasets encoder gpu plots storage text embeddings/test_text_embedder"
+NOT_NUMERICAL += (
+    " models/test_convergence ops/test_threads test_examples test_fork_safe_lock test_interchange test_imports"
+)
+NOT_NUMERICAL += " test_readme test_validation"
 # Disturbed rounding makes copies.
 SELECTED = ["-m", "not slow and not gpu", "-k", "not scikit_learn_contract and not no_copy"]
-QUICK = "concepts hopfield_memory inhibited_mixture isotropy krotov_hopfield multinomial_mixture naming"
-QUICK += " neighbor_smoothing orthogonal_sparse_coding paired_head relocation separation stored_rows"
+QUICK = "embeddings interpret/test_concepts interpret/test_labelling memory models/test_inhibited_mixture"
+QUICK += " models/test_krotov_hopfield models/test_multinomial_mixture models/test_orthogonal_sparse_coding"
+QUICK += " models/test_relocation ops/test_kernels_entmax"
 # Whether Numba uses what the processor has beyond the least, and the kernels of each OpenBLAS that is loaded.
 PROBE = """
 import numba, numpy, scipy.linalg
@@ -60,6 +64,12 @@ def python(environment, *arguments, **how):
     return subprocess.run([sys.executable, *arguments], env={**os.environ, "PYTHONPATH": path, **environment}, **how)
 
 
+def place_of(subject):
+    """The folder or file of the tests of a subject."""
+    folder = TESTS / subject
+    return folder if folder.is_dir() else folder.with_suffix(".py")
+
+
 def reason_to_skip(kind):
     """Why this processor cannot run the kernels of a kind; empty where it can."""
     if platform.machine() not in ("x86_64", "AMD64"):
@@ -68,7 +78,7 @@ def reason_to_skip(kind):
     return f"this processor lacks {', '.join(sorted(missing))}" if missing else ""
 
 
-def run(name, kind=None, environment=None, options=(), subjects="*"):
+def run(name, kind=None, environment=None, options=(), subjects="."):
     """Run the numerical tests under a setting; return "passed", "failed" or why it was skipped or means nothing."""
     environment = dict(environment or {})
     if kind is not None:
@@ -83,9 +93,9 @@ def run(name, kind=None, environment=None, options=(), subjects="*"):
     if "NUMBA_CPU_NAME" in environment and wide == "True":
         return "failed, Numba compiles for this processor"
     print(f"== {name}", flush=True)
-    ignored = [f"--ignore-glob={TESTS}/test_{subject}.py" for subject in NOT_NUMERICAL.split()]
+    ignored = [f"--ignore={place_of(subject)}" for subject in NOT_NUMERICAL.split()]
     tests = ["-m", "pytest", "-q", "-p", "no:cacheprovider", *options, *SELECTED, *ignored]
-    files = sorted(str(path) for subject in subjects.split() for path in TESTS.glob(f"test_{subject}.py"))
+    files = [str(place_of(subject)) for subject in subjects.split()]
     return "passed" if python(environment, *tests, *files).returncode == 0 else "failed"
 
 

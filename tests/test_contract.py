@@ -17,7 +17,7 @@ from sklearn.utils.estimator_checks import check_transformer_preserve_dtypes, pa
 from threadpoolctl import threadpool_limits
 
 import codebooks
-from codebooks.datasets import planted_corpus
+from codebooks.datasets import make_planted_corpus
 from codebooks.models.base import CodebookLearner
 
 # Planted groups lie so far apart that a mixture shares no row, and some of scikit-learn's data has no groups at all:
@@ -44,7 +44,7 @@ VARIANTS = {
     codebooks.KrotovHopfield: [
         {},
         {"algorithm": "hebbian"},
-        {"n_active": 2},
+        {"transform_n_active": 2},
         {"p": 3, "rival_rank": 3},
         {"inhibition": "load"},
         {"inhibition": None},
@@ -95,7 +95,7 @@ def _with_halved_duplicates(X):
 
 @pytest.fixture(scope="module")
 def planted():
-    corpus = planted_corpus(400, 5, random_state=0)
+    corpus = make_planted_corpus(400, 5, random_state=0)
     return corpus.X.toarray().astype(np.float64), corpus.labels
 
 
@@ -139,7 +139,7 @@ class TestLaws:
     def test_codes_and_labels_agree(self, learner, settings, planted):
         X, _ = planted
         model = build(learner, settings).fit(X)
-        strength = model._strength(model.transform(X))  # signed codes compete by their magnitude
+        strength = model._orient_scores(model.transform(X))  # signed codes compete by their magnitude
         np.testing.assert_array_equal(strength.argmax(axis=1), model.predict(X))
         np.testing.assert_array_equal(model.labels_, model.predict(X))
         np.testing.assert_array_equal(clone(model).fit_predict(X), model.labels_)
@@ -149,7 +149,7 @@ class TestLaws:
             pytest.skip("it refuses negative values")
         X = np.random.default_rng(3).standard_normal((300, 5))
         model = build(learner, settings).fit(X)
-        strength, labels = model._strength(model.transform(X)), model.predict(X)
+        strength, labels = model._orient_scores(model.transform(X)), model.predict(X)
         known = labels >= 0
         np.testing.assert_array_equal(strength.argmax(axis=1)[known], labels[known])
         # Nobody answers only where a threshold leaves no code.
@@ -179,11 +179,11 @@ class TestLaws:
     def test_an_update_without_entries_changes_nothing(self, learner, settings, planted, form):
         X, _ = planted
         model = build(learner, settings).partial_fit(form(X[:100]))
-        before = [np.copy(field) for field in model._state()]
+        before = [np.copy(field) for field in model._get_state()]
         for n_rows in (1, 30):
             model.partial_fit(form(np.zeros((n_rows, X.shape[1]))))
             assert model.labels_.tolist() == [-1] * n_rows
-        for old, new in zip(before, model._state(), strict=True):
+        for old, new in zip(before, model._get_state(), strict=True):
             np.testing.assert_array_equal(new, old)
         with pytest.raises(ValueError, match="nothing but zeros"):
             build(learner, settings).partial_fit(form(np.zeros((3, 5))))
@@ -215,7 +215,7 @@ class TestLaws:
         dense = build(learner, settings).fit(X)
         csr = build(learner, settings).fit(sparse.csr_matrix(X))
         np.testing.assert_allclose(csr.components_, dense.components_, atol=1e-8)
-        if not settings or "n_active" in settings:
+        if set(settings) <= {"n_active", "transform_n_active"}:
             assert normalized_mutual_info_score(labels, dense.labels_) > 0.9
 
     def test_float32_is_kept_and_close(self, learner, settings, planted):
@@ -278,9 +278,9 @@ class TestLaws:
     def test_blocks_of_rows_add_up(self, learner, settings, planted):
         X, _ = planted
         model = build(learner, settings).fit(X)
-        state = model._state()
+        state = model._get_state()
         cuts = (slice(None), slice(0, 7), slice(7, 250), slice(250, None))
-        whole, *blocks = [over_all_columns(model._statistics(X[rows], state), X.shape[1]) for rows in cuts]
+        whole, *blocks = [over_all_columns(model._compute_statistics(X[rows], state), X.shape[1]) for rows in cuts]
         for name, total in whole._asdict().items():
             summed = sum(np.asarray(getattr(block, name), dtype=float) for block in blocks)
             np.testing.assert_allclose(summed, total, rtol=1e-9, atol=1e-9)
@@ -297,8 +297,8 @@ class TestLaws:
         batch = sparse.csr_matrix(X[:100])
         order = np.random.default_rng(0).permutation(100)
         model = build(learner, settings)
-        one = model._start(batch, 5, np.random.RandomState(0))
-        two = model._start(batch[order], 5, np.random.RandomState(0))
+        one = model._initialize_state(batch, 5, np.random.RandomState(0))
+        two = model._initialize_state(batch[order], 5, np.random.RandomState(0))
         np.testing.assert_allclose(one.components, two.components, atol=1e-10)
 
     def test_round_trips(self, learner, settings, planted):
@@ -366,13 +366,15 @@ class TestLaws:
         assert model.score(X) == pytest.approx(0 if learner is codebooks.MultinomialMixture else 1)
 
     def test_score_ignores_what_only_changes_the_reading(self, learner, settings, planted):
-        if learner is codebooks.MultinomialMixture:
+        others = {"n_active": 1, "transform_n_active": 1, "inhibition_strength": 0.1}
+        others = {name: value for name, value in others.items() if name in learner().get_params()}
+        if not others:
             pytest.skip("it has no such settings")
         X, _ = planted
         model = build(learner, settings).fit(X)
         score = model.score(X)
         assert 0 < score <= 1
-        assert model.set_params(n_active=1, inhibition_strength=0.1).score(X) == score
+        assert model.set_params(**others).score(X) == score
 
     def test_reject_below(self, learner, settings, planted):
         X, _ = planted
@@ -387,7 +389,7 @@ class TestLaws:
             return
         won = model.components_[model.predict(X)]
         cosines = (X * won).sum(axis=1) / np.linalg.norm(X, axis=1) / np.linalg.norm(won, axis=1)
-        cosines = model._strength(cosines)
+        cosines = model._orient_scores(cosines)
         np.testing.assert_allclose(model.confidence(X), cosines, atol=1e-6)
         limit = np.quantile(cosines, 0.3, method="midpoint")
         every, some, none = (model.predict(X, reject_below=below) for below in (-1.0, limit, 1.0))
@@ -412,7 +414,7 @@ class TestLaws:
             assert codes.dtype == dense.dtype == dtype
             assert codes.nnz == np.count_nonzero(dense)
             np.testing.assert_array_equal(codes.toarray(), dense)
-        np.testing.assert_array_equal(model._strength(dense).argmax(axis=1), model.predict(X))
+        np.testing.assert_array_equal(model._orient_scores(dense).argmax(axis=1), model.predict(X))
         rows = model.inverse_transform(codes)
         assert isinstance(rows, np.ndarray)
         np.testing.assert_allclose(rows, model.inverse_transform(dense), atol=1e-6 * np.abs(rows).max())
@@ -450,7 +452,7 @@ class TestLaws:
 
         for call in (model.fit, model.partial_fit):
             with monkeypatch.context() as patch:
-                patch.setattr(model, "_statistics", interrupted)
+                patch.setattr(model, "_compute_statistics", interrupted)
                 with pytest.raises(KeyboardInterrupt):
                     call(X if call == model.partial_fit else X[:, :100] + 1)
         assert len(updates) == 2
@@ -476,11 +478,11 @@ class TestLaws:
 @pytest.mark.parametrize("learner", LEARNERS)
 class TestSparseCodes:
     def test_pipeline_with_a_linear_classifier(self, learner):
-        corpus = planted_corpus(300, 4, random_state=0)
+        corpus = make_planted_corpus(300, 4, random_state=0)
         model = make_pipeline(learner(4, sparse_output=True, random_state=0), LogisticRegression())
         assert model.fit(corpus.X, corpus.labels).score(corpus.X, corpus.labels) > 0.9
         assert model[0].get_feature_names_out().tolist() == [f"{learner.__name__.lower()}{k}" for k in range(4)]
-        setting = "batch_size" if learner is codebooks.MultinomialMixture else "n_active"
+        setting = "n_active" if "n_active" in learner().get_params() else "batch_size"
         searched = GridSearchCV(model, {f"{learner.__name__.lower()}__{setting}": [1, 2]}, cv=2)
         assert searched.fit(corpus.X, corpus.labels).best_score_ > 0.8
 
@@ -491,13 +493,16 @@ class TestSparseCodes:
             model.transform(np.eye(4))
 
     def test_topics_of_sparse_codes(self, learner):
-        corpus = planted_corpus(300, 4, random_state=0)
+        corpus = make_planted_corpus(300, 4, random_state=0)
         model = learner(4, random_state=0).fit(corpus.X)
-        expected = codebooks.topics(model, corpus.terms, corpus.X)
+        expected = codebooks.topic_words(model, corpus.X, feature_names=corpus.terms)
         ranked = codebooks.rank_documents(model, corpus.X, 0)
         model.set_params(sparse_output=True)
-        assert codebooks.topics(model, corpus.terms, corpus.X) == expected
-        assert codebooks.topics(model, corpus.terms, corpus.X, codes=model.transform(corpus.X)) == expected
+        assert codebooks.topic_words(model, corpus.X, feature_names=corpus.terms) == expected
+        assert (
+            codebooks.topic_words(model, corpus.X, feature_names=corpus.terms, labels=model.transform(corpus.X))
+            == expected
+        )
         np.testing.assert_array_equal(codebooks.rank_documents(model, corpus.X, 0).rows, ranked.rows)
 
 
@@ -505,7 +510,7 @@ class TestSparseCodes:
 class TestLearning:
     @pytest.mark.parametrize("seed", range(3))
     def test_planted_topics_one_row_at_a_time(self, learner, seed):
-        corpus = planted_corpus(600, 5, random_state=seed)
+        corpus = make_planted_corpus(600, 5, random_state=seed)
         model = learner(5, batch_size=1, max_iter=5, random_state=seed).fit(corpus.X)
         assert normalized_mutual_info_score(corpus.labels, model.labels_) > 0.9
 
@@ -513,7 +518,7 @@ class TestLearning:
     def test_planted_topics_at_the_defaults(self, learner, kind):
         if kind == "embeddings" and learner is codebooks.MultinomialMixture:
             pytest.skip("it refuses negative values")
-        corpus = planted_corpus(800, 6, balance=0.6 if kind == "skewed" else 1.0, random_state=2)
+        corpus = make_planted_corpus(800, 6, balance=0.6 if kind == "skewed" else 1.0, random_state=2)
         X, labels = corpus.X, corpus.labels
         if kind == "binary":
             X = (X > 0).astype(np.float32)
@@ -528,7 +533,7 @@ class TestLearning:
         assert (model.usage_ > 0).all()
 
     def test_verbose_speaks_and_silence_is_silent(self, learner, capsys):
-        X = planted_corpus(200, 3, random_state=0).X
+        X = make_planted_corpus(200, 3, random_state=0).X
         learner(3, random_state=0, max_iter=2).fit(X)
         captured = capsys.readouterr()
         assert captured.out == captured.err == ""
@@ -541,7 +546,13 @@ class TestLearning:
 @pytest.mark.filterwarnings("ignore:.*components? wins? no sample")
 @pytest.mark.parametrize(
     "transformer",
-    [*LEARNERS, codebooks.HopfieldMemory, codebooks.BM25Transformer, codebooks.Isotropy, codebooks.NeighborSmoothing],
+    [
+        *LEARNERS,
+        codebooks.HopfieldMemory,
+        codebooks.BM25Transformer,
+        codebooks.PartialWhitening,
+        codebooks.NeighborSmoothing,
+    ],
 )
 def test_dtypes_are_preserved_and_scikit_learn_checks_it(transformer):
     assert transformer().__sklearn_tags__().transformer_tags.preserves_dtype == ["float64", "float32"]
@@ -554,8 +565,8 @@ def test_any_number_of_threads_gives_the_same_bits(learner, fresh_python):
     code = f"""
 import hashlib
 from codebooks import {learner.__name__}
-from codebooks.datasets import planted_corpus
-X = planted_corpus(6000, 20, length=60, random_state=0).X
+from codebooks.datasets import make_planted_corpus
+X = make_planted_corpus(6000, 20, length=60, random_state=0).X
 model = {learner.__name__}(40, random_state=0, max_iter=3).fit(X)
 for array in (model.components_, model.inhibition_, model.labels_, model.transform(X)):
     print(hashlib.sha256(array.tobytes(order="C")).hexdigest())
@@ -623,7 +634,7 @@ def test_other_features_are_refused(learner):
 
 
 @pytest.mark.parametrize("learner", LEARNERS)
-@pytest.mark.parametrize("setting", ["n_components", "max_iter", "batch_size", "n_active"])
+@pytest.mark.parametrize("setting", ["n_components", "max_iter", "batch_size", "n_active", "transform_n_active"])
 def test_settings_out_of_range_are_refused(learner, setting):
     if setting not in learner().get_params():
         pytest.skip("it has no such setting")
@@ -632,7 +643,7 @@ def test_settings_out_of_range_are_refused(learner, setting):
 
 
 @pytest.mark.parametrize("learner", LEARNERS)
-@pytest.mark.parametrize("setting", ["n_components", "max_iter", "batch_size", "n_active"])
+@pytest.mark.parametrize("setting", ["n_components", "max_iter", "batch_size", "n_active", "transform_n_active"])
 def test_true_is_no_number(learner, setting):
     if setting not in learner().get_params():
         pytest.skip("it has no such setting")
@@ -671,7 +682,7 @@ ESTIMATORS = {
     "OrthogonalSparseCoding": lambda: codebooks.OrthogonalSparseCoding(4, random_state=0),
     "HopfieldMemory": lambda: codebooks.HopfieldMemory(),
     "BM25Transformer": lambda: codebooks.BM25Transformer(),
-    "Isotropy": lambda: codebooks.Isotropy(),
+    "PartialWhitening": lambda: codebooks.PartialWhitening(),
     "NeighborSmoothing": lambda: codebooks.NeighborSmoothing(3),
     "PairedHead": lambda: codebooks.PairedHead(),
 }
@@ -683,7 +694,7 @@ QUESTIONS = [
     for method in METHODS
     if hasattr(make(), method)
 ]
-DENSE_ONLY = ("Isotropy", "NeighborSmoothing", "PairedHead")
+DENSE_ONLY = ("PartialWhitening", "NeighborSmoothing", "PairedHead")
 OTHER_DATA = {
     "NaN": lambda X: X * np.nan,
     "infinity": lambda X: X * np.inf,

@@ -8,8 +8,8 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 
 from codebooks import KrotovHopfield
-from codebooks.datasets import planted_corpus
-from codebooks.scores import npmi_scorer
+from codebooks.datasets import make_planted_corpus
+from codebooks.metrics import npmi_scorer
 
 
 def texts_of(corpus):
@@ -19,7 +19,7 @@ def texts_of(corpus):
 
 @pytest.fixture(scope="module")
 def texts():
-    return texts_of(planted_corpus(600, 10, random_state=0))
+    return texts_of(make_planted_corpus(600, 10, random_state=0))
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def test_the_default_score_needs_no_scoring(texts, pipeline):
 
 @pytest.mark.parametrize("seed", [0, 1, 3])
 def test_npmi_chooses_inhibition_where_topics_share_most_words(seed):
-    corpus = planted_corpus(600, 10, purity=0.1, random_state=seed)
+    corpus = make_planted_corpus(600, 10, purity=0.1, random_state=seed)
     X = TfidfTransformer(sublinear_tf=True).fit_transform(corpus.X)
     model = KrotovHopfield(10, inhibition_strength=1.0, revive=False, random_state=0)
     without, with_it = (model.set_params(inhibition=kind).fit(X).labels_ for kind in (None, "mean"))

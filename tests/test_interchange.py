@@ -14,7 +14,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.metrics import adjusted_rand_score
 from sklearn.pipeline import make_pipeline
 
-from codebooks import InhibitedMixture, Isotropy, KrotovHopfield, OrthogonalSparseCoding, topics
+from codebooks import InhibitedMixture, KrotovHopfield, OrthogonalSparseCoding, PartialWhitening, topic_words
 
 # The groups lie far apart, and the mixture says so.
 pytestmark = pytest.mark.filterwarnings("ignore:The gates give nearly all rows")
@@ -92,7 +92,7 @@ class BERTopicCalls:
 
 @pytest.mark.parametrize("y", [None, list(range(100))], ids=["no targets", "targets"])
 def test_a_learner_in_the_place_of_hdbscan(learner, embeddings, groups, y):
-    model = BERTopicCalls(Isotropy(), learner)
+    model = BERTopicCalls(PartialWhitening(), learner)
     assert adjusted_rand_score(groups, model.fit_transform(embeddings, y)) == 1
     assert model.transform(embeddings[::5]) == model.labels[::5]
     assert all(isinstance(label, int | np.integer) for label in model.labels)
@@ -100,7 +100,7 @@ def test_a_learner_in_the_place_of_hdbscan(learner, embeddings, groups, y):
 
 def test_a_learner_in_the_place_of_umap(learner, embeddings, groups):
     """Its codes are the reduced space. They are read as they are: nothing is centred behind the user's back."""
-    model = BERTopicCalls(make_pipeline(Isotropy(), learner), KrotovHopfield(4, random_state=1))
+    model = BERTopicCalls(make_pipeline(PartialWhitening(), learner), KrotovHopfield(4, random_state=1))
     assert adjusted_rand_score(groups, model.fit_transform(embeddings)) == 1
     reduced = model.umap_model.transform(embeddings)
     assert isinstance(reduced, np.ndarray)
@@ -111,7 +111,7 @@ def test_a_learner_in_the_place_of_umap(learner, embeddings, groups):
 def test_learning_block_by_block(learner, embeddings, groups):
     """A learner that is told of a block after another, as `BERTopic.partial_fit` does."""
     order = np.random.default_rng(0).permutation(100)
-    model = BERTopicCalls(Isotropy().fit(embeddings), learner)
+    model = BERTopicCalls(PartialWhitening().fit(embeddings), learner)
     for _ in range(10):
         for rows in np.array_split(order, 2):
             model.partial_fit(embeddings[rows])
@@ -120,7 +120,7 @@ def test_learning_block_by_block(learner, embeddings, groups):
 
 
 def test_models_travel_as_bertopic_saves_them(learner, embeddings):
-    model = BERTopicCalls(Isotropy(), learner)
+    model = BERTopicCalls(PartialWhitening(), learner)
     labels = model.fit_transform(embeddings)
     for travelled in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
         assert travelled.transform(embeddings) == labels
@@ -160,9 +160,9 @@ def test_topicwizard_reads_components(learner):
     assert data["topic_term_matrix"].shape == (4, 16)
     assert data["document_topic_matrix"].shape == (20, 4)
     assert np.isfinite(data["topic_term_matrix"]).all()
-    own = topics(pipeline, n=4)
+    own = topic_words(pipeline, n_words=4)
     for name, topic in zip(data["topic_names"], own, strict=True):
-        assert set(name.split("_")[1:]) == set(topic.terms)
+        assert set(name.split("_")[1:]) == set(topic.words)
 
 
 def test_pca_and_a_learner_in_the_places_that_bertopic_documents(learner, embeddings, groups):

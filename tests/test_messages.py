@@ -8,7 +8,7 @@ import pytest
 from sklearn.feature_extraction.text import CountVectorizer
 
 import codebooks
-from codebooks import datasets, plots, scores
+from codebooks import datasets, metrics, plots
 from codebooks.errors import short_repr
 
 LONGEST = 500
@@ -23,7 +23,7 @@ TEXTS = ["red lamp", "blue lamp", "red car", "blue car", "old red lamp", "old bl
 VECTORIZER = CountVectorizer()
 X = VECTORIZER.fit_transform(TEXTS).astype(np.float64)
 TERMS = VECTORIZER.get_feature_names_out()
-ESTIMATORS = [name for name in codebooks.__all__ if inspect.isclass(getattr(codebooks, name)) and name != "Topic"]
+ESTIMATORS = [name for name in codebooks.__all__ if hasattr(getattr(codebooks, name), "get_params")]
 ON_TEXT = {"HopfieldRetriever", "TextAnalyzer", "TextEmbedder"}
 
 
@@ -75,22 +75,23 @@ MODEL = codebooks.KrotovHopfield(2, random_state=0).fit(X)
 TOPICS = [["red", "lamp"], ["blue", "car"]]
 LABELS = [0, 0, 1, 1, 0, 1]
 FUNCTIONS = {
-    codebooks.topics: {"model": MODEL, "terms": TERMS, "X": X},
-    codebooks.top_documents: {"model": MODEL, "X": X},
-    codebooks.expand: {"model": MODEL, "terms": TERMS, "query": "red"},
-    codebooks.rank_documents: {"model": MODEL, "X": X, "concept": 0},
+    codebooks.topic_words: {"model": MODEL, "X": X, "feature_names": TERMS},
+    codebooks.cluster_words: {"labels": LABELS, "X": X, "feature_names": TERMS},
+    codebooks.representative_documents: {"model": MODEL, "X": X},
+    codebooks.expand: {"model": MODEL, "feature_names": TERMS, "query": "red"},
+    codebooks.rank_documents: {"model": MODEL, "X": X, "query": 0},
     codebooks.suggest: {"codes": MODEL.transform(X), "liked": [0]},
     codebooks.choose_n_components: {"estimator": MODEL, "X": X, "candidates": [2]},
     codebooks.to_host: {"model": MODEL},
-    scores.npmi: {"topics": TOPICS, "X": X, "terms": TERMS},
-    scores.npmi_per_topic: {"topics": TOPICS, "X": X, "terms": TERMS},
-    scores.topic_diversity: {"topics": TOPICS},
-    scores.bootstrap_interval: {"values": [0.0, 1.0, 1.0]},
-    scores.agreement: {"labels_true": LABELS, "labels_pred": LABELS},
+    metrics.npmi: {"topics": TOPICS, "X": X, "terms": TERMS},
+    metrics.npmi_per_topic: {"topics": TOPICS, "X": X, "terms": TERMS},
+    metrics.topic_diversity: {"topics": TOPICS},
+    metrics.bootstrap_interval: {"values": [0.0, 1.0, 1.0]},
+    metrics.agreement: {"labels_true": LABELS, "labels_pred": LABELS},
 }
 PUBLIC = {
     getattr(module, name): None
-    for module in (codebooks, scores, plots, datasets)
+    for module in (codebooks, metrics, plots, datasets)
     for name in module.__all__
     if inspect.isfunction(getattr(module, name)) and name not in ("warmup", "load_docstrings")
 }
@@ -109,9 +110,9 @@ def test_messages_of_functions_are_short(function):
     assert long == []
 
 
-def test_topics_without_a_model_says_so_in_short():
+def test_topic_words_without_a_model_says_so_in_short():
     with pytest.raises((TypeError, ValueError)) as caught:
-        codebooks.topics(["red lamp " * 1000] * 1000)
+        codebooks.topic_words(["red lamp " * 1000] * 1000)
     assert len(str(caught.value)) <= LONGEST
 
 

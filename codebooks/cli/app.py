@@ -14,11 +14,11 @@ import typer
 
 import codebooks
 from codebooks.cli.assign import assign
+from codebooks.cli.console import report_errors
 from codebooks.cli.index import add, info, remove
 from codebooks.cli.parsing import Command, expand_groups
 from codebooks.cli.search import search
-from codebooks.cli.telling import told
-from codebooks.cli.topics import learn
+from codebooks.cli.topics import topics
 
 # Commands import what they compute with where they use it: --help must not wait for that.
 
@@ -36,11 +36,11 @@ codebooks search reviews.csv --column text "slow delivery\"""",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for name, command in (("topics", learn), ("assign", assign), ("search", search)):
-    app.command(name, cls=Command)(told(expand_groups(command)))
+for name, command in (("topics", topics), ("assign", assign), ("search", search)):
+    app.command(name, cls=Command)(report_errors(expand_groups(command)))
 index = typer.Typer(help="What is in a saved index, and documents that come and go.", no_args_is_help=True)
 for name, change in (("info", info), ("add", add), ("remove", remove)):
-    index.command(name, cls=Command)(told(expand_groups(change)))
+    index.command(name, cls=Command)(report_errors(expand_groups(change)))
 app.add_typer(index, name="index")
 
 

@@ -10,21 +10,21 @@ from typing import Annotated, Optional
 
 import typer
 
-from codebooks.cli.codes import codes, strongest
-from codebooks.cli.meaning import embedded
-from codebooks.cli.models import load_model
-from codebooks.cli.sources import Column, ReadingOptions, read_text
-from codebooks.cli.telling import printed
-from codebooks.cli.writing import (
+from codebooks.cli.assignment_table import build_assignment_rows, find_strongest_components
+from codebooks.cli.atomic_output import (
     Overwrite,
     Raw,
     refuse_overwriting,
+    report_write_errors,
     save_csv,
-    told_of_writing,
+    write_atomically,
     write_csv,
-    written_aside,
 )
-from codebooks.documents import UserError
+from codebooks.cli.console import report_print_errors
+from codebooks.cli.embedding_steps import report_embedding_errors
+from codebooks.cli.models import load_model
+from codebooks.cli.sources import Column, ReadingOptions, load_documents
+from codebooks.errors import UserError
 
 
 def assign(
@@ -59,17 +59,17 @@ def assign(
     if out is not None:
         refuse_overwriting([out], overwrite)
     pipeline = load_model(model, trust)
-    documents, _ = read_text(source, False, column, reading)
-    X = embedded(pipeline[:-1].transform, documents.texts)
-    labels, strength = strongest(pipeline[-1], X)
+    documents, _ = load_documents(source, False, column, reading)
+    X = report_embedding_errors(pipeline[:-1].transform, documents.texts)
+    labels, strength = find_strongest_components(pipeline[-1], X)
     if reject_below is not None:
         labels[strength < reject_below] = -1
-    rows = codes(documents, labels, strength, pipeline.topics_)
+    rows = build_assignment_rows(documents, labels, strength, pipeline.topics_)
     if out is None:
-        with printed():
+        with report_print_errors():
             write_csv(sys.stdout, rows, raw)
     else:
-        with written_aside(out.parent, [out.name]) as folder, told_of_writing(out.parent):
+        with write_atomically(out.parent, [out.name]) as folder, report_write_errors(out.parent):
             save_csv(folder / out.name, rows, raw)
     if documents.n_empty:
         print(f"codebooks: empty documents skipped: {documents.n_empty:,}", file=sys.stderr)

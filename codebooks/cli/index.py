@@ -11,11 +11,11 @@ from typing import Annotated, Any, Optional
 import typer
 
 import codebooks
-from codebooks.cli.meaning import embedded
+from codebooks.cli.atomic_output import report_write_errors
+from codebooks.cli.console import create_console, format_count, report_print_errors
+from codebooks.cli.embedding_steps import report_embedding_errors
 from codebooks.cli.sources import Columns, ReadingOptions, Source, count_columns_again, parse_columns
-from codebooks.cli.telling import counted, printed, printer
-from codebooks.cli.writing import told_of_writing
-from codebooks.documents import UserError
+from codebooks.errors import UserError
 
 Index = Annotated[Path, typer.Argument(metavar="INDEX", help="A file that `codebooks search --save` wrote.")]
 Encoder = Annotated[
@@ -44,9 +44,9 @@ def info(index: Index) -> None:
         "embeddings": f"{arrays['embeddings'].shape[1]} numbers each" if "embeddings" in arrays else "none",
         "size": f"{index.stat().st_size / 1e6:.1f} MB",
     }
-    with printed():
+    with report_print_errors():
         for name, value in rows.items():
-            printer().print(f"{name:<11} {value}", highlight=False)
+            create_console().print(f"{name:<11} {value}", highlight=False)
 
 
 def add(
@@ -68,10 +68,10 @@ def add(
         names = [str(first + i) for i in range(len(names))]
     before = len(retriever)
     ids: Any = [int(name) for name in names] if retriever.ids_.dtype.kind == "i" else names
-    embedded(lambda texts: retriever.add(texts, ids=ids), documents.texts)
+    report_embedding_errors(lambda texts: retriever.add(texts, ids=ids), documents.texts)
     count_columns_again(retriever, documents, weights, before)
     _save(retriever, index)
-    _tell(f"added {counted(len(retriever) - before, 'document')}, {len(retriever):,} in all")
+    _print_sentence(f"added {format_count(len(retriever) - before, 'document')}, {len(retriever):,} in all")
 
 
 def remove(
@@ -87,7 +87,7 @@ def remove(
         raise UserError(f"{index} has no document {', '.join(missing[:5])[:200]}; nothing was removed.")
     retriever.remove([there[id] for id in dict.fromkeys(ids)])
     _save(retriever, index)
-    _tell(f"removed {counted(len(dict.fromkeys(ids)), 'document')}, {len(retriever):,} left")
+    _print_sentence(f"removed {format_count(len(dict.fromkeys(ids)), 'document')}, {len(retriever):,} left")
 
 
 def load_retriever(file: Path, encoder: str | None = None) -> Any:
@@ -98,7 +98,7 @@ def load_retriever(file: Path, encoder: str | None = None) -> Any:
     UserError
         If it cannot be loaded, or the encoder is missing or another.
     """
-    from codebooks.text.embedder import TextEmbedder
+    from codebooks.embeddings.text_embedder import TextEmbedder
 
     embedder: Any = None if encoder is None else TextEmbedder(encoder)
     try:
@@ -114,10 +114,10 @@ def load_retriever(file: Path, encoder: str | None = None) -> Any:
 
 
 def _save(retriever: Any, file: Path) -> None:
-    with told_of_writing(file, "INDEX"):
+    with report_write_errors(file, "INDEX"):
         retriever.save(file)
 
 
-def _tell(sentence: str) -> None:
-    with printed():
-        printer().print(sentence, highlight=False)
+def _print_sentence(sentence: str) -> None:
+    with report_print_errors():
+        create_console().print(sentence, highlight=False)

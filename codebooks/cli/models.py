@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from codebooks.documents import UserError
+from codebooks.errors import UserError
 
 FILE = "model.skops"  # in the folder that `topics` writes
 # Classes that a file may name, beside those of scikit-learn and NumPy that skops itself trusts.
@@ -16,10 +16,11 @@ TRUSTED = [
     "codebooks.models.multinomial_mixture.MultinomialMixture",
     "codebooks.models.orthogonal_sparse_coding.OrthogonalSparseCoding",
     "codebooks.text.analyzer.TextAnalyzer",
-    "codebooks.text.embedder.TextEmbedder",
-    "codebooks.text.isotropy.Isotropy",
-    "codebooks.text.neighbor_smoothing.NeighborSmoothing",
-    "codebooks.topics.Topic",
+    "codebooks.embeddings.text_embedder.TextEmbedder",
+    "codebooks.embeddings.whitening.PartialWhitening",
+    "codebooks.embeddings.neighbor_smoothing.NeighborSmoothing",
+    "codebooks.interpret.topics.Topic",
+    "codebooks.interpret.topics.TopicList",
 ]
 
 

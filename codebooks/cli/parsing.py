@@ -12,7 +12,7 @@ from typing import Any, get_type_hints
 import typer
 from typer.core import TyperCommand
 
-from codebooks.cli.controls import remove_controls
+from codebooks.cli.control_characters import remove_controls
 
 
 class Command(TyperCommand):

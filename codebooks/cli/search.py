@@ -16,13 +16,13 @@ from typing import Annotated, Any, NamedTuple, Optional
 import typer
 
 import codebooks
-from codebooks.cli.hits import Found, find, json_lines, nothing, show
+from codebooks.cli.atomic_output import report_write_errors
+from codebooks.cli.console import create_console, format_count, report_print_errors, show_progress
 from codebooks.cli.index import load_retriever
+from codebooks.cli.search_results import Found, describe_empty_result, find_documents, format_json_lines, print_results
 from codebooks.cli.sources import Columns, ReadingOptions, Source, Where, count_columns_again, parse_columns
-from codebooks.cli.telling import counted, printed, printer, progress_bar
-from codebooks.cli.words import WordOptions
-from codebooks.cli.writing import told_of_writing
-from codebooks.documents import UserError
+from codebooks.cli.text_options import WordOptions
+from codebooks.errors import UserError
 
 # What other search engines take for an operator.
 _OPERATORS = re.compile(r'(?:^|\s)[+-]\w|"|\w\*|\b(?:AND|OR|NOT)\b')
@@ -84,29 +84,29 @@ def search(
     and the documents that brought them; with each hit, which words it has of both kinds. A query is a list of words:
     AND, OR, NOT, quotes, + - and * have no meaning of their own.
     """
-    place, queries = _told_apart([] if docs is None else [docs, *(query or [])], demo, save)
+    place, queries = _split_arguments([] if docs is None else [docs, *(query or [])], demo, save)
     weights = parse_columns(columns)
     source = Source(place, tuple(weights), reading, where)
     _check(n_hits, feedback, queries)
     if save is not None:
         from codebooks.storage import check_place
 
-        with _told_of_saving(save):
+        with _report_save_errors(save):
             check_place(save)
-    with progress_bar(quiet or as_json, N_STEPS) as step:
+    with show_progress(quiet or as_json, N_STEPS) as step:
         step("reading and counting words")
-        index = _index(source, weights, options, embed)
+        index = _load_or_build_index(source, weights, options, embed)
         if save is not None:
             step("saving")
-            with _told_of_saving(save):
+            with _report_save_errors(save):
                 index.retriever.save(save)
         index.retriever.set_params(feedback=feedback)
         step("searching (the first run compiles)")
-        found = [find(index.retriever, query, n_hits, index.columns) for query in queries]
-    with printed():
-        _tell(found, _has_stop_words(index.retriever.vectorizer_), as_json, quiet)
+        found = [find_documents(index.retriever, query, n_hits, index.columns) for query in queries]
+    with report_print_errors():
+        _print_results(found, _has_stop_words(index.retriever.vectorizer_), as_json, quiet)
         if not (as_json or quiet):
-            _tell_work(index, found, save)
+            _print_summary(index, found, save)
 
 
 class Index(NamedTuple):
@@ -122,7 +122,7 @@ class Index(NamedTuple):
 # -- what is wanted --------------------------------------------------------------------------------------------------
 
 
-def _told_apart(words: Sequence[str], demo: bool, save: Path | None) -> tuple[Path | None, Sequence[str]]:
+def _split_arguments(words: Sequence[str], demo: bool, save: Path | None) -> tuple[Path | None, Sequence[str]]:
     """Where the documents are, None for the demo, and the queries."""
     if not demo and not any(words[:1]):
         raise UserError("give DOCS, a file or folder, or --demo, and a QUERY; see codebooks search --help.")
@@ -142,9 +142,9 @@ def _check(n_hits: int, feedback: int, queries: Sequence[str]) -> None:
 
 
 @contextmanager
-def _told_of_saving(file: Path) -> Iterator[None]:
+def _report_save_errors(file: Path) -> Iterator[None]:
     """Let an index replace nothing but an index, and a full disk be told as one."""
-    with told_of_writing(file, "--save"):
+    with report_write_errors(file, "--save"):
         try:
             yield
         except FileExistsError as error:
@@ -154,23 +154,23 @@ def _told_of_saving(file: Path) -> Iterator[None]:
 # -- the index -------------------------------------------------------------------------------------------------------
 
 
-def _index(source: Source, weights: dict[str, int], options: WordOptions, embed: str | None) -> Index:
+def _load_or_build_index(source: Source, weights: dict[str, int], options: WordOptions, embed: str | None) -> Index:
     """The index in a file, or one that is made now."""
     from codebooks.storage import is_saved_file
 
     if source.place is None or not is_saved_file(source.place):
-        return _built(source, weights, options, embed)
+        return _build_index(source, weights, options, embed)
     for option in (*source.given(), *options.given()):
         has = "ids" if option == "--id" else "words"
         raise UserError(f"{source.place} is an index that has its {has} already; leave out {option}.")
-    return _loaded(source.place, embed)
+    return _load_index(source.place, embed)
 
 
-def _built(source: Source, weights: dict[str, int], options: WordOptions, embed: str | None) -> Index:
+def _build_index(source: Source, weights: dict[str, int], options: WordOptions, embed: str | None) -> Index:
     import numpy as np
     from sklearn.feature_extraction.text import CountVectorizer
 
-    from codebooks.text.embedder import TextEmbedder
+    from codebooks.embeddings.text_embedder import TextEmbedder
 
     try:
         documents, _ = source.read(keep_columns=True)
@@ -211,7 +211,7 @@ def _has_stop_words(vectorizer: Any) -> bool:
     return getattr(vectorizer, "stop_words", None) is not None
 
 
-def _loaded(file: Path, embed: str | None) -> Index:
+def _load_index(file: Path, embed: str | None) -> Index:
     started = perf_counter()
     retriever = load_retriever(file, embed)
     if retriever.vectorizer_ is None:
@@ -222,25 +222,25 @@ def _loaded(file: Path, embed: str | None) -> Index:
 # -- telling ---------------------------------------------------------------------------------------------------------
 
 
-def _tell(found: Sequence[Found], stop_words: bool, as_json: bool, quiet: bool) -> None:
+def _print_results(found: Sequence[Found], stop_words: bool, as_json: bool, quiet: bool) -> None:
     for of_query in found:
         if _OPERATORS.search(of_query.query) and not quiet:
             print("codebooks: AND, OR, NOT, quotes, + - and * are no operators; words are searched.", file=sys.stderr)
         if not of_query.hits:
-            print(nothing(of_query, stop_words), file=sys.stderr if as_json else sys.stdout)
+            print(describe_empty_result(of_query, stop_words), file=sys.stderr if as_json else sys.stdout)
         elif as_json:
-            print(*json_lines(of_query), sep="\n")
+            print(*format_json_lines(of_query), sep="\n")
         else:
-            show(of_query, quiet)
+            print_results(of_query, quiet)
 
 
-def _tell_work(index: Index, found: Sequence[Found], save: Path | None) -> None:
+def _print_summary(index: Index, found: Sequence[Found], save: Path | None) -> None:
     """Sizes and times, and how to search again."""
     n_documents, n_terms = len(index.retriever), len(index.retriever.terms_)
-    work = f"{counted(n_documents, 'document')}, {counted(n_terms, 'term')}; {index.origin}"
+    work = f"{format_count(n_documents, 'document')}, {format_count(n_terms, 'term')}; {index.origin}"
     if found:
         work += f", searched in {1000 * sum(of_query.seconds for of_query in found):.1f} ms"
-    console = printer()
+    console = create_console()
     console.print(work, soft_wrap=True)
     if index.told:
         console.print(index.told, soft_wrap=True)

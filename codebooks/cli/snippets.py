@@ -6,17 +6,17 @@ import re
 from collections.abc import Mapping, Sequence
 from itertools import takewhile
 
-from codebooks.cli.controls import remove_controls
+from codebooks.cli.control_characters import remove_controls
 
 _WORD = re.compile(r"\w+")
 
 
-def on_one_line(text: str) -> str:
+def join_lines(text: str) -> str:
     """The text with a blank for every run of blanks, tabs, newlines and control characters."""
     return " ".join(remove_controls(text).split())
 
 
-def snippet(text: str, worth: Mapping[str, float], length: int) -> str:
+def extract_snippet(text: str, worth: Mapping[str, float], length: int) -> str:
     """The stretch of a text, of at most about `length` characters, whose different words are worth most together.
 
     Parameters
@@ -34,7 +34,7 @@ def snippet(text: str, worth: Mapping[str, float], length: int) -> str:
     """
     if len(text) <= length:
         return text
-    chosen = _worthiest([word for word in _WORD.finditer(text) if word.group().lower() in worth], worth, length)
+    chosen = _find_best_window([word for word in _WORD.finditer(text) if word.group().lower() in worth], worth, length)
     first, last = (chosen[0].start(), chosen[-1].end()) if chosen else (0, 0)
     start = max(0, min(first - (length - (last - first)) // 2, len(text) - length))
     start, stop = min(start, first), max(start + length, last)
@@ -45,7 +45,7 @@ def snippet(text: str, worth: Mapping[str, float], length: int) -> str:
     return "… " * (start > 0) + text[start:stop] + " …" * (stop < len(text))
 
 
-def _worthiest(words: Sequence[re.Match[str]], worth: Mapping[str, float], length: int) -> list[re.Match[str]]:
+def _find_best_window(words: Sequence[re.Match[str]], worth: Mapping[str, float], length: int) -> list[re.Match[str]]:
     """Words that stand within `length` characters; the first such run where several are worth the same."""
     best: list[re.Match[str]] = []
     most = 0.0

@@ -9,8 +9,8 @@ from typing import Annotated, Any, NamedTuple, Optional
 
 import typer
 
-from codebooks.cli.telling import note
-from codebooks.documents import STANDARD_INPUT, Documents, UserError, is_standard_input, read_documents
+from codebooks.cli.console import print_note
+from codebooks.cli.readers import STANDARD_INPUT, Documents, UserError, is_standard_input, read_documents
 
 Column = Annotated[
     Optional[str], typer.Option(help="The column of a table that holds the text; needless where it has only one.")
@@ -89,14 +89,14 @@ class Source(NamedTuple):
             has_header=False if self.options.no_header else None,
             skip_bad_lines=self.options.skip_bad_lines,
             follow_links=self.options.follow_links,
-            where=self._where(),
+            where=self._parse_where(),
             keep_columns=keep_columns,
         )
         for sentence in documents.notes:
-            note(sentence)
+            print_note(sentence)
         return documents, STANDARD_INPUT if is_standard_input(self.place) else self.place.resolve().name
 
-    def _where(self) -> tuple[str, str] | None:
+    def _parse_where(self) -> tuple[str, str] | None:
         if self.where is None:
             return None
         column, sign, value = self.where.partition("=")
@@ -123,7 +123,9 @@ class Source(NamedTuple):
         return [name for name, value in options.items() if value not in (None, False, ()) and name != "--id-column"]
 
 
-def read_text(place: Path | None, demo: bool, column: str | None, options: ReadingOptions) -> tuple[Documents, str]:
+def load_documents(
+    place: Path | None, demo: bool, column: str | None, options: ReadingOptions
+) -> tuple[Documents, str]:
     """The documents of a place or of the demo, and what they are called."""
     if demo == (place is not None):
         raise UserError("give either a SOURCE of text or --demo; see codebooks topics --help.")

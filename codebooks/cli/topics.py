@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import shlex
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Annotated, Any, NamedTuple, Optional
@@ -14,15 +15,22 @@ import typer
 
 import codebooks
 from codebooks.cli import models
-from codebooks.cli.codes import codes, strongest
-from codebooks.cli.controls import remove_controls, shorten_word
-from codebooks.cli.meaning import embedded, embedder
+from codebooks.cli.assignment_table import build_assignment_rows, find_strongest_components
+from codebooks.cli.atomic_output import (
+    Overwrite,
+    Raw,
+    refuse_overwriting,
+    report_write_errors,
+    save_csv,
+    write_atomically,
+)
+from codebooks.cli.console import create_console, format_count, format_score, report_print_errors, show_progress
+from codebooks.cli.control_characters import remove_controls, shorten_word
+from codebooks.cli.embedding_steps import build_embedding_steps, report_embedding_errors
 from codebooks.cli.models import save_model
-from codebooks.cli.sources import Column, ReadingOptions, read_text
-from codebooks.cli.telling import counted, known, printed, printer, progress_bar
-from codebooks.cli.words import WordOptions
-from codebooks.cli.writing import Overwrite, Raw, refuse_overwriting, save_csv, told_of_writing, written_aside
-from codebooks.documents import Documents, UserError
+from codebooks.cli.readers import Documents, UserError
+from codebooks.cli.sources import Column, ReadingOptions, load_documents
+from codebooks.cli.text_options import WordOptions
 
 MODELS = {  # how the user spells it -> its name in `codebooks`
     "multinomial": "MultinomialMixture",
@@ -36,7 +44,7 @@ FILES = ("topics.csv", "codes.csv", "topics.png", models.FILE)
 N_STEPS = 5  # of the work, for the progress bar; embedding is one more
 
 
-def learn(
+def topics(
     source: Annotated[
         Optional[Path],
         typer.Argument(
@@ -102,29 +110,29 @@ def learn(
     refuse_overwriting([out / name for name in FILES], overwrite)
     from sklearn.pipeline import Pipeline
 
-    with written_aside(out, FILES) as folder, progress_bar(quiet, N_STEPS + (embed is not None)) as step:
+    with write_atomically(out, FILES) as folder, show_progress(quiet, N_STEPS + (embed is not None)) as step:
         step("reading")
-        documents, name = read_text(source, demo, column, reading)
-        learner = getattr(codebooks, MODELS[model])(_n_topics(n_topics, len(documents.texts)), random_state=seed)
+        documents, name = load_documents(source, demo, column, reading)
+        learner = getattr(codebooks, MODELS[model])(_choose_n_topics(n_topics, len(documents.texts)), random_state=seed)
         step("loading (the first run compiles)")
         codebooks.warmup(memory=False)
         step("counting words")
-        vectorizer, X, told = _vectorized(documents.texts, options)
+        vectorizer, X, told = _vectorize(documents.texts, options)
         preparation, features = Pipeline([("vectorizer", vectorizer)]), X
         if embed is not None:
             step("embedding")
-            preparation = Pipeline(embedder(embed, len(documents.texts), learner.n_components))
-            features = embedded(preparation.fit_transform, documents.texts)
+            preparation = Pipeline(build_embedding_steps(embed, len(documents.texts), learner.n_components))
+            features = report_embedding_errors(preparation.fit_transform, documents.texts)
         step("learning")
-        seconds = _fitted(learner, features)
+        seconds = _fit(learner, features)
         step("drawing and writing")
         pipeline = Pipeline([*preparation.steps, ("learner", learner)])
-        found = _found(pipeline, features, X, vectorizer.get_feature_names_out(), seconds)
-        with told_of_writing(out):
-            _write(folder, found, documents, name, raw)
+        found = _describe_topics(pipeline, features, X, vectorizer.get_feature_names_out(), seconds)
+        with report_write_errors(out):
+            _write_files(folder, found, documents, name, raw)
     if not quiet:
-        with printed():
-            _show(found, documents, out, told)
+        with report_print_errors():
+            _print_topics(found, documents, out, told)
 
 
 # -- learning --------------------------------------------------------------------------------------------------------
@@ -137,16 +145,16 @@ class Found(NamedTuple):
     topics: list[Any]
     coherence: Any  # (n_topics,) NPMI
     labels: Any  # (n_documents,) the topic of each, -1 for none
-    strength: Any  # (n_documents,) how well it fits, as `strongest` measures it
+    strength: Any  # (n_documents,) how well it fits, as `find_strongest_components` measures it
     seconds: float  # of learning alone
     n_terms: int
 
-    def largest_first(self) -> list[tuple[Any, float]]:
+    def sort_by_size(self) -> list[tuple[Any, float]]:
         """Topics and their coherence; equal shares go by number."""
         return sorted(zip(self.topics, self.coherence, strict=True), key=lambda pair: -pair[0].usage)
 
 
-def _n_topics(wanted: int | None, n_documents: int) -> int:
+def _choose_n_topics(wanted: int | None, n_documents: int) -> int:
     if wanted is None:
         return min(n_documents, MOST_TOPICS, max(2, round((n_documents / 2) ** 0.5)))
     if wanted < 1:
@@ -156,7 +164,7 @@ def _n_topics(wanted: int | None, n_documents: int) -> int:
     return wanted
 
 
-def _vectorized(texts: list[str], options: WordOptions) -> tuple[Any, Any, str]:
+def _vectorize(texts: list[str], options: WordOptions) -> tuple[Any, Any, str]:
     """The vectorizer, the words that it counts, and a sentence about the language."""
     import numpy as np
     from sklearn.feature_extraction.text import TfidfVectorizer
@@ -179,7 +187,7 @@ def _vectorized(texts: list[str], options: WordOptions) -> tuple[Any, Any, str]:
         ) from error
 
 
-def _fitted(learner: Any, X: Any) -> float:
+def _fit(learner: Any, X: Any) -> float:
     """Fit the learner, and say how many seconds that took."""
     started = perf_counter()
     with warnings.catch_warnings():
@@ -192,53 +200,56 @@ def _fitted(learner: Any, X: Any) -> float:
     return perf_counter() - started
 
 
-def _found(pipeline: Any, features: Any, X: Any, terms: Any, seconds: float) -> Found:
+def _describe_topics(pipeline: Any, features: Any, X: Any, terms: Any, seconds: float) -> Found:
     """Name the units, from `features` that the learner saw and `X` that counts words, which may be one matrix."""
-    from codebooks.scores import npmi_per_topic
-    from codebooks.topics import topics
+    from codebooks.interpret.topics import topic_words
+    from codebooks.metrics import npmi_per_topic
 
     learner = pipeline[-1]
-    labels, strength = strongest(learner, features)
-    named = topics(learner, terms, X=X, codes=None if features is X else labels)
+    labels, strength = find_strongest_components(learner, features)
+    named = topic_words(learner, X, feature_names=terms, labels=None if features is X else labels)
     pipeline.topics_ = named  # so that `assign` calls them what the table does
-    coherence = npmi_per_topic(named, X, terms=terms)
+    coherence = npmi_per_topic(named, X, feature_names=terms)
     return Found(pipeline, named, coherence, labels, strength, seconds, len(terms))
 
 
 # -- telling ---------------------------------------------------------------------------------------------------------
 
 
-def _show(found: Found, documents: Documents, out: Path, told: str) -> None:
+def _print_topics(found: Found, documents: Documents, out: Path, told: str) -> None:
     import numpy as np
     from rich import box
     from rich.table import Table
 
-    from codebooks.scores import topic_diversity
+    from codebooks.metrics import topic_diversity
 
-    console = printer()
+    console = create_console()
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("topic", "share", "NPMI"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("words", overflow="fold")
-    for topic, score in found.largest_first():
+    for topic, score in found.sort_by_size():
         if topic.usage > 0:
             table.add_row(
-                str(topic.index), f"{topic.usage:.1%}", known(score, 2), ", ".join(map(shorten_word, topic.terms))
+                str(topic.id),
+                f"{topic.usage:.1%}",
+                format_score(score, 2),
+                ", ".join(map(shorten_word, topic.words)),
             )
     console.print(table)
 
     judged = found.coherence[~np.isnan(found.coherence)]
     mean = f"mean NPMI {judged.mean():.2f}, " if len(judged) else ""
-    sizes = f"{counted(len(documents.texts), 'document')}, {counted(found.n_terms, 'term')}"
+    sizes = f"{format_count(len(documents.texts), 'document')}, {format_count(found.n_terms, 'term')}"
     console.print(
         f"{sizes}; learned in {found.seconds:.2f} s; {mean}diversity {topic_diversity(found.topics):.2f}",
         soft_wrap=True,
     )
     if told:
         console.print(told, soft_wrap=True)
-    if idle := [str(topic.index) for topic in found.topics if topic.usage == 0]:
+    if idle := [str(topic.id) for topic in found.topics if topic.usage == 0]:
         console.print(
-            f"{len(idle)} of {counted(len(found.topics), 'topic')} without a document: number {', '.join(idle)}; "
+            f"{len(idle)} of {format_count(len(found.topics), 'topic')} without a document: number {', '.join(idle)}; "
             "a lower --topics would do",
             soft_wrap=True,
         )
@@ -254,19 +265,19 @@ def _show(found: Found, documents: Documents, out: Path, told: str) -> None:
 # -- writing ---------------------------------------------------------------------------------------------------------
 
 
-def _write(folder: Path, found: Found, documents: Documents, name: str, raw: bool) -> None:
+def _write_files(folder: Path, found: Found, documents: Documents, name: str, raw: bool) -> None:
     from codebooks.plots import plot_topics
 
     rows: list[tuple[Any, ...]] = [("topic", "documents", "share", "npmi", "words")]
-    for topic, score in found.largest_first():
-        count = (found.labels == topic.index).sum()
+    for topic, score in found.sort_by_size():
+        count = (found.labels == topic.id).sum()
         rows.append(
-            (topic.index, count, f"{topic.usage:.4f}", known(score, 4), " ".join(map(shorten_word, topic.terms)))
+            (topic.id, count, f"{topic.usage:.4f}", format_score(score, 4), " ".join(map(shorten_word, topic.words)))
         )
     save_csv(folder / "topics.csv", rows, raw)
-    save_csv(folder / "codes.csv", codes(documents, found.labels, found.strength, found.topics), raw)
-    named = [topic._replace(terms=tuple(map(shorten_word, topic.terms))) for topic in found.topics]
-    title = f"{remove_controls(name)} · {counted(len(documents.texts), 'document')}"
+    save_csv(folder / "codes.csv", build_assignment_rows(documents, found.labels, found.strength, found.topics), raw)
+    named = [replace(topic, words=tuple(map(shorten_word, topic.words))) for topic in found.topics]
+    title = f"{remove_controls(name)} · {format_count(len(documents.texts), 'document')}"
     figure = plot_topics(named, found.coherence, title=title)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # a script that the font lacks is shown as boxes

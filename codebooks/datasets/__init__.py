@@ -1,8 +1,7 @@
-"""Corpora to try things on: docstrings that are installed anyway, a folder of known sets, planted topics."""
+"""Corpora to try things on: docstrings that are installed anyway, planted topics."""
 
 from codebooks.datasets.corpus import Corpus
 from codebooks.datasets.docstrings import load_docstrings
-from codebooks.datasets.folder import load_corpus
-from codebooks.datasets.planted import PlantedCorpus, planted_corpus
+from codebooks.datasets.planted import PlantedCorpus, make_planted_corpus
 
-__all__ = ["Corpus", "PlantedCorpus", "load_corpus", "load_docstrings", "planted_corpus"]
+__all__ = ["Corpus", "PlantedCorpus", "load_docstrings", "make_planted_corpus"]

@@ -80,13 +80,13 @@ def load_docstrings(
     installed = [package for package in wanted if _is_installed(package)]
     if not installed:
         raise ValueError(f"None of the packages {wanted} is installed; name one that can be imported.")
-    versions = [_version(package) for package in installed]
-    file = _cache_file(installed, versions, min_length) if cache and all(versions) else None
-    corpus = file and _read(file)
+    versions = [_get_version(package) for package in installed]
+    file = _get_cache_file(installed, versions, min_length) if cache and all(versions) else None
+    corpus = file and _read_cache(file)
     if not corpus:
         corpus = _collect(installed, min_length)
         if file:
-            _write(file, corpus)
+            _write_cache(file, corpus)
     return corpus
 
 
@@ -98,7 +98,7 @@ def _is_installed(package: str) -> bool:
 
 
 def _collect(packages: list[str], min_length: int) -> Corpus:
-    documents = [doc for doc in _collected_apart(packages) if len(doc.text) >= min_length]
+    documents = [doc for doc in _collect_in_subprocess(packages) if len(doc.text) >= min_length]
     return Corpus(
         documents=[doc.text for doc in documents],
         labels=[doc.subpackage for doc in documents],
@@ -116,12 +116,14 @@ class _Docstring(NamedTuple):
         return self.id.count("."), self.id
 
 
-def _collected_apart(packages: list[str]) -> list[_Docstring]:
+def _collect_in_subprocess(packages: list[str]) -> list[_Docstring]:
     """Collect in a new interpreter: imports may add names to modules, and cannot be undone."""
     if getattr(sys, "frozen", False) or not sys.executable:  # what could be started is not Python
-        return _collected(packages)
+        return _collect_docstrings(packages)
     path = [place for place in sys.path if isinstance(place, str)] + [str(Path(__file__).parents[2])]
-    code = f"import sys; sys.path[:] = {path!a}; from {__name__} import _print; _print({packages!a})"
+    code = (
+        f"import sys; sys.path[:] = {path!a}; from {__name__} import _print_collected; _print_collected({packages!a})"
+    )
     options = ["-W", "ignore", *["-O"] * sys.flags.optimize]
     done = subprocess.run([sys.executable, *options, "-c", code], stdin=subprocess.DEVNULL, capture_output=True)
     if done.returncode or not done.stdout:
@@ -133,23 +135,23 @@ def _collected_apart(packages: list[str]) -> list[_Docstring]:
     return [_Docstring(*row) for row in json.loads(done.stdout)]
 
 
-def _print(packages: list[str]) -> None:
+def _print_collected(packages: list[str]) -> None:
     """Print what is collected, and nothing that foreign modules print when they are imported."""
     with os.fdopen(os.dup(1), "w") as out:
         os.dup2(2, 1)
-        out.write(json.dumps(_collected(packages)))
+        out.write(json.dumps(_collect_docstrings(packages)))
 
 
-def _collected(packages: list[str]) -> list[_Docstring]:
+def _collect_docstrings(packages: list[str]) -> list[_Docstring]:
     found: dict[str, _Docstring] = {}  # text -> the shortest of its names: copies and inherited texts go
     # All are imported before any is read: an import may add names to modules that came before it.
-    modules = [module for package in packages for module in _modules(package)]
-    for doc in _docstrings(modules):
+    modules = [module for package in packages for module in _iterate_modules(package)]
+    for doc in _iterate_docstrings(modules):
         found[doc.text] = min(doc, found.get(doc.text, doc), key=_Docstring.rank)
     return sorted(found.values())
 
 
-def _modules(name: str) -> Iterator[ModuleType]:
+def _iterate_modules(name: str) -> Iterator[ModuleType]:
     """Yield a module and its public submodules, parents first, in the order of their names."""
     try:
         module = importlib.import_module(name)
@@ -159,32 +161,32 @@ def _modules(name: str) -> Iterator[ModuleType]:
     submodules = sorted(info.name for info in pkgutil.iter_modules(getattr(module, "__path__", [])))
     for submodule in submodules:
         if not submodule.startswith("_") and submodule not in _SKIPPED:
-            yield from _modules(f"{name}.{submodule}")
+            yield from _iterate_modules(f"{name}.{submodule}")
 
 
-def _docstrings(modules: list[ModuleType]) -> Iterator[_Docstring]:
+def _iterate_docstrings(modules: list[ModuleType]) -> Iterator[_Docstring]:
     """Yield the docstrings of modules, of what is at home in them, and of its methods."""
     for module in modules:
         subpackage = ".".join(module.__name__.split(".")[:2])
-        for id_, thing in _members(module):
+        for id_, thing in _list_members(module):
             text = getattr(thing, "__doc__", None)
             # An instance has a text of its own, or shows that of its class.
             if isinstance(text, str) and (isinstance(thing, type) or text != type(thing).__doc__):
-                yield _Docstring(id_, subpackage, _steady(inspect.cleandoc(text)))
+                yield _Docstring(id_, subpackage, _remove_random_output(inspect.cleandoc(text)))
 
 
-def _steady(text: str) -> str:
+def _remove_random_output(text: str) -> str:
     """Undo what differs from run to run: SciPy prints fresh random numbers and sets into some texts."""
     text = re.sub(r"(?m)^.*# may vary$\n?", "", text)
     return re.sub(r"(?<={)'\w+'(, '\w+')+(?=})", lambda names: ", ".join(sorted(names[0].split(", "))), text)
 
 
-def _members(module: ModuleType) -> Iterator[tuple[str, Any]]:
+def _list_members(module: ModuleType) -> Iterator[tuple[str, Any]]:
     yield module.__name__, module
-    for name, thing in _public(module):
+    for name, thing in _list_public_names(module):
         if callable(thing) and _is_at_home(thing, module):
             yield f"{module.__name__}.{name}", thing
-            for method_name, method in _public(thing) if isinstance(thing, type) else ():
+            for method_name, method in _list_public_names(thing) if isinstance(thing, type) else ():
                 if callable(getattr(method, "__func__", method)):  # what a classmethod or staticmethod wraps
                     yield f"{module.__name__}.{name}.{method_name}", method
 
@@ -195,11 +197,11 @@ def _is_at_home(thing: Any, module: ModuleType) -> bool:
     return f"{module.__name__}.".startswith(f"{home}.")
 
 
-def _public(owner: object) -> list[tuple[str, Any]]:
+def _list_public_names(owner: object) -> list[tuple[str, Any]]:
     return [(name, value) for name, value in vars(owner).items() if not name.startswith("_")]
 
 
-def _version(package: str) -> str | None:
+def _get_version(package: str) -> str | None:
     root = package.partition(".")[0]
     try:
         return importlib.metadata.version(_DISTRIBUTIONS.get(root, root))
@@ -207,15 +209,15 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _cache_file(packages: list[str], versions: list[str | None], min_length: int) -> Path | None:
+def _get_cache_file(packages: list[str], versions: list[str | None], min_length: int) -> Path | None:
     """Name the file after all that its content depends on; the first number changes with this code."""
     python = [platform.python_version(), sys.flags.optimize]  # python -OO strips docstrings
     key = json.dumps([3, packages, versions, python, min_length])
-    folder = _cache_folder()
+    folder = _get_cache_folder()
     return folder and folder / f"docstrings-{hashlib.sha256(key.encode()).hexdigest()[:16]}.json.gz"
 
 
-def _cache_folder() -> Path | None:
+def _get_cache_folder() -> Path | None:
     if chosen := os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA"):
         return Path(chosen, "codebooks")
     try:
@@ -224,7 +226,7 @@ def _cache_folder() -> Path | None:
         return None
 
 
-def _read(file: Path) -> Corpus | None:
+def _read_cache(file: Path) -> Corpus | None:
     """Read a cached corpus; None if there is none, or none that can be read."""
     try:
         return Corpus(**json.loads(gzip.decompress(file.read_bytes())))
@@ -232,7 +234,7 @@ def _read(file: Path) -> Corpus | None:
         return None
 
 
-def _write(file: Path, corpus: Corpus) -> None:
+def _write_cache(file: Path, corpus: Corpus) -> None:
     """Write aside, then rename: whoever reads at the same time sees all or nothing. No cache is no error."""
     packed = gzip.compress(json.dumps(corpus._asdict()).encode(), compresslevel=6, mtime=0)
     with suppress(OSError):

@@ -10,7 +10,7 @@ from scipy import sparse
 
 from codebooks.errors import short_repr, shorten_errors
 
-__all__ = ["PlantedCorpus", "planted_corpus"]
+__all__ = ["PlantedCorpus", "make_planted_corpus"]
 
 
 class PlantedCorpus(NamedTuple):
@@ -34,7 +34,7 @@ class PlantedCorpus(NamedTuple):
     topics: np.ndarray
 
 
-def planted_corpus(
+def make_planted_corpus(
     n_documents: int = 600,
     n_topics: int = 10,
     *,
@@ -79,8 +79,8 @@ def planted_corpus(
 
     Examples
     --------
-    >>> from codebooks.datasets import planted_corpus
-    >>> planted = planted_corpus(100, 4)
+    >>> from codebooks.datasets import make_planted_corpus
+    >>> planted = make_planted_corpus(100, 4)
     >>> planted.X.shape, planted.terms[0], planted.topics.shape
     ((100, 170), 'topic0_word0', (4, 170))
     """
@@ -96,8 +96,8 @@ def planted_corpus(
             raise ValueError(f"{name} must be above 0 and at most 1, but is {share}.")
     with shorten_errors():
         rng = np.random.default_rng(random_state)
-    topics = _planted_topics(n_topics, words_per_topic, n_background, purity)
-    labels = rng.permutation(np.repeat(np.arange(n_topics), _sizes(n_documents, n_topics, balance)))
+    topics = _make_topics(n_topics, words_per_topic, n_background, purity)
+    labels = rng.permutation(np.repeat(np.arange(n_topics), _compute_topic_sizes(n_documents, n_topics, balance)))
 
     rows = np.repeat(np.arange(n_documents), np.maximum(rng.poisson(length, n_documents), 1))  # one per word
     words = np.empty_like(rows)
@@ -112,19 +112,19 @@ def planted_corpus(
     return PlantedCorpus(X, labels, terms, topics)
 
 
-def _planted_topics(n_topics: int, words_per_topic: int, n_background: int, purity: float) -> np.ndarray:
-    own = np.kron(np.eye(n_topics), _falling(words_per_topic))
-    shared = np.tile(_falling(n_background), (n_topics, 1))
+def _make_topics(n_topics: int, words_per_topic: int, n_background: int, purity: float) -> np.ndarray:
+    own = np.kron(np.eye(n_topics), _make_zipf_frequencies(words_per_topic))
+    shared = np.tile(_make_zipf_frequencies(n_background), (n_topics, 1))
     return np.hstack([purity * own, (1 - purity) * shared]) if n_background else own
 
 
-def _falling(n: int) -> np.ndarray:
+def _make_zipf_frequencies(n: int) -> np.ndarray:
     """Give frequencies that fall with the rank, as those of natural language do."""
     weight = 1 / np.arange(1, n + 1)
     return weight / weight.sum()
 
 
-def _sizes(n_documents: int, n_topics: int, balance: float) -> np.ndarray:
+def _compute_topic_sizes(n_documents: int, n_topics: int, balance: float) -> np.ndarray:
     """Share documents out, one to each topic first; what rounding leaves goes to the largest fractions."""
     share = balance ** np.arange(n_topics)
     quota = (n_documents - n_topics) * share / share.sum()

@@ -1,4 +1,4 @@
-"""What every estimator shares: the door, the tags, the training loop and the reading of codes."""
+"""The training loop and the prediction methods that all learners share."""
 
 from __future__ import annotations
 
@@ -9,46 +9,20 @@ from numbers import Integral, Real
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-from sklearn import get_config
-from sklearn.base import (
-    BaseEstimator,
-    ClassNamePrefixFeaturesOutMixin,
-    ClusterMixin,
-    OneToOneFeatureMixin,
-    TransformerMixin,
-    _fit_context,
-)
-from sklearn.utils import check_random_state, gen_batches
-from sklearn.utils._param_validation import Interval as AnyInterval
-from sklearn.utils._param_validation import StrOptions
+from sklearn.base import ClusterMixin
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from codebooks import ops
-from codebooks.errors import short_repr, shorten_errors
-from codebooks.inputs import check_codes, check_input, unharmed
-from codebooks.models.monitor import Plateau, Reporter
-from codebooks.models.relocation import Move, moves, paired_by_error, widest_directions
-from codebooks.models.rows import cosine_scores, unit_rows
-from codebooks.models.sums import Sums, explained, gates, shares, tally, unexplained
+from codebooks.base import ArrayTransformer, Interval, StrOptions, fit_context
+from codebooks.errors import short_repr
+from codebooks.models.convergence import Plateau, Reporter
+from codebooks.models.cosine import compute_cosines, normalize_rows
+from codebooks.models.relocation import Move, find_moves, find_widest_directions, pair_by_error
+from codebooks.models.statistics import Sums, compute_unexplained_share, compute_win_shares, summarize_epoch
+from codebooks.validation.arrays import check_codes, restore_on_error
 
-__all__ = [
-    "LARGEST_LOSS",
-    "ArrayTransformer",
-    "CodebookLearner",
-    "Interval",
-    "OneToOneFeatureMixin",
-    "Progress",
-    "StrOptions",
-    "Sums",
-    "check_random_state",
-    "cosine_scores",
-    "fit_context",
-    "gates",
-    "row_blocks",
-    "tally",
-    "unexplained",
-    "unit_rows",
-]
+__all__ = ["LARGEST_LOSS", "CodebookLearner", "Progress"]
 
 # How many rows of codes are held at once where only labels or a score are wanted.
 _BLOCK = 8192
@@ -71,30 +45,12 @@ _EXPLAINED = 1e-6
 _LOAD_GAIN = 0.02
 
 
-fit_context = _fit_context
-
-
-class Interval(AnyInterval):
-    """A range of numbers, of which True and False are none."""
-
-    def is_satisfied_by(self, val: Any) -> bool:
-        """Whether a value lies in the range."""
-        return not isinstance(val, bool) and super().is_satisfied_by(val)
-
-
-def row_blocks(X: Any, row_bytes: int) -> Iterator[slice]:
-    """Slices of the rows of `X` of which each needs so many bytes, within scikit-learn's `working_memory`."""
-    memory = int(min(get_config()["working_memory"] * 2**20, ops.block_bytes(X)))
-    if X.shape[0]:
-        yield from gen_batches(X.shape[0], max(1, memory // max(row_bytes, 1)))
-
-
-def _least_usage(state: Any) -> float:
+def _compute_idle_threshold(state: Any) -> float:
     """The share of wins below which a unit counts as idle."""
     return _IDLE / len(state.usage)
 
 
-def _errors(found: ops.Nearest, usage: np.ndarray) -> tuple[np.ndarray, float]:
+def _compute_component_errors(found: ops.Nearest, usage: np.ndarray) -> tuple[np.ndarray, float]:
     """For each component the energy that it leaves unexplained, per sample of all, and the mean over samples.
 
     Both are on the host. The first is the usage of a component times the mean error of the samples that it wins in a
@@ -125,7 +81,7 @@ class Standstill(NamedTuple):
     n_idle: int
     n_redundant: int
 
-    def is_no_worse_than(self, before: Standstill, best: float) -> bool:
+    def is_acceptable_after(self, before: Standstill, best: float) -> bool:
         """Whether the last relocation may stay: fewer components are idle, or none and nearly as much is explained."""
         if before.state is None:
             return True
@@ -137,56 +93,21 @@ class Standstill(NamedTuple):
         return loss <= _LOSS_BY_RELOCATION * (1 - before.score) and best - self.score <= LARGEST_LOSS
 
 
-class ArrayTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
-    """A transformer of arrays: one door, sparse input, dtype preserved, names for its output, host pickles."""
-
-    def _check(self, X: Any, *, reset: bool = False) -> Any:
-        if not reset:
-            check_is_fitted(self)
-        return check_input(self, X, reset=reset, like=None if reset else self._something_learned())
-
-    def _validate_params(self) -> None:
-        with shorten_errors():
-            super()._validate_params()
-
-    def _something_learned(self) -> Any:
-        """An array that shows on which device this has learned."""
-        return next(filter(ops.is_on_gpu, vars(self).values()), np.empty(0))
-
-    def _check_fitted(self) -> None:
-        check_is_fitted(self)
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: ops.to_host(value) for name, value in super().__getstate__().items()}
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return "components_" in vars(self)
-
-    @property
-    def _n_features_out(self) -> int:
-        return int(self.components_.shape[0])
-
-
 class CodebookLearner(ClusterMixin, ArrayTransformer):
-    """The loop that all learners share; it knows none of them.
+    """The training loop and the prediction methods that all learners share.
 
-    A learner brings a state, a NamedTuple with at least the fields `components`, `usage`, `inhibition`, `seed` and
-    `n_updates` (each becomes an attribute with an underscore behind its name), and four hooks:
+    A learner defines a state, a NamedTuple with at least the fields `components`, `usage`, `inhibition`, `seed` and
+    `n_updates` (each becomes an attribute with an underscore at the end of its name), and four hooks:
 
-    - `_start(X, n_components, rng)`: the first state, from the first minibatch, whatever the order of its rows;
-    - `_statistics(X, state)`: a `Sums` over rows; the only code that touches data in an update (between passes, `twins`
-      and `pruning` look at all rows);
+    - `_initialize_state(X, n_components, rng)`: the state before the first update, computed from the first minibatch,
+      independent of the order of its rows;
+    - `_compute_statistics(X, state)`: a `Sums` over rows, the only code of an update that reads data (between epochs,
+      `relocation` and `pruning` read all rows);
     - `_update(state, sums, progress)`: the next state;
-    - `_encode(X, state)`: codes of rows, and which rows share something with a unit.
+    - `_encode(X, state)`: codes of rows, and which rows share a feature with a component.
 
-    A rule that is sequential by nature overrides `_learn` instead of the middle two. A learner whose codes are signed
-    overrides `_strength`.
+    A rule that is sequential by nature overrides `_step` instead of `_compute_statistics` and `_update`. A learner with
+    signed codes overrides `_orient_scores`.
     """
 
     _State: ClassVar[Any]
@@ -222,7 +143,7 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
 
     # -- learning ------------------------------------------------------------------------------------------------
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any = None) -> Any:
         """Learn a codebook from the rows of `X`.
 
@@ -244,18 +165,18 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
         ValueError
             If `X` is empty, all zeros, or holds NaN or infinity.
         """
-        with unharmed(self):
+        with restore_on_error(self):
             X = self._check(X, reset=True)
-            state, self.n_iter_ = self._learned(X, check_random_state(self.random_state))
+            state, self.n_iter_ = self._run_epochs(X, check_random_state(self.random_state))
             observed: list[Any] = []
-            self.labels_ = self._winners(X, state, observed=observed)
-            self._publish(state._replace(usage=shares(self.labels_, state.usage)))
-            self._describe(X, observed)
-        for complaint in self._complaints(X):
+            self.labels_ = self._find_winners(X, state, observed=observed)
+            self._store_state(state._replace(usage=compute_win_shares(self.labels_, state.usage)))
+            self._store_summary(X, observed)
+        for complaint in self._find_warnings(X):
             warnings.warn(complaint, UserWarning, stacklevel=3)
         return self
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any = None) -> Any:
         """Learn from one minibatch, beginning a model or carrying one on.
 
@@ -280,39 +201,39 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
             begin without one; leave out those before it.
         """
         first = not self.__sklearn_is_fitted__()
-        with unharmed(self):
+        with restore_on_error(self):
             X = self._check(X, reset=first)
-            state = self._begin(X, check_random_state(self.random_state)) if first else self._state()
-            state, sums = self._updated(X, state, epoch=0)
-            self._publish(self._revived(X, state) if self._revives and bool(sums.n_rows) else state)
+            state = self._initialize(X, check_random_state(self.random_state)) if first else self._get_state()
+            state, sums = self._partial_step(X, state, epoch=0)
+            self._store_state(self._revive_idle(X, state) if self._revives and bool(sums.n_rows) else state)
             self.n_iter_ = 1
             observed: list[Any] = []
-            self.labels_ = self._winners(X, self._state(), observed=observed)
-            self._describe(X, observed, in_parts=True)
-        for complaint in self._complaints_of_minibatch():
+            self.labels_ = self._find_winners(X, self._get_state(), observed=observed)
+            self._store_summary(X, observed, in_parts=True)
+        for complaint in self._find_minibatch_warnings():
             warnings.warn(complaint, UserWarning, stacklevel=3)
         return self
 
-    def _learned(self, X: Any, rng: Any, state: Any = None, *, revive: bool | None = None) -> tuple[Any, int]:
+    def _run_epochs(self, X: Any, rng: Any, state: Any = None, *, revive: bool | None = None) -> tuple[Any, int]:
         """The state after as many epochs as it takes, from the given one or a new one, and how many these are."""
         plateau = Plateau(self.tol)
         reporter = Reporter(type(self).__name__, self.max_iter, self.verbose, self._score_name)
         revive = self._revives if revive is None else revive
         before, best, n_rounds = Standstill(None, -math.inf, 0, 0), -math.inf, 0
         for epoch in reporter.epochs():
-            state, score, n_idle = self._pass(X, state, epoch, rng, revive)
+            state, score, n_idle = self._run_epoch(X, state, epoch, rng, revive)
             reporter.tell(epoch, score, n_idle)
-            if self._annealed(state, epoch) < 1 or not plateau(score):
+            if self._compute_annealing(state, epoch) < 1 or not plateau(score):
                 continue
-            labels = self._winners(X, state)
-            state = state._replace(usage=shares(labels, state.usage))
+            labels = self._find_winners(X, state)
+            state = state._replace(usage=compute_win_shares(labels, state.usage))
             if not revive:
                 break
             n_idle = int(ops.to_host((state.usage == 0).sum()))
-            found = [] if n_idle else self._redundant(X, state, labels)
+            found = [] if n_idle else self._find_redundant(X, state, labels)
             now = Standstill(state, score, n_idle, len(found))
             best, n_rounds = max(best, score), n_rounds + 1
-            if not now.is_no_worse_than(before, best):
+            if not now.is_acceptable_after(before, best):
                 if before.n_redundant:
                     # What looked redundant was needed: groups are alike, and the samples explained poorly are none.
                     state = before.state
@@ -323,30 +244,32 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
                 break
             # The next update revives idle components. Most have learned already, so the next standstill is believed
             # sooner.
-            state, before, plateau = self._relocated(X, state, found), now, Plateau(self.tol, patience=2)
+            state, before, plateau = self._relocate(X, state, found), now, Plateau(self.tol, patience=2)
         return state, epoch + 1
 
-    def _pass(self, X: Any, state: Any, epoch: int, rng: Any, revive: bool | None = None) -> tuple[Any, float, int]:
+    def _run_epoch(
+        self, X: Any, state: Any, epoch: int, rng: Any, revive: bool | None = None
+    ) -> tuple[Any, float, int]:
         """The state after one epoch, the energy explained per row in it, and how many units won nothing in it."""
         revive = self._revives if revive is None else revive
-        batches: Any = self._minibatches(X.shape[0], rng)
+        batches: Any = self._draw_minibatches(X.shape[0], rng)
         if state is None or not ops.runs_ahead(X):
-            return self._visited(X, state, epoch, batches, rng, revive)
+            return self._run_minibatches(X, state, epoch, batches, rng, revive)
         # Whether a component is idle, or all rows were empty, is asked after every update, and to look for the answer
         # would wait for the device every time. Hardly ever is it so. The epoch is therefore made without looking, and
         # once more if there was anything to see.
         batches = list(batches)
         lowest: list[Any] = []
-        hasty = self._visited(X, state, epoch, batches, rng, False, lowest)
+        hasty = self._run_minibatches(X, state, epoch, batches, rng, False, lowest)
         least_usage, least_rows = ops.to_host(ops.xp(lowest[0]).stack(lowest).min(axis=0))
-        if least_rows > 0 and (least_usage >= _least_usage(state) or not revive):
+        if least_rows > 0 and (least_usage >= _compute_idle_threshold(state) or not revive):
             return hasty
-        return self._visited(X, state, epoch, batches, rng, revive)
+        return self._run_minibatches(X, state, epoch, batches, rng, revive)
 
-    def _visited(
+    def _run_minibatches(
         self, X: Any, state: Any, epoch: int, batches: Any, rng: Any, revive: bool, lowest: list[Any] | None = None
     ) -> tuple[Any, float, int]:
-        """As `_pass`, over these minibatches.
+        """As `_run_epoch`, over these minibatches.
 
         With a list the device is not waited for: empty minibatches are learned from, and the lowest usage after each
         update and its number of rows go into the list.
@@ -356,56 +279,56 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
             if state is None:
                 if not ops.row_norms(batch).any():
                     continue  # nothing to begin with
-                state = self._begin(batch, rng)
-            state, sums = self._updated(batch, state, epoch, wait=lowest is None, is_shuffled=self.shuffle)
+                state = self._initialize(batch, rng)
+            state, sums = self._partial_step(batch, state, epoch, wait=lowest is None, is_shuffled=self.shuffle)
             if lowest is not None:
                 xp = ops.xp(state.usage)
                 lowest.append(xp.stack([state.usage.min().astype(xp.float64), sums.n_rows.astype(xp.float64)]))
             if revive and bool(sums.n_rows):
-                state = self._revived(batch, state)
+                state = self._revive_idle(batch, state)
             epoch_sums.append(sums._replace(pull=None))
-        return state, *explained(epoch_sums)
+        return state, *summarize_epoch(epoch_sums)
 
-    def _begin(self, batch: Any, rng: Any) -> Any:
+    def _initialize(self, batch: Any, rng: Any) -> Any:
         if isinstance(self.n_components, str):
             n_components = min(10, batch.shape[1])
         else:
             n_components = self.n_components
-        return self._start(batch, n_components, rng)
+        return self._initialize_state(batch, n_components, rng)
 
-    def _updated(
+    def _partial_step(
         self, batch: Any, state: Any, epoch: int, *, wait: bool = True, is_shuffled: bool = False
     ) -> tuple[Any, Sums]:
         """The state after one update, the same one if all rows are empty, and the statistics of the minibatch.
 
         Without `wait` the device is not asked whether all rows are empty.
         """
-        progress = Progress(self._annealed(state, epoch), epoch, self.max_iter, is_shuffled)
-        learned, sums = self._learn(batch, state, progress)
+        progress = Progress(self._compute_annealing(state, epoch), epoch, self.max_iter, is_shuffled)
+        learned, sums = self._step(batch, state, progress)
         return (state if wait and not bool(sums.n_rows) else learned), sums
 
-    def _learn(self, X: Any, state: Any, progress: Progress) -> tuple[Any, Sums]:
+    def _step(self, X: Any, state: Any, progress: Progress) -> tuple[Any, Sums]:
         """Learn from one minibatch: the statistics of its rows, then an update from their total."""
-        sums = self._statistics(X, state)
+        sums = self._compute_statistics(X, state)
         return self._update(state, sums, progress), sums
 
-    def _annealed(self, state: Any, epoch: int) -> float:
+    def _compute_annealing(self, state: Any, epoch: int) -> float:
         """The share of its schedules that a learner has behind it, by the updates that it has made."""
         return min(state.n_updates / self.annealing_updates, 1.0) if self.annealing_updates else 1.0
 
-    def _temperature(self, state: Any, start: float, end: float) -> float:
+    def _compute_temperature(self, state: Any, start: float, end: float) -> float:
         """Falls geometrically from `start` to `end`: slowly where differences between scores begin to count."""
-        return end * (start / end) ** (1 - self._annealed(state, 0))
+        return end * (start / end) ** (1 - self._compute_annealing(state, 0))
 
-    def _minibatches(self, n_rows: int, rng: Any) -> Iterator[Any]:
+    def _draw_minibatches(self, n_rows: int, rng: Any) -> Iterator[Any]:
         """Row numbers of one epoch: shuffled, or slices in the given order."""
         size = self.batch_size
         if isinstance(size, str):
             size = min(max(-(-n_rows // self._n_batches), self._smallest_batch), self._largest_batch)
-        return self._batches_of(size, n_rows, rng)
+        return self._split_into_batches(size, n_rows, rng)
 
-    def _batches_of(self, size: int, n_rows: int, rng: Any) -> Iterator[Any]:
-        """As `_minibatches`, of a given size."""
+    def _split_into_batches(self, size: int, n_rows: int, rng: Any) -> Iterator[Any]:
+        """As `_draw_minibatches`, of a given size."""
         starts = range(0, n_rows, size)
         if not self.shuffle:
             yield from (slice(start, min(start + size, n_rows)) for start in starts)
@@ -416,20 +339,20 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
         order = np.argsort(batch_of, kind="stable")
         yield from (order[start : start + size] for start in starts)
 
-    def _keep(self, sums: Sums) -> Any:
+    def _compute_retention(self, sums: Sums) -> Any:
         """The share of a running mean that survives a minibatch; memory is counted in rows that are not empty."""
         xp = ops.xp(sums.wins)
         memory = xp.maximum(_MEMORY_BATCHES * sums.n_rows, _MEMORY_ROWS * len(sums.wins))
         return (1 - sums.n_rows / memory).astype(sums.wins.dtype)
 
-    def _habits(self, state: Any, sums: Sums, keep: Any) -> tuple[Any, Any]:
+    def _update_usage_and_inhibition(self, state: Any, sums: Sums, keep: Any) -> tuple[Any, Any]:
         """The next `usage` and `inhibition`, means over the rows that memory holds."""
         xp = ops.xp(sums.wins)
         n_rows = xp.maximum(sums.n_rows, 1).astype(sums.wins.dtype)
         shares, fade = sums.wins / n_rows, 1 - keep
         usage = keep * state.usage + fade * shares
         if self._inhibition == "mean":
-            strength = self.inhibition_strength * self._contrast(sums)
+            strength = self.inhibition_strength * self._compute_contrast(sums)
             inhibition = keep * state.inhibition + fade * strength * sums.scores / n_rows
         elif self._inhibition == "load":
             inhibition = state.inhibition + self.inhibition_strength * _LOAD_GAIN * (shares - 1 / len(shares))
@@ -437,9 +360,9 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
             inhibition = state.inhibition
         return usage, inhibition
 
-    def _contrast(self, sums: Sums) -> Any:
+    def _compute_contrast(self, sums: Sums) -> Any:
         """What mean scores are multiplied by to be of the order of the differences between the scores of a row."""
-        return unexplained(sums)
+        return compute_unexplained_share(sums)
 
     @property
     def _inhibition(self) -> str | None:
@@ -451,48 +374,50 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
         """Whether idle units come back."""
         return bool(self.revive)
 
-    def _blended(self, state: Any, pull: Any, keep: Any) -> tuple[Any, Any]:
+    def _blend(self, state: Any, pull: Any, keep: Any) -> tuple[Any, Any]:
         """Directions and lengths of the decayed sums; the sums of the past are `mass * components`."""
         pull = ops.xp(pull).asfortranarray(pull)  # as it is read, by the units of one feature
         mass = ops.blend_directions(pull, keep * state.mass, state.components)
         return pull, mass
 
-    def _accustomed(self, X: Any, state: Any) -> Any:
+    def _initialize_usage(self, X: Any, state: Any) -> Any:
         """A first state with the habits of its units: the first ranking needs them, before anything is learned."""
-        usage, inhibition = self._habits(state, self._statistics(X, state), state.usage.dtype.type(0))
+        usage, inhibition = self._update_usage_and_inhibition(
+            state, self._compute_statistics(X, state), state.usage.dtype.type(0)
+        )
         return state._replace(usage=usage, inhibition=inhibition)
 
-    def _revived(self, X: Any, state: Any) -> Any:
+    def _revive_idle(self, X: Any, state: Any) -> Any:
         """The state in which each idle component has taken a part of the samples of a poorly explaining one.
 
         The samples are those of the minibatch `X`.
         """
         usage = ops.to_host(state.usage)
-        idle = np.flatnonzero(usage < _least_usage(state))
+        idle = np.flatnonzero(usage < _compute_idle_threshold(state))
         if len(idle) == 0:
             return state
         rng = np.random.default_rng([state.seed, state.n_updates])
-        found = ops.nearest(X, unit_rows(state.components), state.inhibition, 1)
-        errors, mean = _errors(found, usage)
+        found = ops.nearest(X, normalize_rows(state.components), state.inhibition, 1)
+        errors, mean = _compute_component_errors(found, usage)
         owner = np.where(ops.to_host(found.norms) > 0, ops.to_host(found.index[:, 0]), -1)
         arrays = {name: value for name, value in state._asdict().items() if getattr(value, "ndim", 0) > 0}
         state = state._replace(**{name: value.copy(order="K") for name, value in arrays.items()})
-        while pairs := paired_by_error(errors, idle):
+        while pairs := pair_by_error(errors, idle):
             parents, partners = np.array(pairs).T
             place = np.full(len(usage), -1)
             place[parents] = np.arange(len(parents))
             rows = np.flatnonzero((owner >= 0) & (place[owner] >= 0))
             components = state.components
-            units = unit_rows(components[ops.to_device_of(parents, components)])
+            units = normalize_rows(components[ops.to_device_of(parents, components)])
             noise = ops.to_device_of(rng.standard_normal(units.shape).astype(units.dtype), units)
             numbers = place[owner[rows]]
             n_owned = np.bincount(numbers, minlength=len(pairs))
-            directions, widths, side = widest_directions(
+            directions, widths, side = find_widest_directions(
                 ops.view_rows(X, rows), units, ops.to_device_of(numbers, units), noise * units
             )
             for unit, (parent, partner) in enumerate(pairs):
                 width = widths[unit] if n_owned[unit] else math.sqrt(mean)
-                self._split(state, parent, partner, _HALF_WIDTH * width * directions[unit])
+                self._split_component(state, parent, partner, _HALF_WIDTH * width * directions[unit])
             moving = ops.to_host(side) > 0
             owner[rows[moving]] = partners[place[owner[rows[moving]]]]
             errors[parents] /= 2
@@ -500,28 +425,28 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
             idle = idle[len(pairs) :]
         return state
 
-    def _split(self, state: Any, parent: int, idle: int, offset: Any) -> None:
+    def _split_component(self, state: Any, parent: int, idle: int, offset: Any) -> None:
         """Let two components stand on either side of the first one, and share what that has, in place."""
         components = state.components
         row = components[parent : parent + 1]
-        length = self._lengths(row)
-        halves = unit_rows(unit_rows(row) + ops.xp(offset).stack([offset, -offset]))
-        halves *= (length / self._lengths(halves))[:, None]
+        length = self._compute_lengths(row)
+        halves = normalize_rows(normalize_rows(row) + ops.xp(offset).stack([offset, -offset]))
+        halves *= (length / self._compute_lengths(halves))[:, None]
         components[idle], components[parent] = halves[0], halves[1]
         state.inhibition[idle] = state.inhibition[parent]
         for name in self._halved:
             field = getattr(state, name)
             field[idle] = field[parent] = field[parent] / 2
 
-    def _lengths(self, components: Any) -> Any:
+    def _compute_lengths(self, components: Any) -> Any:
         """The norm of components that the learner keeps."""
         return ops.row_norms(components)
 
-    def _redundant(self, X: Any, state: Any, labels: Any) -> list[Move]:
+    def _find_redundant(self, X: Any, state: Any, labels: Any) -> list[Move]:
         """The redundant components, and where each of them is needed more."""
-        return moves(X, state.components, labels)
+        return find_moves(X, state.components, labels)
 
-    def _relocated(self, X: Any, state: Any, found: list[Move]) -> Any:
+    def _relocate(self, X: Any, state: Any, found: list[Move]) -> Any:
         """The state after redundant components have left their likes to these, and stand where they are needed."""
         if not found:
             return state
@@ -529,7 +454,7 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
         fields = {name: getattr(state, name).copy() for name in ("components", "usage", "inhibition", *shared)}
         for move in found:
             for unit, direction in ((move.twin, move.together), (move.unit, move.elsewhere)):
-                fields["components"][unit] = direction / self._lengths(direction[None])[0]
+                fields["components"][unit] = direction / self._compute_lengths(direction[None])[0]
             for name in ("usage", *shared):
                 fields[name][move.twin] += fields[name][move.unit]
             for name in shared:
@@ -559,8 +484,8 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
             If `X` does not fit the model, or `set_output` asks for a table and `sparse_output` is set: tables hold no
             sparse matrix.
         """
-        X, state = self._check(X), self._state()
-        codes = (self._encode(block, state)[0] for block in self._blocks(X))
+        X, state = self._check(X), self._get_state()
+        codes = (self._encode(block, state)[0] for block in self._iterate_blocks(X))
         if self.sparse_output:
             return ops.stack_sparse(codes)
         if X.shape[0] <= _BLOCK or ops.runs_ahead(X):
@@ -599,7 +524,7 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
                 f"reject_below must be a {name}, a number from {lowest:g} to 1, or None; "
                 f"{short_repr(reject_below)} came."
             )
-        return self._winners(self._check(X), self._state(), reject_below)
+        return self._find_winners(self._check(X), self._get_state(), reject_below)
 
     def confidence(self, X: Any) -> Any:
         """How well the winning component fits each row of `X`: what `reject_below` of `predict` is compared with.
@@ -614,11 +539,13 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
             The cosine of each row with its component; for `MultinomialMixture` the probability that the component has
             written it. 0 for a row without a label.
         """
-        X, state = self._check(X), self._state()
+        X, state = self._check(X), self._get_state()
         found = []
-        for block in self._blocks(X):
+        for block in self._iterate_blocks(X):
             codes, known = self._encode(block, state)
-            found.append(self._confide(block, codes, self._strength(codes).argmax(axis=1), state) * known)
+            found.append(
+                self._compute_confidence(block, codes, self._orient_scores(codes).argmax(axis=1), state) * known
+            )
         return ops.xp(found[0]).concatenate(found)
 
     def fit_predict(self, X: Any, y: Any = None, **fit_params: Any) -> Any:
@@ -652,7 +579,7 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
 
         It does not depend on temperature, inhibition or `n_active`, so settings of these can be compared, on held-out
         rows too. It rises with `n_components`, as every reconstruction does: choose their number by other means, for
-        instance `codebooks.scores.npmi_scorer`.
+        instance `codebooks.metrics.npmi_scorer`.
 
         Parameters
         ----------
@@ -664,79 +591,84 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
         float in [0, 1]
             Empty rows are left out; 0 when there are no others.
         """
-        return self._explained_energy(self._check(X), self.components_)
+        return self._compute_explained_energy(self._check(X), self.components_)
 
-    def _explained_energy(self, X: Any, components: Any) -> float:
+    def _compute_explained_energy(self, X: Any, components: Any) -> float:
         """`score` of these components."""
-        units = unit_rows(components)
+        units = normalize_rows(components)
         energy, n_rows = 0.0, 0
-        for block in self._blocks(X):
-            cosines, norms = cosine_scores(block, units)
-            energy += float(ops.to_host((self._strength(cosines).max(axis=1).clip(0, None) ** 2).sum()))
+        for block in self._iterate_blocks(X):
+            cosines, norms = compute_cosines(block, units)
+            energy += float(ops.to_host((self._orient_scores(cosines).max(axis=1).clip(0, None) ** 2).sum()))
             n_rows += int(ops.to_host((norms > 0).sum()))
         return energy / max(n_rows, 1)
 
-    def _winners(self, X: Any, state: Any, reject_below: float | None = None, observed: list[Any] | None = None) -> Any:
-        """The unit that wins each row, -1 for none; `observed` collects what `_observe` returns for blocks of rows."""
+    def _find_winners(
+        self, X: Any, state: Any, reject_below: float | None = None, observed: list[Any] | None = None
+    ) -> Any:
+        """Return the winning component of each row, -1 for none.
+
+        `observed`, a list, receives what `_summarize_codes` returns for each block of rows.
+        """
         labels = []
-        for block in self._blocks(X):
+        for block in self._iterate_blocks(X):
             codes, known = self._encode(block, state)
-            winners = self._strength(codes).argmax(axis=1)
+            winners = self._orient_scores(codes).argmax(axis=1)
             if observed is not None:
-                observed.append(self._observe(block, codes))
+                observed.append(self._summarize_codes(block, codes))
             if reject_below is not None:
-                known &= self._confide(block, codes, winners, state) >= reject_below
+                known &= self._compute_confidence(block, codes, winners, state) >= reject_below
             winners[~known] = -1
             labels.append(winners)
         return ops.xp(labels[0]).concatenate(labels)
 
-    def _confide(self, X: Any, codes: Any, winners: Any, state: Any) -> Any:
+    def _compute_confidence(self, X: Any, codes: Any, winners: Any, state: Any) -> Any:
         """How well the winner of each row fits it: what `reject_below` is compared with."""
-        cosines = self._strength(cosine_scores(X, unit_rows(state.components))[0])
+        cosines = self._orient_scores(compute_cosines(X, normalize_rows(state.components))[0])
         return ops.xp(winners).take_along_axis(cosines, winners[:, None], axis=1)[:, 0]
 
-    def _directions(self, state: Any) -> Any:
+    def _get_directions(self, state: Any) -> Any:
         """What the dot product with a row is its score."""
         return state.components
 
-    def _strength(self, scores: Any) -> Any:
+    def _orient_scores(self, scores: Any) -> Any:
         """How strongly scores or codes speak for their units: the winner is where this is largest."""
         return scores
 
-    def _blocks(self, X: Any) -> Iterator[Any]:
+    def _iterate_blocks(self, X: Any) -> Iterator[Any]:
         """Slices of rows, where the codes of all of them need not be held at once."""
         for start in range(0, X.shape[0], _BLOCK):
             yield ops.take_rows(X, slice(start, min(start + _BLOCK, X.shape[0])))
 
     # -- state ---------------------------------------------------------------------------------------------------
 
-    def _state(self) -> Any:
+    def _get_state(self) -> Any:
         return self._State(*(getattr(self, field + "_") for field in self._State._fields))
 
-    def _publish(self, state: Any) -> None:
+    def _store_state(self, state: Any) -> None:
         for field, value in state._asdict().items():
             setattr(self, field + "_", value)
 
-    def _observe(self, X: Any, codes: Any) -> Any:
-        """What a learner reads off the codes of a block of the rows last learned from, for `_describe`."""
+    def _summarize_codes(self, X: Any, codes: Any) -> Any:
+        """What a learner reads off the codes of a block of the rows last learned from, for `_store_summary`."""
 
-    def _describe(self, X: Any, observed: list[Any], *, in_parts: bool = False) -> None:
+    def _store_summary(self, X: Any, observed: list[Any], *, in_parts: bool = False) -> None:
         """Set further attributes by what was observed of the blocks of `X`, a minibatch of several if `in_parts`."""
 
-    def _complaints_of_minibatch(self) -> Iterator[str]:
+    def _find_minibatch_warnings(self) -> Iterator[str]:
         """Yield what the user should be warned of after `partial_fit`, and can act on."""
         yield from ()
 
-    def _complaints(self, X: Any) -> Iterator[str]:
+    def _find_warnings(self, X: Any) -> Iterator[str]:
         """What the user should be warned of after `fit`, and can act on."""
         usage = ops.to_host(self.usage_)
         idle = np.flatnonzero(usage == 0)
         if len(idle) > 0:
             named = ", ".join(map(str, idle[:10])) + (", ..." if len(idle) > 10 else "")
-            advice = self._advice_for_idle(X, len(usage) - len(idle))
+            advice = self._advise_on_idle(X, len(usage) - len(idle))
             yield f"{len(idle)} of {len(usage)} components win no sample: {named}. {advice}"
 
-    def _advice_for_idle(self, X: Any, n_used: int) -> str:
+    def _advise_on_idle(self, X: Any, n_used: int) -> str:
         """What to do about components that win nothing."""
         if 1 - self.score(X) < _EXPLAINED:
             return f"The others explain all samples, so n_components={n_used} is enough."

@@ -10,17 +10,11 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 
 from codebooks import ops
-from codebooks.models.base import (
-    CodebookLearner,
-    Interval,
-    Progress,
-    Sums,
-    cosine_scores,
-    gates,
-    tally,
-    unexplained,
-)
-from codebooks.models.initialization import spread_directions
+from codebooks.base import Interval
+from codebooks.models.base import CodebookLearner, Progress
+from codebooks.models.cosine import compute_cosines
+from codebooks.models.initialization import initialize_directions
+from codebooks.models.statistics import Sums, compute_gates, compute_unexplained_share, sum_statistics
 
 # Updates from one leaning to the next: more frequent leaning gives no better topics.
 _LEANING = 4
@@ -224,39 +218,39 @@ class InhibitedMixture(CodebookLearner):
 
     # -- the four hooks ------------------------------------------------------------------------------------------
 
-    def _start(self, X: Any, n_components: int, rng: Any) -> State:
-        experts = spread_directions(X, n_components, rng)
+    def _initialize_state(self, X: Any, n_components: int, rng: Any) -> State:
+        experts = initialize_directions(X, n_components, rng)
         xp = ops.xp(experts)
         none, even = xp.zeros(n_components, X.dtype), xp.full(n_components, 1 / n_components, X.dtype)
         seed = int(rng.randint(np.iinfo(np.int32).max))
-        return self._accustomed(X, State(experts, none, even, none, xp.ones((), X.dtype), seed, 0))
+        return self._initialize_usage(X, State(experts, none, even, none, xp.ones((), X.dtype), seed, 0))
 
-    def _statistics(self, X: Any, state: State) -> Sums:
+    def _compute_statistics(self, X: Any, state: State) -> Sums:
         n_active = self._n_active(state)
         found = ops.nearest(X, state.components, state.inhibition, n_active)
-        temperature = self._temperature(state, self.start_temperature, self._final_temperature(state))
-        share = gates(found, state.inhibition, temperature, n_active) * ops.reciprocal(found.norms)[:, None]
+        temperature = self._compute_temperature(state, self.start_temperature, self._compute_final_temperature(state))
+        share = compute_gates(found, state.inhibition, temperature, n_active) * ops.reciprocal(found.norms)[:, None]
         pull = ops.xp(share).zeros(state.components.shape, share.dtype)  # row by row, as it is written
-        return tally(found, ops.scatter_rows(pull, found.index, share, X))
+        return sum_statistics(found, ops.scatter_rows(pull, found.index, share, X))
 
     def _update(self, state: State, sums: Sums, progress: Progress) -> State:
-        keep = self._keep(sums)
-        components, mass = self._blended(state, sums.pull, keep)
-        if self._leans_after(state, sums):
+        keep = self._compute_retention(sums)
+        components, mass = self._blend(state, sums.pull, keep)
+        if self._is_orthogonalizing(state, sums):
             components = ops.pull_apart(components, self.orthogonality * state.unexplained)
-        usage, inhibition = self._habits(state, sums, keep)
-        rest = keep * state.unexplained + (1 - keep) * unexplained(sums)
+        usage, inhibition = self._update_usage_and_inhibition(state, sums, keep)
+        rest = keep * state.unexplained + (1 - keep) * compute_unexplained_share(sums)
         return State(components, mass, usage, inhibition, rest, state.seed, state.n_updates + 1)
 
-    def _accustomed(self, X: Any, state: State) -> State:
-        state = super()._accustomed(X, state)
-        return state._replace(unexplained=unexplained(self._statistics(X, state)))
+    def _initialize_usage(self, X: Any, state: State) -> State:
+        state = super()._initialize_usage(X, state)
+        return state._replace(unexplained=compute_unexplained_share(self._compute_statistics(X, state)))
 
-    def _final_temperature(self, state: State) -> Any:
+    def _compute_final_temperature(self, state: State) -> Any:
         """The divisor of scores once learning is no longer warm."""
         return self.temperature * ops.xp(state.unexplained).maximum(state.unexplained, _LEAST_UNEXPLAINED)
 
-    def _leans_after(self, state: State, sums: Sums) -> bool:
+    def _is_orthogonalizing(self, state: State, sums: Sums) -> bool:
         """Whether the experts lean towards the nearest orthonormal set after this update."""
         n_updates, order = state.n_updates + 1, min(state.components.shape)
         if self.orthogonality == 0 or n_updates % _LEANING != 0:
@@ -268,11 +262,11 @@ class InhibitedMixture(CodebookLearner):
         return n_updates % (_LEANING * math.ceil(period / _LEANING)) == 0
 
     def _encode(self, X: Any, state: State) -> tuple[Any, Any]:
-        scores, _ = cosine_scores(X, state.components)
+        scores, _ = compute_cosines(X, state.components)
         xp = ops.xp(scores)
         known = scores.any(axis=1)
         scores -= state.inhibition
-        temperature, n_active = xp.asarray(self._final_temperature(state), scores.dtype), self._n_active(state)
+        temperature, n_active = xp.asarray(self._compute_final_temperature(state), scores.dtype), self._n_active(state)
         if n_active < scores.shape[1]:
             kept = ops.top_k(scores, n_active)
             codes = xp.zeros_like(scores)
@@ -284,26 +278,26 @@ class InhibitedMixture(CodebookLearner):
         return codes.astype(X.dtype, copy=False), known
 
     def _n_active(self, state: State) -> int:
-        return self._n_sharing(len(state.components))
+        return self._count_sharing(len(state.components))
 
-    def _n_sharing(self, n_components: int) -> int:
+    def _count_sharing(self, n_components: int) -> int:
         """How many of so many experts share a row."""
         return n_components if self.n_active is None else min(self.n_active, n_components)
 
     # -- diagnostics ---------------------------------------------------------------------------------------------
 
-    def _observe(self, X: Any, codes: Any) -> tuple[Any, Any]:
+    def _summarize_codes(self, X: Any, codes: Any) -> tuple[Any, Any]:
         """Sums over the rows that are not empty: entropy, largest gate and number; and the gates of each expert."""
         xp, filled = ops.xp(codes), ops.row_norms(X) > 0
         entropies = -(codes * xp.log(xp.maximum(codes, xp.finfo(codes.dtype).tiny))).sum(axis=1)
         # A row that shares nothing with any expert is even over all of them.
-        n_active = self._n_sharing(codes.shape[1])
+        n_active = self._count_sharing(codes.shape[1])
         entropies = (entropies / np.log(max(n_active, 2))).clip(0, 1)
         largest = codes.max(axis=1).clip(1 / n_active, 1)
         sums = [(entropies * filled).sum(), (largest * filled).sum(), filled.sum()]
         return xp.stack([x.astype(xp.float64) for x in sums]), filled.astype(codes.dtype) @ codes
 
-    def _describe(self, X: Any, observed: list[Any], *, in_parts: bool = False) -> None:
+    def _store_summary(self, X: Any, observed: list[Any], *, in_parts: bool = False) -> None:
         entropy, largest, n_rows = ops.to_host(sum(sums for sums, _ in observed)).tolist()
         self._newly_collapsed = False
         if not n_rows:
@@ -322,15 +316,15 @@ class InhibitedMixture(CodebookLearner):
         found = self._find_collapse() if not in_parts or self._is_settled() else ""
         self._newly_collapsed = found not in ("", known)
         self._collapse = found or known
-        self._advised = self._balanced_temperature(X) if self._newly_collapsed else None
+        self._advised = self._suggest_temperature(X) if self._newly_collapsed else None
 
     def _is_settled(self) -> bool:
         """Whether minibatches have gone on for long enough to be judged."""
-        return self._n_gates >= _FEWEST_ROWS and self._annealed(self._state(), 0) >= 1
+        return self._n_gates >= _FEWEST_ROWS and self._compute_annealing(self._get_state(), 0) >= 1
 
     def _find_collapse(self) -> str:
         """Whether gates are "even" or "whole" for nearly all rows, by what the number of active experts allows."""
-        n_active = self._n_active(self._state())
+        n_active = self._n_active(self._get_state())
         if n_active == 1:
             return ""  # one expert a row was asked for
         reached = (n_active * self._largest_gate - 1) / (n_active - 1)
@@ -338,30 +332,30 @@ class InhibitedMixture(CodebookLearner):
             return "even"
         return "whole" if reached > _WHOLE and self.temperature < _SHARP else ""
 
-    def _balanced_temperature(self, X: Any) -> float | None:
+    def _suggest_temperature(self, X: Any) -> float | None:
         """The temperature at which the gates of these experts have half of the largest entropy; None without one."""
-        state = self._state()
+        state = self._get_state()
         rows = np.unique(np.linspace(0, X.shape[0] - 1, _SAMPLED_ROWS).astype(np.intp))
-        scores, norms = cosine_scores(ops.take_rows(X, rows), state.components)
+        scores, norms = compute_cosines(ops.take_rows(X, rows), state.components)
         scores = ops.to_host(scores - state.inhibition)[ops.to_host(norms) > 0].astype(np.float64)
         scores = -np.sort(-scores, axis=1)[:, : self._n_active(state)]
         low, high = np.log(1e-6), np.log(10.0)
-        if not _mean_entropy(scores, np.exp(low)) < _BALANCED < _mean_entropy(scores, np.exp(high)):
+        if not _compute_mean_entropy(scores, np.exp(low)) < _BALANCED < _compute_mean_entropy(scores, np.exp(high)):
             return None
         for _ in range(30):
             middle = (low + high) / 2
-            low, high = (middle, high) if _mean_entropy(scores, np.exp(middle)) < _BALANCED else (low, middle)
-        return float(np.exp(low) * self.temperature / ops.to_host(self._final_temperature(state)))
+            low, high = (middle, high) if _compute_mean_entropy(scores, np.exp(middle)) < _BALANCED else (low, middle)
+        return float(np.exp(low) * self.temperature / ops.to_host(self._compute_final_temperature(state)))
 
-    def _complaints(self, X: Any) -> Iterator[str]:
-        unused = list(super()._complaints(X))
+    def _find_warnings(self, X: Any) -> Iterator[str]:
+        unused = list(super()._find_warnings(X))
         # Copies of a component share rows evenly at any temperature.
-        yield from unused or self._complaints_of_minibatch()
+        yield from unused or self._find_minibatch_warnings()
 
-    def _complaints_of_minibatch(self) -> Iterator[str]:
+    def _find_minibatch_warnings(self) -> Iterator[str]:
         if not self._newly_collapsed:
             return
-        n_active = self._n_active(self._state())
+        n_active = self._n_active(self._get_state())
         advice = f"for instance to {self._advised:.2g}" if self._advised else "or scale the features"
         if self._collapse == "even":
             yield (
@@ -377,7 +371,7 @@ class InhibitedMixture(CodebookLearner):
             )
 
 
-def _mean_entropy(scores: np.ndarray, temperature: float) -> float:
+def _compute_mean_entropy(scores: np.ndarray, temperature: float) -> float:
     """Mean entropy of the softmax of descending scores, over the largest that is possible."""
     gates = np.exp((scores - scores[:, :1]) / temperature)
     gates /= gates.sum(axis=1, keepdims=True)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from codebooks import ops
-from codebooks.models.rows import cosine_scores, directions_of, unit_rows
+from codebooks.models.cosine import compute_cosines, extract_directions, normalize_rows
 
 _N_ROWS, _ROWS_PER_DIRECTION = 1000, 4  # looked at, at most: so many in all, or for each direction if that is more
 _N_STARTS = 8  # drawn, and compared after refining
@@ -21,7 +21,7 @@ _N_CANDIDATES = 4  # rows tried for each direction
 _ROUNDING = 1e-5
 
 
-def spread_directions(X: Any, n_directions: int, rng: Any) -> Any:
+def initialize_directions(X: Any, n_directions: int, rng: Any) -> Any:
     """Unit vectors near which the rows of `X` lie, whatever the order of the rows.
 
     Several times, rows are drawn by greedy k-means++ [1]_ on cosines and refined by a few passes of spherical k-means;
@@ -46,10 +46,10 @@ def spread_directions(X: Any, n_directions: int, rng: Any) -> Any:
     """
     X = _sample_in_canonical_order(X, max(_N_ROWS, _ROWS_PER_DIRECTION * n_directions), rng)
     few = n_directions <= _ONE_START_FROM
-    cosines_with = _all_cosines(X) if few else partial(_cosines_with, X)
+    cosines_with = _precompute_cosines(X) if few else partial(_compute_cosines_with, X)
     found: list[tuple[Any, float]] = []
     for _ in range(_N_STARTS if few else 1):
-        found.append(_refined(X, directions_of(X, _drawn_rows(cosines_with, X.shape[0], n_directions, rng))))
+        found.append(_refine(X, extract_directions(X, _draw_rows(cosines_with, X.shape[0], n_directions, rng))))
         enough = (1 - _ROUNDING) * max(total for _, total in found)
         found = [(directions, total) for directions, total in found if total >= enough]  # no others are kept in memory
     directions, _ = found[0]
@@ -59,7 +59,7 @@ def spread_directions(X: Any, n_directions: int, rng: Any) -> Any:
 def _sample_in_canonical_order(X: Any, size: int, rng: Any) -> Any:
     """Some rows that are not empty, in an order of their own: by their cosine with a random direction."""
     direction = ops.to_device_of(rng.standard_normal((1, X.shape[1])).astype(X.dtype), X)
-    cosines, norms = cosine_scores(X, direction)
+    cosines, norms = compute_cosines(X, direction)
     order = np.argsort(ops.to_host(cosines[:, 0]), kind="stable")
     order = order[ops.to_host(norms)[order] > 0]
     if len(order) > size:
@@ -67,19 +67,19 @@ def _sample_in_canonical_order(X: Any, size: int, rng: Any) -> Any:
     return ops.take_rows(X, order)
 
 
-def _all_cosines(X: Any) -> Callable[[Any], np.ndarray]:
-    """The function of `_cosines_with`, from one product."""
+def _precompute_cosines(X: Any) -> Callable[[Any], np.ndarray]:
+    """The function of `_compute_cosines_with`, from one product."""
     scale = ops.reciprocal(ops.row_norms(X))
     cosines = ops.to_host(ops.similarity(X, X) * scale[:, None] * scale)
     return lambda rows: cosines[rows]
 
 
-def _cosines_with(X: Any, rows: Any) -> np.ndarray:
+def _compute_cosines_with(X: Any, rows: Any) -> np.ndarray:
     """Cosines of some rows with all rows, of shape (n_chosen, n_rows), on the host."""
-    return ops.to_host(cosine_scores(X, directions_of(X, np.asarray(rows)))[0]).T
+    return ops.to_host(compute_cosines(X, extract_directions(X, np.asarray(rows)))[0]).T
 
 
-def _drawn_rows(cosines_with: Callable[[Any], np.ndarray], n_rows: int, n_directions: int, rng: Any) -> np.ndarray:
+def _draw_rows(cosines_with: Callable[[Any], np.ndarray], n_rows: int, n_directions: int, rng: Any) -> np.ndarray:
     """Rows drawn a few at a time, the best of several, likelier the farther they lie from those before.
 
     Up to a hundred directions are drawn one by one; of more, a hundredth at a time.
@@ -101,7 +101,7 @@ def _drawn_rows(cosines_with: Callable[[Any], np.ndarray], n_rows: int, n_direct
     return np.resize(chosen, n_directions)
 
 
-def _refined(X: Any, W: Any) -> tuple[Any, float]:
+def _refine(X: Any, W: Any) -> tuple[Any, float]:
     """`W` after a few passes of spherical k-means over `X`, and the sum of cosines that these maximise."""
     total = 0.0
     nothing = ops.xp(W).zeros(len(W), W.dtype)
@@ -109,5 +109,5 @@ def _refined(X: Any, W: Any) -> tuple[Any, float]:
         found = ops.nearest(X, W, nothing, 1)
         total = float(ops.to_host(found.score.sum()))
         # A little of the old direction keeps units that win nothing where they are.
-        W = unit_rows(ops.scatter_rows(W * 1e-3, found.index, ops.reciprocal(found.norms)[:, None], X))
+        W = normalize_rows(ops.scatter_rows(W * 1e-3, found.index, ops.reciprocal(found.norms)[:, None], X))
     return W, total

@@ -9,19 +9,13 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 
 from codebooks import ops
-from codebooks.models.base import (
-    CodebookLearner,
-    Interval,
-    Progress,
-    StrOptions,
-    Sums,
-    cosine_scores,
-    gates,
-    tally,
-)
-from codebooks.models.initialization import spread_directions
-from codebooks.models.monitor import Reporter
-from codebooks.models.pruning import FIERCE, kept, survivors
+from codebooks.base import Interval, StrOptions
+from codebooks.models.base import CodebookLearner, Progress
+from codebooks.models.convergence import Reporter
+from codebooks.models.cosine import compute_cosines
+from codebooks.models.initialization import initialize_directions
+from codebooks.models.pruning import FIERCE, prune_components, select_components
+from codebooks.models.statistics import Sums, compute_gates, sum_statistics
 
 # While learning is warm, so many units share each row; cold, a row belongs to its winner.
 _N_SHARING, _COLD = 3, 0.003
@@ -80,7 +74,7 @@ class KrotovHopfield(CodebookLearner):
     annealing_updates : int, default=20
         Minibatches until then, in `fit` and in `partial_fit`; 0 lets the winner take all from the first. A `max_iter`
         that allows fewer ends learning while it is warm.
-    n_active : int, optional
+    transform_n_active : int, optional
         Units kept per row by `transform`; None keeps all.
     inhibition : {"mean", "load"} or None, default="mean"
         What is subtracted from the score of a component before the ranking: "mean" a part of its running mean score,
@@ -101,7 +95,8 @@ class KrotovHopfield(CodebookLearner):
         Learning stops when the explained energy has not risen by this share for three passes. With `tol=0` "hebbian"
         makes all passes, and its learning rate falls to the last.
     sparse_output : bool, default=False
-        Whether `transform` returns a CSR matrix. The codes are the same; it saves memory where `n_active` is small.
+        Whether `transform` returns a CSR matrix. The codes are the same; it saves memory where `transform_n_active` is
+        small.
     learning_rate : float, default=0.02
         Step of "hebbian" at the first pass ("epsilon"), falling linearly over `max_iter`. `fit` warns if the norms of
         components are not near 1 at the end: then the rule has not converged.
@@ -163,6 +158,7 @@ class KrotovHopfield(CodebookLearner):
     _fair: bool = True  # whether rivals are spared: small ones pushed less, and none pushed back
     _parameter_constraints: ClassVar[dict] = {
         **CodebookLearner._parameter_constraints,
+        "transform_n_active": [Interval(Integral, 1, None, closed="left"), None],
         "algorithm": [StrOptions({"batch", "hebbian"})],
         "p": [Interval(Real, 1, None, closed="neither")],
         "rival_rank": [Interval(Integral, 2, None, closed="left")],
@@ -183,7 +179,7 @@ class KrotovHopfield(CodebookLearner):
         repulsion: float = 0.3,
         start_temperature: float = 0.5,
         annealing_updates: int = 20,
-        n_active: int | None = None,
+        transform_n_active: int | None = None,
         inhibition: Literal["mean", "load"] | None = "mean",
         inhibition_strength: float = 0.5,
         revive: bool = True,
@@ -204,7 +200,7 @@ class KrotovHopfield(CodebookLearner):
         self.repulsion = repulsion
         self.start_temperature = start_temperature
         self.annealing_updates = annealing_updates
-        self.n_active = n_active
+        self.transform_n_active = transform_n_active
         self.inhibition = inhibition
         self.inhibition_strength = inhibition_strength
         self.revive = revive
@@ -220,23 +216,23 @@ class KrotovHopfield(CodebookLearner):
 
     # -- the four hooks ------------------------------------------------------------------------------------------
 
-    def _start(self, X: Any, n_components: int, rng: Any) -> State:
-        weights = spread_directions(X, n_components, rng)
+    def _initialize_state(self, X: Any, n_components: int, rng: Any) -> State:
+        weights = initialize_directions(X, n_components, rng)
         if self.p != 2:
-            weights, _ = self._of_p_norm_1(weights)
+            weights, _ = self._normalize_p(weights)
         xp = ops.xp(weights)
         none, even = xp.zeros(n_components, X.dtype), xp.full(n_components, 1 / n_components, X.dtype)
-        return self._accustomed(X, State(weights, none, even, none, int(rng.randint(np.iinfo(np.int32).max)), 0))
+        return self._initialize_usage(X, State(weights, none, even, none, int(rng.randint(np.iinfo(np.int32).max)), 0))
 
-    def _statistics(self, X: Any, state: State) -> Sums:
+    def _compute_statistics(self, X: Any, state: State) -> Sums:
         n_units = len(state.components)
         rank = min(self.rival_rank, n_units)
-        n_sharing = min(_N_SHARING, n_units) if self._cooled(state) < 1 else 1
-        found = ops.nearest(X, self._directions(state), state.inhibition, max(rank, n_sharing))
+        n_sharing = min(_N_SHARING, n_units) if self._cool(state) < 1 else 1
+        found = ops.nearest(X, self._get_directions(state), state.inhibition, max(rank, n_sharing))
         xp = ops.xp(found.score)
         if n_sharing > 1:  # rivals share the row; none is pushed off it
-            warmth = self._temperature(state, self.start_temperature, _COLD)
-            index, gain = found.index[:, :n_sharing], gates(found, state.inhibition, warmth, n_sharing)
+            warmth = self._compute_temperature(state, self.start_temperature, _COLD)
+            index, gain = found.index[:, :n_sharing], compute_gates(found, state.inhibition, warmth, n_sharing)
             push = None
         else:
             index, gain, push = self._gains(found, state, rank)
@@ -248,33 +244,33 @@ class KrotovHopfield(CodebookLearner):
             common = ops.sum_by_index(index[:, 1], push * found.score[:, rank - 1], n_units)
             pull = xp.asfortranarray(pull)  # as the units are
             pull += common.astype(gain.dtype)[:, None] * state.components
-        return tally(found, pull)
+        return sum_statistics(found, pull)
 
     def _update(self, state: State, sums: Sums, progress: Progress) -> State:
-        keep = self._keep(sums)
+        keep = self._compute_retention(sums)
         if self.algorithm == "hebbian":
             rate = self.learning_rate * (1 - progress.epoch / progress.n_epochs)
-            components, mass = self._hebbian_step(state, sums.pull, rate), state.mass
+            components, mass = self._update_hebbian(state, sums.pull, rate), state.mass
         else:
-            components, mass = self._batch_step(state, sums.pull, keep)
-        usage, inhibition = self._habits(state, sums, keep)
+            components, mass = self._update_batch(state, sums.pull, keep)
+        usage, inhibition = self._update_usage_and_inhibition(state, sums, keep)
         return State(components, mass, usage, inhibition, state.seed, state.n_updates + 1)
 
     def _encode(self, X: Any, state: State) -> tuple[Any, Any]:
-        scores, norms = cosine_scores(X, self._directions(state))
+        scores, norms = compute_cosines(X, self._get_directions(state))
         xp = ops.xp(scores)
         known = scores.any(axis=1)
         scores -= state.inhibition
-        if self.n_active is not None and self.n_active < scores.shape[1]:
-            # Kept units answer by how far they stand above the first that is left out, so the winner is never hidden.
-            loudest_silent = ops.top_k(scores, self.n_active + 1)[:, -1:]
+        if self.transform_n_active is not None and self.transform_n_active < scores.shape[1]:
+            # The codes that are kept are differences to the largest one that is not, so the winner is always kept.
+            loudest_silent = ops.top_k(scores, self.transform_n_active + 1)[:, -1:]
             scores = xp.maximum(scores - xp.take_along_axis(scores, loudest_silent, axis=1), 0)
         scores *= (norms * known)[:, None]
         return scores.astype(X.dtype, copy=False), known
 
     # -- the rule ------------------------------------------------------------------------------------------------
 
-    def _directions(self, state: State) -> Any:
+    def _get_directions(self, state: State) -> Any:
         """`sgn(W) |W|^(p-1)`: what the dot product with a row is its score."""
         W = state.components
         if self.p == 2:
@@ -296,22 +292,22 @@ class KrotovHopfield(CodebookLearner):
                 push *= (1 - found.score[:, 0] ** 2).clip(0, 1) ** (1 / 6)
         return index, xp.stack([won, -push], axis=1), push
 
-    def _cooled(self, state: State) -> float:
+    def _cool(self, state: State) -> float:
         """How far the winner is on its way to taking all, which it does from the first in the published rule."""
-        return 1.0 if self.algorithm == "hebbian" else self._annealed(state, 0)
+        return 1.0 if self.algorithm == "hebbian" else self._compute_annealing(state, 0)
 
-    def _batch_step(self, state: State, pull: Any, keep: Any) -> tuple[Any, Any]:
+    def _update_batch(self, state: State, pull: Any, keep: Any) -> tuple[Any, Any]:
         """Directions and p-norms of the decayed sums; the sums of the past are `mass * components`."""
         if self.p == 2:
-            return self._blended(state, pull, keep)
+            return self._blend(state, pull, keep)
         pull += (keep * state.mass)[:, None] * state.components
-        weights, norms = self._of_p_norm_1(pull)
+        weights, norms = self._normalize_p(pull)
         return ops.xp(pull).where(norms[:, None] > 0, weights, state.components), norms
 
-    def _lengths(self, components: Any) -> Any:
-        return ops.row_norms(components) if self.p == 2 else self._of_p_norm_1(components)[1]
+    def _compute_lengths(self, components: Any) -> Any:
+        return ops.row_norms(components) if self.p == 2 else self._normalize_p(components)[1]
 
-    def _of_p_norm_1(self, weights: Any) -> tuple[Any, Any]:
+    def _normalize_p(self, weights: Any) -> tuple[Any, Any]:
         """Rows of p-norm 1 and their norms before; the largest entry is taken out first, or its power overflows."""
         xp = ops.xp(weights)
         peaks = xp.abs(weights).max(axis=1)
@@ -319,30 +315,30 @@ class KrotovHopfield(CodebookLearner):
         norms = (xp.abs(weights) ** self.p).sum(axis=1) ** (1 / self.p)
         return weights * ops.reciprocal(norms)[:, None], peaks * norms
 
-    def _hebbian_step(self, state: State, pull: Any, rate: float) -> Any:
+    def _update_hebbian(self, state: State, pull: Any, rate: float) -> Any:
         """One minibatch of the published rule, its step divided by its largest entry.
 
         The decay `sum_b g_kb s_kb` needs no second pass over the rows: it is the score of the unit's own pull.
         """
         W = state.components
         xp = ops.xp(W)
-        decay = (self._directions(state) * pull).sum(axis=1)
+        decay = (self._get_directions(state) * pull).sum(axis=1)
         step = pull - decay[:, None] * W
         return (W + rate * step / xp.maximum(xp.abs(step).max(), 1e-30)).astype(W.dtype)
 
-    def _annealed(self, state: State, epoch: int) -> float:
+    def _compute_annealing(self, state: State, epoch: int) -> float:
         if self.algorithm == "hebbian":
             return 1.0 if self.tol > 0 else epoch / self.max_iter
-        return super()._annealed(state, epoch)
+        return super()._compute_annealing(state, epoch)
 
-    def _minibatches(self, n_rows: int, rng: Any) -> Iterator[Any]:
+    def _draw_minibatches(self, n_rows: int, rng: Any) -> Iterator[Any]:
         if self.algorithm == "hebbian" and isinstance(self.batch_size, str):
-            return self._batches_of(_HEBBIAN_BATCH, n_rows, rng)
-        return super()._minibatches(n_rows, rng)
+            return self._split_into_batches(_HEBBIAN_BATCH, n_rows, rng)
+        return super()._draw_minibatches(n_rows, rng)
 
-    def _complaints(self, X: Any) -> Iterator[str]:
-        yield from super()._complaints(X)
-        far = int(ops.to_host((abs(self._lengths(self.components_) - 1) > _NORM_TOLERANCE).sum()))
+    def _find_warnings(self, X: Any) -> Iterator[str]:
+        yield from super()._find_warnings(X)
+        far = int(ops.to_host((abs(self._compute_lengths(self.components_) - 1) > _NORM_TOLERANCE).sum()))
         if far:
             yield (
                 f"{far} of {len(self.components_)} components have a norm farther than {_NORM_TOLERANCE:g} from 1: the "
@@ -352,18 +348,18 @@ class KrotovHopfield(CodebookLearner):
 
     # -- how many units ------------------------------------------------------------------------------------------
 
-    def _learned(
+    def _run_epochs(
         self, X: Any, rng: Any, state: State | None = None, *, revive: bool | None = None
     ) -> tuple[State, int]:
         if not self.prune:
-            return super()._learned(X, rng, state, revive=revive)
+            return super()._run_epochs(X, rng, state, revive=revive)
         fierce = type(self)(**{**self.get_params(deep=False), **FIERCE, "prune": False})
         fierce._fair = False
         reporter = Reporter(f"{type(self).__name__}, pruning", self.max_iter, self.verbose)
-        state, n_before = survivors(fierce, X, rng, reporter)
+        state, n_before = prune_components(fierce, X, rng, reporter)
         # They know their groups, and are not to be warmed up again.
         state = state._replace(n_updates=max(state.n_updates, self.annealing_updates))
-        state, n_after = super()._learned(X, rng, state)
-        labels = ops.to_host(self._winners(X, state))
+        state, n_after = super()._run_epochs(X, rng, state)
+        labels = ops.to_host(self._find_winners(X, state))
         won = np.bincount(labels[labels >= 0], minlength=len(state.components)) > 0
-        return kept(state, won) if won.any() else state, n_before + n_after
+        return select_components(state, won) if won.any() else state, n_before + n_after

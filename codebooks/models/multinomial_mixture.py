@@ -9,10 +9,11 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from codebooks import ops
-from codebooks.inputs import check_counts
-from codebooks.models.base import CodebookLearner, Progress, row_blocks
-from codebooks.models.initialization import spread_directions
+from codebooks.base import iterate_row_blocks
+from codebooks.models.base import CodebookLearner, Progress
+from codebooks.models.initialization import initialize_directions
 from codebooks.models.reservoir import Reservoir, add_rows, draw_rows, mark_start
+from codebooks.validation.arrays import check_counts
 
 # Length of each row after scaling: a text of six words weighs six, and the weight grows as the square root of the
 # number of words, because the words of a long text are not independent.
@@ -227,7 +228,7 @@ class MultinomialMixture(CodebookLearner):
 
     # -- the four hooks ------------------------------------------------------------------------------------------
 
-    def _start(self, X: Any, n_components: int, rng: Any) -> State:
+    def _initialize_state(self, X: Any, n_components: int, rng: Any) -> State:
         """The best of several starts, by the scores of the winners after some updates from the same rows."""
         n_features, xp = X.shape[1], ops.xp(X)
         filled = np.flatnonzero(ops.to_host(ops.row_norms(X)) > 0)
@@ -239,37 +240,37 @@ class MultinomialMixture(CodebookLearner):
         scale = _find_scale(X)
         best: tuple[float, Any] = (-math.inf, None)
         for _ in range(self._n_starts):
-            state = self._start_once(X, scale, n_components, rng)
+            state = self._initialize_state_once(X, scale, n_components, rng)
             for _ in range(_N_START_UPDATES):
-                state = self._update(state, self._statistics(X, state), Progress(1.0, 0, self.max_iter))
-            energy = float(ops.to_host(self._statistics(X, state).energy))
+                state = self._update(state, self._compute_statistics(X, state), Progress(1.0, 0, self.max_iter))
+            energy = float(ops.to_host(self._compute_statistics(X, state).energy))
             if energy > best[0] + _ROUNDING * abs(energy):
                 best = energy, state
         state = best[1]
-        longer = _count_memory(n_rows, n_components) / _count_memory(len(filled), n_components)
+        longer = _count_remembered_rows(n_rows, n_components) / _count_remembered_rows(len(filled), n_components)
         rows = (state.n_rows * longer).astype(X.dtype)
         return state._replace(
-            components=_spread(state.components, columns, n_features),
+            components=_expand_columns(state.components, columns, n_features),
             mass=state.mass * X.dtype.type(longer),
             n_rows=rows,
             inhibition=_negative_log_prior(rows),
-            log_scale=_spread(state.log_scale, columns, n_features),
-            scale_counts=_spread(state.scale_counts, columns, n_features),
+            log_scale=_expand_columns(state.log_scale, columns, n_features),
+            scale_counts=_expand_columns(state.scale_counts, columns, n_features),
             n_updates=0,
         )
 
-    def _start_once(self, X: Any, scale: tuple[Any, Any], n_components: int, rng: Any) -> State:
+    def _initialize_state_once(self, X: Any, scale: tuple[Any, Any], n_components: int, rng: Any) -> State:
         log_scale, counts = scale
         xp, n_features, n_rows = ops.xp(log_scale), X.shape[1], X.shape[0]
         rarity = xp.log((1 + n_rows) / (1 + counts)) + 1
         weighted = ops.weigh_entries(X, xp.exp(-log_scale) * rarity, 1.0)
-        directions = spread_directions(weighted, n_components, rng)
+        directions = initialize_directions(weighted, n_components, rng)
         found = ops.nearest(weighted, directions, xp.zeros(n_components, X.dtype), 1)
         words = ops.weigh_entries(X, xp.exp(-log_scale), _ROW_NORM)
         pull = xp.zeros((n_components, n_features), X.dtype)
         ops.scatter_rows(pull, found.index, xp.ones((n_rows, 1), X.dtype), words)
         rows = ops.sum_by_index(found.index[:, 0], xp.ones(n_rows), n_components)
-        longer = _count_memory(n_rows, n_components) / n_rows
+        longer = _count_remembered_rows(n_rows, n_components) / n_rows
         mass = pull.sum(axis=1)
         components = xp.where(mass[:, None] > 0, pull * ops.reciprocal(mass)[:, None], X.dtype.type(1 / n_features))
         rows = (rows * longer).astype(X.dtype)
@@ -286,10 +287,10 @@ class MultinomialMixture(CodebookLearner):
             seed=int(rng.randint(np.iinfo(np.int32).max)),
             n_updates=0,
         )
-        sums = self._statistics(X, state)
+        sums = self._compute_statistics(X, state)
         return state._replace(mean_saliency=_divide(sums.saliency, sums.n_words, X.dtype))
 
-    def _statistics(self, X: Any, state: State) -> Sums:
+    def _compute_statistics(self, X: Any, state: State) -> Sums:
         words, columns, (_, saliency, _), found = self._read(X, state, _REACH)
         filled = (ops.row_norms(words) > 0).astype(words.dtype)
         pull = ops.accumulate(found.gates, words)
@@ -311,7 +312,9 @@ class MultinomialMixture(CodebookLearner):
     def _update(self, state: State, sums: Sums, progress: Progress) -> State:
         xp, dtype, n_components = ops.xp(sums.wins), sums.wins.dtype, len(sums.wins)
         n_seen = state.reservoir.n_seen if state.reservoir else 0
-        memory = xp.maximum(_count_memory(sums.n_rows, n_components), min(n_seen, _LONGEST_STREAM) / _STREAM_PART)
+        memory = xp.maximum(
+            _count_remembered_rows(sums.n_rows, n_components), min(n_seen, _LONGEST_STREAM) / _STREAM_PART
+        )
         recent = (sums.n_rows / memory).astype(dtype)
         keep = 1 - recent
         usage = keep * state.usage + recent * sums.wins / xp.maximum(sums.n_rows, 1).astype(dtype)
@@ -336,7 +339,7 @@ class MultinomialMixture(CodebookLearner):
             n_updates=state.n_updates + 1,
         )
 
-    def _learn(self, X: Any, state: State, progress: Progress) -> tuple[State, Any]:
+    def _step(self, X: Any, state: State, progress: Progress) -> tuple[State, Any]:
         """Learn from one minibatch, and from a sample of earlier ones where minibatches may come in any order.
 
         A stream may be sorted, and its first minibatch may be small. Therefore a uniform sample of all rows is kept
@@ -346,7 +349,7 @@ class MultinomialMixture(CodebookLearner):
         is_first_pass = progress.epoch == 0 and (state.reservoir is not None or state.n_updates == 0)
         is_small = X.shape[0] < _MEMORY_ROWS * len(state.mass)
         if not is_first_pass or (progress.is_shuffled and not is_small):
-            return super()._learn(X, state._replace(reservoir=None), progress)
+            return super()._step(X, state._replace(reservoir=None), progress)
         rng = np.random.default_rng([state.seed, state.n_updates])
         reservoir = add_rows(state.reservoir, X, max(_RESERVOIR, _MEMORY_ROWS * len(state.mass)), rng)
         n_before = state.reservoir.n_seen if state.reservoir else 0
@@ -360,15 +363,15 @@ class MultinomialMixture(CodebookLearner):
             drawn = draw_rows(reservoir, _REPLAY * (reservoir.n_seen - n_before), rng)
             rows = ops.stack_rows([ops.take_rows(X, np.arange(X.shape[0])), ops.to_device_of(drawn, X)])
         state = state._replace(reservoir=reservoir)
-        sums = self._statistics(rows, state)
+        sums = self._compute_statistics(rows, state)
         return self._update(state, sums, progress), sums
 
     def _restart(self, X: Any, state: State, progress: Progress) -> State:
         """Start anew from the rows of a reservoir; return the given state if that explains them better."""
-        new = self._start(X, len(state.mass), np.random.RandomState([state.seed, state.n_updates % 2**32]))
+        new = self._initialize_state(X, len(state.mass), np.random.RandomState([state.seed, state.n_updates % 2**32]))
         for _ in range(_N_RESTART_UPDATES):
-            new = self._update(new, self._statistics(X, new), progress)
-        if bool(self._statistics(X, state).energy >= self._statistics(X, new).energy):
+            new = self._update(new, self._compute_statistics(X, new), progress)
+        if bool(self._compute_statistics(X, state).energy >= self._compute_statistics(X, new).energy):
             return state
         order = _match_components(*(self._encode(X, one)[0] for one in (state, new)))
         moved = {name: getattr(new, name)[order] for name in ("components", "mass", "n_rows", "usage", "inhibition")}
@@ -438,11 +441,11 @@ class MultinomialMixture(CodebookLearner):
         float
             At most 0. Empty rows are left out; 0 when there are no others.
         """
-        X, state = self._check(X), self._state()
+        X, state = self._check(X), self._get_state()
         xp = ops.xp(state.components)
         logs, prior = self._log_distributions(state), xp.log(state.n_rows / state.n_rows.sum() + 1e-12)
         total, n_words = 0.0, 0.0
-        for block in self._blocks(X):
+        for block in self._iterate_blocks(X):
             words = ops.weigh_entries(block, xp.exp(-state.log_scale), _ROW_NORM)
             scores = (ops.similarity(words, logs) + prior).astype(xp.float64)
             peaks = scores.max(axis=1)
@@ -484,11 +487,11 @@ class MultinomialMixture(CodebookLearner):
                 f"`X_observed` must have the {X.shape[0]} rows of X, got {observed.shape[0]}. Give both halves of the "
                 f"same documents."
             )
-        state = self._state()
+        state = self._get_state()
         xp = ops.xp(state.components)
         distributions = xp.exp(self._log_distributions(state))
         total, n_words = 0.0, 0.0
-        for rows in row_blocks(X, 4 * X.shape[1] * X.dtype.itemsize):
+        for rows in iterate_row_blocks(X, 4 * X.shape[1] * X.dtype.itemsize):
             found, _ = self._encode(ops.take_rows(observed, rows), state)
             mixed = xp.log(found @ distributions)
             counts = ops.in_form_of(ops.take_rows(X, rows), mixed)
@@ -503,11 +506,11 @@ class MultinomialMixture(CodebookLearner):
         counts += _FLOOR + _SHARE / len(counts) * counts.sum(axis=0)
         return xp.log(counts / counts.sum(axis=1, keepdims=True))
 
-    def _confide(self, X: Any, codes: Any, winners: Any, state: State) -> Any:
+    def _compute_confidence(self, X: Any, codes: Any, winners: Any, state: State) -> Any:
         gates = self._read(X, state)[-1].gates
         return ops.xp(gates).take_along_axis(gates, winners[:, None], axis=1)[:, 0]
 
-    def _advice_for_idle(self, X: Any, n_used: int) -> str:
+    def _advise_on_idle(self, X: Any, n_used: int) -> str:
         return (
             f"The other components describe their samples too, so n_components={n_used} is enough; for as many topics "
             f"as were asked for, try another random_state."
@@ -524,7 +527,7 @@ def _find_scale(X: Any) -> tuple[Any, Any]:
     return log_scale, counts
 
 
-def _count_memory(n_rows: Any, n_components: int) -> Any:
+def _count_remembered_rows(n_rows: Any, n_components: int) -> Any:
     """How many rows all components remember together, by the number of rows in a minibatch."""
     return np.maximum(_MEMORY_BATCHES * n_rows, _MEMORY_ROWS * n_components)
 
@@ -539,7 +542,7 @@ def _negative_log_prior(rows: Any) -> Any:
     return -_PRIOR * ops.xp(rows).log(rows + rows.dtype.type(_FEWEST_ROWS))
 
 
-def _spread(a: Any, columns: Any, n_features: int) -> Any:
+def _expand_columns(a: Any, columns: Any, n_features: int) -> Any:
     """`a` with its last axis spread over these of `n_features` columns, zeros elsewhere."""
     xp = ops.xp(a)
     out = xp.zeros((*a.shape[:-1], n_features), a.dtype, order="F")

@@ -9,16 +9,10 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 
 from codebooks import ops
-from codebooks.models.base import (
-    LARGEST_LOSS,
-    CodebookLearner,
-    Interval,
-    Progress,
-    StrOptions,
-    Sums,
-    tally,
-)
-from codebooks.models.initialization import spread_directions
+from codebooks.base import Interval, StrOptions
+from codebooks.models.base import LARGEST_LOSS, CodebookLearner, Progress
+from codebooks.models.initialization import initialize_directions
+from codebooks.models.statistics import Sums, sum_statistics
 
 # First and last step of the rules that go row by row, for rows whose mean squared length is 1.
 _RATES = {"geodesic": (0.8, 0.08), "online": (0.1, 0.001)}
@@ -211,7 +205,7 @@ class OrthogonalSparseCoding(CodebookLearner):
 
     # -- the hooks -----------------------------------------------------------------------------------------------
 
-    def _start(self, X: Any, n_components: int, rng: Any) -> State:
+    def _initialize_state(self, X: Any, n_components: int, rng: Any) -> State:
         if n_components > X.shape[1]:
             raise ValueError(
                 f"OrthogonalSparseCoding wants at most as many units as features and got n_components={n_components} "
@@ -222,7 +216,7 @@ class OrthogonalSparseCoding(CodebookLearner):
             drawn = rng.standard_normal((n_components, X.shape[1])).astype(X.dtype)
             directions = ops.to_device_of(drawn, X)
         else:
-            directions = spread_directions(X, n_components, rng)
+            directions = initialize_directions(X, n_components, rng)
         components = ops.nearest_orthonormal(directions)
         xp = ops.xp(components)
         none, even = xp.zeros(n_components, X.dtype), xp.full(n_components, 1 / n_components, X.dtype)
@@ -231,16 +225,16 @@ class OrthogonalSparseCoding(CodebookLearner):
         length = float(ops.to_host(norms.astype(xp.float64).sum() / (norms > 0).sum()))
         scale = float(2.0 ** -np.round(np.log2(length)))
         state = State(components, xp.zeros_like(components), even, none, 0.0, 0, scale, 0.0, seed, 0)
-        return self._accustomed(X, state)
+        return self._initialize_usage(X, state)
 
-    def _statistics(self, X: Any, state: State) -> Sums:
+    def _compute_statistics(self, X: Any, state: State) -> Sums:
         if self.signed:
-            found, codes = self._signed_codes(X, state)
+            found, codes = self._compute_signed_codes(X, state)
             energy = codes * ops.reciprocal(found.norms)[:, None]
             # Rows weigh with their energy; a constant factor keeps the squares of small numbers from vanishing.
             weight = codes * codes.dtype.type(state.scale)
         else:
-            found, codes = self._unsigned_codes(X, state)
+            found, codes = self._compute_unsigned_codes(X, state)
             energy = found.score * (codes > 0)
             weight = codes * ops.reciprocal(found.norms)[:, None]
         xp, n_units = ops.xp(codes), len(state.components)
@@ -250,28 +244,30 @@ class OrthogonalSparseCoding(CodebookLearner):
             pull = ops.accumulate(spread, X)
         else:
             pull = ops.scatter_rows(xp.zeros_like(state.components), found.index, weight, X)
-        return tally(found, pull)._replace(energy=(energy**2).sum())
+        return sum_statistics(found, pull)._replace(energy=(energy**2).sum())
 
     def _update(self, state: State, sums: Sums, progress: Progress) -> State:
-        keep = self._keep(sums)
-        usage, inhibition = self._habits(state, sums, keep)
+        keep = self._compute_retention(sums)
+        usage, inhibition = self._update_usage_and_inhibition(state, sums, keep)
         moment, components = sums.pull, state.components
         moment += keep * state.moment
         if self.algorithm == "procrustes":
-            components = ops.nearest_orthonormal(_held(moment, components))
+            components = ops.nearest_orthonormal(_keep_trace(moment, components))
         return state._replace(
             components=components, moment=moment, usage=usage, inhibition=inhibition, n_updates=state.n_updates + 1
         )
 
-    def _learn(self, X: Any, state: State, progress: Progress) -> tuple[State, Sums]:
+    def _step(self, X: Any, state: State, progress: Progress) -> tuple[State, Sums]:
         """Sums over the minibatch and what follows from them; the row by row rules then go through its rows."""
-        begun, (state, sums) = state, super()._learn(X, state, progress)
+        begun, (state, sums) = state, super()._step(X, state, progress)
         if self.algorithm == "procrustes":
             return state, sums
         annealed = max(state.annealed, progress.annealed)
-        scale, energy, n_rows = self._scale(X, state)
+        scale, energy, n_rows = self._compute_scale(X, state)
         go = ops.rotate_to_rows if self.algorithm == "geodesic" else ops.deflate_by_rows
-        learned = go(begun.components, X, scale, self._rate(annealed), begun.inhibition, *self._choice(state))
+        learned = go(
+            begun.components, X, scale, self._compute_rate(annealed), begun.inhibition, *self._choose_codes(state)
+        )
         state = state._replace(
             components=ops.nearest_orthonormal(learned), energy=energy, n_rows=n_rows, annealed=annealed
         )
@@ -280,7 +276,7 @@ class OrthogonalSparseCoding(CodebookLearner):
     def _encode(self, X: Any, state: State) -> tuple[Any, Any]:
         projections, norms = ops.similarity(X, state.components), ops.row_norms(X)
         xp = ops.xp(projections)
-        ranks = self._strength(projections)
+        ranks = self._orient_scores(projections)
         if self.threshold is not None:
             ranks = xp.where(ranks >= self.threshold, ranks, -xp.inf)
         if self._inhibition is not None:
@@ -299,7 +295,7 @@ class OrthogonalSparseCoding(CodebookLearner):
 
     # -- what a row keeps ----------------------------------------------------------------------------------------
 
-    def _strength(self, scores: Any) -> Any:
+    def _orient_scores(self, scores: Any) -> Any:
         return ops.xp(scores).abs(scores) if self.signed else scores
 
     def _n_kept(self, n_units: int) -> int:
@@ -313,7 +309,7 @@ class OrthogonalSparseCoding(CodebookLearner):
         n_kept = self._n_kept(ranks.shape[1])
         return ops.top_k(ranks, n_kept) if n_kept < ranks.shape[1] else (-ranks).argsort(axis=1, kind="stable")
 
-    def _unsigned_codes(self, X: Any, state: State) -> tuple[ops.Nearest, Any]:
+    def _compute_unsigned_codes(self, X: Any, state: State) -> tuple[ops.Nearest, Any]:
         """The units that may be kept, by rank, and their codes for rows of length 1."""
         found = ops.nearest(X, state.components, state.inhibition, self._n_kept(len(state.components)))
         # What all rows have in common counts less, or one unit that points there would win every row.
@@ -322,7 +318,7 @@ class OrthogonalSparseCoding(CodebookLearner):
             codes *= found.score * found.norms[:, None] >= self.threshold
         return found, codes
 
-    def _signed_codes(self, X: Any, state: State) -> tuple[ops.Nearest, Any]:
+    def _compute_signed_codes(self, X: Any, state: State) -> tuple[ops.Nearest, Any]:
         """The units that may be kept, by rank, and their codes for rows as they are."""
         projections, norms = ops.similarity(X, state.components), ops.row_norms(X)
         xp = ops.xp(projections)
@@ -334,14 +330,14 @@ class OrthogonalSparseCoding(CodebookLearner):
         total = (strength * per_length).sum(axis=0)
         return ops.Nearest(index, xp.abs(codes) * per_length, norms, total), codes
 
-    def _complaints(self, X: Any) -> Iterator[str]:
+    def _find_warnings(self, X: Any) -> Iterator[str]:
         # Where rows keep several units, one that never wins may serve all the same.
         if self._n_kept(len(self.components_)) == 1:
-            yield from super()._complaints(X)
+            yield from super()._find_warnings(X)
 
-    def _advice_for_idle(self, X: Any, n_used: int) -> str:
+    def _advise_on_idle(self, X: Any, n_used: int) -> str:
         if not self.signed:
-            advice = super()._advice_for_idle(X, n_used)
+            advice = super()._advise_on_idle(X, n_used)
             if self.inhibition_strength < 1 and self._inhibition == "mean" and not advice.startswith("The others"):
                 advice += (
                     " If all rows have much in common, raise inhibition_strength to 1, or centre them and set signed."
@@ -351,17 +347,17 @@ class OrthogonalSparseCoding(CodebookLearner):
 
     # -- row by row ----------------------------------------------------------------------------------------------
 
-    def _minibatches(self, n_rows: int, rng: Any) -> Iterator[Any]:
-        for rows in super()._minibatches(n_rows, rng):
+    def _draw_minibatches(self, n_rows: int, rng: Any) -> Iterator[Any]:
+        for rows in super()._draw_minibatches(n_rows, rng):
             # Within a minibatch these come in the order of the file, which a rule that goes row by row would learn.
             yield rng.permutation(rows) if self.shuffle and self.algorithm != "procrustes" else rows
 
-    def _annealed(self, state: State | None, epoch: int) -> float:
+    def _compute_annealing(self, state: State | None, epoch: int) -> float:
         if self.algorithm == "procrustes":
             return 1.0
         return epoch / max(self.max_iter - 1, 1)
 
-    def _rate(self, annealed: float) -> float:
+    def _compute_rate(self, annealed: float) -> float:
         first, last = _RATES[self.algorithm]
         if self.learning_rate is not None:
             first, last = self.learning_rate, self.learning_rate * last / first
@@ -369,7 +365,7 @@ class OrthogonalSparseCoding(CodebookLearner):
             last = self.final_learning_rate
         return float(first * (last / first) ** annealed)
 
-    def _scale(self, X: Any, state: State) -> tuple[Any, float, int]:
+    def _compute_scale(self, X: Any, state: State) -> tuple[Any, float, int]:
         """What each row is multiplied by before its turn, and the mean energy and number of rows with these."""
         norms = ops.row_norms(X)
         xp = ops.xp(norms)
@@ -382,26 +378,26 @@ class OrthogonalSparseCoding(CodebookLearner):
             scale = ops.reciprocal(norms)
         return scale, float(ops.to_host(energy[-1])), int(ops.to_host(n_rows[-1]))
 
-    def _choice(self, state: State) -> tuple[int, float, bool]:
+    def _choose_codes(self, state: State) -> tuple[int, float, bool]:
         """How the row by row rules choose what a row keeps: number, threshold (-1 for none), sign."""
         return self._n_kept(len(state.components)), -1.0 if self.threshold is None else self.threshold, self.signed
 
     # -- revival -------------------------------------------------------------------------------------------------
 
-    def _learned(
+    def _run_epochs(
         self, X: Any, rng: Any, state: State | None = None, *, revive: bool | None = None
     ) -> tuple[State, int]:
         """Learn without revival first: no direction is free, so an idle unit can take one only from others."""
         if self.algorithm != "procrustes":
-            return super()._learned(X, rng, state, revive=revive)
-        settled, n_epochs = super()._learned(X, rng, state, revive=False)
+            return super()._run_epochs(X, rng, state, revive=revive)
+        settled, n_epochs = super()._run_epochs(X, rng, state, revive=False)
         if not self._revives or bool((settled.usage > 0).all()):
             return settled, n_epochs
-        revived, n_more = super()._learned(X, rng, settled, revive=True)
-        energies = [self._explained_energy(X, found.components) for found in (settled, revived)]
+        revived, n_more = super()._run_epochs(X, rng, settled, revive=True)
+        energies = [self._compute_explained_energy(X, found.components) for found in (settled, revived)]
         return (revived if energies[1] > energies[0] - LARGEST_LOSS else settled), n_epochs + n_more
 
-    def _contrast(self, sums: Sums) -> Any:
+    def _compute_contrast(self, sums: Sums) -> Any:
         return 1.0  # one of several orthonormal units may explain what all rows share: then differences do not shrink
 
     @property
@@ -414,23 +410,23 @@ class OrthogonalSparseCoding(CodebookLearner):
     def _revives(self) -> bool:
         return self.revive and not self.signed
 
-    def _redundant(self, X: Any, state: State, labels: Any) -> list[Any]:
+    def _find_redundant(self, X: Any, state: State, labels: Any) -> list[Any]:
         return []  # orthonormal units never learn the same
 
-    def _revived(self, X: Any, state: State) -> State:
-        revived = super()._revived(X, state)
+    def _revive_idle(self, X: Any, state: State) -> State:
+        revived = super()._revive_idle(X, state)
         if revived is state:
             return state
         return revived._replace(components=ops.nearest_orthonormal(revived.components))
 
-    def _split(self, state: State, parent: int, idle: int, offset: Any) -> None:
-        super()._split(state, parent, idle, offset)
+    def _split_component(self, state: State, parent: int, idle: int, offset: Any) -> None:
+        super()._split_component(state, parent, idle, offset)
         moment = state.moment
         half, turned = moment[parent] / 2, ops.row_norms(moment[parent : parent + 1]) / 2 * offset
         moment[idle], moment[parent] = half + turned, half - turned
 
 
-def _held(moment: Any, components: Any) -> Any:
+def _keep_trace(moment: Any, components: Any) -> Any:
     """The moment with a trace of the old units, in proportion to what a unit has gathered in its own direction."""
     xp = ops.xp(moment)
     size = xp.vdot(moment.T, components.T) / len(moment)

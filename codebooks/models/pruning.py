@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from codebooks import ops
-from codebooks.models.monitor import Reporter
-from codebooks.models.rows import unit_rows
+from codebooks.models.convergence import Reporter
+from codebooks.models.cosine import normalize_rows
 
-__all__ = ["FIERCE", "kept", "survivors"]
+__all__ = ["FIERCE", "prune_components", "select_components"]
 
 # Weaker rivals leave two units to a group; stronger ones drive away the units of small groups as well.
 FIERCE = {
@@ -26,19 +26,19 @@ _LEAST_GAIN = 1 / 3  # part of what many units explain beyond a single one that 
 _QUIET_PASSES = 5  # without a loss, then pruning is over; long after that even a sound unit may be driven away
 
 
-def survivors(fierce: Any, X: Any, rng: Any, reporter: Reporter) -> tuple[Any, int]:
+def prune_components(fierce: Any, X: Any, rng: Any, reporter: Reporter) -> tuple[Any, int]:
     """The state of the units of a learner that hold their ground against rivals, and the passes that this took."""
     state: Any = None
     sound: Any = None  # the last state in which every group had its unit
     floor, n_quiet = 0.0, 0
     for epoch in reporter.epochs():
-        state, score, n_idle = fierce._pass(X, state, epoch, rng)
+        state, score, n_idle = fierce._run_epoch(X, state, epoch, rng)
         reporter.tell(epoch, score, n_idle)
         usage = ops.to_host(state.usage)
         held = usage >= _SUPERFLUOUS / len(usage)
         if sound is None or not held.all():
-            state = kept(state, held)
-            energy, alone = _centres_explain(X, state, fierce._directions(state))
+            state = select_components(state, held)
+            energy, alone = _compute_explained_by_centres(X, state, fierce._get_directions(state))
             if sound is None:
                 floor = alone + _LEAST_GAIN * (energy - alone)
             elif energy < floor:
@@ -50,7 +50,7 @@ def survivors(fierce: Any, X: Any, rng: Any, reporter: Reporter) -> tuple[Any, i
     return sound, epoch + 1
 
 
-def kept(state: Any, which: np.ndarray) -> Any:
+def select_components(state: Any, which: np.ndarray) -> Any:
     """The state of some of the units, those where the host array `which` is true."""
     if which.all():
         return state
@@ -62,7 +62,7 @@ def kept(state: Any, which: np.ndarray) -> Any:
     return state._replace(**fields)
 
 
-def _centres_explain(X: Any, state: Any, directions: Any) -> tuple[float, float]:
+def _compute_explained_by_centres(X: Any, state: Any, directions: Any) -> tuple[float, float]:
     """Explained energy if each unit stood amid the rows that it wins, and if one unit stood amid all rows."""
     xp = ops.xp(state.components)
     found = ops.nearest(X, directions, state.inhibition, 1)
@@ -71,6 +71,6 @@ def _centres_explain(X: Any, state: Any, directions: Any) -> tuple[float, float]
     energies = []
     for centres in (sums, sums.sum(axis=0, keepdims=True)):
         nothing = xp.zeros(len(centres), centres.dtype)
-        score = ops.nearest(X, xp.asfortranarray(unit_rows(centres)), nothing, 1).score
+        score = ops.nearest(X, xp.asfortranarray(normalize_rows(centres)), nothing, 1).score
         energies.append(float(ops.to_host((score**2).sum())) / max(float(ops.to_host((weight > 0).sum())), 1.0))
     return energies[0], energies[1]

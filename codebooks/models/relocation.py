@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from codebooks import ops
-from codebooks.models.rows import cosine_scores, directions_of, unit_rows
+from codebooks.models.cosine import compute_cosines, extract_directions, normalize_rows
 
 # Units are twins when the directions of what they win, less what all have in common, have a cosine above: halves of one
 # group, and parts of a large group among many small ones.
@@ -42,7 +42,7 @@ class Move(NamedTuple):
     n_rows: int  # how many these are
 
 
-def moves(X: Any, units: Any, labels: Any) -> list[Move]:
+def find_moves(X: Any, units: Any, labels: Any) -> list[Move]:
     """The moves that would leave no unit with a twin, as long as there are groups to go to.
 
     Parameters
@@ -58,12 +58,12 @@ def moves(X: Any, units: Any, labels: Any) -> list[Move]:
         drawn = np.sort(np.random.default_rng(n_rows).choice(n_rows, _N_SAMPLES, replace=False))
         X, labels = ops.take_rows(X, drawn), labels[ops.to_device_of(drawn, labels)]
     sums, counts = _sums(X, labels, units)
-    centres = unit_rows(sums)
+    centres = normalize_rows(sums)
     pairs = _twins(_likeness(ops.to_host(centres @ centres.T).astype(np.float64)), ops.to_host(counts))
     if not pairs:
         return []
-    covered = ops.nearest(X, xp.asfortranarray(unit_rows(units)), xp.zeros(len(units), units.dtype), 1).score[:, 0]
-    gainers, cosines = _reached(X, directions_of(X, _worst_explained(X, covered)), covered)
+    covered = ops.nearest(X, xp.asfortranarray(normalize_rows(units)), xp.zeros(len(units), units.dtype), 1).score[:, 0]
+    gainers, cosines = _reached(X, extract_directions(X, _worst_explained(X, covered)), covered)
     rows, covered = ops.take_rows(X, gainers), covered[gainers]
     found = []
     for unit, twin in pairs:
@@ -73,9 +73,9 @@ def moves(X: Any, units: Any, labels: Any) -> list[Move]:
         if won.sum() < _FEWEST:
             break
         elsewhere, _ = _sums(rows, ops.to_device_of(np.where(won, 0, -1), covered), units[:1])
-        together = unit_rows((sums[unit] + sums[twin])[None])[0]
+        together = normalize_rows((sums[unit] + sums[twin])[None])[0]
         n_won = int(won.sum()) * n_rows // X.shape[0]
-        found.append(Move(unit, twin, together, unit_rows(elsewhere)[0], n_won))
+        found.append(Move(unit, twin, together, normalize_rows(elsewhere)[0], n_won))
         covered = xp.maximum(covered, cosines[:, best])
     return found
 
@@ -84,7 +84,7 @@ def _reached(X: Any, candidates: Any, covered: Any) -> tuple[np.ndarray, Any]:
     """Numbers of the rows to which some candidate is nearer than any unit, and their cosines with all candidates."""
     rows, cosines = [], []
     for start in range(0, X.shape[0], _BLOCK):
-        near, _ = cosine_scores(ops.take_rows(X, slice(start, start + _BLOCK)), candidates)
+        near, _ = compute_cosines(ops.take_rows(X, slice(start, start + _BLOCK)), candidates)
         gains = (near > covered[start : start + _BLOCK, None] + ops.rounding(near.dtype)).any(axis=1)
         rows.append(start + np.flatnonzero(ops.to_host(gains)))
         cosines.append(near[gains])
@@ -134,7 +134,7 @@ def _worst_explained(X: Any, covered: Any) -> np.ndarray:
     return order[ops.to_host(ops.row_norms(X))[order] > 0][:_N_CANDIDATES]
 
 
-def paired_by_error(errors: np.ndarray, idle: np.ndarray) -> list[tuple[int, int]]:
+def pair_by_error(errors: np.ndarray, idle: np.ndarray) -> list[tuple[int, int]]:
     """Pairs (parent, idle): each idle component, in turn, takes half of the error of the component that has most of it.
 
     The list ends where a parent would be a component that is already in it, since that has no samples of its own yet,
@@ -142,9 +142,9 @@ def paired_by_error(errors: np.ndarray, idle: np.ndarray) -> list[tuple[int, int
 
     Examples
     --------
-    >>> paired_by_error(np.array([8.0, 3.0, 0.0, 0.0, 0.0]), np.array([2, 3, 4]))
+    >>> pair_by_error(np.array([8.0, 3.0, 0.0, 0.0, 0.0]), np.array([2, 3, 4]))
     [(0, 2)]
-    >>> paired_by_error(np.array([8.0, 6.0, 0.0, 0.0, 0.0]), np.array([2, 3, 4]))
+    >>> pair_by_error(np.array([8.0, 6.0, 0.0, 0.0, 0.0]), np.array([2, 3, 4]))
     [(0, 2), (1, 3)]
     """
     errors = errors.copy()
@@ -160,7 +160,7 @@ def paired_by_error(errors: np.ndarray, idle: np.ndarray) -> list[tuple[int, int
     return pairs
 
 
-def widest_directions(X: Any, units: Any, owner: Any, noise: Any) -> tuple[Any, Any, Any]:
+def find_widest_directions(X: Any, units: Any, owner: Any, noise: Any) -> tuple[Any, Any, Any]:
     """For each unit the direction in which the samples that it owns differ most, orthogonal to the unit.
 
     Three steps of the power method on the samples scaled to length 1, less their mean [1]_. In contrast to this, a
@@ -202,7 +202,7 @@ def widest_directions(X: Any, units: Any, owner: Any, noise: Any) -> tuple[Any, 
         return (share * ops.sum_by_index(owner, values, n)).astype(units.dtype)
 
     def beside_units(directions: Any) -> Any:
-        return unit_rows(directions - (directions * units).sum(axis=1)[:, None] * units)
+        return normalize_rows(directions - (directions * units).sum(axis=1)[:, None] * units)
 
     first = directions = beside_units(noise)
     for _ in range(_N_POWER_STEPS):

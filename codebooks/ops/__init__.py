@@ -1,9 +1,9 @@
 """How to compute: the one interface behind which NumPy, SciPy, Numba and CuPy stand.
 
 The array says where. Every function reads the device off its arguments and leaves its result there; float32 stays
-float32. `X` and `Y` may be dense or CSR, everything else is dense. Arguments are trusted: the door is
-`codebooks.inputs`. What NumPy and CuPy spell alike is written once in `shared`; what they do not, or where a compiled
-loop pays, has a body in `cpu` and one in `gpu`, both imported at the first call.
+float32. `X` and `Y` may be dense or CSR, everything else is dense. Arguments are assumed valid:
+`codebooks.validation.arrays` has checked them. Functions that NumPy and CuPy spell alike are written once in `shared`;
+others, and those with a compiled loop, have a body in `cpu` and one in `gpu`, which are imported at the first call.
 """
 
 from __future__ import annotations
@@ -273,7 +273,7 @@ def choose_subsets(
     -------
     bool array of shape (n_groups, n_candidates)
         True for the candidates chosen. Each group starts from its first `n` and makes the single exchange that raises
-        the objective of `codebooks.topics` most, until none does. Of exchanges whose gains differ by `rounding` alone
+        the coherence of the chosen terms most, until none does. Of exchanges whose gains differ by `rounding` alone
         the one is made that brings in the earliest candidate and takes out the latest. Host arrays.
     """
     from codebooks.ops import cpu

@@ -10,19 +10,19 @@ import numpy as np
 from scipy.sparse import csr_matrix, issparse, vstack
 
 from codebooks.ops import (
-    adding,
-    completion,
-    likelihood,
-    scoring,
-    separation,
-    sequential,
+    kernels_entmax,
+    kernels_likelihood,
+    kernels_online,
+    kernels_rows,
+    kernels_scores,
+    kernels_subsets,
+    kernels_topk,
     shared,
-    subsets,
     threads,
     to_host,
 )
 from codebooks.ops.compiler import read_only
-from codebooks.ops.postings import best, invert, match
+from codebooks.ops.inverted_index import best, invert, match
 from codebooks.ops.views import RowView, parts, view
 
 xp = np
@@ -67,7 +67,7 @@ def similarity(X, Y):
         return X @ Y.T
     out = np.empty((X.shape[0], Y.shape[0]), np.result_type(X.dtype, Y.dtype))
     features_first = np.ascontiguousarray(Y.T)  # the innermost loop runs over the rows of Y
-    threads.run(scoring.similarity, X.shape[0], X.nnz * Y.shape[0], *parts(X), features_first, out)
+    threads.run(kernels_scores.similarity, X.shape[0], X.nnz * Y.shape[0], *parts(X), features_first, out)
     return out
 
 
@@ -75,7 +75,7 @@ def nearest(X, W, handicap, k):
     n_rows, dtype = X.shape[0], np.result_type(X.dtype, W.dtype)
     index, score = np.empty((n_rows, k), np.int64), np.empty((n_rows, k), dtype)
     # Totals of blocks of rows, added in order afterwards: the same bits for any number of threads.
-    totals = np.zeros((-(-n_rows // scoring.ROW_BLOCK), len(W)), dtype)
+    totals = np.zeros((-(-n_rows // kernels_scores.ROW_BLOCK), len(W)), dtype)
     norms = row_norms(X)
     handicap = np.asarray(handicap, dtype)
     margin, size = dtype.type(shared.rounding(dtype)), np.abs(handicap).max(initial=0)
@@ -84,13 +84,13 @@ def nearest(X, W, handicap, k):
     if is_sparse(X):
         features_first = np.ascontiguousarray(W.T)
         steps = X.nnz * len(W)
-        threads.run(scoring.nearest, len(totals), steps, *parts(X), features_first, scale, *rest)
+        threads.run(kernels_scores.nearest, len(totals), steps, *parts(X), features_first, scale, *rest)
     else:
-        n_blocks = max(_DENSE_BLOCKS, _PRODUCTS // (scoring.ROW_BLOCK * len(W)))
+        n_blocks = max(_DENSE_BLOCKS, _PRODUCTS // (kernels_scores.ROW_BLOCK * len(W)))
         for first in range(0, len(totals), n_blocks):
             last = min(first + n_blocks, len(totals))
-            products = _in_rows(X[first * scoring.ROW_BLOCK : last * scoring.ROW_BLOCK] @ W.T)
-            threads.run(scoring.nearest_of, last - first, products.size, products, first, scale, *rest)
+            products = _in_rows(X[first * kernels_scores.ROW_BLOCK : last * kernels_scores.ROW_BLOCK] @ W.T)
+            threads.run(kernels_scores.nearest_of, last - first, products.size, products, first, scale, *rest)
     return index, score, norms, totals.sum(axis=0)
 
 
@@ -98,13 +98,13 @@ def blend_directions(out, weight, W):
     columns, old = out.T, W.T
     if not columns.flags.c_contiguous:
         columns = np.ascontiguousarray(columns)
-    n_blocks = -(-len(columns) // adding.FEATURE_BLOCK)
+    n_blocks = -(-len(columns) // kernels_rows.FEATURE_BLOCK)
     squares = np.zeros((n_blocks, len(out)), out.dtype)
     weight = np.asarray(weight, out.dtype)
-    threads.run(adding.blend, n_blocks, out.size, columns, np.ascontiguousarray(old), weight, squares)
+    threads.run(kernels_rows.blend, n_blocks, out.size, columns, np.ascontiguousarray(old), weight, squares)
     norms = np.sqrt(squares.sum(axis=0, dtype=np.float64)).astype(out.dtype)
     scale = 1 / np.where(norms > 0, norms, 1)
-    threads.run(adding.rescale, n_blocks, out.size, columns, scale)
+    threads.run(kernels_rows.rescale, n_blocks, out.size, columns, scale)
     if not np.shares_memory(columns, out):
         out[...] = columns.T
     if not norms.all():
@@ -119,23 +119,25 @@ def accumulate(G, X):
     dtype = np.result_type(X.dtype, G.dtype)
     if np.count_nonzero(G) < _FEW_SHARES * G.size:
         out = np.zeros((X.shape[1], G.shape[1]), dtype)
-        threads.run(likelihood.accumulate_few, G.shape[1], G.size + _SCATTERED * X.nnz, *parts(X), _in_rows(G), out)
+        threads.run(
+            kernels_likelihood.accumulate_few, G.shape[1], G.size + _SCATTERED * X.nnz, *parts(X), _in_rows(G), out
+        )
         return out.T
     out = np.zeros((X.shape[1], G.shape[1]), dtype)
-    n_blocks = -(-G.shape[1] // adding.COLUMN_BLOCK)
-    threads.run(adding.accumulate, n_blocks, X.nnz * G.shape[1], *parts(X), _in_rows(G), out)
+    n_blocks = -(-G.shape[1] // kernels_rows.COLUMN_BLOCK)
+    threads.run(kernels_rows.accumulate, n_blocks, X.nnz * G.shape[1], *parts(X), _in_rows(G), out)
     return out.T
 
 
 def softmax(scores):
     out = np.empty(scores.shape, scores.dtype)
-    threads.run(scoring.softmax, len(scores), _EXPONENTIAL * scores.size, _in_rows(scores), out)
+    threads.run(kernels_scores.softmax, len(scores), _EXPONENTIAL * scores.size, _in_rows(scores), out)
     return out
 
 
 def top_k(scores, k):
     out = np.empty((len(scores), k), np.int64)
-    threads.run(scoring.top_k, len(scores), scores.size, _in_rows(scores), out)
+    threads.run(kernels_scores.top_k, len(scores), scores.size, _in_rows(scores), out)
     return out
 
 
@@ -145,15 +147,15 @@ def scatter_rows(out, index, weight, X):
     share = _in_rows(weight).ravel()[order]
     if is_sparse(X):
         steps = _SCATTERED * X.nnz * index.shape[1]
-        threads.run(adding.scatter_sparse, len(out), steps, starts, row, share, *parts(X), out)
+        threads.run(kernels_rows.scatter_sparse, len(out), steps, starts, row, share, *parts(X), out)
     else:
-        threads.run(adding.scatter_dense, len(out), index.size * X.shape[1], starts, row, share, X, out)
+        threads.run(kernels_rows.scatter_dense, len(out), index.size * X.shape[1], starts, row, share, X, out)
     return out
 
 
 def gather_rows(index, weight, W):
     out = np.zeros((len(index), W.shape[1]), np.result_type(weight.dtype, W.dtype))
-    threads.run(adding.gather, len(out), index.size * W.shape[1], index, weight, _in_rows(W), out)
+    threads.run(kernels_rows.gather, len(out), index.size * W.shape[1], index, weight, _in_rows(W), out)
     return out
 
 
@@ -163,7 +165,7 @@ def gather_largest(index, weight, X, n):
     counts = np.zeros(n_rows, np.int64)
     steps = _SCATTERED * index.size * (X.nnz // max(X.shape[0], 1))
     how = index, np.asarray(weight, X.dtype), *map(read_only, parts(X)), X.shape[1], columns, values, counts
-    threads.run(completion.gather_largest, n_rows, steps, *how)
+    threads.run(kernels_topk.gather_largest, n_rows, steps, *how)
     kept = np.arange(n_kept) < counts[:, None]
     firsts = np.concatenate([[0], np.cumsum(counts)])
     return csr_matrix((values[kept], columns[kept], firsts), shape=(n_rows, X.shape[1]))
@@ -173,7 +175,7 @@ def chosen_products(Q, X, index):
     out = np.zeros(index.shape, Q.dtype)
     how = *map(read_only, (*parts(Q), *parts(X))), X.shape[1], _in_rows(index), out
     steps = _SCATTERED * (index.size * (X.nnz // max(X.shape[0], 1)) + Q.nnz)
-    threads.run(completion.chosen_products, len(index), steps, *how)
+    threads.run(kernels_topk.chosen_products, len(index), steps, *how)
     return out
 
 
@@ -184,7 +186,7 @@ def sum_by_index(index, weight, n):
 def largest_entries(X, n):
     columns, values = np.full((X.shape[0], n), -1, np.int64), np.zeros((X.shape[0], n), X.dtype)
     how = *map(read_only, parts(X)), columns, values
-    threads.run(completion.largest_entries, X.shape[0], _SCATTERED * X.nnz, *how)
+    threads.run(kernels_topk.largest_entries, X.shape[0], _SCATTERED * X.nnz, *how)
     return columns, values
 
 
@@ -208,7 +210,7 @@ def take_rows(X, rows):
     indptr = np.zeros(len(rows) + 1, chosen.starts.dtype)
     np.cumsum(chosen.stops - chosen.starts, out=indptr[1:])
     indices, data = np.empty(indptr[-1], X.indices.dtype), np.empty(indptr[-1], X.dtype)
-    threads.run(adding.take, len(rows), _SCATTERED * len(data), *parts(chosen), indptr, indices, data)
+    threads.run(kernels_rows.take, len(rows), _SCATTERED * len(data), *parts(chosen), indptr, indices, data)
     return _csr_of(chosen.form, (data, indices, indptr), X.shape[1])
 
 
@@ -293,7 +295,7 @@ def weigh_entries(X, weight, length):
     np.cumsum(stops - starts, out=firsts[1:])
     new_indices, new_data = np.empty(firsts[-1], indices.dtype), np.empty(firsts[-1], data.dtype)
     how = starts, stops, indices, data, weight, float(length), firsts, new_indices, new_data
-    threads.run(likelihood.weigh_rows, X.shape[0], 4 * len(new_data), *map(read_only, how[:5]), *how[5:])
+    threads.run(kernels_likelihood.weigh_rows, X.shape[0], 4 * len(new_data), *map(read_only, how[:5]), *how[5:])
     return _csr_of(csr_matrix, (new_data, new_indices, firsts), X.shape[1])
 
 
@@ -301,7 +303,7 @@ def add_logs(X, offset, wanted):
     sums, counts = np.zeros(X.shape[1]), np.zeros(X.shape[1])
     if not is_sparse(X):
         X = csr_matrix(X)
-    likelihood.add_logs(*map(read_only, (*parts(X), offset, wanted)), sums, counts)
+    kernels_likelihood.add_logs(*map(read_only, (*parts(X), offset, wanted)), sums, counts)
     return sums, counts
 
 
@@ -319,20 +321,20 @@ def lift(distributions, mass, columns, floor, share, background):
     table = np.empty((n_columns, len(mass)), dtype)
     saliency, totals = np.empty(n_columns, dtype), np.empty(n_columns, dtype)
     how = columns, features_first, mass, float(floor), float(share), float(background)
-    threads.run(likelihood.lift, n_columns, _LOGARITHM * table.size, *how, table, saliency, totals)
+    threads.run(kernels_likelihood.lift, n_columns, _LOGARITHM * table.size, *how, table, saliency, totals)
     return table.T, saliency, totals
 
 
 def responsibilities(scores, scale, offset, reach):
     winner, peak = np.empty(len(scores), np.int64), np.empty(len(scores), scores.dtype)
     how = scores.dtype.type(scale), offset, scores.dtype.type(reach), scores, winner, peak
-    threads.run(likelihood.responsibilities, len(scores), 2 * scores.size, *how)
+    threads.run(kernels_likelihood.responsibilities, len(scores), 2 * scores.size, *how)
     return scores, winner, peak
 
 
 def fold_in(X, weight, lifts, shares, prior, n_steps, least):
     how = *map(read_only, parts(X)), weight, _in_rows(lifts.T), prior, int(n_steps), shares.dtype.type(least), shares
-    threads.run(likelihood.fold_in, len(shares), 4 * X.nnz * shares.shape[1], *how)
+    threads.run(kernels_likelihood.fold_in, len(shares), 4 * X.nnz * shares.shape[1], *how)
     return shares
 
 
@@ -340,7 +342,7 @@ def fade_and_add(distributions, fade, columns, pull, weight):
     features_first = _in_rows(distributions.T)
     out = np.empty_like(features_first)
     how = features_first, fade, columns, _in_rows(pull.T), weight, out
-    threads.run(likelihood.fade_and_add, len(out), out.size, *how)
+    threads.run(kernels_likelihood.fade_and_add, len(out), out.size, *how)
     return out.T
 
 
@@ -360,10 +362,10 @@ def row_norms(X):
     if not is_sparse(X):
         if not X.flags.c_contiguous:
             return np.sqrt(np.einsum("ij,ij->i", X, X, dtype=np.float64)).astype(X.dtype)
-        threads.run(adding.dense_row_norms, len(X), 4 * X.size, read_only(X), out)
+        threads.run(kernels_rows.dense_row_norms, len(X), 4 * X.size, read_only(X), out)
         return out
     starts, stops, _, data = parts(X)
-    threads.run(adding.row_norms, X.shape[0], 4 * X.nnz, starts, stops, data, out)
+    threads.run(kernels_rows.row_norms, X.shape[0], 4 * X.nnz, starts, stops, data, out)
     return out
 
 
@@ -383,11 +385,11 @@ def principal_axes(C):
 
 
 def rotate_to_rows(W, X, scale, rate, handicap, n_active, threshold, signed):
-    return _learned_row_by_row(W, X, scale, rate, handicap, n_active, threshold, signed, rotate=True)
+    return _learn_row_by_row(W, X, scale, rate, handicap, n_active, threshold, signed, rotate=True)
 
 
 def deflate_by_rows(W, X, scale, rate, handicap, n_active, threshold, signed):
-    return _learned_row_by_row(W, X, scale, rate, handicap, n_active, threshold, signed, rotate=False)
+    return _learn_row_by_row(W, X, scale, rate, handicap, n_active, threshold, signed, rotate=False)
 
 
 def separate(scores, beta, kind):
@@ -398,12 +400,12 @@ def separate(scores, beta, kind):
         scores, beta = _in_rows(scores), np.full(n_rows, beta, np.float64)
         reach = shared.reach(np, kind, beta, n_scores, scores.dtype)
         how = scores, reach, kind == "max", peaks, firsts[1:]
-        threads.run(separation.find_candidates, n_rows, scores.size, *how)
+        threads.run(kernels_entmax.find_candidates, n_rows, scores.size, *how)
     np.cumsum(firsts, out=firsts)
     indices, weights = np.empty(firsts[-1], np.int32), np.empty(firsts[-1], scores.dtype)
     if len(indices):
         how = scores, reach, beta, shared.SEPARATIONS[kind], peaks, firsts, indices, weights, values
-        threads.run(separation.weigh_candidates, n_rows, scores.size + _EXPONENTIAL * len(indices), *how)
+        threads.run(kernels_entmax.weigh_candidates, n_rows, scores.size + _EXPONENTIAL * len(indices), *how)
     found = csr_matrix((weights, indices, firsts), shape=scores.shape)
     found.eliminate_zeros()
     return found, values
@@ -455,7 +457,9 @@ def count_pairs(X, columns):
     starts, rows = by_column.indptr.astype(np.int64), read_only(by_column.indices)
     counts = np.zeros((*columns.shape, columns.shape[1]), np.int32)
     n_entries = int(np.diff(starts)[columns[columns >= 0]].sum())
-    threads.run(subsets.count_pairs, len(columns), n_entries * _SCATTERED, starts, rows, X.shape[0], columns, counts)
+    threads.run(
+        kernels_subsets.count_pairs, len(columns), n_entries * _SCATTERED, starts, rows, X.shape[0], columns, counts
+    )
     return counts
 
 
@@ -463,7 +467,7 @@ def choose_subsets(columns, scores, counts, n_rows, n, objective, n_rounds):
     columns, scores = _in_rows(np.asarray(columns, np.int64)), _in_rows(np.asarray(scores, np.float64))
     chosen = (columns >= 0) & (np.arange(columns.shape[1]) < n)
     how = int(n), tuple(map(float, objective)), int(n_rounds), shared.rounding(np.float64)
-    subsets.choose_subsets(columns, scores, counts, int(n_rows), *how, chosen)
+    kernels_subsets.choose_subsets(columns, scores, counts, int(n_rows), *how, chosen)
     return chosen
 
 
@@ -528,14 +532,14 @@ def _csr_of(form, arrays, n_features):
     return X
 
 
-def _learned_row_by_row(W, X, scale, rate, handicap, n_active, threshold, signed, rotate):
+def _learn_row_by_row(W, X, scale, rate, handicap, n_active, threshold, signed, rotate):
     learned = np.array(W, order="C")
     scale, handicap = np.asarray(scale, W.dtype), np.asarray(handicap, W.dtype)
     how = learned, scale, float(rate), handicap, int(n_active), float(threshold), bool(signed), rotate
     if is_sparse(X):
-        sequential.learn_sparse(*parts(X), *how)
+        kernels_online.learn_sparse(*parts(X), *how)
     else:
-        sequential.learn_dense(_in_rows(X), *how)
+        kernels_online.learn_dense(_in_rows(X), *how)
     return learned
 
 
@@ -553,5 +557,5 @@ def _sort_by_owner(index, n_owners):
     """Positions in the flattened `index`, sorted by the value there, equals in order; and where each value starts."""
     flat = _in_rows(index).ravel()
     order, starts = np.empty(len(flat), np.int64), np.zeros(n_owners + 1, np.int64)
-    adding.counting_sort(flat, order, starts)
+    kernels_rows.counting_sort(flat, order, starts)
     return order, starts

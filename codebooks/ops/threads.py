@@ -16,7 +16,7 @@ from itertools import pairwise, zip_longest
 from numba.core import config
 from threadpoolctl import ThreadpoolController
 
-from codebooks.forks import ForkSafeLock
+from codebooks._fork_safe_lock import ForkSafeLock
 
 # Less work than this (in steps of a vectorised loop) is over before a second thread has woken up.
 _WORTH_A_THREAD = 500_000

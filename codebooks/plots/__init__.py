@@ -6,18 +6,18 @@ Figure. `figure.savefig(path)` writes one.
 """
 
 from codebooks.plots.heads import plot_groups, plot_history
-from codebooks.plots.isotropy import plot_isotropy
 from codebooks.plots.ranking import plot_accuracy_at_k
 from codebooks.plots.selection import plot_selection
 from codebooks.plots.topics import plot_topic, plot_topics, plot_usage
+from codebooks.plots.whitening import plot_whitening
 
 __all__ = [
     "plot_accuracy_at_k",
     "plot_groups",
     "plot_history",
-    "plot_isotropy",
     "plot_selection",
     "plot_topic",
     "plot_topics",
     "plot_usage",
+    "plot_whitening",
 ]

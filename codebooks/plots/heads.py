@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import normalize
 
-from codebooks.plots.style import BAR, QUIET, WORD, shortened
+from codebooks.plots.style import BAR, QUIET, WORD, shorten_label
 
 __all__ = ["plot_groups", "plot_history"]
 
@@ -153,7 +153,7 @@ def plot_groups(before: ArrayLike, after: ArrayLike, groups: ArrayLike, n_groups
         for number, name in enumerate(largest):
             here = groups[shown] == name
             style: dict[str, Any] = {"color": f"C{number % 10}", "marker": "o^svDP*X<>"[number % 10], "alpha": 0.7}
-            ax.scatter(points[here, 0], points[here, 1], s=16, linewidth=0, label=shortened(str(name)), **style)
+            ax.scatter(points[here, 0], points[here, 1], s=16, linewidth=0, label=shorten_label(str(name)), **style)
         ax.set_title(title, loc="left", fontsize=11, fontweight="bold", color=WORD)
         ax.set_xticks([])
         ax.set_yticks([])

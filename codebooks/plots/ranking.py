@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from codebooks.metrics import accuracy_at
 from codebooks.plots.style import QUIET, WORD
-from codebooks.scores import accuracy_at
 
 __all__ = ["plot_accuracy_at_k"]
 
@@ -28,7 +28,7 @@ def plot_accuracy_at_k(
     rankings : dict of str to sequence of sequences of ids
         For each search engine or setting, the documents of each query, best first, as `SearchResults.ids` holds them.
     relevant : sequence of collections of ids
-        What is relevant to each query, as `codebooks.scores.accuracy_at` takes it.
+        What is relevant to each query, as `codebooks.metrics.accuracy_at` takes it.
     largest_k : int, default=10
     ax : Axes, optional
         Where to draw; default: a figure of its own.

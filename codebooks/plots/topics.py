@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from codebooks.errors import short_repr
-from codebooks.plots.style import BAR, QUIET, WORD, short_number, shortened
-from codebooks.topics import Topic
+from codebooks.interpret.topics import Topic
+from codebooks.plots.style import BAR, QUIET, WORD, format_number, shorten_label
 
 __all__ = ["plot_topic", "plot_topics", "plot_usage"]
 
@@ -25,7 +25,7 @@ def plot_topic(topic: Topic, coherence: float | None = None, n_words: int = 8, *
     Parameters
     ----------
     topic : Topic
-        From `codebooks.topics`.
+        From `codebooks.interpret.topics`.
     coherence : float, optional
         Its NPMI, for the title.
     n_words : int, default=8
@@ -44,12 +44,12 @@ def plot_topic(topic: Topic, coherence: float | None = None, n_words: int = 8, *
     'topic 3 · 7.4 % · NPMI .31'
     """
     ax = Figure(figsize=(3.5, _LINE * n_words + 0.6), layout="constrained").add_subplot() if ax is None else ax
-    named = zip(topic.terms[:n_words], topic.weights[:n_words], strict=True)
+    named = zip(topic.words[:n_words], topic.weights[:n_words], strict=True)
     for row, (word, weight) in enumerate(sorted(named, key=lambda pair: -pair[1])):
         ax.barh(row, weight, height=0.86, color=BAR)
         # The word stands on its bar and may run past it: no label is ever outside its panel.
         ax.annotate(
-            shortened(word),
+            shorten_label(word),
             (0, row),
             xytext=(4, 0),
             textcoords="offset points",
@@ -78,9 +78,9 @@ def plot_topics(
     Parameters
     ----------
     topics : sequence of Topic
-        From `codebooks.topics`.
+        From `codebooks.interpret.topics`.
     coherence : array of shape (len(topics),), optional
-        The NPMI of each, as `codebooks.scores.npmi_per_topic` gives it.
+        The NPMI of each, as `codebooks.metrics.npmi_per_topic` gives it.
     n_words : int, default=8
         At most so many words a topic.
     n_topics : int, default=20
@@ -106,7 +106,7 @@ def plot_topics(
     ['topic 1 · 75.0 %', 'topic 0 · 25.0 %']
     """
     if not topics:
-        raise ValueError("at least one topic is wanted; none came. Get them from codebooks.topics.")
+        raise ValueError("at least one topic is wanted; none came. Get them from codebooks.interpret.topics.")
     try:
         scores = [None] * len(topics) if coherence is None else [float(score) for score in np.asarray(coherence)]
     except (TypeError, ValueError) as error:
@@ -141,7 +141,7 @@ def plot_usage(topics: Sequence[Topic], *, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     topics : sequence of Topic
-        From `codebooks.topics`; those whose share is not known count as 0.
+        From `codebooks.interpret.topics`; those whose share is not known count as 0.
     ax : Axes, optional
         Where to draw; default: a figure of its own. Where it has no room for all numbers of topics, some are left out.
 
@@ -163,9 +163,9 @@ def plot_usage(topics: Sequence[Topic], *, ax: Axes | None = None) -> Axes:
     ax.bar(np.arange(len(topics)), 100 * shares[order], color=BAR)
     ax.margins(x=0.02)
     ax.axhline(100 / max(len(topics), 1), color=QUIET, linewidth=1, linestyle="--")  # an even share
-    number = 0.05 + 0.1 * max((len(str(topic.index)) for topic in topics), default=1)  # inches
+    number = 0.05 + 0.1 * max((len(str(topic.id)) for topic in topics), default=1)  # inches
     every = int(np.ceil(len(topics) * number * ax.figure.dpi / ax.bbox.width)) or 1
-    ax.set_xticks(np.arange(len(topics))[::every], [str(topics[k].index) for k in order[::every]])
+    ax.set_xticks(np.arange(len(topics))[::every], [str(topics[k].id) for k in order[::every]])
     ax.set_xlabel("topic" if every == 1 else f"topic, one in {every} named")
     ax.set_ylabel("documents (%)")
     ax.spines[["top", "right"]].set_visible(False)
@@ -174,8 +174,8 @@ def plot_usage(topics: Sequence[Topic], *, ax: Axes | None = None) -> Axes:
 
 def _title(topic: Topic, coherence: float | None) -> str:
     share = "" if np.isnan(topic.usage) else f"{topic.usage:.1%}".replace("%", " %")
-    score = f"NPMI {short_number(coherence)}" if _known(coherence) else ""
-    return " · ".join(filter(None, [f"topic {topic.index}", share, score]))
+    score = f"NPMI {format_number(coherence)}" if _known(coherence) else ""
+    return " · ".join(filter(None, [f"topic {topic.id}", share, score]))
 
 
 def _legend(shown: Sequence[tuple[Topic, float | None]]) -> str:

@@ -6,7 +6,6 @@ Nothing in a file is executed, and nothing in it names another file.
 from codebooks.storage.array_file import (
     DamagedFileError,
     check_place,
-    damaged,
     is_saved_file,
     load_arrays,
     make_private_folder,
@@ -18,7 +17,6 @@ __all__ = [
     "DamagedFileError",
     "check_place",
     "check_strings",
-    "damaged",
     "is_saved_file",
     "load_arrays",
     "make_private_folder",

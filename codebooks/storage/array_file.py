@@ -39,8 +39,8 @@ from codebooks.errors import short_repr
 
 __all__ = [
     "DamagedFileError",
+    "build_damage_error",
     "check_place",
-    "damaged",
     "is_saved_file",
     "load_arrays",
     "make_private_folder",
@@ -67,7 +67,7 @@ class DamagedFileError(ValueError):
     """A saved file is not what was saved, or asks for what only a trusted file may. The message names the file."""
 
 
-def damaged(path: Path, what: str) -> DamagedFileError:
+def build_damage_error(path: Path, what: str) -> DamagedFileError:
     """The error that names a file and says what to do."""
     return DamagedFileError(f"{path} {what}. Restore the file from a copy, or make it again and save it.")
 
@@ -137,10 +137,10 @@ def load_arrays(
             raise ValueError(f"expected a saved {kind}, got {path}, a saved {header['kind']}. Load it as that.")
         stored, end = _locate(path, header["arrays"], start)
         if size != end:
-            raise damaged(path, f"has {size} bytes where {end} were saved")
+            raise build_damage_error(path, f"has {size} bytes where {end} were saved")
         for name, one in stored.items() if verify else ():
-            if _checksum(file, one.end - one.start) != one.sha256:
-                raise damaged(path, f"was altered: the array {name} has another checksum than was saved")
+            if _compute_checksum(file, one.end - one.start) != one.sha256:
+                raise build_damage_error(path, f"was altered: the array {name} has another checksum than was saved")
         buffer = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
     arrays = {
         name: np.ndarray(one.shape, one.dtype, buffer, one.start, order=one.order) for name, one in stored.items()
@@ -218,11 +218,11 @@ def _read_header(path: Path, file: BinaryIO) -> tuple[dict[str, Any], int]:
     """The header, checked but for its arrays, and where it ends."""
     prefix = file.read(_PREFIX)
     if not prefix.startswith(_MAGIC) or len(prefix) < _PREFIX:
-        raise damaged(path, "is cut off, or was not saved by this library")
+        raise build_damage_error(path, "is cut off, or was not saved by this library")
     n_bytes = int.from_bytes(prefix[-8:], "little")
     raw = file.read(n_bytes) if n_bytes <= _LARGEST_HEADER else b""
     if len(raw) != n_bytes or file.read(_SEAL) != sha256(prefix + raw).digest():
-        raise damaged(path, "was altered or cut off: its header has another checksum than was saved")
+        raise build_damage_error(path, "was altered or cut off: its header has another checksum than was saved")
     form = int.from_bytes(prefix[len(_MAGIC) : -8], "little")
     if form != _FORMAT:
         raise ValueError(
@@ -232,7 +232,10 @@ def _read_header(path: Path, file: BinaryIO) -> tuple[dict[str, Any], int]:
     start = _PREFIX + n_bytes + _SEAL
     try:
         header = json.loads(
-            raw, object_pairs_hook=_unique_keys, parse_constant=_refuse_constant, parse_float=_finite_float
+            raw,
+            object_pairs_hook=_require_unique_keys,
+            parse_constant=_refuse_constant,
+            parse_float=_parse_finite_float,
         )
         if start % _ALIGNMENT or not _is_shallow(header):
             raise ValueError("it is not aligned, or nested too deeply")
@@ -241,14 +244,14 @@ def _read_header(path: Path, file: BinaryIO) -> tuple[dict[str, Any], int]:
         if not header["kind"].isidentifier():
             raise ValueError(f"its kind is {short_repr(header['kind'])}")
     except (AttributeError, ValueError, RecursionError) as error:
-        raise damaged(path, f"has a header that save_arrays does not write ({error!s:.200})") from error
+        raise build_damage_error(path, f"has a header that save_arrays does not write ({error!s:.200})") from error
     return header, start
 
 
 _HEADER = {"kind": str, "library": str, "about": dict, "arrays": dict}
 
 
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _require_unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(keys := dict(pairs)) != len(pairs):
         raise ValueError("a key comes twice")
     return keys
@@ -258,7 +261,7 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is no JSON")
 
 
-def _finite_float(digits: str) -> float:
+def _parse_finite_float(digits: str) -> float:
     if math.isinf(value := float(digits)):
         raise ValueError(f"{digits:.40} is too large")
     return value
@@ -274,14 +277,14 @@ def _locate(path: Path, entries: dict[str, Any], start: int) -> tuple[dict[str, 
     stored = {}
     for name, entry in entries.items():
         try:
-            stored[name] = _located(name, start=start, **entry)
+            stored[name] = _find_location(name, start=start, **entry)
         except (TypeError, ValueError) as error:
-            raise damaged(path, f"has an array that save_arrays does not write ({error!s:.200})") from error
+            raise build_damage_error(path, f"has an array that save_arrays does not write ({error!s:.200})") from error
         start = stored[name].end
     return stored, start
 
 
-def _located(name: str, *, dtype: str, shape: list[int], order: str, sha256: str, start: int) -> _Stored:
+def _find_location(name: str, *, dtype: str, shape: list[int], order: str, sha256: str, start: int) -> _Stored:
     if not _NAME.fullmatch(name) or not _DTYPE.fullmatch(dtype) or order not in ("C", "F"):
         raise ValueError(f"{short_repr(name)} of dtype {short_repr(dtype)} in order {short_repr(order)}")
     if type(shape) is not list or len(shape) > 32 or not all(type(n) is int and 0 <= n < 2**63 for n in shape):
@@ -289,14 +292,14 @@ def _located(name: str, *, dtype: str, shape: list[int], order: str, sha256: str
     kind = np.dtype(dtype)
     if math.prod(max(n, 1) for n in shape) * kind.itemsize >= 2**62:
         raise ValueError(f"shape {short_repr(shape)}")
-    return _Stored(kind, tuple(shape), order, sha256, start, _aligned(start + math.prod(shape) * kind.itemsize))
+    return _Stored(kind, tuple(shape), order, sha256, start, _align(start + math.prod(shape) * kind.itemsize))
 
 
-def _aligned(n_bytes: int) -> int:
+def _align(n_bytes: int) -> int:
     return -(-n_bytes // _ALIGNMENT) * _ALIGNMENT
 
 
-def _checksum(file: BinaryIO, n_bytes: int) -> str:
+def _compute_checksum(file: BinaryIO, n_bytes: int) -> str:
     """The checksum of the next bytes. They are read, not mapped: a disk that fails must be an OSError."""
     checksum, buffer = sha256(), memoryview(bytearray(min(_CHUNK, n_bytes)))
     while n_bytes > 0 and (n_read := file.readinto(buffer[:n_bytes])):  # type: ignore[attr-defined]
@@ -434,7 +437,7 @@ def _check_arrays(arrays: Mapping[str, np.ndarray]) -> None:
 def _check_about(about: Mapping[str, Any]) -> None:
     for key, value in about.items():
         try:
-            is_kept = _is_shallow(value, _DEEPEST - 2) and json.loads(_json({key: value})) == {key: value}
+            is_kept = _is_shallow(value, _DEEPEST - 2) and json.loads(_encode_json({key: value})) == {key: value}
         except (TypeError, ValueError, RecursionError):
             is_kept = False
         if not is_kept:
@@ -452,7 +455,7 @@ def _show(value: Any) -> str:
         return type(value).__name__
 
 
-def _json(value: Any) -> bytes:
+def _encode_json(value: Any) -> bytes:
     return json.dumps(value, allow_nan=False).encode("ascii")
 
 
@@ -488,7 +491,7 @@ def _write(file: BinaryIO, arrays: Mapping[str, np.ndarray], about: Mapping[str,
     for name, array in arrays.items():
         order = "F" if array.flags.f_contiguous and not array.flags.c_contiguous else "C"
         entries[name] = {"dtype": array.dtype.str, "shape": list(array.shape), "order": order, "sha256": "0" * 64}
-    header = {"kind": kind, "library": _library_version(), "about": dict(about), "arrays": entries}
+    header = {"kind": kind, "library": _get_library_version(), "about": dict(about), "arrays": entries}
     file.write(_seal(header))
     for name, array in arrays.items():
         flat = np.ascontiguousarray(array.T if entries[name]["order"] == "F" else array).reshape(-1).view(np.uint8)
@@ -497,7 +500,7 @@ def _write(file: BinaryIO, arrays: Mapping[str, np.ndarray], about: Mapping[str,
             chunk = flat[start : start + _CHUNK].tobytes()
             checksum.update(chunk)
             file.write(chunk)
-        padding = bytes(_aligned(len(flat)) - len(flat))
+        padding = bytes(_align(len(flat)) - len(flat))
         checksum.update(padding)
         file.write(padding)
         entries[name]["sha256"] = checksum.hexdigest()
@@ -506,8 +509,8 @@ def _write(file: BinaryIO, arrays: Mapping[str, np.ndarray], about: Mapping[str,
 
 
 def _seal(header: dict[str, Any]) -> bytes:
-    raw = _json(header)
-    raw += b" " * (_aligned(_PREFIX + len(raw) + _SEAL) - (_PREFIX + len(raw) + _SEAL))
+    raw = _encode_json(header)
+    raw += b" " * (_align(_PREFIX + len(raw) + _SEAL) - (_PREFIX + len(raw) + _SEAL))
     if len(raw) > _LARGEST_HEADER:
         raise ValueError(f"expected `about` of at most {_LARGEST_HEADER} bytes, got {len(raw)}. Store arrays instead.")
     content = _MAGIC + _FORMAT.to_bytes(4, "little") + len(raw).to_bytes(8, "little") + raw
@@ -552,7 +555,7 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _library_version() -> str:
+def _get_library_version() -> str:
     from importlib.metadata import PackageNotFoundError, version
 
     try:

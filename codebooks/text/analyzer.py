@@ -13,22 +13,22 @@ from typing import Any
 from sklearn.base import BaseEstimator, clone
 
 from codebooks.errors import short_repr
-from codebooks.text.accepting import checked_texts
-from codebooks.text.characters import lower, strip_formats
+from codebooks.text.characters import lower_case, strip_formats
 from codebooks.text.languages import (
     Detection,
     check_language,
+    choose_language,
+    detect_language,
     detect_languages,
-    language_by_hits,
-    language_of,
-    languages_of_word,
+    find_languages_of_word,
     load_stemmer,
-    stop_words_of,
+    load_stop_words,
 )
 from codebooks.text.markup import strip_markup
 from codebooks.text.segmentation import has_segmenter
 from codebooks.text.term_rules import Remembered, TermRules, build_rules, split_text
 from codebooks.text.term_table import TermTable
+from codebooks.validation.texts import check_texts
 
 __all__ = ["TextAnalyzer", "build_table"]
 
@@ -180,7 +180,7 @@ class TextAnalyzer(BaseEstimator):
         Detection
             `languages`, `shares` and `is_sure`, which are kept as attributes too.
         """
-        texts = checked_texts(documents, "TextAnalyzer")
+        texts = check_texts(documents, "TextAnalyzer")
         self._check_settings()
         if self.language == "auto":
             sample = texts[:: max(1, len(texts) // _DETECTED)]
@@ -198,7 +198,7 @@ class TextAnalyzer(BaseEstimator):
         list of str
             In alphabetical order; empty before `fit` with `language="auto"`.
         """
-        return sorted({*chain.from_iterable(map(stop_words_of, self._languages() or ()))})
+        return sorted({*chain.from_iterable(map(load_stop_words, self._languages() or ()))})
 
     def has_stop_words(self) -> bool:
         """Say whether any words are left out.
@@ -244,10 +244,10 @@ class TextAnalyzer(BaseEstimator):
             state = self._state = _State(settings, self)
         text, stretches = self.clean(document), None
         if self.token_pattern is not None:
-            stretches = state.pattern.findall(lower(text) if self.lowercase else text)
+            stretches = state.pattern.findall(lower_case(text) if self.lowercase else text)
         elif len(text) < _LONG_TEXT:
             stretches = split_text(text)
-        rules = state.rules_for(text, stretches)
+        rules = state.choose_rules(text, stretches)
         return rules.analyze_text(text) if stretches is None else rules.analyze(stretches)
 
     def clean(self, document: str) -> str:
@@ -347,9 +347,9 @@ class _State:
         self.languages = analyzer._languages()
         self.pattern = re.compile(analyzer.token_pattern or "")
         self.rules = Remembered(partial(build_rules, analyzer))
-        self._codes = Remembered(languages_of_word)
+        self._codes = Remembered(find_languages_of_word)
 
-    def rules_for(self, text: str, stretches: list[str] | None = None) -> TermRules:
+    def choose_rules(self, text: str, stretches: list[str] | None = None) -> TermRules:
         """The rules for a text; a long one is given without its stretches."""
         if self.languages is not None:
             return self.rules[self.languages]
@@ -357,10 +357,10 @@ class _State:
 
     def _detect(self, text: str, stretches: list[str] | None) -> tuple[str, ...]:
         if not text.isascii():
-            return language_of(text)
+            return detect_language(text)
         if stretches is None:
             stretches = split_text(text[:_SAMPLE_LENGTH])[:-1]  # the last may be cut
             if len(stretches) < _SAMPLE:
                 stretches = split_text(text)
         sample = set(stretches[:_SAMPLE])
-        return language_by_hits(Counter(chain.from_iterable(map(self._codes.__getitem__, sample))), len(sample))
+        return choose_language(Counter(chain.from_iterable(map(self._codes.__getitem__, sample))), len(sample))

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-__all__ = ["MARKS", "NO_SPACES", "fold_accents", "has_no_spaces", "lower", "strip_formats"]
+__all__ = ["MARKS", "NO_SPACES", "fold_accents", "has_no_spaces", "lower_case", "strip_formats"]
 
 # Scripts that are written without blanks between words: Thai, Lao, Myanmar, Khmer, Kana and Han.
 NO_SPACES = (
@@ -65,7 +65,7 @@ def strip_formats(text: str, normalization: str | None) -> str:
     return text
 
 
-def lower(text: str, turkish: bool = False) -> str:
+def lower_case(text: str, turkish: bool = False) -> str:
     """A text in lower case, so that a word in capitals is the same word."""
     if turkish:
         text = text.translate(_TURKISH)

@@ -95,13 +95,13 @@ def _split(compound: str) -> list[tuple[str, ...]]:
         return [(compound, *(part for part in pieces[:-1] if len(part) > 2))]
     if "'" in compound or "`" in compound:
         compound = compound.replace("`", "'")
-        bare = _without_contraction(compound)
+        bare = _remove_contraction(compound)
         if bare != compound:
             return _split(bare) if bare else []
         if len(pieces) == 2:  # O'Brien, don't
             latin = [part for part in pieces if len(part) > 2 and part < _END_OF_LATIN]
             return [(compound, *(latin if pieces[1].lower() != "t" else ()))]
-    shown = [part for piece in pieces for part in _camel_parts(piece) if 1 < len(part) <= LONGEST_WORD]
+    shown = [part for piece in pieces for part in _split_camel_case(piece) if 1 < len(part) <= LONGEST_WORD]
     if len(compound) > LONGEST_WORD or not _is_code(compound, pieces):
         return [(part,) for part in shown]
     return [(compound, *(() if _MEASURE.fullmatch(compound) else [part for part in shown if part != compound]))]
@@ -119,7 +119,7 @@ def _is_code(compound: str, pieces: list[str]) -> bool:
     )
 
 
-def _camel_parts(piece: str) -> list[str]:
+def _split_camel_case(piece: str) -> list[str]:
     """A piece itself, and its parts if it is written in camel case."""
     if piece.isalpha() and (piece.islower() or piece.isupper()):
         return [piece]
@@ -132,7 +132,7 @@ def _camel_parts(piece: str) -> list[str]:
     return parts
 
 
-def _without_contraction(word: str) -> str:
+def _remove_contraction(word: str) -> str:
     """A word without what is contracted with it: John's, they've, l'homme, dell'arte; don't as it is."""
     first, _, rest = word.partition("'")
     if first.lower() in _ELISIONS and rest.lower() not in _STUBS:

@@ -16,12 +16,12 @@ from codebooks.text.characters import MARKS
 __all__ = [
     "Detection",
     "check_language",
+    "choose_language",
+    "detect_language",
     "detect_languages",
-    "language_by_hits",
-    "language_of",
-    "languages_of_word",
+    "find_languages_of_word",
     "load_stemmer",
-    "stop_words_of",
+    "load_stop_words",
 ]
 
 _SCRIPTS = {  # scripts of one language
@@ -99,25 +99,25 @@ class Detection(NamedTuple):
 
 def detect_languages(documents: Sequence[str]) -> Detection:
     """Detect the languages of a corpus by its scripts and by the stop words in it."""
-    blocks = _sampled(documents)
-    votes = Counter(code for block in blocks for code in _language_of(block))
+    blocks = _sample_blocks(documents)
+    votes = Counter(code for block in blocks for code in _detect_one(block))
     n_decided = max(1, sum(votes.values()))
     shares = {code: count / n_decided for code, count in votes.most_common()}
     languages = tuple(code for code, share in shares.items() if share >= _LEAST_PART)
     if languages:
         is_sure = sum(shares[code] for code in languages) >= _SURE_PART and n_decided >= _DECIDED_PART * len(blocks)
         return Detection(languages, shares, is_sure)
-    words = {word for block in blocks for word in _words_of(block)}
-    guess = language_by_hits(_count_hits(words), len(words) // 2, fewest=2, lead=1.01)
+    words = {word for block in blocks for word in _split_words(block)}
+    guess = choose_language(_count_hits(words), len(words) // 2, fewest=2, lead=1.01)
     return Detection(guess, shares, False)
 
 
-def language_of(text: str) -> tuple[str, ...]:
+def detect_language(text: str) -> tuple[str, ...]:
     """The language of one text, as a tuple; an empty one where that is not sure."""
-    return _language_of(text[:_BLOCK])
+    return _detect_one(text[:_BLOCK])
 
 
-def _sampled(documents: Sequence[str]) -> list[str]:
+def _sample_blocks(documents: Sequence[str]) -> list[str]:
     """Blocks of text from all over a corpus: long documents, and short ones together."""
     total = sum(min(len(text), _FROM_ONE) for text in documents)
     step = max(1, total // (_BLOCKS * _BLOCK))
@@ -137,28 +137,28 @@ def _sampled(documents: Sequence[str]) -> list[str]:
     return blocks
 
 
-def _language_of(text: str) -> tuple[str, ...]:
-    words = _words_of(text)
-    if not text.isascii() and (code := _script_of("".join(words))) is not None:
+def _detect_one(text: str) -> tuple[str, ...]:
+    words = _split_words(text)
+    if not text.isascii() and (code := _detect_by_script("".join(words))) is not None:
         return (code,)
-    return language_by_hits(_count_hits(words), len(set(words)))
+    return choose_language(_count_hits(words), len(set(words)))
 
 
-def _words_of(text: str) -> list[str]:
+def _split_words(text: str) -> list[str]:
     return _WORD.findall(text.lower().replace("\u2019", "'"))
 
 
 def _count_hits(words: Iterable[str]) -> Counter[str]:
     """The number of different stop words that each language has among these words."""
-    return Counter(code for word in set(words) for code in languages_of_word(word))
+    return Counter(code for word in set(words) for code in find_languages_of_word(word))
 
 
-def languages_of_word(word: str) -> tuple[str, ...]:
+def find_languages_of_word(word: str) -> tuple[str, ...]:
     """The languages in which a word is a stop word."""
-    return _languages_by_word().get(word.lower(), ())
+    return _index_stop_words().get(word.lower(), ())
 
 
-def language_by_hits(hits: Counter[str], n_words: int, fewest: int = 3, lead: float = 1.2) -> tuple[str, ...]:
+def choose_language(hits: Counter[str], n_words: int, fewest: int = 3, lead: float = 1.2) -> tuple[str, ...]:
     """The language that has clearly the most stop words among some words, as a tuple; else an empty one.
 
     Parameters
@@ -180,7 +180,7 @@ def language_by_hits(hits: Counter[str], n_words: int, fewest: int = 3, lead: fl
     return (first,) if is_sure else ()
 
 
-def _script_of(letters: str) -> str | None:
+def _detect_by_script(letters: str) -> str | None:
     """The language of a script that is of one language alone, and has most letters here."""
     counts = {code: len(pattern.findall(letters)) for code, pattern in _IN_SCRIPT.items()}
     code = max(counts, key=counts.__getitem__)
@@ -199,7 +199,7 @@ def _script_of(letters: str) -> str | None:
 
 
 @cache
-def stop_words_of(code: str) -> frozenset[str]:
+def load_stop_words(code: str) -> frozenset[str]:
     """The stop words of a language, in lower case; none where there is no list of them."""
     import stopwordsiso
 
@@ -209,19 +209,19 @@ def stop_words_of(code: str) -> frozenset[str]:
 
 
 @cache
-def _languages_by_word() -> dict[str, tuple[str, ...]]:
+def _index_stop_words() -> dict[str, tuple[str, ...]]:
     import stopwordsiso
 
     listed: dict[str, list[str]] = {}
     for code in sorted(stopwordsiso.langs()):
-        for word in stop_words_of(code):
+        for word in load_stop_words(code):
             if len(word) > 1:
                 listed.setdefault(word, []).append(code)
     return {word: tuple(codes) for word, codes in listed.items()}
 
 
 @cache
-def _codes() -> frozenset[str]:
+def _list_codes() -> frozenset[str]:
     import stopwordsiso
 
     return frozenset(stopwordsiso.langs()) | _SCRIPTS.keys() | _OF_ONE_CYRILLIC.keys() | _STEMMERS.keys()
@@ -234,10 +234,10 @@ def check_language(language: str | Iterable[str] | None) -> tuple[str, ...]:
     for name in given:
         code = re.split("[-_]", name.lower())[0] if isinstance(name, str) else ""
         code = {"nb": "no", "nn": "no"}.get(code, code)
-        if code not in _codes():
+        if code not in _list_codes():
             raise ValueError(
                 f'`language` must be "auto", None or a code of two letters, got {short_repr(name)}. '
-                f"Known codes: {' '.join(sorted(_codes()))}."
+                f"Known codes: {' '.join(sorted(_list_codes()))}."
             )
         codes.append(code)
     return tuple(dict.fromkeys(codes))

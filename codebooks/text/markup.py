@@ -31,22 +31,22 @@ _LONG_LINE, _CHARACTERS_PER_BLANK = 300, 30
 def strip_markup(text: str) -> str:
     """The text with a blank in place of HTML tags, addresses and data, and with characters in place of entities."""
     if len(text) >= _LONG_LINE:
-        text = _without_data(text)
+        text = _remove_data(text)
     if "<" in text:
-        text = _without_tags(text)
+        text = _remove_tags(text)
     if "&" in text:
         plain = text
         for _ in range(2):  # some exports escape twice
-            plain = _ENTITY.sub(_character, plain)
+            plain = _ENTITY.sub(_decode_entity, plain)
         if plain is not text and "<" in plain:
-            plain = _without_tags(plain)
+            plain = _remove_tags(plain)
         text = plain
     if "://" in text or "www." in text or "WWW." in text or "mailto:" in text:
         text = _ADDRESS.sub(" ", text)
     return text
 
 
-def _without_data(text: str) -> str:
+def _remove_data(text: str) -> str:
     if _has_long_line(text):
         text = "\n".join(line for line in text.split("\n") if not _is_data(line))
     return _UUENCODED.sub("\n", text) if "\nM" in text else text
@@ -70,7 +70,7 @@ def _is_data(line: str) -> bool:
     )
 
 
-def _without_tags(text: str) -> str:
+def _remove_tags(text: str) -> str:
     kept, start = [], 0
     while (opening := _INVISIBLE.search(text, start)) is not None:
         kept.append(text[start : opening.start()])
@@ -82,6 +82,6 @@ def _without_tags(text: str) -> str:
     return _TAG.sub(" ", " ".join([*kept, text[start:]]))
 
 
-def _character(entity: re.Match[str]) -> str:
+def _decode_entity(entity: re.Match[str]) -> str:
     character = unescape(entity[0] if entity[0].endswith(";") else f"{entity[0]};")
     return entity[0] if character.startswith("&") and len(character) > 1 else character

@@ -63,22 +63,22 @@ def segment(run: str, by_model: bool, japanese: bool = False) -> list[tuple[str,
     if not _EAST_ASIAN.match(run):
         if by_model and _THAI.match(run):
             return [(word,) for word in _parse("th", run)]
-        return [(pair,) for pair in _pairs(_CLUSTER.findall(run))]
+        return [(pair,) for pair in _make_pairs(_CLUSTER.findall(run))]
     if not by_model:
-        return [(pair,) for pair in _bigrams(run)]
+        return [(pair,) for pair in _make_bigrams(run)]
     model = "ja" if japanese or _KANA.search(run) else "zh-hant" if _TRADITIONAL.search(run) else "zh"
     # A phrase of Japanese ends in particles, which are Hiragana after Han or Katakana.
     words = [word for phrase in _parse(model, run) for word in _EAST_ASIAN.findall(phrase)]
-    return [(word, *(_bigrams(word) if len(word) > 2 and _HAN.fullmatch(word) else ())) for word in words]
+    return [(word, *(_make_bigrams(word) if len(word) > 2 and _HAN.fullmatch(word) else ())) for word in words]
 
 
-def _bigrams(run: str) -> list[str]:
+def _make_bigrams(run: str) -> list[str]:
     """Bigrams of all characters, and single Han characters, which are words too."""
     pairs = [run[i : i + 2] for i in range(len(run) - 1)]
     return pairs + _HAN.findall(run) if len(run) == 1 else pairs + [one for one in run if _HAN.match(one)]
 
 
-def _pairs(clusters: list[str]) -> list[str]:
+def _make_pairs(clusters: list[str]) -> list[str]:
     """Bigrams of letters with their marks."""
     if len(clusters) < 2:
         return clusters
@@ -86,11 +86,11 @@ def _pairs(clusters: list[str]) -> list[str]:
 
 
 def _parse(model: str, text: str) -> list[str]:
-    return _parser(model)(text)
+    return _load_parser(model)(text)
 
 
 @cache
-def _parser(model: str) -> Callable[[str], list[str]]:
+def _load_parser(model: str) -> Callable[[str], list[str]]:
     try:
         import budoux
     except ImportError as error:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 from itertools import chain
 from typing import Any
 
-from codebooks.text.characters import fold_accents, lower, strip_formats
+from codebooks.text.characters import fold_accents, lower_case, strip_formats
 from codebooks.text.compounds import BESIDE, SIGNS, find_words, is_plain
-from codebooks.text.languages import load_stemmer, stop_words_of
+from codebooks.text.languages import load_stemmer, load_stop_words
 from codebooks.text.segmentation import is_grammar, segment
 from codebooks.text.term_table import TermTable
 
@@ -113,10 +113,10 @@ class TermRules:
 
 def build_rules(settings: Any, languages: tuple[str, ...]) -> TermRules:
     """The rules of an analyzer with these settings for texts of these languages."""
-    normal = _normalizer(settings, languages)
+    normal = _build_normalizer(settings, languages)
     words: Iterable[str] = settings.stop_words or ()
     if isinstance(settings.stop_words, str):
-        words = chain.from_iterable(map(stop_words_of, languages))
+        words = chain.from_iterable(map(load_stop_words, languages))
     stop_words = frozenset(normal(strip_formats(word, settings.normalization)) for word in words)
     by_model = settings.used_segmenter() == "budoux"
     stemmer = load_stemmer(languages[0]) if settings.stem and languages else None
@@ -144,12 +144,12 @@ def build_rules(settings: Any, languages: tuple[str, ...]) -> TermRules:
     return TermRules(split, keep, settings.ngram_range, beside, plain_lower)
 
 
-def _normalizer(settings: Any, languages: tuple[str, ...]) -> Callable[[str], str]:
+def _build_normalizer(settings: Any, languages: tuple[str, ...]) -> Callable[[str], str]:
     turkish = not {"tr", "az"}.isdisjoint(languages)
 
     def normal(word: str) -> str:
         if settings.lowercase:
-            word = lower(word, turkish)
+            word = lower_case(word, turkish)
         return fold_accents(word) if settings.fold_accents else word
 
     return normal

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from codebooks.forks import ForkSafeLock
+from codebooks._fork_safe_lock import ForkSafeLock
 from codebooks.text.compounds import BESIDE, LONGEST_WORD, SIGNS
 
 __all__ = ["TermTable"]
@@ -33,10 +33,10 @@ class TermTable:
     """
 
     def __init__(self, analyze: Callable[[str], Iterable[str]], is_lowered: bool):
-        from codebooks.ops import tokens
+        from codebooks.ops import kernels_tokens
 
-        self._kernels, self._analyze = tokens, analyze
-        self._kinds = _kinds_of_bytes(tokens)
+        self._kernels, self._analyze = kernels_tokens, analyze
+        self._kinds = _classify_bytes(kernels_tokens)
         self._breaks = np.array([code for code in range(128, 2**16) if _is_break(chr(code))], np.int64)
         self._longest_lowered = LONGEST_WORD if is_lowered else 0
         self._clear()
@@ -76,7 +76,7 @@ class TermTable:
         """
         parts = [(np.empty(0, np.int32), np.empty(0, np.int64), np.zeros(1, np.int64))]
         with ThreadPoolExecutor(1) as thread:  # it looks up one block while new stretches of another are analysed here
-            for stretches, n_stretches in _computed_ahead(thread, self._find_stretches, _blocks(texts)):
+            for stretches, n_stretches in _compute_ahead(thread, self._find_stretches, _join_blocks(texts)):
                 self._analyze_new(n_stretches)
                 terms, ends = self._kernels.gather_terms(stretches, self._bounds, self._terms)
                 parts.append(self._kernels.count_rows(terms, ends, len(self.vocabulary)))
@@ -102,13 +102,13 @@ class TermTable:
         n_keys = int(self._size[0])
         if n_keys < len(self._ends):
             n_used = int(self._ends[n_keys - 1]) if n_keys else 0
-            self._keys = _enlarged(self._keys, max(2 * len(self._keys), n_used + n_bytes))
+            self._keys = _enlarge(self._keys, max(2 * len(self._keys), n_used + n_bytes))
             return
         slots = np.full(4 * n_keys, -1, np.int32)
         self._kernels.fill_slots(slots, self._hashes, n_keys)
         self._slots = slots
-        self._hashes = _enlarged(self._hashes, 2 * n_keys)
-        self._ends = _enlarged(self._ends, 2 * n_keys)
+        self._hashes = _enlarge(self._hashes, 2 * n_keys)
+        self._ends = _enlarge(self._ends, 2 * n_keys)
 
     def _analyze_new(self, last: int) -> None:
         """Enter the terms of new stretches, up to this number of stretches."""
@@ -135,18 +135,18 @@ class TermTable:
             bounds.append(len(numbers))
             begin = end
         n_terms = int(self._bounds[first])
-        self._terms = _with_room(self._terms, n_terms + len(numbers))
+        self._terms = _make_room(self._terms, n_terms + len(numbers))
         self._terms[n_terms : n_terms + len(numbers)] = numbers
-        self._word_array = _with_room(self._word_array, len(words))
+        self._word_array = _make_room(self._word_array, len(words))
         self._word_array[self._n_words : len(words)] = words[self._n_words :]
         self._n_words = len(words)
-        self._bounds = _with_room(self._bounds, last + 1)
+        self._bounds = _make_room(self._bounds, last + 1)
         self._bounds[first + 1 : last + 1] = bounds
         self._bounds[first + 1 : last + 1] += n_terms
         self._n_analyzed = last
 
 
-def _computed_ahead(thread: Executor, function: Callable[[Any], Any], inputs: Iterable[Any]) -> Iterator[Any]:
+def _compute_ahead(thread: Executor, function: Callable[[Any], Any], inputs: Iterable[Any]) -> Iterator[Any]:
     """Results of a function in another thread, which computes one while the one before is used."""
     before = None
     for one in inputs:
@@ -158,7 +158,7 @@ def _computed_ahead(thread: Executor, function: Callable[[Any], Any], inputs: It
         yield before.result()
 
 
-def _blocks(texts: Iterable[str]) -> Iterator[bytes]:
+def _join_blocks(texts: Iterable[str]) -> Iterator[bytes]:
     """Texts together, each with a byte that ends it."""
     block, size = [], 0
     for text in texts:
@@ -179,7 +179,7 @@ def _is_break(character: str) -> bool:
     return character.isspace() or character in SIGNS
 
 
-def _kinds_of_bytes(kernels: Any) -> np.ndarray:
+def _classify_bytes(kernels: Any) -> np.ndarray:
     kinds = np.full(256, kernels.OTHER, np.uint8)
     for code in range(128):
         character = chr(code)
@@ -197,12 +197,12 @@ def _kinds_of_bytes(kernels: Any) -> np.ndarray:
     return kinds
 
 
-def _with_room(array: np.ndarray, n: int) -> np.ndarray:
+def _make_room(array: np.ndarray, n: int) -> np.ndarray:
     """The array, or a larger one with the same entries."""
-    return array if n <= len(array) else _enlarged(array, max(n, 2 * len(array)))
+    return array if n <= len(array) else _enlarge(array, max(n, 2 * len(array)))
 
 
-def _enlarged(array: np.ndarray, n: int) -> np.ndarray:
+def _enlarge(array: np.ndarray, n: int) -> np.ndarray:
     larger = np.empty(n, array.dtype)
     larger[: len(array)] = array
     return larger

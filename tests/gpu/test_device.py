@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import codebooks
-from codebooks import HopfieldMemory, InhibitedMixture, KrotovHopfield, OrthogonalSparseCoding, ops, scores
-from codebooks.datasets import planted_corpus
+from codebooks import HopfieldMemory, InhibitedMixture, KrotovHopfield, OrthogonalSparseCoding, metrics, ops
+from codebooks.datasets import make_planted_corpus
 
 pytestmark = [pytest.mark.gpu, pytest.mark.filterwarnings("ignore:.*components? wins? no sample")]
 
@@ -80,7 +80,7 @@ def test_two_processes_share_a_device(cp):
 
 def test_int64_indices(cp):
     """CuPy's own matrices hold int32; ours are read as they come."""
-    corpus = planted_corpus(200, 3, random_state=0)
+    corpus = make_planted_corpus(200, 3, random_state=0)
     X = corpus.X.astype(np.float64)
     X.indices, X.indptr = X.indices.astype(np.int64), X.indptr.astype(np.int64)
     on = ops.to_device_of(X, cp.zeros(1))
@@ -103,7 +103,7 @@ def test_real_documents_are_grouped_as_well(cp, learner):
     X = TfidfVectorizer(sublinear_tf=True, min_df=5, max_df=0.5, dtype=np.float32).fit_transform(corpus.documents)
     here = learner(5, random_state=0).fit(X)
     there = learner(5, random_state=0).fit(ops.to_device_of(X, cp.zeros(1)))
-    nmi = [scores.agreement(corpus.labels, ops.to_host(model.labels_)).nmi for model in (here, there)]
+    nmi = [metrics.agreement(corpus.labels, ops.to_host(model.labels_)).nmi for model in (here, there)]
     assert abs(nmi[0] - nmi[1]) <= 0.01
 
 
@@ -116,6 +116,6 @@ def test_recall_never_holds_all_scores(cp):
     pool = cp.get_default_memory_pool()
     pool.free_all_blocks()
     before = pool.total_bytes()
-    _, ids = memory.recall(queries, 10)
+    ids, _ = memory.recall(queries, 10)
     assert pool.total_bytes() - before < 20_000 * 200_000 * 4 / 2
     assert float((ids[:, 0] == cp.arange(20_000)).mean()) > 0.99

@@ -16,16 +16,16 @@ import codebooks
 from codebooks import (
     HopfieldMemory,
     InhibitedMixture,
-    Isotropy,
     KrotovHopfield,
     MultinomialMixture,
     NeighborSmoothing,
     OrthogonalSparseCoding,
     PairedHead,
+    PartialWhitening,
     TextEmbedder,
     ops,
 )
-from codebooks.datasets import planted_corpus
+from codebooks.datasets import make_planted_corpus
 
 pytestmark = [
     pytest.mark.slow,
@@ -45,7 +45,7 @@ def moved(X):
 
 @pytest.fixture(scope="module")
 def planted():
-    corpus = planted_corpus(240, 5, random_state=0)
+    corpus = make_planted_corpus(240, 5, random_state=0)
     return corpus.X.astype(np.float64), corpus.labels
 
 
@@ -71,10 +71,10 @@ def fitted_on_device(cp):
 @pytest.mark.parametrize("learner", [KrotovHopfield, InhibitedMixture, MultinomialMixture, OrthogonalSparseCoding])
 def test_an_update_without_entries_changes_nothing(cp, learner, X):
     model = build(learner, {}).partial_fit(moved(X[:100]))
-    before = [np.copy(ops.to_host(field)) for field in model._state()]
+    before = [np.copy(ops.to_host(field)) for field in model._get_state()]
     model.partial_fit(moved(0 * X[:30]))
     assert ops.to_host(model.labels_).tolist() == [-1] * 30
-    for old, new in zip(before, model._state(), strict=True):
+    for old, new in zip(before, model._get_state(), strict=True):
         assert_array_equal(ops.to_host(new), old)
     how = {"shuffle": False, "max_iter": 2}
     expected = build(learner, {}, **how).fit(moved(X))
@@ -98,9 +98,9 @@ class TestLearners:
         for dtype, tolerance in STEP.items():
             rows = X[:100].astype(dtype)
             model = build(learner, settings)
-            here = model._begin(rows, np.random.RandomState(0))
+            here = model._initialize(rows, np.random.RandomState(0))
             there = type(here)(*(moved(field) if isinstance(field, np.ndarray) else field for field in here))
-            here, there = model._updated(rows, here, 0)[0], model._updated(moved(rows), there, 0)[0]
+            here, there = model._partial_step(rows, here, 0)[0], model._partial_step(moved(rows), there, 0)[0]
             for name in ("components", "usage", "inhibition"):
                 found, expected = ops.to_host(getattr(there, name)), getattr(here, name)
                 assert found.dtype == expected.dtype == dtype
@@ -122,7 +122,7 @@ class TestLearners:
         codes, labels = model.transform(on), model.predict(on)
         assert ops.is_on_gpu(codes)
         assert codes.dtype == X.dtype
-        strength = model._strength(codes)
+        strength = model._orient_scores(codes)
         assert_array_equal(ops.to_host(strength.argmax(axis=1))[:50], ops.to_host(labels)[:50])
         assert ops.is_on_gpu(model.inverse_transform(codes))
         assert isinstance(model.score(on), float)
@@ -172,7 +172,7 @@ class TestLearners:
 @pytest.mark.parametrize("learner", sorted({case.values[0] for case in CASES}, key=lambda learner: learner.__name__))
 @pytest.mark.parametrize("seed", range(6))
 def test_rounding_does_not_choose_another_start(cp, learner, seed):
-    rows = planted_corpus(240, 5, random_state=seed).X.astype(np.float32)
+    rows = make_planted_corpus(240, 5, random_state=seed).X.astype(np.float32)
     here, there = (learner(5, random_state=seed, max_iter=8).fit(given) for given in (rows, moved(rows)))
     assert_array_equal(ops.to_host(there.labels_), here.labels_)
 
@@ -297,9 +297,9 @@ def test_an_epoch_waits_as_often_whatever_the_number_of_minibatches(cp, is_simul
     for batch_size in (120, 20):
         model = getattr(codebooks, name)(5, random_state=0, batch_size=batch_size, shuffle=shuffle)
         rng = np.random.RandomState(0)
-        state, *_ = model._pass(on, None, 0, rng)
+        state, *_ = model._run_epoch(on, None, 0, rng)
         with simulated.counting() as counts:
-            model._pass(on, state, 1, rng)
+            model._run_epoch(on, state, 1, rng)
         counted.append(counts.synchronizations)
     assert counted[0] == counted[1] <= 6, counted
 
@@ -380,8 +380,8 @@ class TestMemory:
             HopfieldMemory(**settings).fit(patterns[:40]),
             HopfieldMemory(**settings).fit(moved(patterns[:40])),
         )
-        here.partial_fit(patterns[40:]).forget([3, 41])
-        there.partial_fit(moved(patterns[40:])).forget([3, 41])
+        here.partial_fit(patterns[40:]).remove([3, 41])
+        there.partial_fit(moved(patterns[40:])).remove([3, 41])
         Q = self.queries(patterns)
         found, expected = ops.to_host(there.transform(moved(Q))), here.transform(Q)
         found, expected = (a.toarray() if sparse.issparse(a) else a for a in (found, expected))
@@ -407,7 +407,7 @@ class TestMemory:
 
 def test_isotropy(cp):
     X = PATTERNS + 3
-    here, there = Isotropy().fit(X), Isotropy().fit(moved(X))
+    here, there = PartialWhitening().fit(X), PartialWhitening().fit(moved(X))
     assert ops.is_on_gpu(there.transform(moved(X)))
     assert_allclose(ops.to_host(there.transform(moved(X))), here.transform(X), rtol=1e-8, atol=1e-9)
     back = there.inverse_transform(there.transform(moved(X)))
@@ -451,7 +451,7 @@ def test_embeddings_pass_an_embedder_without_an_encoder(cp):
         TextEmbedder(None).transform(cp.full((2, 2), cp.nan))
 
 
-@pytest.mark.parametrize("build", [Isotropy, NeighborSmoothing, PairedHead])
+@pytest.mark.parametrize("build", [PartialWhitening, NeighborSmoothing, PairedHead])
 def test_what_wants_dense_rows_refuses_sparse_ones(cp, planted, build):
     with pytest.raises((TypeError, ValueError), match="dense"):
         build().fit(moved(planted[0]), planted[1])
@@ -464,18 +464,18 @@ def test_counts_for_bm25_are_told_to_move(cp, planted):
 
 def test_a_pipeline(cp, planted):
     X, labels = planted[0].toarray(), planted[1]
-    model = make_pipeline(TextEmbedder(None), Isotropy(power=0), KrotovHopfield(5, random_state=0))
+    model = make_pipeline(TextEmbedder(None), PartialWhitening(power=0), KrotovHopfield(5, random_state=0))
     here, there = clone(model).fit(X), clone(model).fit(moved(X))
     for model, rows in ((here, X), (there, moved(X)), (codebooks.to_host(there), X)):
-        assert codebooks.scores.agreement(labels, ops.to_host(model.predict(rows))).nmi > 0.99
+        assert codebooks.metrics.agreement(labels, ops.to_host(model.predict(rows))).nmi > 0.99
 
 
 def test_topics_of_a_model_on_the_device(cp, planted):
-    corpus = planted_corpus(240, 5, random_state=0)
+    corpus = make_planted_corpus(240, 5, random_state=0)
     on = moved(corpus.X)
     model = KrotovHopfield(5, random_state=0).fit(on)
     here = KrotovHopfield(5, random_state=0).fit(corpus.X)
     for given, same in ((None, None), (on, corpus.X)):
-        found = codebooks.topics(model, corpus.terms, X=given)
-        expected = codebooks.topics(here, corpus.terms, X=same)
-        assert [topic.terms for topic in found] == [topic.terms for topic in expected]
+        found = codebooks.topic_words(model, feature_names=corpus.terms, X=given)
+        expected = codebooks.topic_words(here, feature_names=corpus.terms, X=same)
+        assert [topic.words for topic in found] == [topic.words for topic in expected]

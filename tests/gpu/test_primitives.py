@@ -1,6 +1,6 @@
 """Every primitive of `codebooks.ops` on a device, against the oracle or, where there is none, against the CPU's body.
 
-What the CPU's bodies have to equal stands in `tests/test_ops.py`; its inputs are taken from there.
+What the CPU's bodies have to equal stands in `tests/ops/test_ops.py`; its inputs are taken from there.
 """
 
 import ast
@@ -601,7 +601,7 @@ def test_twins_have_the_same_parameters():
                     found[node.name] = ast.unparse(node.args)
         return found
 
-    on_cpu, on_gpu = bodies("cpu.py", "postings.py"), bodies("gpu.py")
+    on_cpu, on_gpu = bodies("cpu.py", "inverted_index.py"), bodies("gpu.py")
     asked = {
         node.func.attr
         for node in ast.walk(ast.parse(strings_of(folder / "__init__.py")))

@@ -1,0 +1,1 @@
+"""Sentence embeddings as input features: encoding, whitening, smoothing, heads learned from pairs."""

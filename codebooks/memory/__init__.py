@@ -1,0 +1,1 @@
+"""Associative memory: stored patterns, completed from a part."""

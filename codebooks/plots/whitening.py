@@ -1,0 +1,139 @@
+"""The cone in which embeddings lie, before and after it was opened."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, NullFormatter
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import check_random_state
+
+from codebooks import ops
+from codebooks.errors import short_repr
+from codebooks.metrics import isoscore
+from codebooks.plots.style import BAR, QUIET, WORD, format_number
+from codebooks.validation.arrays import check_matrix
+
+__all__ = ["plot_whitening"]
+
+_OLD = "#6f9fc9"  # a line of what is drawn in BAR, thin as it is
+_LEAST_VARIANCE = 1e-12  # of the largest: what is smaller is rounding
+
+
+def plot_whitening(
+    before: ArrayLike,
+    after: ArrayLike,
+    *,
+    n_rows: int = 1000,
+    random_state: int = 0,
+    axes: Sequence[Axes] | None = None,
+) -> Figure:
+    """Draw how embeddings fill their space before and after a change, for instance by `codebooks.PartialWhitening`.
+
+    On the left the cosines of all pairs of some rows, titled with their mean ± standard deviation: in a narrow cone
+    they pile up far from zero, and they spread the more, the fewer directions count. On the right the variances along
+    the principal axes, relative to their mean: a few large ones and many small ones in a narrow cone, all on the dashed
+    line where rows vary alike in all directions. IsoScore, from 0 to 1, sums the right panel up.
+
+    Parameters
+    ----------
+    before, after : array of shape (n_samples, n_features)
+        The same rows twice, dense; the number of features may differ.
+    n_rows : int, default=1000
+        Cosines are taken of at most so many rows, drawn at random.
+    random_state : int, default=0
+        For the draw.
+    axes : two Axes, optional
+        Where to draw; default: a figure of their own.
+
+    Returns
+    -------
+    Figure
+        Not known to pyplot; its axes are the cosines and the variances. With `axes`, the figure that these are in.
+
+    Raises
+    ------
+    ValueError
+        The two have different numbers of rows, or fewer than two, or hold NaN or infinity; `n_rows` is below 2.
+    TypeError
+        One of them is sparse.
+
+    Examples
+    --------
+    >>> from codebooks import PartialWhitening
+    >>> X = 3 + np.random.default_rng(0).standard_normal((100, 8)) * [4, 2, 1, 1, 1, 1, 1, 1]
+    >>> cosines, variances = plot_whitening(X, PartialWhitening().fit_transform(X)).axes
+    >>> cosines.get_title(loc="left")
+    'cosine .79 ± .15 → -.01 ± .44'
+    >>> [text.get_text() for text in variances.get_legend().get_texts()]
+    ['before, IsoScore .27', 'after, IsoScore .36']
+    """
+    pair = [
+        check_matrix("plot_whitening", ops.to_host(X), accept_sparse=False, least_rows=2).astype(np.float64)
+        for X in (before, after)
+    ]
+    if len(pair[0]) != len(pair[1]):
+        raise ValueError(
+            f"before and after must hold the same rows; {len(pair[0])} and {len(pair[1])} came. "
+            f"Transform the rows that you give as before."
+        )
+    if n_rows < 2:
+        raise ValueError(f"n_rows must be 2 or more, for there to be a pair; {short_repr(n_rows)} came.")
+    n_drawn = min(n_rows, len(pair[0]))
+    rows = np.sort(check_random_state(random_state).choice(len(pair[0]), n_drawn, replace=False))
+    if axes is None:
+        axes = Figure(figsize=(9, 3.6), layout="constrained").subplots(1, 2)
+    left, right = axes
+    _draw_cosines(left, [_cosines(X[rows]) for X in pair])
+    _draw_variances(right, [_variances(X) for X in pair], [isoscore(X) for X in pair])
+    return left.figure.figure  # the whole one, where the axes are in a subfigure
+
+
+def _draw_cosines(ax: Axes, cosines: Sequence[NDArray]) -> None:
+    low, high = min(map(np.min, cosines)), max(map(np.max, cosines))
+    bins = np.linspace(low, max(high, low + 1e-3), 61).tolist()
+    weights = [np.full(len(values), 100 / len(values)) for values in cosines]
+    ax.hist(cosines[0], bins, weights=weights[0], color=BAR)
+    ax.hist(cosines[1], bins, weights=weights[1], histtype="step", color=WORD, linewidth=1.5)
+    top = ax.get_ylim()[1]
+    for values, color in zip(cosines, (_OLD, WORD), strict=True):
+        ax.plot([values.mean()] * 2, [0, top], color=color, linewidth=1, linestyle=":")
+    ax.set_ylim(0, top)
+    told = " → ".join(f"{format_number(values.mean())} ± {format_number(values.std())}" for values in cosines)
+    ax.set_title(f"cosine {told}", loc="left", fontsize=10, fontweight="bold", color=WORD)
+    ax.set_xlabel("cosine of two rows")
+    ax.set_ylabel("pairs (%)")
+    ax.xaxis.set_major_locator(MaxNLocator(6))
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+def _draw_variances(ax: Axes, variances: Sequence[NDArray], scores: Sequence[float]) -> None:
+    ax.axhline(1, color=QUIET, linewidth=1, linestyle="--")
+    looks = (("before", BAR, 4.0), ("after", WORD, 1.5))
+    for (name, color, width), values, score in zip(looks, variances, scores, strict=True):
+        known = values > _LEAST_VARIANCE * values[0]
+        label = f"{name}, IsoScore {format_number(score)}"
+        ax.plot(np.arange(1, len(values) + 1)[known], values[known], label=label, color=color, linewidth=width)
+    ax.set_yscale("log")
+    ax.set_title("variance, relative to its mean", loc="left", fontsize=10, fontweight="bold", color=WORD)
+    ax.set_xlabel("principal axis")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    ax.yaxis.set_minor_formatter(NullFormatter())
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(loc="upper right", frameon=False, fontsize=9)
+
+
+def _cosines(X: NDArray) -> NDArray:
+    """Of all pairs of different rows."""
+    X = X * ops.reciprocal(ops.row_norms(X))[:, None]
+    return (X @ X.T)[np.triu_indices(len(X), 1)]
+
+
+def _variances(X: NDArray) -> NDArray:
+    """Along the principal axes, descending, with mean 1."""
+    X = X - X.mean(axis=0)
+    values = ops.principal_axes(X.T @ X)[0].clip(0)
+    return values / values.mean() if values.any() else values

@@ -1,0 +1,1 @@
+"""Input validation. Layers below assume validated arrays."""

@@ -1,0 +1,149 @@
+"""`codebooks topics --embed`: documents by meaning, with a stand-in for the encoder."""
+
+import csv
+import random
+import sys
+from io import StringIO
+
+import numpy as np
+import pytest
+from sklearn.base import BaseEstimator, TransformerMixin
+
+from codebooks import cli, datasets
+from codebooks.cli import models
+from codebooks.cli.models import load_model
+from codebooks.datasets import Corpus
+
+THEMES = {
+    "sport": ["goal", "match", "team", "league", "striker", "referee", "penalty", "stadium"],
+    "money": ["loan", "bank", "rate", "credit", "savings", "cheque", "mortgage", "deposit"],
+    "food": ["dough", "soup", "bread", "pepper", "onion", "garlic", "salt", "oven"],
+}
+MISSING = ("sentence_transformers", "transformers")
+
+
+def texts(n=30):
+    rng = random.Random(0)
+    return [" ".join(rng.choices(words, k=4)) for _, words in zip(range(n), list(THEMES.values()) * n, strict=False)]
+
+
+class StandIn(TransformerMixin, BaseEstimator):
+    """Embeds by theme, in a narrow cone; known by a name, and without anything to keep in a pickle."""
+
+    def __init__(self, encoder):
+        self.encoder = encoder
+
+    def fit(self, X, y=None):
+        return self
+
+    def transform(self, X):
+        if self.encoder == "unknown":
+            raise OSError("no model 'unknown';\nlook at the spelling.")
+        rng = np.random.default_rng(0)
+        cone, directions = 3 * rng.standard_normal(8), rng.standard_normal((3, 8))
+        counts = np.array([[sum(word in words for word in text.split()) for words in THEMES.values()] for text in X])
+        return (cone + counts @ directions).astype(np.float32)
+
+    def __sklearn_is_fitted__(self):
+        return True
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, tmp_path):
+    """Run the command line in this process, in a folder of its own; gives exit code, output and errors."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text.txt").write_text("\n".join(texts()), encoding="utf-8")
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["codebooks", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = capsys.readouterr()
+        return ended.value.code or 0, said.out, said.err
+
+    return run
+
+
+@pytest.fixture
+def encoder(monkeypatch):
+    monkeypatch.setattr("codebooks.embeddings.text_embedder.TextEmbedder", StandIn)
+    monkeypatch.setattr(models, "TRUSTED", [*models.TRUSTED, f"{StandIn.__module__}.StandIn"])
+    return "stand-in"
+
+
+def table(text):
+    return list(csv.DictReader(StringIO(text)))
+
+
+@pytest.mark.parametrize("model", [name for name in cli.topics.MODELS if name != "multinomial"])
+def test_topics_by_meaning_are_told_in_words(run, encoder, tmp_path, model):
+    code, out, err = run("topics", "text.txt", "-k", 3, "--embed", encoder, "--model", model)
+    assert (code, err) == (0, "")
+    assert "30 documents, 24 terms; learned in " in out
+    found = table((tmp_path / "topics/topics.csv").read_text(encoding="utf-8"))
+    assert [int(row["documents"]) for row in found] == [10, 10, 10]
+
+    assert all(any(set(row["words"].split()) <= set(words) for words in THEMES.values()) for row in found)
+
+
+def test_the_model_of_words_refuses_embeddings(run, encoder):
+    code, out, err = run("topics", "text.txt", "-k", 3, "--embed", encoder, "--model", "multinomial")
+    assert (code, out) == (2, "")
+    assert "multinomial learns from words, not from embeddings" in err
+
+
+def test_the_model_holds_the_encoder_by_its_name_and_assigns(run, encoder, tmp_path):
+    run("topics", "text.txt", "-k", 3, "--embed", encoder, "--quiet")
+    pipeline = load_model(tmp_path / "topics")
+    assert [name for name, _ in pipeline.steps] == ["embedder", "isotropy", "smoothing", "learner"]
+    assert pipeline["embedder"].encoder == encoder
+    (tmp_path / "new.txt").write_text("goal team\nloan bank\nnothing that is known", encoding="utf-8")
+    code, out, err = run("assign", "topics", "new.txt")
+    assert (code, err) == (0, "")
+    rows = table(out)
+    assert set(rows[0]["words"].split()) <= set(THEMES["sport"])
+    assert set(rows[1]["words"].split()) <= set(THEMES["money"])
+    assert [int(row["topic"]) for row in rows] == pipeline.predict(["goal team", "loan bank", "nothing"]).tolist()
+    codes = table((tmp_path / "topics/codes.csv").read_text(encoding="utf-8"))
+    assert [int(row["topic"]) for row in codes] == pipeline.predict(texts()).tolist()
+    assert all(0 < float(row["strength"]) <= 1 for row in codes)
+
+
+@pytest.mark.parametrize(("n_topics", "n_neighbors"), [(1, 10), (3, 5), (30, 1)])
+def test_few_documents_are_smoothed_with_few_neighbors(run, encoder, tmp_path, n_topics, n_neighbors):
+    run("topics", "text.txt", "-k", n_topics, "--embed", encoder, "--quiet")
+    assert load_model(tmp_path / "topics")["smoothing"].n_neighbors == n_neighbors
+
+
+def test_demo_by_meaning(run, encoder, monkeypatch, tmp_path):
+    ids = [f"a.b{number}" for number in range(30)]
+    monkeypatch.setattr(datasets, "load_docstrings", lambda: Corpus(texts(), ids, "docstrings", ids))
+    assert run("topics", "--demo", "--embed", encoder, "--quiet") == (0, "", "")
+    assert (tmp_path / "topics/model.skops").is_file()
+
+
+def test_a_folder_is_known_from_everywhere(run, encoder, tmp_path):
+    (tmp_path / "model").mkdir()
+    run("topics", "text.txt", "-k", 3, "--embed", "model", "--quiet")
+    assert load_model(tmp_path / "topics")["embedder"].encoder == str((tmp_path / "model").resolve())
+
+
+def test_an_encoder_that_is_not_there_is_told_in_a_sentence_and_nothing_is_written(run, encoder, tmp_path):
+    code, out, err = run("topics", "text.txt", "--embed", "unknown")
+    assert (code, out, err) == (2, "", "error: no model 'unknown'; look at the spelling.\n")
+    assert not (tmp_path / "topics").exists()
+
+
+def test_a_missing_extra_is_told_with_the_command_that_brings_it(run, monkeypatch):
+    class Missing:
+        def find_spec(self, name, path=None, target=None):
+            if name in MISSING:
+                raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+    for name in MISSING:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Missing(), *sys.meta_path])
+    code, out, err = run("topics", "text.txt", "--embed", "some/model")
+    assert (code, out) == (2, "")
+    assert "pip install 'codebooks-learn[text]'" in err
+    assert len(err.splitlines()) == 1

@@ -1,0 +1,652 @@
+import csv
+import gzip
+import json
+import os
+import random
+import subprocess
+import sys
+from io import BytesIO, TextIOWrapper
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from sklearn.feature_extraction.text import CountVectorizer
+
+from codebooks import HopfieldRetriever, TextAnalyzer, cli, datasets
+from codebooks.cli.snippets import extract_snippet, join_lines
+from codebooks.datasets import Corpus
+
+TEXTS = [
+    "The cat chased a mouse through the kitchen.",
+    "A mouse and a keyboard lie on the desk.",
+    "The keyboard of a piano has black keys.",
+    "Eine Katze schläft; the cat and the kitten sleep on the sofa.",
+    "A kitten plays with wool.",
+    "Bread and onion soup.",
+]
+
+
+class Done(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, tmp_path):
+    """Run `codebooks search` in this process, in a folder of its own, on a terminal of 80 columns."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["codebooks", "search", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = capsys.readouterr()
+        return Done(ended.value.code or 0, said.out, said.err)
+
+    return run
+
+
+@pytest.fixture
+def text(tmp_path):
+    file = tmp_path / "text.txt"
+    file.write_text("\n".join(TEXTS), encoding="utf-8")
+    return file
+
+
+@pytest.fixture
+def retriever():
+    """What the command line is to find, by hand."""
+    return HopfieldRetriever().fit(TEXTS, ids=list("012345"))
+
+
+def hits(done):
+    assert (done.code, done.err) == (0, "")
+    return [json.loads(line) for line in done.out.splitlines()]
+
+
+def files(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+# -- what is found ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("feedback", [0, 1])
+def test_search_is_the_retriever(run, text, retriever, feedback):
+    retriever.set_params(feedback=feedback)
+    queries = ["cat mouse", "kitten"]
+    rows = hits(run(text, *queries, "-k", 3, "--feedback", feedback, "--json"))
+    for query, found in zip(queries, zip(*retriever.search(queries, 3), strict=True), strict=True):
+        mine = [row for row in rows if row["query"] == query]
+        there = [(id, weight) for id, weight in zip(*found, strict=True) if id]
+        assert [row["id"] for row in mine] == [id for id, _ in there]
+        assert [row["rank"] for row in mine] == list(range(1, len(there) + 1))
+        np.testing.assert_allclose([row["weight"] for row in mine], [weight for _, weight in there], rtol=1e-6)
+        for row in mine:
+            assert (row["matched"], row["added"]) == retriever.explain(query, row["id"])
+            assert row["snippet"] == TEXTS[int(row["id"])]
+    assert any(row["added"] for row in rows) == bool(feedback)
+
+
+def test_the_memory_is_told_above_the_table(run, text, retriever):
+    done = run(text, "sofa")
+    assert (done.code, done.err) == (0, "")
+    above, below = done.out.split("document\n" if "document\n" in done.out else "document ", 1)
+    assert above.startswith("sofa\nthe memory adds\n")
+    for term in retriever.expand("sofa", 6):
+        assert term.term in above
+        assert f"from {term.because[0][0]}\n" in above
+    assert "matched sofa; added " in below
+    assert "6 documents, 29 terms; built in " in below
+    assert " s, searched in " in below
+    assert "Katze schläft; the cat and the kitten" in below
+
+    plain = run(text, "sofa", "--feedback", 0).out
+    assert "the memory adds" not in plain
+    assert "added" not in plain
+
+
+def test_quiet_is_hits_alone(run, text):
+    done = run(text, "sofa", "--quiet")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.split()[:3] == ["rank", "weight", "document"]
+    assert "the memory adds" not in done.out
+    assert "built in" not in done.out
+
+
+def test_hits_end_where_nothing_more_is_found(run, text):
+    assert [row["id"] for row in hits(run(text, "piano", "--feedback", 0, "--json"))] == ["2"]
+    assert len(hits(run(text, "cat", "-k", 1, "--json"))) == 1
+    assert hits(run(text, "cat", "-k", 10**15, "--json")) == hits(run(text, "cat", "--json"))
+
+
+def test_an_index_of_nothing(run, retriever):
+    retriever.remove(retriever.ids_).save("index")
+    done = run("index", "cat")
+    assert done.code == 0
+    assert "nothing found for 'cat'" in done.out
+
+
+def test_nothing_found_is_no_error(run, text):
+    done = run(text, "zebra", "cat")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith("nothing found for 'zebra': no document has any of its words\n")
+    assert "matched cat" in done.out
+    said = "nothing found for 'zebra': no document has any of its words\n"
+    assert run(text, "zebra", "--json") == Done(0, "", said)
+
+
+def test_function_words_are_named_where_they_are_ignored(run, tmp_path):
+    (tmp_path / "many.txt").write_text("\n".join(TEXTS * 9), encoding="utf-8")
+    assert "ignored: of, the\n" in run("many.txt", "the sound of the piano").out
+    assert "ignored" not in run("many.txt", "piano").out
+    assert json.loads(run("many.txt", "the", "--json", "-k", 1).out)["matched"]
+    assert "ignored" not in run("many.txt", "piano", "--no-stop-words").out
+
+
+def test_all_words_count(run, text):
+    found = hits(run(text, "the", "--feedback", 0, "--json"))
+    by_hand = HopfieldRetriever(CountVectorizer(analyzer=TextAnalyzer(stop_words=None)), feedback=0).fit(TEXTS)
+    assert [int(row["id"]) for row in found] == by_hand.search("the").ids[0].tolist()
+    assert "stop words" not in run(text, "zebra", "--no-stop-words").out
+
+
+# -- where documents come from ---------------------------------------------------------------------------------------
+
+
+def write_csv(path):
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("id", "text"), *enumerate(TEXTS)])
+
+
+def write_folder(path):
+    path.mkdir()
+    for number, text in enumerate(TEXTS, 1):
+        (path / f"é{number}.md").write_text(text, encoding="utf-8")
+
+
+SOURCES = {
+    "a.txt.gz": lambda path: path.write_bytes(gzip.compress("\n".join(TEXTS).encode())),
+    "a.csv": write_csv,
+    "a.jsonl": lambda path: path.write_text("\n".join(json.dumps({"text": text, "n": 0}) for text in TEXTS)),
+    "folder": write_folder,
+}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_every_kind_of_source(run, tmp_path, name):
+    SOURCES[name](tmp_path / name)
+    column = ("--column", "text") if name == "a.csv" else ()
+    rows = hits(run(name, "piano", "--feedback", 0, "--json", *column))
+    assert [row["id"] for row in rows] == ["é3.md" if name == "folder" else "2"]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
+def test_ids_name_documents_and_stay_in_an_index(run, tmp_path, name):
+    ids = ["cat-1", "desk 2", "007", "é", "-1", "x,y"]
+    rows = [{"id": id, "text": text} for id, text in zip(ids, TEXTS, strict=True)]
+    with (tmp_path / "a.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("id", "text"), *(row.values() for row in rows)])
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    queries = ("piano", "kitten", "sofa")
+    made = run(name, *queries, "--column", "text", "--id", "id", "--json", "--save", "index")
+    assert {"007", "é", "-1"} <= {row["id"] for row in hits(made)} <= set(ids)
+    assert hits(run("index", *queries, "--json")) == hits(made)
+    assert HopfieldRetriever.load("index").ids_.tolist() == ids
+    shown = run(name, "sofa", "--column", "text", "--id", "id").out
+    assert "from é\n" in shown
+    assert "desk 2" in run("index", "desk").out
+
+
+def test_standard_input(run, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO("\n".join(TEXTS).encode())))
+    assert [row["id"] for row in hits(run("-", "piano", "--feedback", 0, "--json"))] == ["2"]
+
+
+def test_demo(run, monkeypatch):
+    ids = [f"a.b{number}" for number in range(len(TEXTS))]
+    monkeypatch.setattr(datasets, "load_docstrings", lambda: Corpus(TEXTS, ids, "docstrings", ids))
+    assert [row["id"] for row in hits(run("--demo", "piano", "bread", "-k", 1, "--json"))] == ["a.b2", "a.b5"]
+
+
+def test_empty_documents_are_told(run, text):
+    text.write_text("\n".join(["", *TEXTS, " "]), encoding="utf-8")
+    done = run(text, "piano")
+    assert "empty documents skipped: 2" in done.out
+    assert [row["id"] for row in hits(run(text, "piano", "-k", 1, "--json"))] == ["3"]
+
+
+# -- a saved index ---------------------------------------------------------------------------------------------------
+
+
+def test_a_saved_index_finds_the_same(run, text, tmp_path):
+    queries = ("cat mouse", "kitten", "schläft")
+    made = run(text, *queries, "--json", "--save", "index")
+    text.unlink()
+    loaded = run("index", *queries, "--json")
+    assert hits(made) == hits(loaded)
+    assert len(hits(loaded)) > 3
+    told = run("index", "kitten")
+    assert "6 documents, 29 terms; loaded in " in told.out
+    assert hits(run("index", "sofa", "--feedback", 0, "--json"))[0]["added"] == {}
+
+
+def test_saving_needs_no_query_and_replaces_an_index(run, text, tmp_path):
+    done = run(text, "--save", "new index")
+    assert (done.code, done.err) == (0, "")
+    assert "wrote the index new index\nsearch it again: codebooks search 'new index' QUERY\n" in done.out
+    (tmp_path / "other.txt").write_text("one zebra", encoding="utf-8")
+    assert run("other.txt", "--save", "new index", "--quiet") == Done(0, "", "")
+    assert [row["snippet"] for row in hits(run("new index", "zebra", "--json"))] == ["one zebra"]
+    assert run("new index", "zebra", "--save", "new index").code == 0  # onto itself
+    assert len(hits(run("new index", "zebra", "--json"))) == 1
+
+
+def test_texts_beside_a_foreign_index_json_are_texts(run, tmp_path):
+    write_folder(tmp_path / "site")
+    (tmp_path / "site" / "index.json").write_text('{"pages": 6}')
+    assert [row["id"] for row in hits(run("site", "piano", "--feedback", 0, "--json"))] == ["é3.md"]
+
+
+def test_a_place_that_is_taken_is_told_before_the_work(run, monkeypatch, text, tmp_path):
+    monkeypatch.setattr(HopfieldRetriever, "fit", None)
+    write_folder(tmp_path / "mine")
+    done = run(text, "cat", "--save", "mine")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("error: --save: expected a file to save into, got mine, a folder. Choose another path.")
+
+
+def test_feedback_is_of_the_search_and_not_of_the_index(run, text):
+    run(text, "--feedback", 0, "--save", "index")
+    assert HopfieldRetriever.load("index").feedback == 1
+
+
+def test_an_index_without_texts(run, retriever):
+    retriever.save("index")
+    done = run("index", "piano", "--feedback", 0)
+    assert done.code == 0
+    assert "matched piano" in done.out
+    assert hits(run("index", "piano", "-k", 1, "--json"))[0]["snippet"] == ""
+
+
+def test_numbers_as_names(run):
+    HopfieldRetriever(keep_texts=True).fit(TEXTS).save("index")
+    assert [row["id"] for row in hits(run("index", "cat", "--feedback", 0, "--json"))] == [0, 3]
+    assert "A mouse and a keyboard" in run("index", "desk").out
+
+
+# -- columns of tables -------------------------------------------------------------------------------------------------
+
+TABLE = [
+    {"id": "a", "title": "red lamp", "body": "it shines", "lang": "en", "n": "1"},
+    {"id": "b", "title": "old chair", "body": "beside the red lamp", "lang": "", "n": "2"},
+    {"id": "c", "title": "", "body": "blue table", "lang": "fr", "n": ""},
+]
+
+
+def write_table(file, rows=TABLE):
+    if file.suffix == ".csv":
+        lines = [",".join(rows[0]), *(",".join(row.values()) for row in rows)]
+    else:
+        lines = [json.dumps({**row, "n": int(row["n"]) if row["n"] else None}) for row in rows]
+    file.write_text("\n".join(lines), encoding="utf-8")
+
+
+def weights(done):
+    return {row["id"]: row["weight"] for row in hits(done)}
+
+
+@pytest.mark.parametrize("file", ["rows.csv", "rows.jsonl"])
+def test_columns_with_weights_count_as_often_as_they_say(run, tmp_path, file):
+    write_table(tmp_path / file)
+    repeated = [{"id": row["id"], "text": f"{row['title']}\n" * 3 + row["body"]} for row in TABLE]
+    (tmp_path / "repeated.jsonl").write_text("\n".join(map(json.dumps, repeated)), encoding="utf-8")
+    options = ("lamp", "--id", "id", "--json", "--feedback", 0)
+    wanted = weights(run("repeated.jsonl", *options, "--column", "text"))
+    columns = ("--column", "title:3", "--column", "body")
+    done = run(file, *options, *columns, "--save", "index")
+    assert weights(done) == pytest.approx(wanted)
+    assert next(iter(wanted)) == "a"
+    assert hits(done)[0]["text"] == "red lamp\nit shines"
+    assert weights(run("index", "lamp", "--json", "--feedback", 0)) == pytest.approx(wanted)
+    first = weights(run(file, *options, "--column", "title", "--column", "body:3"))
+    assert next(iter(first)) == "b"
+
+
+@pytest.mark.parametrize("file", ["rows.csv", "rows.jsonl"])
+def test_json_has_the_other_columns_of_a_table(run, tmp_path, file):
+    write_table(tmp_path / file)
+    columns = ("--column", "title", "--column", "body")
+    shown = {row["id"]: row["columns"] for row in hits(run(file, "red", *columns, "--id", "id", "--json"))}
+    assert shown == {"a": {"lang": "en", "n": "1"}, "b": {"lang": "", "n": "2"}}
+    assert hits(run(file, "red", *columns, "--json"))[0]["columns"].keys() == {"id", "lang", "n"}
+
+
+def test_json_of_texts_without_columns_has_none(run, text):
+    assert "columns" not in hits(run(text, "cat", "--json"))[0]
+
+
+@pytest.mark.parametrize(
+    ("columns", "sentence"),
+    [
+        (["title", "title:2"], "--column title is given twice"),
+        (["title:0"], "--column title:0 must have a weight from 1 to 100"),
+        (["title:101"], "must have a weight from 1 to 100"),
+        (["title:x"], "has no column 'title:x'"),
+    ],
+)
+def test_weights_of_columns_are_checked(run, tmp_path, columns, sentence):
+    write_table(tmp_path / "rows.csv")
+    done = run("rows.csv", "lamp", *(part for column in columns for part in ("--column", column)))
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert sentence in done.err
+
+
+# -- how it looks ----------------------------------------------------------------------------------------------------
+
+
+def test_the_table_fits_the_terminal(run, monkeypatch, tmp_path):
+    words = [f"word{number}" for number in range(400)]
+    random.Random(0).shuffle(words)
+    (tmp_path / "long.jsonl").write_text(json.dumps({"text": " ".join(words)}) + '\n{"text": "short"}')
+    lines = {}
+    for width in (60, 120):
+        monkeypatch.setenv("COLUMNS", str(width))
+        done = run("long.jsonl", words[200], "-q", "--feedback", 0)
+        assert max(map(len, done.out.splitlines())) <= width
+        lines[width] = [line for line in done.out.splitlines() if "word" in line]
+        assert words[200] in done.out
+        assert len(lines[width]) == 3  # two of the text, and one that says what matched
+    assert len(lines[120][0]) > 100
+
+
+def test_no_text_moves_the_cursor(run, tmp_path):
+    (tmp_path / "evil.jsonl").write_text(json.dumps({"text": "goal \x1b[2J [red]match\x07 \ttab\n\n----------\nend"}))
+    done = run("evil.jsonl", "goal", "--no-stop-words")
+    assert "goal [2J [red]match tab end" in done.out
+    assert not set("\x1b\x07\t\r") & set(done.out)
+
+
+def test_output_that_lacks_letters_loses_nothing(text, tmp_path):
+    path = os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-m", "codebooks", "search", "text.txt", "schläft"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        encoding="ascii",
+        timeout=1200,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert r"schl\xe4ft" in done.stdout
+
+
+def test_a_snippet_holds_the_words_that_are_worth_most():
+    text = " ".join(["alpha", *["x"] * 100, "alpha", "y", "beta", *["x"] * 100, "alpha", *["x"] * 100, "gamma"])
+    found = extract_snippet(text, {"alpha": 1, "beta": 1, "gamma": 1.5}, 40)
+    assert "alpha y beta" in found
+    assert found.startswith("… x")
+    assert found.endswith("x …")
+    assert len(found) <= 40 + 4
+    assert extract_snippet(text, {"gamma": 1}, 40).endswith(" x gamma")
+    assert extract_snippet(text, {"alpha": 1}, 40).startswith("alpha x")
+    assert extract_snippet(text, {}, 40).startswith("alpha x")
+    assert extract_snippet("short", {}, 40) == "short"
+    assert (
+        extract_snippet("猫が眠る。" * 1000 + "犬。" + "猫が眠る。" * 1000, {"犬": 1}, 12)
+        == "… 猫が眠る。犬。猫が眠る。 …"
+    )
+
+
+@pytest.mark.parametrize("length", [1, 7, 30, 1000])
+def test_a_snippet_is_a_stretch_of_the_text(length):
+    rng = random.Random(length)
+    for _ in range(100):
+        words = rng.choices(["a", "bb", "word", "猫" * 9, "supercalifragilistic", "É"], k=rng.randint(0, 60))
+        text = join_lines(" ".join(words))
+        found = extract_snippet(text, {rng.choice(["bb", "word", "é", "none"]): 1.0}, length)
+        inner = found.removeprefix("… ").removesuffix(" …")
+        assert inner in text
+        assert len(inner) <= length
+        assert (found == text) == (len(text) <= length)
+
+
+# -- what goes wrong -------------------------------------------------------------------------------------------------
+
+BAD = {
+    "nothing": ([], "give DOCS, a file or folder, or --demo, and a QUERY"),
+    "empty name": (["", "cat"], "give DOCS, a file or folder, or --demo, and a QUERY"),
+    "empty query of the demo": (["--demo", ""], "a QUERY is empty"),
+    "no query": (["good.txt"], "give a QUERY behind good.txt"),
+    "no query of the demo": (["--demo"], "give a QUERY behind --demo"),
+    "empty query": (["good.txt", "cat", " "], "a QUERY is empty"),
+    "missing file": (["none.txt", "cat"], "cannot read none.txt: No such file"),
+    "unknown kind": (["a.pdf", "cat"], "a.pdf is of no kind"),
+    "no column chosen": (["two.csv", "cat"], "choose one with --column: id, text"),
+    "columns of the demo": (["--demo", "cat", "--column", "text"], "leave out --column"),
+    "ids of the demo": (["--demo", "cat", "--id", "id"], "--demo has no columns; leave out --id."),
+    "ids of a text": (["good.txt", "cat", "--id", "id"], "good.txt has no columns; leave out --id"),
+    "one id twice": (
+        ["twice.csv", "cat", "--column", "text", "--id", "id"],
+        "lines 2 and 3 of twice.csv both have 'a'",
+    ),
+    "no hits": (["good.txt", "cat", "-k", "0"], "--hits must be 1 or more; 0 came"),
+    "much feedback": (["good.txt", "cat", "--feedback", "2"], "--feedback must be 0, plain BM25, or 1"),
+    "only stop words": (["stop.txt", "cat", "--stop-words", "stop.txt"], "Try --no-stop-words, or give more text"),
+    "only signs": (["signs.txt", "cat", "--no-stop-words"], "has a word to search by. Give more text"),
+    "neither texts nor index": (["mine", "cat"], "Nor is it a saved index."),
+    "no index of ours": (["foreign", "cat"], "foreign has no .txt, .md, .rst file in it. Nor is it a saved index."),
+    "column of an index": (["index", "cat", "--column", "text"], "leave out --column"),
+    "ids of an index": (["index", "cat", "--id", "id"], "index is an index that has its ids already; leave out --id."),
+    "stop words of an index": (["index", "cat", "--no-stop-words"], "leave out --no-stop-words"),
+    "damaged index": (["damaged", "cat"], "damaged cannot be loaded as an index"),
+    "index of an earlier version": (["old", "cat"], "old, a folder in format 1 that an earlier version"),
+    "index with a slow pattern": (["slow", "cat"], "is a regular expression that may never end on some texts"),
+    "index of counts": (["counts", "cat"], "counts was made of counts and knows no words"),
+    "save onto a file": (
+        ["good.txt", "cat", "--save", "two.csv"],
+        "--save: expected a new file or one that was saved before, got two.csv, another file. Choose another path",
+    ),
+    "save onto a folder": (["good.txt", "cat", "--save", "mine"], "got mine, a folder. Choose another"),
+    "save below a file": (["good.txt", "cat", "--save", "good.txt/index"], "good.txt/index"),
+}
+CONTENTS = {
+    "good.txt": "\n".join(TEXTS).encode(),
+    "two.csv": b"id,text\n1,goal\n",
+    "twice.csv": b"id,text\na,goal\na,cat\n",
+    "a.pdf": b"%PDF",
+    "stop.txt": b"the of and\nand to",
+    "signs.txt": b"! !\n?",
+    "mine/notes.doc": b"mine",
+    "foreign/index.json": b'{"name": "mine"}',
+    "old/index.json": b'{\n "codebooks_format": 1',
+}
+
+
+@pytest.fixture
+def before(tmp_path, retriever):
+    """Files of the user's, and what is in them."""
+    for name, content in CONTENTS.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    for name in ("index", "damaged"):
+        retriever.save(tmp_path / name)
+    HopfieldRetriever().fit(np.eye(3)).save(tmp_path / "counts")
+    HopfieldRetriever(CountVectorizer(token_pattern="(a+)+$|cat")).fit(TEXTS).save(tmp_path / "slow")
+    damaged = tmp_path / "damaged"
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    return files(tmp_path)
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_bad_input_is_one_sentence_and_harms_nothing(run, before, tmp_path, what):
+    arguments, sentence = BAD[what]
+    done = run(*arguments)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("error: ")
+    assert done.err.count("\n") == 1
+    assert sentence in done.err.replace("\\", "/")
+    assert files(tmp_path) == before
+
+
+def test_ctrl_c_harms_nothing(run, monkeypatch, before, tmp_path):
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(HopfieldRetriever, "fit", interrupted)
+    assert run("good.txt", "cat", "--save", "new") == Done(130, "", "codebooks: interrupted\n")
+    assert files(tmp_path) == before
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_full_disk_is_told(run, monkeypatch, before, tmp_path):
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(HopfieldRetriever, "save", full)
+    done = run("good.txt", "cat", "--save", "new")
+    assert done == Done(2, "", "error: cannot write to new: No space left on device; choose another --save.\n")
+    assert files(tmp_path) == before
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
+@pytest.mark.parametrize("options", [[], ["--quiet"], ["--json"]], ids=" ".join)
+def test_a_full_disk_under_what_is_printed_is_told(run, monkeypatch, text, options):
+    with open("/dev/full", "w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        done = run(text, "cat", *options)
+    assert done == Done(1, "", "error: cannot print: No space left on device; print elsewhere.\n")
+
+
+# -- a saved index that changes ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def index(monkeypatch, capsys, run, text):
+    """Run `codebooks index` on an index of the texts."""
+    assert run(text, "--save", "saved", "-q").code == 0
+
+    def index(*arguments):
+        monkeypatch.setattr(sys, "argv", ["codebooks", "index", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = capsys.readouterr()
+        return Done(ended.value.code or 0, said.out, said.err)
+
+    return index
+
+
+def found_by(run, query):
+    return [json.loads(line)["id"] for line in run("saved", query, "--json", "--feedback", 0).out.splitlines()]
+
+
+def test_documents_are_added_to_an_index_and_removed(index, run, tmp_path):
+    assert "documents   6\n" in index("info", "saved").out
+    (tmp_path / "more.txt").write_text("A zebra in the kitchen.\nA zebra eats.\n", encoding="utf-8")
+    assert index("add", "saved", "more.txt") == Done(0, "added 2 documents, 8 in all\n", "")
+    assert sorted(found_by(run, "zebra")) == ["6", "7"]
+    (tmp_path / "named.csv").write_text("id,text\nz,zebra crossing\n", encoding="utf-8")
+    assert index("add", "saved", "named.csv", "--id", "id", "--column", "text").code == 0
+    assert index("remove", "saved", "7", "0", "7").out == "removed 2 documents, 7 left\n"
+    assert sorted(found_by(run, "zebra")) == ["6", "z"]
+    assert "0" not in found_by(run, "mouse")
+    assert "documents   7\n" in index("info", "saved").out
+
+
+def test_documents_are_added_with_the_options_of_search(index, run, tmp_path):
+    (tmp_path / "more.csv").write_bytes("café zebra;1\nbad\nblue zebra;2\n".encode("cp1252"))
+    options = ("--encoding", "cp1252", "--no-header", "--skip-bad-lines", "--column", "0:2", "--id", "1")
+    done = index("add", "saved", "more.csv", *options)
+    assert (done.code, done.out) == (2, "")
+    assert "already taken" in done.err
+    options = (*options[:-1], "0")
+    done = index("add", "saved", "more.csv", *options)
+    assert (done.code, done.out) == (0, "added 2 documents, 8 in all\n")
+    assert "malformed lines skipped: 1" in done.err
+    assert found_by(run, "café") == ["café zebra"]
+
+
+def test_documents_that_are_added_have_weighted_columns_as_those_that_were_there(index, run, tmp_path):
+    write_table(tmp_path / "all.csv")
+    write_table(tmp_path / "first.csv", TABLE[:1])
+    write_table(tmp_path / "rest.csv", TABLE[1:])
+    columns = ("--id", "id", "--column", "title:3", "--column", "body")
+    query = ("red lamp", "--json", "--feedback", 0)
+    wanted = weights(run("all.csv", *query, *columns))
+    assert run("first.csv", *columns, "--save", "grown", "-q").code == 0
+    assert index("add", "grown", "rest.csv", *columns).code == 0
+    assert weights(run("grown", *query)) == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize("command", [["topics"], ["search"], ["assign"], ["index", "add"]], ids=" ".join)
+def test_commands_that_read_text_have_the_same_options(run, monkeypatch, capsys, command):
+    monkeypatch.setattr(sys, "argv", ["codebooks", *command, "--help"])
+    with pytest.raises(SystemExit):
+        cli.main()
+    told = capsys.readouterr().out
+    for option in ("--column", "--id", "--encoding", "--no-header", "--skip-bad-lines", "--follow-links"):
+        assert told.count(f"{option} ") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["remove", "saved", "2", "none"], "saved has no document none; nothing was removed"),
+        (["add", "saved", "more.csv", "--id", "id", "--column", "text"], "already taken: 2"),
+        (["add", "saved", "nothing.txt"], "nothing.txt"),
+        (["info", "text.txt"], "text.txt is no index of codebooks search"),
+        (["remove", "text.txt", "1"], "text.txt cannot be loaded as an index"),
+    ],
+)
+def test_a_change_that_is_refused_changes_nothing(index, run, tmp_path, arguments, sentence):
+    (tmp_path / "more.csv").write_text("id,text\n2,zebra\nz,zebra\n", encoding="utf-8")
+    before = (tmp_path / "saved").read_bytes()
+    done = index(*arguments)
+    assert done.code == 2
+    assert sentence in done.err
+    assert len(done.err.splitlines()) == 1
+    assert (tmp_path / "saved").read_bytes() == before
+
+
+@pytest.mark.parametrize("query", ["+cat -mouse", '"black keys"', "cat AND mouse", "kit*"])
+def test_operators_are_told_to_be_words(run, text, query):
+    assert "are no operators; words are searched" in run(text, query).err
+    assert run(text, query.replace("-", "").replace("+", "").replace("AND", "and").strip('"*')).err == ""
+
+
+def test_json_has_the_whole_text(run, tmp_path):
+    whole = "cat\n-----\n" + "purr " * 500
+    (tmp_path / "long.jsonl").write_text(json.dumps({"text": whole}) + "\n", encoding="utf-8")
+    [hit] = map(json.loads, run("long.jsonl", "cat", "--json").out.splitlines())
+    assert hit["text"] == whole
+
+
+@pytest.mark.parametrize("file", ["rows.csv", "rows.jsonl"])
+def test_where_keeps_rows_with_a_value(run, tmp_path, file):
+    rows = [("red lamp", "en", 3), ("red lamp", "fr", 3), ("blue lamp", "en", 4)]
+    table = "text,lang,n\n" + "".join(f"{t},{lang},{n}\n" for t, lang, n in rows) + "green lamp,it,\n"
+    (tmp_path / "rows.csv").write_text(table)
+    lines = [json.dumps({"text": t, "about": {"lang": lang}, "lang": lang, "n": n}) for t, lang, n in rows]
+    lines += [json.dumps({"text": "green lamp", "lang": "it", **n}) for n in ({"n": None}, {}, {"n": ""})]
+    (tmp_path / "rows.jsonl").write_text("\n".join(lines))
+
+    def ids(*where):
+        out = run(file, "lamp", "--column", "text", "--json", *where).out
+        return sorted(json.loads(line)["id"] for line in out.splitlines())
+
+    assert ids() == ["0", "1", "2", "3", *(["4", "5"] if file == "rows.jsonl" else [])]
+    assert ids("--where", "lang=en") == ["0", "2"]
+    assert ids("--where", "n=4") == ["2"]
+    assert ids("--where", "n=") == ["3", *(["4", "5"] if file == "rows.jsonl" else [])]
+    if file == "rows.jsonl":
+        assert ids("--where", "about.lang=fr") == ["1"]
+    for where, sentence in (
+        ("lang=de", "has 'de' in 'lang'"),
+        ("no=en", "has no column 'no'"),
+        ("lang", "must be COLUMN="),
+    ):
+        done = run(file, "lamp", "--column", "text", "--where", where)
+        assert (done.code, sentence in done.err) == (2, True)

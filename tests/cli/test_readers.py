@@ -1,0 +1,414 @@
+import bz2
+import csv
+import gzip
+import json
+import os
+import random
+import sys
+import threading
+import zipfile
+from io import BytesIO, TextIOWrapper
+
+import pytest
+
+from codebooks.cli.readers import Documents, UserError, read_documents
+
+TEXTS = ["Ein Bär", 'say "hi", twice', "two\nlines", "日本"]
+NUMBERED = Documents(TEXTS, ["0", "1", "2", "3"], 0)
+
+
+def table(path, rows, **dialect):
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, **dialect).writerows(rows)
+    return path
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"], ids=["", "bom"])
+def test_lines(tmp_path, newline, start):
+    file = tmp_path / "a.txt"
+    file.write_bytes(start + newline.join(["first", "", " \t", "naïve\x0b\u2028still"]).encode())
+    assert read_documents(file) == Documents(["first", "naïve\x0b\u2028still"], ["0", "3"], 2)
+
+
+def test_an_end_of_file_is_no_empty_document(tmp_path):
+    (tmp_path / "a.txt").write_text("first\nsecond\n")
+    assert read_documents(tmp_path / "a.txt") == Documents(["first", "second"], ["0", "1"], 0)
+
+
+@pytest.mark.parametrize("lineterminator", ["\n", "\r\n"])
+@pytest.mark.parametrize("delimiter", [",", ";"])
+def test_csv_with_newlines_in_quotes(tmp_path, delimiter, lineterminator):
+    rows = [("id", "text"), *enumerate(TEXTS)]
+    file = table(tmp_path / "a.csv", rows, delimiter=delimiter, lineterminator=lineterminator)
+    assert read_documents(file, "text") == NUMBERED
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "text"),
+    [
+        ('"id";"the body, text"', '1;"a, b"', "a, b"),
+        ('id;"the body, text"', "1;a, b", "a, b"),
+        ('"id; number","the body, text"', '1,"a; b"', "a; b"),
+        ('"say ""id"", please";"the body, text"', "1;a", "a"),
+    ],
+)
+def test_separators_in_quotes_are_text(tmp_path, header, row, text):
+    (tmp_path / "a.csv").write_text(f"{header}\n{row}\n")
+    assert read_documents(tmp_path / "a.csv", "the body, text").texts == [text]
+
+
+def test_a_name_may_hold_what_separates_elsewhere(tmp_path):
+    (tmp_path / "a.csv").write_text("title | body\nsea | tree\n")
+    assert read_documents(tmp_path / "a.csv", "title | body").texts == ["sea | tree"]
+    (tmp_path / "b.csv").write_text('"title; body"\nsea, tree\n')
+    assert read_documents(tmp_path / "b.csv").texts == ["sea, tree"]
+    (tmp_path / "c.tsv").write_text("title | body\nsea | tree\n")
+    assert read_documents(tmp_path / "c.tsv").texts == ["sea | tree"]
+
+
+def test_csv_of_one_column_needs_no_name(tmp_path):
+    file = table(tmp_path / "a.csv", [["text"], *([text] for text in TEXTS), [""]])
+    assert read_documents(file) == NUMBERED._replace(n_empty=1)
+
+
+def test_csv_with_a_byte_order_mark_and_blank_lines(tmp_path):
+    (tmp_path / "a.csv").write_bytes(b"\xef\xbb\xbftext,n\n\na,1\n\nb,2\n\n")
+    assert read_documents(tmp_path / "a.csv", "text") == Documents(["a", "b"], ["0", "1"], 0)
+
+
+def test_a_field_may_be_long_and_the_limit_of_others_stays(tmp_path):
+    limit = csv.field_size_limit()
+    file = table(tmp_path / "a.csv", [["text"], ["word " * 100_000]])
+    assert len(read_documents(file).texts[0]) == 500_000
+    assert csv.field_size_limit() == limit
+
+
+def test_tsv_takes_quotes_as_they_are(tmp_path):
+    (tmp_path / "a.tsv").write_text('text\tlabel\n"open\ta\nclose"\tb\n')
+    assert read_documents(tmp_path / "a.tsv", "text").texts == ['"open', 'close"']
+
+
+def test_jsonl(tmp_path):
+    records = [{"id": n, "text": text} for n, text in enumerate(TEXTS)] + [{"id": 4, "text": None}, {"id": 5}]
+    (tmp_path / "a.jsonl").write_text("\r\n".join(map(json.dumps, records)) + "\n\n")
+    assert read_documents(tmp_path / "a.jsonl") == read_documents(tmp_path / "a.jsonl", "text")
+    assert read_documents(tmp_path / "a.jsonl") == NUMBERED._replace(n_empty=2)
+
+
+def test_gzip(tmp_path):
+    (tmp_path / "a.TXT.gz").write_bytes(gzip.compress("Bär\nzwei".encode()))
+    assert read_documents(tmp_path / "a.TXT.gz") == Documents(["Bär", "zwei"], ["0", "1"], 0)
+
+
+def test_bz2_zip_and_what_is_compressed_in_a_pipe(tmp_path, monkeypatch):
+    content = b"id,text\n1,one\n2,two\n"
+    (tmp_path / "a.csv.bz2").write_bytes(bz2.compress(content))
+    with zipfile.ZipFile(tmp_path / "export.zip", "w") as archive:
+        archive.writestr("data/a.csv", content)
+        archive.writestr("__MACOSX/data/._a.csv", b"")
+    for name in ("a.csv.bz2", "export.zip"):
+        assert read_documents(tmp_path / name, "text") == Documents(["one", "two"], ["0", "1"], 0)
+    with zipfile.ZipFile(tmp_path / "export.zip", "a") as archive:
+        archive.writestr("b.csv", content)
+    with pytest.raises(UserError, match="holds 2 files, and one is expected"):
+        read_documents(tmp_path / "export.zip", "text")
+    monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(gzip.compress(b"one\ntwo"))))
+    assert read_documents("-").texts == ["one", "two"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes have no names here")
+def test_a_pipe_with_a_name_is_lines(tmp_path):
+    os.mkfifo(tmp_path / "63")
+    writer = threading.Thread(target=lambda: (tmp_path / "63").write_text("one\ntwo"), daemon=True)
+    writer.start()
+    assert read_documents(tmp_path / "63").texts == ["one", "two"]
+    writer.join()
+
+
+@pytest.mark.parametrize("start", ["\n", " \n\r\n", "sep=;\n", '"sep=;"\r\n', "\nSEP=;\n"])
+def test_csv_may_begin_with_a_blank_line_or_its_separator(tmp_path, start):
+    header = "id, number" if "=" in start else "id"  # by its comma alone, a comma separates
+    (tmp_path / "a.csv").write_bytes(f"{start}{header};text\n1;one\n2;two\n3\n".encode())
+    with pytest.raises(UserError, match=f"line {4 + start.count(chr(10))} of .* has 1 columns"):
+        read_documents(tmp_path / "a.csv", "text")
+    assert read_documents(tmp_path / "a.csv", "text", skip_bad_lines=True).texts == ["one", "two"]
+
+
+ENCODED = {
+    "de.txt": ("Die Straße führt über die Brücke, schöne Grüße.\n", "cp1252"),
+    "short.txt": ("naïve", "cp1252"),
+    "ru.txt": ("Привет, как дела? Сегодня хорошая погода.\n", "cp1251"),
+    "tr.txt": ("Bugün hava çok güzel, şimdi sinemaya gidiyoruz.\nİstanbul'da yaşıyorum.\n" * 20, "cp1254"),
+    "ja.txt": ("今日は天気がいいですね。映画を見に行きましょう。\n", "cp932"),
+    "zh.txt": ("今天天气很好，我们去看电影吧。\n北京是中国的首都，人口很多。\n" * 9, "gb18030"),
+    **{f"{name}.txt": ("今日は天気。\nThe weather.\n", name) for name in ("utf-16-le", "utf-16-be", "utf-32-le")},
+}
+
+
+@pytest.mark.parametrize("name", ENCODED)
+def test_encodings_are_detected_and_told(tmp_path, name):
+    text, encoding = ENCODED[name]
+    (tmp_path / name).write_bytes(text.encode(encoding))
+    found = read_documents(tmp_path / name)
+    assert found.texts == text.splitlines()
+    assert name in found.notes[0]
+    assert "was read as" in found.notes[0]
+    assert read_documents(tmp_path / name, encoding=encoding)[:4] == (text.splitlines(), found.names, 0, ())
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
+def test_a_byte_order_mark_names_the_encoding(tmp_path, encoding):
+    (tmp_path / "a.csv").write_bytes("text\nBär\n".encode(encoding))
+    assert read_documents(tmp_path / "a.csv")[:4] == (["Bär"], ["0"], 0, ())
+
+
+def test_an_encoding_that_is_not_there(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"na\xefve")
+    for encoding, sentence in (("latin-99", "there is no encoding 'latin-99'"), ("hex", "there is no encoding"),
+                               ("ascii", "is not ascii (at byte 2); give another --encoding")):  # fmt: skip
+        with pytest.raises(UserError) as caught:
+            read_documents(tmp_path / "a.txt", encoding=encoding)
+        assert sentence in str(caught.value)
+
+
+def test_bad_lines_are_skipped_and_counted(tmp_path):
+    (tmp_path / "a.csv").write_text('id,text\n1,one\n2\n3,"b"c\n4,four\n5,"open\n6,six\n')
+    assert read_documents(tmp_path / "a.csv", "text", skip_bad_lines=True)[:4] == (
+        (["one", "four", "six"], ["0", "1", "2"], 0, ("malformed lines skipped: 3",))
+    )
+    (tmp_path / "a.jsonl").write_text('{"text": "one"}\n{"text"\n["two"]\n{"text": 5}\n')
+    assert read_documents(tmp_path / "a.jsonl", skip_bad_lines=True).notes == ("malformed lines skipped: 3",)
+
+
+def test_tsv_with_newlines_in_quotes(tmp_path):
+    file = table(tmp_path / "a.tsv", [("id", "text"), *enumerate(TEXTS)], delimiter="\t")
+    assert read_documents(file, "text") == NUMBERED
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv"])
+def test_a_document_is_not_taken_for_a_header_silently(tmp_path, name):
+    (tmp_path / name).write_text("the parcel never came\nred lamp\n")
+    found = read_documents(tmp_path / name)
+    assert found.texts == ["the parcel never came", "red lamp"]
+    assert "is read as a document; if it is a header, give --column." in found.notes[0]
+    assert read_documents(tmp_path / name, "the parcel never came").texts == ["red lamp"]
+    (tmp_path / name).write_text("red lamp\nblue lamp\n")
+    assert "'red lamp', is read as a header; else give --no-header." in read_documents(tmp_path / name).notes[0]
+    assert read_documents(tmp_path / name, has_header=False) == Documents(["red lamp", "blue lamp"], ["0", "1"], 0)
+    (tmp_path / "b.csv").write_text("1,red\n2,blue\n")
+    assert read_documents(tmp_path / "b.csv", "1", has_header=False).texts == ["red", "blue"]
+
+
+def test_fields_within_fields(tmp_path):
+    records = [{"id": {"n": 7}, "post": {"body": {"text": "one"}}}, {"id": {"n": 8}, "post": {"body": None}}]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, records)))
+    assert read_documents(tmp_path / "a.jsonl", "post.body.text", "id.n")[:4] == (["one"], ["7"], 1, ())
+    assert read_documents(tmp_path / "a.jsonl").texts == ["one"]
+    (tmp_path / "b.jsonl").write_text('{"a.b": "whole", "a": {"b": "parts"}}')
+    assert read_documents(tmp_path / "b.jsonl", "a.b").texts == ["whole"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a right there")
+def test_links_in_a_folder_are_followed_if_asked(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/secret.txt").write_text("secret")
+    (tmp_path / "in/a.txt").write_text("a")
+    (tmp_path / "in/link.txt").symlink_to(tmp_path / "out/secret.txt")
+    (tmp_path / "in/folder").symlink_to(tmp_path / "out")
+    (tmp_path / "in/itself").symlink_to(tmp_path / "in")
+    found = read_documents(tmp_path / "in")
+    assert (found.texts, "links passed over" in found.notes[0]) == (["a"], True)
+    followed = read_documents(tmp_path / "in", follow_links=True)
+    assert followed.names == ["a.txt", "folder/secret.txt", "link.txt"]
+
+
+def test_folder(tmp_path):
+    files = {"b.txt": "bee", "a/z.md": "zed", "a/é.rst": "eh", "c.txt": " \n", "c.py": "no", ".git/x.txt": "no"}
+    for name, text in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    (tmp_path / "folder.txt").mkdir()
+    assert read_documents(str(tmp_path)) == Documents(["zed", "eh", "bee"], ["a/z.md", "a/é.rst", "b.txt"], 1)
+
+
+BAD = {
+    "random.txt": (random.Random(0).randbytes(4096), "is not text in an encoding that is recognised"),
+    "torn utf16.txt": ("text".encode("utf-16") + b"a", "is not utf-16 (at byte 10); give another --encoding."),
+    "tabs.csv": (b"id\ttext\n1\ta\n", r"has one column, called 'id\ttext': if tabs separate its columns, call it .tsv"),
+    "bars.csv": (b"id|text\n1|a\n", "has one column, called 'id|text': separate columns by commas"),
+    "blank names.csv": (b"id, body\n1,a\n", "one with --column: id, ' body'"),
+    "tab and comma.csv": (b"id\ta,b\n1,a\n", r"one with --column: 'id\ta', b"),
+    "blank.txt": (b"\n \n", "holds no text: 2 documents"),
+    "nothing.csv": (b"", "holds no text"),
+    "nothing.jsonl": (b"", "holds no text"),
+    "header.csv": (b"text\n", "holds no text"),
+    "columns.csv": (b"id,title\n1,a\n", "one with --column: id, title"),
+    "ragged.csv": (b'text\n"a\nb"\nc,d\n', "line 4 of"),
+    "open.csv": (b'text\na\n"b\nc\nd\n', "line 3 of"),
+    "stray.csv": (b'text\n"b"c\n', "line 2 of"),
+    "ragged.tsv": (b"text\na\tb\n", "line 2 of"),
+    "broken.jsonl": (b'{"text": "a"}\n\n{"text": \n', "line 3 of"),
+    "deep.jsonl": (b"[" * 100_000, "line 1 of"),
+    "list.jsonl": (b'["a"]\n', "line 1 of"),
+    "number.jsonl": (b'{"text": "a"}\n{"text": 5}\n', "has 5 in 'text'"),
+    "fields.jsonl": (b'{"text": "a", "title": "b"}\n', "text, title"),
+    "numbers.jsonl": (b'{"n": 1}\n', "has no field that holds text"),
+    "picture.png": (b"", "of no kind that is read here: .txt, .csv"),
+    "torn.txt.gz": (gzip.compress(b"text" * 999)[:-9], "not a whole gzip file"),
+    "false.txt.gz": (b"text", "not a whole gzip file"),
+    "false.txt.bz2": (b"text", "not a whole bz2 file"),
+    "false.zip": (b"text", "not a whole zip file"),
+    "wide.csv": (",".join(f"column {n}" for n in range(999)).encode(), "has several columns"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_files_are_told_in_a_sentence(tmp_path, name):
+    content, sentence = BAD[name]
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        read_documents(tmp_path / name)
+    said = str(caught.value)
+    assert sentence in said
+    assert name in said
+    assert "\n" not in said
+    assert len(said) <= 500
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("a.csv", "id,title\n1,a\n", "has no column 'text'; it has: id, title"),
+        ("a.csv", "id, text\n1,a\n", "has no column 'text'; it has: id, ' text'"),
+        ("a.csv", "id\ttext\n1\ta\n", r"has no column 'text'; it has: 'id\\ttext'"),
+        ("a.csv", "id,text,text\n1,a,b\n", "has 2 columns 'text'; give each a name of its own"),
+        ("a.tsv", "text\tid\ttext\n1\ta\tb\n", "has 2 columns 'text'"),
+        ("a.jsonl", '{"n": 1}\n', "has no field that holds text"),
+        ("a.jsonl", '{"title": "a"}\n', "has no column 'text'; it has: title"),
+        ("a.txt", "a\n", "leave out --column"),
+    ],
+)
+def test_a_column_that_is_not_there(tmp_path, name, content, sentence):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(UserError, match=sentence):
+        read_documents(tmp_path / name, "text")
+
+
+# -- ids -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv"])
+def test_a_column_of_ids_names_the_rows_of_a_table(tmp_path, name):
+    delimiter = "\t" if name == "a.tsv" else ","
+    rows = [("id", "text"), ("x 1", "first"), ("7", ""), ("é", "third")]
+    file = table(tmp_path / name, rows, delimiter=delimiter)
+    assert read_documents(file, "text", "id") == Documents(["first", "third"], ["x 1", "é"], 1)
+
+
+def test_ids_in_jsonl_may_be_numbers(tmp_path):
+    ids = ["a", 7, 10**18, -1, 0.5, "8"]
+    (tmp_path / "a.jsonl").write_text("\n".join(json.dumps({"id": id, "text": "word"}) for id in ids))
+    names = ["a", "7", str(10**18), "-1", "0.5", "8"]
+    assert read_documents(tmp_path / "a.jsonl", "text", "id").names == names
+
+
+def test_documents_that_are_left_out_need_no_id(tmp_path):
+    (tmp_path / "a.csv").write_text("id,text\na,first\na, \n,\nb,last\n")
+    assert read_documents(tmp_path / "a.csv", "text", "id") == Documents(["first", "last"], ["a", "b"], 2)
+    (tmp_path / "a.jsonl").write_text('{"id": "a", "text": "first"}\n{"text": null}\n{"id": "a"}')
+    assert read_documents(tmp_path / "a.jsonl", "text", "id") == Documents(["first"], ["a"], 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("a.csv", "name,text\n1,a\n", "a.csv has no column 'id'; it has: name, text."),
+        ("a.csv", "id,text,id\n1,a,2\n", "a.csv has 2 columns 'id'; give each a name of its own."),
+        ("a.csv", "id,text\n1,a\n ,b\n", "line 3 of a.csv has no id in 'id'; give it one, or leave out --id."),
+        (
+            "a.csv",
+            'id,text\nx,"a\nb"\n\ny,c\nx,d\n',
+            "lines 2 and 6 of a.csv both have 'x' in 'id'; give each an id of its own, or leave out --id.",
+        ),
+        ("a.tsv", "id\ttext\nx\ta\nx\tb\n", "lines 2 and 3 of a.tsv both have 'x' in 'id'"),
+        ("a.jsonl", '{"id": 7, "text": "a"}\n\n{"id": "7", "text": "b"}', "lines 1 and 3 of a.jsonl both have '7'"),
+        (
+            "a.jsonl",
+            '{"id": "a\\u0000", "text": "a"}\n{"id": "a", "text": "b"}',
+            "lines 1 and 2 of a.jsonl both have 'a'",
+        ),
+        ("a.jsonl", '{"id": "a", "text": "a"}\n{"text": "b"}', "line 2 of a.jsonl has no id in 'id'"),
+        ("a.jsonl", '{"id": null, "text": "a"}', "line 1 of a.jsonl has no id in 'id'"),
+        ("a.jsonl", '{"n": 1, "text": "a"}', "a.jsonl has no column 'id'; it has: n, text."),
+        ("a.jsonl", '{"id": true, "text": "a"}', "line 1 of a.jsonl has the id True, where a string or a number is"),
+        ("a.jsonl", '{"id": ["a"], "text": "a"}', "line 1 of a.jsonl has the id ['a'], where a string or a number is"),
+    ],
+)
+def test_ids_that_name_nothing_are_told_in_a_sentence(tmp_path, monkeypatch, name, content, sentence):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).write_text(content)
+    with pytest.raises(UserError) as caught:
+        read_documents(name, "text", "id")
+    assert str(caught.value).startswith(sentence)
+
+
+@pytest.mark.parametrize("source", ["a.txt", "folder", "-"])
+def test_sources_without_columns_have_no_ids(tmp_path, monkeypatch, source):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    for name in ("a.txt", "folder/a.txt"):
+        (tmp_path / name).write_text("a\n")
+    said = f"{'standard input' if source == '-' else source} has no columns; leave out --id, which is for .csv"
+    with pytest.raises(UserError, match=said):
+        read_documents(source, id_column="id")
+
+
+# -- standard input --------------------------------------------------------------------------------------------------
+
+
+def test_standard_input_is_lines_unless_a_folder_has_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO("\ufefffirst\r\n\r\nnaïve\n".encode()), encoding="ascii"))
+    assert read_documents("-") == Documents(["first", "naïve"], ["0", "2"], 1)
+    (tmp_path / "-").mkdir()
+    (tmp_path / "-" / "a.txt").write_text("a")
+    assert read_documents("./-").names == ["a.txt"]
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (gzip.compress(b"text")[:-9], "standard input is not a whole gzip file"),
+        (b"", "standard input holds no text"),
+        (None, "cannot read standard input: it is closed; send text into it, or name a file."),
+    ],
+)
+def test_bad_standard_input_is_told_in_a_sentence(monkeypatch, content, sentence):
+    monkeypatch.setattr(sys, "stdin", None if content is None else TextIOWrapper(BytesIO(content)))
+    with pytest.raises(UserError) as caught:
+        read_documents("-")
+    assert str(caught.value).startswith(sentence)
+
+
+# -- nothing ---------------------------------------------------------------------------------------------------------
+
+
+def test_nothing_to_read(tmp_path):
+    with pytest.raises(UserError, match=r"cannot read .*none.txt: No such file"):
+        read_documents(tmp_path / "none.txt")
+    with pytest.raises(UserError, match=r"has no .txt, .md, .rst file"):
+        read_documents(tmp_path)
+    with pytest.raises(UserError, match="leave out --column"):
+        read_documents(tmp_path, "text")
+
+
+@pytest.mark.parametrize("text", ["عصير التفاح حلو جدا", "ประเทศไทยมีอาหารอร่อย", "भारत की राजधानी", "plain words here"])
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_without_mark_is_told_from_control_characters(tmp_path, text, encoding):
+    (tmp_path / "text.txt").write_bytes(f"{text}\n{text}\n".encode(encoding))
+    found = read_documents(tmp_path / "text.txt")
+    assert found.texts == [text, text]
+    assert "was read as" in found.notes[0]

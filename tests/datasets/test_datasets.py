@@ -1,0 +1,388 @@
+import gzip
+import importlib
+import json
+import os
+import sys
+import threading
+import warnings
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.cluster import KMeans
+from sklearn.decomposition import NMF
+from sklearn.feature_extraction.text import TfidfTransformer
+from sklearn.metrics import normalized_mutual_info_score
+
+from benchmarks.corpus_folder import load_corpus
+from codebooks.datasets import Corpus, docstrings, load_docstrings, make_planted_corpus
+
+SMALL = Corpus(["some text"], ["a.b"], "docstrings", ["a.b.c"])
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory, fresh_python):
+    """A cache folder that another process, with other hashes, has filled."""
+    folder = tmp_path_factory.mktemp("cache")
+    code = "import os; os.dup2(1, 2); from codebooks.datasets import load_docstrings; load_docstrings()"
+    assert not fresh_python(code, XDG_CACHE_HOME=str(folder), PYTHONHASHSEED="123", PYTHONWARNINGS="default")
+    return folder
+
+
+@pytest.fixture
+def collected(monkeypatch, tmp_path):
+    """Count the times that docstrings are collected, and make that cheap."""
+    calls = []
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(docstrings, "_collect", lambda *arguments: calls.append(arguments) or SMALL)
+    return calls
+
+
+@pytest.fixture
+def toy(monkeypatch, tmp_path):
+    """A package with every kind of thing that has, or should not have, a place in the corpus."""
+    files = {
+        "toy/__init__.py": '"""The toy package."""\nimport json\nfrom toy._inside import Base, thing',
+        "toy/_inside.py": '''
+def thing():
+    """What thing does.
+
+    Example::
+
+        indented
+    """
+class Base:
+    """The base class."""
+    def method(self):
+        """What the method does."""
+    @classmethod
+    def make(cls):
+        """How one is made."""
+    def _hidden(self):
+        """Not for users."""
+''',
+        "toy/part/__init__.py": "from toy._inside import thing",
+        "toy/part/deep.py": '''
+from toy import Base
+class Child(Base):
+    """The child class."""
+    def method(self):
+        """What the method does."""
+    def bare(self):
+        pass
+instance, other = Child(), Child()
+other.__doc__, Child.__call__ = "An instance with a text.", print
+''',
+        "toy/broken.py": '"""Cannot be imported."""\nimport there_is_no_such_module',
+        "toy/loud.py": '''
+"""Says something."""
+import sys, warnings
+warnings.warn("Look!"), print("Hear!"), sys.stderr.write("Beware!")
+''',
+        "toy/script.py": '"""Ends the process."""\nimport sys; sys.exit(1)',
+        "toy/tests/__init__.py": '"""Not for users."""',
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield
+    for name in [name for name in sys.modules if name.partition(".")[0] == "toy"]:
+        del sys.modules[name]
+
+
+# --- docstrings ---------------------------------------------------------------------------------------------
+
+
+def test_docstrings_of_the_installed_packages_are_a_corpus(cache, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    corpus = load_docstrings()
+    assert len(corpus.documents) == len(corpus.labels) == len(corpus.ids) > 3000
+    assert len(set(corpus.documents)) == len(corpus.documents)
+    assert min(map(len, corpus.documents)) >= 200
+    assert all(one < other for one, other in pairwise(corpus.ids))
+    assert {"scipy.sparse", "sklearn.cluster", "numpy.fft", "matplotlib.axes"} < set(corpus.labels)
+    assert {"numpy.exp", "scipy.stats.norm", "sklearn.cluster.KMeans.fit"} < set(corpus.ids)
+    assert not [name for name in corpus.ids if "._" in name or ".tests." in name]
+
+
+def test_docstrings_are_the_same_in_every_process_and_from_the_cache(cache, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    assert load_docstrings() == load_docstrings(cache=False)
+    assert [file.suffixes for file in (cache / "codebooks").iterdir()] == [[".json", ".gz"]]
+
+
+def test_neither_collecting_nor_reading_the_cache_imports_anything(cache, fresh_python):
+    code = "import sys; from codebooks.datasets import load_docstrings"
+    code += "; load_docstrings(); load_docstrings(['matplotlib'], cache=False)"
+    code += "; print(len({'matplotlib', 'scipy.signal', 'sklearn.manifold'} & set(sys.modules)))"
+    assert fresh_python(code, XDG_CACHE_HOME=str(cache)) == "0\n"
+
+
+def test_threads_that_collect_leave_the_process_its_voice(tmp_path, monkeypatch):
+    for name in ("one", "two"):  # whichever begins first ends first: each would put back what the other had put in
+        (tmp_path / f"{name}.py").write_text(f'"""Module {name}."""\nimport time\ntime.sleep({0.5 + (name == "two")})')
+    monkeypatch.syspath_prepend(tmp_path)
+    voice = sys.stdout, sys.stderr, list(warnings.filters)
+    first, second = (threading.Thread(target=load_docstrings, args=[[name]]) for name in ("one", "two"))
+    for thread in (first, second):
+        thread.start()
+    for thread in (first, second):
+        thread.join()
+    assert (sys.stdout, sys.stderr, list(warnings.filters)) == voice
+
+
+@pytest.mark.filterwarnings("ignore:Look!")
+def test_docstrings_do_not_depend_on_what_the_process_has_done(toy, monkeypatch):
+    before = load_docstrings(["toy"], min_length=0)
+    package = importlib.import_module("toy")
+    package.added = type("added", (), {"__doc__": "What an import elsewhere adds.", "__module__": "toy"})
+    assert load_docstrings(["toy"], min_length=0) == before
+    monkeypatch.setattr(sys, "executable", "")  # no interpreter to start: then as they are here
+    assert {*load_docstrings(["toy"], min_length=0).ids} == {*before.ids, "toy.added"}
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_a_package_that_ends_the_interpreter_is_told(tmp_path, monkeypatch, code):
+    (tmp_path / "fatal.py").write_text(f"import os; os.write(2, b'Enough.'); os._exit({code})")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(RuntimeError, match=rf"wanted the docstrings of fatal, and .* ended with code {code}: Enough\."):
+        load_docstrings(["fatal"])
+
+
+def test_docstrings_are_read_from_the_cache_the_second_time(collected):
+    assert load_docstrings(["numpy"]) == load_docstrings("numpy") == load_docstrings(["numpy", "nowhere"]) == SMALL
+    assert len(collected) == 1
+    load_docstrings(["numpy"], cache=False)
+    assert len(collected) == 2
+
+
+def test_a_cache_file_holds_for_its_arguments_and_versions(collected, monkeypatch):
+    load_docstrings(["numpy"])
+    load_docstrings(["numpy"], min_length=300)
+    load_docstrings(["numpy", "scipy"])
+    monkeypatch.setattr(docstrings, "_get_version", lambda package: "0.0")
+    load_docstrings(["numpy"])
+    assert len(collected) == 4
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda file: file.write_bytes(file.read_bytes()[:-9]),
+        lambda file: file.write_bytes(b"no gzip"),
+        lambda file: file.write_bytes(b""),
+        lambda file: file.write_bytes(gzip.compress(b"no JSON")),
+        lambda file: file.write_bytes(gzip.compress(b'{"documents": []}')),
+    ],
+    ids=["truncated", "no gzip", "empty", "no JSON", "fields missing"],
+)
+def test_a_damaged_cache_file_is_written_again(collected, tmp_path, damage):
+    load_docstrings(["numpy"])
+    (file,) = (tmp_path / "codebooks").iterdir()
+    damage(file)
+    assert load_docstrings(["numpy"]) == SMALL
+    assert load_docstrings(["numpy"]) == SMALL
+    assert len(collected) == 2
+
+
+def test_a_cache_that_cannot_be_written_is_no_error(collected, monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))  # nothing can lie below a file, even for root
+    assert load_docstrings(["numpy"]) == SMALL
+
+
+def test_a_user_without_a_home_has_no_cache(collected, monkeypatch):
+    def nowhere():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.delenv("LOCALAPPDATA", raising=False)
+    monkeypatch.setattr(docstrings.Path, "home", nowhere)
+    assert load_docstrings(["numpy"]) == SMALL
+
+
+def test_docstrings_are_public_quiet_and_kept_once(toy, capfd, recwarn):
+    corpus = load_docstrings(["toy"], min_length=0)
+    assert dict(zip(corpus.ids, corpus.documents, strict=True)) == {
+        "toy": "The toy package.",
+        "toy.Base": "The base class.",
+        "toy.Base.make": "How one is made.",
+        "toy.Base.method": "What the method does.",
+        "toy.loud": "Says something.",
+        "toy.part.deep.Child": "The child class.",
+        "toy.part.deep.other": "An instance with a text.",
+        "toy.thing": "What thing does.\n\nExample::\n\n    indented",
+    }
+    assert sorted(set(corpus.labels)) == ["toy", "toy.loud", "toy.part"]
+    assert capfd.readouterr() == ("", "")
+    assert not recwarn.list
+
+
+def test_docstrings_need_one_package():
+    with pytest.raises(ValueError, match=r"None of the packages .* is installed"):
+        load_docstrings(["there_is_no_such_module", "nor.this"])
+
+
+# --- a folder of known sets ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(monkeypatch, tmp_path):
+    """A data folder with a few lines in each of the formats."""
+    post = "Ann wrote:\n> quoted\n| also quoted\nmine > yours\n"
+    jsonl = "\n".join
+    files = {
+        "octis_m10/corpus.tsv.gz": 'deep net\ttrain\t3\na "quote\ttest\t0\n',
+        "octis_m10/vocabulary.txt.gz": "deep\nnet\nquote\n",
+        "google_news_titles/docs.tsv.gz": 'label\ttext\n7\tBig "news\n8\tmore\n',
+        "bbc_news/docs.jsonl.gz": json.dumps({"label": "tech", "title": "Title", "text": "Tést"}),
+        "newsgroups20/docs.jsonl.gz": json.dumps({"label": "sci.med", "text": post}),
+        "newsgroups20/octis_vocabulary.txt.gz": "mine\nyours\n",
+        "reuters21578/docs.jsonl.gz": jsonl(
+            json.dumps({"topics": topics, "title": "T", "text": "x"}) for topics in (["earn"], ["acq", "earn"], [])
+        ),
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(gzip.compress(text.encode()))
+    monkeypatch.setenv("CODEBOOKS_DATA", str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "documents", "labels", "vocabulary"),
+    [
+        ("octis_m10", ["deep net", 'a "quote'], ["3", "0"], ["deep", "net", "quote"]),
+        ("google_news_titles", ['Big "news', "more"], ["7", "8"], None),
+        ("bbc_news", ["Title\nTést"], ["tech"], None),
+        ("newsgroups20", ["\n\n\nmine > yours\n"], ["sci.med"], ["mine", "yours"]),
+        ("reuters21578", ["T\nx"], ["earn"], None),
+    ],
+)
+def test_each_format_is_read(folder, name, documents, labels, vocabulary):
+    assert load_corpus(name) == Corpus(documents, labels, name, vocabulary=vocabulary)
+
+
+@pytest.mark.skipif(not os.environ.get("CODEBOOKS_DATA"), reason="CODEBOOKS_DATA is not set")
+@pytest.mark.parametrize(
+    ("name", "n_documents", "n_labels", "n_words"),
+    [
+        ("octis_bbc_news", 2225, 5, 2949),
+        ("octis_m10", 8355, 10, 1696),
+        ("octis_dbpedia_it", 4251, 5, 2047),
+        ("newsgroups20", 18846, 20, 1612),
+        ("bbc_news", 2225, 5, None),
+        ("reuters21578", 9133, 66, None),
+        ("search_snippets", 12340, 8, None),
+        ("stackoverflow_titles", 20000, 20, None),
+        ("biomedical_titles", 20000, 20, None),
+        ("google_news_titles", 11108, 152, None),
+    ],
+)
+def test_each_corpus_has_its_size(name, n_documents, n_labels, n_words):
+    corpus = load_corpus(name)
+    assert len(corpus.documents) == len(corpus.labels) == n_documents
+    assert len(set(corpus.labels)) == n_labels
+    assert (corpus.vocabulary and len(corpus.vocabulary)) == n_words
+
+
+def test_an_unknown_corpus_is_told_the_known_ones():
+    with pytest.raises(ValueError, match=r"'20news'; choose one of octis_bbc_news, .*google_news_titles"):
+        load_corpus("20news")
+
+
+def test_without_the_variable_or_the_file_the_error_says_what_to_do(monkeypatch, tmp_path):
+    monkeypatch.delenv("CODEBOOKS_DATA", raising=False)
+    with pytest.raises(FileNotFoundError, match=r"set the environment variable CODEBOOKS_DATA.*DATA\.md"):
+        load_corpus("bbc_news")
+    monkeypatch.setenv("CODEBOOKS_DATA", str(tmp_path))
+    with pytest.raises(FileNotFoundError, match=r"docs\.jsonl\.gz, .*no such file.*DATA\.md"):
+        load_corpus("bbc_news")
+
+
+# --- planted topics -----------------------------------------------------------------------------------------
+
+
+def test_a_planted_corpus_is_word_counts_with_known_topics():
+    planted = make_planted_corpus()
+    assert planted.X.shape == (600, 350) == (len(planted.labels), len(planted.terms))
+    assert planted.X.dtype == np.float32
+    assert planted.X.indices.dtype == np.int32
+    assert planted.X.has_canonical_format
+    assert_array_equal(planted.X.data, np.round(planted.X.data))
+    assert planted.X.sum(axis=1).min() >= 1
+    assert_array_equal(np.bincount(planted.labels), 60)
+    assert (np.diff(planted.labels) < 0).any()  # not sorted
+    assert_allclose(planted.topics.sum(axis=1), 1)
+
+
+def test_words_are_as_frequent_as_their_topic_says():
+    planted = make_planted_corpus(2000, 4)
+    for topic, frequencies in enumerate(planted.topics):
+        counts = np.asarray(planted.X[planted.labels == topic].sum(axis=0)).ravel()
+        assert_allclose(counts / counts.sum(), frequencies, atol=0.01)
+        assert planted.terms[frequencies.argmax()] == f"topic{topic}_word0"
+        assert_allclose(frequencies[topic * 30 : topic * 30 + 30].sum(), 0.7)
+
+
+def test_one_seed_is_one_planted_corpus():
+    one, same, other = (make_planted_corpus(random_state=seed) for seed in (1, 1, 2))
+    assert_array_equal(one.labels, same.labels)
+    assert (one.X != same.X).nnz == 0
+    assert (one.X != other.X).nnz > 0
+    make_planted_corpus(random_state=np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("weighting", ["counts", "tf-idf"])
+def test_planted_topics_are_found_again(seed, weighting):
+    planted = make_planted_corpus(random_state=seed)
+    X = planted.X if weighting == "counts" else TfidfTransformer(sublinear_tf=True).fit_transform(planted.X)
+    clusters = KMeans(10, n_init=5, random_state=0).fit_predict(X)
+    parts = NMF(10, max_iter=500, random_state=0).fit_transform(X).argmax(axis=1)
+    assert normalized_mutual_info_score(planted.labels, clusters) > 0.99
+    assert normalized_mutual_info_score(planted.labels, parts) > 0.98
+
+
+def test_balance_sets_the_sizes_of_topics():
+    sizes = np.bincount(make_planted_corpus(1000, 5, balance=0.5).labels)
+    assert sizes.sum() == 1000
+    assert_allclose(sizes[1:] / sizes[:-1], 0.5, atol=0.02)
+    assert_array_equal(np.bincount(make_planted_corpus(50, 20, balance=0.1).labels)[2:], 1)
+    assert_array_equal(np.bincount(make_planted_corpus(7, 3).labels), [3, 2, 2])
+
+
+def test_a_planted_corpus_may_do_without_background_or_length():
+    assert make_planted_corpus(20, 2, n_background=0).topics.shape == (2, 60)
+    assert make_planted_corpus(20, 2, length=0).X.sum() == 20
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"n_documents": 3}, "n_documents=3 is below n_topics=10; ask for 10"),
+        ({"purity": 0}, "purity must be above 0 and at most 1, but is 0"),
+        ({"balance": 1.5}, r"balance must be above 0 and at most 1, but is 1\.5"),
+    ],
+)
+def test_a_planted_corpus_refuses_what_it_cannot_draw(parameters, message):
+    with pytest.raises(ValueError, match=message):
+        make_planted_corpus(**parameters)
+
+
+# --- the matrices of the benchmarks -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["digits", "bbc", "google_news"])
+def test_benchmarks_see_rows_of_length_one(name):
+    corpora = pytest.importorskip("benchmarks.corpora", reason="needs the repository, not only the package")
+    if name != "digits" and not os.environ.get("CODEBOOKS_DATA"):
+        pytest.skip("CODEBOOKS_DATA is not set")
+    matrix = corpora.load(name)
+    assert matrix is corpora.load(name)
+    assert matrix.X.shape == matrix.counts.shape == (len(matrix.labels), len(matrix.terms))
+    assert matrix.X.dtype == matrix.counts.dtype == np.float32
+    assert matrix.X.has_sorted_indices
+    assert_allclose(np.sqrt(matrix.X.multiply(matrix.X).sum(axis=1)), 1, rtol=1e-5)
+    assert len(set(matrix.labels)) == matrix.n_labels == {"digits": 10, "bbc": 5, "google_news": 152}[name]
