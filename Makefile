@@ -1,4 +1,4 @@
-# Three environments, made once: .venv holds the newest versions of what we depend on, .venv-oldest the lowest that
+# Environments, made once: .venv holds the newest versions of what we depend on, .venv-oldest the lowest that
 # pyproject.toml admits, .venv-text torch and a small encoder beside the newest. A stamp file says what is installed;
 # touching pyproject.toml installs again.
 
@@ -9,7 +9,7 @@ TEXT := .venv-text/bin
 PEERS := .venv-peers/bin
 PIP := -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test test-core test-text test-oldest test-processors test-gpu lint bench bench-gpu bench-peers clean
+.PHONY: demo test test-core test-text test-oldest test-processors test-gpu test-wheel docs lint bench bench-gpu bench-peers clean
 
 demo: .venv/.core
 	$(BIN)/codebooks topics --demo --topics 30 --out demo --overwrite
@@ -38,6 +38,21 @@ test-processors: .venv/.dev
 test-gpu:
 	PYTHONPATH=. $(PYTHON) -m pytest -p no:cacheprovider -m gpu tests/gpu
 
+# The wheel in an environment of its own, far from the sources: what users install.
+test-wheel: .venv/.dev
+	rm -rf dist .venv-wheel
+	$(BIN)/python -m build --outdir dist
+	$(PYTHON) -m venv .venv-wheel
+	.venv-wheel/bin/python $(PIP) install "$$(ls dist/*.whl)[test]"
+	mkdir -p .venv-wheel/elsewhere
+	cd .venv-wheel/elsewhere && ../bin/python -m pytest --quiet --doctest-modules --doctest-ignore-import-errors --pyargs codebooks
+	cd .venv-wheel/elsewhere && ../bin/codebooks --version
+
+# Warnings are errors. The pages are in docs/_build/html. Built anew each time, because the gallery shows what the code does.
+docs: .venv/.docs
+	rm -rf docs/_build docs/gallery docs/reference
+	MPLBACKEND=Agg $(BIN)/python -m sphinx -W --keep-going -b html -j auto docs docs/_build/html
+
 lint: .venv/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -62,7 +77,7 @@ bench-peers: .venv-peers/.peers
 	HF_HUB_OFFLINE=1 $(PEERS)/python -m benchmarks embeddings --part topics
 
 clean:
-	rm -rf .venv .venv-oldest .venv-text .venv-peers demo build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	rm -rf .venv .venv-oldest .venv-text .venv-peers .venv-wheel docs/_build docs/gallery docs/reference demo build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:
@@ -83,6 +98,10 @@ clean:
 
 .venv/.dev: pyproject.toml .venv/.core
 	$(BIN)/python $(PIP) install --editable ".[dev]"
+	@touch $@
+
+.venv/.docs: pyproject.toml .venv/.core
+	$(BIN)/python $(PIP) install --editable ".[docs]"
 	@touch $@
 
 .venv-oldest/.test: pyproject.toml tests/oldest.txt | .venv-oldest/bin/python

@@ -94,11 +94,11 @@ class PairedHead(ArrayTransformer):
 
     Attributes
     ----------
-    components_ : ndarray of shape (n_features_out, n_features_in_)
+    components_ : ndarray of shape (n_features_out, n_features)
         The head, `transform(X) = (X - mean_) @ components_.T`; the identity where no head was kept.
-    mean_ : ndarray of shape (n_features_in_,)
+    mean_ : ndarray of shape (n_features,)
         Of the rows learned from; zeros where no head was kept.
-    candidate_ : ndarray of shape (n_components or n_features_in_, n_features_in_)
+    candidate_ : ndarray of shape (n_components or n_features, n_features)
         The head as it was learned, kept or not; the identity where none could be judged.
     improved_ : bool
         Whether a head was kept.

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
+from codebooks._documentation_link import DocumentationLink
 from codebooks._fork_safe_lock import ForkSafeLock
 from codebooks.embeddings.cache import VectorCache
 from codebooks.embeddings.encoders import PooledModel, SentenceModel, compute_fingerprint, load_encoder, resolve_encoder
@@ -32,7 +33,7 @@ _WORD = 20
 _turn = ForkSafeLock()
 
 
-class TextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class TextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DocumentationLink, BaseEstimator):
     """Texts as rows of numbers that are near each other where the texts mean the same.
 
     It learns nothing: `transform` needs no `fit`. A model that is named is loaded at the first text that is not in the

@@ -38,7 +38,7 @@ def topic_diversity(topics: Sequence[Any]) -> float:
 
 
 def redundancy(components: ArrayLike) -> float:
-    """How alike the two most alike units are: the largest |cosine| between two rows.
+    """Compute the largest absolute cosine between two components.
 
     The sign is dropped since a signed unit and its mirror image say the same thing.
 

@@ -27,7 +27,7 @@ _ROUNDING = 8 * np.finfo(np.float64).eps
 def average_cosine(X: Any) -> float:
     """The mean cosine of two rows: how narrow the cone is in which embeddings lie (Ethayarajh 2019, "anisotropy").
 
-    With u_i the n rows scaled to length 1, the mean over all pairs of different rows is
+    With u_i the n rows scaled to length 1, the mean over all pairs of different rows is ::
 
         (|sum_i u_i|^2 - sum_i |u_i|^2) / (n (n - 1)),
 
@@ -119,7 +119,7 @@ def isoscore(X: Any) -> float:
 
 
 def alignment(A: Any, B: Any, alpha: float = 2.0) -> float:
-    """How near those lie that belong together (Wang & Isola 2020): the mean of |a_i - b_i|^alpha over pairs of rows.
+    """Compute the alignment of rows that belong together: the mean of `|a_i - b_i|^alpha` (Wang & Isola 2020).
 
     Rows are scaled to length 1 before.
 
@@ -160,7 +160,7 @@ def alignment(A: Any, B: Any, alpha: float = 2.0) -> float:
 
 
 def uniformity(X: Any, t: float = 2.0, *, n_rows: int | None = 5000, random_state: Any = 0) -> float:
-    """How evenly directions cover the sphere (Wang & Isola 2020): log of the mean of exp(-t |x_i - x_j|^2) over pairs.
+    """Compute the uniformity of directions: the log of the mean of `exp(-t |x_i - x_j|^2)` (Wang & Isola 2020).
 
     Rows are scaled to length 1 before; a pair has two different rows.
 

@@ -12,6 +12,7 @@ from scipy import sparse
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from codebooks._documentation_link import DocumentationLink
 from codebooks.errors import short_repr
 from codebooks.validation.arrays import check_input, refuse_device, restore_on_error
 
@@ -35,7 +36,7 @@ _LEAST_K1, _LARGEST_K1 = 0.01, 100.0
 _LARGEST = 1_000_000
 
 
-class BM25Transformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+class BM25Transformer(OneToOneFeatureMixin, TransformerMixin, DocumentationLink, BaseEstimator):
     r"""Weigh counts as BM25 does, so that a dot product with the counts of a query is its score.
 
     A term t that stands f times in a document of length L weighs :math:`\mathrm{idf}_t\, s(f)`. With N documents of

@@ -15,6 +15,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.utils.validation import check_is_fitted
 
 from codebooks import ops
+from codebooks._documentation_link import DocumentationLink
 from codebooks._fork_safe_lock import ForkSafeLock
 from codebooks._tables import build_frame, format_html_table
 from codebooks.errors import short_repr
@@ -131,7 +132,7 @@ class _State(NamedTuple):
         return self.stored.terms
 
 
-class HopfieldRetriever(TransformerMixin, BaseEstimator):
+class HopfieldRetriever(TransformerMixin, DocumentationLink, BaseEstimator):
     r"""Documents that are found by words, and by the words that these bring to mind.
 
     Documents are stored as BM25-weighted rows w of a Hopfield memory, so that a dot product with the counts q of a

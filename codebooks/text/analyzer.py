@@ -12,6 +12,7 @@ from typing import Any
 
 from sklearn.base import BaseEstimator, clone
 
+from codebooks._documentation_link import DocumentationLink
 from codebooks.errors import short_repr
 from codebooks.text.characters import lower_case, strip_formats
 from codebooks.text.languages import (
@@ -40,7 +41,7 @@ _SAMPLE, _SAMPLE_LENGTH = 60, 1000  # stretches that tell the language of a docu
 _LONG_TEXT = 400  # characters from which a compiled table finds the terms of a text faster
 
 
-class TextAnalyzer(BaseEstimator):
+class TextAnalyzer(DocumentationLink, BaseEstimator):
     r"""Split texts of any language into words.
 
     It is a callable for the parameter `analyzer` of `CountVectorizer` and `TfidfVectorizer`, and the default of
