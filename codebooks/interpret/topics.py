@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from reprlib import repr as short_repr
 from typing import Any, Literal, SupportsIndex, overload
 
 import numpy as np
@@ -18,6 +17,7 @@ from sklearn.preprocessing import normalize
 
 from codebooks import ops
 from codebooks._tables import build_frame, format_html_table
+from codebooks.errors import short_repr
 from codebooks.interpret._labelling import Name, choose_words_by_documents, choose_words_by_weights, select_largest
 from codebooks.interpret.assignments import check_given_codes, check_given_labels, select_winners
 from codebooks.interpret.feature_names import check_word_counts, require_word_counts, resolve_feature_names
