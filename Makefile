@@ -12,10 +12,10 @@ PIP := -m pip --disable-pip-version-check --quiet
 .PHONY: demo test test-core test-text test-oldest test-processors test-gpu test-wheel docs lint bench bench-gpu bench-peers clean
 
 demo: .venv/.core
-	$(BIN)/codebooks topics --demo --topics 30 --out demo --overwrite
+	$(BIN)/codebooks topics --demo --topics 15 --out demo --overwrite
 	@echo
 	@echo "Look at demo/topics.png: each panel is a topic and its words. demo/topics.csv holds them as a table,"
-	@echo "demo/codes.csv says which topic each docstring belongs to. Your own text: $(BIN)/codebooks topics FILE"
+	@echo "demo/codes.csv says the topic of each noun. Your own text: $(BIN)/codebooks topics FILE"
 
 test: test-core test-text
 

@@ -83,8 +83,8 @@ FUNCTIONS = {
     codebooks.suggest: {"codes": MODEL.transform(X), "liked": [0]},
     codebooks.choose_n_components: {"estimator": MODEL, "X": X, "candidates": [2]},
     codebooks.to_host: {"model": MODEL},
-    metrics.npmi: {"topics": TOPICS, "X": X, "terms": TERMS},
-    metrics.npmi_per_topic: {"topics": TOPICS, "X": X, "terms": TERMS},
+    metrics.npmi: {"topics": TOPICS, "X": X, "feature_names": TERMS},
+    metrics.npmi_per_topic: {"topics": TOPICS, "X": X, "feature_names": TERMS},
     metrics.topic_diversity: {"topics": TOPICS},
     metrics.bootstrap_interval: {"values": [0.0, 1.0, 1.0]},
     metrics.agreement: {"labels_true": LABELS, "labels_pred": LABELS},
@@ -93,7 +93,7 @@ PUBLIC = {
     getattr(module, name): None
     for module in (codebooks, metrics, plots, datasets)
     for name in module.__all__
-    if inspect.isfunction(getattr(module, name)) and name not in ("warmup", "load_docstrings")
+    if inspect.isfunction(getattr(module, name)) and name != "warmup"
 }
 
 

@@ -23,11 +23,11 @@ from codebooks.cli.topics import topics
 # Commands import what they compute with where they use it: --help must not wait for that.
 
 app = typer.Typer(
-    help="""Topics without labels, and search: what is in these documents, which is about what, and where is this?
+    help="""Find the topics of documents without labels, assign new documents to them, and search.
 
 \b
-codebooks topics --demo                     on docstrings that are installed anyway
-codebooks topics reviews.csv --column text  on your own; writes into topics/
+codebooks topics --demo                     on definitions of nouns, part of the package
+codebooks topics reviews.csv --column text  on your own file; writes into topics/
 codebooks assign topics new.txt
 codebooks search reviews.csv --column text "slow delivery\"""",
     context_settings={"help_option_names": ["-h", "--help"]},

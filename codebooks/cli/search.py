@@ -43,7 +43,8 @@ def search(
         typer.Argument(metavar="QUERY", help="What to search for, each in quotes.", show_default=False),
     ] = None,
     demo: Annotated[
-        bool, typer.Option("--demo", help="Search the docstrings of installed packages; leave out DOCS.")
+        bool,
+        typer.Option("--demo", help="Search definitions of nouns, part of the package; leave out DOCS."),
     ] = False,
     *,
     columns: Columns = None,

@@ -1,4 +1,4 @@
-"""Where text comes from: a file, a folder, standard input, or the docstrings that are installed."""
+"""Sources of text: a file, a folder, standard input, or the corpus of the package."""
 
 # ruff: noqa: UP045 - the oldest typer that we support reads Optional[X], not X | None
 
@@ -107,9 +107,9 @@ class Source(NamedTuple):
     def _read_demo(self) -> tuple[Documents, str]:
         for option in self.given():
             raise UserError(f"--demo has no columns; leave out {option}.")
-        from codebooks.datasets import load_docstrings
+        from codebooks.datasets import load_glosses
 
-        corpus = load_docstrings()
+        corpus = load_glosses()
         return Documents(corpus.documents, corpus.ids or [], 0), corpus.name
 
     def given(self) -> list[str]:

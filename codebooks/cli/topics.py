@@ -55,7 +55,10 @@ def topics(
             show_default=False,
         ),
     ] = None,
-    demo: Annotated[bool, typer.Option("--demo", help="Read the docstrings of installed packages instead.")] = False,
+    demo: Annotated[
+        bool,
+        typer.Option("--demo", help="Read definitions of nouns, part of the package; leave out SOURCE."),
+    ] = False,
     *,
     column: Column = None,
     reading: ReadingOptions,

@@ -117,7 +117,7 @@ def test_few_documents_are_smoothed_with_few_neighbors(run, encoder, tmp_path, n
 
 def test_demo_by_meaning(run, encoder, monkeypatch, tmp_path):
     ids = [f"a.b{number}" for number in range(30)]
-    monkeypatch.setattr(datasets, "load_docstrings", lambda: Corpus(texts(), ids, "docstrings", ids))
+    monkeypatch.setattr(datasets, "load_glosses", lambda: Corpus(texts(), ids, "glosses", ids))
     assert run("topics", "--demo", "--embed", encoder, "--quiet") == (0, "", "")
     assert (tmp_path / "topics/model.skops").is_file()
 

@@ -208,7 +208,7 @@ def test_standard_input(run, monkeypatch):
 
 def test_demo(run, monkeypatch):
     ids = [f"a.b{number}" for number in range(len(TEXTS))]
-    monkeypatch.setattr(datasets, "load_docstrings", lambda: Corpus(TEXTS, ids, "docstrings", ids))
+    monkeypatch.setattr(datasets, "load_glosses", lambda: Corpus(TEXTS, ids, "glosses", ids))
     assert [row["id"] for row in hits(run("--demo", "piano", "bread", "-k", 1, "--json"))] == ["a.b2", "a.b5"]
 
 
