@@ -27,7 +27,7 @@ from codebooks.text.languages import (
 )
 from codebooks.text.markup import strip_markup
 from codebooks.text.segmentation import has_segmenter
-from codebooks.text.term_rules import Remembered, TermRules, build_rules, split_text
+from codebooks.text.term_rules import Remembered, build_rules, split_text
 from codebooks.text.term_table import TermTable
 from codebooks.validation.texts import check_texts
 
@@ -243,12 +243,13 @@ class TextAnalyzer(DocumentationLink, BaseEstimator):
         if state is None or state.settings != settings:
             self._check_settings()
             state = self._state = _State(settings, self)
-        text, stretches = self.clean(document), None
+        text, stretches = strip_formats(strip_markup(document), self.normalization), None
         if self.token_pattern is not None:
             stretches = state.pattern.findall(lower_case(text) if self.lowercase else text)
         elif len(text) < _LONG_TEXT:
             stretches = split_text(text)
-        rules = state.choose_rules(text, stretches)
+        languages = state.languages
+        rules = state.rules[state.detect(text, stretches) if languages is None else languages]
         return rules.analyze_text(text) if stretches is None else rules.analyze(stretches)
 
     def clean(self, document: str) -> str:
@@ -350,13 +351,8 @@ class _State:
         self.rules = Remembered(partial(build_rules, analyzer))
         self._codes = Remembered(find_languages_of_word)
 
-    def choose_rules(self, text: str, stretches: list[str] | None = None) -> TermRules:
-        """The rules for a text; a long one is given without its stretches."""
-        if self.languages is not None:
-            return self.rules[self.languages]
-        return self.rules[self._detect(text, stretches)]
-
-    def _detect(self, text: str, stretches: list[str] | None) -> tuple[str, ...]:
+    def detect(self, text: str, stretches: list[str] | None) -> tuple[str, ...]:
+        """The language of one document; a long one is given without its stretches."""
         if not text.isascii():
             return detect_language(text)
         if stretches is None:
