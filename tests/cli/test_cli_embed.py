@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from codebooks import cli, datasets
 from codebooks.cli import models
 from codebooks.cli.models import load_model
+from codebooks.cli.topics import MODELS
 from codebooks.datasets import Corpus
 
 THEMES = {
@@ -75,7 +76,7 @@ def table(text):
     return list(csv.DictReader(StringIO(text)))
 
 
-@pytest.mark.parametrize("model", [name for name in cli.topics.MODELS if name != "multinomial"])
+@pytest.mark.parametrize("model", [name for name in MODELS if name != "multinomial"])
 def test_topics_by_meaning_are_told_in_words(run, encoder, tmp_path, model):
     code, out, err = run("topics", "text.txt", "-k", 3, "--embed", encoder, "--model", model)
     assert (code, err) == (0, "")
