@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Iterator
 from itertools import repeat
 from numbers import Integral, Real
-from reprlib import repr as short_repr
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -25,6 +24,7 @@ from codebooks.base import (
     fit_context,
     with_callbacks,
 )
+from codebooks.errors import short_repr
 from codebooks.models.convergence import Plateau, Reporter
 from codebooks.models.cosine import compute_cosines, normalize_rows
 from codebooks.models.relocation import Move, Standstill, find_moves, relocate
