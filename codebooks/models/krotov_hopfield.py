@@ -1,4 +1,4 @@
-"""Krotov & Hopfield (2019): units that compete for each input, and learn by winning."""
+"""Competitive learning with penalised rivals (Krotov & Hopfield 2019)."""
 
 from __future__ import annotations
 
@@ -17,124 +17,137 @@ from codebooks.models.initialization import initialize_directions
 from codebooks.models.pruning import FIERCE, prune_components, select_components
 from codebooks.models.statistics import Sums, compute_gates, find_nearest, multiply_weights, sum_statistics
 
-# While learning is warm, so many units share each row; cold, a row belongs to its winner.
+# The number of components that share a row during annealing, and the temperature at its end.
 _N_SHARING, _COLD = 3, 0.003
-# batch_size="auto" of the Hebbian rule: its step is divided by the largest entry, so more rows make no larger step.
+# batch_size="auto" of the Hebbian rule. Its step is divided by the largest entry, so more rows make no larger step.
 _HEBBIAN_BATCH = 100
 # Norms farther than this from 1 show that the Hebbian rule has not converged.
 _NORM_TOLERANCE = 0.1
 
 
 class State(NamedTuple):
-    """What the units know after `n_updates` minibatches."""
+    """State after `n_updates` minibatches."""
 
     components: Any  # (n_components, n_features) weights of p-norm 1 ("W"); of any norm with the Hebbian rule
     mass: Any  # (n_components,) p-norms of the decayed sums whose directions the weights are
     usage: Any  # (n_components,) share of rows won, a running mean
-    inhibition: Any  # (n_components,) what is taken off a unit's score before units are ranked
-    seed: int  # of every random draw after the start
+    inhibition: Any  # (n_components,) numbers that are subtracted from scores before the ranking
+    seed: int  # of every random draw after initialisation
     n_updates: int
 
 
 class KrotovHopfield(CodebookLearner):
-    r"""Competing hidden units: the best match moves closer to a row, its rival is pushed away.
+    r"""Cluster documents, images or embeddings by competitive learning; use it like `KMeans`.
 
-    For a row :math:`x` of length 1 each unit scores :math:`s_k = \sum_i \mathrm{sgn}(W_{ki}) |W_{ki}|^{p-1} x_i`. Units
-    are ranked by :math:`s_k` minus their inhibition; the first learns with gain 1, the one at `rival_rank` with gain
-    :math:`-\Delta` (`repulsion`). The published rule [1]_ moves weights by
-    :math:`g_k (x - s_k W_k)`; its fixed point is :math:`W_k = m_k / \|m_k\|_p` with :math:`m_k` the gain-weighted sum
-    of rows. `algorithm="batch"` goes there directly, with sums that decay over minibatches: spherical k-means with a
-    penalised rival [2]_. There the rival r of the winner w is pushed by :math:`x - s_r W_r`, aside and not back, and by
-    the part :math:`\min(1, u_r / u_w) (1 - s_w^2)^{1/6}` of the repulsion. :math:`u` are the shares of rows won: what a
-    large group pushes away would otherwise drown the few rows of a small one. The last factor is the cube root of the
-    sine of the angle between the row and its winner (for p = 2, and 1 for others): a row that is explained well pushes
-    less, so components stay close to their samples on images and embeddings. `algorithm="hebbian"` is the rule as
-    published.
+    `labels_` and `predict` give the cluster of each sample, `transform` one number for each component, as features of
+    other models. Prefer it to `KMeans` for directions rather than distances (cosine similarity), for sparse data with
+    many features, for streams (`partial_fit`), or if the number of clusters is unknown (`prune=True`). For text alone,
+    `MultinomialMixture` finds better topics; for soft assignments, use `InhibitedMixture`.
+
+    For a row :math:`x` of length 1 each component scores
+    :math:`s_k = \sum_i \mathrm{sgn}(W_{ki}) |W_{ki}|^{p-1} x_i`. Components are ranked by :math:`s_k` minus their
+    inhibition; the first learns with gain 1, the one at `rival_rank` with gain :math:`-\Delta` (`repulsion`). The
+    published rule [1]_ changes weights by :math:`g_k (x - s_k W_k)`; its fixed point is :math:`W_k = m_k / \|m_k\|_p`
+    with :math:`m_k` the gain-weighted sum of rows. `algorithm="batch"` computes it directly, with sums that decay over
+    minibatches: spherical k-means with a penalised rival [2]_. There the rival r of the winner w is pushed by
+    :math:`x - s_r W_r`, aside and not back, and by the part :math:`\min(1, u_r / u_w) (1 - s_w^2)^{1/6}` of the
+    repulsion. :math:`u` are the shares of rows won; with this factor the rows of a large group do not outweigh the few
+    rows of a small one. The last factor is the cube root of the sine of the angle between the row and its winner (for
+    p = 2, and 1 for others): a row that is explained well pushes less, so components stay close to their samples on
+    images and embeddings. `algorithm="hebbian"` is the rule as published.
 
     Parameters
     ----------
     n_components : int or "auto", default="auto"
-        Number of units; "auto" is min(10, n_features).
+        Number of components; "auto" is min(10, n_features). `codebooks.choose_n_components` estimates it from data.
     algorithm : {"batch", "hebbian"}, default="batch"
         "batch" learns from rows scaled to length 1 and needs no learning rate. "hebbian" is the published minibatch
-        rule on rows as they are. It begins near the data, as "batch" does, and not with N(0, 1), from which it takes
-        hundreds of passes; the paper's MNIST run has p=3, rival_rank=7, learning_rate=0.04, batch_size=100,
-        max_iter=1000, tol=0, inhibition=None, revive=False.
+        rule on rows as they are; use it to reproduce the paper. It is initialised near the data, as "batch" is, and not
+        with N(0, 1), from which it needs hundreds of passes; the paper's MNIST run has p=3, rival_rank=7,
+        learning_rate=0.04, batch_size=100, max_iter=1000, tol=0, inhibition=None, revive=False.
     p : float, default=2
-        Lebesgue exponent of the scores, above 1. 2 is the plain dot product; larger values emphasise the largest
-        weights, until only one feature counts. Near 1 all components score alike on non-negative data.
+        Lebesgue exponent of the scores, above 1. 2 is the dot product. Larger values emphasise the largest weights,
+        until only one feature counts. Near 1 all components have similar scores on non-negative data.
     rival_rank : int, default=2
-        Rank of the unit that is pushed away ("k" in [1]_); at most `n_components`.
+        Rank of the component that is pushed away ("k" in [1]_); at most `n_components`.
     repulsion : float, default=0.3
-        How hard it is pushed ("Delta").
+        Size of the push ("Delta"). 0 gives spherical k-means; raise it to separate similar components.
     start_temperature : float, default=0.5
-        "batch" begins warm: the three best units share a row by softmax of their scores over a temperature, which falls
-        geometrically from here until the winner takes all; only then are rivals pushed away. Deciding late finds better
-        optima than deciding at once [3]_.
+        "batch" begins with soft assignments: the three best components share a row by softmax of their scores over a
+        temperature, which falls geometrically from here until the winner takes all; only then are rivals pushed away.
+        Late decisions find better optima than early ones [3]_.
     annealing_updates : int, default=20
-        Minibatches until then, in `fit` and in `partial_fit`; 0 lets the winner take all from the first. A `max_iter`
-        that allows fewer ends learning while it is warm.
+        Minibatches until then, in `fit` and in `partial_fit`; with 0 the winner takes all from the beginning. If
+        `max_iter` allows fewer, learning ends with soft assignments.
     transform_n_active : int, optional
-        Units kept per row by `transform`; None keeps all.
+        Number of components that are not zero in a row of `transform`; None keeps all. Set it for sparse codes.
     inhibition : {"mean", "load"} or None, default="mean"
         What is subtracted from the score of a component before the ranking: "mean" a part of its running mean score,
-        "load" a bias that grows while it wins more than an even share. It is kept at prediction.
+        "load" a bias that grows while it wins more than an even share. It is subtracted at prediction too.
     inhibition_strength : float in [0, 1], default=0.5
-        The part of it that is subtracted. For "mean" it is multiplied by the mean unexplained energy of the rows, since
-        differences between scores shrink with that. Lower it where groups differ much in size.
+        The part of it that is subtracted. For "mean" it is multiplied by the mean unexplained energy of the rows,
+        because differences between scores shrink with that. Lower it if groups differ much in size.
     revive : bool, default=True
         Whether a component that wins nothing takes a part of the samples of one that explains its samples poorly, and
         one of two redundant components moves to samples that are explained poorly.
     max_iter : int, default=50
-        Passes over the rows at most.
+        Largest number of passes over the rows.
     batch_size : int or "auto", default="auto"
         Rows per update; "auto" is a quarter of the rows, but at least 1,000 and at most 10,000, and 100 for "hebbian".
     shuffle : bool, default=True
-        Whether each pass visits the rows in a new order.
+        Whether each pass visits the rows in a new order. Set False to learn in exactly the order of `partial_fit`.
     tol : float, default=1e-3
         Learning stops when the explained energy has not risen by this share for three passes. With `tol=0` "hebbian"
         makes all passes, and its learning rate falls to the last.
     sparse_output : bool, default=False
-        Whether `transform` returns a CSR matrix. The codes are the same; it saves memory where `transform_n_active` is
-        small.
+        Whether `transform` returns a CSR matrix of the same codes. It saves memory if `transform_n_active` is small.
     learning_rate : float, default=0.02
-        Step of "hebbian" at the first pass ("epsilon"), falling linearly over `max_iter`. `fit` warns if the norms of
-        components are not near 1 at the end: then the rule has not converged.
+        Step of "hebbian" at the first pass ("epsilon"), which falls linearly over `max_iter`. Raise it if `fit` warns
+        that norms of components are not near 1 at the end: then the rule has not converged.
     prune : bool, default=False
-        Whether `fit` drops units that are not needed, so that `n_components` is only how many it begins with: give two
-        to ten times as many as you expect. See Notes.
+        Whether `fit` removes components that are not needed. Then `n_components` is only the initial number; set it to
+        two to ten times the expected number. See Notes.
     random_state : int, RandomState or None, default=None
-        Seed of the start, the order of rows and revival.
+        Seed of the initialisation, the order of rows and revival.
     verbose : int, default=0
         1 prints a line per pass, 2 shows a progress bar.
 
     Attributes
     ----------
     components_ : ndarray of shape (n_components, n_features)
-        Weights, one unit a row. Units with negative weights have learned what their rivals' rows contain.
+        Weights, one component a row. A negative weight shows a feature of the rows of a rival.
     labels_ : ndarray of shape (n_samples,), int64
-        Winning unit of each row last learned from; -1 for empty rows.
+        Winning component of each row of the last `fit` or `partial_fit`; -1 for empty rows.
     usage_ : ndarray of shape (n_components,)
-        Share of rows won.
+        Share of rows won, weighted by `sample_weight`.
     inhibition_ : ndarray of shape (n_components,)
-        What is taken off each unit's score.
+        Number that is subtracted from the score of each component.
     mass_ : ndarray of shape (n_components,)
-        Norms of the decayed sums, with which `partial_fit` carries on.
+        Norms of the decayed sums, from which `partial_fit` continues.
     n_iter_, n_updates_ : int
-        Passes made and minibatches seen, those of pruning among them.
+        Passes and minibatches, including pruning.
     n_features_in_ : int
-    feature_names_in_ : ndarray of str, where the input had names
+    feature_names_in_ : ndarray of str, if the input has names
+
+    See Also
+    --------
+    MultinomialMixture : Topics of text as word counts or tf-idf.
+    InhibitedMixture : Soft assignments.
+    OrthogonalSparseCoding : Decorrelated codes.
+    codebooks.choose_n_components : Estimate the number of components.
 
     Notes
     -----
-    With `prune=True` units first compete harder than they live with afterwards, by the batch rule with `rival_rank=2`,
-    `repulsion=0.8` that spares nobody, no inhibition, no warm beginning and no revival, whatever the settings. Of two
-    units in one group each is the other's rival; the stronger drives the weaker away, until that wins almost nothing
-    and is dropped [2]_. Once five passes bring no loss, or a loss would leave whole groups to nobody, the survivors
-    learn on by the settings. Of two to ten times too many units the number of planted topics is left, and about the
-    number of themes of long documents. Titles and other short texts fall into many small groups that share a word:
-    there few units are dropped, and `codebooks.choose_n_components` says more. `partial_fit` drops nothing; it goes on
-    with the units that `fit` left, or begins with all.
+    `sample_weight` multiplies the sums of both algorithms.
+
+    With `prune=True` components first compete under stronger repulsion, by the batch rule with `rival_rank=2`,
+    `repulsion=0.8` without the two factors above, no inhibition, no annealing and no revival, whatever the settings. Of
+    two components in one group each is the other's rival; the stronger drives the weaker away, until that wins almost
+    nothing and is removed [2]_. Once five passes remove none, or a removal would leave whole groups without a
+    component, the remaining components continue with the settings. From two to ten times as many components as planted
+    topics, the number of topics remains, and about the number of themes of long documents. Titles and other short texts
+    form many small groups that share a word: there few components are removed, and `codebooks.choose_n_components` is
+    the better choice. `partial_fit` removes none; it continues with the components of `fit`, or begins with all.
 
     References
     ----------
@@ -155,7 +168,7 @@ class KrotovHopfield(CodebookLearner):
 
     _State = State
     _halved = ("usage", "mass")
-    _fair: bool = True  # whether rivals are spared: small ones pushed less, and none pushed back
+    _fair: bool = True  # whether small rivals are pushed less, and none is pushed back
     _parameter_constraints: ClassVar[dict] = {
         **CodebookLearner._parameter_constraints,
         "transform_n_active": [Interval(Integral, 1, None, closed="left"), None],
