@@ -1,4 +1,4 @@
-"""A mixture of experts that share each row by softmax, and hold back those that always speak first."""
+"""Mixture of directions that share each row by softmax, with inhibition of components that score high on all rows."""
 
 from __future__ import annotations
 
@@ -56,104 +56,113 @@ class State(NamedTuple):
 
 
 class InhibitedMixture(CodebookLearner):
-    r"""Experts that share each row: soft topics, of which none dies.
+    r"""Soft clustering of documents, images or embeddings: `transform` returns the shares of each sample in components.
 
-    For a row :math:`x` of length 1 expert k, a direction :math:`W_k` of length 1, scores :math:`s_k = W_k x`. The
-    `n_active` experts with the largest :math:`s_k - \mu_k` take shares
+    Use it like `GaussianMixture`. Prefer it to `KrotovHopfield` if a sample belongs to several groups, or if other
+    models use the shares as features; for topics of text, `MultinomialMixture` is the better choice. It is a mixture of
+    experts in which inhibition prevents that a component wins every sample or none.
+
+    For a row :math:`x` of length 1 component k, a direction :math:`W_k` of length 1, scores :math:`s_k = W_k x`. The
+    `n_active` components with the largest :math:`s_k - \mu_k` take shares
 
     .. math:: g_k = \frac{\exp((s_k - \mu_k) / T)}{\sum_j \exp((s_j - \mu_j) / T)},
 
-    where :math:`\mu_k` (`inhibition_`), a running mean of the expert's own scores, holds back those that speak to
-    everything [1]_. Learning climbs :math:`\sum_x T \log \sum_k \exp((s_k - \mu_k) / T)`, the negative free energy,
-    whose best directions for given shares are :math:`W_k \propto \sum_x g_k x`: no gradient, no learning rate. Sums
-    decay over minibatches. After every fourth, experts lean towards the nearest orthonormal set by `orthogonality`
-    (less often, down to every twentieth, where both dimensions of the codebook exceed 200), and meanwhile :math:`T`
-    falls geometrically from `start_temperature` [2]_: while it is high every row counts for several experts, which
-    finds better optima than deciding at once.
+    where :math:`\mu_k` (`inhibition_`), a running mean of the component's own scores, holds back components that score
+    high on all rows [1]_. Learning ascends :math:`\sum_x T \log \sum_k \exp((s_k - \mu_k) / T)`, the negative free
+    energy, whose best directions for given shares are :math:`W_k \propto \sum_x g_k x`: no gradient, no learning rate.
+    Sums decay over minibatches. After every fourth one, components move towards the nearest orthonormal set by
+    `orthogonality` (less often, down to every twentieth, if both dimensions of `components_` exceed 200), and meanwhile
+    :math:`T` falls geometrically from `start_temperature` [2]_: while it is high every row counts for several
+    components, which finds better optima than early decisions.
 
     Parameters
     ----------
     n_components : int or "auto", default="auto"
-        Number of experts; "auto" is min(10, n_features).
+        Number of components; "auto" is min(10, n_features). `codebooks.choose_n_components` estimates it from data.
     n_active : int or None, default=3
-        Experts that may share one row, in learning and in its gates; None lets all.
+        Largest number of components that share one row, in learning and in `transform`; None stands for all.
     temperature : float, default=0.05
-        The divisor T at the end of learning and in `transform`, in units of `unexplained_`: differences between scores
-        shrink as rows are explained better, so one number serves text, images and embeddings. Raise it for softer
-        gates; at 1 shares are almost even.
+        The divisor T at the end of learning and in `transform`, relative to `unexplained_`: differences between scores
+        shrink as rows are explained better, so one number suits text, images and embeddings. Raise it for more even
+        shares; at 1 they are almost equal.
     start_temperature : float, default=0.5
-        T at the first update, itself.
+        T at the first update, not relative to `unexplained_`.
     annealing_updates : int, default=20
-        Minibatches until T has come down, in `fit` and in `partial_fit`; 0 begins with `temperature`. A `max_iter` that
-        allows fewer ends learning while it is warm.
+        Minibatches until T has reached its end, in `fit` and in `partial_fit`; 0 begins with `temperature`. If
+        `max_iter` allows fewer, learning ends with a higher temperature.
     orthogonality : float in [0, 1], default=0.5
-        How far experts lean towards the nearest orthonormal set each time, in units of `unexplained_`: 0 not at all, 1
-        all the way. More gives topics with fewer words in common.
+        How far components move towards the nearest orthonormal set each time, relative to `unexplained_`: 0 not at all,
+        1 all the way. Raise it for topics with fewer words in common.
     inhibition : {"mean", "load"} or None, default="mean"
-        What is subtracted from the score of an expert before the gate: "mean" a part of its running mean score, "load"
-        a bias that grows while it wins more than an even share. It is kept at prediction.
+        What is subtracted from the score of a component before the gate: "mean" a part of its running mean score,
+        "load" a bias that grows while it wins more than an even share. It is subtracted at prediction too.
     inhibition_strength : float in [0, 1], default=0.5
-        The part of it that is subtracted. For "mean" it is multiplied by the mean unexplained energy of the rows, since
-        differences between scores shrink with that. Lower it where groups differ much in size.
+        The part of it that is subtracted. For "mean" it is multiplied by the mean unexplained energy of the rows,
+        because differences between scores shrink with that. Lower it if groups differ much in size.
     revive : bool, default=True
-        Whether an expert that wins nothing takes a part of the samples of one that explains its samples poorly, and one
-        of two redundant experts moves to samples that are explained poorly.
+        Whether a component that wins nothing takes a part of the samples of one that explains its samples poorly, and
+        one of two redundant components moves to samples that are explained poorly.
     max_iter : int, default=50
-        Passes over the rows at most.
+        Largest number of passes over the rows.
     batch_size : int or "auto", default="auto"
         Rows per update; "auto" is a quarter of the rows, but at least 1,000 and at most 10,000.
     shuffle : bool, default=True
-        Whether each pass visits the rows in a new order.
+        Whether each pass visits the rows in a new order. Set False to learn in exactly the order of `partial_fit`.
     tol : float, default=1e-3
-        Once T has come down, learning stops when the explained energy has not risen by this share for three passes.
+        Once T has reached its end, learning stops when the explained energy has not risen by this share for three
+        passes.
     sparse_output : bool, default=False
-        Whether `transform` returns a CSR matrix. The gates are the same; use it for many components and a small
-        `n_active`.
+        Whether `transform` returns a CSR matrix of the same shares. Use it for many components and a small `n_active`.
     random_state : int, RandomState or None, default=None
-        Seed of the start, the order of rows and revival.
+        Seed of the initialisation, the order of rows and revival.
     verbose : int, default=0
         1 prints a line per pass, 2 shows a progress bar.
 
     Attributes
     ----------
     components_ : ndarray of shape (n_components, n_features)
-        Experts, one a row, of length 1.
+        Components, one a row, of length 1.
     labels_ : ndarray of shape (n_samples,), int64
-        The expert with the largest share of each row last learned from; -1 for empty rows.
+        The component with the largest share of each row of the last `fit` or `partial_fit`; -1 for empty rows.
     usage_ : ndarray of shape (n_components,)
-        Share of rows won.
+        Share of rows won, weighted by `sample_weight`.
     inhibition_ : ndarray of shape (n_components,)
-        What is taken off each expert's score.
+        Number that is subtracted from the score of each component.
     load_ : ndarray of shape (n_components,)
-        Mean gate of each expert over the rows that `fit` saw, or over the last 1,000 that `partial_fit` saw (at least
-        the last minibatch); sums to 1. Empty rows do not count.
+        Mean share of each component in the rows of `fit`, or in the last 1,000 rows of `partial_fit` (at least the last
+        minibatch); sums to 1. Empty rows do not count.
     max_violation_ : float
-        How far the heaviest load lies above an even one, in even loads: 0 is perfect balance ("MaxVio" in [3]_).
+        The difference between the largest load and an even one, in even loads: 0 is perfect balance ("MaxVio" in [3]_).
     gate_entropy_ : float in [0, 1]
-        Mean entropy of the gates of these rows over the largest that `n_active` experts could have: 1 is even, 0 is
-        whole.
+        Mean entropy of the shares of these rows, relative to the largest that `n_active` components can have: 1 for
+        equal shares, 0 if one component has all.
     unexplained_ : ndarray of shape ()
         Mean of one less the squared cosine of a row with its winner, over recent rows.
     mass_ : ndarray of shape (n_components,)
-        Lengths of the decayed sums, with which `partial_fit` carries on.
+        Lengths of the decayed sums, from which `partial_fit` continues.
     n_iter_, n_updates_ : int
-        Passes made and minibatches seen.
+        Passes and minibatches.
     n_features_in_ : int
-    feature_names_in_ : ndarray of str, where the input had names
+    feature_names_in_ : ndarray of str, if the input has names
 
     Warns
     -----
     UserWarning
-        When the gates are even (the mean largest gate has come less than 0.2 of the way from an even one to 1): the
-        codes say no more than a constant. Or when, at a temperature below 0.05, they give each row to one expert (it
-        has come more than 0.99 of the way): the codes say no more than labels. The warning names a temperature at which
-        the gates of the experts found have half of the largest entropy. After `partial_fit` it comes once, when the
-        temperature has come down and 50 rows were seen.
+        If the shares are even (the mean largest share has come less than 0.2 of the way from an even one to 1), because
+        then they carry no information. Or if, at a temperature below 0.05, they give each row to one component (it has
+        come more than 0.99 of the way), because then they carry no more information than labels. The warning names a
+        temperature at which the shares have half of the largest entropy. After `partial_fit` it is raised once, when
+        the temperature has reached its end and there were 50 rows.
+
+    See Also
+    --------
+    MultinomialMixture : Topics of text as word counts or tf-idf.
+    KrotovHopfield : Hard assignments, and fewer components than given (`prune=True`).
 
     References
     ----------
     .. [1] K. Chen, O. Chen, A. Ragni, M. Gales, "Active memory networks for language modeling", Interspeech 2018,
-       3338-3342, on annealed gates; the running mean that inhibits is from a blog post on topic models without names.
+       3338-3342, on annealed gates; the running mean as inhibition is from a blog post on topic models without names.
     .. [2] K. Rose, "Deterministic annealing for clustering, compression, classification, regression, and related
        optimization problems", Proceedings of the IEEE 86 (1998), 2210-2239.
     .. [3] L. Wang et al., "Auxiliary-loss-free load balancing strategy for mixture-of-experts", arXiv 2408.15664, 2024.

@@ -82,11 +82,15 @@ class Sums(NamedTuple):
 
 
 class MultinomialMixture(CodebookLearner):
-    r"""Topics of words: each document is drawn from one of several word distributions, and words that tell topics apart
-    count for more.
+    r"""Find topics in text; use it like `LatentDirichletAllocation` or `NMF`.
 
-    It is the learner to take for text, in particular for short text, as counts, tf-idf or BM25 weights alike. Each
-    row is first divided by the scale of its columns, so that no idf is left, and scaled to the Euclidean norm
+    `transform` returns the shares of topics in each document, `codebooks.topic_words` the words of each topic, and
+    `predict` the topic with the largest share. It is the learner to prefer for text as counts, tf-idf or BM25 weights,
+    in particular for short text. For embeddings, images and other data that is dense or has negative values, use
+    `KrotovHopfield`.
+
+    Each document is drawn from one of several word distributions, and words that distinguish topics count for more.
+    Each row is first divided by the scale of its columns, which removes an idf, and scaled to the Euclidean norm
     :math:`\sqrt 6`. With :math:`x` such a row, :math:`N_{kv}` the decayed counts of word v in component k, and
     :math:`M_k` the decayed number of its rows, the score of component k is
 
@@ -94,27 +98,23 @@ class MultinomialMixture(CodebookLearner):
 
     where :math:`\theta_{kv}` is the smoothed share of word v in component k, :math:`p_v` its share in all components,
     and :math:`\omega_v`, its saliency, grows with how unevenly components use the word. With the gates
-    :math:`g = \mathrm{softmax}(S)` it learns :math:`N_k \leftarrow \rho N_k + \sum_x g_k x`: online expectation
+    :math:`g = \mathrm{softmax}(S)` the update is :math:`N_k \leftarrow \rho N_k + \sum_x g_k x`: online expectation
     maximisation [1]_ of a mixture of multinomials [2]_ [3]_, in which counts go back about two minibatches.
 
-    Learning takes each document for one topic; `transform` then divides the words of a document among all topics, as
-    LDA and PLSA [4]_ do. Its shares :math:`s` add up to 1 and are found by ten steps of
+    In learning each document has one topic; `transform` then divides the words of a document among all topics, as LDA
+    and PLSA [4]_ do. Its shares :math:`s` sum to 1 and are computed by ten steps of
 
     .. math:: s_k \propto g_k + \sum_v x_v \omega_v \frac{s_k \theta_{kv}}{\sum_j s_j \theta_{jv}},
 
     so that a document about two topics has two large shares. Shares below .01 (for more than 50 components, below half
-    an even share) are zero. `predict` is the component with the largest share.
-
-    `partial_fit` and unshuffled passes also keep a uniform sample of at most 10,000 of the rows so far, from which they
-    learn again, so that a stream may begin with few rows or be sorted. Where there are more components than topics,
-    some may become empty: `usage_` shows them, and a warning names them.
+    an even share) are zero.
 
     Parameters
     ----------
     n_components : int or "auto", default="auto"
-        Number of components; "auto" is min(10, n_features).
+        Number of topics; "auto" is min(10, n_features). `codebooks.choose_n_components` estimates it from data.
     max_iter : int, default=50
-        Passes over the rows at most.
+        Largest number of passes over the rows.
     batch_size : int or "auto", default="auto"
         Rows per update; "auto" is a quarter of the rows, but at least 500 and at most 10,000.
     shuffle : bool, default=True
@@ -122,9 +122,9 @@ class MultinomialMixture(CodebookLearner):
     tol : float, default=1e-3
         Learning stops when the mean score of the winners has not risen by this share for three passes.
     sparse_output : bool, default=False
-        Whether `transform` returns a CSR matrix. Use it for many components: most shares are zero.
+        Whether `transform` returns a CSR matrix of the same shares. Use it for many components: most shares are zero.
     random_state : int, RandomState or None, default=None
-        Seed of the start and of the order of rows.
+        Seed of the initialisation and of the order of rows.
     verbose : int, default=0
         1 prints a line per pass, 2 shows a progress bar.
 
@@ -133,29 +133,37 @@ class MultinomialMixture(CodebookLearner):
     components_ : ndarray of shape (n_components, n_features)
         Word distributions, one a row; each sums to 1.
     labels_ : ndarray of shape (n_samples,), int64
-        The component with the largest share of each row last learned from; -1 for empty rows.
+        The component with the largest share of each row of the last `fit` or `partial_fit`; -1 for empty rows.
     usage_ : ndarray of shape (n_components,)
-        Share of rows won.
+        Share of rows won, weighted by `sample_weight`.
     mass_ : ndarray of shape (n_components,)
-        Decayed counts of words behind each component.
+        Decayed counts of the words of each component.
     n_rows_ : ndarray of shape (n_components,)
-        Decayed numbers of rows behind each component.
+        Decayed numbers of the rows of each component.
     inhibition_ : ndarray of shape (n_components,)
         Minus the prior term of the score.
     log_scale_ : ndarray of shape (n_features,)
         Logarithms of the scales of columns: for tf-idf the logarithm of idf, up to a constant.
     scale_counts_ : ndarray of shape (n_features,)
-        Numbers of entries behind these.
+        Numbers of entries from which these are computed.
     mean_saliency_ : ndarray of shape ()
-        What saliencies are divided by.
+        Divisor of saliencies.
     n_iter_, n_updates_ : int
-        Passes made and minibatches seen.
+        Passes and minibatches.
     n_features_in_ : int
-    feature_names_in_ : ndarray of str, where the input had names
+    feature_names_in_ : ndarray of str, if the input has names
 
     See Also
     --------
     KrotovHopfield : For embeddings, images and other dense or signed data.
+    codebooks.topic_words : Words of each topic.
+    codebooks.choose_n_components : Estimate the number of topics.
+
+    Notes
+    -----
+    `partial_fit` and unshuffled passes also keep a uniform sample of at most 10,000 of the rows so far, from which they
+    learn again, so that a stream may begin with few rows or be sorted. If there are more components than topics, some
+    may become empty: `usage_` shows them, and a warning names them.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Orthogonal sparse coding: an orthonormal codebook, learned from the few codes that each row keeps."""
+"""Orthogonal sparse coding: orthonormal components, learned from the few codes that each row keeps."""
 
 from __future__ import annotations
 
@@ -38,100 +38,115 @@ class State(NamedTuple):
 
 
 class OrthogonalSparseCoding(CodebookLearner):
-    r"""An orthonormal codebook: units that share no direction, so that nothing is learned twice.
+    r"""Learn orthonormal components and sparse, decorrelated codes; use it like `DictionaryLearning` or `PCA`.
 
-    With orthonormal units :math:`U` (one a row) the best code of a row :math:`x` with `n_active` terms is closed form:
-    the projections :math:`a = U x`, all but the `n_active` largest set to 0. What is learned is the :math:`U` that
-    minimises :math:`\sum \|x - U^\top a\|^2`. Orthonormality to machine precision holds after every update.
+    `transform` returns codes with few entries that are not zero, and `inverse_transform` reconstructs samples from
+    them. Prefer it if codes are features of other models, for compression and denoising (`signed=True`, on centred
+    images, sound and other signals), or for topics without common words. Components never overlap, so groups that are
+    similar share a component; to separate them, use `KrotovHopfield` or `InhibitedMixture`.
 
-    Three rules find it. "procrustes" gathers :math:`M = \sum a x^\top` over minibatches and takes the orthonormal
-    matrix nearest to it, :math:`(M M^\top)^{-1/2} M`: block coordinate descent [2]_ that forgets slowly, with no
-    learning rate. "geodesic" follows the gradient on the group of rotations [3]_ row by row: with :math:`y` what the
-    kept codes explain of :math:`x`, all units turn in the plane of :math:`y` and :math:`x - y` by the angle
-    :math:`\epsilon \|y\| \|x - y\|`, which takes two passes over the codebook. It finds bases that are used densely,
-    where the other two fail. "online" is the rule as published [1]_: units are visited from the largest projection on,
-    made orthogonal to those before, and kept ones take a Hebbian step towards what is left of the row.
+    With orthonormal components :math:`U` (one a row) the best code of a row :math:`x` with `n_active` terms has a
+    closed form: the projections :math:`a = U x`, all but the `n_active` largest set to 0. Learning minimises
+    :math:`\sum \|x - U^\top a\|^2`. Components are orthonormal to machine precision after every update.
+
+    Three rules are available. "procrustes" sums :math:`M = \sum a x^\top` over minibatches, with a slow decay, and
+    takes the orthonormal matrix nearest to it, :math:`(M M^\top)^{-1/2} M`: block coordinate descent [2]_ without a
+    learning rate. "geodesic" follows the gradient on the group of rotations [3]_ row by row: with :math:`y` the part of
+    :math:`x` that the kept codes explain, all components rotate in the plane of :math:`y` and :math:`x - y` by the
+    angle :math:`\epsilon \|y\| \|x - y\|`, which takes two passes over the components. It finds bases that are used
+    densely, where the other two fail. "online" is the rule as published [1]_: components are visited in descending
+    order of their projections, made orthogonal to those before, and kept ones take a Hebbian step towards the residual
+    of the row.
 
     Parameters
     ----------
     n_components : int or "auto", default="auto"
-        Number of units, at most the number of features; "auto" is min(10, n_features).
+        Number of components, at most the number of features; "auto" is min(10, n_features).
     algorithm : {"procrustes", "geodesic", "online"}, default="procrustes"
-        "procrustes" learns from sums over rows and is fast on sparse text; the other two go row by row.
+        "procrustes" learns from sums over rows and is fast on sparse text; the other two learn from one row after
+        another. Use "geodesic" for signals with a large `n_active`, and "online" to reproduce the paper.
     n_active : int or None, default=1
-        How many units each row keeps, in learning and in its code; None keeps all. One gives the best topics; signals,
-        with `signed=True` and centred, want more: begin with an eighth of the units.
+        Number of components that each row keeps, in learning and in its code; None keeps all. One gives the best
+        topics. For signals, with `signed=True` and centred, begin with an eighth of the components.
     signed : bool, default=False
-        False, for text, counts and other data in which only presence speaks: units are ranked by value, codes are
-        never negative, and rows are learned from with length 1. True, for images, sound and other signals: units are
-        ranked by magnitude, and rows weigh with their energy, as the squared error of a reconstruction does.
+        False, for text, counts and other data in which only presence is informative: components are ranked by value,
+        codes are never negative, and rows are scaled to length 1. True, for images, sound and other signals: components
+        are ranked by magnitude, and rows count by their energy, as in the squared error of a reconstruction.
     threshold : float, optional
-        Keep the codes whose value (magnitude if `signed`) reaches this, in the units of `X`, instead of the `n_active`
-        largest. It is the least of :math:`\|x - U^\top a\|^2 + \lambda \|a\|_0` with :math:`\lambda` its square; the
-        authors' code takes one number for both. A row in which no code reaches it has none, and the label -1.
+        Keep the codes whose value (magnitude if `signed`) reaches this number, in the units of `X`, instead of the
+        `n_active` largest. It minimises :math:`\|x - U^\top a\|^2 + \lambda \|a\|_0` with :math:`\lambda` its square;
+        the authors' code uses one number for both. A row in which no code reaches it has the label -1.
     inhibition : {"auto", "mean", "load"} or None, default="auto"
-        What is subtracted from the score of a unit before the ranking, and from its code: "mean" a part of its running
-        mean score, "load" a bias that grows while it wins more than an even share. It is kept at prediction. "auto" is
-        "mean", and None if `signed`. Without it, one unit that points along what all rows have in common (the
-        brightness of images, an offset) wins every row.
+        What is subtracted from the score of a component before the ranking, and from its code: "mean" a part of its
+        running mean score, "load" a bias that grows while it wins more than an even share. It is subtracted at
+        prediction too. "auto" is "mean", and None if `signed`. Without it, one component in the direction that all rows
+        have in common (the brightness of images, an offset) wins every row.
     inhibition_strength : float in [0, 1], default=0.75
         The part of it that is subtracted. Raise it to 1 for images and other data with a large common part.
     revive : bool, default=True
-        Whether a unit that wins nothing takes a part of the samples of a unit that explains its samples poorly. Nothing
-        is revived if `signed`: units of fine detail serve without winning, and a unit that is never kept holds a
-        direction that no row has.
+        Whether a component that wins nothing takes a part of the samples of a component that explains its samples
+        poorly. Nothing is revived if `signed`: components of fine detail are used without winning, and a component that
+        is never kept has a direction that no row has.
     max_iter : int, default=50
-        Passes over the rows at most; "procrustes" makes as many again where it revives units.
+        Largest number of passes over the rows; twice as many if "procrustes" revives components.
     batch_size : int or "auto", default="auto"
         Rows per update; "auto" is all of them, but at most 20,000.
     shuffle : bool, default=True
-        Whether each pass visits the rows in a new order.
+        Whether each pass visits the rows in a new order. Set False to learn in exactly the order of `partial_fit`.
     tol : float, default=1e-3
         "procrustes" stops when the explained energy has not risen by this share for three passes. The other two make
-        all passes, as their learning rates fall to the last.
+        all passes, because their learning rates fall to the last.
     sparse_output : bool, default=False
-        Whether `transform` returns a CSR matrix. The codes are the same; it saves memory, as most of them are 0.
+        Whether `transform` returns a CSR matrix of the same codes. It saves memory, because most codes are 0.
     learning_rate, final_learning_rate : float, optional
         First and last step. "geodesic" goes from 0.8 to a tenth of the first step, "online" from 0.1 to a hundredth,
-        as published. They are meant for rows of length 1, or, when `signed`, for rows scaled so that the mean squared
-        length of those seen so far is 1. In `fit` the step falls geometrically from pass to pass; `partial_fit` goes
-        on with the step of the last pass, which is the first step where no `fit` came before.
+        as published. They are meant for rows of length 1, or, if `signed`, for rows scaled so that the mean squared
+        length of the rows so far is 1. In `fit` the step falls geometrically from pass to pass; `partial_fit` continues
+        with the step of the last pass, or with the first step if there was no `fit`.
     random_state : int, RandomState or None, default=None
-        Seed of the start, the order of rows and revival.
+        Seed of the initialisation, the order of rows and revival.
     verbose : int, default=0
         1 prints a line per pass, 2 shows a progress bar.
 
     Attributes
     ----------
     components_ : ndarray of shape (n_components, n_features)
-        Orthonormal units, one a row.
+        Orthonormal components, one a row.
     labels_ : ndarray of shape (n_samples,), int64
-        Winning unit of each row last learned from; -1 for empty rows.
+        Winning component of each row of the last `fit` or `partial_fit`; -1 for empty rows.
     usage_ : ndarray of shape (n_components,)
-        Share of rows won.
+        Share of rows won, weighted by `sample_weight`.
     inhibition_ : ndarray of shape (n_components,)
-        What is taken off each unit's score.
+        Number that is subtracted from the score of each component.
     moment_ : ndarray of shape (n_components, n_features)
-        Decayed sums of rows times codes, with which `partial_fit` carries on.
+        Decayed sums of rows times codes, from which `partial_fit` continues.
     energy_, n_rows_, scale_, annealed_ : float, int, float, float
-        Mean squared length of the rows seen, their number (passes counted), a constant factor of `moment_` if `signed`,
-        and the share of the schedules behind.
+        Mean squared length of the rows so far, their number (in all passes), a constant factor of `moment_` if
+        `signed`, and the share of the schedules that is over.
     n_iter_, n_updates_ : int
-        Passes made and minibatches seen.
+        Passes and minibatches.
     n_features_in_ : int
-    feature_names_in_ : ndarray of str, where the input had names
+    feature_names_in_ : ndarray of str, if the input has names
+
+    See Also
+    --------
+    KrotovHopfield : Components that may overlap.
+    PartialWhitening : Decorrelation of embeddings without components.
 
     Notes
     -----
-    Units are never redundant, so `fit` revives idle units only after learning without revival has settled, and
+    `sample_weight` multiplies the sums of "procrustes". In "geodesic" and "online" it multiplies the step of each row,
+    up to a step of 1, so there a weight of 2 is nearly, but not exactly, two equal rows.
+
+    Components are never redundant, so `fit` revives idle ones only after learning without revival has converged, and
     keeps the result only if the explained energy falls by less than .01. Images and other data with a large common
-    part are best centred and coded with `signed=True`; on raw pixels labels of `KrotovHopfield` agree better with
+    part are best centred and coded with `signed=True`; on raw pixels the labels of `KrotovHopfield` agree better with
     groups.
 
-    In a stream, `partial_fit` gives new themes to units that have become idle. `moment_` remembers two minibatches
-    or 50 rows for each unit, whichever is more, so units of themes that no longer come are free only after some
-    three times as many rows. With fewer rows of new themes, or no spare unit, new themes share the units of old
-    ones; the other two learners then separate them sooner.
+    In a stream, `partial_fit` gives new themes to components that have become idle. `moment_` goes back two minibatches
+    or 50 rows for each component, whichever is more, so the components of themes that no longer occur become free only
+    after some three times as many rows. With fewer rows of new themes, or no idle component, new themes share the
+    components of old ones; the other learners then separate them sooner.
 
     References
     ----------
