@@ -250,7 +250,7 @@ def select_ids(ids: Any, stored: np.ndarray, method: str) -> np.ndarray:
     is_stored = np.zeros(ids.shape, bool) if is_other_kind else np.isin(names, stored) & (names == ids)
     if not is_stored.all():
         missing = shorten(", ".join(map(str, ids[~is_stored][:10].tolist())), 200)
-        raise ValueError(f"{method} wants ids that are there, see ids_, and got others: {missing}. Nothing is removed.")
+        raise ValueError(f"{method} expected stored ids, got {missing}. Use ids in ids_. Nothing is removed.")
     return np.isin(stored, names)
 
 

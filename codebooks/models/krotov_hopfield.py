@@ -14,7 +14,7 @@ from codebooks.models.base import CodebookLearner, Progress
 from codebooks.models.convergence import Reporter
 from codebooks.models.cosine import compute_cosines
 from codebooks.models.initialization import initialize_directions
-from codebooks.models.pruning import FIERCE, prune_components, select_components
+from codebooks.models.pruning import PRUNING_SETTINGS, prune_components, select_components
 from codebooks.models.statistics import Sums, compute_gates, find_nearest, multiply_weights, sum_statistics
 
 # The number of components that share a row during annealing, and the temperature at its end.
@@ -168,7 +168,7 @@ class KrotovHopfield(CodebookLearner):
 
     _State = State
     _halved = ("usage", "mass")
-    _fair: bool = True  # whether small rivals are pushed less, and none is pushed back
+    _spares_rivals: bool = True  # whether small rivals are pushed less, and none is pushed back
     _parameter_constraints: ClassVar[dict] = {
         **CodebookLearner._parameter_constraints,
         "transform_n_active": [Interval(Integral, 1, None, closed="left"), None],
@@ -255,7 +255,7 @@ class KrotovHopfield(CodebookLearner):
         length = multiply_weights(length, sample_weight)
         pull = xp.zeros(state.components.shape, gain.dtype)  # in C order, as it is written row by row
         pull = ops.scatter_rows(pull, index, gain * length[:, None], X)
-        if push is not None and self._fair and self.algorithm == "batch":
+        if push is not None and self._spares_rivals and self.algorithm == "batch":
             # The rival is pushed aside, not back: it keeps the part that it has in common with the row.
             common = multiply_weights(push * found.score[:, rank - 1], sample_weight)
             common = ops.sum_by_index(index[:, 1], common, n_components)
@@ -302,7 +302,7 @@ class KrotovHopfield(CodebookLearner):
         if rank == 1 or self.repulsion == 0:
             return found.index[:, :1], won[:, None], None
         index, push = found.index[:, :: rank - 1], self.repulsion * won  # the winner and its rival
-        if self._fair and self.algorithm == "batch":
+        if self._spares_rivals and self.algorithm == "batch":
             sizes = state.usage[index]
             push *= (sizes[:, 1] * ops.reciprocal(sizes[:, 0])).clip(0, 1)
             if self.p == 2:  # the better a row is explained, the less its rival is pushed away
@@ -382,10 +382,10 @@ class KrotovHopfield(CodebookLearner):
     ) -> tuple[State, int]:
         if not self.prune:
             return super()._run_epochs(X, rng, state, revive=revive, sample_weight=sample_weight, tasks=tasks)
-        fierce = type(self)(**{**self.get_params(deep=False), **FIERCE, "prune": False})
-        fierce._fair = False
+        learner = type(self)(**{**self.get_params(deep=False), **PRUNING_SETTINGS, "prune": False})
+        learner._spares_rivals = False
         reporter = Reporter(f"{type(self).__name__}, pruning", self.max_iter, self.verbose)
-        state, n_before = prune_components(fierce, X, rng, reporter, sample_weight)
+        state, n_before = prune_components(learner, X, rng, reporter, sample_weight)
         # The components are near their groups already, so the winner takes all from now on.
         state = state._replace(n_updates=max(state.n_updates, self.annealing_updates))
         state, n_after = super()._run_epochs(X, rng, state, sample_weight=sample_weight, tasks=tasks)

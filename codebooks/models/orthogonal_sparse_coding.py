@@ -19,7 +19,7 @@ from codebooks.models.statistics import Sums, find_nearest, multiply_weights, su
 # First and last learning rate of the rules that go row by row, for rows whose mean squared length is 1.
 _RATES = {"geodesic": (0.8, 0.08), "online": (0.1, 0.001)}
 # A small part of the components before is added to the moment, so that a component without samples stays as it is.
-_HOLD = 1e-3
+_OLD_PART = 1e-3
 
 
 class State(NamedTuple):
@@ -274,7 +274,7 @@ class OrthogonalSparseCoding(CodebookLearner):
         moment, components = sums.pull, state.components
         moment += keep * state.moment
         if self.algorithm == "procrustes":
-            components = ops.nearest_orthonormal(_keep_trace(moment, components))
+            components = ops.nearest_orthonormal(_add_components(moment, components))
         return state._replace(
             components=components, moment=moment, usage=usage, inhibition=inhibition, n_updates=state.n_updates + 1
         )
@@ -460,8 +460,8 @@ class OrthogonalSparseCoding(CodebookLearner):
         return revived._replace(components=ops.nearest_orthonormal(revived.components))
 
 
-def _keep_trace(moment: Any, components: Any) -> Any:
+def _add_components(moment: Any, components: Any) -> Any:
     """Add a small part of the components before to the moment, in proportion to its size in their directions."""
     xp = ops.xp(moment)
     size = xp.vdot(moment.T, components.T) / len(moment)
-    return moment + (_HOLD * xp.where(size > 0, size, 1)).astype(moment.dtype) * components
+    return moment + (_OLD_PART * xp.where(size > 0, size, 1)).astype(moment.dtype) * components

@@ -11,10 +11,10 @@ from codebooks.models.convergence import Reporter
 from codebooks.models.cosine import normalize_rows
 from codebooks.models.statistics import multiply_weights, sum_weights
 
-__all__ = ["FIERCE", "prune_components", "select_components"]
+__all__ = ["PRUNING_SETTINGS", "prune_components", "select_components"]
 
 # A weaker repulsion leaves two components in a group; a stronger one drives away the components of small groups too.
-FIERCE = {
+PRUNING_SETTINGS = {
     "algorithm": "batch",
     "rival_rank": 2,
     "repulsion": 0.8,
@@ -28,22 +28,22 @@ _LEAST_GAIN = 1 / 3  # part of what many components explain beyond a single one 
 _QUIET_PASSES = 5
 
 
-def prune_components(fierce: Any, X: Any, rng: Any, reporter: Reporter, sample_weight: Any = None) -> tuple[Any, int]:
+def prune_components(learner: Any, X: Any, rng: Any, reporter: Reporter, sample_weight: Any = None) -> tuple[Any, int]:
     """Return the state of a learner after superfluous components are removed, and the number of passes.
 
-    `fierce` is the learner with the settings `FIERCE`.
+    `learner` is the learner with the settings `PRUNING_SETTINGS`.
     """
     state: Any = None
     sound: Any = None  # the last state in which every group had a component
     floor, n_quiet = 0.0, 0
     for epoch in reporter.epochs():
-        state, score, n_idle = fierce._run_epoch(X, state, epoch, rng, sample_weight=sample_weight)
+        state, score, n_idle = learner._run_epoch(X, state, epoch, rng, sample_weight=sample_weight)
         reporter.report(epoch, score, n_idle)
         usage = ops.to_host(state.usage)
         is_needed = usage >= _SUPERFLUOUS / len(usage)
         if sound is None or not is_needed.all():
             state = select_components(state, is_needed)
-            energy, single = _compute_explained_by_centres(X, state, fierce._get_directions(state), sample_weight)
+            energy, single = _compute_explained_by_centres(X, state, learner._get_directions(state), sample_weight)
             if sound is None:
                 floor = single + _LEAST_GAIN * (energy - single)
             elif energy < floor:

@@ -1,7 +1,7 @@
 """Relocation of redundant components: one of two components in the same group moves to poorly explained samples.
 
-A codebook that explains as much energy as it can puts two components into a large group before it gives one to a small
-group, because half of many small gains outweighs a few large ones. Hence the explained energy does not show that a
+Learning that explains as much energy as possible puts two components into a large group before one into a small group,
+because half of many small gains outweighs a few large ones. Hence the explained energy does not show that a
 component is redundant; its similarity to another component does.
 """
 
@@ -33,10 +33,10 @@ _LOSS_BY_RELOCATION, LARGEST_LOSS = 0.05, 0.01
 class Move(NamedTuple):
     """Relocation of a component."""
 
-    unit: int  # the component that moves
-    twin: int  # the redundant component that stays
-    together: Any  # (n_features,) direction of the samples of both
-    elsewhere: Any  # (n_features,) direction of the samples that the moved component will win
+    component: int  # the component that moves
+    partner: int  # the similar component that stays
+    common_direction: Any  # (n_features,) direction of the samples of both
+    new_direction: Any  # (n_features,) direction of the samples that the moved component will win
     n_rows: float  # the number of these samples
 
 
@@ -81,14 +81,14 @@ def relocate(
     sums = tuple(name for name in halved if name != "usage")
     fields = {name: getattr(state, name).copy() for name in ("components", "usage", "inhibition", *sums)}
     for move in moves:
-        for component, direction in ((move.twin, move.together), (move.unit, move.elsewhere)):
-            fields["components"][component] = direction / compute_lengths(direction[None])[0]
+        for k, direction in ((move.partner, move.common_direction), (move.component, move.new_direction)):
+            fields["components"][k] = direction / compute_lengths(direction[None])[0]
         for name in ("usage", *sums):
-            fields[name][move.twin] += fields[name][move.unit]
+            fields[name][move.partner] += fields[name][move.component]
         for name in sums:
-            fields[name][move.unit] = 0  # it has no samples yet
-        fields["usage"][move.unit] = move.n_rows / n_rows
-        fields["inhibition"][move.unit] = fields["inhibition"].min()
+            fields[name][move.component] = 0  # it has no samples yet
+        fields["usage"][move.component] = move.n_rows / n_rows
+        fields["inhibition"][move.component] = fields["inhibition"].min()
     return state._replace(**fields)
 
 
@@ -122,16 +122,16 @@ def find_moves(X: Any, components: Any, labels: Any, sample_weight: Any = None) 
     rows, covered = ops.take_rows(X, gainers), covered[gainers]
     weight = None if sample_weight is None else sample_weight[ops.to_device_of(gainers, sample_weight)]
     moves = []
-    for redundant, twin in pairs:
+    for redundant, partner in pairs:
         gain = xp.maximum(cosines - covered[:, None] - ops.rounding(cosines.dtype), 0)
         best = int(ops.to_host(multiply_weights(gain, weight).sum(axis=0).argmax()))
         is_won = gain[:, best] > 0
         n_won = ops.to_host(sum_weights(is_won, weight)).item()
         if n_won < _FEWEST:
             break
-        elsewhere, _ = _sum_directions(rows, xp.where(is_won, 0, -1), components[:1], weight)
-        together = normalize_rows((sums[redundant] + sums[twin])[None])[0]
-        moves.append(Move(redundant, twin, together, normalize_rows(elsewhere)[0], n_won * n_rows // n_drawn))
+        new, _ = _sum_directions(rows, xp.where(is_won, 0, -1), components[:1], weight)
+        common = normalize_rows((sums[redundant] + sums[partner])[None])[0]
+        moves.append(Move(redundant, partner, common, normalize_rows(new)[0], n_won * n_rows // n_drawn))
         covered = xp.maximum(covered, cosines[:, best])
     return moves
 

@@ -178,7 +178,7 @@ def test_gates_are_shares(planted, n_active, dtype, monkeypatch):
         np.testing.assert_array_equal(model.predict(X), model.labels_)
 
 
-def test_a_row_that_shares_nothing_with_any_expert_is_nobodys():
+def test_a_row_without_common_features_has_even_gates_and_no_label():
     model = experts_on_axes(4, 2)
     model.components_ = np.eye(5)[:4]
     model.n_features_in_ = 5
@@ -262,7 +262,7 @@ def test_even_gates_are_complained_of(text, settings, n_batches):
 @pytest.mark.parametrize(
     "settings", [{"temperature": 1e-4}, {"temperature": 1e-3}, {"temperature": 5e-4, "n_active": None}]
 )
-def test_whole_gates_are_complained_of(text, settings, n_batches):
+def test_warning_of_whole_gates(text, settings, n_batches):
     (whole,) = complaints(text, n_batches=n_batches, **settings)
     assert "give nearly all rows to one component alone" in whole
     assert f"Raise the temperature, which is {settings['temperature']:g}, for instance to 0." in whole

@@ -111,7 +111,7 @@ def test_where_the_batch_rule_rests_the_published_rule_rests(planted, p, n_units
     X = planted[0].toarray()
     X = X / np.linalg.norm(X, axis=1, keepdims=True)
     model = KrotovHopfield(n_units, p=p, repulsion=repulsion, inhibition=None, random_state=0)
-    model._fair = False
+    model._spares_rivals = False
     for _ in range(200):
         model.partial_fit(X)
     W = model.components_

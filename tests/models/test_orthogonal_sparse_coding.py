@@ -175,7 +175,7 @@ def test_procrustes_stops_on_a_plateau(planted):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("signed", [False, True])
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_units_are_orthonormal_after_every_call(planted, algorithm, signed, dtype):
+def test_components_are_orthonormal_after_every_call(planted, algorithm, signed, dtype):
     X = planted[0].astype(dtype)
     model = OrthogonalSparseCoding(8, algorithm=algorithm, signed=signed, random_state=0)
     same = sparse.vstack([X[7]] * 40).tocsr()  # most units win nothing
@@ -192,7 +192,7 @@ def test_wild_steps_leave_orthonormal_units(signals):
             assert_orthonormal(model.set_params(signed=signed).fit(signals).components_)
 
 
-def test_revival_brings_idle_units_back_and_keeps_all_orthonormal(planted):
+def test_revived_components_win_samples_and_are_orthonormal(planted):
     X, labels = planted
     model = OrthogonalSparseCoding(6, n_active=1, random_state=0).fit(X)
     away = -np.abs(np.random.default_rng(0).standard_normal((3, X.shape[1])))
@@ -222,7 +222,7 @@ def test_a_unit_that_never_wins_may_serve(signals, kept):
     assert (model.usage_ == 0).any()
 
 
-def test_more_units_than_features_are_refused():
+def test_more_components_than_features_are_refused():
     with pytest.raises(ValueError, match=r"number of features, 4, .* got 5.*KrotovHopfield"):
         OrthogonalSparseCoding(5).fit(np.eye(4))
     assert OrthogonalSparseCoding().fit(np.eye(4)).components_.shape == (4, 4)

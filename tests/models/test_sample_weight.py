@@ -152,11 +152,13 @@ def test_whole_weights_equal_repeated_rows_in_every_step_over_rows(form):
     labels = np.repeat([0, 1, 2, 3, 3], [7, 8, 15, 15, 15])
     moves = find_moves(form(X), components, labels, weight)
     expected = find_moves(form(many), components, np.repeat(labels, weights))
-    assert [(move.unit, move.twin, move.n_rows) for move in moves] == [(m.unit, m.twin, m.n_rows) for m in expected]
+    assert [(move.component, move.partner, move.n_rows) for move in moves] == [
+        (m.component, m.partner, m.n_rows) for m in expected
+    ]
     assert moves
     for move, other in zip(moves, expected, strict=True):
-        np.testing.assert_allclose(move.elsewhere, other.elsewhere, atol=1e-8)
-        np.testing.assert_allclose(move.together, other.together, atol=1e-8)
+        np.testing.assert_allclose(move.new_direction, other.new_direction, atol=1e-8)
+        np.testing.assert_allclose(move.common_direction, other.common_direction, atol=1e-8)
     noise = rng.standard_normal((4, 12))
     owner = np.repeat([0, 1, 2], 20)
     found = find_widest_directions(form(X), one, owner, noise, weight)
