@@ -282,23 +282,23 @@ def test_purity_by_hand():
 @pytest.mark.parametrize(
     ("bad", "error", "message"),
     [
-        (["a", None, "b"], ValueError, "row 1 has none: None came"),
-        (["a", float("nan"), "b"], ValueError, "row 1 has none: nan came"),
-        ([0.0, np.nan, 1.0], ValueError, "row 1 has none"),
-        (["a", 1, "b"], TypeError, "labels of one kind"),
+        (["a", None, "b"], ValueError, "got None in row 1"),
+        (["a", float("nan"), "b"], ValueError, "got nan in row 1"),
+        ([0.0, np.nan, 1.0], ValueError, "got nan in row 1"),
+        (["a", 1, "b"], TypeError, "labels of one type"),
         (np.eye(3), ValueError, r"one label for each row, and an array of shape \(3, 3\) came"),
         (7, ValueError, r"an array of shape \(\) came"),
     ],
 )
-def test_what_is_no_label_is_refused(score, bad, error, message):
-    with pytest.raises(error, match=f"y wants .*{message}"):
+def test_invalid_labels_are_rejected(score, bad, error, message):
+    with pytest.raises(error, match=f"y expected .*{message}"):
         score(bad, [0, 1, 1])
-    with pytest.raises(error, match=f"labels wants .*{message}"):
+    with pytest.raises(error, match=f"labels expected .*{message}"):
         score([0, 1, 1], bad)
 
 
 @pytest.mark.parametrize("score", [metrics.purity, metrics.agreement])
-def test_labels_of_another_length_are_refused(score):
+def test_labels_of_another_length_are_rejected(score):
     with pytest.raises(ValueError, match="inconsistent"):
         score([0, 1, 1], [0, 1])
     with pytest.raises(ValueError, match="none came"):

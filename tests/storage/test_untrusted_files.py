@@ -116,7 +116,7 @@ def use(path, parts, again=True):
     try:
         loaded.add(new, ids=["a name that nobody has"] if is_named else None)
     except ValueError as error:
-        if "ids must be at most" not in str(error) and "named by str" not in str(error):  # there are no more numbers
+        if not re.search("must be (at most|. strings, because)", str(error)):  # there are no more numbers
             raise
     else:
         assert loaded.ids_[:-1].tolist() == ids
@@ -417,7 +417,7 @@ def test_settings_that_could_not_be_loaded_are_not_saved(tmp_path):
 def test_counts_that_could_not_be_loaded_are_not_stored(value):
     counts = np.eye(3)
     counts[0, 0] = value
-    with pytest.raises(ValueError, match=r"infin|numbers above"):
+    with pytest.raises(ValueError, match=r"infin|absolute value|numbers above"):
         HopfieldRetriever(weighting=None).fit(counts)
 
 
