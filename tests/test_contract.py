@@ -673,7 +673,7 @@ def test_rows_too_small_to_have_a_length_are_not_called_empty(learner):
 
 # -- every estimator of arrays ---------------------------------------------------------------------------------------
 
-SILENT = pytest.mark.filterwarnings("ignore:invalid value", "ignore:PairedHead keeps embeddings as they are")
+SILENT = pytest.mark.filterwarnings("ignore:invalid value", "ignore:PairedHead does not change the embeddings")
 GROUPS = np.repeat(np.arange(4), 5)
 ESTIMATORS = {
     "InhibitedMixture": lambda: codebooks.InhibitedMixture(4, random_state=0),
