@@ -304,7 +304,7 @@ class TestCache:
         with sqlite3.connect(tmp_path / "mine.db") as db:
             db.execute("CREATE TABLE vectors (a)")
         db.close()
-        with pytest.raises(OSError, match="something else"):
+        with pytest.raises(OSError, match="another database"):
             self.embedder(tmp_path / "mine.db")[0].transform(TEXTS)
 
     def test_overwritten_bytes_never_give_a_wrong_row(self, tmp_path):
@@ -429,7 +429,7 @@ class TestCacheThatCannotBeWritten:
         texts = ["new", *TEXTS, "newer"]
         for _ in range(2):
             embedder, encoder = self.embedder(place)
-            with pytest.warns(UserWarning, match=r"could not be stored in .* \(.+\); go on") as warned:
+            with pytest.warns(UserWarning, match=r"could not be stored in .* \(.+\)\. Continue without") as warned:
                 np.testing.assert_array_equal(embedder.transform(texts), np.array(letters(texts), np.float32))
             assert len(warned) == 1
             assert encoder.texts == ["newer", "new"]
@@ -485,7 +485,7 @@ class TestCacheWhileAnotherWrites:
     @pytest.fixture
     def writer(self, tmp_path, monkeypatch):
         """Another connection that is writing into a cache of one text."""
-        monkeypatch.setattr(vector_cache, "_PATIENCE", 600.0)
+        monkeypatch.setattr(vector_cache, "_TIMEOUT", 600.0)
         with VectorCache(tmp_path, "e", 1) as cache:
             cache.put(["there"], np.ones((1, 3), np.float32))
         db = sqlite3.connect(tmp_path / "embeddings.sqlite", isolation_level=None)
@@ -743,18 +743,20 @@ class TestNamedModels:
 
     def test_an_unknown_model(self, library, monkeypatch, tmp_path):
         monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-        with pytest.raises(OSError, match=r"could not load 'nobody/nothing': We couldn't connect\. .*switched off"):
+        with pytest.raises(
+            OSError, match=r"could not load 'nobody/nothing': We couldn't connect\. .*network is disabled"
+        ):
             TextEmbedder("nobody/nothing").transform(TEXTS)
         monkeypatch.delenv("HF_HUB_OFFLINE")
-        with pytest.raises(OSError, match="look at the spelling and the network"):
+        with pytest.raises(OSError, match="check the spelling and the network"):
             TextEmbedder("nobody/nothing").transform(TEXTS)
         (tmp_path / "nothing").mkdir()
-        with pytest.raises(OSError, match="folder must hold a model"):
+        with pytest.raises(OSError, match="folder with a model"):
             TextEmbedder(tmp_path / "nothing").transform(TEXTS)
 
     @pytest.mark.parametrize("place", ["./nowhere", "/no/where", "some/where/else"])
     def test_a_folder_that_is_not_there(self, place):
-        with pytest.raises(FileNotFoundError, match="no folder"):
+        with pytest.raises(FileNotFoundError, match="existing folder"):
             TextEmbedder(place).transform(TEXTS)
 
 
@@ -763,10 +765,10 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("X", "says"),
         [
-            ("a tree", "list of texts and got one text"),
+            ("a tree", "list of texts, got one text"),
             (b"a tree", "list of texts"),
-            (["a tree", None], "number 1 is NoneType"),
-            (["a tree", 3.5], "number 1 is float"),
+            (["a tree", None], "NoneType at index 1"),
+            (["a tree", 3.5], "float at index 1"),
             (7, "list of texts"),
             ({"a": "tree"}, "dict"),
             ({"a tree"}, "set"),
@@ -795,13 +797,13 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("answer", "says"),
         [
-            (lambda texts: np.ones(3), r"shape \(3,\) came"),
-            (lambda texts: np.ones((len(texts) + 1, 3)), r"shape \(5, n_dims\); shape \(6, 3\)"),
+            (lambda texts: np.ones(3), r"got shape \(3,\)"),
+            (lambda texts: np.ones((len(texts) + 1, 3)), r"shape \(5, n_dims\).*, got shape \(6, 3\)"),
             (lambda texts: np.ones((len(texts), 0)), "shape"),
             (lambda texts: np.full((len(texts), 2), np.nan), "NaN or infinity"),
             (lambda texts: [["x"]] * len(texts), "array of numbers"),
             (lambda texts: [[1.0], [1.0, 2.0]], "array of numbers"),
-            (lambda texts: None, "encoder must give"),
+            (lambda texts: None, "encoder must return"),
         ],
     )
     def test_invalid_output_of_the_encoder_is_rejected(self, answer, says):
