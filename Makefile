@@ -1,4 +1,4 @@
-# Three environments, made once: .venv holds the newest versions of what we depend on, .venv-oldest the lowest that
+# Environments, made once: .venv holds the newest versions of what we depend on, .venv-oldest the lowest that
 # pyproject.toml admits, .venv-text torch and a small encoder beside the newest. A stamp file says what is installed;
 # touching pyproject.toml installs again.
 
@@ -8,19 +8,27 @@ OLDEST := .venv-oldest/bin
 TEXT := .venv-text/bin
 PEERS := .venv-peers/bin
 PIP := -m pip --disable-pip-version-check --quiet
+# Processes that run tests.
+JOBS ?= auto
 
-.PHONY: demo test test-core test-text test-oldest test-processors test-gpu lint bench bench-gpu bench-peers clean
+.PHONY: demo test test-core test-fast test-text test-oldest test-processors test-gpu test-wheel docs lint bench bench-gpu bench-peers clean
 
 demo: .venv/.core
-	$(BIN)/codebooks topics --demo --topics 30 --out demo --overwrite
+	$(BIN)/codebooks topics --demo --topics 15 --out demo --overwrite
 	@echo
 	@echo "Look at demo/topics.png: each panel is a topic and its words. demo/topics.csv holds them as a table,"
-	@echo "demo/codes.csv says which topic each docstring belongs to. Your own text: $(BIN)/codebooks topics FILE"
+	@echo "demo/codes.csv says the topic of each noun. Your own text: $(BIN)/codebooks topics FILE"
 
 test: test-core test-text
 
 test-core: .venv/.dev lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS)
+
+# Tests of single functions and estimators, without those that start processes, repeat scikit-learn's checks, simulate a GPU,
+# or fit many models.
+test-fast: .venv/.dev
+	$(BIN)/python -m pytest -q -n $(JOBS) -m "not slow and not gpu" -k "not scikit_learn_contract and not TestLaws" \
+		$(addprefix --ignore=tests/,gpu encoder benchmarks cli test_zoo.py test_examples.py test_documentation.py test_wheel.py)
 
 # The model comes with a package, and nothing is downloaded at run time.
 test-text: .venv-text/.test
@@ -28,7 +36,7 @@ test-text: .venv-text/.test
 
 # Compiled kernels are kept apart from those of the newest Numba: each would throw away the other's.
 test-oldest: .venv-oldest/.test
-	NUMBA_CACHE_DIR=$(CURDIR)/.venv-oldest/kernels $(OLDEST)/python -m pytest -p no:cacheprovider -m "not slow and not gpu"
+	NUMBA_CACHE_DIR=$(CURDIR)/.venv-oldest/kernels $(OLDEST)/python -m pytest -p no:cacheprovider -n $(JOBS) -m "not slow and not gpu"
 
 # Results differ in their last digits between processors. With QUICK=1 one run instead of one for each kind.
 test-processors: .venv/.dev
@@ -37,6 +45,21 @@ test-processors: .venv/.dev
 # On a machine with a GPU, in the environment that has CuPy; nothing is installed.
 test-gpu:
 	PYTHONPATH=. $(PYTHON) -m pytest -p no:cacheprovider -m gpu tests/gpu
+
+# The wheel in an environment of its own, far from the sources: what users install.
+test-wheel: .venv/.dev
+	rm -rf dist .venv-wheel
+	$(BIN)/python -m build --outdir dist
+	$(PYTHON) -m venv .venv-wheel
+	.venv-wheel/bin/python $(PIP) install "$$(ls dist/*.whl)[test]"
+	mkdir -p .venv-wheel/elsewhere
+	cd .venv-wheel/elsewhere && ../bin/python -m pytest --quiet --doctest-modules --doctest-ignore-import-errors --pyargs codebooks
+	cd .venv-wheel/elsewhere && ../bin/codebooks --version
+
+# Warnings are errors. The pages are in docs/_build/html. Built anew each time, because the gallery shows what the code does.
+docs: .venv/.docs
+	rm -rf docs/_build docs/gallery docs/reference
+	MPLBACKEND=Agg $(BIN)/python -m sphinx -W --keep-going -b html -j auto docs docs/_build/html
 
 lint: .venv/.dev
 	$(BIN)/ruff check .
@@ -62,7 +85,7 @@ bench-peers: .venv-peers/.peers
 	HF_HUB_OFFLINE=1 $(PEERS)/python -m benchmarks embeddings --part topics
 
 clean:
-	rm -rf .venv .venv-oldest .venv-text .venv-peers demo build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	rm -rf .venv .venv-oldest .venv-text .venv-peers .venv-wheel docs/_build docs/gallery docs/reference demo build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:
@@ -83,6 +106,10 @@ clean:
 
 .venv/.dev: pyproject.toml .venv/.core
 	$(BIN)/python $(PIP) install --editable ".[dev]"
+	@touch $@
+
+.venv/.docs: pyproject.toml .venv/.core
+	$(BIN)/python $(PIP) install --editable ".[docs]"
 	@touch $@
 
 .venv-oldest/.test: pyproject.toml tests/oldest.txt | .venv-oldest/bin/python

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from codebooks.selection import choose_n_components
     from codebooks.text.analyzer import TextAnalyzer
 
+    __version__: str
+
 __all__ = [
     "BM25Transformer",
     "HopfieldMemory",
@@ -53,7 +55,6 @@ __all__ = [
     "topic_words",
     "warmup",
 ]
-__version__ = "0.1.0"
 
 # The module of each public name. Modules are imported at the first use of a name, so that `codebooks --help` does not
 # wait for scikit-learn.
@@ -84,10 +85,23 @@ _MODULES = {
 }
 
 
+def _read_version() -> str:
+    """Return the version of the installed distribution, or a placeholder if it is not installed."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("codebooks-learn")
+    except PackageNotFoundError:
+        return "0+unknown"
+
+
 def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
+    if name == "__version__":
+        value = _read_version()
+    elif name in _MODULES:
+        value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
     globals()[name] = value
     return value
 

@@ -1,7 +1,14 @@
-"""How many topics? Models of each number, compared on documents that they have not seen; or let rivals fight it out.
-
-`python examples/choose_n_components.py picture.png` also draws what speaks for each number.
 """
+Number of topics
+================
+
+:func:`~codebooks.choose_n_components` compares models of several sizes on samples that they have not seen. Pruning
+is faster: it begins with many components and removes those that are not needed.
+`python examples/choose_n_components.py picture.png` also saves the figure.
+"""
+
+# %%
+# The documents of this example are random counts of words from 8 topics, the largest twice as large as the smallest.
 
 import sys
 
@@ -14,14 +21,22 @@ from codebooks.plots import plot_selection
 corpus = make_planted_corpus(1000, 8, balance=0.9, random_state=0)
 X = TfidfTransformer(sublinear_tf=True).fit_transform(corpus.X)
 
-print("1,000 documents from 8 topics, the largest twice as large as the smallest.\n")
-found = choose_n_components(KrotovHopfield(), X, range(2, 15))
-print(found)
+# %%
+# Compare 2 to 14 components. Separation says whether components are about different things, agreement whether models of
+# different samples find the same components. The number with the largest merit is recommended.
 
-# Without trying each number: begin with too many units and drop those that rivals drive away.
-pruned = KrotovHopfield(30, prune=True, random_state=0).fit(X)
-print(f"\nOf 30 units, pruning leaves {len(pruned.components_)}.")
+selection = choose_n_components(KrotovHopfield(), X, range(2, 15))
+print(selection)
 
+# %%
+# Draw the same numbers.
+
+axes = plot_selection(selection)
 if len(sys.argv) > 1:
-    plot_selection(found).figure.savefig(sys.argv[1])
-    print("\nDrawn into", sys.argv[1])
+    axes.figure.savefig(sys.argv[1])
+
+# %%
+# With `prune=True`, one fit is enough.
+
+pruned = KrotovHopfield(30, prune=True, random_state=0).fit(X)
+print(f"Of 30 components, pruning leaves {len(pruned.components_)}.")

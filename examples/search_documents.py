@@ -1,43 +1,64 @@
-"""Search by associative memory: what a question finds, what it brings to mind, and documents that come and go."""
+"""
+Search by an associative memory
+===============================
+
+:class:`~codebooks.HopfieldRetriever` searches documents by BM25. It completes the query by words of the best documents,
+so it finds documents that do not contain the words of the query.
+"""
+
+# %%
+# Store the definitions. `ids` names the documents in results.
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
 
 from codebooks import HopfieldRetriever
-from codebooks.datasets import load_docstrings
+from codebooks.datasets import load_glosses
 
-corpus = load_docstrings()
+corpus = load_glosses()
 retriever = HopfieldRetriever(keep_texts=True).fit(corpus.documents, ids=corpus.ids)
-question = "smooth a noisy signal"
+print(f"{len(retriever)} documents, {len(retriever.terms_)} terms")
+
+# %%
+# With `feedback=0` it is plain BM25. With `feedback=1`, the default, words are added to the query. `explain` lists the
+# words of the query and the added words that a document contains.
+
+query = "noodles with cheese"
 
 
-def show(title, memory, k=4):
+def show(title, retriever, k=5):
     print(f"\n{title}")
-    [ids], [scores] = memory.search(question, k)
+    [ids], [scores] = retriever.search(query, k)
     for id, score in zip(ids, scores, strict=True):
-        matched, added = memory.explain(question, id)
-        print(f"    {score:5.2f}  {id:<40}", *matched, "+" if added else "", *list(added)[:4])
+        matched, added = retriever.explain(query, id)
+        print(f"    {score:5.2f}  {id:<20}", *matched, "+" if added else "", *list(added)[:5])
 
 
-print(f"{len(retriever)} docstrings, {len(retriever.terms_)} terms; {question!r}")
-show("By its own words (feedback=0: BM25)", retriever.set_params(feedback=0))
-show("Completed by what it finds (feedback=1)", retriever.set_params(feedback=1))
+show("feedback=0", retriever.set_params(feedback=0))
+show("feedback=1", retriever.set_params(feedback=1))
 
-print("\nWhat the question brings to mind, and who says so")
-for term, weight, because in retriever.expand(question, n_terms=5):
+# %%
+# `expand` lists the added words, their weights, and the documents that they come from.
+
+for term, weight, because in retriever.expand(query, n_terms=6):
     print(f"    {term:<10} {weight:.2f}  {because[0][0]} ({because[0][1]:.0%})")
 
-note = "How we smooth the sensor: the signal is noisy, so take a spline, or filter it with a running median."
-retriever.add([note], ids=["notes/sensor"])
-show("With a note of yours added", retriever, k=1)
-retriever.remove("notes/sensor")
-show("And removed", retriever, k=1)
+# %%
+# Documents can be added and removed.
+
+retriever.add(["lasagne: baked noodles with layers of cheese, sauce and meat"], ids=["lasagne"])
+show("With a new document", retriever, k=1)
+retriever.remove("lasagne")
+show("Without it", retriever, k=1)
+
+# %%
+# An index is stored in one file.
 
 with TemporaryDirectory() as folder:
     file = Path(folder, "index")
     retriever.save(file)
     started = perf_counter()
     loaded = HopfieldRetriever.load(file)
-    print(f"\nSaved in {file.stat().st_size / 1e6:.0f} MB, loaded in {perf_counter() - started:.2f} s")
-    assert loaded.search(question).ids[0].tolist() == retriever.search(question).ids[0].tolist()
+    print(f"{file.stat().st_size / 1e6:.1f} MB, loaded in {perf_counter() - started:.2f} s")
+    assert loaded.search(query).ids[0].tolist() == retriever.search(query).ids[0].tolist()

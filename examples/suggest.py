@@ -1,34 +1,45 @@
-"""You liked these functions: which others share their concepts?"""
+"""
+Documents like those that you like
+==================================
+
+:func:`~codebooks.suggest` compares documents by their codes. It needs no words, only the result of `transform`.
+"""
+
+# %%
+# Learn 40 components. The code of a document has one number for each.
 
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import make_pipeline
 
 from codebooks import KrotovHopfield, suggest
-from codebooks.datasets import load_docstrings
+from codebooks.datasets import load_glosses
 
-corpus = load_docstrings()
+corpus = load_glosses()
 pipeline = make_pipeline(
-    TfidfVectorizer(stop_words="english", min_df=5, max_df=0.5, sublinear_tf=True, token_pattern=r"[a-z]{3,}"),
-    KrotovHopfield(60, random_state=0),
+    TfidfVectorizer(stop_words="english", min_df=3, max_df=0.5, sublinear_tf=True),
+    KrotovHopfield(40, random_state=0),
 )
-codes = pipeline.fit_transform(corpus.documents)  # 60 numbers a document: all that suggest needs
-row_of = {name: row for row, name in enumerate(corpus.ids)}
+codes = pipeline.fit_transform(corpus.documents)
+row_of = {term: row for row, term in enumerate(corpus.ids)}
 
 
 def show(liked, disliked=()):
     rows, scores = suggest(
-        codes, [row_of[name] for name in liked], n_suggestions=5, disliked=[row_of[name] for name in disliked]
+        codes, [row_of[term] for term in liked], n_suggestions=6, disliked=[row_of[term] for term in disliked]
     )
-    print("\nYou like", " and ".join(liked) + (f", but not {' and '.join(disliked)}" if disliked else ""))
+    print("\nLike", " and ".join(liked) + (f", but not {' and '.join(disliked)}" if disliked else ""))
     for row, score in zip(rows, scores, strict=True):
-        print(f"    {score:.2f}  {corpus.ids[row]}")
+        print(f"    {score:.2f}  {corpus.documents[row][:90]}")
 
 
-print(f"{len(corpus.documents)} docstrings, as {codes.shape[1]} concepts each")
-show(["sklearn.cluster.KMeans"])
-show(["sklearn.cluster.DBSCAN", "scipy.cluster.hierarchy.ward"])
-show(["matplotlib.axes.Axes.contour", "scipy.interpolate.griddata"])
-show(["numpy.polynomial.chebyshev.chebfit", "scipy.interpolate.CubicSpline"])
-show(["scipy.stats.ttest_ind"])
-show(["numpy.linalg.eigh", "scipy.sparse.csr_array"])
-show(["numpy.linalg.eigh", "scipy.sparse.csr_array"], ["scipy.sparse.bsr_array", "scipy.sparse.coo_array"])
+# %%
+# Suggestions for one document, and for two.
+
+show(["Danube"])
+show(["Hanukkah"])
+show(["carbonara", "kabob"])
+
+# %%
+# Documents that you do not like lower the scores of those that are similar to them.
+
+show(["carbonara"], disliked=["kabob"])

@@ -67,7 +67,7 @@ VARIANTS = {
 CASES = [
     pytest.param(learner, settings, id=f"{learner.__name__}-{'-'.join(map(str, settings.values())) or 'default'}")
     for learner in LEARNERS
-    for settings in VARIANTS[learner]
+    for settings in VARIANTS.get(learner, [{}])
 ]
 # Their codes sum to 1.
 GATED = (codebooks.InhibitedMixture, codebooks.MultinomialMixture)
@@ -118,7 +118,11 @@ def expected_failures(estimator):
 
 @pytest.mark.filterwarnings("ignore:.*components? wins? no sample")
 @parametrize_with_checks(
-    [learner(**settings) for learner in LEARNERS for settings in [*VARIANTS[learner], {"sparse_output": True}]],
+    [
+        learner(**settings)
+        for learner in LEARNERS
+        for settings in [*VARIANTS.get(learner, [{}]), {"sparse_output": True}]
+    ],
     expected_failed_checks=expected_failures,
 )
 def test_scikit_learn_contract(estimator, check):
@@ -506,14 +510,16 @@ class TestSparseCodes:
         np.testing.assert_array_equal(codebooks.rank_documents(model, corpus.X, 0).rows, ranked.rows)
 
 
+@pytest.mark.parametrize("learner", VARIANTS)
+@pytest.mark.parametrize("seed", range(3))
+def test_planted_topics_one_row_at_a_time(learner, seed):
+    corpus = make_planted_corpus(600, 5, random_state=seed)
+    model = learner(5, batch_size=1, max_iter=5, random_state=seed).fit(corpus.X)
+    assert normalized_mutual_info_score(corpus.labels, model.labels_) > 0.9
+
+
 @pytest.mark.parametrize("learner", LEARNERS)
 class TestLearning:
-    @pytest.mark.parametrize("seed", range(3))
-    def test_planted_topics_one_row_at_a_time(self, learner, seed):
-        corpus = make_planted_corpus(600, 5, random_state=seed)
-        model = learner(5, batch_size=1, max_iter=5, random_state=seed).fit(corpus.X)
-        assert normalized_mutual_info_score(corpus.labels, model.labels_) > 0.9
-
     @pytest.mark.parametrize("kind", ["counts", "binary", "scaled", "skewed", "embeddings"])
     def test_planted_topics_at_the_defaults(self, learner, kind):
         if kind == "embeddings" and learner is codebooks.MultinomialMixture:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
+
 __all__ = ["Corpus"]
 
 
@@ -16,6 +18,10 @@ class Corpus(NamedTuple):
         One text per document.
     labels : list of str
         The class of each document, for scoring only.
+    target : ndarray of shape (n_documents,)
+        The labels as integers: positions in `target_names`.
+    target_names : list of str
+        The distinct labels in alphabetical order.
     name : str
         What the corpus is called.
     ids : list of str or None
@@ -29,3 +35,13 @@ class Corpus(NamedTuple):
     name: str
     ids: list[str] | None = None
     vocabulary: list[str] | None = None
+
+    @property
+    def target(self) -> np.ndarray:
+        """The labels as integers."""
+        return np.unique(self.labels, return_inverse=True)[1]
+
+    @property
+    def target_names(self) -> list[str]:
+        """The distinct labels in alphabetical order."""
+        return sorted(set(self.labels))

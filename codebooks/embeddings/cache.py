@@ -13,7 +13,6 @@ from hashlib import blake2b
 from math import ceil
 from os import PathLike
 from pathlib import Path
-from reprlib import repr as short_repr
 from time import time_ns
 from types import TracebackType
 from typing import Any
@@ -24,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codebooks._fork_safe_lock import ForkSafeLock
-from codebooks.errors import shorten
+from codebooks.errors import short_repr, shorten
 from codebooks.storage import make_private_folder
 
 __all__ = ["VectorCache"]

@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import lru_cache
 from pathlib import Path
-from reprlib import repr as short_repr
 from typing import Any
 
-from codebooks.errors import shorten
+from codebooks.errors import short_repr, shorten
 
 __all__ = ["PooledModel", "SentenceModel", "compute_fingerprint", "load_encoder", "resolve_encoder"]
 

@@ -27,6 +27,7 @@ from codebooks.embeddings._head_validation import (
     split_groups,
     summarize_epoch,
 )
+from codebooks.errors import short_repr
 from codebooks.validation.arrays import check_targets, refuse_sparse, restore_on_error
 
 __all__ = ["PairedHead"]
@@ -95,11 +96,11 @@ class PairedHead(ArrayTransformer):
 
     Attributes
     ----------
-    components_ : ndarray of shape (n_features_out, n_features_in_)
+    components_ : ndarray of shape (n_features_out, n_features)
         The head, `transform(X) = (X - mean_) @ components_.T`; the identity if `improved_` is False.
-    mean_ : ndarray of shape (n_features_in_,)
+    mean_ : ndarray of shape (n_features,)
         Mean of the training rows; zeros if `improved_` is False.
-    candidate_ : ndarray of shape (n_components or n_features_in_, n_features_in_)
+    candidate_ : ndarray of shape (n_components or n_features, n_features)
         The learned head, used or not; the identity if there were too few groups.
     improved_ : bool
         Whether the head is used.
@@ -414,8 +415,8 @@ class PairedHead(ArrayTransformer):
     def _check_settings(self) -> None:
         if self.solver == "eigen" and self.objective != "barlow":
             raise ValueError(
-                f"`objective` must be 'barlow' with solver='eigen', got {self.objective!r}, which has no closed form. "
-                f"Use solver='sgd', which requires torch, or objective='barlow'."
+                f"`objective` must be 'barlow' with solver='eigen', got {short_repr(self.objective)}, which has no "
+                f"closed form. Use solver='sgd', which requires torch, or objective='barlow'."
             )
 
     def _check_components(self, X: NDArray) -> None:

@@ -8,16 +8,17 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from numbers import Real
-from reprlib import repr as short_repr
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
+from codebooks._documentation_link import DocumentationLink
 from codebooks._fork_safe_lock import ForkSafeLock
 from codebooks.embeddings.cache import VectorCache
 from codebooks.embeddings.encoders import PooledModel, SentenceModel, compute_fingerprint, load_encoder, resolve_encoder
+from codebooks.errors import short_repr
 from codebooks.models.convergence import Reporter
 from codebooks.validation.arrays import check_count, check_embeddings
 from codebooks.validation.texts import check_encoder_output, check_texts, replace_surrogates
@@ -32,7 +33,7 @@ _WORD = 20
 _model_lock = ForkSafeLock()
 
 
-class TextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class TextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DocumentationLink, BaseEstimator):
     """Convert texts to sentence embeddings: rows of numbers that are similar for texts of similar meaning.
 
     Use it instead of a vectorizer if documents on the same topic share few words, and a sentence encoder for their

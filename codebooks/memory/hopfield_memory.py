@@ -413,7 +413,7 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
 
         `E(q) = -Omega*(beta s(q)) / beta + |q|^2 / 2 + (M^2 / 2 + Omega*(0) / beta)`, with `Omega*` the convex
         conjugate of what the separation penalises (the log-sum-exp for softmax) and M the length of the longest
-        pattern; the last term only makes it positive ([1]_, eq. 2; [2]_, eq. 6).
+        pattern; the last term only makes it positive (Ramsauer et al. 2021, eq. 2; Santos et al. 2024, eq. 6).
 
         Parameters
         ----------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from reprlib import repr as short_repr
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from scipy.special import logsumexp
 from sklearn.utils import check_random_state, gen_batches
 
 from codebooks import ops
+from codebooks.errors import short_repr
 from codebooks.validation.arrays import check_matrix
 
 # Number of rows whose cosines with all other rows are in memory at once.
@@ -24,7 +24,7 @@ _ROUNDING = 8 * np.finfo(np.float64).eps
 def average_cosine(X: Any) -> float:
     """Compute the mean cosine of two rows, a measure of the anisotropy of embeddings.
 
-    With u_i the n rows scaled to length 1, the mean over all pairs of different rows is
+    With u_i the n rows scaled to length 1, the mean over all pairs of different rows is ::
 
         (|sum_i u_i|^2 - sum_i |u_i|^2) / (n (n - 1)),
 

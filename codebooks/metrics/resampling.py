@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from reprlib import repr as short_repr
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from codebooks import ops
+from codebooks.errors import short_repr, shorten_errors
 from codebooks.validation.arrays import check_count
 
 __all__ = ["bootstrap_interval"]
@@ -55,7 +55,10 @@ def bootstrap_interval(
     >>> print(low, high)
     0.25 0.875
     """
-    given = np.asarray(ops.to_host(values), dtype=np.float64)
+    try:
+        given = np.asarray(ops.to_host(values), dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"`values` must be numbers, one for each query, got {short_repr(values)}.") from error
     if given.ndim != 1:
         raise ValueError(
             f"`values` must have one number for each query, got an array of shape {given.shape}. Use one column of it."
@@ -66,7 +69,8 @@ def bootstrap_interval(
     if not 0 < level < 1:
         raise ValueError(f"`level` must be between 0 and 1, got {short_repr(level)}. Use 0.95 for 95 %.")
     check_count("n_resamples", n_resamples)
-    rng = np.random.default_rng(random_state)
+    with shorten_errors():
+        rng = np.random.default_rng(random_state)
     means = np.empty(n_resamples)
     block = max(1, _BLOCK // len(given))
     for start in range(0, n_resamples, block):

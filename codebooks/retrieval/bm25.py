@@ -12,6 +12,8 @@ from scipy import sparse
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from codebooks._documentation_link import DocumentationLink
+from codebooks.errors import short_repr
 from codebooks.validation.arrays import check_input, refuse_device, restore_on_error
 
 __all__ = ["BM25Transformer"]
@@ -34,7 +36,7 @@ _LEAST_K1, _LARGEST_K1 = 0.01, 100.0
 _LARGEST = 1_000_000
 
 
-class BM25Transformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+class BM25Transformer(OneToOneFeatureMixin, TransformerMixin, DocumentationLink, BaseEstimator):
     r"""Weigh counts as BM25 does, so that a dot product with the counts of a query is its score.
 
     A term t that stands f times in a document of length L weighs :math:`\mathrm{idf}_t\, s(f)`. With N documents of
@@ -239,14 +241,15 @@ class BM25Transformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         if self.variant not in _VARIANTS:
             raise ValueError(
                 f"The 'variant' parameter of {name} must be one of {', '.join(map(repr, _VARIANTS))}; "
-                f"{self.variant!r} came."
+                f"{short_repr(self.variant)} came."
             )
         for setting, largest in (("k1", _LARGEST), ("b", 1), ("delta", _LARGEST)):
             value: Any = getattr(self, setting)
             is_number = isinstance(value, Real) and not isinstance(value, bool)
             if not is_number or not 0 <= value <= largest:
                 raise ValueError(
-                    f"The '{setting}' parameter of {name} must be a number from 0 to {largest}; {value!r:.40} came."
+                    f"The '{setting}' parameter of {name} must be a number from 0 to {largest}; "
+                    f"{short_repr(value)} came."
                 )
 
     def __sklearn_tags__(self) -> Any:
