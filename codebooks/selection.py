@@ -394,8 +394,8 @@ def _explain(best: dict[str, Any], table: list[dict[str, Any]], words: bool) -> 
         meaning = (
             "the words of a component occur together, and less often with those of the nearest other component"
             if separation > 0
-            else "the words of a component occur together no more often than with those of the nearest other component, "
-            "or many components have no rows"
+            else "the words of a component occur together no more often than with those of the nearest other "
+            "component, or many components have no rows"
         )
     else:
         meaning = (
@@ -479,7 +479,8 @@ def _prepare(estimator: Any, X: Any) -> tuple[Any, Any]:
     if not ops.entries(X).any():
         raise ValueError(
             f"choose_n_components expected rows with values other than 0, got a matrix of shape {X.shape} that "
-            f"contains only zeros. Check the previous step: a vectorizer may have removed all terms (min_df, stop_words)."
+            f"contains only zeros. Check the previous step: a vectorizer may have removed all terms (min_df, "
+            "stop_words)."
         )
     _require_rows(X.shape[0])
     return estimator, X
