@@ -116,7 +116,7 @@ def weigh_entries(X, weight, length):
 
 
 def add_logs(X, offset, wanted):
-    """Sums and counts of `codebooks.ops.add_logs`."""
+    """Sums and counts of `codebooks.ops.sum_column_logs`."""
     X = wide(X)
     sums, counts = np.zeros(X.shape[1]), np.zeros(X.shape[1])
     for row in X:
@@ -132,7 +132,7 @@ def add_logs(X, offset, wanted):
 
 
 def lift(distributions, mass, columns, floor, share, background):
-    """Table, saliency and totals of `codebooks.ops.lift`."""
+    """Table, saliency and totals of `codebooks.ops.compute_log_lifts`."""
     distributions, mass = wide(distributions), wide(mass)
     n_components, n_features = distributions.shape
     counts = np.zeros((n_components, n_features))
@@ -159,7 +159,7 @@ def lift(distributions, mass, columns, floor, share, background):
 
 
 def responsibilities(scores, scale, offset, reach):
-    """Gates, winners and their scores, as of `codebooks.ops.responsibilities`."""
+    """Gates, winners and their scores, as of `codebooks.ops.compute_responsibilities`."""
     scores = scale * wide(scores) - wide(offset)
     gates = np.zeros_like(scores)
     for i, row in enumerate(scores):
@@ -207,7 +207,7 @@ def blend_directions(out, weight, W):
 
 
 def nearest(X, W, handicap, k):
-    """Index, score, norms and total of `codebooks.ops.nearest`."""
+    """Index, score, norms and total of `codebooks.ops.find_nearest`."""
     X, norms = wide(X), row_norms(X)
     for i in range(len(X)):
         if norms[i] > 0:

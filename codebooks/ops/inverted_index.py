@@ -30,7 +30,7 @@ _SCATTERED = 8
 
 
 def invert(X):
-    """Body of `codebooks.ops.invert`."""
+    """Body of `codebooks.ops.build_postings`."""
     if not issparse(X):
         return X
     n_rows, n_columns = X.shape
@@ -55,7 +55,7 @@ def invert(X):
 
 
 def match(Q, postings):
-    """Body of `codebooks.ops.match`."""
+    """Body of `codebooks.ops.score_postings`."""
     if not isinstance(postings, Postings):
         return Q @ postings.T
     queries, index, n_steps = _parts(Q, postings)
@@ -65,7 +65,7 @@ def match(Q, postings):
 
 
 def best(Q, postings, k):
-    """Body of `codebooks.ops.best`."""
+    """Body of `codebooks.ops.search_postings`."""
     queries, index, n_steps = _parts(Q, postings)
     n_rows, dtype = postings.table.shape[1], postings.values.dtype
     shape = Q.shape[0], min(int(k), n_rows)

@@ -24,7 +24,7 @@ SEPARATIONS = {"softmax": 0, "sparsemax": 1, "entmax15": 2, "max": 3}
 
 
 def rounding(dtype: Any) -> float:
-    """See `codebooks.ops.rounding`."""
+    """See `codebooks.ops.rounding_tolerance`."""
     return float(_UNITS_OF_ROUNDING * np.finfo(dtype).eps)
 
 
@@ -72,7 +72,7 @@ def nearest_orthonormal(xp: ModuleType, M: Any) -> Any:
 
 
 def pull_apart(xp: ModuleType, W: Any, amount: float) -> Any:
-    """See `codebooks.ops.pull_apart`.
+    """See `codebooks.ops.orthogonalize_partially`.
 
     `polar(W) = (W W')^-1/2 W = W (W' W)^-1/2`, so the smaller of the two Gram matrices is decomposed. With more rows
     than columns, the rows of the polar factor form the nearest tight frame. The decomposition is in float64, and so is
@@ -106,7 +106,7 @@ def principal_axes(xp: ModuleType, C: Any) -> tuple[Any, Any]:
 def lift(
     xp: ModuleType, distributions: Any, mass: Any, columns: Any, floor: float, share: float, background: float
 ) -> Any:
-    """See `codebooks.ops.lift`: all columns at once, in float64."""
+    """See `codebooks.ops.compute_log_lifts`: all columns at once, in float64."""
     n_features = distributions.shape[1]
     mass = mass.astype(xp.float64)
     counts = mass[:, None] * distributions[:, columns].astype(xp.float64)
@@ -136,7 +136,7 @@ def _of_moderate_size(xp: ModuleType, M: Any) -> Any:
 
 
 def sparse_fault(xp: ModuleType, X: Any) -> str | None:
-    """See `codebooks.ops.sparse_fault`, for the formats that are made of arrays of one number of dimensions or two."""
+    """See `codebooks.ops.find_sparse_fault`, for the formats that are made of arrays of one number of dimensions or two."""
     if X.format == "coo":
         lengths = {len(X.row), len(X.col), len(X.data)}
         if len(lengths) > 1:
