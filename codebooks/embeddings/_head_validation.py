@@ -100,7 +100,7 @@ def compute_first_ranks(Z: NDArray, groups: Groups, queries: NDArray[np.intp] | 
         scores[np.arange(len(asked)), asked] = -np.inf
         friends = groups[asked][:, None] == groups[None]
         best = np.where(friends, scores, -np.inf).max(axis=1)
-        ranks[rows] = 1 + ((scores >= best[:, None] - ops.rounding(Z.dtype)) & ~friends).sum(axis=1)
+        ranks[rows] = 1 + ((scores >= best[:, None] - ops.rounding_tolerance(Z.dtype)) & ~friends).sum(axis=1)
     return ranks
 
 

@@ -192,7 +192,7 @@ def _find_nearest(units: Any, rows: Any, n: int) -> Any:
     # rounding errors of products near one.
     handicap = xp.ones(len(rows), units.dtype)
     blocks = iterate_row_blocks(units, len(rows) * units.dtype.itemsize)
-    return xp.concatenate([ops.nearest(units[block], rows, handicap, n).index for block in blocks])
+    return xp.concatenate([ops.find_nearest(units[block], rows, handicap, n).index for block in blocks])
 
 
 def _place_centers(rows: Any) -> Any:

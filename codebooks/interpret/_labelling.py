@@ -92,7 +92,7 @@ def select_largest(values: NDArray[Any], n: int) -> Ints:
     A value that differs by rounding alone from the largest that is left is equal to it: equal rows or columns come out
     of BLAS with other last digits, by where they stand and by the processor.
     """
-    margin = ops.rounding(values.dtype) if values.dtype.kind == "f" else 0
+    margin = ops.rounding_tolerance(values.dtype) if values.dtype.kind == "f" else 0
     places = np.arange(len(values))
     if n < len(values):
         least = np.partition(values, -n)[-n]

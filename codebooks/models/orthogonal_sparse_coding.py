@@ -311,7 +311,7 @@ class OrthogonalSparseCoding(CodebookLearner):
 
     def _compute_unsigned_codes(self, X: Any, state: State) -> tuple[ops.Nearest, Any]:
         """The units that may be kept, by rank, and their codes for rows of length 1."""
-        found = ops.nearest(X, state.components, state.inhibition, self._n_kept(len(state.components)))
+        found = ops.find_nearest(X, state.components, state.inhibition, self._n_kept(len(state.components)))
         # What all rows have in common counts less, or one unit that points there would win every row.
         codes = (found.score - state.inhibition[found.index]).clip(0, None)
         if self.threshold is not None:

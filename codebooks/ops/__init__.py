@@ -25,69 +25,69 @@ __all__ = [
     "Responsibilities",
     "Separated",
     "accumulate",
-    "add_logs",
     "as_matrix",
-    "best",
+    "binarize",
     "blend_directions",
     "block_bytes",
+    "build_postings",
     "cast",
     "choose_subsets",
     "chosen_products",
-    "combine",
+    "combine_rows",
+    "compute_log_lifts",
+    "compute_responsibilities",
+    "convert_to_format_of",
+    "copy_matrix",
     "count_pairs",
+    "decay_and_add",
     "deflate_by_rows",
     "entries",
-    "erase",
-    "fade_and_add",
+    "find_nearest",
+    "find_sparse_fault",
     "fold_in",
     "gather_largest",
     "gather_rows",
-    "in_form_of",
-    "invert",
+    "is_asynchronous",
     "is_on_gpu",
     "is_sparse",
     "largest_entries",
-    "lift",
-    "match",
     "minibatches",
-    "nearest",
     "nearest_orthonormal",
-    "ones_from",
-    "own",
+    "orthogonalize_partially",
     "principal_axes",
-    "pull_apart",
     "reciprocal",
-    "responsibilities",
     "rotate_to_rows",
-    "rounding",
+    "rounding_tolerance",
     "row_hashes",
     "row_norms",
-    "runs_ahead",
     "scale_rows",
     "scatter_rows",
+    "score_postings",
+    "search_postings",
+    "select_used_columns",
     "separate",
     "similarity",
     "softmax",
-    "sparse_fault",
     "split_missing",
     "stack_rows",
     "stack_sparse",
     "sum_by_index",
+    "sum_column_logs",
     "synchronize",
     "take_rows",
     "to_device_of",
     "to_host",
     "top_k",
-    "used_columns",
     "view_rows",
     "warmup",
     "weigh_entries",
     "xp",
+    "zero_entries",
 ]
 
 
 class Nearest(NamedTuple):
-    """What `nearest` finds."""
+    """What `find_nearest` finds."""
 
     index: Array  # (n_rows, k) int64, rows of W by descending score minus handicap, ties to the lower index
     score: Array  # (n_rows, k) their scores, without the handicap; 0 for an empty row
@@ -96,7 +96,7 @@ class Nearest(NamedTuple):
 
 
 class Postings(NamedTuple):
-    """What `invert` makes of a CSR matrix: for every column, which rows hold it and with which value.
+    """What `build_postings` makes of a CSR matrix: for every column, which rows hold it and with which value.
 
     Its arrays may be memory-mapped. A GPU has no use for the last four: it leaves them out, and the table empty.
     """
@@ -111,7 +111,7 @@ class Postings(NamedTuple):
 
 
 class Responsibilities(NamedTuple):
-    """What `responsibilities` finds."""
+    """What `compute_responsibilities` finds."""
 
     gates: Array  # (n_rows, n_components) sum 1 in each row
     winner: Array  # (n_rows,) int64, the component with the highest score, ties to the lower index
@@ -152,9 +152,9 @@ def synchronize(a: Array) -> None:
     _body(a).synchronize(a)
 
 
-def runs_ahead(a: Array) -> bool:
+def is_asynchronous(a: Array) -> bool:
     """Whether work on the device of `a` is only ordered, so that looking at a number waits for all that was ordered."""
-    return _body(a).runs_ahead(a)
+    return _body(a).is_asynchronous(a)
 
 
 def block_bytes(a: Array) -> int:
@@ -167,13 +167,13 @@ def is_sparse(X: Array) -> bool:
     return _body(X).is_sparse(X)
 
 
-def sparse_fault(X: Array) -> str | None:
+def find_sparse_fault(X: Array) -> str | None:
     """What makes the arrays of a sparse matrix no matrix of its shape, in words; None where they are one.
 
     Nothing else may be done with a sparse matrix of unknown origin before: SciPy and compiled loops trust indices, and
     write or read outside of arrays where these are wrong.
     """
-    return _body(X).sparse_fault(X)
+    return _body(X).find_sparse_fault(X)
 
 
 def as_matrix(X: Array) -> Array:
@@ -194,34 +194,34 @@ def similarity(X: Array, Y: Array) -> Array:
     return _body(X).similarity(X, Y)
 
 
-def nearest(X: Array, W: Array, handicap: Array, k: int) -> Nearest:
+def find_nearest(X: Array, W: Array, handicap: Array, k: int) -> Nearest:
     """Score every row of `X`, scaled to length 1, with every row of `W`, and keep the `k` best after a handicap.
 
     One pass over `X` that holds a small block of scores at a time: `similarity`, `row_norms` and `top_k` at once.
-    Scores that differ by `rounding` alone are equal, so equal rows of `X` have the same order of units wherever they
+    Scores that differ by `rounding_tolerance` alone are equal, so equal rows of `X` have the same order of units wherever they
     stand. (On the GPU with more than 32 wanted, only scores with the same bits are equal.)
     """
-    return Nearest(*_body(X).nearest(X, W, handicap, k))
+    return Nearest(*_body(X).find_nearest(X, W, handicap, k))
 
 
-def invert(X: Array) -> Postings | Array:
-    """The rows of the CSR matrix `X` by the columns that they hold, for `match` and `best`; a dense one as it is."""
-    return _body(X).invert(X)
+def build_postings(X: Array) -> Postings | Array:
+    """The rows of the CSR matrix `X` by the columns that they hold, for `score_postings` and `search_postings`; a dense one as it is."""
+    return _body(X).build_postings(X)
 
 
-def match(Q: Array, postings: Postings | Array) -> Array:
+def score_postings(Q: Array, postings: Postings | Array) -> Array:
     """All dot products of the rows of `Q`, CSR or dense as `X` was, with the rows that were inverted, `Q X'`, dense."""
-    return _body(Q).match(Q, postings)
+    return _body(Q).score_postings(Q, postings)
 
 
-def best(Q: Array, postings: Postings, k: int) -> tuple[Array, Array]:
+def search_postings(Q: Array, postings: Postings, k: int) -> tuple[Array, Array]:
     """The `k` rows with the largest product for each row of `Q`, descending, ties to the lower row: index and score.
 
-    What `match` and `top_k` would find, to the last bit, without a table of all products. There are as many columns as
+    What `score_postings` and `top_k` would find, to the last bit, without a table of all products. There are as many columns as
     rows can be asked for, `min(k, n_rows)`. A product that has overflowed to `-inf` is never found: where no more than
     such are left, the index is -1 and the score `-inf`.
     """
-    return _body(Q).best(Q, postings, k)
+    return _body(Q).search_postings(Q, postings, k)
 
 
 def chosen_products(Q: Array, X: Array, index: Array) -> Array:
@@ -273,7 +273,7 @@ def choose_subsets(
     -------
     bool array of shape (n_groups, n_candidates)
         True for the candidates chosen. Each group starts from its first `n` and makes the single exchange that raises
-        the coherence of the chosen terms most, until none does. Of exchanges whose gains differ by `rounding` alone
+        the coherence of the chosen terms most, until none does. Of exchanges whose gains differ by `rounding_tolerance` alone
         the one is made that brings in the earliest candidate and takes out the latest. Host arrays.
     """
     from codebooks.ops import cpu
@@ -281,13 +281,13 @@ def choose_subsets(
     return cpu.choose_subsets(columns, scores, counts, n_rows, n, objective, n_rounds)
 
 
-def rounding(dtype: Any) -> float:
+def rounding_tolerance(dtype: Any) -> float:
     """How far apart two products that are equal but for rounding may come out, relative to their size.
 
     BLAS gives a product other last digits on another processor, in another place of a block and in a block of another
     size. A rule for ties compares with this much tolerance.
     """
-    return shared.rounding(dtype)
+    return shared.rounding_tolerance(dtype)
 
 
 def accumulate(G: Array, X: Array) -> Array:
@@ -326,7 +326,7 @@ def largest_entries(X: Array, n: int) -> tuple[Array, Array]:
 def gather_largest(index: Array, weight: Array, X: Array, n: int) -> Array:
     """Weighted sums of chosen rows of a CSR matrix, of each the `n` largest entries above zero, as CSR.
 
-    Equal entries go to the lower column. An index of -1 names no row, whatever its weight: so `best` fills its lists.
+    Equal entries go to the lower column. An index of -1 names no row, whatever its weight: so `search_postings` fills its lists.
     """
     return _body(X).gather_largest(index, weight, X, n)
 
@@ -368,30 +368,30 @@ def separate(scores: Array, beta: Array | float, kind: str) -> Separated:
     """Turn each row of scores into weights that sum to 1, with `z = beta scores`; `beta` may be one number per row.
 
     `kind` is `"softmax"`, `"sparsemax"` (the nearest point of the simplex), `"entmax15"` (between the two) or `"max"`
-    (all on the best, ties to the lower index; scores that differ by `rounding` alone tie). A score of `-inf` has no
+    (all on the best, ties to the lower index; scores that differ by `rounding_tolerance` alone tie). A score of `-inf` has no
     weight, and a row of nothing else has none at all. Weights of a softmax that rounding would not show are left out.
     """
     return Separated(*_body(scores).separate(scores, beta, kind))
 
 
-def combine(weights: Array, X: Array) -> Array:
+def combine_rows(weights: Array, X: Array) -> Array:
     """Weighted sums of rows, `weights X`, with `weights` a CSR matrix; the result has the form of `X`."""
-    return _body(X).combine(weights, X)
+    return _body(X).combine_rows(weights, X)
 
 
-def in_form_of(X: Array, like: Array) -> Array:
+def convert_to_format_of(X: Array, like: Array) -> Array:
     """`X` as CSR where `like` is CSR, and dense where `like` is dense; the same object where it is so already."""
-    return _body(like).in_form_of(X, like)
+    return _body(like).convert_to_format_of(X, like)
 
 
-def own(X: Array) -> Array:
+def copy_matrix(X: Array) -> Array:
     """A copy of `X` that nobody else holds: dense in C order, or CSR without stored zeros."""
-    return _body(X).own(X)
+    return _body(X).copy_matrix(X)
 
 
-def ones_from(X: Array, threshold: float) -> Array:
+def binarize(X: Array, threshold: float) -> Array:
     """1 where `X` is at least `threshold`, which is positive, and 0 elsewhere; the form and dtype of `X`."""
-    return _body(X).ones_from(X, threshold)
+    return _body(X).binarize(X, threshold)
 
 
 def split_missing(X: Array) -> tuple[Array, Array | None]:
@@ -402,9 +402,9 @@ def split_missing(X: Array) -> tuple[Array, Array | None]:
     return _body(X).split_missing(X)
 
 
-def erase(X: Array, where: Array) -> Array:
+def zero_entries(X: Array, where: Array) -> Array:
     """`X` with 0 at the entries where `where`, of the same form, is not 0."""
-    return _body(X).erase(X, where)
+    return _body(X).zero_entries(X, where)
 
 
 def scale_rows(X: Array, scale: Array) -> Array:
@@ -420,21 +420,21 @@ def weigh_entries(X: Array, weight: Array, length: float) -> Array:
     return _body(X).weigh_entries(X, weight, length)
 
 
-def add_logs(X: Array, offset: Array, wanted: Array) -> tuple[Array, Array]:
+def sum_column_logs(X: Array, offset: Array, wanted: Array) -> tuple[Array, Array]:
     """Sum the logarithms of the positive entries of each column, less the levels of their rows, and count them.
 
     The level of a row is the logarithm of the root mean square of its entries, each divided by the exponential of the
     offset of its column. Columns where `wanted` is false get sums and counts of 0. Results are float64.
     """
-    return _body(X).add_logs(X, offset, wanted)
+    return _body(X).sum_column_logs(X, offset, wanted)
 
 
-def used_columns(X: Array) -> tuple[Array, Array]:
+def select_used_columns(X: Array) -> tuple[Array, Array]:
     """Find the columns of a CSR matrix that have stored entries, and return them with `X` reduced to these."""
-    return _body(X).used_columns(X)
+    return _body(X).select_used_columns(X)
 
 
-def lift(
+def compute_log_lifts(
     distributions: Array, mass: Array, columns: Array, floor: float, share: float, background: float
 ) -> tuple[Array, Array, Array]:
     """Compute how much likelier each component makes some words, and how much each of these words says.
@@ -454,15 +454,15 @@ def lift(
     saliency, totals : arrays of shape (len(columns),)
         Saliency and `N_v` of each word.
     """
-    return _body(distributions).lift(distributions, mass, columns, floor, share, background)
+    return _body(distributions).compute_log_lifts(distributions, mass, columns, floor, share, background)
 
 
-def responsibilities(scores: Array, scale: Array | float, offset: Array, reach: float) -> Responsibilities:
+def compute_responsibilities(scores: Array, scale: Array | float, offset: Array, reach: float) -> Responsibilities:
     """Softmax of each row of `scale scores - offset`, over the entries that lie at most `reach` below its largest.
 
     All other entries become 0. `scores` (n_rows, n_components) is overwritten with the result.
     """
-    return Responsibilities(*_body(scores).responsibilities(scores, scale, offset, reach))
+    return Responsibilities(*_body(scores).compute_responsibilities(scores, scale, offset, reach))
 
 
 def fold_in(X: Array, weight: Array, lifts: Array, shares: Array, prior: Array, n_steps: int, least: float) -> Array:
@@ -488,12 +488,12 @@ def fold_in(X: Array, weight: Array, lifts: Array, shares: Array, prior: Array, 
     return _body(X).fold_in(X, weight, lifts, shares, prior, n_steps, least)
 
 
-def fade_and_add(distributions: Array, fade: Array, columns: Array, pull: Array, weight: Array) -> Array:
+def decay_and_add(distributions: Array, fade: Array, columns: Array, pull: Array, weight: Array) -> Array:
     """Compute `fade_k distributions_kv`, plus `weight_k pull_ku` in the columns v = `columns[u]`, which rise.
 
     The result (n_components, n_features) is Fortran-ordered. Numbers that have faded below 1e-30 become 0.
     """
-    return _body(distributions).fade_and_add(distributions, fade, columns, pull, weight)
+    return _body(distributions).decay_and_add(distributions, fade, columns, pull, weight)
 
 
 def row_hashes(X: Array) -> Array:
@@ -520,13 +520,13 @@ def nearest_orthonormal(M: Array) -> Array:
     return _body(M).nearest_orthonormal(M)
 
 
-def pull_apart(W: Array, amount: float) -> Array:
+def orthogonalize_partially(W: Array, amount: float) -> Array:
     """Rows of length 1 on the way from `W` to its nearest orthonormal set, `(1 - amount) W + amount polar(W)`.
 
     `W` has rows of length 1. With more rows than columns no orthonormal set exists, and `polar(W)` is the nearest tight
     frame up to scale, `W (W' W)^-1/2`: its columns are orthonormal.
     """
-    return _body(W).pull_apart(W, amount)
+    return _body(W).orthogonalize_partially(W, amount)
 
 
 def principal_axes(C: Array) -> tuple[Array, Array]:

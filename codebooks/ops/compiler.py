@@ -14,24 +14,24 @@ import numpy as np
 _FASTMATH = frozenset({"contract", "nnan", "nsz"})
 
 
-def compiled(function: Callable[..., Any]) -> Any:
+def compile_kernel(function: Callable[..., Any]) -> Any:
     """`function` as a kernel that releases the GIL; its sums keep the order in which they are written."""
-    return _kept_on_disk(function, _FASTMATH)
+    return _compile_with_cache(function, _FASTMATH)
 
 
-def compiled_for_one_thread(function: Callable[..., Any]) -> Any:
+def compile_reordered_kernel(function: Callable[..., Any]) -> Any:
     """`function` as a kernel whose sums may be reordered: no other thread does a part of its work differently."""
-    return _kept_on_disk(function, _FASTMATH | {"reassoc"})
+    return _compile_with_cache(function, _FASTMATH | {"reassoc"})
 
 
-def read_only(a: Any) -> Any:
+def view_read_only(a: Any) -> Any:
     """A view that nobody writes through: to Numba a type of its own, and so the only one that a kernel comes to see."""
     view = np.asarray(a).view()
     view.flags.writeable = False
     return view
 
 
-def _kept_on_disk(function: Callable[..., Any], fastmath: frozenset[str]) -> Any:
+def _compile_with_cache(function: Callable[..., Any], fastmath: frozenset[str]) -> Any:
     """The result of compiling is kept on disk where a folder can be written, and else made anew."""
     options: dict[str, Any] = {"nogil": True, "fastmath": set(fastmath)}
     try:

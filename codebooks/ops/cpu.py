@@ -21,9 +21,9 @@ from codebooks.ops import (
     threads,
     to_host,
 )
-from codebooks.ops.compiler import read_only
-from codebooks.ops.inverted_index import best, invert, match
-from codebooks.ops.views import RowView, parts, view
+from codebooks.ops.compiler import view_read_only
+from codebooks.ops.inverted_index import build_postings, score_postings, search_postings
+from codebooks.ops.views import RowView, csr_arrays, view_csr_rows
 
 xp = np
 
@@ -56,7 +56,7 @@ def block_bytes(a):
     return _BLOCK_BYTES
 
 
-def runs_ahead(a):
+def is_asynchronous(a):
     return False
 
 
@@ -67,30 +67,32 @@ def similarity(X, Y):
         return X @ Y.T
     out = np.empty((X.shape[0], Y.shape[0]), np.result_type(X.dtype, Y.dtype))
     features_first = np.ascontiguousarray(Y.T)  # the innermost loop runs over the rows of Y
-    threads.run(kernels_scores.similarity, X.shape[0], X.nnz * Y.shape[0], *parts(X), features_first, out)
+    threads.run(kernels_scores.similarity, X.shape[0], X.nnz * Y.shape[0], *csr_arrays(X), features_first, out)
     return out
 
 
-def nearest(X, W, handicap, k):
+def find_nearest(X, W, handicap, k):
     n_rows, dtype = X.shape[0], np.result_type(X.dtype, W.dtype)
     index, score = np.empty((n_rows, k), np.int64), np.empty((n_rows, k), dtype)
     # Totals of blocks of rows, added in order afterwards: the same bits for any number of threads.
     totals = np.zeros((-(-n_rows // kernels_scores.ROW_BLOCK), len(W)), dtype)
     norms = row_norms(X)
     handicap = np.asarray(handicap, dtype)
-    margin, size = dtype.type(shared.rounding(dtype)), np.abs(handicap).max(initial=0)
+    margin, size = dtype.type(shared.rounding_tolerance(dtype)), np.abs(handicap).max(initial=0)
     rest = handicap, margin, size, index, score, totals
     scale = shared.reciprocal(np, norms).astype(dtype, copy=False)
     if is_sparse(X):
         features_first = np.ascontiguousarray(W.T)
         steps = X.nnz * len(W)
-        threads.run(kernels_scores.nearest, len(totals), steps, *parts(X), features_first, scale, *rest)
+        threads.run(kernels_scores.find_nearest, len(totals), steps, *csr_arrays(X), features_first, scale, *rest)
     else:
         n_blocks = max(_DENSE_BLOCKS, _PRODUCTS // (kernels_scores.ROW_BLOCK * len(W)))
         for first in range(0, len(totals), n_blocks):
             last = min(first + n_blocks, len(totals))
-            products = _in_rows(X[first * kernels_scores.ROW_BLOCK : last * kernels_scores.ROW_BLOCK] @ W.T)
-            threads.run(kernels_scores.nearest_of, last - first, products.size, products, first, scale, *rest)
+            products = _as_c_order(X[first * kernels_scores.ROW_BLOCK : last * kernels_scores.ROW_BLOCK] @ W.T)
+            threads.run(
+                kernels_scores.find_nearest_of_products, last - first, products.size, products, first, scale, *rest
+            )
     return index, score, norms, totals.sum(axis=0)
 
 
@@ -120,34 +122,39 @@ def accumulate(G, X):
     if np.count_nonzero(G) < _FEW_SHARES * G.size:
         out = np.zeros((X.shape[1], G.shape[1]), dtype)
         threads.run(
-            kernels_likelihood.accumulate_few, G.shape[1], G.size + _SCATTERED * X.nnz, *parts(X), _in_rows(G), out
+            kernels_likelihood.accumulate_few,
+            G.shape[1],
+            G.size + _SCATTERED * X.nnz,
+            *csr_arrays(X),
+            _as_c_order(G),
+            out,
         )
         return out.T
     out = np.zeros((X.shape[1], G.shape[1]), dtype)
     n_blocks = -(-G.shape[1] // kernels_rows.COLUMN_BLOCK)
-    threads.run(kernels_rows.accumulate, n_blocks, X.nnz * G.shape[1], *parts(X), _in_rows(G), out)
+    threads.run(kernels_rows.accumulate, n_blocks, X.nnz * G.shape[1], *csr_arrays(X), _as_c_order(G), out)
     return out.T
 
 
 def softmax(scores):
     out = np.empty(scores.shape, scores.dtype)
-    threads.run(kernels_scores.softmax, len(scores), _EXPONENTIAL * scores.size, _in_rows(scores), out)
+    threads.run(kernels_scores.softmax, len(scores), _EXPONENTIAL * scores.size, _as_c_order(scores), out)
     return out
 
 
 def top_k(scores, k):
     out = np.empty((len(scores), k), np.int64)
-    threads.run(kernels_scores.top_k, len(scores), scores.size, _in_rows(scores), out)
+    threads.run(kernels_scores.top_k, len(scores), scores.size, _as_c_order(scores), out)
     return out
 
 
 def scatter_rows(out, index, weight, X):
     order, starts = _sort_by_owner(index, len(out))
     row = order // index.shape[1]
-    share = _in_rows(weight).ravel()[order]
+    share = _as_c_order(weight).ravel()[order]
     if is_sparse(X):
         steps = _SCATTERED * X.nnz * index.shape[1]
-        threads.run(kernels_rows.scatter_sparse, len(out), steps, starts, row, share, *parts(X), out)
+        threads.run(kernels_rows.scatter_sparse, len(out), steps, starts, row, share, *csr_arrays(X), out)
     else:
         threads.run(kernels_rows.scatter_dense, len(out), index.size * X.shape[1], starts, row, share, X, out)
     return out
@@ -155,7 +162,7 @@ def scatter_rows(out, index, weight, X):
 
 def gather_rows(index, weight, W):
     out = np.zeros((len(index), W.shape[1]), np.result_type(weight.dtype, W.dtype))
-    threads.run(kernels_rows.gather, len(out), index.size * W.shape[1], index, weight, _in_rows(W), out)
+    threads.run(kernels_rows.gather_rows, len(out), index.size * W.shape[1], index, weight, _as_c_order(W), out)
     return out
 
 
@@ -164,7 +171,7 @@ def gather_largest(index, weight, X, n):
     columns, values = np.empty((n_rows, n_kept), np.int64), np.empty((n_rows, n_kept), X.dtype)
     counts = np.zeros(n_rows, np.int64)
     steps = _SCATTERED * index.size * (X.nnz // max(X.shape[0], 1))
-    how = index, np.asarray(weight, X.dtype), *map(read_only, parts(X)), X.shape[1], columns, values, counts
+    how = index, np.asarray(weight, X.dtype), *map(view_read_only, csr_arrays(X)), X.shape[1], columns, values, counts
     threads.run(kernels_topk.gather_largest, n_rows, steps, *how)
     kept = np.arange(n_kept) < counts[:, None]
     firsts = np.concatenate([[0], np.cumsum(counts)])
@@ -173,7 +180,7 @@ def gather_largest(index, weight, X, n):
 
 def chosen_products(Q, X, index):
     out = np.zeros(index.shape, Q.dtype)
-    how = *map(read_only, (*parts(Q), *parts(X))), X.shape[1], _in_rows(index), out
+    how = *map(view_read_only, (*csr_arrays(Q), *csr_arrays(X))), X.shape[1], _as_c_order(index), out
     steps = _SCATTERED * (index.size * (X.nnz // max(X.shape[0], 1)) + Q.nnz)
     threads.run(kernels_topk.chosen_products, len(index), steps, *how)
     return out
@@ -185,7 +192,7 @@ def sum_by_index(index, weight, n):
 
 def largest_entries(X, n):
     columns, values = np.full((X.shape[0], n), -1, np.int64), np.zeros((X.shape[0], n), X.dtype)
-    how = *map(read_only, parts(X)), columns, values
+    how = *map(view_read_only, csr_arrays(X)), columns, values
     threads.run(kernels_topk.largest_entries, X.shape[0], _SCATTERED * X.nnz, *how)
     return columns, values
 
@@ -199,25 +206,25 @@ def minibatches(X, batches):
 
 def take_rows(X, rows):
     if not is_sparse(X):
-        return _dense_rows(X, rows)
+        return _take_dense_rows(X, rows)
     if isinstance(rows, slice):
         start, stop, _ = rows.indices(X.shape[0])
         stop = max(start, stop)
         first, last = X.indptr[start], X.indptr[stop]
         taken = X.data[first:last], X.indices[first:last], X.indptr[start : stop + 1] - first
-        return _csr_of(type(X), taken, X.shape[1])
+        return _build_csr(type(X), taken, X.shape[1])
     chosen = view_rows(X, rows)
     indptr = np.zeros(len(rows) + 1, chosen.starts.dtype)
     np.cumsum(chosen.stops - chosen.starts, out=indptr[1:])
     indices, data = np.empty(indptr[-1], X.indices.dtype), np.empty(indptr[-1], X.dtype)
-    threads.run(kernels_rows.take, len(rows), _SCATTERED * len(data), *parts(chosen), indptr, indices, data)
-    return _csr_of(chosen.form, (data, indices, indptr), X.shape[1])
+    threads.run(kernels_rows.copy_rows, len(rows), _SCATTERED * len(data), *csr_arrays(chosen), indptr, indices, data)
+    return _build_csr(chosen.form, (data, indices, indptr), X.shape[1])
 
 
 def view_rows(X, rows):
     if not is_sparse(X):
-        return _dense_rows(X, rows)
-    return view(X, rows)
+        return _take_dense_rows(X, rows)
+    return view_csr_rows(X, rows)
 
 
 def stack_sparse(blocks):
@@ -236,13 +243,13 @@ def is_sparse(X):
     return isinstance(X, RowView) or issparse(X)
 
 
-def sparse_fault(X):
+def find_sparse_fault(X):
     if X.format == "lil":
         lengths = [[len(row) for row in rows] for rows in (X.rows, X.data)]
         if lengths[0] != lengths[1] or len(lengths[0]) != X.shape[0]:
             return "rows and data of some row have other lengths"
         X = csr_matrix(X)  # which checks nothing else
-    return shared.sparse_fault(np, X)
+    return shared.find_sparse_fault(np, X)
 
 
 def as_matrix(X):
@@ -279,7 +286,7 @@ def split_missing(X):
     return given, missing
 
 
-def erase(X, where):
+def zero_entries(X, where):
     if not issparse(X):
         return np.where(where != 0, X.dtype.type(0), X)
     left = csr_matrix(X - X.multiply(where))
@@ -290,59 +297,67 @@ def erase(X, where):
 def weigh_entries(X, weight, length):
     if not is_sparse(X):
         X = csr_matrix(X)
-    starts, stops, indices, data = parts(X)
+    starts, stops, indices, data = csr_arrays(X)
     firsts = np.zeros(X.shape[0] + 1, indices.dtype if X.nnz < 2**31 else np.int64)
     np.cumsum(stops - starts, out=firsts[1:])
     new_indices, new_data = np.empty(firsts[-1], indices.dtype), np.empty(firsts[-1], data.dtype)
     how = starts, stops, indices, data, weight, float(length), firsts, new_indices, new_data
-    threads.run(kernels_likelihood.weigh_rows, X.shape[0], 4 * len(new_data), *map(read_only, how[:5]), *how[5:])
-    return _csr_of(csr_matrix, (new_data, new_indices, firsts), X.shape[1])
+    threads.run(kernels_likelihood.weigh_rows, X.shape[0], 4 * len(new_data), *map(view_read_only, how[:5]), *how[5:])
+    return _build_csr(csr_matrix, (new_data, new_indices, firsts), X.shape[1])
 
 
-def add_logs(X, offset, wanted):
+def sum_column_logs(X, offset, wanted):
     sums, counts = np.zeros(X.shape[1]), np.zeros(X.shape[1])
     if not is_sparse(X):
         X = csr_matrix(X)
-    kernels_likelihood.add_logs(*map(read_only, (*parts(X), offset, wanted)), sums, counts)
+    kernels_likelihood.sum_column_logs(*map(view_read_only, (*csr_arrays(X), offset, wanted)), sums, counts)
     return sums, counts
 
 
-def used_columns(X):
+def select_used_columns(X):
     used = np.zeros(X.shape[1], bool)
     used[X.indices] = True
     columns = np.flatnonzero(used)
     place = np.cumsum(used, dtype=X.indices.dtype) - 1
-    return columns, _csr_of(csr_matrix, (X.data, place[X.indices], X.indptr), len(columns))
+    return columns, _build_csr(csr_matrix, (X.data, place[X.indices], X.indptr), len(columns))
 
 
-def lift(distributions, mass, columns, floor, share, background):
-    features_first = _in_rows(distributions.T)
+def compute_log_lifts(distributions, mass, columns, floor, share, background):
+    features_first = _as_c_order(distributions.T)
     n_columns, dtype = len(columns), distributions.dtype
     table = np.empty((n_columns, len(mass)), dtype)
     saliency, totals = np.empty(n_columns, dtype), np.empty(n_columns, dtype)
     how = columns, features_first, mass, float(floor), float(share), float(background)
-    threads.run(kernels_likelihood.lift, n_columns, _LOGARITHM * table.size, *how, table, saliency, totals)
+    threads.run(kernels_likelihood.compute_log_lifts, n_columns, _LOGARITHM * table.size, *how, table, saliency, totals)
     return table.T, saliency, totals
 
 
-def responsibilities(scores, scale, offset, reach):
+def compute_responsibilities(scores, scale, offset, reach):
     winner, peak = np.empty(len(scores), np.int64), np.empty(len(scores), scores.dtype)
     how = scores.dtype.type(scale), offset, scores.dtype.type(reach), scores, winner, peak
-    threads.run(kernels_likelihood.responsibilities, len(scores), 2 * scores.size, *how)
+    threads.run(kernels_likelihood.compute_responsibilities, len(scores), 2 * scores.size, *how)
     return scores, winner, peak
 
 
 def fold_in(X, weight, lifts, shares, prior, n_steps, least):
-    how = *map(read_only, parts(X)), weight, _in_rows(lifts.T), prior, int(n_steps), shares.dtype.type(least), shares
+    how = (
+        *map(view_read_only, csr_arrays(X)),
+        weight,
+        _as_c_order(lifts.T),
+        prior,
+        int(n_steps),
+        shares.dtype.type(least),
+        shares,
+    )
     threads.run(kernels_likelihood.fold_in, len(shares), 4 * X.nnz * shares.shape[1], *how)
     return shares
 
 
-def fade_and_add(distributions, fade, columns, pull, weight):
-    features_first = _in_rows(distributions.T)
+def decay_and_add(distributions, fade, columns, pull, weight):
+    features_first = _as_c_order(distributions.T)
     out = np.empty_like(features_first)
-    how = features_first, fade, columns, _in_rows(pull.T), weight, out
-    threads.run(kernels_likelihood.fade_and_add, len(out), out.size, *how)
+    how = features_first, fade, columns, _as_c_order(pull.T), weight, out
+    threads.run(kernels_likelihood.decay_and_add, len(out), out.size, *how)
     return out.T
 
 
@@ -350,7 +365,7 @@ def scale_rows(X, scale):
     if not issparse(X):
         return X * scale[:, None]
     data = X.data * np.repeat(scale, np.diff(X.indptr))
-    return _csr_of(type(X), (data, X.indices, X.indptr), X.shape[1])
+    return _build_csr(type(X), (data, X.indices, X.indptr), X.shape[1])
 
 
 def reciprocal(norms):
@@ -362,25 +377,25 @@ def row_norms(X):
     if not is_sparse(X):
         if not X.flags.c_contiguous:
             return np.sqrt(np.einsum("ij,ij->i", X, X, dtype=np.float64)).astype(X.dtype)
-        threads.run(kernels_rows.dense_row_norms, len(X), 4 * X.size, read_only(X), out)
+        threads.run(kernels_rows.compute_dense_row_norms, len(X), 4 * X.size, view_read_only(X), out)
         return out
-    starts, stops, _, data = parts(X)
-    threads.run(kernels_rows.row_norms, X.shape[0], 4 * X.nnz, starts, stops, data, out)
+    starts, stops, _, data = csr_arrays(X)
+    threads.run(kernels_rows.compute_sparse_row_norms, X.shape[0], 4 * X.nnz, starts, stops, data, out)
     return out
 
 
 def nearest_orthonormal(M):
-    with threads.blas_alone():
+    with threads.limit_blas_to_one_thread():
         return shared.nearest_orthonormal(np, M)
 
 
-def pull_apart(W, amount):
-    with threads.blas_alone():
-        return shared.pull_apart(np, W, amount)
+def orthogonalize_partially(W, amount):
+    with threads.limit_blas_to_one_thread():
+        return shared.orthogonalize_partially(np, W, amount)
 
 
 def principal_axes(C):
-    with threads.blas_alone():
+    with threads.limit_blas_to_one_thread():
         return shared.principal_axes(np, C)
 
 
@@ -397,8 +412,8 @@ def separate(scores, beta, kind):
     peaks, values = np.empty(n_rows, scores.dtype), np.zeros(n_rows, scores.dtype)
     firsts = np.zeros(n_rows + 1, np.int64)
     if n_scores:
-        scores, beta = _in_rows(scores), np.full(n_rows, beta, np.float64)
-        reach = shared.reach(np, kind, beta, n_scores, scores.dtype)
+        scores, beta = _as_c_order(scores), np.full(n_rows, beta, np.float64)
+        reach = shared.compute_candidate_margin(np, kind, beta, n_scores, scores.dtype)
         how = scores, reach, kind == "max", peaks, firsts[1:]
         threads.run(kernels_entmax.find_candidates, n_rows, scores.size, *how)
     np.cumsum(firsts, out=firsts)
@@ -411,7 +426,7 @@ def separate(scores, beta, kind):
     return found, values
 
 
-def combine(weights, X):
+def combine_rows(weights, X):
     if issparse(X):
         return csr_matrix(weights @ X)
     if weights.nnz > _DENSE_SHARE * weights.shape[0] * weights.shape[1]:
@@ -419,13 +434,13 @@ def combine(weights, X):
     return weights @ X
 
 
-def in_form_of(X, like):
+def convert_to_format_of(X, like):
     if issparse(like):
         return X if issparse(X) else csr_matrix(X)
     return X.toarray() if issparse(X) else X
 
 
-def own(X):
+def copy_matrix(X):
     if not issparse(X):
         return np.array(X, order="C")
     X = csr_matrix(X, copy=True)
@@ -433,7 +448,7 @@ def own(X):
     return X
 
 
-def ones_from(X, threshold):
+def binarize(X, threshold):
     if not issparse(X):
         return (threshold <= X).astype(X.dtype)
     reached = X.copy()
@@ -447,14 +462,14 @@ def row_hashes(X):
     factors = np.random.default_rng(0).integers(2**63, size=X.shape[1], dtype=np.uint64) * np.uint64(2) + np.uint64(1)
     if issparse(X):
         sums = np.zeros(X.nnz + 1, np.uint64)
-        np.cumsum(_bits(X.data) * factors[X.indices], out=sums[1:])
+        np.cumsum(_convert_to_bits(X.data) * factors[X.indices], out=sums[1:])
         return sums[X.indptr[1:]] - sums[X.indptr[:-1]]
-    return _bits(X) @ factors
+    return _convert_to_bits(X) @ factors
 
 
 def count_pairs(X, columns):
-    by_column, columns = X.tocsc(), _in_rows(np.asarray(columns, np.int64))
-    starts, rows = by_column.indptr.astype(np.int64), read_only(by_column.indices)
+    by_column, columns = X.tocsc(), _as_c_order(np.asarray(columns, np.int64))
+    starts, rows = by_column.indptr.astype(np.int64), view_read_only(by_column.indices)
     counts = np.zeros((*columns.shape, columns.shape[1]), np.int32)
     n_entries = int(np.diff(starts)[columns[columns >= 0]].sum())
     threads.run(
@@ -464,9 +479,9 @@ def count_pairs(X, columns):
 
 
 def choose_subsets(columns, scores, counts, n_rows, n, objective, n_rounds):
-    columns, scores = _in_rows(np.asarray(columns, np.int64)), _in_rows(np.asarray(scores, np.float64))
+    columns, scores = _as_c_order(np.asarray(columns, np.int64)), _as_c_order(np.asarray(scores, np.float64))
     chosen = (columns >= 0) & (np.arange(columns.shape[1]) < n)
-    how = int(n), tuple(map(float, objective)), int(n_rounds), shared.rounding(np.float64)
+    how = int(n), tuple(map(float, objective)), int(n_rounds), shared.rounding_tolerance(np.float64)
     kernels_subsets.choose_subsets(columns, scores, counts, int(n_rows), *how, chosen)
     return chosen
 
@@ -483,7 +498,7 @@ def warmup(*, row_by_row=False, memory=True):
             _warm_up_memory(dense, index, weight)
         for X in (dense, csr_matrix(dense)):
             similarity(X, dense)
-            nearest(X, dense, dense[0], 2)
+            find_nearest(X, dense, dense[0], 2)
             accumulate(np.ones_like(dense), X)
             take_rows(X, rows)
             row_norms(X)
@@ -501,31 +516,31 @@ def warmup(*, row_by_row=False, memory=True):
 def _warm_up_likelihood(dense):
     weight = np.ones(3)
     words = weigh_entries(csr_matrix(dense), weight, 1.0)
-    add_logs(words, weight, weight > 0)
-    lift(dense, dense[0], np.arange(3), 1.0, 1.0, 1.0)
+    sum_column_logs(words, weight, weight > 0)
+    compute_log_lifts(dense, dense[0], np.arange(3), 1.0, 1.0, 1.0)
     accumulate(np.eye(8, 3, dtype=dense.dtype)[:3] * dense[0], words)
-    responsibilities(dense.copy(), 1.0, dense[0], 1.0)
+    compute_responsibilities(dense.copy(), 1.0, dense[0], 1.0)
     fold_in(words, dense[0], dense, dense.copy(), dense, 1, 0.0)
-    fade_and_add(dense, dense[0], np.arange(3), dense, dense[0])
+    decay_and_add(dense, dense[0], np.arange(3), dense, dense[0])
 
 
 def _warm_up_memory(dense, index, weight):
     sparse = csr_matrix(dense)
-    postings = invert(sparse)
-    match(sparse, postings)
-    best(sparse, postings, 2)
+    postings = build_postings(sparse)
+    score_postings(sparse, postings)
+    search_postings(sparse, postings, 2)
     separate(dense, 1.0, "sparsemax")
     gather_largest(index, weight, sparse, 2)
     chosen_products(sparse, sparse, index)
     largest_entries(sparse, 2)
 
 
-def _dense_rows(X, rows):
+def _take_dense_rows(X, rows):
     # `take` is several times faster than indexing for short rows, but copies a whole array that is not in C order.
     return X[rows] if isinstance(rows, slice) or not X.flags.c_contiguous else X.take(rows, axis=0)
 
 
-def _csr_of(form, arrays, n_features):
+def _build_csr(form, arrays, n_features):
     """A CSR matrix of these arrays; its constructor would copy a small part of a large array."""
     X = form((len(arrays[2]) - 1, n_features), dtype=arrays[0].dtype)
     X.data, X.indices, X.indptr = arrays
@@ -537,25 +552,25 @@ def _learn_row_by_row(W, X, scale, rate, handicap, n_active, threshold, signed, 
     scale, handicap = np.asarray(scale, W.dtype), np.asarray(handicap, W.dtype)
     how = learned, scale, float(rate), handicap, int(n_active), float(threshold), bool(signed), rotate
     if is_sparse(X):
-        kernels_online.learn_sparse(*parts(X), *how)
+        kernels_online.learn_sparse(*csr_arrays(X), *how)
     else:
-        kernels_online.learn_dense(_in_rows(X), *how)
+        kernels_online.learn_dense(_as_c_order(X), *how)
     return learned
 
 
-def _bits(a):
+def _convert_to_bits(a):
     """The bits of floats, with those of one zero for both, as whole numbers."""
     return (np.ascontiguousarray(a) + a.dtype.type(0)).view(f"u{a.dtype.itemsize}").astype(np.uint64)
 
 
-def _in_rows(a):
+def _as_c_order(a):
     """`a` in C order, so that a kernel is compiled for one layout only."""
     return np.ascontiguousarray(a)
 
 
 def _sort_by_owner(index, n_owners):
     """Positions in the flattened `index`, sorted by the value there, equals in order; and where each value starts."""
-    flat = _in_rows(index).ravel()
+    flat = _as_c_order(index).ravel()
     order, starts = np.empty(len(flat), np.int64), np.zeros(n_owners + 1, np.int64)
-    kernels_rows.counting_sort(flat, order, starts)
+    kernels_rows.sort_by_owner(flat, order, starts)
     return order, starts

@@ -14,8 +14,8 @@ import numpy as np
 from scipy.sparse import issparse
 
 from codebooks.ops import Postings, threads
-from codebooks.ops.compiler import compiled as _compiled
-from codebooks.ops.compiler import read_only
+from codebooks.ops.compiler import compile_kernel as _compiled
+from codebooks.ops.compiler import view_read_only
 
 # A column is kept with its zeros too where more than one row in so many holds it.
 _COMMON = 3
@@ -29,8 +29,8 @@ _WORTH_ALL = 64
 _SCATTERED = 8
 
 
-def invert(X):
-    """Body of `codebooks.ops.invert`."""
+def build_postings(X):
+    """Body of `codebooks.ops.build_postings`."""
     if not issparse(X):
         return X
     n_rows, n_columns = X.shape
@@ -51,41 +51,41 @@ def invert(X):
     for values, column in zip(table, common, strict=True):
         held = slice(starts[column], starts[column + 1])
         values[rows[held]] = columns.data[held]
-    return Postings(*map(read_only, (starts, rows, columns.data, highest, lowest, line, table)))
+    return Postings(*map(view_read_only, (starts, rows, columns.data, highest, lowest, line, table)))
 
 
-def match(Q, postings):
-    """Body of `codebooks.ops.match`."""
+def score_postings(Q, postings):
+    """Body of `codebooks.ops.score_postings`."""
     if not isinstance(postings, Postings):
         return Q @ postings.T
-    queries, index, n_steps = _parts(Q, postings)
+    queries, index, n_steps = _prepare_kernel_arrays(Q, postings)
     out = np.empty((Q.shape[0], postings.table.shape[1]), postings.values.dtype)
-    threads.run(_match, len(out), n_steps, *queries, *index, out)
+    threads.run(_score_queries, len(out), n_steps, *queries, *index, out)
     return out
 
 
-def best(Q, postings, k):
-    """Body of `codebooks.ops.best`."""
-    queries, index, n_steps = _parts(Q, postings)
+def search_postings(Q, postings, k):
+    """Body of `codebooks.ops.search_postings`."""
+    queries, index, n_steps = _prepare_kernel_arrays(Q, postings)
     n_rows, dtype = postings.table.shape[1], postings.values.dtype
     shape = Q.shape[0], min(int(k), n_rows)
     found, score = np.full(shape, -1, np.int64), np.full(shape, -np.inf, dtype)
     if found.size:
-        threads.run(_best, len(found), n_steps, *queries, *index, found, score)
+        threads.run(_search_queries, len(found), n_steps, *queries, *index, found, score)
     return found, score
 
 
-def _parts(Q, postings):
+def _prepare_kernel_arrays(Q, postings):
     """The arrays that kernels read, each of one type, and about how many steps the products take."""
     indices = Q.indices.astype(np.int64)
     queries = Q.indptr.astype(np.int64), indices, Q.data.astype(postings.values.dtype)
     counts = postings.starts[indices + 1] - postings.starts[indices]
     n_steps = _SCATTERED * int(counts.sum()) + Q.shape[0] * postings.table.shape[1] // _CHUNK
-    return queries, tuple(map(read_only, postings)), n_steps
+    return queries, tuple(map(view_read_only, postings)), n_steps
 
 
 @_compiled
-def _plan(first, last, columns, weights, starts, line, highest, lowest, at, weight):
+def _split_query(first, last, columns, weights, starts, line, highest, lowest, at, weight):
     """Tell the columns of a query apart: `at[0]` and `at[1]` become where those kept once start and stop, `at[2]` the
     lines of the others, and `weight[0]` and `weight[1]` their weights.
 
@@ -108,7 +108,7 @@ def _plan(first, last, columns, weights, starts, line, highest, lowest, at, weig
 
 
 @_compiled
-def _add_once(sums, base, last, rows, values, at, weight, n_once):
+def _add_rare_columns(sums, base, last, rows, values, at, weight, n_once):
     """Add the columns kept once to the sums of the rows from `base` to `last`; return how many terms that were."""
     n_terms = 0
     for t in range(n_once):
@@ -117,14 +117,14 @@ def _add_once(sums, base, last, rows, values, at, weight, n_once):
         p = 0
         # Rows of a column differ, so that four sums can be read before the first is written.
         while p + 4 <= len(held) and held[p + 3] < last:
-            a, b = _place(held[p], base), _place(held[p + 1], base)
-            c, d = _place(held[p + 2], base), _place(held[p + 3], base)
+            a, b = _offset(held[p], base), _offset(held[p + 1], base)
+            c, d = _offset(held[p + 2], base), _offset(held[p + 3], base)
             sum_a, sum_b = sums[a] + w * value[p], sums[b] + w * value[p + 1]
             sum_c, sum_d = sums[c] + w * value[p + 2], sums[d] + w * value[p + 3]
             sums[a], sums[b], sums[c], sums[d] = sum_a, sum_b, sum_c, sum_d
             p += 4
         while p < len(held) and held[p] < last:
-            sums[_place(held[p], base)] += w * value[p]
+            sums[_offset(held[p], base)] += w * value[p]
             p += 1
         at[0, t] = start + p
         n_terms += p
@@ -132,13 +132,13 @@ def _add_once(sums, base, last, rows, values, at, weight, n_once):
 
 
 @_compiled
-def _place(row, base):
+def _offset(row, base):
     """Where the sum of a row is; a number without a sign needs no check whether it counts from the end."""
     return np.uint64(row - base)
 
 
 @_compiled
-def _add_common(sums, base, last, table, at, weight, n_common):
+def _add_common_columns(sums, base, last, table, at, weight, n_common):
     """Add the columns kept with zeros to the sums of the rows from `base` to `last`."""
     for t in range(n_common):
         column, w = table[at[2, t], base:last], weight[1, t]
@@ -147,7 +147,7 @@ def _add_common(sums, base, last, table, at, weight, n_common):
 
 
 @_compiled
-def _with_common(value, row, table, at, weight, n_common):
+def _finish_sum(value, row, table, at, weight, n_common):
     """The sum of one row, after the columns kept with zeros are added to `value`."""
     for t in range(n_common):
         value += weight[1, t] * table[at[2, t], row]
@@ -155,7 +155,7 @@ def _with_common(value, row, table, at, weight, n_common):
 
 
 @_compiled
-def _longest(indptr, start, stop):
+def _count_longest_row(indptr, start, stop):
     longest = 0
     for i in range(start, stop):
         longest = max(longest, indptr[i + 1] - indptr[i])
@@ -163,12 +163,12 @@ def _longest(indptr, start, stop):
 
 
 @_compiled
-def _match(start, stop, indptr, columns, weights, starts, rows, values, highest, lowest, line, table, out):
+def _score_queries(start, stop, indptr, columns, weights, starts, rows, values, highest, lowest, line, table, out):
     n_rows = out.shape[1]
-    longest = _longest(indptr, start, stop)
+    longest = _count_longest_row(indptr, start, stop)
     at, weight = np.empty((3, longest), np.int64), np.empty((2, longest), values.dtype)
     for i in range(start, stop):
-        n_once, n_common, _, _ = _plan(
+        n_once, n_common, _, _ = _split_query(
             indptr[i], indptr[i + 1], columns, weights, starts, line, highest, lowest, at, weight
         )
         for base in range(0, n_rows, _BLOCK):
@@ -176,18 +176,20 @@ def _match(start, stop, indptr, columns, weights, starts, rows, values, highest,
             sums = out[i, base:last]
             for j in range(len(sums)):
                 sums[j] = 0
-            _add_once(sums, base, last, rows, values, at, weight, n_once)
-            _add_common(sums, base, last, table, at, weight, n_common)
+            _add_rare_columns(sums, base, last, rows, values, at, weight, n_once)
+            _add_common_columns(sums, base, last, table, at, weight, n_common)
 
 
 @_compiled
-def _best(start, stop, indptr, columns, weights, starts, rows, values, highest, lowest, line, table, index, score):
+def _search_queries(
+    start, stop, indptr, columns, weights, starts, rows, values, highest, lowest, line, table, index, score
+):
     n_rows = table.shape[1]
-    longest = _longest(indptr, start, stop)
+    longest = _count_longest_row(indptr, start, stop)
     at, weight = np.empty((3, longest), np.int64), np.empty((2, longest), values.dtype)
     block = np.empty(min(_BLOCK, n_rows), values.dtype)
     for i in range(start, stop):
-        n_once, n_common, most, size = _plan(
+        n_once, n_common, most, size = _split_query(
             indptr[i], indptr[i + 1], columns, weights, starts, line, highest, lowest, at, weight
         )
         for base in range(0, n_rows, _BLOCK):
@@ -195,26 +197,26 @@ def _best(start, stop, indptr, columns, weights, starts, rows, values, highest, 
             sums = block[: last - base]
             for j in range(len(sums)):
                 sums[j] = 0
-            n_terms = _add_once(sums, base, last, rows, values, at, weight, n_once)
-            limit = _limit(score[i, 0], n_common, most, size)
+            n_terms = _add_rare_columns(sums, base, last, rows, values, at, weight, n_once)
+            limit = _compute_limit(score[i, 0], n_common, most, size)
             if n_terms == 0 and limit >= 0:
                 continue
             n_above, n_late = _count_above(sums, limit), n_common
             if n_above * _WORTH_ALL > len(sums):
-                _add_common(sums, base, last, table, at, weight, n_common)
+                _add_common_columns(sums, base, last, table, at, weight, n_common)
                 n_late = 0
             if n_above > 0:
-                _offer(sums, base, table, at, weight, n_late, most, size, score[i], index[i])
-        _sort(score[i], index[i])
+                _update_heap(sums, base, table, at, weight, n_late, most, size, score[i], index[i])
+        _sort_heap(score[i], index[i])
 
 
 @_compiled
-def _offer(sums, base, table, at, weight, n_common, most, size, score, index):
+def _update_heap(sums, base, table, at, weight, n_common, most, size, score, index):
     """Take the rows of a block among the best that belong there, after the common columns are added.
 
     The best are a heap with the worst of them on top; at first it is full of nothing, which is worse than any row.
     """
-    limit = _limit(score[0], n_common, most, size)
+    limit = _compute_limit(score[0], n_common, most, size)
     for start in range(0, len(sums), _CHUNK):
         chunk = sums[start : start + _CHUNK]
         if _count_above(chunk, limit) == 0:
@@ -222,14 +224,14 @@ def _offer(sums, base, table, at, weight, n_common, most, size, score, index):
         for j in range(len(chunk)):
             if chunk[j] > limit:
                 row = base + start + j
-                value = _with_common(chunk[j], row, table, at, weight, n_common)
+                value = _finish_sum(chunk[j], row, table, at, weight, n_common)
                 if value > score[0]:
-                    _sink(score, index, len(score), value, row)
-                    limit = _limit(score[0], n_common, most, size)
+                    _sift_down(score, index, len(score), value, row)
+                    limit = _compute_limit(score[0], n_common, most, size)
 
 
 @_compiled
-def _limit(worst, n_common, most, size):
+def _compute_limit(worst, n_common, most, size):
     """What a sum has to be above for the common columns to lift it above the worst; rounding is allowed for."""
     if n_common == 0:
         return worst
@@ -252,7 +254,7 @@ def _is_worse(a, i, b, j):
 
 
 @_compiled
-def _sink(score, index, n, value, row):
+def _sift_down(score, index, n, value, row):
     """Put a row in the place of the top of a heap of n, and then where it belongs."""
     place, below = np.uint64(0), np.uint64(1)
     one, n = np.uint64(1), np.uint64(n)
@@ -267,9 +269,9 @@ def _sink(score, index, n, value, row):
 
 
 @_compiled
-def _sort(score, index):
+def _sort_heap(score, index):
     """Turn a heap into a list, the best first."""
     for last in range(len(score) - 1, 0, -1):
         value, row = score[last], index[last]
         score[last], index[last] = score[0], index[0]
-        _sink(score, index, last, value, row)
+        _sift_down(score, index, last, value, row)

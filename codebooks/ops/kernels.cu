@@ -451,7 +451,7 @@ __global__ void softmax_rows(const T *scores, Long n_columns, T *out)
     for (Long j = threadIdx.x; j < n_columns; j += blockDim.x) to[j] = total > 0 ? to[j] / total : (T)0;
 }
 
-// A weight can be positive only where a score lies within `reach` of the best of its row (see `shared.reach`). Rows are
+// A weight can be positive only where a score lies within `reach` of the best of its row (see `shared.compute_candidate_margin`). Rows are
 // long and few here, so each is cut into segments of which a block takes one: their peaks, how many candidates each
 // holds, and where these are, in order.
 

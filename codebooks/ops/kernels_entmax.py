@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from codebooks.ops.compiler import compiled
+from codebooks.ops.compiler import compile_kernel
 from codebooks.ops.shared import SEPARATIONS
 
 SOFTMAX, ENTMAX15, MAX = (SEPARATIONS[kind] for kind in ("softmax", "entmax15", "max"))
@@ -22,7 +22,7 @@ _MOST_STEPS = 100
 _SETTLED = 1e-15
 
 
-@compiled
+@compile_kernel
 def find_candidates(start, stop, scores, reach, only_one, peaks, counts):
     """The best score of each row, and how many scores lie within `reach` of it."""
     n = scores.shape[1]
@@ -49,7 +49,7 @@ def find_candidates(start, stop, scores, reach, only_one, peaks, counts):
             counts[i] = count
 
 
-@compiled
+@compile_kernel
 def weigh_candidates(start, stop, scores, reach, beta, kind, peaks, firsts, indices, weights, values):
     """Weights of the candidates of each row, and the largest mean score that these can reach, less what they pay."""
     for i in range(start, stop):
@@ -70,13 +70,13 @@ def weigh_candidates(start, stop, scores, reach, beta, kind, peaks, firsts, indi
         z = np.empty(last - first)
         for p in range(first, last):
             z[p - first] = beta[i] * (np.float64(scores[i, indices[p]]) - np.float64(peaks[i]))
-        values[i] += _solve(z, kind) / beta[i]
+        values[i] += _compute_weights(z, kind) / beta[i]
         for p in range(first, last):
             weights[p] = z[p - first]
 
 
-@compiled
-def _solve(z, kind):
+@compile_kernel
+def _compute_weights(z, kind):
     """Scores, of which the largest is 0, become weights in place; return the convex conjugate of the penalty at them.
 
     That is `max over p of z'p - penalty(p)`: of the negative entropy, of `(p'p - 1) / 2`, of
@@ -92,7 +92,7 @@ def _solve(z, kind):
         return np.log(total)
     squared = kind == ENTMAX15
     unit = 0.5 if squared else 1.0
-    tau = _threshold(z, unit, squared)
+    tau = _find_threshold(z, unit, squared)
     gain = 0.0
     for m in range(len(z)):
         rest = max(unit * z[m] - tau, 0.0)
@@ -105,8 +105,8 @@ def _solve(z, kind):
     return gain + (4 / 3 if squared else 0.5)
 
 
-@compiled
-def _threshold(z, unit, squared):
+@compile_kernel
+def _find_threshold(z, unit, squared):
     tau = -1.0  # the best score alone makes 1 here, so this is not past the solution
     for _ in range(_MOST_STEPS):
         excess, slope = -1.0, 0.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from codebooks.ops.compiler import compiled, compiled_for_one_thread
+from codebooks.ops.compiler import compile_kernel, compile_reordered_kernel
 
 # Numbers that have faded below this are 0: what is smaller still slows processors down.
 _FADED = 1e-30
@@ -12,7 +12,7 @@ _FADED = 1e-30
 _UNSEEN = 1e-14
 
 
-@compiled
+@compile_kernel
 def weigh_rows(start, stop, starts, stops, indices, data, weight, length, new_starts, new_indices, new_data):
     """Copy sparse rows with each entry times the weight of its column, scaled to Euclidean norm `length`."""
     for i in range(start, stop):
@@ -27,8 +27,8 @@ def weigh_rows(start, stop, starts, stops, indices, data, weight, length, new_st
             new_data[p + shift] = np.float64(data[p]) * weight[indices[p]] * scale
 
 
-@compiled
-def add_logs(starts, stops, indices, data, offset, wanted, sums, counts):
+@compile_kernel
+def sum_column_logs(starts, stops, indices, data, offset, wanted, sums, counts):
     """Add, for each wanted column, the logarithms of its positive entries less the level of their rows.
 
     The level of a row is the logarithm of the root mean square of its entries, each divided by `exp(offset)`. One
@@ -55,8 +55,8 @@ def add_logs(starts, stops, indices, data, offset, wanted, sums, counts):
                 counts[j] += 1
 
 
-@compiled
-def lift(start, stop, columns, distributions, mass, floor, share, background, table, saliency, totals):
+@compile_kernel
+def compute_log_lifts(start, stop, columns, distributions, mass, floor, share, background, table, saliency, totals):
     """Fill the rows `start` to `stop` of `table` with the log lifts of some columns, times their saliency."""
     n_components, n_features = len(mass), len(distributions)
     total = 0.0
@@ -101,7 +101,7 @@ def lift(start, stop, columns, distributions, mass, floor, share, background, ta
             table[u, k] *= weight
 
 
-@compiled
+@compile_kernel
 def accumulate_few(start, stop, starts, stops, indices, data, G, out):
     """Columns `start` to `stop` of `G.T X`, where most entries of `G` are zero, written as `out[feature, column]`."""
     columns, shares = np.empty(stop - start, np.int64), np.empty(stop - start, G.dtype)
@@ -117,8 +117,8 @@ def accumulate_few(start, stop, starts, stops, indices, data, G, out):
                 out[j, columns[m]] += shares[m] * x
 
 
-@compiled
-def responsibilities(start, stop, scale, offset, reach, scores, winner, peak):
+@compile_kernel
+def compute_responsibilities(start, stop, scale, offset, reach, scores, winner, peak):
     """Replace each row of scores by the softmax of those that lie at most `reach` below the largest, and find that."""
     n_components = scores.shape[1]
     for i in range(start, stop):
@@ -141,7 +141,7 @@ def responsibilities(start, stop, scale, offset, reach, scores, winner, peak):
             scores[i, k] /= total
 
 
-@compiled_for_one_thread  # whose rows are: each is shared out by one thread, and always in the same way
+@compile_reordered_kernel  # whose rows are: each is shared out by one thread, and always in the same way
 def fold_in(start, stop, starts, stops, indices, data, weight, lifts, prior, n_steps, least, shares):
     """Share out the entries of sparse rows to the components that have a share of the row, again and again."""
     n_components = shares.shape[1]
@@ -188,8 +188,8 @@ def fold_in(start, stop, starts, stops, indices, data, weight, lifts, prior, n_s
             shares[i, active[m]] = theta[m]
 
 
-@compiled
-def fade_and_add(start, stop, distributions, fade, columns, pull, weight, out):
+@compile_kernel
+def decay_and_add(start, stop, distributions, fade, columns, pull, weight, out):
     """Rows `start` to `stop` of `fade distributions`, and `weight pull` added to those that `columns` names."""
     n_components = len(fade)
     u = np.searchsorted(columns, start)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from codebooks.ops.compiler import compiled, compiled_for_one_thread
+from codebooks.ops.compiler import compile_kernel, compile_reordered_kernel
 
 # So many rows are learned from before rounding errors in the orthonormality of `W` are taken out.
 _REFRESH = 256
@@ -19,10 +19,10 @@ _TOO_LITTLE = 0.5
 _NOTHING = 1e-12
 
 
-@compiled_for_one_thread
+@compile_reordered_kernel
 def learn_sparse(starts, stops, indices, data, W, scale, rate, handicap, n_active, threshold, signed, rotate):
     """Learn from the rows of a CSR matrix: rotate towards each, or deflate it as published."""
-    x, a, order, work = _memory(W)
+    x, a, order, work = _allocate_workspace(W)
     for i in range(len(scale)):
         if scale[i] == 0:
             continue
@@ -36,18 +36,18 @@ def learn_sparse(starts, stops, indices, data, W, scale, rate, handicap, n_activ
             for p in range(starts[i], stops[i]):
                 total += W[k, indices[p]] * x[indices[p]]
             a[k] = total
-        n_kept = _visiting_order(a, np.sqrt(square), handicap, n_active, threshold * scale[i], signed, order)
-        _step(W, x, a, order, n_kept, rate, rotate, work)
+        n_kept = _order_components(a, np.sqrt(square), handicap, n_active, threshold * scale[i], signed, order)
+        _update_components(W, x, a, order, n_kept, rate, rotate, work)
         for p in range(starts[i], stops[i]):
             x[indices[p]] = 0
         if i % _REFRESH == _REFRESH - 1:
             _gram_schmidt(W)
 
 
-@compiled_for_one_thread
+@compile_reordered_kernel
 def learn_dense(X, W, scale, rate, handicap, n_active, threshold, signed, rotate):
     """Learn from the rows of an array: rotate towards each, or deflate it as published."""
-    x, a, order, work = _memory(W)
+    x, a, order, work = _allocate_workspace(W)
     for i in range(len(scale)):
         if scale[i] == 0:
             continue
@@ -56,14 +56,14 @@ def learn_dense(X, W, scale, rate, handicap, n_active, threshold, signed, rotate
         for k in range(len(W)):
             a[k] = _dot(W[k], x)
         length = np.sqrt(_dot(x, x))
-        n_kept = _visiting_order(a, length, handicap, n_active, threshold * scale[i], signed, order)
-        _step(W, x, a, order, n_kept, rate, rotate, work)
+        n_kept = _order_components(a, length, handicap, n_active, threshold * scale[i], signed, order)
+        _update_components(W, x, a, order, n_kept, rate, rotate, work)
         if i % _REFRESH == _REFRESH - 1:
             _gram_schmidt(W)
 
 
-@compiled
-def _memory(W):
+@compile_kernel
+def _allocate_workspace(W):
     """What the steps write to: a row, its projections, the units in order, and vectors for what lies between."""
     n_units, n_features = W.shape
     return (
@@ -74,8 +74,8 @@ def _memory(W):
     )
 
 
-@compiled
-def _visiting_order(a, length, handicap, n_active, threshold, signed, order):
+@compile_kernel
+def _order_components(a, length, handicap, n_active, threshold, signed, order):
     """Sort units by what they keep of a row, those that keep something first; return how many these are.
 
     A negative `threshold` is none: then the `n_active` units that rank first keep their projection.
@@ -102,21 +102,21 @@ def _visiting_order(a, length, handicap, n_active, threshold, signed, order):
     return n_kept
 
 
-@compiled_for_one_thread
-def _step(W, x, a, order, n_kept, rate, rotate, work):
+@compile_reordered_kernel
+def _update_components(W, x, a, order, n_kept, rate, rotate, work):
     if n_kept == 0:
         return
     if rotate:
-        _rotate(W, x, a, order, n_kept, rate, work)
-    elif _deflate(W, x, a, order, n_kept, rate, work) < _TOO_LITTLE:
+        _rotate_components(W, x, a, order, n_kept, rate, work)
+    elif _deflate_components(W, x, a, order, n_kept, rate, work) < _TOO_LITTLE:
         _gram_schmidt(W)
 
 
-@compiled_for_one_thread
-def _rotate(W, x, a, order, n_kept, rate, work):
+@compile_reordered_kernel
+def _rotate_components(W, x, a, order, n_kept, rate, work):
     """Turn all units in the plane of what the kept ones explain of a row and what they leave, towards the latter."""
     explained, left, turn = work[0], work[1], work[2]
-    _combine(W, a, order, n_kept, explained)
+    _sum_components(W, a, order, n_kept, explained)
     for j in range(len(x)):
         left[j] = x[j] - explained[j]
     square = np.float64(_dot(explained, explained))
@@ -138,8 +138,8 @@ def _rotate(W, x, a, order, n_kept, rate, work):
         _add(W[order[m]], a[order[m]] / rest, turn)
 
 
-@compiled_for_one_thread
-def _deflate(W, x, a, order, n_kept, rate, work):
+@compile_reordered_kernel
+def _deflate_components(W, x, a, order, n_kept, rate, work):
     """One row of the published rule, with the visits to the units after the kept ones in closed form.
 
     Returns the least share of its squared length that such a unit had left after losing what it shared with others.
@@ -151,7 +151,7 @@ def _deflate(W, x, a, order, n_kept, rate, work):
     """
     n_units, n_features = W.shape
     outside, shed, gathered = work[0], work[1], work[2]
-    _combine(W, a, order, n_kept, shed)
+    _sum_components(W, a, order, n_kept, shed)
     for j in range(n_features):
         outside[j] = x[j] - shed[j]
     for m in range(n_kept):  # again, as digits were lost
@@ -161,8 +161,8 @@ def _deflate(W, x, a, order, n_kept, rate, work):
     if beyond > 0:
         for j in range(n_features):
             outside[j] *= W.dtype.type(1 / beyond)
-    turned = _published_visits(a, order, n_kept, beyond, rate)
-    _apply(W, turned, order, n_kept, outside)
+    turned = _update_in_coordinates(a, order, n_kept, beyond, rate)
+    _apply_coordinates(W, turned, order, n_kept, outside)
 
     sine = 0.0  # |p|^2
     shed[:] = 0
@@ -179,13 +179,13 @@ def _deflate(W, x, a, order, n_kept, rate, work):
         before = max(1 - sine * passed, _NOTHING)
         passed += c * c
         after = max(1 - sine * passed, _NOTHING)
-        _visit(unit, shed, gathered, c, sine / before, np.sqrt(before / after))
+        _remove_shared_part(unit, shed, gathered, c, sine / before, np.sqrt(before / after))
         least = min(least, after / before)
     return least
 
 
-@compiled
-def _published_visits(a, order, n_kept, beyond, rate):
+@compile_kernel
+def _update_in_coordinates(a, order, n_kept, beyond, rate):
     """The rule for the kept units, in coordinates: the old ones and, last, the direction outside them."""
     C = np.zeros((n_kept, n_kept + 1))
     residual = np.zeros(n_kept + 1)
@@ -204,8 +204,8 @@ def _published_visits(a, order, n_kept, beyond, rate):
     return C
 
 
-@compiled
-def _apply(W, turned, order, n_kept, outside):
+@compile_kernel
+def _apply_coordinates(W, turned, order, n_kept, outside):
     """The kept units become combinations of what they were and of the direction outside."""
     old = np.empty((n_kept, W.shape[1]), W.dtype)
     for m in range(n_kept):
@@ -224,8 +224,8 @@ def _apply(W, turned, order, n_kept, outside):
             other += 1
 
 
-@compiled
-def _visit(unit, shed, gathered, c, part, stretch):
+@compile_kernel
+def _remove_shared_part(unit, shed, gathered, c, part, stretch):
     """Take off a unit what it shares with all units visited before, whose sum weighted by their `c` is `gathered`."""
     kind = unit.dtype.type
     weight, bend, scale = kind(c), kind(c * part), kind(stretch)
@@ -235,7 +235,7 @@ def _visit(unit, shed, gathered, c, part, stretch):
         gathered[j] += weight * lower
 
 
-@compiled_for_one_thread
+@compile_reordered_kernel
 def _gram_schmidt(W):
     """Take out of each unit what rounding has left in it of those before."""
     for k in range(len(W)):
@@ -248,22 +248,22 @@ def _gram_schmidt(W):
                 W[k, j] *= scale
 
 
-@compiled
-def _combine(W, a, order, n_kept, out):
+@compile_kernel
+def _sum_components(W, a, order, n_kept, out):
     """`out` becomes the sum of the kept units, weighted by their projections."""
     out[:] = 0
     for m in range(n_kept):
         _add(out, a[order[m]], W[order[m]])
 
 
-@compiled
+@compile_kernel
 def _add(out, weight, vector):
     share = out.dtype.type(weight)
     for j in range(len(out)):
         out[j] += share * vector[j]
 
 
-@compiled
+@compile_kernel
 def _add_four(out, weights, vectors):
     kind = out.dtype.type
     a, b, c, d = kind(weights[0]), kind(weights[1]), kind(weights[2]), kind(weights[3])
@@ -271,7 +271,7 @@ def _add_four(out, weights, vectors):
         out[j] += (a * vectors[0, j] + b * vectors[1, j]) + (c * vectors[2, j] + d * vectors[3, j])
 
 
-@compiled_for_one_thread
+@compile_reordered_kernel
 def _dot(a, b):
     total = a.dtype.type(0)
     for j in range(len(a)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from codebooks.ops.compiler import compiled
+from codebooks.ops.compiler import compile_kernel
 
 # Columns of a result that one piece of `accumulate` owns: whole cache lines, so that threads do not share any.
 COLUMN_BLOCK = 16
@@ -12,7 +12,7 @@ COLUMN_BLOCK = 16
 FEATURE_BLOCK = 128
 
 
-@compiled
+@compile_kernel
 def accumulate(start, stop, starts, stops, indices, data, G, out):
     """Columns of `G.T X` of sparse rows, `COLUMN_BLOCK` of them at a time, written as `out[feature, column]`."""
     first, last = start * COLUMN_BLOCK, min(stop * COLUMN_BLOCK, out.shape[1])
@@ -23,8 +23,8 @@ def accumulate(start, stop, starts, stops, indices, data, G, out):
                 out[j, k] += x * G[i, k]
 
 
-@compiled
-def counting_sort(owner, order, firsts):
+@compile_kernel
+def sort_by_owner(owner, order, firsts):
     """`order` becomes the items by owner, in their own order; those of owner k begin at `firsts[k]`."""
     for k in owner:
         firsts[k + 1] += 1
@@ -36,7 +36,7 @@ def counting_sort(owner, order, firsts):
         place[owner[i]] += 1
 
 
-@compiled
+@compile_kernel
 def scatter_sparse(start, stop, firsts, row, share, starts, stops, indices, data, out):
     """Add to `out[k]` the shares of the sparse rows that it owns."""
     for k in range(start, stop):
@@ -47,7 +47,7 @@ def scatter_sparse(start, stop, firsts, row, share, starts, stops, indices, data
                     out[k, indices[p]] += weight * data[p]
 
 
-@compiled
+@compile_kernel
 def scatter_dense(start, stop, firsts, row, share, X, out):
     """Add to `out[k]` the shares of the dense rows that it owns."""
     for k in range(start, stop):
@@ -58,8 +58,8 @@ def scatter_dense(start, stop, firsts, row, share, X, out):
                     out[k, j] += weight * X[i, j]
 
 
-@compiled
-def gather(start, stop, index, weight, W, out):
+@compile_kernel
+def gather_rows(start, stop, index, weight, W, out):
     """Add to `out[i]` the rows `W[index[i]]`, weighted."""
     for i in range(start, stop):
         for m in range(index.shape[1]):
@@ -68,8 +68,8 @@ def gather(start, stop, index, weight, W, out):
                 out[i, j] += share * W[k, j]
 
 
-@compiled
-def row_norms(start, stop, starts, stops, data, out):
+@compile_kernel
+def compute_sparse_row_norms(start, stop, starts, stops, data, out):
     """Lengths of sparse rows, summed in float64."""
     for i in range(start, stop):
         # Four sums side by side, as each step would wait for the one before.
@@ -86,9 +86,9 @@ def row_norms(start, stop, starts, stops, data, out):
         out[i] = np.sqrt((a + b) + (c + d))
 
 
-@compiled
-def dense_row_norms(start, stop, X, out):
-    """Compute the lengths of dense rows. Sum squares in float64, four sums side by side as in `row_norms`."""
+@compile_kernel
+def compute_dense_row_norms(start, stop, X, out):
+    """Compute the lengths of dense rows. Sum squares in float64, four sums side by side as in `compute_sparse_row_norms`."""
     n_features = X.shape[1]
     for i in range(start, stop):
         a = b = c = d = 0.0
@@ -104,8 +104,8 @@ def dense_row_norms(start, stop, X, out):
         out[i] = np.sqrt((a + b) + (c + d))
 
 
-@compiled
-def take(start, stop, starts, stops, indices, data, new_starts, new_indices, new_data):
+@compile_kernel
+def copy_rows(start, stop, starts, stops, indices, data, new_starts, new_indices, new_data):
     """Copy the entries of sparse rows to where they begin anew."""
     for i in range(start, stop):
         shift = new_starts[i] - starts[i]
@@ -113,7 +113,7 @@ def take(start, stop, starts, stops, indices, data, new_starts, new_indices, new
             new_indices[p + shift], new_data[p + shift] = indices[p], data[p]
 
 
-@compiled
+@compile_kernel
 def blend(start, stop, columns, old, weight, squares):
     """Add `weight[k] * old[:, k]` to each column, and sum the squares of what comes out by block of features."""
     n_units = columns.shape[1]
@@ -125,7 +125,7 @@ def blend(start, stop, columns, old, weight, squares):
                 squares[block, k] += value * value
 
 
-@compiled
+@compile_kernel
 def rescale(start, stop, columns, scale):
     """Multiply each column by its scale."""
     for j in range(start * FEATURE_BLOCK, min(stop * FEATURE_BLOCK, len(columns))):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from codebooks.ops.compiler import compiled
+from codebooks.ops.compiler import compile_kernel
 
 # Rows whose scores are added up before they join the others.
 ROW_BLOCK = 64
@@ -15,7 +15,7 @@ _SHORT = 6
 _MANY = 256
 
 
-@compiled
+@compile_kernel
 def _score_row(i, starts, stops, indices, data, scale, features_first, row, values):
     """`values[row]` becomes the dot products of row i, times `scale`."""
     n_units = values.shape[1]
@@ -48,8 +48,8 @@ def _score_row(i, starts, stops, indices, data, scale, features_first, row, valu
             values[row, k] += xa * features_first[a, k]
 
 
-@compiled
-def _peak(work):
+@compile_kernel
+def _find_max(work):
     """The largest entry. Four runners, since one would wait for itself at every step."""
     a = b = c = d = work[0]
     j = 0
@@ -62,8 +62,8 @@ def _peak(work):
     return max(max(a, b), max(c, d))
 
 
-@compiled
-def _holds(index, i, n, value):
+@compile_kernel
+def _contains(index, i, n, value):
     """Whether `value` is among the first n of `index[i]`."""
     for m in range(n):
         if index[i, m] == value:
@@ -71,57 +71,57 @@ def _holds(index, i, n, value):
     return False
 
 
-@compiled
-def _comes_after(work, i, j):
+@compile_kernel
+def _is_ranked_after(work, i, j):
     """Whether unit i has a place behind unit j; written without a jump that could be guessed."""
     return (work[i] < work[j]) | ((work[i] == work[j]) & (i > j))
 
 
-@compiled
-def _sink(work, heap, place, n):
+@compile_kernel
+def _sift_down(work, heap, place, n):
     """Move the unit at `place` of a heap of n, whose top is the last of them, down to where it belongs."""
     one, n, place = np.uint64(1), np.uint64(n), np.uint64(place)
     unit, below = heap[place], place + place + one
     while below < n:
         if below + one < n:
-            below += np.uint64(_comes_after(work, heap[below + one], heap[below]))
-        if not _comes_after(work, heap[below], unit):
+            below += np.uint64(_is_ranked_after(work, heap[below + one], heap[below]))
+        if not _is_ranked_after(work, heap[below], unit):
             break
         heap[place] = heap[below]
         place, below = below, below + below + one
     heap[place] = unit
 
 
-@compiled
-def _choose_many(work, best):
-    """`best` becomes where `work` is largest, as in `_choose`: a heap with the last of them on top, which is sorted."""
+@compile_kernel
+def _select_top_by_heap(work, best):
+    """`best` becomes where `work` is largest, as in `_select_top`: a heap with the last of them on top, which is sorted."""
     n_best = len(best)
     for m in range(n_best):
         best[m] = m
     for m in range(n_best // 2 - 1, -1, -1):
-        _sink(work, best, m, n_best)
+        _sift_down(work, best, m, n_best)
     for j in range(n_best, len(work)):
         if work[j] > work[best[0]]:
             best[0] = j
-            _sink(work, best, 0, n_best)
+            _sift_down(work, best, 0, n_best)
     for last in range(n_best - 1, 0, -1):
         best[0], best[last] = best[last], best[0]
-        _sink(work, best, 0, last)
+        _sift_down(work, best, 0, last)
 
 
-@compiled
-def _lowest_of_equals(peak, margin, size):
-    """The least score that counts as equal to `peak`: see `shared.rounding`. With a margin of 0, `peak` itself."""
+@compile_kernel
+def _compute_tie_limit(peak, margin, size):
+    """The least score that counts as equal to `peak`: see `shared.rounding_tolerance`. With a margin of 0, `peak` itself."""
     return peak - margin * (abs(peak) + size) if margin > 0 else peak
 
 
-@compiled
-def _settle_ties(work, best, margin, size):
+@compile_kernel
+def _reorder_ties(work, best, margin, size):
     """Reorder `best`, sorted by score, so that among scores that count as equal the lower index comes first."""
     first, n_best = 0, len(best)
     while first < n_best:
         peak = work[best[first]]
-        lowest, last = _lowest_of_equals(peak, margin, size), first + 1
+        lowest, last = _compute_tie_limit(peak, margin, size), first + 1
         while last < n_best and work[best[last]] >= lowest:
             last += 1
         n_reaching = np.int32(last)
@@ -140,7 +140,7 @@ def _settle_ties(work, best, margin, size):
         first = last
 
 
-@compiled
+@compile_kernel
 def _sort(numbers, first, last):
     for t in range(first + 1, last):
         number, place = numbers[t], t
@@ -150,8 +150,8 @@ def _sort(numbers, first, last):
         numbers[place] = number
 
 
-@compiled
-def _choose(work, i, index, margin, size):
+@compile_kernel
+def _select_top(work, i, index, margin, size):
     """`index[i]` becomes where `work` is largest, descending, ties to the lower index; `work` may lose its peaks.
 
     Scores within `margin (|score| + size)` of the best that is left count as equal to it.
@@ -161,21 +161,21 @@ def _choose(work, i, index, margin, size):
         # Taking the largest off again and again has no branch to guess wrong.
         lowest = np.inf
         for m in range(n_best):
-            peak = _peak(work)
+            peak = _find_max(work)
             if peak < lowest:  # all that were equal to the one before are taken
-                lowest = _lowest_of_equals(peak, margin, size)
+                lowest = _compute_tie_limit(peak, margin, size)
             place = np.int32(n_units)
             for j in range(np.int32(n_units)):
                 place = min(place, np.int32(j) if work[j] >= lowest else np.int32(n_units))
             if peak == -np.inf or place == n_units:  # nothing finite is left: the lowest index that is not taken
                 place = np.int32(0)
-                while _holds(index, i, m, place):
+                while _contains(index, i, m, place):
                     place += np.int32(1)
             index[i, m] = place
             work[place] = -np.inf
         return
     if n_best > _MANY:
-        _choose_many(work, index[i])
+        _select_top_by_heap(work, index[i])
     else:
         n_kept = 0
         for j in range(n_units):
@@ -188,11 +188,11 @@ def _choose(work, i, index, margin, size):
                 index[i, place] = j
                 n_kept = min(n_kept + 1, n_best)
     if margin > 0:
-        _settle_ties(work, index[i], margin, size)
+        _reorder_ties(work, index[i], margin, size)
 
 
-@compiled
-def nearest(
+@compile_kernel
+def find_nearest(
     start, stop, starts, stops, indices, data, features_first, scale, handicap, margin, size, index, score, totals
 ):
     """Score sparse rows, choose their best units by score minus handicap, and total the scores by block of rows."""
@@ -204,14 +204,14 @@ def nearest(
             for j in range(n_units):
                 totals[block, j] += values[0, j]
                 work[j] = values[0, j] - handicap[j]
-            _choose(work, i, index, margin, size)
+            _select_top(work, i, index, margin, size)
             for m in range(index.shape[1]):
                 score[i, m] = values[0, index[i, m]]
 
 
-@compiled
-def nearest_of(start, stop, products, first, scale, handicap, margin, size, index, score, totals):
-    """As `nearest`, of rows whose products with the units are there already, from block `first` on."""
+@compile_kernel
+def find_nearest_of_products(start, stop, products, first, scale, handicap, margin, size, index, score, totals):
+    """As `find_nearest`, of rows whose products with the units are there already, from block `first` on."""
     n_units = totals.shape[1]
     work = np.empty(n_units, totals.dtype)
     for block in range(first + start, first + stop):
@@ -222,22 +222,22 @@ def nearest_of(start, stop, products, first, scale, handicap, margin, size, inde
                 products[row, j] = value
                 totals[block, j] += value
                 work[j] = value - handicap[j]
-            _choose(work, i, index, margin, size)
+            _select_top(work, i, index, margin, size)
             for m in range(index.shape[1]):
                 score[i, m] = products[row, index[i, m]]
 
 
-@compiled
+@compile_kernel
 def top_k(start, stop, scores, out):
     """Where the largest scores of each row stand."""
     work = np.empty(scores.shape[1], scores.dtype)
     for i in range(start, stop):
         for j in range(scores.shape[1]):
             work[j] = scores[i, j]
-        _choose(work, i, out, work.dtype.type(0), work.dtype.type(0))
+        _select_top(work, i, out, work.dtype.type(0), work.dtype.type(0))
 
 
-@compiled
+@compile_kernel
 def softmax(start, stop, scores, out):
     """Shares of each row, measured from its peak."""
     for i in range(start, stop):
@@ -253,7 +253,7 @@ def softmax(start, stop, scores, out):
             out[i, j] = out[i, j] / total if total > 0 else 0
 
 
-@compiled
+@compile_kernel
 def similarity(start, stop, starts, stops, indices, data, features_first, out):
     """Dot products of sparse rows with all units."""
     for i in range(start, stop):

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from codebooks.ops.compiler import compiled
+from codebooks.ops.compiler import compile_kernel
 
 
-@compiled
+@compile_kernel
 def count_pairs(start, stop, starts, rows, n_rows, columns, counts):
     """`counts[k, i, j]` becomes the number of rows that hold both candidates i and j of group k.
 
@@ -43,7 +43,7 @@ def count_pairs(start, stop, starts, rows, n_rows, columns, counts):
                 counts[k, i, j] = counts[k, j, i]
 
 
-@compiled
+@compile_kernel
 def choose_subsets(columns, scores, counts, n_rows, n, objective, n_rounds, tolerance, chosen):
     """Exchange candidates one for one until no exchange raises the objective of `codebooks.interpret._labelling`.
 
@@ -68,13 +68,13 @@ def choose_subsets(columns, scores, counts, n_rows, n, objective, n_rounds, tole
                 continue
             for i in range(m):
                 for j in range(i):
-                    npmi = _npmi(counts[k, i, j], counts[k, i, i], counts[k, j, j], n_rows)
+                    npmi = _compute_npmi(counts[k, i, j], counts[k, i, i], counts[k, j, j], n_rows)
                     company[i, j] = company[j, i] = of_pair * min(npmi, ceiling)
                 if chosen[k, i]:
                     n_listed[columns[k, i]] -= 1
                 elsewhere = repetition if n_listed[columns[k, i]] > 0 else 0.0
                 own[i] = (weakness * np.log10(scores[k, i] / scores[k, 0]) - elsewhere) / n
-            changed |= _exchange(company[:m, :m], own[:m], chosen[k, :m], tolerance)
+            changed |= _exchange_candidates(company[:m, :m], own[:m], chosen[k, :m], tolerance)
             for i in range(m):
                 if chosen[k, i]:
                     n_listed[columns[k, i]] += 1
@@ -82,8 +82,8 @@ def choose_subsets(columns, scores, counts, n_rows, n, objective, n_rounds, tole
             break
 
 
-@compiled
-def _npmi(both, one, other, n_rows):
+@compile_kernel
+def _compute_npmi(both, one, other, n_rows):
     """Normalised pointwise mutual information, with a lower confidence bound of the number of rows that hold both."""
     if both <= 1:
         return -1.0
@@ -91,8 +91,8 @@ def _npmi(both, one, other, n_rows):
     return np.log(share * n_rows * n_rows / (np.float64(one) * other)) / -np.log(share)
 
 
-@compiled
-def _exchange(company, own, chosen, tolerance):
+@compile_kernel
+def _exchange_candidates(company, own, chosen, tolerance):
     """Make the exchange that gains most, until none gains; equal ones bring in the first and take out the last."""
     m, changed = len(own), False
     total = np.empty(m)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from codebooks.ops.compiler import compiled
+from codebooks.ops.compiler import compile_kernel
 
 
-@compiled
+@compile_kernel
 def gather_largest(start, stop, index, weight, starts, stops, indices, data, n_columns, columns, values, counts):
     """Fill `columns[i]`, rising, and `values[i]` with the largest positive entries of sum i; `counts[i]` says how many.
 
@@ -35,12 +35,12 @@ def gather_largest(start, stop, index, weight, starts, stops, indices, data, n_c
             value = sums[c]
             sums[c] = 0
             seen[c] = False
-            n = _offer(value, c, values[i], columns[i], n)
+            n = _insert_entry(value, c, values[i], columns[i], n)
         counts[i] = n
         _sort_by_column(columns[i], values[i], n)
 
 
-@compiled
+@compile_kernel
 def chosen_products(
     start, stop, q_starts, q_stops, q_indices, q_data, starts, stops, indices, data, n_columns, index, out
 ):
@@ -59,37 +59,37 @@ def chosen_products(
             query[q_indices[p]] = 0
 
 
-@compiled
+@compile_kernel
 def largest_entries(start, stop, starts, stops, indices, data, columns, values):
     """Fill `columns[i]` and `values[i]` with the largest positive entries of row i, descending."""
     for i in range(start, stop):
         n = 0
         for p in range(starts[i], stops[i]):
-            n = _offer(data[p], indices[p], values[i], columns[i], n)
+            n = _insert_entry(data[p], indices[p], values[i], columns[i], n)
 
 
-@compiled
-def _offer(value, column, values, columns, n):
+@compile_kernel
+def _insert_entry(value, column, values, columns, n):
     """Take an entry among the n that are kept, where it belongs there; return how many are kept then."""
     n_kept = len(values)
     if value <= 0 or n_kept == 0:
         return n
-    if n == n_kept and not _comes_before(value, column, values[n - 1], columns[n - 1]):
+    if n == n_kept and not _is_ranked_before(value, column, values[n - 1], columns[n - 1]):
         return n
     place = min(n, n_kept - 1)
-    while place > 0 and _comes_before(value, column, values[place - 1], columns[place - 1]):
+    while place > 0 and _is_ranked_before(value, column, values[place - 1], columns[place - 1]):
         values[place], columns[place] = values[place - 1], columns[place - 1]
         place -= 1
     values[place], columns[place] = value, column
     return min(n + 1, n_kept)
 
 
-@compiled
-def _comes_before(value, column, other, other_column):
+@compile_kernel
+def _is_ranked_before(value, column, other, other_column):
     return value > other or (value == other and column < other_column)
 
 
-@compiled
+@compile_kernel
 def _sort_by_column(columns, values, n):
     for t in range(1, n):
         column, value, place = columns[t], values[t], t

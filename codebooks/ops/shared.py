@@ -23,19 +23,19 @@ _UNITS_OF_ROUNDING = 32
 SEPARATIONS = {"softmax": 0, "sparsemax": 1, "entmax15": 2, "max": 3}
 
 
-def rounding(dtype: Any) -> float:
-    """See `codebooks.ops.rounding`."""
+def rounding_tolerance(dtype: Any) -> float:
+    """See `codebooks.ops.rounding_tolerance`."""
     return float(_UNITS_OF_ROUNDING * np.finfo(dtype).eps)
 
 
-def reach(xp: ModuleType, kind: str, beta: Any, n_scores: int, dtype: np.dtype) -> Any:
+def compute_candidate_margin(xp: ModuleType, kind: str, beta: Any, n_scores: int, dtype: np.dtype) -> Any:
     """How far below the best of its row a score may lie and still have a weight; for softmax, one that can be seen.
 
     `beta` holds a number for each row, and so does the result, in the dtype of the scores. For `"max"` it is how far a
     score that is equal to the best may lie below it, relative to the best.
     """
     if kind == "max":
-        return xp.full(len(beta), rounding(dtype), dtype)
+        return xp.full(len(beta), rounding_tolerance(dtype), dtype)
     margin = {"sparsemax": 1.0, "entmax15": 2.0}.get(kind)
     if margin is None:
         margin = float(np.log(n_scores) - np.log(np.finfo(dtype).eps))
@@ -58,7 +58,7 @@ def nearest_orthonormal(xp: ModuleType, M: Any) -> Any:
     decomposition of what is left, which is small. All is done in float64 but the last product of well-conditioned
     float32, whose rounding that condition cannot enlarge much.
     """
-    wide = _of_moderate_size(xp, M)
+    wide = _scale_to_moderate_size(xp, M)
     values, vectors = xp.linalg.eigh(wide @ wide.T)
     condition = values[0] / xp.maximum(values[-1], xp.finfo(xp.float64).tiny)
     if not bool(condition > _TRUSTED_CONDITION):
@@ -71,8 +71,8 @@ def nearest_orthonormal(xp: ModuleType, M: Any) -> Any:
     return (wide.T @ root).T.astype(M.dtype)
 
 
-def pull_apart(xp: ModuleType, W: Any, amount: float) -> Any:
-    """See `codebooks.ops.pull_apart`.
+def orthogonalize_partially(xp: ModuleType, W: Any, amount: float) -> Any:
+    """See `codebooks.ops.orthogonalize_partially`.
 
     `polar(W) = (W W')^-1/2 W = W (W' W)^-1/2`, so the smaller of the two Gram matrices is decomposed. With more rows
     than columns, the rows of the polar factor form the nearest tight frame. The decomposition is in float64, and so is
@@ -103,10 +103,10 @@ def principal_axes(xp: ModuleType, C: Any) -> tuple[Any, Any]:
     return xp.ascontiguousarray(values), xp.ascontiguousarray(axes * xp.where(strongest < 0, -1, 1).astype(C.dtype))
 
 
-def lift(
+def compute_log_lifts(
     xp: ModuleType, distributions: Any, mass: Any, columns: Any, floor: float, share: float, background: float
 ) -> Any:
-    """See `codebooks.ops.lift`: all columns at once, in float64."""
+    """See `codebooks.ops.compute_log_lifts`: all columns at once, in float64."""
     n_features = distributions.shape[1]
     mass = mass.astype(xp.float64)
     counts = mass[:, None] * distributions[:, columns].astype(xp.float64)
@@ -126,7 +126,7 @@ def lift(
     return table.astype(dtype), saliency.astype(dtype), totals.astype(dtype)
 
 
-def _of_moderate_size(xp: ModuleType, M: Any) -> Any:
+def _scale_to_moderate_size(xp: ModuleType, M: Any) -> Any:
     """`M` in float64, so that its squares are no larger than that; those of float32 never are."""
     wide = M.astype(xp.float64)
     if M.dtype == xp.float32 or not wide.size:
@@ -135,13 +135,15 @@ def _of_moderate_size(xp: ModuleType, M: Any) -> Any:
     return wide / xp.where(peak > 0, peak, 1.0)
 
 
-def sparse_fault(xp: ModuleType, X: Any) -> str | None:
-    """See `codebooks.ops.sparse_fault`, for the formats that are made of arrays of one number of dimensions or two."""
+def find_sparse_fault(xp: ModuleType, X: Any) -> str | None:
+    """See `codebooks.ops.find_sparse_fault`, for the formats that are made of arrays of one number of dimensions or two."""
     if X.format == "coo":
         lengths = {len(X.row), len(X.col), len(X.data)}
         if len(lengths) > 1:
             return f"row, col and data have {len(X.row)}, {len(X.col)} and {len(X.data)} entries"
-        return _range_fault("row number", X.row, X.shape[0]) or _range_fault("column number", X.col, X.shape[1])
+        return _find_range_fault("row number", X.row, X.shape[0]) or _find_range_fault(
+            "column number", X.col, X.shape[1]
+        )
     if X.format == "dia":
         if X.offsets.ndim != 1 or X.data.ndim != 2 or len(X.offsets) != len(X.data):
             return f"{X.offsets.shape} offsets came for data of shape {X.data.shape}"
@@ -157,10 +159,10 @@ def sparse_fault(xp: ModuleType, X: Any) -> str | None:
         n_major, n_minor = n_major // X.data.shape[1], n_minor // X.data.shape[2]
     elif X.data.ndim != 1:
         return f"its data has the shape {X.data.shape}"
-    return _compressed_fault(xp, X, n_major, n_minor)
+    return _find_compressed_fault(xp, X, n_major, n_minor)
 
 
-def _compressed_fault(xp: ModuleType, X: Any, n_major: int, n_minor: int) -> str | None:
+def _find_compressed_fault(xp: ModuleType, X: Any, n_major: int, n_minor: int) -> str | None:
     indptr, indices = X.indptr, X.indices
     if indptr.ndim != 1 or indices.ndim != 1 or indptr.dtype.kind not in "iu" or indices.dtype.kind not in "iu":
         return (
@@ -177,10 +179,10 @@ def _compressed_fault(xp: ModuleType, X: Any, n_major: int, n_minor: int) -> str
     if not bool((indptr[1:] >= indptr[:-1]).all()):
         return "indptr falls"
     what = "row number" if X.format == "csc" else "column number"
-    return _range_fault(what, indices[:last], n_minor)
+    return _find_range_fault(what, indices[:last], n_minor)
 
 
-def _range_fault(what: str, index: Any, n: int) -> str | None:
+def _find_range_fault(what: str, index: Any, n: int) -> str | None:
     if index.dtype.kind not in "iu":
         return f"{what}s are {index.dtype} and no whole numbers"
     if not len(index):

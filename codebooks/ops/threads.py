@@ -46,7 +46,7 @@ def run(kernel: Callable[..., None], n_items: int, steps: int, *arguments: objec
     jobs: list[Future[None]] = []
     with suppress(RuntimeError):  # the system starts no more threads, or the interpreter ends and takes no more jobs
         for number, piece in enumerate(others):
-            jobs.append(_worker(number, os.getpid()).submit(kernel, *piece, *arguments))
+            jobs.append(_start_worker(number, os.getpid()).submit(kernel, *piece, *arguments))
     kernel(*first, *arguments)  # this thread works too
     for piece, job in zip_longest(others, jobs):
         if job is None or job.cancel():  # nobody has begun with it, and now nobody will
@@ -60,24 +60,24 @@ _changing_blas = ForkSafeLock(delays_forks=True)  # a child that is made meanwhi
 
 
 @contextmanager
-def blas_alone() -> Iterator[None]:
+def limit_blas_to_one_thread() -> Iterator[None]:
     """BLAS on one thread, for small dense algebra.
 
     Its threads meet some hundred times in a small decomposition, and where others use the machine every meeting may
     wait for the system's clock, for far longer than the work takes.
     """
     # The number of threads belongs to the process: who comes second would put back what the first has set.
-    with _changing_blas, _blas().limit(limits=1):
+    with _changing_blas, _get_blas_controller().limit(limits=1):
         yield
 
 
 @cache
-def _blas() -> ThreadpoolController:
+def _get_blas_controller() -> ThreadpoolController:
     return ThreadpoolController()
 
 
 @cache
-def _worker(number: int, process: int) -> ThreadPoolExecutor:
+def _start_worker(number: int, process: int) -> ThreadPoolExecutor:
     """A pool of one thread that has started. Threads do not survive a fork, so a child makes its own.
 
     A pool of several queues a job and then starts a thread for it. Where that fails, an older thread may do the job,

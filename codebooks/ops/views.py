@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-__all__ = ["RowView", "parts", "view"]
+__all__ = ["RowView", "csr_arrays", "view_csr_rows"]
 
 
 class RowView(NamedTuple):
@@ -33,13 +33,13 @@ class RowView(NamedTuple):
         return int((self.stops - self.starts).sum())
 
 
-def parts(X: Any) -> tuple[Any, Any, Any, Any]:
+def csr_arrays(X: Any) -> tuple[Any, Any, Any, Any]:
     """The arrays of a CSR matrix or a view of one: where rows start, where they stop, columns, values."""
     return X[:4] if isinstance(X, RowView) else (X.indptr[:-1], X.indptr[1:], X.indices, X.data)
 
 
-def view(X: Any, rows: Any) -> RowView:
+def view_csr_rows(X: Any, rows: Any) -> RowView:
     """The rows of a CSR matrix, or a view of one, that `rows` names: a slice, or an index array of its device."""
-    starts, stops, indices, data = parts(X)
+    starts, stops, indices, data = csr_arrays(X)
     form = X.form if isinstance(X, RowView) else type(X)
     return RowView(starts[rows], stops[rows], indices, data, X.shape[1], form)

@@ -308,7 +308,7 @@ def test_hasty_epochs_and_careful_ones_are_the_same(cp, X, monkeypatch):
     """A unit that nobody needs is revived in the same minibatch as by a loop that looks after each."""
     settings = {"random_state": 0, "batch_size": 40, "max_iter": 8, "annealing_updates": 0}
     there = KrotovHopfield(9, **settings).fit(moved(X))
-    monkeypatch.setattr("codebooks.ops.gpu.runs_ahead", lambda a: False)
+    monkeypatch.setattr("codebooks.ops.gpu.is_asynchronous", lambda a: False)
     careful = KrotovHopfield(9, **settings).fit(moved(X))
     here = KrotovHopfield(9, **settings).fit(X)
     for other in (careful, here):

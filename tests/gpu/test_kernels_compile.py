@@ -51,7 +51,9 @@ def test_every_kernel_is_asked_for():
 
 
 def test_every_kernel_that_is_launched_is_there():
-    launched = re.findall(r'_by_(?:warps|blocks|threads)\(\s*"(\w+)"', (OPS / "gpu.py").read_text(encoding="utf-8"))
+    launched = re.findall(
+        r'_launch_by_(?:warps|blocks|threads)\(\s*"(\w+)"', (OPS / "gpu.py").read_text(encoding="utf-8")
+    )
     assert set(launched) == {name.partition("<")[0] for name in NAMES}
 
 

@@ -92,8 +92,8 @@ def test_more_units_than_a_tile(cp, dtype):
 def test_nearest(case, dtype, k):
     given, on = case
     k = min(k, len(given.W))
-    found = ops.nearest(on.X, on.W, on.handicap, k)
-    index, score, norms, total = oracles.nearest(given.dense, given.W, given.handicap, k)
+    found = ops.find_nearest(on.X, on.W, on.handicap, k)
+    index, score, norms, total = oracles.find_nearest(given.dense, given.W, given.handicap, k)
     assert_array_equal(host(found.index), index)
     assert host(found.index).dtype == np.int64
     for name, expected in (("score", score), ("norms", norms), ("total", total)):
@@ -106,17 +106,17 @@ def test_nearest_scores_that_differ_by_rounding_are_equal(cp, dtype, layout):
     W = np.array([[1 - 8 * eps, 0.5, 1, 0.25, 1 - 4 * eps, 0.5 + 4 * eps], [0, 1, 0, 0, 0, 2]], dtype).T
     X = moved(cp, np.array([[2, 0], [0, 2]], dtype), layout)
     for k in range(1, 7):
-        index = host(ops.nearest(X, moved(cp, W), moved(cp, np.zeros(6, dtype)), k).index)
+        index = host(ops.find_nearest(X, moved(cp, W), moved(cp, np.zeros(6, dtype)), k).index)
         assert_array_equal(index, [[0, 2, 4, 1, 5, 3][:k], [5, 1, 0, 2, 3, 4][:k]])
     halves = moved(cp, np.full(6, 0.5, dtype))
-    assert_array_equal(host(ops.nearest(X, moved(cp, W), halves, 4).index)[0], [0, 2, 4, 1])
+    assert_array_equal(host(ops.find_nearest(X, moved(cp, W), halves, 4).index)[0], [0, 2, 4, 1])
 
 
 def test_nearest_in_blocks(cp, dtype, monkeypatch):
     given = given_of("many rows and units", "csr_matrix", dtype)
-    whole = ops.nearest(*(moved(cp, a) for a in (given.X, given.W, given.handicap)), 3)
+    whole = ops.find_nearest(*(moved(cp, a) for a in (given.X, given.W, given.handicap)), 3)
     monkeypatch.setattr("codebooks.ops.gpu._BLOCK_BYTES", 3000)
-    parts = ops.nearest(*(moved(cp, a) for a in (given.X, given.W, given.handicap)), 3)
+    parts = ops.find_nearest(*(moved(cp, a) for a in (given.X, given.W, given.handicap)), 3)
     for one, other in zip(whole, parts, strict=True):
         assert_allclose(host(one), host(other), **TOLERANCE[dtype])
 
@@ -274,7 +274,7 @@ def test_combine(cp, dtype, share):
     weights = sparse.csr_matrix((rng.random((6, 40)) * (rng.random((6, 40)) < share)).astype(dtype))
     X = rng.standard_normal((40, 9)).astype(dtype) * (rng.random((40, 9)) < 0.4)
     for form in (np.asarray, np.asfortranarray, sparse.csr_matrix):
-        found = ops.combine(moved(cp, weights), moved(cp, form(X)))
+        found = ops.combine_rows(moved(cp, weights), moved(cp, form(X)))
         assert_same(found, weights.toarray() @ X, dtype)
 
 
@@ -293,10 +293,10 @@ def test_words(cp, dtype, kind, layout):
     assert_array_equal(host(again), host(found))
     if ops.is_sparse(X):
         assert_array_equal(host(X), dense)
-    logs = ops.add_logs(X, cp.asarray(np.log(weight)), cp.asarray(wanted))
-    for one, other in zip(logs, oracles.add_logs(dense, np.log(weight), wanted), strict=True):
+    logs = ops.sum_column_logs(X, cp.asarray(np.log(weight)), cp.asarray(wanted))
+    for one, other in zip(logs, oracles.sum_column_logs(dense, np.log(weight), wanted), strict=True):
         assert_same(one, other, np.float64)
-    columns, fewer = ops.used_columns(found)
+    columns, fewer = ops.select_used_columns(found)
     kept = host(columns)
     assert_array_equal(kept, np.unique(ops.to_host(found).indices))
     assert_array_equal(host(fewer), host(found)[:, kept])
@@ -307,15 +307,15 @@ def test_words_of_row_views(cp, dtype):
     rows = np.array([4, 0, 130, 4, 9])
     view, weight_there = ops.view_rows(moved(cp, given), cp.asarray(rows)), cp.asarray(weight)
     assert_same(ops.weigh_entries(view, weight_there, 2), oracles.weigh_entries(dense[rows], weight, 2), dtype)
-    found = ops.add_logs(view, cp.log(weight_there), cp.ones(10, bool))
-    for one, other in zip(found, oracles.add_logs(dense[rows], np.log(weight), np.ones(10, bool)), strict=True):
+    found = ops.sum_column_logs(view, cp.log(weight_there), cp.ones(10, bool))
+    for one, other in zip(found, oracles.sum_column_logs(dense[rows], np.log(weight), np.ones(10, bool)), strict=True):
         assert_same(one, other, np.float64)
 
 
 def test_add_logs_passes_over_rows_too_small_to_be_squared(cp):
     X = np.array([[2, 0, 4], [1e-170, 1e-170, 0]])
-    found = ops.add_logs(moved(cp, sparse.csr_matrix(X)), cp.zeros(3), cp.ones(3, bool))
-    for one, other in zip(found, oracles.add_logs(X[:1], np.zeros(3), np.ones(3, bool)), strict=True):
+    found = ops.sum_column_logs(moved(cp, sparse.csr_matrix(X)), cp.zeros(3), cp.ones(3, bool))
+    for one, other in zip(found, oracles.sum_column_logs(X[:1], np.zeros(3), np.ones(3, bool)), strict=True):
         assert_same(one, other, np.float64)
 
 
@@ -323,10 +323,10 @@ def test_add_logs_passes_over_rows_too_small_to_be_squared(cp):
 @pytest.mark.parametrize("n_components", [1, 2, 6])
 def test_lift(cp, dtype, n_components, columns):
     distributions, mass = distributions_of(n_components, dtype)
-    expected = oracles.lift(distributions, mass, columns, 0.1, 0.3, 3.0)
+    expected = oracles.compute_log_lifts(distributions, mass, columns, 0.1, 0.3, 3.0)
     for layout in ("C", "Fortran"):
         how = moved(cp, distributions, layout), cp.asarray(mass), cp.asarray(columns)
-        for one, other in zip(ops.lift(*how, 0.1, 0.3, 3.0), expected, strict=True):
+        for one, other in zip(ops.compute_log_lifts(*how, 0.1, 0.3, 3.0), expected, strict=True):
             assert_same(one, other, dtype)
 
 
@@ -334,8 +334,8 @@ def test_lift(cp, dtype, n_components, columns):
 def test_responsibilities(cp, dtype, reach):
     rng = np.random.default_rng(0)
     scores, offset = (3 * rng.standard_normal((40, 9))).astype(dtype), rng.standard_normal(9).astype(dtype)
-    expected = oracles.responsibilities(scores, 0.7, offset, reach)
-    found = ops.responsibilities(moved(cp, scores), cp.asarray(0.7, dtype), cp.asarray(offset), reach)
+    expected = oracles.compute_responsibilities(scores, 0.7, offset, reach)
+    found = ops.compute_responsibilities(moved(cp, scores), cp.asarray(0.7, dtype), cp.asarray(offset), reach)
     assert_array_equal(host(found.winner), expected[1])
     assert_same(found.gates, expected[0], dtype)
     assert_same(found.peak, expected[2], dtype)
@@ -362,8 +362,8 @@ def test_fade_and_add(cp, dtype):
     fade, columns = np.linspace(0, 1, 6, dtype=dtype), np.array([0, 3, 11])
     pull = np.random.default_rng(0).random((6, 3)).astype(dtype)
     how = moved(cp, distributions), cp.asarray(fade), cp.asarray(columns), moved(cp, pull), cp.asarray(weight)
-    expected = oracles.fade_and_add(distributions, fade, columns, pull, weight)
-    assert_same(ops.fade_and_add(*how), expected, dtype)
+    expected = oracles.decay_and_add(distributions, fade, columns, pull, weight)
+    assert_same(ops.decay_and_add(*how), expected, dtype)
 
 
 # -- rows --------------------------------------------------------------------------------------------------------------
@@ -431,11 +431,11 @@ def test_forms(cp, dtype, layout):
     X = moved(cp, given.X, layout)
     dense, csr = moved(cp, given.dense), moved(cp, sparse.csr_matrix(given.dense))
     scale = np.linspace(-1, 2, len(given.dense)).astype(dtype)
-    assert_same(ops.own(X), given.dense, dtype)
-    assert_same(ops.in_form_of(X, dense), given.dense, dtype)
-    assert ops.is_sparse(ops.in_form_of(X, csr))
-    assert_same(ops.in_form_of(X, csr), given.dense, dtype)
-    assert_same(ops.ones_from(X, 0.5), given.dense >= 0.5, dtype)
+    assert_same(ops.copy_matrix(X), given.dense, dtype)
+    assert_same(ops.convert_to_format_of(X, dense), given.dense, dtype)
+    assert ops.is_sparse(ops.convert_to_format_of(X, csr))
+    assert_same(ops.convert_to_format_of(X, csr), given.dense, dtype)
+    assert_same(ops.binarize(X, 0.5), given.dense >= 0.5, dtype)
     assert_same(ops.scale_rows(X, moved(cp, scale)), given.dense * scale[:, None], dtype)
     gone = np.random.default_rng(0).random(given.dense.shape) < 0.3
     with_gaps = np.where(gone, np.nan, given.dense).astype(dtype)
@@ -443,7 +443,7 @@ def test_forms(cp, dtype, layout):
     found, missing = ops.split_missing(moved(cp, with_gaps, layout))
     assert_same(found, np.where(gone, 0, given.dense), dtype)
     assert_same(missing, gone, dtype)
-    assert_same(ops.erase(X, missing), np.where(gone, 0, given.dense), dtype)
+    assert_same(ops.zero_entries(X, missing), np.where(gone, 0, given.dense), dtype)
     assert ops.split_missing(X)[1] is None
     assert_same(ops.cast(X, np.float64), given.dense, np.float64)
     assert ops.cast(X, dtype) is X
@@ -455,7 +455,7 @@ def test_forms(cp, dtype, layout):
 
 def test_own_drops_stored_zeros(cp, dtype):
     X = sparse.csr_matrix((np.array([1, 0, 2, 0], dtype), [0, 2, 1, 1], [0, 2, 3, 4]), shape=(3, 3))
-    found = ops.own(moved(cp, X))
+    found = ops.copy_matrix(moved(cp, X))
     assert found.nnz == 2
     assert_same(found, X.toarray(), dtype)
 
@@ -480,9 +480,11 @@ def test_match_and_best(cp, dtype, k):
     rng = np.random.default_rng(0)
     X, Q = (rng.integers(1, 5, (n, 12)) * (rng.random((n, 12)) < 0.3) for n in (60, 7))
     X, Q = sparse.csr_matrix(X.astype(dtype)), sparse.csr_matrix(Q.astype(dtype))
-    postings, queries = ops.invert(moved(cp, X)), moved(cp, Q)
-    assert_same(ops.match(queries, postings), (Q @ X.T).toarray(), dtype)
-    for one, other in zip(ops.best(queries, postings, k), ops.best(Q, ops.invert(X), k), strict=True):
+    postings, queries = ops.build_postings(moved(cp, X)), moved(cp, Q)
+    assert_same(ops.score_postings(queries, postings), (Q @ X.T).toarray(), dtype)
+    for one, other in zip(
+        ops.search_postings(queries, postings, k), ops.search_postings(Q, ops.build_postings(X), k), strict=True
+    ):
         if one.dtype == np.int64:
             assert_array_equal(host(one), other)
         else:
@@ -491,15 +493,15 @@ def test_match_and_best(cp, dtype, k):
 
 def test_a_product_that_overflows_downwards_is_never_found(cp):
     X, Q = (sparse.csr_matrix(np.array(a, np.float32)) for a in ([[3e38, 0], [0, 1], [3e38, 1]], [[-10, 2]]))
-    index, score = host(ops.best(moved(cp, Q), ops.invert(moved(cp, X)), 3))
+    index, score = host(ops.search_postings(moved(cp, Q), ops.build_postings(moved(cp, X)), 3))
     assert_array_equal(index, [[1, -1, -1]])
     assert_array_equal(score, [[2, -np.inf, -np.inf]])
 
 
 def test_match_of_dense_rows(cp, dtype):
     given = given_of("signed", "C", dtype)
-    postings = ops.invert(moved(cp, given.dense))
-    assert_same(ops.match(moved(cp, given.W), postings), given.W @ given.dense.T, dtype)
+    postings = ops.build_postings(moved(cp, given.dense))
+    assert_same(ops.score_postings(moved(cp, given.W), postings), given.W @ given.dense.T, dtype)
 
 
 # -- directions and small algebra --------------------------------------------------------------------------------------
@@ -536,7 +538,7 @@ def test_nearest_orthonormal_without_full_rank(cp, dtype):
 def test_pull_apart(cp, dtype, amount):
     W = np.random.default_rng(0).standard_normal((4, 9)).astype(dtype)
     W /= np.linalg.norm(W, axis=1, keepdims=True)
-    assert_same(ops.pull_apart(moved(cp, W), amount), oracles.pull_apart(W, amount), dtype)
+    assert_same(ops.orthogonalize_partially(moved(cp, W), amount), oracles.orthogonalize_partially(W, amount), dtype)
 
 
 def test_principal_axes(cp, dtype):
@@ -566,7 +568,7 @@ def test_there_and_back(cp):
     dense, csr = np.eye(3), sparse.csr_matrix(np.eye(3))
     like = cp.zeros(1)
     assert ops.xp(like) is cp
-    assert ops.runs_ahead(like)
+    assert ops.is_asynchronous(like)
     assert ops.block_bytes(like) > ops.block_bytes(dense)
     for a in (dense, csr):
         there = ops.to_device_of(a, like)

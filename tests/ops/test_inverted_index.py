@@ -105,7 +105,7 @@ def test_invert(layout, dtype):
     dense = matrices("signed")[0].astype(dtype)
     X = LAYOUTS[layout](dense)
     before = [part.tobytes() for part in (X.data, X.indices, X.indptr)]
-    found = ops.invert(X)
+    found = ops.build_postings(X)
     assert [part.tobytes() for part in (X.data, X.indices, X.indptr)] == before
     assert (found.starts.dtype, found.rows.dtype, found.line.dtype) == (np.int64, np.int32, np.int32)
     assert {a.dtype for a in (found.values, found.highest, found.lowest, found.table)} == {np.dtype(dtype)}
@@ -125,13 +125,13 @@ def test_invert(layout, dtype):
 
 @pytest.mark.parametrize("shape", [(0, 3), (4, 0), (0, 0), (3, 2)])
 def test_nothing_to_find(shape):
-    found = ops.invert(sparse.csr_matrix(shape))
+    found = ops.build_postings(sparse.csr_matrix(shape))
     Q = sparse.csr_matrix((2, shape[1]))
-    assert_array_equal(ops.match(Q, found), np.zeros((2, shape[0])), strict=True)
-    index, score = ops.best(Q, found, 2)
+    assert_array_equal(ops.score_postings(Q, found), np.zeros((2, shape[0])), strict=True)
+    index, score = ops.search_postings(Q, found, 2)
     assert_array_equal(index, [[0, 1]] * 2 if shape[0] else np.zeros((2, 0)))
     assert_array_equal(score, np.zeros(index.shape))
-    assert ops.best(Q[:0], found, 2)[0].shape == (0, min(2, shape[0]))
+    assert ops.search_postings(Q[:0], found, 2)[0].shape == (0, min(2, shape[0]))
 
 
 # -- products --------------------------------------------------------------------------------------------------------
@@ -141,7 +141,7 @@ def test_nothing_to_find(shape):
 @pytest.mark.parametrize("kind", KINDS)
 def test_match(kind, dtype):
     X, Q = (a.astype(dtype) for a in matrices(kind))
-    found = ops.match(sparse.csr_matrix(Q), ops.invert(sparse.csr_matrix(X)))
+    found = ops.score_postings(sparse.csr_matrix(Q), ops.build_postings(sparse.csr_matrix(X)))
     assert found.dtype == dtype
     assert_allclose(found, oracles.similarity(Q, X), rtol=TOLERANCE[dtype], atol=10 * TOLERANCE[dtype])
 
@@ -150,18 +150,20 @@ def test_match(kind, dtype):
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_any_layout_gives_the_same(layout, dtype):
     X, Q = (np.rint(3 * a).astype(dtype) for a in matrices("signed"))  # whole numbers: no sum is rounded
-    index = ops.invert(LAYOUTS[layout](X))
-    assert_array_equal(ops.match(LAYOUTS[layout](Q), index), oracles.similarity(Q, X).astype(dtype), strict=True)
-    assert_best(ops.best(LAYOUTS[layout](Q), index, 7), oracles.similarity(Q, X).astype(dtype), 7)
+    index = ops.build_postings(LAYOUTS[layout](X))
+    assert_array_equal(
+        ops.score_postings(LAYOUTS[layout](Q), index), oracles.similarity(Q, X).astype(dtype), strict=True
+    )
+    assert_best(ops.search_postings(LAYOUTS[layout](Q), index, 7), oracles.similarity(Q, X).astype(dtype), 7)
 
 
 @pytest.mark.parametrize(("ours", "theirs"), [*product(DTYPES, DTYPES)])
 def test_results_have_the_dtype_of_the_index(ours, theirs):
     X, Q = matrices("ties")
-    index = ops.invert(sparse.csr_matrix(X.astype(ours)))
+    index = ops.build_postings(sparse.csr_matrix(X.astype(ours)))
     queries = sparse.csr_matrix(Q.astype(theirs))
-    assert ops.match(queries, index).dtype == ours
-    assert ops.best(queries, index, 3)[1].dtype == ours
+    assert ops.score_postings(queries, index).dtype == ours
+    assert ops.search_postings(queries, index, 3)[1].dtype == ours
 
 
 # -- the best --------------------------------------------------------------------------------------------------------
@@ -172,18 +174,18 @@ def test_results_have_the_dtype_of_the_index(ours, theirs):
 @pytest.mark.parametrize("kind", KINDS)
 def test_best_is_match_sorted(kind, dtype, k):
     X, Q = (sparse.csr_matrix(a.astype(dtype)) for a in matrices(kind))
-    index = ops.invert(X)
-    assert_best(ops.best(Q, index, k), ops.match(Q, index), k)
+    index = ops.build_postings(X)
+    assert_best(ops.search_postings(Q, index, k), ops.score_postings(Q, index), k)
 
 
 @pytest.mark.parametrize("k", [1, 30, 3000])
 @pytest.mark.parametrize("kind", KINDS)
 def test_best_over_many_blocks_of_rows(kind, k):
     X, Q = (sparse.csr_matrix(a.astype(np.float32)) for a in matrices(kind, n_rows=20_011, n_queries=40))
-    index = ops.invert(X)
-    scores = ops.match(Q, index)
+    index = ops.build_postings(X)
+    scores = ops.score_postings(Q, index)
     order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-    found, score = ops.best(Q, index, k)
+    found, score = ops.search_postings(Q, index, k)
     assert_array_equal(found, order)
     assert_array_equal(score, np.take_along_axis(scores, order, axis=1))
 
@@ -195,10 +197,10 @@ def test_best_is_match_sorted_in_random_cases(seed):
     kind, scale = rng.choice(KINDS), 10.0 ** rng.integers(-20, 20)
     X = sparse.csr_matrix(numbers(rng, (n_rows, n_columns), rng.random(n_columns), kind).astype(np.float32))
     Q = sparse.csr_matrix((numbers(rng, (8, n_columns), rng.random(), kind) * scale).astype(np.float32))
-    index, k = ops.invert(X), int(rng.integers(1, n_rows + 3))
-    scores = ops.match(Q, index)
+    index, k = ops.build_postings(X), int(rng.integers(1, n_rows + 3))
+    scores = ops.score_postings(Q, index)
     assert_allclose(scores, oracles.similarity(Q.toarray(), X.toarray()), rtol=1e-4, atol=1e-5 * scale)
-    assert_best(ops.best(Q, index, k), scores, k)
+    assert_best(ops.search_postings(Q, index, k), scores, k)
 
 
 def test_columns_that_all_rows_hold_decide_among_equals():
@@ -207,9 +209,9 @@ def test_columns_that_all_rows_hold_decide_among_equals():
     X = np.ones((n_rows, 3), np.float32)
     X[:, 1] = np.arange(n_rows) % 100 == 99
     X[:, 2] = np.where(np.arange(n_rows) == 8999, 2, X[:, 2])
-    index = ops.invert(sparse.csr_matrix(X))
+    index = ops.build_postings(sparse.csr_matrix(X))
     Q = sparse.csr_matrix(np.array([[1, 1, 1], [-1, 0, 1], [1, -1, 0]], np.float32))
-    found, score = ops.best(Q, index, 4)
+    found, score = ops.search_postings(Q, index, 4)
     assert_array_equal(found, [[8999, 99, 199, 299], [8999, 0, 1, 2], [0, 1, 2, 3]])
     assert_array_equal(score, [[4, 3, 3, 3], [1, 0, 0, 0], [1, 1, 1, 1]])
 
@@ -218,36 +220,38 @@ def test_columns_that_all_rows_hold_decide_among_equals():
 def test_rows_that_share_nothing_with_a_query_come_between_the_signs(dtype):
     X = np.zeros((7, 3), dtype)
     X[2, 0], X[4, 0], X[0, 0] = 1, -1, -2
-    index, score = ops.best(sparse.csr_matrix(np.eye(1, 3, dtype=dtype)), ops.invert(sparse.csr_matrix(X)), 99)
+    index, score = ops.search_postings(
+        sparse.csr_matrix(np.eye(1, 3, dtype=dtype)), ops.build_postings(sparse.csr_matrix(X)), 99
+    )
     assert_array_equal(index, [[2, 1, 3, 5, 6, 4, 0]])
     assert_array_equal(score, np.array([[1, 0, 0, 0, 0, -1, -2]], dtype), strict=True)
 
 
 def test_a_product_that_overflows_downwards_is_never_found():
     X, Q = (sparse.csr_matrix(np.array(a, np.float32)) for a in ([[3e38, 0], [0, 1], [3e38, 1]], [[-10, 2]]))
-    index, score = ops.best(Q, ops.invert(X), 3)
+    index, score = ops.search_postings(Q, ops.build_postings(X), 3)
     assert_array_equal(index, [[1, -1, -1]])
     assert_array_equal(score, np.array([[2, -np.inf, -np.inf]], np.float32), strict=True)
 
 
 def test_an_index_from_files(tmp_path):
     X, Q = (sparse.csr_matrix(a.astype(np.float32)) for a in matrices("positive"))
-    index = ops.invert(X)
+    index = ops.build_postings(X)
     for name, part in zip(index._fields, index, strict=True):
         np.save(tmp_path / f"{name}.npy", part)
     mapped = ops.Postings(*(np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in index._fields))
     assert isinstance(mapped.rows, np.memmap)
-    assert_array_equal(ops.match(Q, mapped), ops.match(Q, index))
-    for found, expected in zip(ops.best(Q, mapped, 9), ops.best(Q, index, 9), strict=True):
+    assert_array_equal(ops.score_postings(Q, mapped), ops.score_postings(Q, index))
+    for found, expected in zip(ops.search_postings(Q, mapped, 9), ops.search_postings(Q, index, 9), strict=True):
         assert_array_equal(found, expected)
 
 
 def test_a_query_alone_finds_what_it_finds_among_others():
     X, Q = (sparse.csr_matrix(a.astype(np.float32)) for a in matrices("signed"))
-    index = ops.invert(X)
-    together, scores = ops.best(Q, index, 6), ops.match(Q, index)
+    index = ops.build_postings(X)
+    together, scores = ops.search_postings(Q, index, 6), ops.score_postings(Q, index)
     for i in range(Q.shape[0]):
-        alone = ops.best(Q[i], index, 6)
+        alone = ops.search_postings(Q[i], index, 6)
         assert_array_equal(alone[0][0], together[0][i])
         assert_array_equal(alone[1][0], together[1][i])
-        assert_array_equal(ops.match(Q[i], index)[0], scores[i])
+        assert_array_equal(ops.score_postings(Q[i], index)[0], scores[i])

@@ -401,7 +401,7 @@ def test_is_sparse(layout):
 
 
 def test_a_host_does_its_work_at_once():
-    assert not ops.runs_ahead(np.zeros(1))
+    assert not ops.is_asynchronous(np.zeros(1))
     assert ops.block_bytes(np.zeros(1)) > 0
 
 
@@ -436,8 +436,8 @@ def test_add_logs(words):
     X, dense, weight = words
     wanted = np.arange(dense.shape[1]) % 3 != 1
     for found, expected in zip(
-        untouched(ops.add_logs, X, np.log(weight), wanted),
-        oracles.add_logs(dense, np.log(weight), wanted),
+        untouched(ops.sum_column_logs, X, np.log(weight), wanted),
+        oracles.sum_column_logs(dense, np.log(weight), wanted),
         strict=True,
     ):
         assert_same(found, expected, np.float64)
@@ -449,7 +449,10 @@ def test_words_of_row_views(layout):
     rows = np.array([4, 0, 130, 4, 9])
     view, wanted = ops.view_rows(X, rows), np.ones(10, bool)
     assert_same(ops.weigh_entries(view, weight, 2).toarray(), oracles.weigh_entries(dense[rows], weight, 2), np.float64)
-    found, expected = ops.add_logs(view, np.log(weight), wanted), oracles.add_logs(dense[rows], np.log(weight), wanted)
+    found, expected = (
+        ops.sum_column_logs(view, np.log(weight), wanted),
+        oracles.sum_column_logs(dense[rows], np.log(weight), wanted),
+    )
     assert_allclose(found, expected, rtol=1e-12)
     few = np.zeros((5, 20))
     few[[0, 2, 3], [1, 5, 5]] = 0.5, 2, 1
@@ -461,15 +464,15 @@ def test_add_logs_passes_over_rows_too_small_to_be_squared(dtype):
     X = np.array([[2, 0, 4], [0, 0, 0], [1, 1, 1]], dtype)
     with_tiny = np.vstack([X, np.full((1, 3), 1e-170)])
     offset, wanted = np.zeros(3), np.ones(3, bool)
-    expected = oracles.add_logs(X, offset, wanted)
-    for found, same in zip(ops.add_logs(sparse.csr_matrix(with_tiny), offset, wanted), expected, strict=True):
+    expected = oracles.sum_column_logs(X, offset, wanted)
+    for found, same in zip(ops.sum_column_logs(sparse.csr_matrix(with_tiny), offset, wanted), expected, strict=True):
         assert_allclose(found, same, rtol=1e-6)
 
 
 def test_used_columns(words):
     X, dense, _ = words
     X = sparse.csr_matrix(X)
-    columns, found = untouched(ops.used_columns, X)
+    columns, found = untouched(ops.select_used_columns, X)
     assert_array_equal(columns, np.unique(X.indices))
     assert_same(found.toarray(), dense[:, columns], dense.dtype)
     assert_array_equal(np.delete(dense, columns, axis=1), 0)
@@ -516,13 +519,13 @@ def test_lift(n_components, dtype, form, columns, frozen):
     if frozen:
         for a in (distributions, mass, columns):
             read_only(a)
-    expected = oracles.lift(distributions, mass, columns, 0.1, 0.3, 3.0)
-    found = untouched(ops.lift, distributions, mass, columns, 0.1, 0.3, 3.0)
+    expected = oracles.compute_log_lifts(distributions, mass, columns, 0.1, 0.3, 3.0)
+    found = untouched(ops.compute_log_lifts, distributions, mass, columns, 0.1, 0.3, 3.0)
     for one, other in zip(found, expected, strict=True):
         assert_same(one, other, dtype)
     from codebooks.ops import shared
 
-    on_device = shared.lift(np, distributions, mass, columns, 0.1, 0.3, 3.0)
+    on_device = shared.compute_log_lifts(np, distributions, mass, columns, 0.1, 0.3, 3.0)
     for one, other in zip(on_device, expected, strict=True):
         assert_same(one, other, dtype)
     unseen = np.isin(columns, [3, 8])
@@ -534,7 +537,7 @@ def test_lift(n_components, dtype, form, columns, frozen):
 def test_lift_of_words_that_all_components_use_alike(dtype):
     """They say next to nothing, and a word that one component has alone says most."""
     distributions = np.array([[0.5, 0.5, 0], [0.5, 0.3, 0.2]], dtype)
-    table, saliency, _ = ops.lift(distributions, np.full(2, 1e4, dtype), np.arange(3), 0.1, 0.3, 3.0)
+    table, saliency, _ = ops.compute_log_lifts(distributions, np.full(2, 1e4, dtype), np.arange(3), 0.1, 0.3, 3.0)
     assert 0 <= saliency[0] < 1e-3
     assert np.abs(table[:, 0]).max() < 1e-3
     assert saliency[1] < saliency[2]
@@ -547,14 +550,14 @@ def test_responsibilities(dtype, reach):
     rng = np.random.default_rng(0)
     scores, offset = (3 * rng.standard_normal((40, 9))).astype(dtype), rng.standard_normal(9).astype(dtype)
     scores[3] = 1e4 * np.arange(9)  # exponentials would be infinite
-    expected = oracles.responsibilities(scores, 0.7, offset, reach)
-    found = ops.responsibilities(scores, 0.7, offset, reach)
+    expected = oracles.compute_responsibilities(scores, 0.7, offset, reach)
+    found = ops.compute_responsibilities(scores, 0.7, offset, reach)
     assert_array_equal(found.winner, expected[1])
     assert_same(found.gates, expected[0], dtype)
     assert_same(found.peak, expected[2], dtype)
     assert found.gates is scores
     assert_allclose(found.gates.sum(axis=1), 1, rtol=1e-6)
-    equal = ops.responsibilities(np.ones((2, 3), dtype), 1.0, np.zeros(3, dtype), reach)
+    equal = ops.compute_responsibilities(np.ones((2, 3), dtype), 1.0, np.zeros(3, dtype), reach)
     assert_array_equal(equal.winner, 0)
     assert_allclose(equal.gates, 1 / 3, rtol=1e-6)
 
@@ -589,10 +592,10 @@ def test_fade_and_add(dtype, columns, form):
     distributions, weight = distributions_of(6, dtype)
     fade, pull = np.linspace(0, 1, 6, dtype=dtype), np.random.default_rng(0).random((6, len(columns))).astype(dtype)
     how = LAYOUTS[form](distributions), fade, columns, LAYOUTS[form](pull), weight
-    found = untouched(ops.fade_and_add, *how)
-    assert_same(found, oracles.fade_and_add(*how), dtype)
+    found = untouched(ops.decay_and_add, *how)
+    assert_same(found, oracles.decay_and_add(*how), dtype)
     assert found.flags.f_contiguous
-    faded = ops.fade_and_add(
+    faded = ops.decay_and_add(
         np.full((1, 3), 1e-20, dtype), fade[:1] + dtype(1e-11), np.arange(0), pull[:1, :0], fade[:1]
     )
     assert_array_equal(faded, 0)
@@ -643,8 +646,8 @@ def test_top_k_reads_what_it_may_not_write():
 def test_nearest(given):
     dtype, n_units = given.W.dtype, len(given.W)
     for k in {1, (n_units + 1) // 2, n_units}:
-        found = untouched(ops.nearest, given.X, given.W, given.handicap, k)
-        index, score, norms, total = oracles.nearest(given.dense, given.W, given.handicap, k)
+        found = untouched(ops.find_nearest, given.X, given.W, given.handicap, k)
+        index, score, norms, total = oracles.find_nearest(given.dense, given.W, given.handicap, k)
         assert found.index.dtype == np.int64
         assert_array_equal(found.index, index)
         assert_same(found.score, score, dtype)
@@ -656,7 +659,7 @@ def test_nearest(given):
 
 def test_nearest_is_similarity_and_norms_and_top_k_at_once(given):
     k = min(3, len(given.W))
-    found = ops.nearest(given.X, given.W, given.handicap, k)
+    found = ops.find_nearest(given.X, given.W, given.handicap, k)
     norms = ops.row_norms(given.X)
     scores = ops.similarity(given.X, given.W)
     scores[norms > 0] /= norms[norms > 0, None]
@@ -673,7 +676,7 @@ def test_nearest_is_similarity_and_norms_and_top_k_at_once(given):
 def test_nearest_breaks_ties_after_the_handicap(layout, dtype):
     X = LAYOUTS[layout](np.array([[0, 2, 0], [0, 0, 0], [0, 0, 4]], dtype))
     W = np.array([[0, 1, 0], [0, 2, 1], [0, 1, 0], [0, 2, 1]], dtype)
-    found = ops.nearest(X, W, np.array([0, 1, 0, 0.5], dtype), 4)
+    found = ops.find_nearest(X, W, np.array([0, 1, 0, 0.5], dtype), 4)
     # After the handicap the rows score (1, 1, 1, 1.5), (0, -1, 0, -0.5) and (0, 0, 0, 0.5).
     assert_array_equal(found.index, [[3, 0, 1, 2], [0, 2, 3, 1], [3, 0, 1, 2]])
     assert_array_equal(found.score, [[2, 1, 2, 1], [0, 0, 0, 0], [1, 0, 1, 0]])
@@ -687,13 +690,13 @@ def test_nearest_scores_that_differ_by_rounding_are_equal(layout, dtype):
     X, eps = LAYOUTS[layout](np.array([[2, 0], [0, 2]], dtype)), np.finfo(dtype).eps
     W = np.array([[1 - 8 * eps, 0.5, 1, 0.25, 1 - 4 * eps, 0.5 + 4 * eps], [0, 1, 0, 0, 0, 2]], dtype).T
     for k in range(1, 7):
-        index = ops.nearest(X, W, np.zeros(6, dtype), k).index
+        index = ops.find_nearest(X, W, np.zeros(6, dtype), k).index
         assert_array_equal(index, [[0, 2, 4, 1, 5, 3][:k], [5, 1, 0, 2, 3, 4][:k]])
     # What a handicap leaves is as rounded as what it was taken off.
-    assert_array_equal(ops.nearest(X, W, np.full(6, 0.5, dtype), 4).index[0], [0, 2, 4, 1])
+    assert_array_equal(ops.find_nearest(X, W, np.full(6, 0.5, dtype), 4).index[0], [0, 2, 4, 1])
     many = np.array([1 - eps * (np.arange(400) % 9), np.zeros(400)], dtype).T
     for k in (1, 5, 300):
-        assert_array_equal(ops.nearest(X, many[::-1], np.zeros(400, dtype), k).index[0], np.arange(k))
+        assert_array_equal(ops.find_nearest(X, many[::-1], np.zeros(400, dtype), k).index[0], np.arange(k))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -703,7 +706,7 @@ def test_nearest_of_equal_rows_and_equal_units_wherever_they_stand(dtype):
     W[[7, 19]] = W[3]
     X = np.tile(rng.standard_normal(300) + 3 * W[3], (517, 1)).astype(dtype)
     for rows in (X, X[:1], X[5:8], np.asfortranarray(X)):
-        assert_array_equal(ops.nearest(rows, W, np.zeros(20, dtype), 3).index, [[3, 7, 19]] * len(rows))
+        assert_array_equal(ops.find_nearest(rows, W, np.zeros(20, dtype), 3).index, [[3, 7, 19]] * len(rows))
 
 
 @pytest.mark.parametrize("k", [4, 5, 256, 257])
@@ -718,8 +721,8 @@ def test_nearest_finds_many(layout, dtype):
     rng = np.random.default_rng(0)
     dense, W = np.eye(5, dtype=dtype)[[0, 3, 4, 0]] * 2, rng.integers(6, size=(400, 5)).astype(dtype)
     dense[3], handicap = 0, rng.integers(3, size=400).astype(dtype)
-    found = ops.nearest(LAYOUTS[layout](dense), W, handicap, 300)
-    for one, other in zip(found, oracles.nearest(dense, W, handicap, 300), strict=True):
+    found = ops.find_nearest(LAYOUTS[layout](dense), W, handicap, 300)
+    for one, other in zip(found, oracles.find_nearest(dense, W, handicap, 300), strict=True):
         assert_array_equal(one, other)
 
 
@@ -727,7 +730,7 @@ def test_nearest_finds_many(layout, dtype):
 def test_nearest_and_norms_of_very_long_and_very_short_rows(layout):
     # Their squares are beyond float32.
     dense = np.array([[3e30, 4e30], [3e-30, 4e-30]], np.float32)
-    found = ops.nearest(LAYOUTS[layout](dense), np.eye(2, dtype=np.float32), np.zeros(2, np.float32), 1)
+    found = ops.find_nearest(LAYOUTS[layout](dense), np.eye(2, dtype=np.float32), np.zeros(2, np.float32), 1)
     assert_allclose(found.norms, [5e30, 5e-30], rtol=1e-6)
     assert_allclose(found.score, [[0.8], [0.8]], rtol=1e-6)
     assert_array_equal(found.index, [[1], [1]])
@@ -735,7 +738,7 @@ def test_nearest_and_norms_of_very_long_and_very_short_rows(layout):
 
 def test_nearest_holds_no_table_of_scores():
     X, W = sparse.random(20_000, 50, 0.05, "csr", random_state=0), np.ones((60, 50))
-    assert peak_memory(ops.nearest, X, W, np.zeros(60), 1) < X.shape[0] * len(W) * 8 / 4
+    assert peak_memory(ops.find_nearest, X, W, np.zeros(60), 1) < X.shape[0] * len(W) * 8 / 4
 
 
 # -- rows and small dense algebra ------------------------------------------------------------------------------------
@@ -838,10 +841,10 @@ APART["close"] /= np.linalg.norm(APART["close"], axis=1, keepdims=True)
 @pytest.mark.parametrize("W", APART.values(), ids=APART)
 def test_pull_apart(W, amount, dtype, form):
     W = read_only(LAYOUTS[form](W.astype(dtype)))
-    found = untouched(ops.pull_apart, W, amount)
+    found = untouched(ops.orthogonalize_partially, W, amount)
     assert found.dtype == dtype
     tolerance = 1e-4 if dtype == np.float32 else 1e-10
-    assert_allclose(found, oracles.pull_apart(W, amount), rtol=0, atol=tolerance)
+    assert_allclose(found, oracles.orthogonalize_partially(W, amount), rtol=0, atol=tolerance)
     if amount == 0:
         assert_allclose(found, W, rtol=0, atol=tolerance)
     if amount == 1:
@@ -852,19 +855,21 @@ def test_pull_apart(W, amount, dtype, form):
 @pytest.mark.parametrize("amount", [0, 0.25, 0.9, 1])
 @pytest.mark.parametrize("shape", [(100, 5), (40, 30), (8, 1)])
 def test_pull_apart_of_more_rows_than_columns_leaves_unit_rows(shape, amount, dtype):
-    found = untouched(ops.pull_apart, unit_rows(shape).astype(dtype), amount)
+    found = untouched(ops.orthogonalize_partially, unit_rows(shape).astype(dtype), amount)
     assert found.dtype == dtype
     assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
     if shape == (8, 1):  # there is nowhere to go
         assert_allclose(found, unit_rows(shape), atol=1e-5)
-    assert_allclose(found, oracles.pull_apart(unit_rows(shape), amount), atol=1e-4 if dtype == np.float32 else 1e-10)
+    assert_allclose(
+        found, oracles.orthogonalize_partially(unit_rows(shape), amount), atol=1e-4 if dtype == np.float32 else 1e-10
+    )
 
 
 def test_pull_apart_decomposes_the_smaller_gram_matrix(monkeypatch):
     decompose, orders = np.linalg.eigh, []
     monkeypatch.setattr(np.linalg, "eigh", lambda gram: orders.append(len(gram)) or decompose(gram))
     for shape in ((300, 7), (7, 300)):
-        ops.pull_apart(unit_rows(shape).astype(np.float32), 0.5)
+        ops.orthogonalize_partially(unit_rows(shape).astype(np.float32), 0.5)
     assert orders == [7, 7]
 
 
@@ -872,9 +877,9 @@ def test_pull_apart_decomposes_the_smaller_gram_matrix(monkeypatch):
 def test_pull_apart_tells_close_rows_apart_and_leaves_equal_ones_together(dtype):
     close = np.array([[1, 1e-2, 0], [1, -1e-2, 0], [0, 0, 1]], dtype)
     close /= np.linalg.norm(close, axis=1, keepdims=True)
-    assert_allclose(ops.pull_apart(close, 1)[:2] @ close[:2].T, [[0.5**0.5] * 2] * 2, atol=0.02)
+    assert_allclose(ops.orthogonalize_partially(close, 1)[:2] @ close[:2].T, [[0.5**0.5] * 2] * 2, atol=0.02)
     equal = np.array([[0.6, 0.8, 0], [0.6, 0.8, 0], [0, 0, 1]], dtype)
-    assert_allclose(ops.pull_apart(equal, 1), equal, atol=1e-5)
+    assert_allclose(ops.orthogonalize_partially(equal, 1), equal, atol=1e-5)
 
 
 def spread(n_rows, n_features):
@@ -1031,7 +1036,7 @@ def jobs(n_rows):
             shares = np.abs(G) / np.abs(G).sum(axis=1, keepdims=True)
             return ops.fold_in(abs(rows), np.abs(W[0]), np.abs(W), shares, 0 * shares + 1, 3, 0.001)
 
-        postings, queries = ops.invert(sparse.csr_matrix(rare.astype(dtype))), sparse.csr_matrix(W[:40])
+        postings, queries = ops.build_postings(sparse.csr_matrix(rare.astype(dtype))), sparse.csr_matrix(W[:40])
 
         # Sums of small whole numbers are exact, so BLAS has no say in the bits.
         whole, whole_units = np.rint(3 * X), np.rint(3 * X[:400])
@@ -1042,13 +1047,17 @@ def jobs(n_rows):
             f"blend_directions {dtype.__name__}": functools.partial(blended, np.ascontiguousarray(wide.T)),
             f"gather_rows {dtype.__name__}": functools.partial(ops.gather_rows, index, share, W),
             f"scatter_rows, dense {dtype.__name__}": functools.partial(scattered, X),
-            f"nearest, dense {dtype.__name__}": functools.partial(ops.nearest, whole, whole_units, w, 2),
-            f"match {dtype.__name__}": functools.partial(ops.match, queries, postings),
-            f"best {dtype.__name__}": functools.partial(ops.best, queries, postings, 20),
+            f"nearest, dense {dtype.__name__}": functools.partial(ops.find_nearest, whole, whole_units, w, 2),
+            f"match {dtype.__name__}": functools.partial(ops.score_postings, queries, postings),
+            f"best {dtype.__name__}": functools.partial(ops.search_postings, queries, postings, 20),
             f"separate {dtype.__name__}": functools.partial(ops.separate, wide, 0.5, "sparsemax"),
-            f"lift {dtype.__name__}": functools.partial(ops.lift, np.abs(W), w[:160], every, 0.1, 0.3, 3.0),
-            f"responsibilities {dtype.__name__}": lambda wide=wide, w=w: ops.responsibilities(wide.copy(), 2.0, w, 1.0),
-            f"fade_and_add {dtype.__name__}": functools.partial(ops.fade_and_add, *faded),
+            f"lift {dtype.__name__}": functools.partial(
+                ops.compute_log_lifts, np.abs(W), w[:160], every, 0.1, 0.3, 3.0
+            ),
+            f"responsibilities {dtype.__name__}": lambda wide=wide, w=w: ops.compute_responsibilities(
+                wide.copy(), 2.0, w, 1.0
+            ),
+            f"fade_and_add {dtype.__name__}": functools.partial(ops.decay_and_add, *faded),
         }
         for layout in ("csr_matrix", "int64 indices"):
             rows, which = LAYOUTS[layout](X), f"{layout} {dtype.__name__}"
@@ -1062,7 +1071,7 @@ def jobs(n_rows):
                 f"scatter_rows, {which}": functools.partial(scattered, rows),
                 f"take_rows, {which}": functools.partial(ops.take_rows, rows, order),
                 f"row_norms, {which}": functools.partial(ops.row_norms, rows),
-                f"nearest, {which}": functools.partial(ops.nearest, rows, W, h, 2),
+                f"nearest, {which}": functools.partial(ops.find_nearest, rows, W, h, 2),
                 f"chosen_products, {which}": functools.partial(ops.chosen_products, rows, rows, chosen),
                 f"gather_largest, {which}": functools.partial(ops.gather_largest, index, share, rows, 20),
                 f"largest_entries, {which}": functools.partial(ops.largest_entries, rows, 20),
@@ -1217,7 +1226,7 @@ def double(x):
 def test_a_kernel_computes_where_its_file_cannot_be_used(monkeypatch, tmp_path, fails, why):
     from numba.core import caching, config
 
-    from codebooks.ops.compiler import compiled
+    from codebooks.ops.compiler import compile_kernel
 
     tried = []
 
@@ -1227,7 +1236,7 @@ def test_a_kernel_computes_where_its_file_cannot_be_used(monkeypatch, tmp_path, 
 
     monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path))
     monkeypatch.setattr(caching.IndexDataCacheFile, fails, fail)
-    assert compiled(double)(2.5) == 5
+    assert compile_kernel(double)(2.5) == 5
     assert tried
 
 
@@ -1236,7 +1245,7 @@ def report_cache():
     given = given_of("signed", "csr_matrix", np.float64)
     assert_same(ops.row_norms(given.X), oracles.row_norms(given.dense), np.float64)
     assert_array_equal(ops.top_k(given.G, 2), oracles.top_k(given.G, 2))
-    stats = [kernels()[name].stats for name in ("row_norms", "top_k")]
+    stats = [kernels()[name].stats for name in ("compute_sparse_row_norms", "top_k")]
     hits, misses = (sum(sum(of.values()) for of in counts) for counts in zip(*[s[1:] for s in stats], strict=True))
     print(json.dumps({"hits": hits, "misses": misses}))
 
@@ -1259,7 +1268,7 @@ def warm_up_and_use():
     assert all(len(signatures) >= (name in of_any_values or len(DTYPES)) for name, signatures in warm.items())
     for layout, dtype in product(("C", "csr_matrix", "csr_array", "slice of CSR"), DTYPES):
         given = given_of("signed", layout, dtype)
-        found = ops.nearest(given.X, given.W, given.handicap, 2)
+        found = ops.find_nearest(given.X, given.W, given.handicap, 2)
         ops.similarity(given.X, given.W)
         ops.accumulate(given.G, given.X)
         for order in "CF":
@@ -1270,19 +1279,19 @@ def warm_up_and_use():
         ops.top_k(given.G, 2)
         ops.gather_rows(found.index, found.score, given.W)
         if layout != "C":
-            postings = ops.invert(given.X)
-            ops.match(given.X, postings)
-            ops.best(given.X, postings, 2)
+            postings = ops.build_postings(given.X)
+            ops.score_postings(given.X, postings)
+            ops.search_postings(given.X, postings, 2)
             ops.gather_largest(found.index, found.score, given.X, 2)
             ops.chosen_products(given.X, given.X, found.index)
         ops.separate(given.G, 1.0, "softmax")
         words = ops.weigh_entries(abs(given.X), np.ones(given.X.shape[1]), 2.0)
-        ops.add_logs(abs(given.X), np.zeros(given.X.shape[1]), np.ones(given.X.shape[1], bool))
+        ops.sum_column_logs(abs(given.X), np.zeros(given.X.shape[1]), np.ones(given.X.shape[1], bool))
         ops.accumulate(given.G * (np.abs(given.G) > 2), words)
-        ops.lift(np.abs(given.W), np.ones(len(given.W), dtype), np.arange(given.W.shape[1]), 0.1, 0.3, 3.0)
-        found = ops.responsibilities(given.G.copy(), 1.0, given.handicap, 2.0)
+        ops.compute_log_lifts(np.abs(given.W), np.ones(len(given.W), dtype), np.arange(given.W.shape[1]), 0.1, 0.3, 3.0)
+        found = ops.compute_responsibilities(given.G.copy(), 1.0, given.handicap, 2.0)
         ops.fold_in(words, given.W[0], np.abs(given.W), found.gates, found.gates.copy(), 2, 0.1)
-        ops.fade_and_add(given.W, given.handicap, np.arange(given.W.shape[1]), given.W, given.handicap)
+        ops.decay_and_add(given.W, given.handicap, np.arange(given.W.shape[1]), given.W, given.handicap)
     choose_words_by_documents(sparse.csr_matrix(np.eye(4)), np.array([0, 0, 1, 1]), 2, 1)
     new = {name: found - warm[name] for name, found in compiled().items() if found != warm[name]}
     assert not new, f"compiled after warmup: {new}"

@@ -26,9 +26,9 @@ def add_one(start, stop, out):
 def fresh_threads(monkeypatch):
     """Four threads are allowed, and none of them has started."""
     monkeypatch.setattr(threads.config, "NUMBA_NUM_THREADS", 4)
-    threads._worker.cache_clear()
+    threads._start_worker.cache_clear()
     yield
-    threads._worker.cache_clear()
+    threads._start_worker.cache_clear()
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ def how_many():
     return {one["filepath"]: one["num_threads"] for one in threadpool_info()}
 before, inside, enough, ended = how_many(), threading.Event(), threading.Event(), []
 def compute():
-    with threads.blas_alone():
+    with threads.limit_blas_to_one_thread():
         inside.set()
         enough.wait(0.5)
         ended.append(True)
@@ -147,7 +147,7 @@ threading.Thread(target=compute).start()
 inside.wait()
 child = os.fork()
 if child == 0:
-    with threads.blas_alone():
+    with threads.limit_blas_to_one_thread():
         pass
     os._exit(7 if ended and how_many() == before else 3)
 enough.set()
