@@ -39,7 +39,7 @@ _FEW = 32
 # From this share of weights that are not zero on, one product of all is faster.
 _DENSE_SHARE = 0.05
 # Numbers that have faded below this are 0.
-_FADED = 1e-30
+_SMALLEST = 1e-30
 
 
 # -- devices -----------------------------------------------------------------------------------------------------------
@@ -425,18 +425,18 @@ def compute_log_lifts(distributions, mass, columns, floor, share, background):
     return shared.compute_log_lifts(cp, distributions, mass, columns, floor, share, background)
 
 
-def compute_responsibilities(scores, scale, offset, reach):
+def compute_responsibilities(scores, scale, offset, margin):
     scores *= scale
     scores -= offset
     winner = scores.argmax(axis=1)
     peak = cp.take_along_axis(scores, winner[:, None], axis=1)
     scores -= peak
-    scores[...] = cp.where(scores >= -reach, cp.exp(scores), 0)
+    scores[...] = cp.where(scores >= -margin, cp.exp(scores), 0)
     scores /= scores.sum(axis=1, keepdims=True)
     return scores, winner, peak[:, 0]
 
 
-def fold_in(X, weight, lifts, shares, prior, n_steps, least):
+def fold_in(X, weight, lifts, shares, prior, *, n_steps, least):
     features_first = cp.ascontiguousarray(lifts.T)
     for rows in _iterate_blocks(len(shares), _count_product_bytes(X, shares)):
         part = take_rows(X, rows)
@@ -456,10 +456,10 @@ def _count_product_bytes(X, shares):
     return (X.nnz // max(len(shares), 1) + 1) * shares.shape[1] * shares.itemsize
 
 
-def decay_and_add(distributions, fade, columns, pull, weight):
-    out = cp.asfortranarray(distributions * fade[:, None])
-    out[out < _FADED] = 0
-    out[:, columns] += pull * weight[:, None]
+def decay_and_add(distributions, factor, columns, added, weight):
+    out = cp.asfortranarray(distributions * factor[:, None])
+    out[out < _SMALLEST] = 0
+    out[:, columns] += added * weight[:, None]
     return out
 
 
@@ -585,22 +585,24 @@ def principal_axes(C):
     return shared.principal_axes(cp, C)
 
 
-def rotate_to_rows(W, X, scale, rate, handicap, n_active, threshold, signed):
-    return _run_on_host("rotate_to_rows", W, X, scale, rate, handicap, n_active, threshold, signed)
+def rotate_to_rows(W, X, scale, rate, *, handicap, n_active, threshold, signed):
+    selection = {"handicap": handicap, "n_active": n_active, "threshold": threshold, "signed": signed}
+    return _run_on_host("rotate_to_rows", W, X, scale, rate, **selection)
 
 
-def deflate_by_rows(W, X, scale, rate, handicap, n_active, threshold, signed):
-    return _run_on_host("deflate_by_rows", W, X, scale, rate, handicap, n_active, threshold, signed)
+def deflate_by_rows(W, X, scale, rate, *, handicap, n_active, threshold, signed):
+    selection = {"handicap": handicap, "n_active": n_active, "threshold": threshold, "signed": signed}
+    return _run_on_host("deflate_by_rows", W, X, scale, rate, **selection)
 
 
-def _run_on_host(name, W, X, scale, rate, handicap, *how):
-    """Rules that take one row after another have nothing to do at once, so the CPU does them."""
+def _run_on_host(name, W, X, scale, rate, *, handicap, **selection):
+    """Run a rule that updates the components row by row on the CPU, because it has no parallel work."""
     from codebooks.ops import cpu
 
     if isinstance(X, RowView):
         X = take_rows(X, slice(None))
     W, X, scale, handicap = (a.get() if _is_device_array(a) else a for a in (W, X, scale, handicap))
-    return cp.asarray(getattr(cpu, name)(W, X, scale, rate, handicap, *how))
+    return cp.asarray(getattr(cpu, name)(W, X, scale, rate, handicap=handicap, **selection))
 
 
 # -- forms -------------------------------------------------------------------------------------------------------------

@@ -136,7 +136,7 @@ def _scale_to_moderate_size(xp: ModuleType, M: Any) -> Any:
 
 
 def find_sparse_fault(xp: ModuleType, X: Any) -> str | None:
-    """See `codebooks.ops.find_sparse_fault`, for the formats that are made of arrays of one number of dimensions or two."""
+    """See `codebooks.ops.find_sparse_fault`; for all formats except LIL and DOK."""
     if X.format == "coo":
         lengths = {len(X.row), len(X.col), len(X.data)}
         if len(lengths) > 1:

@@ -352,8 +352,8 @@ def test_fold_in(cp, dtype, least, n_steps):
     shares[0, 1:], lifts[:, 2] = 0, 0
     weight, lifts, shares, prior = (a.astype(dtype) for a in (weight, lifts, shares, prior))
     expected = oracles.fold_in(dense, weight, lifts, shares, prior, n_steps, least)
-    how = cp.asarray(weight), moved(cp, lifts), moved(cp, shares), moved(cp, prior), n_steps, least
-    found = ops.fold_in(moved(cp, X), *how)
+    how = cp.asarray(weight), moved(cp, lifts), moved(cp, shares), moved(cp, prior)
+    found = ops.fold_in(moved(cp, X), *how, n_steps=n_steps, least=least)
     assert_allclose(host(found), expected, rtol=1e-4 if dtype == np.float32 else 1e-10, atol=1e-6)
 
 
@@ -556,9 +556,11 @@ def test_row_by_row(cp, dtype, function, layout):
     given = given_of("signed", layout, dtype)
     W = np.linalg.qr(given.W.T)[0].T.astype(dtype)
     scale = np.ones(len(given.dense), dtype)
-    how = 0.05, given.handicap * 0, 2, -1, True
-    found = function(moved(cp, W), moved(cp, given.X), moved(cp, scale), 0.05, moved(cp, how[1]), *how[2:])
-    assert_allclose(host(found), function(W, given.X, scale, *how), **TOLERANCE[dtype])
+    handicap, selection = given.handicap * 0, {"n_active": 2, "threshold": -1, "signed": True}
+    arrays = moved(cp, W), moved(cp, given.X), moved(cp, scale)
+    found = function(*arrays, 0.05, handicap=moved(cp, handicap), **selection)
+    expected = function(W, given.X, scale, 0.05, handicap=handicap, **selection)
+    assert_allclose(host(found), expected, **TOLERANCE[dtype])
 
 
 # -- where arrays live -------------------------------------------------------------------------------------------------

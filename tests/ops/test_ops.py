@@ -578,7 +578,7 @@ def test_fold_in(layout, dtype, frozen, least, n_steps, form):
     if frozen:
         for a in (weight, lifts, prior):
             read_only(a)
-    found = ops.fold_in(X, weight, LAYOUTS[form](lifts), shares, prior, n_steps, least)
+    found = ops.fold_in(X, weight, LAYOUTS[form](lifts), shares, prior, n_steps=n_steps, least=least)
     assert found is shares
     assert_allclose(found, expected, rtol=1e-4 if dtype == np.float32 else 1e-10, atol=1e-6)
     assert (found[0] > 0).tolist() == [True] + 5 * [False]
@@ -999,7 +999,8 @@ def test_choose_subsets_leaves_its_arguments_alone():
     dense = np.random.default_rng(0).random((40, 12)) < 0.3
     columns, scores = np.arange(12)[None], np.linspace(1, 0.1, 12)[None]
     counts = ops.count_pairs(sparse.csr_matrix(dense), columns)
-    chosen = untouched(ops.choose_subsets, columns, scores, counts, 40, 3, (0.5, 0.5, 0.65), 3)
+    choose = functools.partial(ops.choose_subsets, objective=(0.5, 0.5, 0.65), n_rounds=3)
+    chosen = untouched(choose, columns, scores, counts, 40, 3)
     assert chosen.sum() == 3
     assert chosen.dtype == bool
 
@@ -1034,7 +1035,7 @@ def jobs(n_rows):
 
         def folded(rows, W=W, G=G):
             shares = np.abs(G) / np.abs(G).sum(axis=1, keepdims=True)
-            return ops.fold_in(abs(rows), np.abs(W[0]), np.abs(W), shares, 0 * shares + 1, 3, 0.001)
+            return ops.fold_in(abs(rows), np.abs(W[0]), np.abs(W), shares, 0 * shares + 1, n_steps=3, least=0.001)
 
         postings, queries = ops.build_postings(sparse.csr_matrix(rare.astype(dtype))), sparse.csr_matrix(W[:40])
 
@@ -1290,7 +1291,7 @@ def warm_up_and_use():
         ops.accumulate(given.G * (np.abs(given.G) > 2), words)
         ops.compute_log_lifts(np.abs(given.W), np.ones(len(given.W), dtype), np.arange(given.W.shape[1]), 0.1, 0.3, 3.0)
         found = ops.compute_responsibilities(given.G.copy(), 1.0, given.handicap, 2.0)
-        ops.fold_in(words, given.W[0], np.abs(given.W), found.gates, found.gates.copy(), 2, 0.1)
+        ops.fold_in(words, given.W[0], np.abs(given.W), found.gates, found.gates.copy(), n_steps=2, least=0.1)
         ops.decay_and_add(given.W, given.handicap, np.arange(given.W.shape[1]), given.W, given.handicap)
     choose_words_by_documents(sparse.csr_matrix(np.eye(4)), np.array([0, 0, 1, 1]), 2, 1)
     new = {name: found - warm[name] for name, found in compiled().items() if found != warm[name]}
