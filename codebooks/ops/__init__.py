@@ -209,7 +209,7 @@ def find_nearest(X: Array, W: Array, handicap: Array, k: int) -> Nearest:
 
 
 def build_postings(X: Array) -> Postings | Array:
-    """Build an inverted index of a CSR matrix for `score_postings` and `search_postings`; return a dense one as it is."""
+    """Build an inverted index of a CSR matrix for `score_postings` and `search_postings`; return dense `X`."""
     return _body(X).build_postings(X)
 
 

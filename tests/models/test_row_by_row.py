@@ -37,7 +37,7 @@ def given(kind, seed=0):
 
 def learn(rule, W, X, scale, rate, handicap, n_active, threshold=-1, signed=True):
     selection = {"handicap": handicap, "n_active": n_active, "threshold": threshold, "signed": signed}
-    return learn(rule, W, X, scale, rate, **selection)
+    return getattr(ops, rule)(W, X, scale, rate, **selection)
 
 
 @pytest.mark.parametrize("form", FORMS)
