@@ -1,7 +1,7 @@
-"""GPU bodies of the primitives: CuPy where it is good, our own kernels in `kernels.cu` where those are better.
+"""GPU bodies of the primitives: CuPy where it is fast, the kernels in `kernels.cu` elsewhere.
 
-What each function promises stands in `codebooks.ops`; `cpu` is the twin. Nothing here waits for the device but what
-makes a result whose size depends on numbers (rows taken from a sparse matrix, `separate`), and eigenproblems.
+`codebooks.ops` documents each function, and `cpu` contains the CPU bodies. A function waits for the device only if the
+size of its result depends on values (`take_rows` of a sparse matrix, `separate`), or if it solves an eigenproblem.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from codebooks.ops.views import RowView, csr_arrays, view_csr_rows
 
 xp = cp
 
-# Results that are made on the way are held in blocks of so many bytes: enough to keep a device busy.
+# Size of blocks of intermediate results in bytes: enough to keep a device busy.
 _BLOCK_BYTES = 2**30
-# Rows for an epoch are brought into order in windows of so many bytes.
+# Size in bytes of the rows that are copied together, in the order of their minibatches.
 _WINDOW_BYTES = 2**28
-# Rows to a block of threads, in kernels that give a row to a warp.
+# Rows per block of threads, in kernels that give a row to a warp.
 _WARPS = 8
-# Threads of a block where each takes one element.
+# Threads per block, in kernels that give an element to a thread.
 _THREADS = 256
-# Threads that share a row are a multiple of a warp, so that each has about so many elements.
+# Elements per thread, about, in kernels that give a row to a block of whole warps.
 _ELEMENTS = 8
-# Units that one warp of `sparse_products` takes, as `kernels.cu` has it.
-_UNIT_TILE = 128
-# Columns of a segment of a row of scores.
+# Components per warp of `sparse_products`, as in `kernels.cu`.
+_COMPONENT_TILE = 128
+# Columns per segment of a row of scores.
 _SEGMENT = 16_384
-# More best of a row than these are found by sorting it.
+# If more than this number of scores of a row are selected, the row is sorted.
 _FEW = 32
-# From this share of weights that are not zero on, one product of all is faster.
+# Above this share of weights that are not zero, a dense product is faster.
 _DENSE_SHARE = 0.05
-# Numbers that have faded below this are 0.
+# Decayed values below this become 0.
 _SMALLEST = 1e-30
 
 
@@ -171,7 +171,7 @@ def sum_by_index(index, weight, n):
 def combine_rows(weights, X):
     if sparse.issparse(X):
         found = sparse.csr_matrix(weights @ X)
-        found.sort_indices()  # which the product need not be; who comes first among equals is told by that
+        found.sort_indices()  # the order of a product is undefined, and decides ties
         return found
     if weights.nnz > _DENSE_SHARE * weights.shape[0] * weights.shape[1]:
         return weights.toarray() @ X
@@ -247,12 +247,12 @@ def separate(scores, beta, kind):
 
 
 def _select_top(scores, scale, handicap, equal, index, score):
-    """Fill `index` and `score` with the best of each row of `scores`; of many, only the same bits are equal."""
+    """Fill `index` and `score` with the largest scores of each row; if many are selected, only equal bits are ties."""
     n_rows, k = index.shape
-    n_units = scores.shape[1]
+    n_components = scores.shape[1]
     if k <= _FEW:
-        how = _as_int64(n_units), scale, handicap, *equal, _as_int64(k), index, score
-        _launch_by_blocks("choose", scores, n_units, (n_rows,))(scores, *how)
+        how = _as_int64(n_components), scale, handicap, *equal, _as_int64(k), index, score
+        _launch_by_blocks("choose", scores, n_components, (n_rows,))(scores, *how)
         return
     scores = scores if scale is None else scores * scale[:, None]
     ranked = scores if handicap is None else scores - handicap
@@ -273,7 +273,7 @@ def minibatches(X, batches):
             continue
         window.append(rows)
         size += n_bytes_of(rows)
-        # What begins a model draws random numbers after the first minibatch and before the second.
+        # The initialisation of a model draws random numbers between the first and the second minibatch.
         if is_first or size >= _WINDOW_BYTES:
             yield from _yield_batches(X, window)
             window, size, is_first = [], 0, False
@@ -281,7 +281,7 @@ def minibatches(X, batches):
 
 
 def _build_row_bytes(X):
-    """How many bytes some rows take, without asking the device."""
+    """Return a function that computes the size of some rows in bytes without waiting for the device."""
     if is_sparse(X):
         starts, stops, indices, data = csr_arrays(X)
         lengths = cp.asnumpy(stops) - cp.asnumpy(starts)
@@ -291,7 +291,7 @@ def _build_row_bytes(X):
 
 
 def _yield_batches(X, window):
-    """Minibatches as views of one copy of their rows."""
+    """Copy the rows of some minibatches at once, and yield a view for each."""
     if not window:
         return
     copied = take_rows(X, np.concatenate(window))
@@ -553,16 +553,16 @@ def search_postings(Q, postings, k):
 
 def blend_directions(out, weight, W):
     weight, W = _as_c_order(weight, out.dtype), W.astype(out.dtype, copy=False)
-    units_inside = out.strides[0] < out.strides[1]
-    order = slice(None) if units_inside else slice(None, None, -1)
+    components_inside = out.strides[0] < out.strides[1]
+    order = slice(None) if components_inside else slice(None, None, -1)
     sizes, steps, old_steps = (tuple(pair)[order] for pair in (out.shape, _element_strides(out), _element_strides(W)))
     where = (
         out,
         _as_int64(sizes[0]),
         _as_int64(sizes[1]),
         *steps,
-        _as_int64(units_inside),
-        _as_int64(not units_inside),
+        _as_int64(components_inside),
+        _as_int64(not components_inside),
         W,
         *old_steps,
     )
@@ -577,7 +577,7 @@ def nearest_orthonormal(M):
 
 
 def orthogonalize_partially(W, amount):
-    # In float64 nothing about its condition has to be asked, and nobody waits.
+    # In float64 the condition need not be checked, so nothing waits for the device.
     return shared.orthogonalize_partially(cp, W.astype(np.float64), amount).astype(W.dtype, copy=False)
 
 
@@ -613,42 +613,42 @@ def _is_device_array(a):
 
 
 def _cast_csr_arrays(X, dtype):
-    """As `parts`, with values of this type."""
+    """Return the arrays of a CSR matrix or a view of one, with values of a data type."""
     starts, stops, indices, data = csr_arrays(X)
     return starts, stops, indices, data.astype(dtype, copy=False)
 
 
 def _copy_to_device(X):
-    """A host matrix on the device, in canonical form."""
+    """Copy a host matrix to the device."""
     if X.nnz > np.iinfo(np.int32).max:
         raise ValueError(
-            f"CuPy's sparse matrices hold at most {np.iinfo(np.int32).max} entries, and {X.nnz} came. Use partial_fit "
-            f"on a part of the rows at a time."
+            f"`X` on a GPU must have at most {np.iinfo(np.int32).max} entries, got {X.nnz}. Use partial_fit on a part "
+            f"of the rows at a time."
         )
     return sparse.csr_matrix(X)
 
 
 def _as_csr(X):
-    """Dense rows, a CSR matrix or a view of one, as a CSR matrix."""
+    """Convert dense rows, a CSR matrix or a view of one to a CSR matrix."""
     if isinstance(X, RowView):
         return take_rows(X, slice(None))
     return X if sparse.issparse(X) else sparse.csr_matrix(X)
 
 
 def _find_entry_rows(X):
-    """The row of each entry of a CSR matrix."""
+    """Return the row of each entry of a CSR matrix."""
     return cp.searchsorted(X.indptr, cp.arange(len(X.data), dtype=X.indptr.dtype), side="right") - 1
 
 
 def _build_csr(arrays, shape):
-    """A CSR matrix of these arrays, which are not checked: that would wait for the device."""
+    """Build a CSR matrix of arrays without checks, which would wait for the device."""
     X = sparse.csr_matrix(shape, dtype=arrays[0].dtype)
     X.data, X.indices, X.indptr = arrays
     return X
 
 
 def _build_csr_of_kept(columns, values, shape):
-    """A CSR matrix of entries in rows, -1 for none, sorted by column."""
+    """Build a CSR matrix of the entries of each row, sorted by column; a column of -1 is no entry."""
     columns = cp.where(columns < 0, shape[1], columns)
     order = cp.argsort(columns, axis=1)
     columns, values = cp.take_along_axis(columns, order, axis=1), cp.take_along_axis(values, order, axis=1)
@@ -659,7 +659,7 @@ def _build_csr_of_kept(columns, values, shape):
 
 
 def _drop_zeros(X):
-    """`X` without stored zeros."""
+    """Return `X` without stored zeros."""
     kept = X.data != 0
     before = cp.zeros(len(kept) + 1, np.int32)
     before[1:] = cp.cumsum(kept)
@@ -673,23 +673,23 @@ def _as_c_order(a, dtype=None):
 def _sparse_products(X, features_first):
     dtype = np.result_type(X.dtype, features_first.dtype)
     starts, stops, indices, data = _cast_csr_arrays(X, dtype)
-    n_rows, n_units = X.shape[0], features_first.shape[1]
-    out = cp.empty((n_rows, n_units), dtype)
-    _launch_by_warps("sparse_products", data, indices, n_rows, -(-n_units // _UNIT_TILE))(
+    n_rows, n_components = X.shape[0], features_first.shape[1]
+    out = cp.empty((n_rows, n_components), dtype)
+    _launch_by_warps("sparse_products", data, indices, n_rows, -(-n_components // _COMPONENT_TILE))(
         starts,
         stops,
         indices,
         data,
         features_first.astype(dtype, copy=False),
         _as_int64(n_rows),
-        _as_int64(n_units),
+        _as_int64(n_components),
         out,
     )
     return out
 
 
 def _iterate_blocks(n_rows, row_bytes):
-    """Slices of rows whose results can be held."""
+    """Iterate over slices of rows whose results fit in a block."""
     size = max(1, _BLOCK_BYTES // max(row_bytes, 1))
     for start in range(0, n_rows, size):
         yield slice(start, min(start + size, n_rows))
@@ -702,7 +702,7 @@ _KERNEL = re.compile(r"^template <typename T(, typename I)?>\s+__global__ void (
 
 
 def kernel_names(source):
-    """Every kernel of the source for every type, as C++ names it."""
+    """Return the C++ names of all kernels of the source for all types."""
     values, indices = ("float", "double"), ("int", "Long")
     names = []
     for is_sparse_one, name in _KERNEL.findall(source):
@@ -724,7 +724,7 @@ def _get_kernel(name, values, indices):
 
 
 def _build_launcher(name, values, indices, grid, block):
-    """A function that launches a kernel for these types; without a block there is nothing to launch."""
+    """Return a function that launches a kernel for some types; it does nothing if the grid is empty."""
     kernel = _get_kernel(name, values.dtype.str[1:], None if indices is None else indices.dtype.str[1:])
     return lambda *arguments: kernel(grid, block, arguments) if all(grid) else None
 
@@ -734,7 +734,7 @@ def _launch_by_warps(name, values, indices, n_rows, n_tiles=1):
 
 
 def _launch_by_blocks(name, values, width, grid, indices=None):
-    """So many warps to a row that each thread has a few elements of its `width`."""
+    """Give each row a number of warps such that a thread has a few of its `width` elements."""
     n_warps = min(max(-(-int(width) // (32 * _ELEMENTS)), 1), 32)
     return _build_launcher(name, values, indices, grid, (32 * n_warps,))
 
@@ -744,10 +744,10 @@ def _launch_by_threads(name, values, n):
 
 
 def _as_int64(number):
-    """A number as kernels take it."""
+    """Convert an integer to the type that kernels expect."""
     return np.int64(number)
 
 
 def _element_strides(a):
-    """Strides of a matrix, in elements."""
+    """Return the strides of a matrix in elements."""
     return tuple(np.int64(stride // a.itemsize) for stride in a.strides)

@@ -61,8 +61,8 @@ def test_constants_are_those_of_the_python_files():
     constants = {name: int(value) for name, value in re.findall(r"\b([A-Z][A-Z0-9_]+) = (\d+)[,;]", SOURCE)}
     separations = {name.upper(): number for name, number in shared.SEPARATIONS.items()}
     assert constants.items() >= {name: separations[name] for name in ("SOFTMAX", "ENTMAX15", "MAX")}.items()
-    tile = re.search(r"_UNIT_TILE = (\d+)", (OPS / "gpu.py").read_text(encoding="utf-8"))
-    assert int(tile[1]) == constants["WARP"] * constants["UNITS_PER_LANE"]
+    tile = re.search(r"_COMPONENT_TILE = (\d+)", (OPS / "gpu.py").read_text(encoding="utf-8"))
+    assert int(tile[1]) == constants["WARP"] * constants["COMPONENTS_PER_LANE"]
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

@@ -204,7 +204,7 @@ def test_strings_are_checked_to_the_last_chunk(monkeypatch, chunk):
 
 @pytest.mark.parametrize("strings", ["abc", [b"abc"], ["a", None]])
 def test_only_strings_are_packed(strings):
-    with pytest.raises(TypeError, match="wanted"):
+    with pytest.raises(TypeError, match="`strings` must"):
         pack_strings(strings)
 
 
@@ -214,10 +214,10 @@ def test_only_strings_are_packed(strings):
 @pytest.mark.parametrize(
     ("array", "advice"),
     [
-        (np.array([{}, []], object), "without pickle"),
+        (np.array([{}, []], object), "needs pickle"),
         (np.array(["a"]), "pack_strings"),
         (np.array([b"a"]), "pack_strings"),
-        (np.zeros(2, [("a", "f8"), ("b", object)]), "without pickle"),
+        (np.zeros(2, [("a", "f8"), ("b", object)]), "needs pickle"),
         (np.zeros(2, "M8[s]"), "dtype datetime64"),
         (np.ma.array([1, 2], mask=[0, 1]), "MaskedArray"),
         ([1, 2], "got list"),
@@ -259,26 +259,26 @@ def test_about_that_is_too_large_is_refused(saved, monkeypatch):
 
 
 def test_missing_file_and_folder_are_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"there is none.*nowhere"):
+    with pytest.raises(FileNotFoundError, match=r"no such file.*nowhere"):
         load_arrays(tmp_path / "nowhere", kind="Example")
-    with pytest.raises(OSError, match="something else"):
+    with pytest.raises(OSError, match="not a regular file"):
         load_arrays(tmp_path, kind="Example")
     (tmp_path / "file").touch()
-    with pytest.raises(DamagedFileError, match="file is cut off, or was not saved by this library"):
+    with pytest.raises(DamagedFileError, match="file is truncated, or was not saved by this library"):
         load_arrays(tmp_path / "file", kind="Example")
 
 
 @pytest.mark.parametrize(("path", "error"), [("a\0b", ValueError), (b"index", TypeError), (None, TypeError)])
 def test_what_is_no_path_is_refused(path, error):
     for function in (check_place, lambda path: save(path, 1), load):
-        with pytest.raises(error, match=r"expected a path .* Name"):
+        with pytest.raises(error, match="`path` must"):
             function(path)
 
 
 @needs_posix
 def test_pipe_is_refused_and_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(OSError, match="something else"):
+    with pytest.raises(OSError, match="not a regular file"):
         load_arrays(tmp_path / "pipe", kind="Example")
     assert not is_saved_file(tmp_path / "pipe")
     with pytest.raises(FileExistsError):
@@ -302,7 +302,7 @@ def test_a_newer_format_is_refused(tmp_path, monkeypatch):
 
 def test_the_format_that_was_a_folder_is_refused(tmp_path):
     (tmp_path / "index.json").write_bytes(b'{\n "codebooks_format": 1,\n "kind": "Example"\n}')
-    with pytest.raises(ValueError, match=r"a folder in format 1 .* Make it again"):
+    with pytest.raises(ValueError, match=r"a folder in format 1 .* Fit the model again"):
         load(tmp_path)
     assert is_saved_file(tmp_path)
     with pytest.raises(FileExistsError, match="a folder"):
@@ -314,7 +314,7 @@ def test_a_file_of_the_users_own_is_refused(tmp_path, content):
     (tmp_path / "notes").write_bytes(content)
     assert not is_saved_file(tmp_path / "notes")
     for refused in (check_place, lambda path: save(path, 1)):
-        with pytest.raises(FileExistsError, match="Choose another path; nothing was changed"):
+        with pytest.raises(FileExistsError, match="Choose another path; the file was not changed"):
             refused(tmp_path / "notes")
     assert (tmp_path / "notes").read_bytes() == content
     assert left_behind(tmp_path / "notes") == []
@@ -437,7 +437,9 @@ def test_a_file_cut_off_or_grown_is_an_error(saved, verify):
         with pytest.raises(DamagedFileError, match=r"index .* Restore"):
             load_arrays(saved, kind="Example", verify=verify)
     saved.write_bytes(content + b"\0")
-    with pytest.raises(DamagedFileError, match=rf"index has {len(content) + 1} bytes where {len(content)} .* Restore"):
+    with pytest.raises(
+        DamagedFileError, match=rf"index has {len(content) + 1} bytes instead of {len(content)}.* Rest"
+    ):
         load_arrays(saved, kind="Example", verify=verify)
 
 
@@ -865,7 +867,7 @@ def test_a_symbolic_link_to_a_file_is_that_file(saved, tmp_path):
     assert load(saved) == load(tmp_path / "link") == 2
     assert (tmp_path / "link").is_symlink()
     (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
-    with pytest.raises(FileExistsError, match="link to nowhere"):
+    with pytest.raises(FileExistsError, match="link to a missing file"):
         save(tmp_path / "dangling", 1)
 
 
