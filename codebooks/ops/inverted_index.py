@@ -187,7 +187,7 @@ def _finish_sum(value, row, table, plan, n_common):
 
 
 @compile_kernel
-def _allocate_plan(start, stop, queries, postings):
+def _allocate_plan(queries, start, stop, postings):
     """Allocate a plan for the longest of some queries."""
     longest = 0
     for i in range(start, stop):
@@ -198,7 +198,7 @@ def _allocate_plan(start, stop, queries, postings):
 @compile_kernel
 def _score_queries(start, stop, queries, postings, out):
     n_rows = out.shape[1]
-    plan = _allocate_plan(start, stop, queries, postings)
+    plan = _allocate_plan(queries, start, stop, postings)
     for i in range(start, stop):
         n_rare, bound = _split_query(queries.indptr[i], queries.indptr[i + 1], queries, postings, plan)
         for base in range(0, n_rows, _BLOCK):
@@ -213,7 +213,7 @@ def _score_queries(start, stop, queries, postings, out):
 @compile_kernel
 def _search_queries(start, stop, queries, postings, index, score):
     n_rows = postings.table.shape[1]
-    plan = _allocate_plan(start, stop, queries, postings)
+    plan = _allocate_plan(queries, start, stop, postings)
     block = np.empty(min(_BLOCK, n_rows), postings.values.dtype)
     for i in range(start, stop):
         n_rare, bound = _split_query(queries.indptr[i], queries.indptr[i + 1], queries, postings, plan)
