@@ -18,7 +18,8 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
 from sklearn.preprocessing import normalize
 
 from benchmarks.corpus_folder import load_corpus
-from codebooks.datasets import Corpus, load_docstrings
+from benchmarks.docstrings import load_docstrings
+from codebooks.datasets import Corpus
 
 
 class Matrix(NamedTuple):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from codebooks.datasets.corpus import Corpus
+from codebooks.errors import short_repr
 
 __all__ = ["load_corpus"]
 
@@ -92,7 +93,7 @@ def load_corpus(name: str) -> Corpus:
     (2225, ['business', 'entertainment', 'politics', 'sport', 'tech'])
     """
     if name not in _SOURCES:
-        raise ValueError(f"No corpus is called {name!r}; choose one of {', '.join(_SOURCES)}.")
+        raise ValueError(f"No corpus is called {short_repr(name)}; choose one of {', '.join(_SOURCES)}.")
     source = _SOURCES[name]
     rows = [row for row in _rows(_data_file(name, source.file), source.columns) if source.keep(row)]
     return Corpus(
@@ -107,13 +108,13 @@ def _data_file(name: str, file: str) -> Path:
     folder = os.environ.get("CODEBOOKS_DATA")
     if not folder:
         raise FileNotFoundError(
-            f"To load {name!r}, set the environment variable CODEBOOKS_DATA to the folder that holds the "
+            f"To load {short_repr(name)}, set the environment variable CODEBOOKS_DATA to the folder that holds the "
             "data sets; benchmarks/DATA.md in the repository tells where each comes from."
         )
     path = Path(folder, name, file)
     if not path.is_file():
         raise FileNotFoundError(
-            f"{name!r} should be in {path}, as CODEBOOKS_DATA says, but there is no such file; "
+            f"{short_repr(name)} should be in {path}, as CODEBOOKS_DATA says, but there is no such file; "
             "benchmarks/DATA.md in the repository tells where to get it and how to lay out the folder."
         )
     return path

@@ -13,15 +13,6 @@ from benchmarks.report import RESULTS, table
 README = RESULTS.parent / "README.md"
 EVERYTHING = RESULTS.parent / "benchmarks" / "RESULTS.md"
 SHOWN_MEMORIES = ("defaults", "dot, softmax, beta 2.5", "cosine, sparsemax", "dot, max", "containment, max")
-SHOWN_CLUSTERINGS = (
-    "Krotov-Hopfield, smoothed",
-    "KMeans",
-    "KMeans, smoothed",
-    "EVoC",
-    "BERTopic, reduced to K",
-    "turftopic GMM",
-)
-SHOWN_ENGINES = ("ours, feedback=1", "BM25", "BM25 + RM3", "BM25 + RM3, tuned", "BM25 + Rocchio", "tf-idf cosine")
 SHOWN_IMAGE_MEMORIES = ("defaults", "cosine, softmax", "euclidean, sparsemax", "dot, sparsemax", "NearestNeighbors(1)")
 # Images stored, noise, share masked.
 SHOWN_TRIALS = ((100, 0.5, 0.0), (1000, 0.5, 0.0), (100, 1.0, 0.0), (1000, 0.0, 0.5), (50, 0.0, 0.8))
@@ -70,21 +61,6 @@ def cells() -> str:
     """In how many cells the recommended model is at least level with its peers."""
     rows = of_texts("quality-report")
     return "\n".join(f"- {summary(rows, view)}" for view in (OWN, ALIKE))
-
-
-def seconds() -> str:
-    """The time of a fit."""
-    return "\n".join(line for line in speed().splitlines() if line.startswith(("- fit, ", "- on ")))
-
-
-def topics_of_embeddings() -> str:
-    """The same, of meaning."""
-    return side_by_side(load("embeddings-topics")["rows"], "corpus", "model", SHOWN_CLUSTERINGS, "NMI")
-
-
-def search() -> str:
-    """Engines that look twice, and BM25."""
-    return side_by_side(load("retrieval-report")["rows"], "collection", "engine", SHOWN_ENGINES, "MAP")
 
 
 # -- everything ------------------------------------------------------------------------------------------------------
@@ -323,9 +299,6 @@ PARTS = {
     README: {
         "topics": topics,
         "cells": cells,
-        "seconds": seconds,
-        "topics of embeddings": topics_of_embeddings,
-        "search": search,
     },
     EVERYTHING: {
         "images": images,

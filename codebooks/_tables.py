@@ -7,6 +7,8 @@ from html import escape
 from importlib import import_module
 from typing import Any
 
+from codebooks.errors import short_repr
+
 __all__ = ["build_frame", "format_html_table"]
 
 _LIBRARIES = ("pandas", "polars")
@@ -23,7 +25,7 @@ def build_frame(columns: Mapping[str, Sequence[Any]], library: str) -> Any:
         The library is not installed.
     """
     if library not in _LIBRARIES:
-        raise ValueError(f"`library` must be 'pandas' or 'polars', got {library!r:.60}.")
+        raise ValueError(f"`library` must be 'pandas' or 'polars', got {short_repr(library)}.")
     try:
         module = import_module(library)
     except ImportError as error:

@@ -21,6 +21,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from codebooks import ops
 from codebooks._documentation_link import DocumentationLink
+from codebooks.errors import shorten_errors
 from codebooks.validation.arrays import check_input
 
 __all__ = [
@@ -53,6 +54,10 @@ def iterate_row_blocks(X: Any, row_bytes: int) -> Iterator[slice]:
 
 class ArrayTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DocumentationLink, BaseEstimator):
     """A transformer of arrays: one door, sparse input, dtype preserved, names for its output, host pickles."""
+
+    def _validate_params(self) -> None:
+        with shorten_errors():
+            super()._validate_params()
 
     def _check(self, X: Any, *, reset: bool = False) -> Any:
         if not reset:

@@ -34,6 +34,7 @@ from codebooks._mixture_selection import (
     tabulate,
 )
 from codebooks._tables import build_frame, format_html_table
+from codebooks.errors import short_repr, shorten_errors
 from codebooks.interpret.model_access import count_wins, get_components, predict_components, select_top_columns
 from codebooks.metrics import N_WORDS, npmi, npmi_scorer, redundancy, topic_diversity
 from codebooks.validation.arrays import check_count, check_matrix
@@ -235,7 +236,7 @@ def choose_n_components(
     is_mixture = hasattr(learner, "_score_rows")
     if is_mixture:
         X = select_rows(X, seed)
-        _require_rows(X)
+        _require_rows(X.shape[0], "rows that are not all zero")
     splits = list(ShuffleSplit(n_seeds, test_size=test_size, random_state=seed).split(np.empty(X.shape[0])))
     if is_mixture:
         return _choose_for_mixture(tabulate(learner, X, numbers, splits, seed), numbers)
@@ -431,8 +432,8 @@ def _check_candidates(candidates: Iterable[int]) -> list[int]:
     numbers = list(candidates) if isinstance(candidates, Iterable) else []
     if not numbers or not all(_is_number(number) for number in numbers):
         raise ValueError(
-            f"`candidates` must be whole numbers of components, each at least 2, got {candidates!r}. Try range(2, 31), "
-            f"or leave it out."
+            f"`candidates` must be whole numbers of components, each at least 2, got {short_repr(candidates)}. "
+            f"Try range(2, 31), or leave it out."
         )
     return sorted({int(number) for number in numbers})
 
@@ -449,14 +450,17 @@ def _make_candidates(n_rows: int) -> list[int]:
 def _check_settings(n_seeds: int, test_size: float) -> None:
     check_count("n_seeds", n_seeds, least=2)  # models are compared with each other
     if not 0 < test_size < 1:
-        raise ValueError(f"test_size, the share of rows held out, must lie within (0, 1); {test_size!r} came.")
+        raise ValueError(
+            f"test_size, the share of rows held out, must lie within (0, 1); {short_repr(test_size)} came."
+        )
 
 
 def _draw_seed(random_state: Any) -> int:
     """Where to count seeds from: the number given, else one that is drawn."""
     if isinstance(random_state, Integral):
         return int(random_state)
-    return int(check_random_state(random_state).randint(2**31))
+    with shorten_errors():
+        return int(check_random_state(random_state).randint(2**31))
 
 
 def _prepare(estimator: Any, X: Any) -> tuple[Any, Any]:
@@ -466,13 +470,21 @@ def _prepare(estimator: Any, X: Any) -> tuple[Any, Any]:
             X = clone(estimator[:-1]).fit_transform(X)
         estimator = estimator[-1]
     X = check_matrix(type(estimator).__name__, X)
-    _require_rows(X)
+    if not ops.entries(X).any():
+        raise ValueError(
+            f"choose_n_components expected rows with values other than 0, got a matrix of shape {X.shape} that holds "
+            f"nothing but zeros. Look at the step before: a vectorizer may have dropped all terms (min_df, stop_words)."
+        )
+    _require_rows(X.shape[0])
     return estimator, X
 
 
-def _require_rows(X: Any) -> None:
-    if X.shape[0] < 4:
-        raise ValueError(f"at least four rows are wanted, to learn from some and judge by others; {X.shape[0]} came.")
+def _require_rows(n_rows: int, kind: str = "rows") -> None:
+    if n_rows < 4:
+        raise ValueError(
+            f"choose_n_components expected at least four {kind}, to learn from some and judge by others, got {n_rows}. "
+            f"Give more data."
+        )
 
 
 def _find_parameter(learner: Any) -> str:

@@ -1,4 +1,4 @@
-"""The README's example runs and prints what it says, its figures are those of the results, its paths lead somewhere."""
+"""README.md: the example prints the shown lines, figures equal the stored results, and paths exist."""
 
 import contextlib
 import io
@@ -14,24 +14,26 @@ TEXT = README.read_text(encoding="utf-8")
 EXAMPLE = re.compile(r"<!-- example -->\n```python\n(.*?)```\n<!-- prints -->\n```\n(.*?)```", re.DOTALL)
 
 
-def test_the_example_runs():
+def test_readme_example_prints_the_topics_shown():
     code, printed = EXAMPLE.search(TEXT).groups()
     said = io.StringIO()
     with contextlib.redirect_stdout(said):
         exec(compile(code, str(README), "exec"), {})
-    # The words depend on which versions are installed; that there are as many topics and a label does not.
+    # Versions of scikit-learn and rounding may change single words.
     lines = said.getvalue().splitlines()
-    assert len(lines) == len(printed.splitlines()) == 7
-    for line in lines:
-        assert re.fullmatch(r"(The question is about )?\d+ \(\d+\.\d%\): \w+(, \w+){5}", line), line
+    assert len(lines) == len(printed.splitlines()) == 9
+    words, expected = (set(re.findall("[a-z]+", text)) for text in (said.getvalue(), printed))
+    assert len(words & expected) >= 0.8 * len(expected)
 
 
-@pytest.mark.parametrize("path", re.findall(r"`((?:benchmarks|codebooks|tests|examples)/[\w./]+)`", TEXT))
-def test_what_it_points_to_exists(path):
+@pytest.mark.parametrize(
+    "path", re.findall(r"(?:`|\()((?:benchmarks|codebooks|tests|examples|docs)/[\w./]+(?<!html))[`)]", TEXT)
+)
+def test_readme_paths_exist(path):
     assert (README.parent / path).exists()
 
 
 @pytest.mark.parametrize("path", PARTS, ids=lambda path: path.name)
-def test_figures_are_those_of_the_results(path):
+def test_tables_equal_the_stored_results(path):
     text = path.read_text(encoding="utf-8")
     assert written(text, PARTS[path], path.name) == text, "run `python -m benchmarks readme`"

@@ -328,7 +328,13 @@ def test_it_prints_as_a_table():
         ({"random_state": "x"}, ValueError, "cannot be used to seed"),
         ({"test_size": 1.0}, ValueError, r"within \(0, 1\); 1.0 came"),
         ({"words": True, "X": -np.eye(8)}, ValueError, "never below zero"),
-        ({"X": np.eye(3)}, ValueError, "at least four rows are wanted"),
+        ({"X": np.eye(3)}, ValueError, "expected at least four rows, .* got 3"),
+        ({"X": np.zeros((20, 5))}, ValueError, r"expected rows with values .* shape \(20, 5\) .* nothing but zeros"),
+        (
+            {"estimator": MultinomialMixture(), "X": np.eye(9)[:, :3]},
+            ValueError,
+            "expected at least four rows that are not all zero, .* got 3",
+        ),
         ({"X": np.full((8, 2), np.nan)}, ValueError, "NaN"),
         (
             {"X": ["some text"] * 8},

@@ -16,18 +16,18 @@ import codebooks
 from codebooks.cli.assign import assign
 from codebooks.cli.console import report_errors
 from codebooks.cli.index import add, info, remove
-from codebooks.cli.parsing import Command
+from codebooks.cli.parsing import Command, expand_groups
 from codebooks.cli.search import search
 from codebooks.cli.topics import topics
 
 # Commands import what they compute with where they use it: --help must not wait for that.
 
 app = typer.Typer(
-    help="""Topics without labels, and search: what is in these documents, which is about what, and where is this?
+    help="""Find the topics of documents without labels, assign new documents to them, and search.
 
 \b
-codebooks topics --demo                     on docstrings that are installed anyway
-codebooks topics reviews.csv --column text  on your own; writes into topics/
+codebooks topics --demo                     on definitions of nouns, part of the package
+codebooks topics reviews.csv --column text  on your own file; writes into topics/
 codebooks assign topics new.txt
 codebooks search reviews.csv --column text "slow delivery\"""",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -37,10 +37,10 @@ codebooks search reviews.csv --column text "slow delivery\"""",
     pretty_exceptions_enable=False,
 )
 for name, command in (("topics", topics), ("assign", assign), ("search", search)):
-    app.command(name, cls=Command)(report_errors(command))
+    app.command(name, cls=Command)(report_errors(expand_groups(command)))
 index = typer.Typer(help="What is in a saved index, and documents that come and go.", no_args_is_help=True)
 for name, change in (("info", info), ("add", add), ("remove", remove)):
-    index.command(name, cls=Command)(report_errors(change))
+    index.command(name, cls=Command)(report_errors(expand_groups(change)))
 app.add_typer(index, name="index")
 
 

@@ -23,7 +23,7 @@ from codebooks.cli.atomic_output import (
 from codebooks.cli.console import report_print_errors
 from codebooks.cli.embedding_steps import report_embedding_errors
 from codebooks.cli.models import load_model
-from codebooks.cli.sources import Column, Encoding, FollowLinks, IdColumn, NoHeader, SkipBadLines, load_documents
+from codebooks.cli.sources import Column, ReadingOptions, load_documents
 from codebooks.errors import UserError
 
 
@@ -32,12 +32,9 @@ def assign(
         Path, typer.Argument(metavar="MODEL", help="The model.skops that `topics` wrote, or the folder that holds it.")
     ],
     source: Annotated[Path, typer.Argument(metavar="SOURCE", help="New text, in any form that `topics` reads.")],
+    *,
     column: Column = None,
-    id_column: IdColumn = None,
-    encoding: Encoding = None,
-    no_header: NoHeader = False,
-    skip_bad_lines: SkipBadLines = False,
-    follow_links: FollowLinks = False,
+    reading: ReadingOptions,
     out: Annotated[Optional[Path], typer.Option(help="The CSV file to write; left out, it is printed.")] = None,
     reject_below: Annotated[
         Optional[float], typer.Option(help="Give topic -1 to documents of less strength than this.")
@@ -62,7 +59,7 @@ def assign(
     if out is not None:
         refuse_overwriting([out], overwrite)
     pipeline = load_model(model, trust)
-    documents, _ = load_documents(source, False, column, id_column, encoding, no_header, skip_bad_lines, follow_links)
+    documents, _ = load_documents(source, False, column, reading)
     X = report_embedding_errors(pipeline[:-1].transform, documents.texts)
     labels, strength = find_strongest_components(pipeline[-1], X)
     if reject_below is not None:

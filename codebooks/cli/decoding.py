@@ -14,7 +14,7 @@ from io import BytesIO
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
-from codebooks.errors import UserError
+from codebooks.errors import UserError, short_repr
 
 __all__ = ["COMPRESSED", "Decoded", "decode", "unpack"]
 
@@ -155,7 +155,7 @@ def _decode_as(raw: bytes, shown: Path | str, encoding: str) -> str:
         return raw.decode(encoding).removeprefix("\ufeff")
     except LookupError as error:
         raise UserError(
-            f"there is no encoding {encoding!r:.40}; try --encoding cp1252, utf-16 or shift_jis."
+            f"there is no encoding {short_repr(encoding)}; try --encoding cp1252, utf-16 or shift_jis."
         ) from error
     except UnicodeError as error:
         start = getattr(error, "start", 0)

@@ -14,7 +14,7 @@ import codebooks
 from codebooks.cli.atomic_output import report_write_errors
 from codebooks.cli.console import create_console, format_count, report_print_errors
 from codebooks.cli.embedding_steps import report_embedding_errors
-from codebooks.cli.sources import Column, IdColumn, load_documents
+from codebooks.cli.sources import Columns, ReadingOptions, Source, count_columns_again, parse_columns
 from codebooks.errors import UserError
 
 Index = Annotated[Path, typer.Argument(metavar="INDEX", help="A file that `codebooks search --save` wrote.")]
@@ -52,21 +52,24 @@ def info(index: Index) -> None:
 def add(
     index: Index,
     source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Text, in any form that `topics` reads.")],
-    column: Column = None,
-    id_column: IdColumn = None,
+    *,
+    columns: Columns = None,
+    reading: ReadingOptions,
     embed: Encoder = None,
 ) -> None:
-    """Add documents to a saved index, all of them or none."""
+    """Add documents to a saved index, all of them or none. Give the columns that it was made with."""
+    weights = parse_columns(columns)
     retriever = load_retriever(index, embed)
-    documents, _ = load_documents(source, False, column, id_column)
+    documents, _ = Source(source, tuple(weights), reading).read(keep_columns=True)
     taken = {str(id) for id in retriever.ids_}
     names: Sequence[str] = documents.names
-    if id_column is None and taken.intersection(names) and all(name.isdecimal() for name in names):
+    if reading.id_column is None and taken.intersection(names) and all(name.isdecimal() for name in names):
         first = 1 + max((int(id) for id in taken if id.isdecimal()), default=-1)
         names = [str(first + i) for i in range(len(names))]
     before = len(retriever)
     ids: Any = [int(name) for name in names] if retriever.ids_.dtype.kind == "i" else names
     report_embedding_errors(lambda texts: retriever.add(texts, ids=ids), documents.texts)
+    count_columns_again(retriever, documents, weights, before)
     _save(retriever, index)
     _print_sentence(f"added {format_count(len(retriever) - before, 'document')}, {len(retriever):,} in all")
 

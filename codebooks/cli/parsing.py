@@ -1,10 +1,13 @@
-"""How the arguments of a command are parsed."""
+"""How the arguments of a command are parsed, and options that several commands share."""
 
 from __future__ import annotations
 
 import sys
 from collections import Counter
-from typing import Any
+from collections.abc import Callable
+from functools import wraps
+from inspect import Parameter, Signature, signature
+from typing import Any, get_type_hints
 
 import typer
 from typer.core import TyperCommand
@@ -29,3 +32,30 @@ class Command(TyperCommand):
             if isinstance(message := getattr(error, "message", None), str):
                 error.message = remove_controls(message)  # type: ignore[attr-defined]
             raise
+
+
+def expand_groups(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of its groups as options of its own.
+
+    A group is a parameter whose annotation is a NamedTuple, each field of which is annotated as an option. Its options
+    stand in the place of the group.
+    """
+    hints = get_type_hints(command, include_extras=True)
+    groups = {name: kind for name, kind in hints.items() if hasattr(kind, "_field_defaults")}
+    options = []
+    for name, parameter in signature(command).parameters.items():
+        fields, defaults = {name: hints[name]}, {name: parameter.default}
+        if name in groups:
+            fields = get_type_hints(groups[name], include_extras=True)
+            defaults = groups[name]._field_defaults
+        for field, hint in fields.items():
+            options.append(Parameter(field, Parameter.KEYWORD_ONLY, default=defaults[field], annotation=hint))
+
+    @wraps(command)
+    def run(**values: Any) -> None:
+        given = {name: group(**{field: values.pop(field) for field in group._fields}) for name, group in groups.items()}
+        command(**values, **given)
+
+    run.__signature__ = Signature(options)  # type: ignore[attr-defined]
+    run.__annotations__ = {option.name: option.annotation for option in options}
+    return run

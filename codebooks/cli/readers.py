@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from io import StringIO
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
 from codebooks.cli.decoding import COMPRESSED, decode, unpack
 from codebooks.cli.tables import Reading, Row, read_records, read_table
-from codebooks.errors import UserError
+from codebooks.errors import UserError, short_repr
 
 __all__ = ["STANDARD_INPUT", "Documents", "UserError", "is_standard_input", "read_documents"]
 
@@ -37,17 +37,23 @@ class Documents(NamedTuple):
         How many documents were left out because they held nothing but blanks.
     notes : tuple of str
         Sentences about what was assumed or left out: an encoding, a header, malformed lines, links.
+    parts : list of tuple of str
+        For each text of a table, what each of the columns holds that it stands in, if `keep_columns`.
+    columns : list of dict of str to str
+        For each of these texts, the values of the columns that are neither text nor id, by name.
     """
 
     texts: list[str]
     names: list[str]
     n_empty: int
     notes: tuple[str, ...] = ()
+    parts: Sequence[tuple[str, ...]] = ()
+    columns: Sequence[dict[str, str]] = ()
 
 
 def read_documents(
     source: str | Path,
-    column: str | None = None,
+    column: str | Sequence[str] | None = None,
     id_column: str | None = None,
     *,
     encoding: str | None = None,
@@ -55,6 +61,7 @@ def read_documents(
     skip_bad_lines: bool = False,
     follow_links: bool = False,
     where: tuple[str, str] | None = None,
+    keep_columns: bool = False,
 ) -> Documents:
     """Read text from a file or a folder; what kind it is, the suffix says.
 
@@ -78,8 +85,9 @@ def read_documents(
     ----------
     source : str or Path
         The file or folder, or `-`.
-    column : str, optional
-        The column or field that holds the text; wanted where there are several.
+    column : str or sequence of str, optional
+        The column or field that holds the text; wanted where there are several. The texts of several columns stand one
+        under the other.
     id_column : str, optional
         The column or field that names the documents: strings, or in JSON also numbers, each in one document only. Left
         out, their rows are counted from 0.
@@ -93,7 +101,11 @@ def read_documents(
     follow_links : bool, default=False
         Whether symbolic links in a folder are followed.
     where : tuple (column, value), optional
-        Only rows with this value in this column are read. They keep their numbers.
+        Only rows with this value in this column are read. They keep their numbers. An empty value finds empty cells of
+        a table, and in JSON empty strings, null and missing fields.
+    keep_columns : bool, default=False
+        Whether the values of the other columns are wanted, as strings. Numbers and lists of JSON are written as they
+        are there, null as an empty string.
 
     Returns
     -------
@@ -109,26 +121,30 @@ def read_documents(
     path = Path(source)
     piped = is_standard_input(path)
     shown = STANDARD_INPUT if piped else path
-    reading = Reading(column, id_column, encoding, has_header, skip_bad_lines, follow_links, where)
+    columns = () if column is None else (column,) if isinstance(column, str) else tuple(column)
+    reading = Reading(columns, id_column, encoding, has_header, skip_bad_lines, follow_links, where, keep_columns)
     try:
         if path.is_dir():
-            named = _read_folder(path, reading)
+            named = [(name, Row(0, text)) for name, text in _read_folder(path, reading)]
         else:
             rows = list(_read_file(None if piped else path, shown, reading))
             names = _collect_names(rows, id_column, shown)
-            named = [(name, row.text) for name, row in zip(names, rows, strict=True) if row.is_wanted]
+            named = [(name, row) for name, row in zip(names, rows, strict=True) if row.is_wanted]
             if rows and not named and where is not None:
-                raise UserError(f"no row of {shown} has {where[1]!r:.80} in {where[0]!r:.80}.")
+                raise UserError(f"no row of {shown} has {short_repr(where[1])} in {short_repr(where[0])}.")
     except OSError as error:
         raise UserError(f"cannot read {error.filename or shown}: {error.strerror or error}.") from error
     if reading.n_bad:
         reading.notes.append(f"malformed lines skipped: {reading.n_bad:,}")
-    filled = [(name, text) for name, text in named if text.strip()]
+    filled = [(name, row) for name, row in named if row.text.strip()]
     if not filled:
         what = f"{len(named)} documents, all of them empty" if named else "it has no document"
         raise UserError(f"{shown} holds no text: {what}.")
-    found, texts = zip(*filled, strict=True)
-    return Documents(list(texts), list(found), len(named) - len(filled), tuple(reading.notes))
+    texts, names = [row.text for _, row in filled], [name for name, _ in filled]
+    n_empty, notes = len(named) - len(filled), tuple(reading.notes)
+    if not keep_columns:
+        return Documents(texts, names, n_empty, notes)
+    return Documents(texts, names, n_empty, notes, [row.parts for _, row in filled], [row.columns for _, row in filled])
 
 
 def is_standard_input(source: Path) -> bool:
@@ -182,10 +198,12 @@ def _collect_names(rows: list[Row], id_column: str | None, shown: Path | str) ->
         if not row.text.strip():
             continue  # it is left out, and needs no name
         if not name.strip():
-            raise UserError(f"line {row.line} of {shown} has no id in {id_column!r}; give it one, or leave out --id.")
+            raise UserError(
+                f"line {row.line} of {shown} has no id in {short_repr(id_column)}; give it one, or leave out --id."
+            )
         if (line := lines.setdefault(name, row.line)) != row.line:
             raise UserError(
-                f"lines {line} and {row.line} of {shown} both have {name!r:.80} in {id_column!r}; "
+                f"lines {line} and {row.line} of {shown} both have {short_repr(name)} in {short_repr(id_column)}; "
                 "give each an id of its own, or leave out --id."
             )
     return names

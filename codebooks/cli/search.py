@@ -20,18 +20,8 @@ from codebooks.cli.atomic_output import report_write_errors
 from codebooks.cli.console import create_console, format_count, report_print_errors, show_progress
 from codebooks.cli.index import load_retriever
 from codebooks.cli.search_results import Found, describe_empty_result, find_documents, format_json_lines, print_results
-from codebooks.cli.sources import Column, Encoding, FollowLinks, IdColumn, NoHeader, SkipBadLines, Source, Where
-from codebooks.cli.text_options import (
-    Language,
-    MaxDf,
-    MinDf,
-    Ngrams,
-    NoStopWords,
-    Stem,
-    StopWords,
-    TokenPattern,
-    WordOptions,
-)
+from codebooks.cli.sources import Columns, ReadingOptions, Source, Where, count_columns_again, parse_columns
+from codebooks.cli.text_options import WordOptions
 from codebooks.errors import UserError
 
 # What other search engines take for an operator.
@@ -53,14 +43,12 @@ def search(
         typer.Argument(metavar="QUERY", help="What to search for, each in quotes.", show_default=False),
     ] = None,
     demo: Annotated[
-        bool, typer.Option("--demo", help="Search the docstrings of installed packages; leave out DOCS.")
+        bool,
+        typer.Option("--demo", help="Search definitions of nouns, part of the package; leave out DOCS."),
     ] = False,
-    column: Column = None,
-    id_column: IdColumn = None,
-    encoding: Encoding = None,
-    no_header: NoHeader = False,
-    skip_bad_lines: SkipBadLines = False,
-    follow_links: FollowLinks = False,
+    *,
+    columns: Columns = None,
+    reading: ReadingOptions,
     where: Where = None,
     n_hits: Annotated[int, typer.Option("--hits", "-k", help="How many documents for each query.")] = 10,
     embed: Annotated[
@@ -76,20 +64,17 @@ def search(
     feedback: Annotated[
         int, typer.Option(help="1: the memory adds words to the query; 0: search with its own words, by BM25.")
     ] = 1,
-    language: Language = "auto",
-    stop_words: StopWords = None,
-    no_stop_words: NoStopWords = False,
-    stem: Stem = False,
-    ngrams: Ngrams = 1,
-    min_df: MinDf = None,
-    max_df: MaxDf = None,
-    token_pattern: TokenPattern = None,
+    options: WordOptions,
     save: Annotated[
         Optional[Path],
         typer.Option(metavar="FILE", help="Keep the index in this file, which can be searched as DOCS at once."),
     ] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print a JSON object for each hit, on a line of its own.")
+        bool,
+        typer.Option(
+            "--json",
+            help="Print a JSON object for each hit, on a line of its own; with the other columns if DOCS is a table.",
+        ),
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but hits and errors.")] = False,
 ) -> None:
@@ -101,9 +86,9 @@ def search(
     AND, OR, NOT, quotes, + - and * have no meaning of their own.
     """
     place, queries = _split_arguments([] if docs is None else [docs, *(query or [])], demo, save)
-    source = Source(place, column, id_column, encoding, no_header, skip_bad_lines, follow_links, where)
+    weights = parse_columns(columns)
+    source = Source(place, tuple(weights), reading, where)
     _check(n_hits, feedback, queries)
-    options = WordOptions(language, stop_words, no_stop_words, stem, ngrams, min_df, max_df, token_pattern)
     if save is not None:
         from codebooks.storage import check_place
 
@@ -111,14 +96,14 @@ def search(
             check_place(save)
     with show_progress(quiet or as_json, N_STEPS) as step:
         step("reading and counting words")
-        index = _load_or_build_index(source, options, embed)
+        index = _load_or_build_index(source, weights, options, embed)
         if save is not None:
             step("saving")
             with _report_save_errors(save):
                 index.retriever.save(save)
         index.retriever.set_params(feedback=feedback)
         step("searching (the first run compiles)")
-        found = [find_documents(index.retriever, query, n_hits) for query in queries]
+        found = [find_documents(index.retriever, query, n_hits, index.columns) for query in queries]
     with report_print_errors():
         _print_results(found, _has_stop_words(index.retriever.vectorizer_), as_json, quiet)
         if not (as_json or quiet):
@@ -132,6 +117,7 @@ class Index(NamedTuple):
     origin: str  # where they came from, and how long that took
     n_empty: int = 0  # documents without text, left out
     told: str = ""  # about the language
+    columns: dict[Any, dict[str, str]] = {}  # noqa: RUF012 - values of the columns without text, by id
 
 
 # -- what is wanted --------------------------------------------------------------------------------------------------
@@ -169,27 +155,26 @@ def _report_save_errors(file: Path) -> Iterator[None]:
 # -- the index -------------------------------------------------------------------------------------------------------
 
 
-def _load_or_build_index(source: Source, options: WordOptions, embed: str | None) -> Index:
+def _load_or_build_index(source: Source, weights: dict[str, int], options: WordOptions, embed: str | None) -> Index:
     """The index in a file, or one that is made now."""
     from codebooks.storage import is_saved_file
 
     if source.place is None or not is_saved_file(source.place):
-        return _build_index(source, options, embed)
-    for option, given in (*source.given(), *((option, True) for option in options.given())):
-        if given:
-            has = "ids" if option == "--id" else "words"
-            raise UserError(f"{source.place} is an index that has its {has} already; leave out {option}.")
+        return _build_index(source, weights, options, embed)
+    for option in (*source.given(), *options.given()):
+        has = "ids" if option == "--id" else "words"
+        raise UserError(f"{source.place} is an index that has its {has} already; leave out {option}.")
     return _load_index(source.place, embed)
 
 
-def _build_index(source: Source, options: WordOptions, embed: str | None) -> Index:
+def _build_index(source: Source, weights: dict[str, int], options: WordOptions, embed: str | None) -> Index:
     import numpy as np
     from sklearn.feature_extraction.text import CountVectorizer
 
     from codebooks.embeddings.text_embedder import TextEmbedder
 
     try:
-        documents, _ = source.read()
+        documents, _ = source.read(keep_columns=True)
     except UserError as error:
         if source.place is None or not source.place.is_dir():
             raise
@@ -205,6 +190,7 @@ def _build_index(source: Source, options: WordOptions, embed: str | None) -> Ind
     retriever = codebooks.HopfieldRetriever(vectorizer, keep_texts=True, embedder=embedder)
     try:
         retriever.fit(documents.texts, ids=documents.names)
+        count_columns_again(retriever, documents, weights)
     except (ImportError, OSError) as error:  # of the encoder
         raise UserError(str(error)) from error
     except ValueError as error:
@@ -212,7 +198,9 @@ def _build_index(source: Source, options: WordOptions, embed: str | None) -> Ind
             raise UserError(str(error)) from error
         advice = "Give more text." if options.no_stop_words else "Try --no-stop-words, or give more text."
         raise UserError(f"none of the {len(documents.texts)} documents has a word to search by. {advice}") from error
-    return Index(retriever, f"built in {perf_counter() - started:.2f} s", documents.n_empty, told)
+    origin = f"built in {perf_counter() - started:.2f} s"
+    columns = dict(zip(documents.names, documents.columns, strict=False))  # the demo has none
+    return Index(retriever, origin, documents.n_empty, told, columns)
 
 
 def _has_stop_words(vectorizer: Any) -> bool:

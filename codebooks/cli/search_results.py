@@ -29,6 +29,7 @@ class Hit(NamedTuple):
     matched: dict[str, float]  # words of the query, and what each gives to the weight
     added: dict[str, float]  # the same for words that the memory added
     text: str  # empty where the index keeps no texts
+    columns: dict[str, str]  # values of the other columns of a table; empty for a saved index
 
     @property
     def line(self) -> str:
@@ -51,8 +52,8 @@ class Found(NamedTuple):
     seconds: float  # of searching alone
 
 
-def find_documents(retriever: Any, query: str, n_hits: int) -> Found:
-    """Search, and ask why."""
+def find_documents(retriever: Any, query: str, n_hits: int, columns: dict[Any, dict[str, str]]) -> Found:
+    """Search, and explain each hit; `columns` has values of other columns by id."""
     retriever.search([query], 1)  # compiles
     n_hits = min(n_hits, max(len(retriever), 1))
     started = perf_counter()
@@ -63,7 +64,7 @@ def find_documents(retriever: Any, query: str, n_hits: int) -> Found:
     hits = []
     for id, weight in found.items():
         matched, added = retriever.explain(query, id)
-        hits.append(Hit(id, weight, matched, added, texts.get(id, "")))
+        hits.append(Hit(id, weight, matched, added, texts.get(id, ""), columns.get(id, {})))
     return Found(query, hits, retriever.expand(query, MOST_WORDS), retriever.ignored_terms(query), seconds)
 
 
@@ -83,18 +84,17 @@ def _load_texts(retriever: Any, ids: Collection[Any]) -> dict[Any, str]:
 def format_json_lines(found: Found) -> Iterable[str]:
     """An object for each hit, in ASCII."""
     for rank, hit in enumerate(found.hits, 1):
-        yield json.dumps(
-            {
-                "query": found.query,
-                "rank": rank,
-                "weight": hit.weight,
-                "id": hit.id,
-                "snippet": hit.extract(SNIPPET),
-                "text": hit.text,
-                "matched": hit.matched,
-                "added": hit.added,
-            }
-        )
+        shown = {
+            "query": found.query,
+            "rank": rank,
+            "weight": hit.weight,
+            "id": hit.id,
+            "snippet": hit.extract(SNIPPET),
+            "text": hit.text,
+            "matched": hit.matched,
+            "added": hit.added,
+        }
+        yield json.dumps({**shown, "columns": hit.columns} if hit.columns else shown)
 
 
 # -- a table ---------------------------------------------------------------------------------------------------------

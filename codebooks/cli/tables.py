@@ -13,7 +13,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from codebooks.errors import UserError
+from codebooks.errors import UserError, short_repr
 
 __all__ = ["Reading", "Row", "read_records", "read_table"]
 
@@ -31,26 +31,29 @@ class Row(NamedTuple):
     text: str
     id: str = ""  # empty also where none is asked for
     is_wanted: bool = True  # whether it has the value that is asked for
+    parts: tuple[str, ...] = ()  # the text of each column that holds some, where all columns are asked for
+    columns: dict[str, str] = {}  # noqa: RUF012 - the values of the others
 
 
 @dataclass
 class Reading:
     """What is wanted of a file, and what was noticed in it."""
 
-    column: str | None = None
+    columns: tuple[str, ...] = ()  # that hold the text, one under the other
     id_column: str | None = None
     encoding: str | None = None
     has_header: bool | None = None  # None: decided for a table of one column, else True
     skip_bad_lines: bool = False
     follow_links: bool = False
     where: tuple[str, str] | None = None  # a column, and the value that rows must have there
+    keeps_columns: bool = False  # whether the values of all columns are wanted
     notes: list[str] = field(default_factory=list)
     n_bad: int = 0
 
     def refuse_columns(self, shown: Path | str) -> None:
         """Refuse the choice of a column of something that has none."""
-        for option, chosen in (("--column", self.column), ("--id", self.id_column), ("--where", self.where)):
-            if chosen is not None:
+        for option, chosen in (("--column", self.columns), ("--id", self.id_column), ("--where", self.where)):
+            if chosen not in (None, ()):
                 raise UserError(f"{shown} has no columns; leave out {option}, which is for .csv, .tsv and .jsonl.")
 
     def note_bad(self, message: str) -> None:
@@ -77,18 +80,23 @@ def read_table(text: str, shown: Path | str, reading: Reading, kind: str) -> Ite
         else:
             rows = _parse_quoted_rows(text, delimiter, n_lines, shown, reading)
         line, header = next(rows, (1, []))
-        if reading.column is None and kind == ".csv":
+        if not reading.columns and kind == ".csv":
             _refuse_other_separators(header, shown)
         first, header = [(line, header)], _parse_header(header, shown, reading)
-        place = header.index(choose_column(reading.column, header, shown)) if header else 0
+        chosen = choose_columns(reading.columns, header, shown) if header else []
+        places = [header.index(column) for column in chosen]
         has_ids = bool(header) and reading.id_column is not None
         id_place = header.index(choose_column(reading.id_column, header, shown)) if has_ids else None
+        shown_places = sorted({*range(len(header))}.difference(places, [id_place])) if reading.keeps_columns else []
         where, wanted = reading.where or ("", "")
-        where_place = header.index(choose_column(where, header, shown)) if reading.where else place
+        where_place = header.index(choose_column(where, header, shown)) if reading.where else 0
         for line, row in (*(() if reading.has_header else first), *rows):
             if len(row) == len(header):
                 is_wanted = reading.where is None or row[where_place] == wanted
-                yield Row(line, row[place], "" if id_place is None else row[id_place], is_wanted)
+                parts = tuple(row[place] for place in places)
+                id = "" if id_place is None else row[id_place]
+                others = {header[i]: row[i] for i in shown_places}
+                yield Row(line, "\n".join(parts), id, is_wanted, parts, others)
             elif row:  # a blank line is no row, to most who read CSV
                 reading.note_bad(f"line {line} of {shown} has {len(row)} columns, its header {len(header)}")
 
@@ -97,7 +105,7 @@ def _parse_header(first: list[str], shown: Path | str, reading: Reading) -> list
     """The names of the columns; their numbers, counted from 0, where the first row is a document."""
     if reading.has_header is None:
         reading.has_header = True
-        if len(first) == 1 and reading.column is None:
+        if len(first) == 1 and not reading.columns:
             name = first[0].strip()
             reading.has_header = len(name) <= _LONGEST_NAME and len(name.split()) <= _WORDS_OF_NAME
             if not reading.has_header:
@@ -106,7 +114,7 @@ def _parse_header(first: list[str], shown: Path | str, reading: Reading) -> list
                 )
             elif not name.isidentifier():
                 reading.notes.append(
-                    f"the first line of {shown}, {name!r}, is read as a header; else give --no-header."
+                    f"the first line of {shown}, {short_repr(name)}, is read as a header; else give --no-header."
                 )
     return first if reading.has_header else [str(number) for number, _ in enumerate(first)]
 
@@ -169,7 +177,8 @@ def _refuse_other_separators(header: list[str], shown: Path | str) -> None:
     for sign, advice in (("\t", "if tabs separate its columns, call it .tsv"), ("|", "separate columns by commas")):
         if len(header) == 1 and sign in header[0]:
             raise UserError(
-                f"{shown} has one column, called {header[0]!r}: {advice}, or choose it with --column if it is one."
+                f"{shown} has one column, called {short_repr(header[0])}: {advice}, or choose it with --column "
+                f"if it is one."
             )
 
 
@@ -197,7 +206,7 @@ def read_records(text: str, shown: Path | str, reading: Reading) -> Iterable[Row
     strings = {
         name: None for record in records.values() for name, value in _flatten_fields(record) if isinstance(value, str)
     }
-    column = choose_column(reading.column, list(strings), shown)
+    chosen = choose_columns(reading.columns, list(strings), shown)
     if reading.id_column is not None:  # numbers are ids too
         names = {name: None for record in records.values() for name, _ in _flatten_fields(record)}
         choose_column(reading.id_column, list(names), shown)
@@ -206,13 +215,20 @@ def read_records(text: str, shown: Path | str, reading: Reading) -> Iterable[Row
         names = {name: None for record in records.values() for name, _ in _flatten_fields(record)}
         choose_column(where, list(names), shown)
     for number, record in records.items():
-        value = _get_field(record, column)
-        if not isinstance(value, str | None):
-            reading.note_bad(f"line {number} of {shown} has {value!r:.40} in {column!r}, where a string is wanted")
+        texts = {column: _get_field(record, column) for column in chosen}
+        bad = [column for column, value in texts.items() if not isinstance(value, str | None)]
+        if bad:
+            reading.note_bad(
+                f"line {number} of {shown} has {short_repr(texts[bad[0]])} in {short_repr(bad[0])}, where a string is "
+                f"wanted"
+            )
             continue
         id = "" if reading.id_column is None else _parse_record_id(_get_field(record, reading.id_column), number, shown)
         is_wanted = reading.where is None or _format_value(_get_field(record, where)) == wanted
-        yield Row(number, value or "", id, is_wanted)
+        parts = tuple(texts[column] or "" for column in chosen)
+        fields = _flatten_fields(record) if reading.keeps_columns else ()
+        others = {name: _format_value(value) for name, value in fields if name not in (*texts, reading.id_column)}
+        yield Row(number, "\n".join(parts), id, is_wanted, parts, others)
 
 
 def _parse_record(line: str, number: int, shown: Path | str, reading: Reading) -> dict[str, Any] | None:
@@ -247,13 +263,20 @@ def _get_field(record: dict[str, Any], column: str) -> Any:
 def _parse_record_id(value: Any, number: int, shown: Path | str) -> str:
     """The text of an id, and none for null."""
     if value is not None and type(value) not in (str, int, float):  # true and false are int to isinstance
-        raise UserError(f"line {number} of {shown} has the id {value!r:.40}, where a string or a number is wanted.")
+        raise UserError(
+            f"line {number} of {shown} has the id {short_repr(value)}, where a string or a number is wanted."
+        )
     return "" if value is None else str(value)
 
 
 def _format_value(value: Any) -> str:
-    """A value as JSON writes it, but strings without quotes."""
-    return value if isinstance(value, str) else json.dumps(value)
+    """A value as JSON writes it, but strings without quotes, and nothing for null or a missing field."""
+    return value if isinstance(value, str) else "" if value is None else json.dumps(value)
+
+
+def choose_columns(columns: tuple[str, ...], listed: list[str], shown: Path | str) -> list[str]:
+    """The columns of these names, or the only one."""
+    return [choose_column(column, listed, shown) for column in columns or (None,)]
 
 
 def choose_column(column: str | None, columns: list[str], shown: Path | str) -> str:
@@ -267,7 +290,9 @@ def choose_column(column: str | None, columns: list[str], shown: Path | str) -> 
     if column is None:
         raise UserError(f"{shown} has several columns; choose one with --column: {listed}.")
     if column not in columns:
-        raise UserError(f"{shown} has no column {column!r}; it has: {listed}.")
+        raise UserError(f"{shown} has no column {short_repr(column)}; it has: {listed}.")
     if columns.count(column) > 1:
-        raise UserError(f"{shown} has {columns.count(column)} columns {column!r}; give each a name of its own.")
+        raise UserError(
+            f"{shown} has {columns.count(column)} columns {short_repr(column)}; give each a name of its own."
+        )
     return column

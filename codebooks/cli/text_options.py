@@ -76,14 +76,14 @@ MOST_NGRAMS = 5
 class WordOptions(NamedTuple):
     """What the user chose."""
 
-    language: str = "auto"
-    stop_words: Path | None = None
-    no_stop_words: bool = False
-    stem: bool = False
-    ngrams: int = 1
-    min_df: str | None = None
-    max_df: str | None = None
-    token_pattern: str | None = None
+    language: Language = "auto"
+    stop_words: StopWords = None
+    no_stop_words: NoStopWords = False
+    stem: Stem = False
+    ngrams: Ngrams = 1
+    min_df: MinDf = None
+    max_df: MaxDf = None
+    token_pattern: TokenPattern = None
 
     def given(self) -> list[str]:
         """The options that are not at their default."""

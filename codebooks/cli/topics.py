@@ -29,18 +29,8 @@ from codebooks.cli.control_characters import remove_controls, shorten_word
 from codebooks.cli.embedding_steps import build_embedding_steps, report_embedding_errors
 from codebooks.cli.models import save_model
 from codebooks.cli.readers import Documents, UserError
-from codebooks.cli.sources import Column, Encoding, FollowLinks, IdColumn, NoHeader, SkipBadLines, load_documents
-from codebooks.cli.text_options import (
-    Language,
-    MaxDf,
-    MinDf,
-    Ngrams,
-    NoStopWords,
-    Stem,
-    StopWords,
-    TokenPattern,
-    WordOptions,
-)
+from codebooks.cli.sources import Column, ReadingOptions, load_documents
+from codebooks.cli.text_options import WordOptions
 
 MODELS = {  # how the user spells it -> its name in `codebooks`
     "multinomial": "MultinomialMixture",
@@ -65,13 +55,13 @@ def topics(
             show_default=False,
         ),
     ] = None,
-    demo: Annotated[bool, typer.Option("--demo", help="Read the docstrings of installed packages instead.")] = False,
+    demo: Annotated[
+        bool,
+        typer.Option("--demo", help="Read definitions of nouns, part of the package; leave out SOURCE."),
+    ] = False,
+    *,
     column: Column = None,
-    id_column: IdColumn = None,
-    encoding: Encoding = None,
-    no_header: NoHeader = False,
-    skip_bad_lines: SkipBadLines = False,
-    follow_links: FollowLinks = False,
+    reading: ReadingOptions,
     n_topics: Annotated[
         Optional[int],
         typer.Option(
@@ -96,14 +86,7 @@ def topics(
             show_default=False,
         ),
     ] = None,
-    language: Language = "auto",
-    stop_words: StopWords = None,
-    no_stop_words: NoStopWords = False,
-    stem: Stem = False,
-    ngrams: Ngrams = 1,
-    min_df: MinDf = None,
-    max_df: MaxDf = None,
-    token_pattern: TokenPattern = None,
+    options: WordOptions,
     seed: Annotated[int, typer.Option(help="The same seed gives the same topics.")] = 0,
     out: Annotated[Path, typer.Option(help=f"The folder for {', '.join(FILES)}.")] = Path("topics"),
     overwrite: Overwrite = False,
@@ -130,12 +113,9 @@ def topics(
     refuse_overwriting([out / name for name in FILES], overwrite)
     from sklearn.pipeline import Pipeline
 
-    options = WordOptions(language, stop_words, no_stop_words, stem, ngrams, min_df, max_df, token_pattern)
     with write_atomically(out, FILES) as folder, show_progress(quiet, N_STEPS + (embed is not None)) as step:
         step("reading")
-        documents, name = load_documents(
-            source, demo, column, id_column, encoding, no_header, skip_bad_lines, follow_links
-        )
+        documents, name = load_documents(source, demo, column, reading)
         learner = getattr(codebooks, MODELS[model])(_choose_n_topics(n_topics, len(documents.texts)), random_state=seed)
         step("loading (the first run compiles)")
         codebooks.warmup(memory=False)
@@ -192,12 +172,14 @@ def _vectorize(texts: list[str], options: WordOptions) -> tuple[Any, Any, str]:
     import numpy as np
     from sklearn.feature_extraction.text import TfidfVectorizer
 
+    from codebooks.text.counting import fit_transform
+
     fewest = next((df for df, below in ((1, 50), (2, 500), (3, 5000)) if len(texts) < below), 5)
     bounds = options.document_frequencies(fewest, 1.0 if len(texts) < 50 else 0.5)
     analyzer, told = options.make_analyzer(texts, numbers=options.token_pattern is not None, parts=False)
     vectorizer = TfidfVectorizer(sublinear_tf=True, dtype=np.float32, analyzer=analyzer, **bounds)
     try:
-        return vectorizer, vectorizer.fit_transform(texts), told
+        return vectorizer, fit_transform(vectorizer, texts), told
     except ValueError as error:  # scikit-learn: "empty vocabulary", "no terms remain"
         advice = "Give more text." if options.no_stop_words else "Try --no-stop-words, or give more text."
         if options.min_df is not None or options.max_df is not None:

@@ -1,8 +1,7 @@
-"""Corpora to try things on: shipped glosses, docstrings that are installed anyway, planted topics."""
+"""Corpora for examples and tests: definitions of nouns, and counts drawn from known topics."""
 
 from codebooks.datasets.corpus import Corpus
-from codebooks.datasets.docstrings import load_docstrings
 from codebooks.datasets.glosses import load_glosses
 from codebooks.datasets.planted import PlantedCorpus, make_planted_corpus
 
-__all__ = ["Corpus", "PlantedCorpus", "load_docstrings", "load_glosses", "make_planted_corpus"]
+__all__ = ["Corpus", "PlantedCorpus", "load_glosses", "make_planted_corpus"]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
+
+from codebooks.errors import short_repr, shorten_errors
 
 __all__ = ["PlantedCorpus", "make_planted_corpus"]
 
@@ -86,10 +89,13 @@ def make_planted_corpus(
             f"Every topic needs a document, but n_documents={n_documents} is below n_topics={n_topics}; "
             f"ask for {n_topics} documents or more."
         )
+    if not isinstance(length, Real) or not length >= 0:
+        raise ValueError(f"`length` must be a mean number of words, 0 or more, got {short_repr(length)}.")
     for name, share in {"purity": purity, "balance": balance}.items():
         if not 0 < share <= 1:
             raise ValueError(f"{name} must be above 0 and at most 1, but is {share}.")
-    rng = np.random.default_rng(random_state)
+    with shorten_errors():
+        rng = np.random.default_rng(random_state)
     topics = _make_topics(n_topics, words_per_topic, n_background, purity)
     labels = rng.permutation(np.repeat(np.arange(n_topics), _compute_topic_sizes(n_documents, n_topics, balance)))
 

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codebooks._fork_safe_lock import ForkSafeLock
+from codebooks.errors import short_repr
 from codebooks.storage import make_private_folder
 
 __all__ = ["VectorCache"]
@@ -101,12 +102,12 @@ class VectorCache:
         if not isinstance(place, str | PathLike) or not isinstance(os.fspath(place), str):
             raise TypeError(f"`cache` must be a path as str or Path, got {type(place).__name__}. Name a folder.")
         if "\0" in os.fspath(place):
-            raise ValueError(f"`cache` must be a path without NUL characters, got {os.fspath(place)!r:.80}.")
+            raise ValueError(f"`cache` must be a path without NUL characters, got {short_repr(os.fspath(place))}.")
         try:
             place = Path(place).expanduser()
         except RuntimeError as error:  # "~somebody" where there is no such user
             raise ValueError(
-                f"`cache` must be a path that exists or can be made, got {place!r:.80}: {error}"
+                f"`cache` must be a path that exists or can be made, got {short_repr(place)}: {error}"
             ) from error
         self.path = place if place.suffix in _SUFFIXES else place / _FILE_NAME
         self.max_bytes = megabytes * 1e6

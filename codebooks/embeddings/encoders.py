@@ -10,6 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from codebooks.errors import short_repr
+
 __all__ = ["PooledModel", "SentenceModel", "compute_fingerprint", "load_encoder", "resolve_encoder"]
 
 _INSTALL = "pip install 'codebooks-learn[text]'"
@@ -110,7 +112,9 @@ def load_encoder(
         missing = (error.name or "").partition(".")[0]
         if missing not in ("torch", "transformers", "sentence_transformers"):
             raise
-        raise ImportError(f"TextEmbedder({place!r}) wants {missing}, which is not installed: {_INSTALL}") from error
+        raise ImportError(
+            f"TextEmbedder({short_repr(place)}) wants {missing}, which is not installed: {_INSTALL}"
+        ) from error
     except (OSError, ValueError) as error:
         raise OSError(_describe_load_error(place, error)) from error
 
@@ -163,4 +167,4 @@ def _describe_load_error(place: str, error: Exception) -> str:
         offline = any(os.environ.get(name) for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"))
         where = "the network is switched off (HF_HUB_OFFLINE)" if offline else "look at the spelling and the network"
         todo = f"It is no folder here and was not downloaded before; {where}. Or give a folder that holds a model."
-    return f"TextEmbedder could not load {place!r}: {reason} {todo}"
+    return f"TextEmbedder could not load {short_repr(place)}: {reason} {todo}"

@@ -27,6 +27,7 @@ from codebooks.embeddings._head_validation import (
     split_groups,
     summarize_epoch,
 )
+from codebooks.errors import short_repr
 from codebooks.validation.arrays import check_targets, refuse_sparse, restore_on_error
 
 __all__ = ["PairedHead"]
@@ -402,7 +403,8 @@ class PairedHead(ArrayTransformer):
     def _check_settings(self) -> None:
         if self.solver == "eigen" and self.objective != "barlow":
             raise ValueError(
-                f"objective={self.objective!r} has no closed form. Use PairedHead({self.objective!r}, solver='sgd'), "
+                f"objective={short_repr(self.objective)} has no closed form. "
+                f"Use PairedHead({short_repr(self.objective)}, solver='sgd'), "
                 f"which wants torch, or objective='barlow'."
             )
 

@@ -18,6 +18,7 @@ from codebooks._documentation_link import DocumentationLink
 from codebooks._fork_safe_lock import ForkSafeLock
 from codebooks.embeddings.cache import VectorCache
 from codebooks.embeddings.encoders import PooledModel, SentenceModel, compute_fingerprint, load_encoder, resolve_encoder
+from codebooks.errors import short_repr
 from codebooks.models.convergence import Reporter
 from codebooks.validation.arrays import check_count, check_embeddings
 from codebooks.validation.texts import check_encoder_output, check_texts, replace_surrogates
@@ -225,7 +226,7 @@ class TextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Documentat
         ):
             raise TypeError(
                 f"encoder must be the name or folder of a model, an object with encode, a callable or None; "
-                f"{self.encoder!r:.80} came."
+                f"{short_repr(self.encoder)} came."
             )
         if type(self.encoder).__module__.startswith("transformers."):
             raise TypeError(
@@ -233,7 +234,7 @@ class TextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Documentat
                 'pooling="mean" or "cls".'
             )
         if self.pooling not in (None, "mean", "cls"):
-            raise ValueError(f'pooling must be "mean", "cls" or None; {self.pooling!r} came.')
+            raise ValueError(f'pooling must be "mean", "cls" or None; {short_repr(self.pooling)} came.')
         for setting in ("pooling", "device"):
             if getattr(self, setting) is not None and not named:
                 raise ValueError(f"{setting} is for an encoder given by its name or folder. Leave it out.")
@@ -244,7 +245,7 @@ class TextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Documentat
             if value is not None:
                 check_count(setting, value)
         if not isinstance(self.cache_size, Real) or not 0 < self.cache_size < np.inf:
-            raise ValueError(f"cache_size must be a number of megabytes above 0; {self.cache_size!r} came.")
+            raise ValueError(f"cache_size must be a number of megabytes above 0; {short_repr(self.cache_size)} came.")
         if self.cache is not None and self.encoder is not None and not named and not self.cache_key:
             raise ValueError(
                 "`cache_key` must name the encoder in the cache if it is an object or a function, got none. Pass "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import copy
-from reprlib import repr as short_repr
 from string import punctuation
 from typing import Any
 
@@ -14,6 +13,7 @@ from scipy import sparse
 from sklearn.pipeline import Pipeline
 
 from codebooks import ops
+from codebooks.errors import short_repr
 from codebooks.interpret._labelling import select_largest
 from codebooks.interpret.feature_names import resolve_feature_names
 from codebooks.interpret.model_access import compute_codes

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from numbers import Integral
-from reprlib import repr as short_repr
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
 from codebooks import ops
+from codebooks.errors import short_repr
 from codebooks.interpret._labelling import select_largest
 from codebooks.interpret._queries import compute_component_shares, vectorize_query
 from codebooks.interpret.assignments import check_given_codes

@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from reprlib import repr as short_repr
 from typing import Any, Literal, SupportsIndex, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.preprocessing import normalize
 
 from codebooks import ops
 from codebooks._tables import build_frame, format_html_table
+from codebooks.errors import short_repr
 from codebooks.interpret._labelling import Name, choose_words_by_documents, choose_words_by_weights, select_largest
 from codebooks.interpret.assignments import check_given_codes, check_given_labels, select_winners
 from codebooks.interpret.feature_names import check_word_counts, require_word_counts, resolve_feature_names
@@ -348,7 +349,8 @@ def representative_documents(model: Any, X: Any = None, *, n_documents: int = 3,
     Returns
     -------
     list of int arrays, length n_components
-        Row numbers of X, the best first, equal codes by row number; fewer where the component wins fewer.
+        Row numbers of X, the best first; fewer where the component wins fewer. Equal codes, such as shares of 1, are
+        ordered by the cosine with the mean of the documents of the component, and without X by row number.
 
     Raises
     ------
@@ -379,8 +381,11 @@ def representative_documents(model: Any, X: Any = None, *, n_documents: int = 3,
 
     order = np.argsort(labels, kind="stable")
     bounds = np.searchsorted(labels[order], np.arange(n_components + 1))
-    won = (order[start:stop] for start, stop in pairwise(bounds))
-    return [rows[select_largest(strength[rows, k], n_documents)] for k, rows in enumerate(won)]
+    found = []
+    for k, (start, stop) in enumerate(pairwise(bounds)):
+        rows = _sort_by_centrality(X, order[start:stop])
+        found.append(rows[select_largest(strength[rows, k], n_documents)])
+    return found
 
 
 def _build_topic(
@@ -397,6 +402,17 @@ def _build_topic(
     words, negative = (tuple(names[w] for w in part.columns) for part in (name, against))
     weights, negative_weights = (tuple(part.scores.tolist()) for part in (name, against))
     return Topic(id, words, weights, float(usage[0]), negative, negative_weights, usage[1])
+
+
+def _sort_by_centrality(X: Any, rows: Ints) -> Ints:
+    """Sort rows by their cosine with the mean of these rows, descending; return them as they are without a matrix."""
+    if not len(rows) or (np.ndim(X) != 2 and not hasattr(X, "tocsr")):
+        return rows
+    X = ops.to_host(X)
+    own = normalize((X if hasattr(X, "tocsr") else np.asarray(X))[rows])
+    # Rounded, so that equal rows stay in their order.
+    cosines = np.round(np.asarray(own @ np.asarray(own.mean(axis=0)).ravel(), dtype=np.float64), 6)
+    return rows[np.argsort(-cosines, kind="stable")]
 
 
 def _compute_usage(learner: Any, labels: Ints | None, n_components: int) -> tuple[NDArray[Any], list[int | None]]:

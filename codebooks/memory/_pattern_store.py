@@ -14,6 +14,7 @@ from scipy.sparse import csr_matrix
 
 from codebooks import ops
 from codebooks._fork_safe_lock import ForkSafeLock
+from codebooks.errors import shorten
 
 __all__ = ["Patterns", "draw_fragments", "select_ids", "sum_magnitudes"]
 
@@ -251,7 +252,7 @@ def select_ids(ids: Any, there: np.ndarray, method: str) -> np.ndarray:
     strange = kind in "iufU" and (kind == "U") != (there.dtype.kind == "U")  # 7 is not "7", as NumPy may take it
     known = np.zeros(ids.shape, bool) if strange else np.isin(names, there) & (names == ids)
     if not known.all():
-        missing = ", ".join(map(str, ids[~known][:10].tolist()))
+        missing = shorten(", ".join(map(str, ids[~known][:10].tolist())), 200)
         raise ValueError(f"{method} wants ids that are there, see ids_, and got others: {missing}. Nothing is removed.")
     return np.isin(there, names)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from numbers import Integral
-from reprlib import repr as short_repr
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from codebooks import ops
+from codebooks.errors import short_repr
 
 __all__ = ["Judged", "Relevant", "judge"]
 

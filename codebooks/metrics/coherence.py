@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from reprlib import repr as short_repr
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from codebooks import ops
+from codebooks.errors import short_repr
 from codebooks.interpret.feature_names import check_feature_names
 from codebooks.interpret.topics import Topic
 from codebooks.validation.arrays import check_matrix

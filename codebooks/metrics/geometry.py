@@ -6,7 +6,6 @@ Each measure is one number of type float, so CuPy arrays are moved to the host a
 from __future__ import annotations
 
 from collections.abc import Iterator
-from reprlib import repr as short_repr
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from scipy.special import logsumexp
 from sklearn.utils import check_random_state, gen_batches
 
 from codebooks import ops
+from codebooks.errors import short_repr
 from codebooks.validation.arrays import check_matrix
 
 # Rows whose cosines with all others are held at once.

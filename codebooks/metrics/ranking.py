@@ -15,12 +15,12 @@ All functions take the same two arguments and follow the same conventions, those
 from __future__ import annotations
 
 from collections.abc import Iterable
-from reprlib import repr as short_repr
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from codebooks.errors import short_repr
 from codebooks.metrics._relevance import Judged, Relevant, judge
 from codebooks.validation.arrays import check_count
 

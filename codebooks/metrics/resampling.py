@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from reprlib import repr as short_repr
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from codebooks import ops
+from codebooks.errors import short_repr, shorten_errors
 from codebooks.validation.arrays import check_count
 
 __all__ = ["bootstrap_interval"]
@@ -51,7 +51,10 @@ def bootstrap_interval(
     >>> print(low, high)
     0.25 0.875
     """
-    given = np.asarray(ops.to_host(values), dtype=np.float64)
+    try:
+        given = np.asarray(ops.to_host(values), dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"values must be numbers, one for each query; {short_repr(values)} came.") from error
     if given.ndim != 1:
         raise ValueError(f"one value a query is wanted; an array of shape {given.shape} came. Give one column of it.")
     given = given[~np.isnan(given)]
@@ -60,7 +63,8 @@ def bootstrap_interval(
     if not 0 < level < 1:
         raise ValueError(f"level must lie between 0 and 1, for example 0.95; {short_repr(level)} came.")
     check_count("n_resamples", n_resamples)
-    rng = np.random.default_rng(random_state)
+    with shorten_errors():
+        rng = np.random.default_rng(random_state)
     means = np.empty(n_resamples)
     block = max(1, _BLOCK // len(given))
     for start in range(0, n_resamples, block):

@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from codebooks import ops
 from codebooks.base import ArrayTransformer, Interval, StrOptions, fit_context
+from codebooks.errors import short_repr
 from codebooks.models.convergence import Plateau, Reporter
 from codebooks.models.cosine import compute_cosines, normalize_rows
 from codebooks.models.relocation import Move, find_moves, find_widest_directions, pair_by_error
@@ -520,7 +521,8 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
         is_number = isinstance(reject_below, Real) and not isinstance(reject_below, bool)
         if reject_below is not None and not (is_number and lowest <= reject_below <= 1):
             raise ValueError(
-                f"reject_below must be a {name}, a number from {lowest:g} to 1, or None; {reject_below!r} came."
+                f"reject_below must be a {name}, a number from {lowest:g} to 1, or None; "
+                f"{short_repr(reject_below)} came."
             )
         return self._find_winners(self._check(X), self._get_state(), reject_below)
 

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from codebooks.errors import short_repr
 from codebooks.interpret.topics import Topic
 from codebooks.plots.style import BAR, QUIET, WORD, format_number, shorten_label
 
@@ -106,7 +107,10 @@ def plot_topics(
     """
     if not topics:
         raise ValueError("at least one topic is wanted; none came. Get them from codebooks.interpret.topics.")
-    scores = [None] * len(topics) if coherence is None else [float(score) for score in np.asarray(coherence)]
+    try:
+        scores = [None] * len(topics) if coherence is None else [float(score) for score in np.asarray(coherence)]
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"`coherence` must be a number for each topic, got {short_repr(coherence)}.") from error
     if len(scores) != len(topics):
         raise ValueError(f"coherence must have one value for each of the {len(topics)} topics; {len(scores)} came.")
     shown = sorted(zip(topics, scores, strict=True), key=lambda pair: -np.nan_to_num(pair[0].usage))[:n_topics]

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 
 from codebooks import ops
+from codebooks.errors import short_repr
 from codebooks.metrics import isoscore
 from codebooks.plots.style import BAR, QUIET, WORD, format_number
 from codebooks.validation.arrays import check_matrix
@@ -80,7 +81,7 @@ def plot_whitening(
             f"Transform the rows that you give as before."
         )
     if n_rows < 2:
-        raise ValueError(f"n_rows must be 2 or more, for there to be a pair; {n_rows!r} came.")
+        raise ValueError(f"n_rows must be 2 or more, for there to be a pair; {short_repr(n_rows)} came.")
     n_drawn = min(n_rows, len(pair[0]))
     rows = np.sort(check_random_state(random_state).choice(len(pair[0]), n_drawn, replace=False))
     if axes is None:

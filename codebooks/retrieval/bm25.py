@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from codebooks._documentation_link import DocumentationLink
+from codebooks.errors import short_repr
 from codebooks.validation.arrays import check_input, refuse_device, restore_on_error
 
 __all__ = ["BM25Transformer"]
@@ -240,14 +241,15 @@ class BM25Transformer(OneToOneFeatureMixin, TransformerMixin, DocumentationLink,
         if self.variant not in _VARIANTS:
             raise ValueError(
                 f"The 'variant' parameter of {name} must be one of {', '.join(map(repr, _VARIANTS))}; "
-                f"{self.variant!r} came."
+                f"{short_repr(self.variant)} came."
             )
         for setting, largest in (("k1", _LARGEST), ("b", 1), ("delta", _LARGEST)):
             value: Any = getattr(self, setting)
             is_number = isinstance(value, Real) and not isinstance(value, bool)
             if not is_number or not 0 <= value <= largest:
                 raise ValueError(
-                    f"The '{setting}' parameter of {name} must be a number from 0 to {largest}; {value!r:.40} came."
+                    f"The '{setting}' parameter of {name} must be a number from 0 to {largest}; "
+                    f"{short_repr(value)} came."
                 )
 
     def __sklearn_tags__(self) -> Any:

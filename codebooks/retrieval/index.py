@@ -130,6 +130,10 @@ class TermIndex:
         texts = None if self.texts is None else [*self.texts, *(texts or ())]
         return TermIndex(counts, np.concatenate([self.ids, ids]), self.weighting, texts, next_id, vectorizer)
 
+    def replace_counts(self, counts: Any) -> TermIndex:
+        """The index with other counts of the same terms."""
+        return TermIndex(counts, self.ids, self.weighting, self.texts, self.next_id, self.vectorizer)
+
     def select_rows(self, kept: np.ndarray) -> TermIndex:
         """The index of these documents only, given by position."""
         texts = None if self.texts is None else [self.texts[i] for i in kept]

@@ -18,6 +18,7 @@ from codebooks import ops
 from codebooks._documentation_link import DocumentationLink
 from codebooks._fork_safe_lock import ForkSafeLock
 from codebooks._tables import build_frame, format_html_table
+from codebooks.errors import short_repr
 from codebooks.memory._pattern_store import select_ids
 from codebooks.memory.hopfield_memory import HopfieldMemory
 from codebooks.retrieval import feedback, serialization
@@ -26,6 +27,7 @@ from codebooks.retrieval.index import FADED, TermIndex, drop_columns, find_inval
 from codebooks.retrieval.rank_fusion import merge_candidates, rank_candidates, rescore_by_embedding
 from codebooks.storage import load_arrays, save_arrays
 from codebooks.storage.array_file import build_damage_error
+from codebooks.text import counting
 from codebooks.text.analyzer import TextAnalyzer
 from codebooks.text.growing_vocabulary import extend_vocabulary
 from codebooks.validation.arrays import check_count
@@ -332,6 +334,17 @@ class HopfieldRetriever(TransformerMixin, DocumentationLink, BaseEstimator):
             self._state = _State(vectorizer, index, memory)
             return self
 
+    def _count_again(self, texts: list[str], times: int, first: int) -> None:
+        """Add the counts of these texts, multiplied, to those of the documents from a position on."""
+        with _changing:
+            state = self._fitted()
+            more = csr_matrix(state.vectorizer.transform(texts), dtype=np.float32) * np.float32(times)
+            indptr = np.concatenate([np.zeros(first, more.indptr.dtype), more.indptr])
+            stored = state.stored
+            counts = stored.counts + csr_matrix((more.data, more.indices, indptr), shape=stored.counts.shape)
+            counts.sort_indices()
+            self._state = state._replace(stored=stored.replace_counts(csr_matrix(counts)))
+
     def remove(self, ids: Any) -> HopfieldRetriever:
         """Remove documents; all others keep their ids.
 
@@ -391,7 +404,7 @@ class HopfieldRetriever(TransformerMixin, DocumentationLink, BaseEstimator):
         check_count("k", k)
         is_number = isinstance(min_score, Real) and not isinstance(min_score, bool) and min_score == min_score
         if min_score is not None and not is_number:
-            raise ValueError(f"min_score must be a number or None; {min_score!r:.40} came.")
+            raise ValueError(f"min_score must be a number or None; {short_repr(min_score)} came.")
         counts, texts = self._count_terms(queries, state)
         k = min(k, len(state.stored))
         depth = k if state.memory is None else max(k, _FUSED)
@@ -499,7 +512,7 @@ class HopfieldRetriever(TransformerMixin, DocumentationLink, BaseEstimator):
         counts = self._check_one_query(query, state, "explain")
         (position,) = np.flatnonzero(state.stored.ids == id)[:1].tolist() or [None]
         if position is None:
-            raise ValueError(f"explain wants the id of a document that is there, see ids_, and got {id!r}.")
+            raise ValueError(f"explain wants the id of a document that is there, see ids_, and got {short_repr(id)}.")
         row = state.stored.weighted.rows[[position]]
         asked = feedback.complete_for(counts, row, state.stored.weighted, **self._get_feedback_settings(state))
         return compute_contributions(counts, asked, row, state.terms)
@@ -624,7 +637,7 @@ class HopfieldRetriever(TransformerMixin, DocumentationLink, BaseEstimator):
         """Refuse settings of a file that are of another type, or out of range."""
         for name, kind in _PLAIN_SETTINGS.items():
             if type(settings[name]) is not kind:
-                problem = f"expected {name} of type {kind.__name__}, got {settings[name]!r:.40}"
+                problem = f"expected {name} of type {kind.__name__}, got {short_repr(settings[name])}"
                 raise serialization.InvalidIndexError(problem)
         try:
             cls(**settings)._check_settings()
@@ -779,17 +792,28 @@ class HopfieldRetriever(TransformerMixin, DocumentationLink, BaseEstimator):
             value = getattr(self, name)
             check_count(name, value, least)
             if value > _LARGEST[name]:
-                raise ValueError(f"{name} must be a whole number of at most {_LARGEST[name]:,}; {value!r:.40} came.")
+                raise ValueError(
+                    f"{name} must be a whole number of at most {_LARGEST[name]:,}; {short_repr(value)} came."
+                )
         weight = self.feedback_weight
         if not isinstance(weight, Real) or isinstance(weight, bool) or not 0 <= weight <= _LARGEST_WEIGHT:
-            raise ValueError(f"feedback_weight must be a number from 0 to {_LARGEST_WEIGHT:,.0f}; {weight!r:.40} came.")
+            raise ValueError(
+                f"feedback_weight must be a number from 0 to {_LARGEST_WEIGHT:,.0f}; {short_repr(weight)} came."
+            )
         weight = self.embedding_weight
         if not isinstance(weight, Real) or isinstance(weight, bool) or not 0 <= weight <= 1:
-            raise ValueError(f"embedding_weight must be a number from 0 to 1; {weight!r:.40} came.")
-        if isinstance(self.weighting, str) and self.weighting != "bm25":
-            raise ValueError(f'weighting must be "bm25", a transformer of counts or None; {self.weighting!r} came.')
+            raise ValueError(f"embedding_weight must be a number from 0 to 1; {short_repr(weight)} came.")
+        is_known = self.weighting is None or (isinstance(self.weighting, str) and self.weighting == "bm25")
+        if not is_known and not hasattr(self.weighting, "fit_transform"):
+            raise ValueError(
+                f'weighting must be "bm25", a transformer of counts or None; {short_repr(self.weighting)} came.'
+            )
+        if self.vectorizer is not None and not hasattr(self.vectorizer, "fit_transform"):
+            raise TypeError(f"vectorizer must be a transformer of text to counts; {short_repr(self.vectorizer)} came.")
         if self.embedder is not None and not callable(_get_encoder(self.embedder)):
-            raise TypeError(f"embedder must have encode or transform, or be callable; {self.embedder!r} came.")
+            raise TypeError(
+                f"embedder must have encode or transform, or be callable; {short_repr(self.embedder)} came."
+            )
 
 
 def _fade_columns(counts: Any, columns: np.ndarray) -> Any:
@@ -826,7 +850,7 @@ def _check_n_terms(n_given: int, n_terms: int) -> None:
 def _fit_and_count(vectorizer: Any, texts: list[str]) -> Any:
     """Fit a vectorizer, and count."""
     try:
-        return vectorizer.fit_transform(texts)
+        return counting.fit_transform(vectorizer, texts)
     except ValueError as error:
         if "empty vocabulary" not in str(error):
             raise

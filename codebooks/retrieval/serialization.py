@@ -17,6 +17,7 @@ from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import CountVectorizer
 
 from codebooks import ops
+from codebooks.errors import short_repr
 from codebooks.memory.hopfield_memory import HopfieldMemory
 from codebooks.retrieval.bm25 import BM25Transformer
 from codebooks.retrieval.index import TermIndex, find_invalid_counts
@@ -205,13 +206,14 @@ def _check_description(description: Any, kind: str) -> None:
         and set(description) == {"class", "settings"}
         and description["class"] == kind
         and type(description["settings"]) is dict,
-        f"expected the settings of a {kind}, got {description!r:.80}",
+        f"expected the settings of a {kind}, got {short_repr(description)}",
     )
     settings, rules = description["settings"], _SETTINGS[kind]
     _check_keys(settings, rules, f"settings of {kind}")
     for name, is_valid in rules.items():
         _require(
-            is_valid(settings[name]), f"{kind} has the setting {name}={settings[name]!r:.80}, which is not allowed"
+            is_valid(settings[name]),
+            f"{kind} has the setting {name}={short_repr(settings[name])}, which is not allowed",
         )
     if kind == BM25Transformer.__name__:
         try:
@@ -369,16 +371,16 @@ def read_index(arrays: dict[str, np.ndarray], about: dict[str, Any], names: Sequ
     _check_keys(about, _ABOUT, "fields")
     _check_keys(set(arrays) - set(_OPTIONAL), _COUNTS, "arrays")
     vectorizer, weighting, next_id = about["vectorizer"], about["weighting"], about["next_id"]
-    _require(type(about["settings"]) is dict, f"expected a dictionary as settings, got {about['settings']!r:.80}")
+    _require(type(about["settings"]) is dict, f"expected a dictionary as settings, got {short_repr(about['settings'])}")
     _check_keys(about["settings"], names, "settings")
     _require(type(about["default_vectorizer"]) is bool, "default_vectorizer is not true or false")
-    _require(_is_count(next_id, 0, LARGEST_ID + 1), f"expected next_id in 0..2**63-1, got {next_id!r:.40}")
+    _require(_is_count(next_id, 0, LARGEST_ID + 1), f"expected next_id in 0..2**63-1, got {short_repr(next_id)}")
     if vectorizer not in (None, OWN):
         _check_description(vectorizer, CountVectorizer.__name__)
         _require(
             trust or not has_unsafe_pattern(vectorizer),
-            f"its token_pattern {_list_patterns(vectorizer)[0]!r:.80} is a regular expression that may never end on "
-            f"some texts, and is used only if you trust the file: HopfieldRetriever.load(path, trust=True)",
+            f"its token_pattern {short_repr(_list_patterns(vectorizer)[0])} is a regular expression that may never "
+            f"end on some texts, and is used only if you trust the file: HopfieldRetriever.load(path, trust=True)",
         )
         for pattern in _list_patterns(vectorizer):
             _check_pattern(pattern)

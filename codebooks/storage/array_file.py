@@ -35,6 +35,8 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
+from codebooks.errors import short_repr
+
 __all__ = [
     "DamagedFileError",
     "build_damage_error",
@@ -183,7 +185,7 @@ def _as_path(path: str | os.PathLike[str]) -> Path:
     if not isinstance(path, str | os.PathLike) or not isinstance(os.fspath(path), str):
         raise TypeError(f"`path` must be a str or Path, got {type(path).__name__}. Pass the path of a file.")
     if "\0" in os.fspath(path):
-        raise ValueError(f"`path` must not contain NUL characters, got {os.fspath(path)!r:.80}. Remove them.")
+        raise ValueError(f"`path` must not contain NUL characters, got {short_repr(os.fspath(path))}. Remove them.")
     return Path(path)
 
 
@@ -240,7 +242,7 @@ def _read_header(path: Path, file: BinaryIO) -> tuple[dict[str, Any], int]:
         if {name: type(value) for name, value in header.items()} != _HEADER:
             raise ValueError("a field is missing or unknown")
         if not header["kind"].isidentifier():
-            raise ValueError(f"its kind is {header['kind']!r:.40}")
+            raise ValueError(f"its kind is {short_repr(header['kind'])}")
     except (AttributeError, ValueError, RecursionError) as error:
         raise build_damage_error(path, f"has an invalid header ({error!s:.200})") from error
     return header, start
@@ -284,12 +286,12 @@ def _locate(path: Path, entries: dict[str, Any], start: int) -> tuple[dict[str, 
 
 def _find_location(name: str, *, dtype: str, shape: list[int], order: str, sha256: str, start: int) -> _Stored:
     if not _NAME.fullmatch(name) or not _DTYPE.fullmatch(dtype) or order not in ("C", "F"):
-        raise ValueError(f"{name!r:.40} of dtype {dtype!r:.40} in order {order!r:.40}")
+        raise ValueError(f"{short_repr(name)} of dtype {short_repr(dtype)} in order {short_repr(order)}")
     if type(shape) is not list or len(shape) > 32 or not all(type(n) is int and 0 <= n < 2**63 for n in shape):
-        raise ValueError(f"shape {shape!r:.40}")
+        raise ValueError(f"shape {short_repr(shape)}")
     kind = np.dtype(dtype)
     if math.prod(max(n, 1) for n in shape) * kind.itemsize >= 2**62:
-        raise ValueError(f"shape {shape!r:.40}")
+        raise ValueError(f"shape {short_repr(shape)}")
     return _Stored(kind, tuple(shape), order, sha256, start, _align(start + math.prod(shape) * kind.itemsize))
 
 
@@ -356,7 +358,7 @@ def save_arrays(
     ([[1.0, 0.0], [0.0, 1.0]], {'beta': 0.5})
     """
     if not kind.isidentifier():
-        raise ValueError(f"`kind` must be an identifier, got {kind!r:.40}. Use the name of a class.")
+        raise ValueError(f"`kind` must be an identifier, got {short_repr(kind)}. Use the name of a class.")
     _check_arrays(arrays)
     _check_about(about)
     check_place(path)
@@ -422,13 +424,15 @@ def make_private_folder(folder: Path) -> None:
 def _check_arrays(arrays: Mapping[str, np.ndarray]) -> None:
     for name, array in arrays.items():
         if not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise ValueError(f"names must be 1 to 100 of the characters a-z, 0-9 and _, got {name!r:.200}. Rename it.")
+            raise ValueError(
+                f"names must be 1 to 100 of the characters a-z, 0-9 and _, got {short_repr(name)}. Rename it."
+            )
         if not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray):
-            raise TypeError(f"{name!r} must be a NumPy array, got {type(array).__name__}. Convert it.")
+            raise TypeError(f"{short_repr(name)} must be a NumPy array, got {type(array).__name__}. Convert it.")
         if array.dtype.kind not in _NUMBERS:
             raise TypeError(
-                f"{name!r} must contain numbers or booleans, got dtype {array.dtype}, which needs pickle. Convert "
-                f"strings with pack_strings, and put small values into `about`."
+                f"{short_repr(name)} must contain numbers or booleans, got dtype {array.dtype}, which needs pickle. "
+                f"Convert strings with pack_strings, and put small values into `about`."
             )
 
 
@@ -441,13 +445,13 @@ def _check_about(about: Mapping[str, Any]) -> None:
         if not is_kept:
             raise TypeError(
                 f"`about` must contain JSON values (None, booleans, finite numbers, strings, lists, dictionaries with "
-                f"string keys), got {_show(value)} as {key!r:.100}. Convert tuples to lists, and store arrays instead."
+                f"string keys), got {_show(value)} as {short_repr(key)}. Use lists for tuples, and store arrays."
             )
 
 
 def _show(value: Any) -> str:
     try:
-        return f"{value!r:.100}"
+        return short_repr(value)
     except (ValueError, RecursionError):  # an integer with too many digits to print, or recursive lists
         return type(value).__name__
 

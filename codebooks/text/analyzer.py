@@ -13,8 +13,8 @@ from typing import Any
 from sklearn.base import BaseEstimator, clone
 
 from codebooks._documentation_link import DocumentationLink
+from codebooks.errors import short_repr
 from codebooks.text.characters import lower_case, strip_formats
-from codebooks.text.compounds import JOINERS
 from codebooks.text.languages import (
     Detection,
     check_language,
@@ -27,20 +27,18 @@ from codebooks.text.languages import (
 )
 from codebooks.text.markup import strip_markup
 from codebooks.text.segmentation import has_segmenter
-from codebooks.text.term_rules import Remembered, build_rules
+from codebooks.text.term_rules import Remembered, build_rules, split_text
+from codebooks.text.term_table import TermTable
 from codebooks.validation.texts import check_texts
 
-__all__ = ["TextAnalyzer"]
+__all__ = ["TextAnalyzer", "build_table"]
 
 _NORMAL_FORMS = ("NFKC", "NFC", "NFKD", "NFD", None)
 _SEGMENTERS = ("auto", "budoux", "bigrams")
 _DETECTED, _DETECTED_LENGTH = 2000, 20_000  # documents, and characters of each, that tell the language of a corpus
-_SAMPLE = 60  # stretches that tell the language of a single document
+_SAMPLE, _SAMPLE_LENGTH = 60, 1000  # stretches that tell the language of a document, and characters that hold as many
 
-# No word goes across these signs, so a text is split at them first.
-_ASCII = {code: chr(code) if chr(code).isalnum() or chr(code) in JOINERS else " " for code in range(128)}
-_SIGNS = "".join(chr(code) for code, kept in _ASCII.items() if kept == " ") + "–—“”„…«»、。"
-_STRETCH = re.compile(f"[^\\s{re.escape(_SIGNS)}]+")
+_LONG_TEXT = 400  # characters from which a compiled table finds the terms of a text faster
 
 
 class TextAnalyzer(DocumentationLink, BaseEstimator):
@@ -245,18 +243,27 @@ class TextAnalyzer(DocumentationLink, BaseEstimator):
         if state is None or state.settings != settings:
             self._check_settings()
             state = self._state = _State(settings, self)
-        text = strip_formats(strip_markup(document), self.normalization)
+        text, stretches = strip_formats(strip_markup(document), self.normalization), None
         if self.token_pattern is not None:
             stretches = state.pattern.findall(lower_case(text) if self.lowercase else text)
-        elif text.isascii():
-            # Most full stops and colons end a word: fewer different stretches are fewer to remember.
-            stretches = text.translate(_ASCII).replace(". ", " ").replace(": ", " ").split()
-        else:
-            stretches = _STRETCH.findall(text)
+        elif len(text) < _LONG_TEXT:
+            stretches = split_text(text)
         languages = state.languages
-        if languages is None:
-            languages = state.detect(text, stretches)
-        return state.rules[languages].analyze(stretches)
+        rules = state.rules[state.detect(text, stretches) if languages is None else languages]
+        return rules.analyze_text(text) if stretches is None else rules.analyze(stretches)
+
+    def clean(self, document: str) -> str:
+        """Remove markup and data from a text, and bring its characters into a normal form.
+
+        Parameters
+        ----------
+        document : str
+
+        Returns
+        -------
+        str
+        """
+        return strip_formats(strip_markup(document), self.normalization)
 
     # -- settings ----------------------------------------------------------------------------------------------------
 
@@ -285,26 +292,29 @@ class TextAnalyzer(DocumentationLink, BaseEstimator):
         for name, allowed in (("normalization", _NORMAL_FORMS), ("segmenter", _SEGMENTERS)):
             value = getattr(self, name)
             if not isinstance(value, str | None) or value not in allowed:
-                raise ValueError(f"`{name}` must be one of {', '.join(map(repr, allowed))}, got {value!r:.40}.")
+                raise ValueError(f"`{name}` must be one of {', '.join(map(repr, allowed))}, got {short_repr(value)}.")
         if self.token_pattern is not None:
             try:
                 n_groups = re.compile(self.token_pattern).groups
             except (re.error, OverflowError, RecursionError, TypeError) as error:
                 raise ValueError(
-                    f"`token_pattern` must be a regular expression, got {self.token_pattern!r:.40}: {error}."
+                    f"`token_pattern` must be a regular expression, got {short_repr(self.token_pattern)}: {error}."
                 ) from error
             if n_groups > 1:
                 raise ValueError(f"`token_pattern` must have one group at most, got {n_groups}. Use (?:...).")
         words = self.stop_words
         if isinstance(words, str) and words != "auto":
             raise ValueError(
-                f'`stop_words` must be "auto", a list of words or None, got {words!r:.40}. Use [{words!r}].'
+                f'`stop_words` must be "auto", a list of words or None, got {short_repr(words)}. '
+                f"Use [{short_repr(words)}]."
             )
         if words is not None and not all(isinstance(word, str) for word in words):
             raise TypeError("`stop_words` must be a list of str, and some of its entries are not.")
         lengths = self.ngram_range
         if len(lengths) != 2 or not all(isinstance(n, int) for n in lengths) or not 1 <= lengths[0] <= lengths[1]:
-            raise ValueError(f"`ngram_range` must be (min_n, max_n) with 1 <= min_n <= max_n, got {lengths!r:.40}.")
+            raise ValueError(
+                f"`ngram_range` must be (min_n, max_n) with 1 <= min_n <= max_n, got {short_repr(lengths)}."
+            )
         if self.language != "auto":
             languages = check_language(self.language)
             if self.stem and self.language is None:
@@ -322,6 +332,15 @@ class TextAnalyzer(DocumentationLink, BaseEstimator):
         return {name: value for name, value in super().__getstate__().items() if name != "_state"}
 
 
+def build_table(analyzer: TextAnalyzer) -> TermTable | None:
+    """A table of the terms of an analyzer; None if they do not depend on each stretch of text alone."""
+    analyzer._check_settings()
+    languages = analyzer._languages()
+    if languages is None or analyzer.token_pattern is not None or analyzer.ngram_range != (1, 1):
+        return None
+    return build_rules(analyzer, languages).make_table()
+
+
 class _State:
     """What is derived from the settings of an analyzer."""
 
@@ -332,9 +351,13 @@ class _State:
         self.rules = Remembered(partial(build_rules, analyzer))
         self._codes = Remembered(find_languages_of_word)
 
-    def detect(self, text: str, stretches: list[str]) -> tuple[str, ...]:
-        """The language of one document."""
+    def detect(self, text: str, stretches: list[str] | None) -> tuple[str, ...]:
+        """The language of one document; a long one is given without its stretches."""
         if not text.isascii():
             return detect_language(text)
+        if stretches is None:
+            stretches = split_text(text[:_SAMPLE_LENGTH])[:-1]  # the last may be cut
+            if len(stretches) < _SAMPLE:
+                stretches = split_text(text)
         sample = set(stretches[:_SAMPLE])
         return choose_language(Counter(chain.from_iterable(map(self._codes.__getitem__, sample))), len(sample))

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from codebooks.text.characters import MARKS, NO_SPACES
 
-__all__ = ["JOINERS", "find_words", "is_plain"]
+__all__ = ["BESIDE", "JOINERS", "LONGEST_WORD", "SIGNS", "find_words", "is_plain"]
 
 # Characters that may stand within a word beside letters, digits and marks.
 JOINERS = "._-'`&/:@+#"
-_LONGEST_WORD = 64  # characters; what is longer is data
-_LONGEST_COMPOUND = 256
+BESIDE = ".:'`-_"  # at the end of a stretch without blanks, these are no part of a word
+# No word goes across these signs, nor across blanks.
+SIGNS = "".join(chr(code) for code in range(128) if not chr(code).isalnum() and chr(code) not in JOINERS)
+SIGNS += "–—“”„…«»、。"
+LONGEST_WORD = 64  # characters; what is longer is data
+_SHORTEST_DATA = 24
 
 _LETTERS = rf"(?:[^\W_{NO_SPACES}][{MARKS}]*)+"
 _PIECE = rf"{_LETTERS}(?:\+\+\d*|#(?!\w))?"
@@ -43,7 +47,7 @@ _ELISIONS = frozenset("ldjmtsnc") | frozenset(
 )
 
 
-def find_words(text: str, segment: Callable[[str], list[tuple[str, ...]]], parts: bool) -> Iterator[tuple[str, ...]]:
+def find_words(text: str, segment: Callable[[str], list[tuple[str, ...]]], parts: bool) -> list[tuple[str, ...]]:
     """The words of a text, each before its parts.
 
     Parameters
@@ -56,54 +60,51 @@ def find_words(text: str, segment: Callable[[str], list[tuple[str, ...]]], parts
         Whether the parts of codes and identifiers are words too.
     """
     if "@" in text and _EMAIL.fullmatch(text):
-        return
+        return []
+    words: list[tuple[str, ...]] = []
+    if text.isascii() and "'" not in text and "`" not in text:
+        for compound in _ASCII_WORD.findall(text):
+            words += _split(compound)
+        return words if parts else [word[:1] for word in words]
     for match in (_ASCII_WORD if text.isascii() else _WORD).finditer(text):
         if match.lastgroup == "run":
-            yield from (word if parts else word[:1] for word in segment(match[0]))
+            words += segment(match[0])
         elif not (match.start() and text[match.start() - 1] in "'`" and match[0].lower() in _STUBS):
-            for word in _split(match[0]):
-                yield word if parts else word[:1]
+            words += _split(match[0])
+    return words if parts else [word[:1] for word in words]
 
 
 def is_plain(text: str) -> bool:
     """Whether a text is a single word of ASCII letters and digits, and no identifier in camel case."""
-    is_one_case = text.islower() or text.isupper() or text[1:].islower() or text.isdigit()
-    return is_one_case and text.isascii() and text.isalnum() and len(text) <= _LONGEST_WORD
+    if not (text.isalnum() and text.isascii() and len(text) <= LONGEST_WORD):
+        return False
+    return text.islower() or text.isupper() or text[1:].islower() or text.isdigit()
 
 
-def _split(compound: str) -> Iterator[tuple[str, ...]]:
-    if is_plain(compound) or (compound.isalpha() and not _IS_CAMEL.search(compound)):
-        if len(compound) <= _LONGEST_WORD:
-            yield (compound,)
-        return
+def _split(compound: str) -> list[tuple[str, ...]]:
+    if compound.isalnum() and (is_plain(compound) or (compound.isalpha() and not _IS_CAMEL.search(compound))):
+        return [(compound,)] if len(compound) <= LONGEST_WORD else []
     if (
-        _is_data(compound)
+        (len(compound) >= _SHORTEST_DATA and _is_data(compound))
         or ("@" in compound and _EMAIL.fullmatch(compound))
         or ("/" in compound and _SITE.match(compound))
     ):
-        return
+        return []
     pieces = _JOINER.split(compound)
     if "." in compound and _DOMAIN.fullmatch(compound):
-        yield (compound, *(part for part in pieces[:-1] if len(part) > 2))
-        return
+        return [(compound, *(part for part in pieces[:-1] if len(part) > 2))]
     if "'" in compound or "`" in compound:
         compound = compound.replace("`", "'")
         bare = _remove_contraction(compound)
         if bare != compound:
-            if bare:
-                yield from _split(bare)
-            return
+            return _split(bare) if bare else []
         if len(pieces) == 2:  # O'Brien, don't
             latin = [part for part in pieces if len(part) > 2 and part < _END_OF_LATIN]
-            yield (compound, *(latin if pieces[1].lower() != "t" else ()))
-            return
-    shown = [part for piece in pieces for part in _split_camel_case(piece) if 1 < len(part) <= _LONGEST_WORD]
-    if len(compound) > _LONGEST_COMPOUND or not _is_code(compound, pieces):
-        yield from ((part,) for part in shown)
-    elif len(compound) <= _LONGEST_WORD:
-        yield (compound, *(() if _MEASURE.fullmatch(compound) else (part for part in shown if part != compound)))
-    else:
-        yield from ((part,) for part in shown)
+            return [(compound, *(latin if pieces[1].lower() != "t" else ()))]
+    shown = [part for piece in pieces for part in _split_camel_case(piece) if 1 < len(part) <= LONGEST_WORD]
+    if len(compound) > LONGEST_WORD or not _is_code(compound, pieces):
+        return [(part,) for part in shown]
+    return [(compound, *(() if _MEASURE.fullmatch(compound) else [part for part in shown if part != compound]))]
 
 
 def _is_code(compound: str, pieces: list[str]) -> bool:
@@ -112,7 +113,7 @@ def _is_code(compound: str, pieces: list[str]) -> bool:
         len(pieces) == 1
         or "_" in compound
         or "&" in compound
-        or any(character.isdigit() for character in compound)
+        or any(map(str.isdigit, compound))
         or compound[-1] in "+#"
         or max(map(len, pieces)) == 1
     )
@@ -120,11 +121,13 @@ def _is_code(compound: str, pieces: list[str]) -> bool:
 
 def _split_camel_case(piece: str) -> list[str]:
     """A piece itself, and its parts if it is written in camel case."""
+    if piece.isalpha() and (piece.islower() or piece.isupper()):
+        return [piece]
     base = piece.rstrip("+#")
     parts = [piece] if base == piece or len(base) > 2 else []
     if base != piece and len(base) > 2:
         parts = [base] if "#" in piece else [piece, base]
-    if _IS_CAMEL.search(base) and base.isascii():
+    if base.isascii() and _IS_CAMEL.search(base):
         parts += [part for part in _CAMEL.findall(base) if part != base]
     return parts
 
@@ -143,8 +146,7 @@ def _remove_contraction(word: str) -> str:
 def _is_data(compound: str) -> bool:
     """Whether a compound is encoded data, such as base64: it changes between cases and digits all the time."""
     return (
-        len(compound) >= 24
-        and _DATA.fullmatch(compound) is not None
+        _DATA.fullmatch(compound) is not None
         and len(_TURNS.findall(compound)) > len(compound) / 4
         and not compound.islower()
         and not compound.isupper()

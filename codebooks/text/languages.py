@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
+from codebooks.errors import short_repr
 from codebooks.text.characters import MARKS
 
 __all__ = [
@@ -235,7 +236,7 @@ def check_language(language: str | Iterable[str] | None) -> tuple[str, ...]:
         code = {"nb": "no", "nn": "no"}.get(code, code)
         if code not in _list_codes():
             raise ValueError(
-                f'`language` must be "auto", None or a code of two letters, got {name!r:.40}. '
+                f'`language` must be "auto", None or a code of two letters, got {short_repr(name)}. '
                 f"Known codes: {' '.join(sorted(_list_codes()))}."
             )
         codes.append(code)
@@ -247,7 +248,7 @@ def load_stemmer(code: str) -> Callable[[str], str]:
     """A function from words of a language to their stems."""
     if code not in _STEMMERS:
         raise ValueError(
-            f"`stem` must be False for the language {code!r}, which has no stemmer. "
+            f"`stem` must be False for the language {short_repr(code)}, which has no stemmer. "
             f"Languages that have one: {' '.join(sorted(_STEMMERS))}."
         )
     try:
@@ -260,5 +261,6 @@ def load_stemmer(code: str) -> Callable[[str], str]:
         return snowballstemmer.stemmer(_STEMMERS[code]).stemWord
     except KeyError as error:
         raise ValueError(
-            f"The installed snowballstemmer has no stemmer for {code!r}. Update it: pip install -U snowballstemmer."
+            f"The installed snowballstemmer has no stemmer for {short_repr(code)}. "
+            "Update it: pip install -U snowballstemmer."
         ) from error

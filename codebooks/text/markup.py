@@ -47,10 +47,19 @@ def strip_markup(text: str) -> str:
 
 
 def _remove_data(text: str) -> str:
-    lines = text.split("\n")
-    if max(map(len, lines)) >= _LONG_LINE:
-        text = "\n".join(line for line in lines if not _is_data(line))
+    if _has_long_line(text):
+        text = "\n".join(line for line in text.split("\n") if not _is_data(line))
     return _UUENCODED.sub("\n", text) if "\nM" in text else text
+
+
+def _has_long_line(text: str) -> bool:
+    start = 0
+    while start + _LONG_LINE <= len(text):
+        end = text.rfind("\n", start, start + _LONG_LINE)
+        if end < 0:
+            return True
+        start = end + 1
+    return False
 
 
 def _is_data(line: str) -> bool:

@@ -8,16 +8,27 @@ from itertools import chain
 from typing import Any
 
 from codebooks.text.characters import fold_accents, lower_case, strip_formats
-from codebooks.text.compounds import find_words, is_plain
+from codebooks.text.compounds import BESIDE, SIGNS, find_words, is_plain
 from codebooks.text.languages import load_stemmer, load_stop_words
 from codebooks.text.segmentation import is_grammar, segment
+from codebooks.text.term_table import TermTable
 
-__all__ = ["Remembered", "TermRules", "build_rules"]
+__all__ = ["Remembered", "TermRules", "build_rules", "split_text"]
 
 # Stretches of text without blanks are analysed once and remembered: this number, of at most this number of characters.
 _REMEMBERED, _LONGEST_REMEMBERED = 2**20, 100
-_BESIDE = ".:'`-_"  # at the end of a stretch, these are no part of a word
+_TO_BLANKS = {ord(sign): " " for sign in SIGNS}
+_STRETCH = re.compile(f"[^\\s{re.escape(SIGNS)}]+")
+_MANY_CHARACTERS = 1_000_000  # after these it pays to load the compiler
 _NUMBER_OR_LETTER = re.compile(r"\d+(?:[.:/]\d+)?|[a-zA-Z]")
+
+
+def split_text(text: str) -> list[str]:
+    """Split a text at blanks and at signs that no word goes across."""
+    if text.isascii():
+        # Most full stops and colons end a word: fewer different stretches are fewer to remember.
+        return text.translate(_TO_BLANKS).replace(". ", " ").replace(": ", " ").split()
+    return _STRETCH.findall(text)
 
 
 class Remembered(dict):
@@ -40,32 +51,41 @@ class TermRules:
 
     Parameters
     ----------
-    analyze : callable
+    split : callable
         Gives the words of a stretch, each with its parts.
     keep : callable
         Gives the form of a word that is compared, and None for one that is left out.
     ngram_range : tuple (min_n, max_n)
     beside : str or None
         Signs that are no part of a word at the end of a stretch.
+    is_lowered : bool
+        Whether a plain ASCII word has the same terms in upper and in lower case.
     """
 
     def __init__(
         self,
-        analyze: Callable[[str], list[tuple[str, ...]]],
+        split: Callable[[str], list[tuple[str, ...]]],
         keep: Callable[[str], str | None],
         ngram_range: tuple[int, int],
         beside: str | None,
+        is_lowered: bool,
     ):
-        self._ngram_range = ngram_range
+        self._ngram_range, self._is_lowered = ngram_range, is_lowered
+        self._n_characters = 0
+        self._table: TermTable | None = None
 
         def terms(stretch: str) -> tuple[str, ...]:
             if is_plain(stretch):  # most are
                 word = keep(stretch)
                 return () if word is None else (word,)
-            return tuple(chain.from_iterable(analyze(stretch)))
+            return tuple([kept for word in split(stretch) for part in word if (kept := keep(part))])
 
-        self._terms = Remembered(terms, beside)
-        self._units = Remembered(lambda stretch: tuple(word[0] for word in analyze(stretch)), beside)
+        def units(stretch: str) -> tuple[str, ...]:
+            kept = ([kept for part in word if (kept := keep(part))] for word in split(stretch))
+            return tuple([word[0] for word in kept if word])
+
+        self._analyze, self._terms = terms, Remembered(terms, beside)
+        self._units = Remembered(units, beside)
 
     def analyze(self, stretches: list[str]) -> list[str]:
         """The terms of a text."""
@@ -76,6 +96,19 @@ class TermRules:
             for n in range(max(least, 2), most + 1):
                 terms += map(" ".join, zip(*(units[i:] for i in range(n)), strict=False))
         return terms
+
+    def analyze_text(self, text: str) -> list[str]:
+        """The terms of a text that is not split yet; by a compiled table after many of them."""
+        self._n_characters += len(text)
+        if self._n_characters < _MANY_CHARACTERS or self._ngram_range != (1, 1):
+            return self.analyze(split_text(text))
+        if self._table is None:
+            self._table = self.make_table()
+        return self._table.analyze(text)
+
+    def make_table(self) -> TermTable:
+        """A table of these rules."""
+        return TermTable(self._analyze, self._is_lowered)
 
 
 def build_rules(settings: Any, languages: tuple[str, ...]) -> TermRules:
@@ -91,10 +124,13 @@ def build_rules(settings: Any, languages: tuple[str, ...]) -> TermRules:
 
     plain_lower = settings.lowercase and "tr" not in languages and "az" not in languages
 
-    def split(stretch: str) -> Iterable[tuple[str, ...]]:
+    def segment_run(run: str) -> list[tuple[str, ...]]:
+        return segment(run, by_model, "ja" in languages)
+
+    def split(stretch: str) -> list[tuple[str, ...]]:
         if settings.token_pattern is not None:
             return [(stretch,)]
-        return find_words(stretch, lambda run: segment(run, by_model, "ja" in languages), settings.parts)
+        return find_words(stretch, segment_run, settings.parts)
 
     def keep(word: str) -> str | None:
         word = word.lower() if plain_lower and word.isascii() else normal(word)
@@ -104,11 +140,8 @@ def build_rules(settings: Any, languages: tuple[str, ...]) -> TermRules:
             return None
         return stemmer(word) if stemmer is not None and word.isalpha() else word
 
-    def analyze(stretch: str) -> list[tuple[str, ...]]:
-        kept = [tuple(filter(None, map(keep, word))) for word in split(stretch)]
-        return [word for word in kept if word]
-
-    return TermRules(analyze, keep, settings.ngram_range, _BESIDE if settings.token_pattern is None else None)
+    beside = BESIDE if settings.token_pattern is None else None
+    return TermRules(split, keep, settings.ngram_range, beside, plain_lower)
 
 
 def _build_normalizer(settings: Any, languages: tuple[str, ...]) -> Callable[[str], str]:

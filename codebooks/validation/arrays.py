@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from numbers import Integral, Number
-from reprlib import repr as short_repr
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_array, validate_data
 
 from codebooks import ops
+from codebooks.errors import short_repr
 
 
 def check_input(estimator: BaseEstimator, X: Any, *, reset: bool, like: Any = None, allow_nan: bool = False) -> Any:
@@ -351,7 +351,8 @@ def _refuse_hidden_tensor(name: str, X: Any) -> None:
     if kind == "meta":
         raise _build_type_error(name, X, "It is on the device 'meta' and holds no numbers. Compute it first.")
     if kind != "cpu":
-        raise _build_type_error(name, X, f"It is on the device {kind!r}. Use X.cpu(), or cupy.from_dlpack(X) on a GPU.")
+        advice = f"It is on the device {short_repr(kind)}. Use X.cpu(), or cupy.from_dlpack(X) on a GPU."
+        raise _build_type_error(name, X, advice)
     if str(X.layout) != "torch.strided":
         raise _build_type_error(name, X, "Use X.to_dense(), or a SciPy sparse matrix.")
     if X.requires_grad:
@@ -447,7 +448,7 @@ def _refuse_column(name: str, X: Any, position: int, dtype: Any) -> None:
     kind = getattr(dtype, "kind", "O")
     if kind in "biuf":
         return
-    what = f"Its column {X.columns[position]!r} holds {dtype}."
+    what = f"Its column {short_repr(X.columns[position])} holds {dtype}."
     if kind == "c":
         raise ValueError(f"{name} expected a matrix of real numbers, got a table: Complex data not supported. {what}")
     if kind in "mM":

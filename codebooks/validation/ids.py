@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from codebooks.errors import shorten
+
 __all__ = ["LARGEST_ID", "check_ids", "compute_next_id"]
 
 LARGEST_ID = 2**63 - 2  # the one after it is an int64 too
@@ -40,7 +42,8 @@ def check_ids(ids: Any, n: int, first: int, there: np.ndarray | None = None) -> 
     values, counts = np.unique(names, return_counts=True)
     twice = values[counts > 1] if there is None else values[(counts > 1) | np.isin(values, there)]
     if len(twice):
-        raise ValueError(f"ids must name one document each; already taken: {', '.join(map(str, twice[:10].tolist()))}.")
+        taken = shorten(", ".join(map(str, twice[:10].tolist())), 200)
+        raise ValueError(f"ids must name one document each; already taken: {taken}.")
     return names
 
 

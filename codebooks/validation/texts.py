@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, issparse
 
+from codebooks.errors import short_repr
 from codebooks.validation.arrays import check_matrix
 
 __all__ = ["check_count_matrix", "check_encoder_output", "check_texts", "is_matrix", "replace_surrogates"]
@@ -49,7 +50,7 @@ def check_texts(documents: Any, method: str, advice: str = "") -> list[str]:
     texts = list(documents)
     for i, text in enumerate(texts):
         if not isinstance(text, str):
-            raise TypeError(f"{method} wants texts, and number {i} is {type(text).__name__}: {text!r:.60}.")
+            raise TypeError(f"{method} wants texts, and number {i} is {type(text).__name__}: {short_repr(text)}.")
     return texts
 
 

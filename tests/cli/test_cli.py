@@ -218,7 +218,7 @@ def test_what_is_assumed_is_told(run, monkeypatch, tmp_path):
 
 def test_demo(run, monkeypatch, tmp_path):
     ids = [f"a.b{number}" for number in range(30)]
-    monkeypatch.setattr(datasets, "load_docstrings", lambda: Corpus(texts(), ids, "docstrings", ids))
+    monkeypatch.setattr(datasets, "load_glosses", lambda: Corpus(texts(), ids, "glosses", ids))
     done = run("topics", "--demo", "--quiet")
     assert done == Done(0, "", "")
     assert [row["document"] for row in table((tmp_path / "topics/codes.csv").read_text(encoding="utf-8"))] == ids

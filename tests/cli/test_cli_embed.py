@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from codebooks import cli, datasets
 from codebooks.cli import models
 from codebooks.cli.models import load_model
+from codebooks.cli.topics import MODELS
 from codebooks.datasets import Corpus
 
 THEMES = {
@@ -75,7 +76,7 @@ def table(text):
     return list(csv.DictReader(StringIO(text)))
 
 
-@pytest.mark.parametrize("model", [name for name in cli.topics.MODELS if name != "multinomial"])
+@pytest.mark.parametrize("model", [name for name in MODELS if name != "multinomial"])
 def test_topics_by_meaning_are_told_in_words(run, encoder, tmp_path, model):
     code, out, err = run("topics", "text.txt", "-k", 3, "--embed", encoder, "--model", model)
     assert (code, err) == (0, "")
@@ -117,7 +118,7 @@ def test_few_documents_are_smoothed_with_few_neighbors(run, encoder, tmp_path, n
 
 def test_demo_by_meaning(run, encoder, monkeypatch, tmp_path):
     ids = [f"a.b{number}" for number in range(30)]
-    monkeypatch.setattr(datasets, "load_docstrings", lambda: Corpus(texts(), ids, "docstrings", ids))
+    monkeypatch.setattr(datasets, "load_glosses", lambda: Corpus(texts(), ids, "glosses", ids))
     assert run("topics", "--demo", "--embed", encoder, "--quiet") == (0, "", "")
     assert (tmp_path / "topics/model.skops").is_file()
 

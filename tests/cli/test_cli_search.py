@@ -208,7 +208,7 @@ def test_standard_input(run, monkeypatch):
 
 def test_demo(run, monkeypatch):
     ids = [f"a.b{number}" for number in range(len(TEXTS))]
-    monkeypatch.setattr(datasets, "load_docstrings", lambda: Corpus(TEXTS, ids, "docstrings", ids))
+    monkeypatch.setattr(datasets, "load_glosses", lambda: Corpus(TEXTS, ids, "glosses", ids))
     assert [row["id"] for row in hits(run("--demo", "piano", "bread", "-k", 1, "--json"))] == ["a.b2", "a.b5"]
 
 
@@ -276,6 +276,73 @@ def test_numbers_as_names(run):
     HopfieldRetriever(keep_texts=True).fit(TEXTS).save("index")
     assert [row["id"] for row in hits(run("index", "cat", "--feedback", 0, "--json"))] == [0, 3]
     assert "A mouse and a keyboard" in run("index", "desk").out
+
+
+# -- columns of tables -------------------------------------------------------------------------------------------------
+
+TABLE = [
+    {"id": "a", "title": "red lamp", "body": "it shines", "lang": "en", "n": "1"},
+    {"id": "b", "title": "old chair", "body": "beside the red lamp", "lang": "", "n": "2"},
+    {"id": "c", "title": "", "body": "blue table", "lang": "fr", "n": ""},
+]
+
+
+def write_table(file, rows=TABLE):
+    if file.suffix == ".csv":
+        lines = [",".join(rows[0]), *(",".join(row.values()) for row in rows)]
+    else:
+        lines = [json.dumps({**row, "n": int(row["n"]) if row["n"] else None}) for row in rows]
+    file.write_text("\n".join(lines), encoding="utf-8")
+
+
+def weights(done):
+    return {row["id"]: row["weight"] for row in hits(done)}
+
+
+@pytest.mark.parametrize("file", ["rows.csv", "rows.jsonl"])
+def test_columns_with_weights_count_as_often_as_they_say(run, tmp_path, file):
+    write_table(tmp_path / file)
+    repeated = [{"id": row["id"], "text": f"{row['title']}\n" * 3 + row["body"]} for row in TABLE]
+    (tmp_path / "repeated.jsonl").write_text("\n".join(map(json.dumps, repeated)), encoding="utf-8")
+    options = ("lamp", "--id", "id", "--json", "--feedback", 0)
+    wanted = weights(run("repeated.jsonl", *options, "--column", "text"))
+    columns = ("--column", "title:3", "--column", "body")
+    done = run(file, *options, *columns, "--save", "index")
+    assert weights(done) == pytest.approx(wanted)
+    assert next(iter(wanted)) == "a"
+    assert hits(done)[0]["text"] == "red lamp\nit shines"
+    assert weights(run("index", "lamp", "--json", "--feedback", 0)) == pytest.approx(wanted)
+    first = weights(run(file, *options, "--column", "title", "--column", "body:3"))
+    assert next(iter(first)) == "b"
+
+
+@pytest.mark.parametrize("file", ["rows.csv", "rows.jsonl"])
+def test_json_has_the_other_columns_of_a_table(run, tmp_path, file):
+    write_table(tmp_path / file)
+    columns = ("--column", "title", "--column", "body")
+    shown = {row["id"]: row["columns"] for row in hits(run(file, "red", *columns, "--id", "id", "--json"))}
+    assert shown == {"a": {"lang": "en", "n": "1"}, "b": {"lang": "", "n": "2"}}
+    assert hits(run(file, "red", *columns, "--json"))[0]["columns"].keys() == {"id", "lang", "n"}
+
+
+def test_json_of_texts_without_columns_has_none(run, text):
+    assert "columns" not in hits(run(text, "cat", "--json"))[0]
+
+
+@pytest.mark.parametrize(
+    ("columns", "sentence"),
+    [
+        (["title", "title:2"], "--column title is given twice"),
+        (["title:0"], "--column title:0 must have a weight from 1 to 100"),
+        (["title:101"], "must have a weight from 1 to 100"),
+        (["title:x"], "has no column 'title:x'"),
+    ],
+)
+def test_weights_of_columns_are_checked(run, tmp_path, columns, sentence):
+    write_table(tmp_path / "rows.csv")
+    done = run("rows.csv", "lamp", *(part for column in columns for part in ("--column", column)))
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert sentence in done.err
 
 
 # -- how it looks ----------------------------------------------------------------------------------------------------
@@ -489,6 +556,41 @@ def test_documents_are_added_to_an_index_and_removed(index, run, tmp_path):
     assert "documents   7\n" in index("info", "saved").out
 
 
+def test_documents_are_added_with_the_options_of_search(index, run, tmp_path):
+    (tmp_path / "more.csv").write_bytes("café zebra;1\nbad\nblue zebra;2\n".encode("cp1252"))
+    options = ("--encoding", "cp1252", "--no-header", "--skip-bad-lines", "--column", "0:2", "--id", "1")
+    done = index("add", "saved", "more.csv", *options)
+    assert (done.code, done.out) == (2, "")
+    assert "already taken" in done.err
+    options = (*options[:-1], "0")
+    done = index("add", "saved", "more.csv", *options)
+    assert (done.code, done.out) == (0, "added 2 documents, 8 in all\n")
+    assert "malformed lines skipped: 1" in done.err
+    assert found_by(run, "café") == ["café zebra"]
+
+
+def test_documents_that_are_added_have_weighted_columns_as_those_that_were_there(index, run, tmp_path):
+    write_table(tmp_path / "all.csv")
+    write_table(tmp_path / "first.csv", TABLE[:1])
+    write_table(tmp_path / "rest.csv", TABLE[1:])
+    columns = ("--id", "id", "--column", "title:3", "--column", "body")
+    query = ("red lamp", "--json", "--feedback", 0)
+    wanted = weights(run("all.csv", *query, *columns))
+    assert run("first.csv", *columns, "--save", "grown", "-q").code == 0
+    assert index("add", "grown", "rest.csv", *columns).code == 0
+    assert weights(run("grown", *query)) == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize("command", [["topics"], ["search"], ["assign"], ["index", "add"]], ids=" ".join)
+def test_commands_that_read_text_have_the_same_options(run, monkeypatch, capsys, command):
+    monkeypatch.setattr(sys, "argv", ["codebooks", *command, "--help"])
+    with pytest.raises(SystemExit):
+        cli.main()
+    told = capsys.readouterr().out
+    for option in ("--column", "--id", "--encoding", "--no-header", "--skip-bad-lines", "--follow-links"):
+        assert told.count(f"{option} ") == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -525,17 +627,20 @@ def test_json_has_the_whole_text(run, tmp_path):
 @pytest.mark.parametrize("file", ["rows.csv", "rows.jsonl"])
 def test_where_keeps_rows_with_a_value(run, tmp_path, file):
     rows = [("red lamp", "en", 3), ("red lamp", "fr", 3), ("blue lamp", "en", 4)]
-    (tmp_path / "rows.csv").write_text("text,lang,n\n" + "".join(f"{t},{lang},{n}\n" for t, lang, n in rows))
+    table = "text,lang,n\n" + "".join(f"{t},{lang},{n}\n" for t, lang, n in rows) + "green lamp,it,\n"
+    (tmp_path / "rows.csv").write_text(table)
     lines = [json.dumps({"text": t, "about": {"lang": lang}, "lang": lang, "n": n}) for t, lang, n in rows]
+    lines += [json.dumps({"text": "green lamp", "lang": "it", **n}) for n in ({"n": None}, {}, {"n": ""})]
     (tmp_path / "rows.jsonl").write_text("\n".join(lines))
 
     def ids(*where):
         out = run(file, "lamp", "--column", "text", "--json", *where).out
         return sorted(json.loads(line)["id"] for line in out.splitlines())
 
-    assert ids() == ["0", "1", "2"]
+    assert ids() == ["0", "1", "2", "3", *(["4", "5"] if file == "rows.jsonl" else [])]
     assert ids("--where", "lang=en") == ["0", "2"]
     assert ids("--where", "n=4") == ["2"]
+    assert ids("--where", "n=") == ["3", *(["4", "5"] if file == "rows.jsonl" else [])]
     if file == "rows.jsonl":
         assert ids("--where", "about.lang=fr") == ["1"]
     for where, sentence in (

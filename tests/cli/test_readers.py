@@ -154,13 +154,13 @@ def test_encodings_are_detected_and_told(tmp_path, name):
     assert found.texts == text.splitlines()
     assert name in found.notes[0]
     assert "was read as" in found.notes[0]
-    assert read_documents(tmp_path / name, encoding=encoding) == (text.splitlines(), found.names, 0, ())
+    assert read_documents(tmp_path / name, encoding=encoding)[:4] == (text.splitlines(), found.names, 0, ())
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
 def test_a_byte_order_mark_names_the_encoding(tmp_path, encoding):
     (tmp_path / "a.csv").write_bytes("text\nBär\n".encode(encoding))
-    assert read_documents(tmp_path / "a.csv") == (["Bär"], ["0"], 0, ())
+    assert read_documents(tmp_path / "a.csv")[:4] == (["Bär"], ["0"], 0, ())
 
 
 def test_an_encoding_that_is_not_there(tmp_path):
@@ -174,7 +174,7 @@ def test_an_encoding_that_is_not_there(tmp_path):
 
 def test_bad_lines_are_skipped_and_counted(tmp_path):
     (tmp_path / "a.csv").write_text('id,text\n1,one\n2\n3,"b"c\n4,four\n5,"open\n6,six\n')
-    assert read_documents(tmp_path / "a.csv", "text", skip_bad_lines=True) == (
+    assert read_documents(tmp_path / "a.csv", "text", skip_bad_lines=True)[:4] == (
         (["one", "four", "six"], ["0", "1", "2"], 0, ("malformed lines skipped: 3",))
     )
     (tmp_path / "a.jsonl").write_text('{"text": "one"}\n{"text"\n["two"]\n{"text": 5}\n')
@@ -203,7 +203,7 @@ def test_a_document_is_not_taken_for_a_header_silently(tmp_path, name):
 def test_fields_within_fields(tmp_path):
     records = [{"id": {"n": 7}, "post": {"body": {"text": "one"}}}, {"id": {"n": 8}, "post": {"body": None}}]
     (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, records)))
-    assert read_documents(tmp_path / "a.jsonl", "post.body.text", "id.n") == (["one"], ["7"], 1, ())
+    assert read_documents(tmp_path / "a.jsonl", "post.body.text", "id.n")[:4] == (["one"], ["7"], 1, ())
     assert read_documents(tmp_path / "a.jsonl").texts == ["one"]
     (tmp_path / "b.jsonl").write_text('{"a.b": "whole", "a": {"b": "parts"}}')
     assert read_documents(tmp_path / "b.jsonl", "a.b").texts == ["whole"]

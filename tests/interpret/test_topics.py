@@ -238,11 +238,14 @@ def test_a_topic_reads_in_one_line():
     assert str(Topic(1, ("warm",), (1.0,), 1.0, ("cold",), (-0.4,))) == "1 (100.0%): warm | against: cold"
 
 
-def slow_top_documents(codes, labels, n):
-    return [
-        sorted((i for i in range(len(codes)) if labels[i] == k), key=lambda i, k=k: (-codes[i, k], i))[:n]
-        for k in range(codes.shape[1])
-    ]
+def slow_top_documents(codes, labels, X, n):
+    found = []
+    for k in range(codes.shape[1]):
+        rows = [i for i in range(len(codes)) if labels[i] == k]
+        units = {i: X[i] / max(np.linalg.norm(X[i]), 1e-300) for i in rows}
+        mean = sum(units.values()) / max(len(rows), 1)
+        found.append(sorted(rows, key=lambda i, k=k, u=units, m=mean: (-codes[i, k], -round(u[i] @ m, 6), i))[:n])
+    return found
 
 
 def test_top_documents_equal_slow_loops():
@@ -253,7 +256,7 @@ def test_top_documents_equal_slow_loops():
     codes = model.transform(X)
     for n in (1, 4, 100):
         found = representative_documents(model, X, n_documents=n)
-        assert [rows.tolist() for rows in found] == slow_top_documents(codes, labels, n)
+        assert [rows.tolist() for rows in found] == slow_top_documents(codes, labels, X, n)
     assert found[3].tolist() == []  # wins nothing, though its codes are the largest
 
 
@@ -277,6 +280,13 @@ def test_top_documents_of_scikit_learns_models(model):
     strength = -codes if hasattr(model, "n_clusters") else codes  # for KMeans near is good
     for k, rows in enumerate(found):
         assert (np.diff(strength[rows, k]) <= 0).all()
+
+
+def test_representative_documents_with_equal_codes_are_the_most_central():
+    X = sparse.csr_matrix([[1.0, 0, 0, 5], [1, 1, 1, 0], [1, 1, 0, 0], [0, 0, 0, 0]])
+    model = FixedLabels(np.eye(1, 4), [0, 0, 0, 0]).fit()
+    model.transform = lambda X: np.ones((4, 1))
+    assert representative_documents(model, X)[0].tolist() == [2, 1, 0]
 
 
 def test_top_documents_of_sparse_codes():

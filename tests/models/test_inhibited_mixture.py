@@ -11,7 +11,7 @@ from sklearn.datasets import load_digits
 from sklearn.feature_extraction.text import TfidfTransformer, TfidfVectorizer
 
 from codebooks import InhibitedMixture, ops
-from codebooks.datasets import load_docstrings, make_planted_corpus
+from codebooks.datasets import load_glosses, make_planted_corpus
 from codebooks.models import inhibited_mixture
 from codebooks.models.statistics import compute_gates
 
@@ -237,7 +237,7 @@ def complaints(X, *, n_components=10, n_batches=0, **settings):
 def text():
     """Words of documents, as they come."""
     return TfidfVectorizer(min_df=3, stop_words="english", sublinear_tf=True).fit_transform(
-        load_docstrings().documents[::3]
+        load_glosses().documents[::3]
     )
 
 

@@ -437,9 +437,7 @@ def test_a_file_cut_off_or_grown_is_an_error(saved, verify):
         with pytest.raises(DamagedFileError, match=r"index .* Restore"):
             load_arrays(saved, kind="Example", verify=verify)
     saved.write_bytes(content + b"\0")
-    with pytest.raises(
-        DamagedFileError, match=rf"index has {len(content) + 1} bytes instead of {len(content)}.* Rest"
-    ):
+    with pytest.raises(DamagedFileError, match=rf"index has {len(content) + 1} bytes instead of {len(content)}.* Rest"):
         load_arrays(saved, kind="Example", verify=verify)
 
 

@@ -71,7 +71,7 @@ def load_docstrings(
 
     Examples
     --------
-    >>> from codebooks.datasets import load_docstrings
+    >>> from benchmarks.docstrings import load_docstrings
     >>> corpus = load_docstrings(["textwrap"], cache=False)
     >>> "textwrap.TextWrapper.wrap" in corpus.ids, set(corpus.labels)
     (True, {'textwrap'})
@@ -120,7 +120,7 @@ def _collect_in_subprocess(packages: list[str]) -> list[_Docstring]:
     """Collect in a new interpreter: imports may add names to modules, and cannot be undone."""
     if getattr(sys, "frozen", False) or not sys.executable:  # what could be started is not Python
         return _collect_docstrings(packages)
-    path = [place for place in sys.path if isinstance(place, str)] + [str(Path(__file__).parents[2])]
+    path = [place for place in sys.path if isinstance(place, str)] + [str(Path(__file__).parents[1])]
     code = (
         f"import sys; sys.path[:] = {path!a}; from {__name__} import _print_collected; _print_collected({packages!a})"
     )
