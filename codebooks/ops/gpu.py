@@ -154,8 +154,8 @@ def gather_largest(index, weight, X, n):
 
 def chosen_products(Q, X, index):
     chosen = take_rows(X, cp.maximum(index, 0).ravel())
-    asked = take_rows(Q, cp.repeat(cp.arange(len(index)), index.shape[1]))
-    products = chosen.astype(np.float64).multiply(asked.astype(np.float64)).sum(axis=1)
+    queries = take_rows(Q, cp.repeat(cp.arange(len(index)), index.shape[1]))
+    products = chosen.astype(np.float64).multiply(queries.astype(np.float64)).sum(axis=1)
     return cp.where(index < 0, 0, products.reshape(index.shape)).astype(Q.dtype)
 
 
