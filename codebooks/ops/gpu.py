@@ -422,7 +422,8 @@ def select_used_columns(X):
 
 
 def compute_log_lifts(distributions, mass, columns, floor, share, background):
-    return shared.compute_log_lifts(cp, distributions, mass, columns, floor, share, background)
+    smoothing = {"floor": floor, "share": share, "background": background}
+    return shared.compute_log_lifts(cp, distributions, mass, columns, **smoothing)
 
 
 def compute_responsibilities(scores, scale, offset, margin):

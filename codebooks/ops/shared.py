@@ -104,7 +104,7 @@ def principal_axes(xp: ModuleType, C: Any) -> tuple[Any, Any]:
 
 
 def compute_log_lifts(
-    xp: ModuleType, distributions: Any, mass: Any, columns: Any, floor: float, share: float, background: float
+    xp: ModuleType, distributions: Any, mass: Any, columns: Any, *, floor: float, share: float, background: float
 ) -> Any:
     """See `codebooks.ops.compute_log_lifts`; computes all columns at once in float64."""
     n_features = distributions.shape[1]

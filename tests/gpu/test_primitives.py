@@ -90,7 +90,7 @@ def test_similarity_with_units_in_any_layout(cp, dtype, layout):
         assert_same(found, oracles.similarity(given.dense, given.W), dtype)
 
 
-def test_more_units_than_a_tile(cp, dtype):
+def test_similarity_with_more_components_than_a_tile(cp, dtype):
     rng = np.random.default_rng(0)
     X, W = (rng.random((n, 40)).astype(dtype) * (rng.random((n, 40)) < 0.3) for n in (9, 300))
     found = ops.similarity(moved(cp, sparse.csr_matrix(X)), moved(cp, W))
@@ -98,7 +98,7 @@ def test_more_units_than_a_tile(cp, dtype):
 
 
 @pytest.mark.parametrize("k", [1, 2, 5])
-def test_nearest(case, k):
+def test_find_nearest(case, k):
     given, on = case
     dtype = given.dense.dtype.type
     k = min(k, len(given.W))
@@ -111,7 +111,7 @@ def test_nearest(case, k):
 
 
 @pytest.mark.parametrize("layout", ["C", "csr_matrix"])
-def test_nearest_scores_that_differ_by_rounding_are_equal(cp, dtype, layout):
+def test_find_nearest_ties_within_rounding(cp, dtype, layout):
     eps = np.finfo(dtype).eps
     W = np.array([[1 - 8 * eps, 0.5, 1, 0.25, 1 - 4 * eps, 0.5 + 4 * eps], [0, 1, 0, 0, 0, 2]], dtype).T
     X = moved(cp, np.array([[2, 0], [0, 2]], dtype), layout)
@@ -122,7 +122,7 @@ def test_nearest_scores_that_differ_by_rounding_are_equal(cp, dtype, layout):
     assert_array_equal(host(ops.find_nearest(X, moved(cp, W), halves, 4).index)[0], [0, 2, 4, 1])
 
 
-def test_nearest_in_blocks(cp, dtype, monkeypatch):
+def test_find_nearest_in_blocks(cp, dtype, monkeypatch):
     given = given_of("many rows and units", "csr_matrix", dtype)
     whole = ops.find_nearest(*(moved(cp, a) for a in (given.X, given.W, given.handicap)), 3)
     monkeypatch.setattr("codebooks.ops.gpu._BLOCK_BYTES", 3000)
@@ -166,7 +166,7 @@ def test_gather_largest(cp, dtype, n):
 
 
 @pytest.mark.parametrize("n", [1, 4, 10])
-def test_gather_largest_passes_over_minus_one(cp, dtype, n):
+def test_gather_largest_skips_index_minus_one(cp, dtype, n):
     dense, index, weight = some_of_no_row(dtype)
     found = ops.gather_largest(moved(cp, index), moved(cp, weight), moved(cp, sparse.csr_matrix(dense)), n)
     assert_same(found, oracles.gather_largest(index, weight, dense, n), dtype)
@@ -215,7 +215,7 @@ def test_softmax(cp, dtype, name):
     assert_same(ops.softmax(moved(cp, scores)), oracles.softmax(scores), dtype)
 
 
-def test_softmax_of_nothing_but_minus_infinity(cp, dtype):
+def test_softmax_of_minus_infinity_only(cp, dtype):
     scores = np.array([[-np.inf, 1, -np.inf], [-np.inf] * 3], dtype)
     assert_same(ops.softmax(moved(cp, scores)), [[0, 1, 0], [0, 0, 0]], dtype)
 
@@ -236,7 +236,7 @@ def test_separate(cp, dtype, kind, beta):
     assert weights.has_sorted_indices
 
 
-def test_separate_scores_that_differ_by_rounding_tie(cp, dtype):
+def test_separate_max_ties_within_rounding(cp, dtype):
     eps = np.finfo(dtype).eps
     scores = np.array([[0, 3 - 16 * eps, 3], [-2 - 16 * eps, -2, -3], [-np.inf] * 3], dtype)
     found = ops.separate(moved(cp, scores), 1.0, "max").weights
@@ -244,7 +244,7 @@ def test_separate_scores_that_differ_by_rounding_tie(cp, dtype):
 
 
 @pytest.mark.parametrize("kind", ["softmax", "sparsemax", "entmax15", "max"])
-def test_separate_with_a_beta_for_each_row(cp, dtype, kind):
+def test_separate_with_one_beta_per_row(cp, dtype, kind):
     scores, betas = np.random.default_rng(0).standard_normal((3, 50)).astype(dtype), np.array([0.1, 1.0, 30.0])
     found, expected = ops.separate(moved(cp, scores), cp.asarray(betas), kind), ops.separate(scores, betas, kind)
     assert_same(found.weights, expected.weights.toarray(), dtype)
@@ -261,14 +261,14 @@ def test_separate_in_segments(cp, dtype, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", ["softmax", "sparsemax", "entmax15", "max"])
-def test_separate_with_so_many_candidates_that_warps_share_a_row(cp, dtype, kind):
+def test_separate_with_several_warps_per_row(cp, dtype, kind):
     scores = np.random.default_rng(0).random((3, 3000)).astype(dtype)
     found, expected = ops.separate(moved(cp, scores), 0.01, kind), ops.separate(scores, 0.01, kind)
     assert_same(found.weights, expected.weights.toarray(), dtype)
     assert_same(found.value, expected.value, dtype)
 
 
-def test_separate_of_nothing(cp, dtype):
+def test_separate_of_empty_scores(cp, dtype):
     for shape in ((0, 4), (3, 0)):
         found = ops.separate(cp.zeros(shape, dtype), 1.0, "sparsemax")
         assert found.weights.shape == shape
@@ -283,7 +283,7 @@ def test_chosen_products(cp, dtype):
 
 
 @pytest.mark.parametrize("share", [0.01, 0.5])
-def test_combine(cp, dtype, share):
+def test_combine_rows(cp, dtype, share):
     rng = np.random.default_rng(0)
     weights = sparse.csr_matrix((rng.random((6, 40)) * (rng.random((6, 40)) < share)).astype(dtype))
     X = rng.standard_normal((40, 9)).astype(dtype) * (rng.random((40, 9)) < 0.4)
@@ -315,7 +315,7 @@ def test_weigh_entries_sum_column_logs_and_select_used_columns(cp, kind, layout,
     assert_array_equal(host(fewer), host(found)[:, kept])
 
 
-def test_words_of_row_views(cp, dtype):
+def test_weigh_entries_and_sum_column_logs_of_row_views(cp, dtype):
     given, dense, weight = words_of("many rows and units", "csr_matrix", dtype)
     rows = np.array([4, 0, 130, 4, 9])
     view, weight_there = ops.view_rows(moved(cp, given), cp.asarray(rows)), cp.asarray(weight)
@@ -325,7 +325,7 @@ def test_words_of_row_views(cp, dtype):
         assert_same(one, other, np.float64)
 
 
-def test_add_logs_passes_over_rows_too_small_to_be_squared(cp):
+def test_sum_column_logs_skips_rows_too_small_to_be_squared(cp):
     X = np.array([[2, 0, 4], [1e-170, 1e-170, 0]])
     found = ops.sum_column_logs(moved(cp, sparse.csr_matrix(X)), cp.zeros(3), cp.ones(3, bool))
     for one, other in zip(found, oracles.sum_column_logs(X[:1], np.zeros(3), np.ones(3, bool)), strict=True):
@@ -334,7 +334,7 @@ def test_add_logs_passes_over_rows_too_small_to_be_squared(cp):
 
 @pytest.mark.parametrize("columns", [np.arange(12), np.array([7, 3, 0])], ids=len)
 @pytest.mark.parametrize("n_components", [1, 2, 6])
-def test_lift(cp, dtype, n_components, columns):
+def test_compute_log_lifts(cp, dtype, n_components, columns):
     distributions, mass = distributions_of(n_components, dtype)
     expected = oracles.compute_log_lifts(distributions, mass, columns, 0.1, 0.3, 3.0)
     for layout in ("C", "Fortran"):
@@ -344,7 +344,7 @@ def test_lift(cp, dtype, n_components, columns):
 
 
 @pytest.mark.parametrize("reach", [0, 1.5, np.inf])
-def test_responsibilities(cp, dtype, reach):
+def test_compute_responsibilities(cp, dtype, reach):
     rng = np.random.default_rng(0)
     scores, offset = (3 * rng.standard_normal((40, 9))).astype(dtype), rng.standard_normal(9).astype(dtype)
     expected = oracles.compute_responsibilities(scores, 0.7, offset, reach)
@@ -370,7 +370,7 @@ def test_fold_in(cp, dtype, least, n_steps):
     assert_allclose(host(found), expected, rtol=1e-4 if dtype == np.float32 else 1e-10, atol=1e-6)
 
 
-def test_fade_and_add(cp, dtype):
+def test_decay_and_add(cp, dtype):
     distributions, weight = distributions_of(6, dtype)
     fade, columns = np.linspace(0, 1, 6, dtype=dtype), np.array([0, 3, 11])
     pull = np.random.default_rng(0).random((6, 3)).astype(dtype)
@@ -434,13 +434,13 @@ def test_row_hashes(case):
     assert host(ops.row_hashes(on.X)).dtype == np.uint64
 
 
-def test_row_hashes_know_one_zero(cp, dtype):
+def test_row_hashes_of_negative_zero(cp, dtype):
     found = host(ops.row_hashes(cp.asarray(np.array([[0.0, 1.0], [-0.0, 1.0]], dtype))))
     assert found[0] == found[1]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_forms(cp, dtype, layout):
+def test_format_conversions(cp, dtype, layout):
     given = given_of("signed", "C" if layout == "strided" else layout, dtype)
     X = moved(cp, given.X, layout)
     dense, csr = moved(cp, given.dense), moved(cp, sparse.csr_matrix(given.dense))
@@ -467,7 +467,7 @@ def test_forms(cp, dtype, layout):
     assert_same(ops.stack_sparse([dense, dense]), np.vstack([given.dense] * 2), dtype)
 
 
-def test_own_drops_stored_zeros(cp, dtype):
+def test_copy_matrix_drops_stored_zeros(cp, dtype):
     X = sparse.csr_matrix((np.array([1, 0, 2, 0], dtype), [0, 2, 1, 1], [0, 2, 3, 4]), shape=(3, 3))
     found = ops.copy_matrix(moved(cp, X))
     assert found.nnz == 2
@@ -490,7 +490,7 @@ def test_as_matrix(cp):
 
 
 @pytest.mark.parametrize("k", [1, 3, 200])
-def test_match_and_best(cp, dtype, k):
+def test_score_and_search_postings(cp, dtype, k):
     rng = np.random.default_rng(0)
     X, Q = (rng.integers(1, 5, (n, 12)) * (rng.random((n, 12)) < 0.3) for n in (60, 7))
     X, Q = sparse.csr_matrix(X.astype(dtype)), sparse.csr_matrix(Q.astype(dtype))
@@ -505,14 +505,14 @@ def test_match_and_best(cp, dtype, k):
             assert_allclose(host(one), other, **TOLERANCE[dtype])
 
 
-def test_a_product_that_overflows_downwards_is_never_found(cp):
+def test_search_postings_never_finds_minus_infinity(cp):
     X, Q = (sparse.csr_matrix(np.array(a, np.float32)) for a in ([[3e38, 0], [0, 1], [3e38, 1]], [[-10, 2]]))
     index, score = host(ops.search_postings(moved(cp, Q), ops.build_postings(moved(cp, X)), 3))
     assert_array_equal(index, [[1, -1, -1]])
     assert_array_equal(score, [[2, -np.inf, -np.inf]])
 
 
-def test_match_of_dense_rows(cp, dtype):
+def test_score_postings_of_dense_rows(cp, dtype):
     given = given_of("signed", "C", dtype)
     postings = ops.build_postings(moved(cp, given.dense))
     assert_same(ops.score_postings(moved(cp, given.W), postings), given.W @ given.dense.T, dtype)
@@ -553,7 +553,7 @@ def test_nearest_orthonormal_without_full_rank(cp, dtype):
 
 
 @pytest.mark.parametrize("amount", [0.0, 0.5, 1.0])
-def test_pull_apart(cp, dtype, amount):
+def test_orthogonalize_partially(cp, dtype, amount):
     W = np.random.default_rng(0).standard_normal((4, 9)).astype(dtype)
     W /= np.linalg.norm(W, axis=1, keepdims=True)
     assert_same(ops.orthogonalize_partially(moved(cp, W), amount), oracles.orthogonalize_partially(W, amount), dtype)
@@ -584,7 +584,7 @@ def test_row_by_row(cp, dtype, function, layout):
 # -- where arrays live -------------------------------------------------------------------------------------------------
 
 
-def test_there_and_back(cp):
+def test_copies_between_host_and_device(cp):
     dense, csr = np.eye(3), sparse.csr_matrix(np.eye(3))
     like = cp.zeros(1)
     assert ops.xp(like) is cp
@@ -601,7 +601,7 @@ def test_there_and_back(cp):
     ops.synchronize(like)
 
 
-def test_too_many_entries_for_a_device_are_refused(cp):
+def test_to_device_of_too_many_entries(cp):
     large = SimpleNamespace(indptr=None, nnz=2**31)
     with pytest.raises(ValueError, match=r"at most 2147483647 entries, and 2147483648 came\. Use partial_fit"):
         ops.to_device_of(large, cp.zeros(1))
@@ -611,7 +611,7 @@ def strings_of(path):
     return path.read_text(encoding="utf-8")
 
 
-def test_twins_have_the_same_parameters():
+def test_gpu_bodies_have_the_parameters_of_the_cpu_bodies():
     """Read with `ast`, so that it needs neither Numba nor CuPy."""
     folder = Path(codebooks.__file__).parent / "ops"
 

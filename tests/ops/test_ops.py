@@ -571,7 +571,7 @@ def test_compute_log_lifts(n_components, dtype, form, columns, frozen):
         assert_same(one, other, dtype)
     from codebooks.ops import shared
 
-    on_device = shared.compute_log_lifts(np, distributions, mass, columns, 0.1, 0.3, 3.0)
+    on_device = shared.compute_log_lifts(np, distributions, mass, columns, floor=0.1, share=0.3, background=3.0)
     for one, other in zip(on_device, expected, strict=True):
         assert_same(one, other, dtype)
     unseen = np.isin(columns, [3, 8])

@@ -55,14 +55,14 @@ class TestRun:
             assert sorted(i for piece in pieces for i in range(*piece)) == list(range(n_items))
 
     @pytest.mark.parametrize("few_threads", [0, 1, 2], indirect=True)
-    def test_where_few_threads_can_be_started(self, few_threads):
+    def test_run_with_fewer_threads_than_allowed(self, few_threads):
         """A piece whose thread did not start is done by one of the others, and by one only."""
         out = np.zeros(64)
         for n_calls in range(1, 21):
             threads.run(add_one, len(out), 10**9, out)
             assert_array_equal(out, n_calls)
 
-    def test_a_call_does_not_wait_for_another(self):
+    def test_run_does_not_wait_for_busy_threads(self):
         """The caller does what threads that are busy elsewhere have not begun."""
         together, over, out = threading.Barrier(5), threading.Event(), np.zeros(64)
         in_time = []
@@ -80,7 +80,7 @@ class TestRun:
         assert_array_equal(out, 1)
         assert in_time == [True] * 4
 
-    def test_an_error_in_any_piece_comes_out(self):
+    def test_run_raises_errors_of_all_pieces(self):
         together = threading.Barrier(4)
 
         def fail(start, stop, at):
@@ -113,7 +113,7 @@ def wait_for_the_end():
 
 @pytest.mark.parametrize("before", ["", "test_threads.work_to_be_done()"], ids=["the first", "a later"])
 @pytest.mark.parametrize("when", ["a thread outlives the main one", "at exit"])
-def test_work_is_done_when_the_interpreter_ends(fresh_python, before, when):
+def test_run_during_interpreter_shutdown(fresh_python, before, when):
     code = f"""
 import atexit, threading, test_threads
 {before}
@@ -129,7 +129,7 @@ else:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks nothing")
-def test_a_child_may_use_blas_where_another_thread_did(fresh_python):
+def test_blas_in_a_forked_child_while_another_thread_limits_it(fresh_python):
     """And on as many threads as before: a fork waits until BLAS has them again."""
     code = """
 import os, threading
