@@ -1,4 +1,4 @@
-"""The laws on a device: CuPy in, CuPy out, the model of the CPU, and back to a machine without a device."""
+"""Estimators on a device: CuPy in, CuPy out, results equal to the CPU, and models copied back to the host."""
 
 import pickle
 from itertools import product
@@ -57,7 +57,7 @@ def X(request, planted):
 
 @pytest.fixture(scope="module")
 def fitted_on_device(cp):
-    """Models that have learned on the device, each fitted once; who asks must leave it as it is."""
+    """Models fitted on the device, each once; tests must not modify them."""
     models = {}
 
     def fitted(learner, settings, X):
@@ -168,7 +168,7 @@ class TestLearners:
 
     def test_partial_fit_over_minibatches_equals_one_epoch(self, cp, learner, settings, X):
         if settings.get("prune") or settings.get("algorithm") in ("geodesic", "online", "hebbian"):
-            pytest.skip("its schedule counts epochs, or it drops units")
+            pytest.skip("the schedule counts epochs, or components are removed")
         on = moved(X)
         model = build(learner, settings, max_iter=1, shuffle=False).fit(on)
         again = build(learner, settings)
@@ -187,7 +187,7 @@ def test_labels_equal_those_of_the_cpu_for_several_seeds(cp, learner, seed):
 
 @pytest.mark.parametrize("learner", [KrotovHopfield, InhibitedMixture])
 def test_revival_in_minibatches_of_one_row(cp, learner, X):
-    """A minibatch then holds no sample of most components."""
+    """Most components win no sample of such a minibatch."""
     models = [learner(5, random_state=0) for _ in range(2)]
     for row in range(40):
         batch = X[row : row + 1]
@@ -313,7 +313,7 @@ def test_synchronizations_of_an_epoch_do_not_depend_on_the_number_of_minibatches
 
 
 def test_asynchronous_epochs_equal_synchronous_ones(cp, X, monkeypatch):
-    """A unit that nobody needs is revived in the same minibatch as by a loop that looks after each."""
+    """Idle components are revived in the same minibatch as by a loop that checks after each minibatch."""
     settings = {"random_state": 0, "batch_size": 40, "max_iter": 8, "annealing_updates": 0}
     there = KrotovHopfield(9, **settings).fit(moved(X))
     monkeypatch.setattr("codebooks.ops.gpu.is_asynchronous", lambda a: False)

@@ -20,7 +20,7 @@ ARCHITECTURES = ("sm_80", "sm_90")
 
 
 def kernel_names():
-    """What `gpu.py` asks CuPy to compile, by its own function; the file itself cannot be imported without CuPy."""
+    """The names that `gpu.py` passes to CuPy, by its own function; the module cannot be imported without CuPy."""
     tree = ast.parse((OPS / "gpu.py").read_text(encoding="utf-8"))
     wanted = ("_KERNEL", "kernel_names")
     parts = [

@@ -1,6 +1,6 @@
-"""Every primitive of `codebooks.ops` on a device, against the oracle or, where there is none, against the CPU's body.
+"""Every primitive of `codebooks.ops` on a device, against the oracle or, if there is none, against the CPU body.
 
-What the CPU's bodies have to equal stands in `tests/ops/test_ops.py`; its inputs are taken from there.
+`tests/ops/test_ops.py` tests the CPU bodies and provides the inputs.
 """
 
 import ast
@@ -36,7 +36,7 @@ def moved(cp, a, layout="C"):
 
 
 def host(found):
-    """What came back, on the host; it has to have come from the device."""
+    """Copy results to the host, and check that they are on the device."""
     if isinstance(found, tuple):
         return tuple(host(part) for part in found)
     assert ops.is_on_gpu(found)
@@ -82,11 +82,11 @@ def test_similarity(case):
 
 
 @pytest.mark.parametrize("layout", ["Fortran", "strided", "csr_matrix"])
-def test_similarity_with_units_in_any_layout(cp, dtype, layout):
+def test_similarity_with_components_in_any_layout(cp, dtype, layout):
     given = given_of("signed", "csr_matrix", dtype)
-    units = sparse.csr_matrix(given.W) if layout == "csr_matrix" else given.W
+    components = sparse.csr_matrix(given.W) if layout == "csr_matrix" else given.W
     for X in (given.X, given.dense):
-        found = ops.similarity(moved(cp, X), moved(cp, units, layout))
+        found = ops.similarity(moved(cp, X), moved(cp, components, layout))
         assert_same(found, oracles.similarity(given.dense, given.W), dtype)
 
 
@@ -123,7 +123,7 @@ def test_find_nearest_ties_within_rounding(cp, dtype, layout):
 
 
 def test_find_nearest_in_blocks(cp, dtype, monkeypatch):
-    given = given_of("many rows and units", "csr_matrix", dtype)
+    given = given_of("many rows", "csr_matrix", dtype)
     whole = ops.find_nearest(*(moved(cp, a) for a in (given.X, given.W, given.handicap)), 3)
     monkeypatch.setattr("codebooks.ops.gpu._BLOCK_BYTES", 3000)
     parts = ops.find_nearest(*(moved(cp, a) for a in (given.X, given.W, given.handicap)), 3)
@@ -157,7 +157,7 @@ def test_gather_rows(cp, dtype, layout):
 
 @pytest.mark.parametrize("n", [0, 1, 4, 20])
 def test_gather_largest(cp, dtype, n):
-    given = given_of("many rows and units", "csr_matrix", dtype)
+    given = given_of("many rows", "csr_matrix", dtype)
     index, weight = given.index[:30], given.weight[:30]
     found = ops.gather_largest(moved(cp, index), moved(cp, weight), moved(cp, given.X), n)
     expected = ops.gather_largest(index, weight, given.X, n)
@@ -173,7 +173,7 @@ def test_gather_largest_skips_index_minus_one(cp, dtype, n):
 
 
 def test_sum_by_index(cp, dtype):
-    given = given_of("many rows and units", "C", dtype)
+    given = given_of("many rows", "C", dtype)
     index, weight = given.index[:, 0], given.weight[:, 0]
     found = ops.sum_by_index(moved(cp, index), moved(cp, weight), 40)
     assert_same(found, np.bincount(index, weights=weight, minlength=40), np.float64)
@@ -276,7 +276,7 @@ def test_separate_of_empty_scores(cp, dtype):
 
 
 def test_chosen_products(cp, dtype):
-    given = given_of("many rows and units", "csr_matrix", dtype)
+    given = given_of("many rows", "csr_matrix", dtype)
     index = np.random.default_rng(0).integers(-1, len(given.dense), size=(len(given.dense), 5))
     found = ops.chosen_products(moved(cp, given.X), moved(cp, given.X), moved(cp, index))
     assert_same(found, oracles.chosen_products(given.dense, given.dense, index), dtype)
@@ -316,7 +316,7 @@ def test_weigh_entries_sum_column_logs_and_select_used_columns(cp, kind, layout,
 
 
 def test_weigh_entries_and_sum_column_logs_of_row_views(cp, dtype):
-    given, dense, weight = words_of("many rows and units", "csr_matrix", dtype)
+    given, dense, weight = words_of("many rows", "csr_matrix", dtype)
     rows = np.array([4, 0, 130, 4, 9])
     view, weight_there = ops.view_rows(moved(cp, given), cp.asarray(rows)), cp.asarray(weight)
     assert_same(ops.weigh_entries(view, weight_there, 2), oracles.weigh_entries(dense[rows], weight, 2), dtype)
@@ -356,7 +356,7 @@ def test_compute_responsibilities(cp, dtype, reach):
 
 @pytest.mark.parametrize(("least", "n_steps"), [(0, 1), (0.02, 7)])
 def test_fold_in(cp, dtype, least, n_steps):
-    X, dense, weight = words_of("many rows and units", "csr_matrix", dtype)
+    X, dense, weight = words_of("many rows", "csr_matrix", dtype)
     rng, n_components = np.random.default_rng(0), 6
     lifts, shares, prior = (
         rng.gamma(0.5, size=(n_components, dense.shape[1])),
@@ -408,7 +408,7 @@ def test_take_rows(cp, dtype, layout, rows):
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_minibatches(cp, dtype, layout, window, monkeypatch):
     monkeypatch.setattr("codebooks.ops.gpu._WINDOW_BYTES", window)
-    given = given_of("many rows and units", "C" if layout == "strided" else layout, dtype)
+    given = given_of("many rows", "C" if layout == "strided" else layout, dtype)
     X, W = moved(cp, given.X, layout), moved(cp, given.W)
     batches = [np.array([4, 0, 130]), np.array([7]), np.array([5, 5]), np.arange(40)]
     for some in (batches, [slice(0, 3), slice(3, 9), slice(9, 9)]):

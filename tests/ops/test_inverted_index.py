@@ -1,4 +1,4 @@
-"""Products with an inverted matrix, and the best of them, against plain loops and against each other."""
+"""Inverted index: scores and top k against plain products."""
 
 import functools
 from itertools import product
@@ -16,7 +16,7 @@ TOLERANCE = {np.float32: 2e-5, np.float64: 1e-12}
 
 
 def numbers(rng, shape, density, kind):
-    """Random values: of both signs, positive, negative, or few different ones, so that many sums are equal."""
+    """Random values: of both signs, positive, negative, or few distinct ones, so that many sums are equal."""
     values = rng.standard_normal(shape)
     values = {"positive": np.abs(values), "negative": -np.abs(values), "ties": np.rint(values)}.get(kind, values)
     return values * (rng.random(shape) < density)
@@ -29,7 +29,7 @@ def with_int64(X):
 
 
 def unsorted(X):
-    """Columns fall in each row."""
+    """Columns descend in each row."""
     X = sparse.csr_matrix(X)
     ends = np.repeat(X.indptr[:-1] + X.indptr[1:], np.diff(X.indptr))
     order = ends - 1 - np.arange(X.nnz)
@@ -43,7 +43,7 @@ def with_stored_zeros(X):
     )
 
 
-def named_twice(X):
+def with_duplicates(X):
     """Every value as the sum of two entries."""
     X = sparse.csr_matrix(X)
     twice = np.repeat(X.indices, 2)
@@ -64,14 +64,14 @@ LAYOUTS = {
     "int64": with_int64,
     "unsorted": unsorted,
     "stored zeros": with_stored_zeros,
-    "named twice": named_twice,
+    "duplicates": with_duplicates,
     "read-only": read_only,
 }
 
 
 @functools.cache
 def matrices(kind, n_rows=300, n_queries=12, n_columns=40):
-    """Rows, some of them empty or equal, and queries; few rows hold the last columns, and none the very last."""
+    """Rows, some of them empty or equal, and queries; later columns are rarer, and the last is empty."""
     rng = np.random.default_rng(list(map(ord, kind)))
     density = 0.8 / np.arange(1, n_columns + 1)
     X = numbers(rng, (n_rows, n_columns), density, kind)
@@ -88,7 +88,7 @@ KINDS = ("signed", "positive", "negative", "ties")
 
 
 def assert_best(found, scores, k):
-    """The best are those of the scores, to the last bit."""
+    """Check that the result equals the top k of the scores in every bit."""
     index, score = found
     expected = oracles.top_k(scores, min(k, scores.shape[1]))
     assert index.dtype == np.int64
@@ -110,11 +110,11 @@ def test_build_postings(layout, dtype):
     assert (found.starts.dtype, found.rows.dtype, found.line.dtype) == (np.int64, np.int32, np.int32)
     assert {a.dtype for a in (found.values, found.highest, found.lowest, found.table)} == {np.dtype(dtype)}
     for c, column in enumerate(dense.T):
-        held = slice(found.starts[c], found.starts[c + 1])
-        rows = found.rows[held]
+        entries = slice(found.starts[c], found.starts[c + 1])
+        rows = found.rows[entries]
         assert (np.diff(rows) > 0).all()
-        assert_allclose(found.values[held], column[rows], rtol=TOLERANCE[dtype])
-        assert_array_equal(np.flatnonzero(column), rows[found.values[held] != 0])
+        assert_allclose(found.values[entries], column[rows], rtol=TOLERANCE[dtype])
+        assert_array_equal(np.flatnonzero(column), rows[found.values[entries] != 0])
         assert_allclose((found.highest[c], found.lowest[c]), (max(column.max(), 0), min(column.min(), 0)), rtol=1e-6)
         if found.line[c] >= 0:
             assert_allclose(found.table[found.line[c]], column, rtol=TOLERANCE[dtype])
@@ -166,7 +166,7 @@ def test_results_have_the_dtype_of_the_postings(ours, theirs):
     assert ops.search_postings(queries, index, 3)[1].dtype == ours
 
 
-# -- the best --------------------------------------------------------------------------------------------------------
+# -- top k --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("k", [1, 2, 10, 299, 300, 1000])

@@ -1,4 +1,4 @@
-"""Scores become weights: against slow transcriptions of the papers, and where exactness begins and ends."""
+"""Separation functions against slow implementations of their definitions, ties, margins and extreme scores."""
 
 import numpy as np
 import oracles

@@ -1,6 +1,6 @@
-"""The primitives of `codebooks.ops` against the oracle, and what is promised about threads, forks and the disk cache.
+"""The primitives of `codebooks.ops` against the oracle, and with several threads, after forks and from the disk cache.
 
-What has to run in a fresh interpreter is a function of this file, called there by its name.
+Code that runs in a fresh interpreter is a function of this file, which that interpreter imports.
 """
 
 import errno
@@ -46,7 +46,7 @@ def strided(dense):
 
 
 def slice_of_csr(dense):
-    """A view into a larger matrix, as minibatches are."""
+    """A view of a larger matrix, like a minibatch."""
     more = np.pad(dense, ((2, 1), (0, 0)), constant_values=7)
     return ops.take_rows(sparse.csr_matrix(more), slice(2, 2 + len(dense)))
 
@@ -79,19 +79,19 @@ FORMS = [
 class Kind(NamedTuple):
     n_rows: int
     n_features: int
-    n_units: int
+    n_components: int
     density: float = 0.4
 
 
 KINDS = {
     "signed": Kind(13, 9, 5),
     "full rows": Kind(6, 23, 4, density=1),
-    "one unit": Kind(13, 9, 1),
+    "one component": Kind(13, 9, 1),
     "one row": Kind(1, 9, 5),
     "one feature": Kind(7, 1, 3),
     "no rows": Kind(0, 9, 5),
     "zeros": Kind(4, 9, 3, density=0),
-    "many rows and units": Kind(131, 10, 35),
+    "many rows": Kind(131, 10, 35),
 }
 
 
@@ -104,8 +104,8 @@ CASES = [
         for form in (("C", np.float32, False), ("csr_matrix", np.float64, False))
         if kind != "signed"
     ),
-    ("many rows and units", ("C", np.float64, False)),
-    ("many rows and units", ("csr_matrix", np.float32, False)),
+    ("many rows", ("C", np.float64, False)),
+    ("many rows", ("csr_matrix", np.float32, False)),
 ]
 
 
@@ -120,20 +120,20 @@ def one_at_a_time(*axes):
 
 
 class Given(NamedTuple):
-    """Arguments of the primitives that fit together."""
+    """Consistent arguments of the primitives."""
 
     X: Any  # rows in the layout under test; some are empty
     dense: np.ndarray  # the same rows for the oracle
-    W: np.ndarray  # units
-    G: np.ndarray  # a weight for each row and unit
-    index: np.ndarray  # some units for each row, some of them twice
-    weight: np.ndarray  # a weight for each of these, some of them 0
-    handicap: np.ndarray  # one for each unit
+    W: np.ndarray  # components
+    G: np.ndarray  # a weight for each row and component
+    index: np.ndarray  # some components for each row, some of them twice
+    weight: np.ndarray  # a weight for each of these, some 0
+    handicap: np.ndarray  # one for each component
 
 
 def given_of(kind, layout, dtype, frozen=False):
     rng = np.random.default_rng(list(map(ord, kind)))
-    n_rows, n_features, n_units, density = KINDS[kind]
+    n_rows, n_features, n_components, density = KINDS[kind]
 
     def numbers(*shape, density=1.0):
         return (rng.standard_normal(shape) * (rng.random(shape) < density)).astype(dtype)
@@ -143,20 +143,20 @@ def given_of(kind, layout, dtype, frozen=False):
     given = Given(
         X=LAYOUTS[layout](dense.copy()),
         dense=dense,
-        W=numbers(n_units, n_features),
-        G=numbers(n_rows, n_units),
-        index=rng.integers(n_units, size=(n_rows, 3)),
+        W=numbers(n_components, n_features),
+        G=numbers(n_rows, n_components),
+        index=rng.integers(n_components, size=(n_rows, 3)),
         weight=numbers(n_rows, 3, density=0.8),
-        handicap=np.abs(numbers(n_units)),
+        handicap=np.abs(numbers(n_components)),
     )
     return Given(*map(read_only, given)) if frozen else given
 
 
 def some_of_no_row(dtype):
-    """Whole numbers for `gather_largest`: rows, and for sums of them indices, some of them -1, and weights."""
-    given = given_of("many rows and units", "C", dtype)
+    """Integers for `gather_largest`: rows, and indices, some of them -1, and weights for their sums."""
+    given = given_of("many rows", "C", dtype)
     dense, index, weight = np.rint(3 * given.dense), given.index.copy(), np.rint(3 * given.weight)
-    dense[-1] = 1  # which -1 would name, counted from the end
+    dense[-1] = 1  # the row that -1 would select as a Python index
     index[::3, 1] = index[4] = -1
     return dense, index, weight
 
@@ -183,7 +183,7 @@ def given(request):
 
 
 def untouched(function, *arguments):
-    """Call the function; its arguments have to be afterwards what they were before."""
+    """Call the function, and check that it does not modify its arguments."""
 
     def contents():
         return [part.tobytes() for a in arguments if hasattr(a, "dtype") for part in parts_of(a)]
@@ -226,17 +226,17 @@ def test_similarity(given):
         *product(("Fortran", "strided", "int64 indices"), ("Fortran", "csr_matrix"), [np.float32]),
     ],
 )
-def test_similarity_with_units_in_any_layout(layout, form, dtype):
+def test_similarity_with_components_in_any_layout(layout, form, dtype):
     given = given_of("signed", layout, dtype)
-    units = given.W * (given.W > 0)
-    found = untouched(ops.similarity, given.X, LAYOUTS[form](units))
-    assert_same(found, oracles.similarity(given.dense, units), dtype)
+    components = given.W * (given.W > 0)
+    found = untouched(ops.similarity, given.X, LAYOUTS[form](components))
+    assert_same(found, oracles.similarity(given.dense, components), dtype)
 
 
 @pytest.mark.parametrize("layout", ["C", "csr_matrix"])
-def test_similarity_makes_no_copy_of_fortran_ordered_units(layout):
-    X, units = LAYOUTS[layout](np.eye(3, 2000)), np.ones((1000, 2000), order="F")
-    assert peak_memory(ops.similarity, X, units) < units.nbytes / 4
+def test_similarity_makes_no_copy_of_fortran_ordered_components(layout):
+    X, components = LAYOUTS[layout](np.eye(3, 2000)), np.ones((1000, 2000), order="F")
+    assert peak_memory(ops.similarity, X, components) < components.nbytes / 4
 
 
 def test_accumulate(given):
@@ -256,7 +256,7 @@ def test_accumulate_with_weights_in_any_layout(layout, form):
 
 
 def test_scatter_rows(given):
-    out = given.W.copy()  # what is there before is added to
+    out = given.W.copy()  # initial values that the function adds to
     expected = oracles.scatter_rows(out, given.index, given.weight, given.dense)
     untouched(functools.partial(ops.scatter_rows, out), given.index, given.weight, given.X)
     assert_same(out, expected, given.W.dtype)
@@ -324,7 +324,7 @@ def test_blend_directions(shape, dtype, form, frozen):
     rng = np.random.default_rng(0)
     start, W = rng.standard_normal((2, *shape))
     weight = rng.standard_normal(len(W))
-    start[shape[0] // 2] = weight[shape[0] // 2] = 0  # nothing comes of it, so it stays what it was
+    start[shape[0] // 2] = weight[shape[0] // 2] = 0  # the sum is 0, so the row keeps its value
     out, W, weight = (a.astype(dtype) for a in (start, W, weight))
     directions, norms = oracles.blend_directions(out, weight, W)
     out, W = LAYOUTS[form](out), LAYOUTS[form](W)
@@ -371,7 +371,7 @@ def test_take_rows(rows, layout, dtype, frozen):
 
 
 def test_primitives_accept_rows_taken_from_csr():
-    given = given_of("many rows and units", "csr_matrix", np.float64)
+    given = given_of("many rows", "csr_matrix", np.float64)
     rows = ops.take_rows(given.X, slice(40, 90))
     assert_same(ops.row_norms(rows), oracles.row_norms(given.dense[40:90]), np.float64)
     assert_same(
@@ -382,10 +382,10 @@ def test_primitives_accept_rows_taken_from_csr():
 @pytest.mark.parametrize("form", ["C", "strided"])
 @pytest.mark.parametrize("dtype", [*DTYPES, bool])
 def test_sum_by_index(form, dtype):
-    given = given_of("many rows and units", "C", np.float64)
+    given = given_of("many rows", "C", np.float64)
     index, weight = given.index[:, :1], (given.weight[:, :1] * 4).round().astype(dtype)
     index, weight = (LAYOUTS[form](a)[:, 0] for a in (index, weight))
-    expected = [weight[index == unit].sum(dtype=float) for unit in range(40)]
+    expected = [weight[index == k].sum(dtype=float) for k in range(40)]
     assert_same(untouched(ops.sum_by_index, index, weight, 40), expected, np.float64)
 
 
@@ -404,7 +404,7 @@ def test_scale_rows(layout, dtype):
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_minibatches(layout, short_row, monkeypatch):
     monkeypatch.setattr("codebooks.ops.cpu._SHORT_ROW", short_row)
-    given = given_of("many rows and units", layout, np.float64)
+    given = given_of("many rows", layout, np.float64)
     batches = [np.array([4, 0, 130]), slice(3, 9), np.array([7]), slice(9, 9), np.array([5, 5])]
     for batch, rows in zip(ops.minibatches(given.X, iter(batches)), batches, strict=True):
         assert_same(ops.row_norms(batch), oracles.row_norms(given.dense[rows]), np.float64)
@@ -454,7 +454,7 @@ def test_numpy_is_not_asynchronous():
 
 
 def words_of(kind, layout, dtype, frozen=False):
-    """Rows without negative values in the layout under test, the same for the oracle, and a number for each column."""
+    """Rows without negative values in the layout under test, the same for the oracle, and a weight for each column."""
     given = given_of(kind, "C", dtype)
     dense = np.abs(given.dense)
     X, weight = LAYOUTS[layout](dense.copy()), np.random.default_rng(0).random(dense.shape[1]) + 0.1
@@ -490,7 +490,7 @@ def test_sum_column_logs(words):
 
 @pytest.mark.parametrize("layout", [name for name in LAYOUTS if name not in ("C", "Fortran", "strided")])
 def test_weigh_entries_and_sum_column_logs_of_row_views(layout):
-    X, dense, weight = words_of("many rows and units", layout, np.float64)
+    X, dense, weight = words_of("many rows", layout, np.float64)
     rows = np.array([4, 0, 130, 4, 9])
     view, wanted = ops.view_rows(X, rows), np.ones(10, bool)
     assert_same(ops.weigh_entries(view, weight, 2).toarray(), oracles.weigh_entries(dense[rows], weight, 2), np.float64)
@@ -527,7 +527,7 @@ def test_select_used_columns(kind, layout):
 
 @pytest.mark.parametrize(("layout", "dtype", "frozen"), [form for form in FORMS if form[0].startswith("csr")])
 def test_chosen_products(layout, dtype, frozen):
-    given = given_of("many rows and units", layout, dtype, frozen)
+    given = given_of("many rows", layout, dtype, frozen)
     index = np.random.default_rng(0).integers(-1, len(given.dense), size=(len(given.dense), 5))
     found = untouched(ops.chosen_products, given.X, given.X, index)
     assert_same(found, oracles.chosen_products(given.dense, given.dense, index), dtype)
@@ -537,14 +537,14 @@ def test_chosen_products(layout, dtype, frozen):
 @pytest.mark.parametrize(("share", "form", "given_form"), one_at_a_time([0.2, 0, 0.1], ["C", "Fortran"], FORMS[::-1]))
 def test_accumulate_with_few_shares(share, form, given_form):
     layout, dtype, frozen = given_form
-    given = given_of("many rows and units", layout, dtype, frozen)
+    given = given_of("many rows", layout, dtype, frozen)
     few = given.G * (np.random.default_rng(0).random(given.G.shape) < share)
     found = untouched(ops.accumulate, LAYOUTS[form](few), given.X)
     assert_same(found, oracles.accumulate(few, given.dense), dtype)
 
 
 def distributions_of(n_components, dtype):
-    """Word distributions, one of them without mass, and words that none of them has."""
+    """Term distributions, one of them without mass, and terms that are in none."""
     rng = np.random.default_rng(n_components)
     counts = rng.gamma(0.3, size=(n_components, 12)) * (rng.random((n_components, 12)) < 0.7)
     counts[:, [3, 8]], counts[:, 0] = 0, 1 + np.arange(n_components)
@@ -581,7 +581,7 @@ def test_compute_log_lifts(n_components, dtype, form, columns, frozen):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_compute_log_lifts_of_terms_equally_likely_in_all_components(dtype):
-    """They say next to nothing, and a word that one component has alone says most."""
+    """Their saliency is about 0, and the saliency of a term of one component is about 1."""
     distributions = np.array([[0.5, 0.5, 0], [0.5, 0.3, 0.2]], dtype)
     table, saliency, _ = ops.compute_log_lifts(distributions, np.full(2, 1e4, dtype), np.arange(3), 0.1, 0.3, 3.0)
     assert 0 <= saliency[0] < 1e-3
@@ -595,7 +595,7 @@ def test_compute_log_lifts_of_terms_equally_likely_in_all_components(dtype):
 def test_compute_responsibilities(dtype, reach):
     rng = np.random.default_rng(0)
     scores, offset = (3 * rng.standard_normal((40, 9))).astype(dtype), rng.standard_normal(9).astype(dtype)
-    scores[3] = 1e4 * np.arange(9)  # exponentials would be infinite
+    scores[3] = 1e4 * np.arange(9)  # exponentials would overflow
     expected = oracles.compute_responsibilities(scores, 0.7, offset, reach)
     found = ops.compute_responsibilities(scores, 0.7, offset, reach)
     assert_array_equal(found.winner, expected[1])
@@ -616,7 +616,7 @@ def test_compute_responsibilities(dtype, reach):
 )
 def test_fold_in(given_form, least_and_steps, form):
     (layout, dtype, frozen), (least, n_steps) = given_form, least_and_steps
-    X, dense, weight = words_of("many rows and units", layout, dtype)
+    X, dense, weight = words_of("many rows", layout, dtype)
     rng, n_components = np.random.default_rng(0), 6
     lifts = rng.gamma(0.5, size=(n_components, dense.shape[1])) * (rng.random((n_components, dense.shape[1])) < 0.8)
     lifts[:, 2], weight[4] = 0, 0
@@ -667,7 +667,7 @@ SCORES = {
     "no rows": np.zeros((0, 4)),
     "infinite": np.array([[-inf, 1, -inf, 2], [-inf, -inf, -inf, -inf], [inf, 0, inf, -inf]]),
 }
-# More than are kept in a list while they are found.
+# More scores than a sorted list keeps during the selection.
 MANY_SCORES = {
     "many": np.random.default_rng(3).standard_normal((3, 700)),
     "many ties": np.random.default_rng(4).integers(5, size=(3, 600)),
@@ -697,8 +697,8 @@ def test_top_k_of_read_only_scores():
 
 
 def test_find_nearest(given):
-    dtype, n_units = given.W.dtype, len(given.W)
-    for k in {1, (n_units + 1) // 2, n_units}:
+    dtype, n_components = given.W.dtype, len(given.W)
+    for k in {1, (n_components + 1) // 2, n_components}:
         found = untouched(ops.find_nearest, given.X, given.W, given.handicap, k)
         index, score, norms, total = oracles.find_nearest(given.dense, given.W, given.handicap, k)
         assert found.index.dtype == np.int64
@@ -745,7 +745,7 @@ def test_find_nearest_ties_within_rounding(layout, dtype):
     for k in range(1, 7):
         index = ops.find_nearest(X, W, np.zeros(6, dtype), k).index
         assert_array_equal(index, [[0, 2, 4, 1, 5, 3][:k], [5, 1, 0, 2, 3, 4][:k]])
-    # What a handicap leaves is as rounded as what it was taken off.
+    # A score minus a handicap has the rounding error of the score.
     assert_array_equal(ops.find_nearest(X, W, np.full(6, 0.5, dtype), 4).index[0], [0, 2, 4, 1])
     many = np.array([1 - eps * (np.arange(400) % 9), np.zeros(400)], dtype).T
     for k in (1, 5, 300):
@@ -924,7 +924,7 @@ def test_orthogonalize_partially_of_more_rows_than_columns_leaves_unit_rows(shap
     found = untouched(ops.orthogonalize_partially, unit_rows(shape).astype(dtype), amount)
     assert found.dtype == dtype
     assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
-    if shape == (8, 1):  # there is nowhere to go
+    if shape == (8, 1):  # the polar factor has one direction
         assert_allclose(found, unit_rows(shape), atol=1e-5)
     assert_allclose(
         found, oracles.orthogonalize_partially(unit_rows(shape), amount), atol=1e-4 if dtype == np.float32 else 1e-10
@@ -1075,20 +1075,20 @@ def test_choose_subsets_does_not_modify_its_arguments():
 
 
 def jobs(n_rows):
-    """Every kernel and every CSR path, on inputs so large that they are shared out among threads."""
+    """Every kernel and every CSR path, on inputs large enough for several threads."""
     rng = np.random.default_rng(0)
-    n_features, n_units = 500, 160
+    n_features, n_components = 500, 160
     dense = rng.standard_normal((n_rows, n_features)) * (rng.random((n_rows, n_features)) < 0.4)
     dense[5::50] = 0
-    units, weights = rng.standard_normal((n_units, n_features)), rng.standard_normal((n_rows, n_units))
-    index, handicap = rng.integers(n_units, size=(n_rows, 2)), rng.random(n_units)
+    components, weights = rng.standard_normal((n_components, n_features)), rng.standard_normal((n_rows, n_components))
+    index, handicap = rng.integers(n_components, size=(n_rows, 2)), rng.random(n_components)
     chosen = rng.integers(-1, n_rows, size=(n_rows, 12))
     weight, order, every = rng.random(400), rng.permutation(n_rows), np.arange(n_features)
-    rare = dense * (rng.random(dense.shape) < np.linspace(0, 1, n_features))  # in columns from empty to common
+    rare = dense * (rng.random(dense.shape) < np.linspace(0, 1, n_features))  # columns from empty to common
     groups = np.argsort(rng.random((9, n_features)))[:, :60]
     todo = {"count_pairs": functools.partial(ops.count_pairs, sparse.csr_matrix(dense), groups)}
     for dtype in DTYPES:
-        X, W, G, h, w = (a.astype(dtype) for a in (dense, units, weights, handicap, weight))
+        X, W, G, h, w = (a.astype(dtype) for a in (dense, components, weights, handicap, weight))
         share, wide = np.ascontiguousarray(G[:, :2]), dense[:, :400].astype(dtype)
 
         def scattered(rows, share=share, like=W):
@@ -1108,8 +1108,8 @@ def jobs(n_rows):
 
         postings, queries = ops.build_postings(sparse.csr_matrix(rare.astype(dtype))), sparse.csr_matrix(W[:40])
 
-        # Sums of small whole numbers are exact, so BLAS has no say in the bits.
-        whole, whole_units = np.rint(3 * X), np.rint(3 * X[:400])
+        # Sums of small integers are exact, so the bits do not depend on BLAS.
+        whole, whole_components = np.rint(3 * X), np.rint(3 * X[:400])
         todo |= {
             f"softmax {dtype.__name__}": functools.partial(ops.softmax, wide),
             f"top_k {dtype.__name__}": functools.partial(ops.top_k, wide, 3),
@@ -1117,7 +1117,7 @@ def jobs(n_rows):
             f"blend_directions {dtype.__name__}": functools.partial(blended, np.ascontiguousarray(wide.T)),
             f"gather_rows {dtype.__name__}": functools.partial(ops.gather_rows, index, share, W),
             f"scatter_rows, dense {dtype.__name__}": functools.partial(scattered, X),
-            f"nearest, dense {dtype.__name__}": functools.partial(ops.find_nearest, whole, whole_units, w, 2),
+            f"nearest, dense {dtype.__name__}": functools.partial(ops.find_nearest, whole, whole_components, w, 2),
             f"match {dtype.__name__}": functools.partial(ops.score_postings, queries, postings),
             f"best {dtype.__name__}": functools.partial(ops.search_postings, queries, postings, 20),
             f"separate {dtype.__name__}": functools.partial(ops.separate, wide, 0.5, "sparsemax"),
@@ -1133,7 +1133,7 @@ def jobs(n_rows):
             rows, which = LAYOUTS[layout](X), f"{layout} {dtype.__name__}"
             todo |= {
                 f"similarity, {which}": functools.partial(ops.similarity, rows, W),
-                f"similarity with CSR units, {which}": functools.partial(ops.similarity, W, rows),
+                f"similarity with CSR components, {which}": functools.partial(ops.similarity, W, rows),
                 f"accumulate, {which}": functools.partial(ops.accumulate, G, rows),
                 f"accumulate few shares, {which}": functools.partial(ops.accumulate, G * (G > 1), rows),
                 f"fold_in, {which}": functools.partial(folded, rows),
@@ -1150,7 +1150,7 @@ def jobs(n_rows):
 
 
 def fingerprints(todo):
-    """A hash of the bytes that each job gives."""
+    """A hash of the bytes of the result of each job."""
 
     def fingerprint(found):
         arrays = found if isinstance(found, tuple) else (found,)
@@ -1160,7 +1160,7 @@ def fingerprints(todo):
 
 
 def kernels():
-    """The compiled loops that work on a range of items, by name."""
+    """The kernels that work on a range of items, by name."""
     from codebooks.ops import (
         inverted_index,
         kernels_entmax,
@@ -1185,7 +1185,7 @@ def kernels():
 
 
 def report_threads():
-    """Print what the jobs give, and into how many pieces each kernel was cut at least."""
+    """Print the results of the jobs, and the smallest number of pieces that each kernel was split into."""
     from codebooks.ops import threads
 
     run, pieces = threads.run, {}
@@ -1217,12 +1217,12 @@ def test_results_do_not_depend_on_the_number_of_threads(with_threads, n_threads)
     alone, together = with_threads(1), with_threads(n_threads)
     assert sorted(together["pieces"]) == together["kernels"]
     assert set(alone["pieces"].values()) == {1}
-    assert min(together["pieces"].values()) >= n_threads, "the inputs are too small to be shared out"
+    assert min(together["pieces"].values()) >= n_threads, "the inputs are too small for several threads"
     assert together["fingerprints"] == alone["fingerprints"]
 
 
 def call_from_two_threads():
-    """Enter every primitive from two Python threads at once, the first time before it is compiled or loaded."""
+    """Call every primitive from two Python threads at once, the first time before it is compiled or loaded."""
     todo, found = jobs(1501), []
     together, until = threading.Barrier(2), time.monotonic() + 1.5
 
@@ -1248,14 +1248,14 @@ def test_primitives_from_two_python_threads(fresh_python):
 
 def call_after_a_fork():
     todo = jobs(1501)
-    expected = fingerprints(todo)  # makes this process's threads
+    expected = fingerprints(todo)  # starts the threads of this process
 
     def same():
         assert fingerprints(todo) == expected
 
     child = multiprocessing.get_context("fork").Process(target=same)
     child.start()
-    child.join()  # who calls this in a fresh interpreter sets the limit
+    child.join()  # `fresh_python` has a time limit
     assert child.exitcode == 0
     same()
 
@@ -1311,7 +1311,7 @@ def test_kernels_run_if_cache_files_cannot_be_used(monkeypatch, tmp_path, fails,
 
 
 def report_cache():
-    """Print how often the disk cache was asked for a kernel in vain, and how often not."""
+    """Print the hits and misses of the disk cache."""
     given = given_of("signed", "csr_matrix", np.float64)
     assert_same(ops.row_norms(given.X), oracles.row_norms(given.dense), np.float64)
     assert_array_equal(ops.top_k(given.G, 2), oracles.top_k(given.G, 2))

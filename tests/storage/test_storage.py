@@ -1,4 +1,4 @@
-"""Saved files: what goes in comes out, damage is an error, and a kill at any moment leaves the old or the new."""
+"""Saved files: round trips, damaged files, and interrupted saves, which leave the old or the new file."""
 
 import errno
 import json
@@ -50,15 +50,15 @@ needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="forks, signals
 
 
 def generation(n, size=500):
-    """Arrays that all tell the same number."""
+    """Arrays that all contain the same number."""
     return {"first": np.full(size, n), "second": np.full((7, 3), float(n)), "none": np.zeros((0, n % 5))}
 
 
 def generation_of(arrays, about):
-    """The number that a whole file tells; fails the test on a mixture."""
-    told = {int(value) for array in arrays.values() for value in np.unique(array)} | {about["n"]}
-    assert len(told) == 1
-    return told.pop()
+    """The number in all arrays of a file; fails if they differ."""
+    values = {int(value) for array in arrays.values() for value in np.unique(array)} | {about["n"]}
+    assert len(values) == 1
+    return values.pop()
 
 
 def save(path, n, **kwargs):
@@ -70,12 +70,12 @@ def load(path, **kwargs):
 
 
 def left_behind(path):
-    """What lies beside a saved file."""
+    """Other files in the folder of a saved file."""
     return sorted(name for name in os.listdir(Path(path).parent) if name != Path(path).name)
 
 
 def reseal(path, change):
-    """Rewrite the header of a file as somebody who knows the format would; `change` edits it, or returns bytes."""
+    """Rewrite the header of a file with valid checksums; `change` edits the header, or returns bytes."""
     raw = Path(path).read_bytes()
     n_bytes = int.from_bytes(raw[16:24], "little")
     header = json.loads(raw[24 : 24 + n_bytes])
@@ -343,7 +343,7 @@ def test_save_creates_missing_folders(tmp_path):
     assert load(str(tmp_path / "a" / "b")) == 1
 
 
-# -- who may read ----------------------------------------------------------------------------------------------------
+# -- permissions ----------------------------------------------------------------------------------------------------
 
 
 def mode(path):
@@ -406,7 +406,7 @@ def test_load_with_any_byte_changed(saved):
 
 
 def test_load_from_a_failing_disk_raises_os_error(saved, monkeypatch):
-    """Everything is read before it is mapped: a page of a map that cannot be read would end the process."""
+    """The file is read before it is mapped, because an unreadable page of a map would end the process."""
 
     class Failing:
         def __init__(self, file):
@@ -514,7 +514,7 @@ def test_load_forged_header(saved, change):
 
 
 def test_load_rewritten_header_with_the_same_content(saved):
-    """What the tests above do to a header is not an error by itself."""
+    """The forging of the tests above does not itself cause their errors."""
     reseal(saved, lambda header: None)
     assert load(saved) == 1
 
@@ -531,7 +531,7 @@ def test_load_header_with_a_huge_length(saved):
 
 
 class FullDisk:
-    """A file that raises at the n-th time that something is written to it."""
+    """A file that raises at its n-th write."""
 
     def __init__(self, file, n, error):
         self.file, self.n, self.error = file, n, error
@@ -753,7 +753,7 @@ def test_save_keeps_other_files_in_the_folder(saved):
 
 
 def at_once(*functions, until=lambda: True, least=2.0, most=600.0):
-    """Run each over and over in its own thread, for some seconds and `until`; what they raised comes back."""
+    """Run each function repeatedly in its own thread, for some seconds and `until`; return the errors."""
     started, raised = time.monotonic(), []
 
     def goes_on():
@@ -800,7 +800,7 @@ def test_load_during_concurrent_saves(saved):
 
 @needs_posix
 def test_save_keeps_temporary_files_of_running_saves(saved, monkeypatch):
-    """A save begins, another one ends meanwhile, then the first ends: it wins, whole."""
+    """A save that begins before and ends after another one wins."""
     write = array_file._write
     under_way, go_on = threading.Event(), threading.Event()
 
@@ -873,7 +873,7 @@ def test_save_follows_symbolic_links(saved, tmp_path):
 @needs_posix
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 def test_keyboard_interrupt_during_a_save(saved):
-    """The real signal, at random moments."""
+    """Real signals at random moments."""
     draw = random.Random(1)
     before = signal.getsignal(signal.SIGALRM)
     signal.signal(signal.SIGALRM, signal.default_int_handler)

@@ -1,6 +1,6 @@
-"""Saved indexes and caches that somebody has altered: an error that names the file, or well-formed results.
+"""Saved indexes and caches that were modified: an error that names the file, or valid results.
 
-`python -m tests.test_untrusted_files 5000` makes that many random edits; the suite makes a few hundred.
+`python -m tests.test_untrusted_files 5000` makes this number of random edits; the test suite makes a few hundred.
 """
 
 import json
@@ -39,7 +39,7 @@ QUERIES = ["cat mouse", "kitten", "schläft", "nothing of this", ""]
 
 
 def embed(texts):
-    """An embedding of texts that anybody can compute."""
+    """A deterministic embedding of texts."""
     return np.array([[text.count("a") + 1, len(text), text.count("e")] for text in texts], np.float32)
 
 
@@ -90,7 +90,7 @@ def reseal(path, arrays, about):
 
 
 def use(path, parts, again=True):
-    """Load an index and call every method; results must be well formed. Raises what loading raises."""
+    """Load an index, call every method, and check that results are valid."""
     loaded = HopfieldRetriever.load(path, **parts)
     ids = loaded.ids_.tolist()
     assert len(set(ids)) == len(ids) == len(loaded)
@@ -114,7 +114,7 @@ def use(path, parts, again=True):
     new = ["another cat with a new mouse"] if isinstance(queries, list) else queries[:1]
     is_named = isinstance((ids or [0])[0], str)
     try:
-        loaded.add(new, ids=["a name that nobody has"] if is_named else None)
+        loaded.add(new, ids=["an unused id"] if is_named else None)
     except ValueError as error:
         if "ids must be at most" not in str(error) and "named by str" not in str(error):  # there are no more numbers
             raise
@@ -399,9 +399,9 @@ def test_load_index_with_a_vectorizer_of_another_vocabulary(tmp_path):
     vectorizer = saved.vectorizer_
     loaded = HopfieldRetriever.load(tmp_path / "index", vectorizer=vectorizer)
     vectorizer.fit(["cat mouse"])  # by the caller, after loading
-    for ask in (loaded.search, lambda query: loaded.add([query])):
+    for call in (loaded.search, lambda query: loaded.add([query])):
         with pytest.raises(ValueError, match=r"The vectorizer must give \d+ columns, .* it gave 2"):
-            ask("cat")
+            call("cat")
 
 
 def test_save_index_with_settings_that_could_not_be_loaded(tmp_path):
@@ -465,7 +465,7 @@ def embedder(path):
 
 
 def run_sql(path, *statements):
-    """Run SQL; a vector is changed with its checksum."""
+    """Run SQL; vectors are changed together with their checksums."""
     db = sqlite3.connect(path)
     db.create_function("sealed", 2, lambda key, vector: crc32(key + vector))
     with db:
@@ -679,7 +679,7 @@ def walk(value):
 
 
 def edited(number, saved):
-    """Edit `number` of an index, always the same: kind, arrays, description."""
+    """Return the edit `number` of an index, which is reproducible: kind, arrays, description."""
     draw = random.Random(f"edit {number}")
     kind = draw.choice(list(saved))
     arrays, about, _ = saved[kind]
@@ -695,7 +695,7 @@ def edited(number, saved):
 
 
 def repair(arrays):
-    """Let the document frequencies follow from the counts again, as somebody would who wants an edit to pass."""
+    """Recompute the document frequencies from the edited counts, so that the edit passes simple checks."""
     indices, df = arrays.get("counts_indices"), arrays.get("document_frequencies")
     if indices is None or df is None or indices.dtype.kind != "i" or not indices.ndim == df.ndim == 1:
         return
@@ -707,7 +707,7 @@ CPU_SECONDS = 2.0
 
 
 def try_edits(first, last):
-    """Try edits in this process, which a crash or more than 2 s of processor time for one of them ends."""
+    """Try edits in this process, which ends after a crash or 2 s of processor time for one edit."""
     import resource
 
     os.fsync = lambda _: None
@@ -728,7 +728,7 @@ def try_edits(first, last):
             print(f"edit {number} of {kind}", file=sys.stderr, flush=True)
             try:
                 reseal(path, arrays, about)
-            except TypeError:  # JSON cannot hold it
+            except TypeError:  # JSON cannot represent it
                 continue
             signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
             try:
@@ -745,7 +745,7 @@ def try_edits(first, last):
 
 
 def run_edits(n_edits, n_in_one=500):
-    """Try so many random edits in processes of their own. Returns how many were valid and loaded."""
+    """Try random edits in separate processes, and return the number of valid ones that were loaded."""
     n_loaded = 0
     for first in range(0, n_edits, n_in_one):
         last = min(first + n_in_one, n_edits)
