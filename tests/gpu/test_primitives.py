@@ -603,7 +603,7 @@ def test_copies_between_host_and_device(cp):
 
 def test_to_device_of_too_many_entries(cp):
     large = SimpleNamespace(indptr=None, nnz=2**31)
-    with pytest.raises(ValueError, match=r"at most 2147483647 entries, and 2147483648 came\. Use partial_fit"):
+    with pytest.raises(ValueError, match=r"at most 2147483647 entries, got 2147483648\. Use partial_fit"):
         ops.to_device_of(large, cp.zeros(1))
 
 
