@@ -71,7 +71,7 @@ def choose_words_by_documents(X: Any, labels: Ints, n_components: int, n: int) -
     chosen = columns >= 0
     if is_joint:
         counts, objective = ops.count_pairs(has, columns), (_CEILING, _WEAKNESS, _REPETITION)
-        chosen = ops.choose_subsets(columns, scores, counts, has.shape[0], n, objective, _N_ROUNDS)
+        chosen = ops.choose_subsets(columns, scores, counts, has.shape[0], n, objective=objective, n_rounds=_N_ROUNDS)
     kept = [np.flatnonzero(row) for row in chosen]
     named = [Name(scores[k, places], columns[k, places]) for k, places in enumerate(kept)]
     return [name if n_won else None for name, n_won in zip(named, np.diff(starts), strict=True)]

@@ -138,7 +138,9 @@ class Patterns:
             there = 1 - missing
             parts = [ops.score_postings(there, measure(block)) for block in self._iterate_blocks()]
             return ops.xp(there).concatenate(parts, axis=1)
-        gone = ops.score_postings(missing, self.get_or_compute(f"index of {name}", lambda: ops.build_postings(measure(self.rows))))
+        gone = ops.score_postings(
+            missing, self.get_or_compute(f"index of {name}", lambda: ops.build_postings(measure(self.rows)))
+        )
         left = totals - gone
         return ops.xp(left).where(left > _UNITS_IN_LAST_PLACE * np.finfo(left.dtype).eps * totals, left, 0)
 

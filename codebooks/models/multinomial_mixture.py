@@ -386,7 +386,7 @@ class MultinomialMixture(CodebookLearner):
         lifts = xp.exp(table * ops.reciprocal(saliency))
         shares = 0.5 * (gates + state.n_rows / state.n_rows.sum())
         least = min(_LEAST_SHARE, _LEAST_PART / n_components)
-        shares = ops.fold_in(words, weight, lifts, shares, _GATE_WEIGHT * gates, _N_SHARE_STEPS, least)
+        shares = ops.fold_in(words, weight, lifts, shares, _GATE_WEIGHT * gates, n_steps=_N_SHARE_STEPS, least=least)
         shares[~known] = 1 / n_components  # nothing is known, so nothing is preferred
         return shares, known
 

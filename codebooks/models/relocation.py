@@ -62,7 +62,9 @@ def find_moves(X: Any, units: Any, labels: Any) -> list[Move]:
     pairs = _twins(_likeness(ops.to_host(centres @ centres.T).astype(np.float64)), ops.to_host(counts))
     if not pairs:
         return []
-    covered = ops.find_nearest(X, xp.asfortranarray(normalize_rows(units)), xp.zeros(len(units), units.dtype), 1).score[:, 0]
+    covered = ops.find_nearest(X, xp.asfortranarray(normalize_rows(units)), xp.zeros(len(units), units.dtype), 1).score[
+        :, 0
+    ]
     gainers, cosines = _reached(X, extract_directions(X, _worst_explained(X, covered)), covered)
     rows, covered = ops.take_rows(X, gainers), covered[gainers]
     found = []

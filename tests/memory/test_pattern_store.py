@@ -58,7 +58,11 @@ class TestRows:
         assert ops.split_missing(rows)[1] is None
         gone = np.random.default_rng(1).random(X.shape) < 0.3
         given, missing = ops.split_missing(FORMS[form](np.where(gone, np.nan, X).astype(dtype)))
-        for found, wanted in ((given, np.where(gone, 0, X)), (missing, gone), (ops.zero_entries(rows, missing), X * ~gone)):
+        for found, wanted in (
+            (given, np.where(gone, 0, X)),
+            (missing, gone),
+            (ops.zero_entries(rows, missing), X * ~gone),
+        ):
             assert found.dtype == dtype
             assert ops.is_sparse(found) == ops.is_sparse(rows)
             assert not ops.is_sparse(found) or ops.entries(found).all()
