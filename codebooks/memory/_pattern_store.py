@@ -102,7 +102,7 @@ class Patterns:
     @property
     def index(self) -> Any:
         """Inverted index of the rows."""
-        return self.get_or_compute("index", lambda: ops.invert(self.rows))
+        return self.get_or_compute("index", lambda: ops.build_postings(self.rows))
 
     @property
     def around_centre(self) -> tuple[Any, Patterns]:
@@ -135,10 +135,10 @@ class Patterns:
         """Sum the results of `measure` on the entries of rows over the features that are not missing."""
         if not ops.is_sparse(missing):
             present = 1 - missing
-            parts = [ops.match(present, measure(block)) for block in self._iterate_blocks()]
+            parts = [ops.score_postings(present, measure(block)) for block in self._iterate_blocks()]
             return ops.xp(present).concatenate(parts, axis=1)
-        index = self.get_or_compute(f"index of {name}", lambda: ops.invert(measure(self.rows)))
-        rest = totals - ops.match(missing, index)
+        index = self.get_or_compute(f"index of {name}", lambda: ops.build_postings(measure(self.rows)))
+        rest = totals - ops.score_postings(missing, index)
         return ops.xp(rest).where(rest > _UNITS_IN_LAST_PLACE * np.finfo(rest.dtype).eps * totals, rest, 0)
 
     @property
@@ -264,4 +264,4 @@ def draw_fragments(rows: Any, share: float, rng: Any) -> Any:
     rank[order] = np.arange(left.nnz) - left.indptr[row]
     left.data[rank >= np.ceil(share * n_entries)[row]] = 0
     left.eliminate_zeros()
-    return ops.in_form_of(ops.to_device_of(left, rows), rows)
+    return ops.convert_to_format_of(ops.to_device_of(left, rows), rows)

@@ -273,7 +273,7 @@ class CodebookLearner(CallbackSupportMixin, ClusterMixin, ArrayTransformer):
         """Return the state after one epoch, its explained energy per row, and the number of idle components."""
         revive = self._revives if revive is None else revive
         batches: Any = self._draw_minibatches(X.shape[0], rng)
-        if state is None or not ops.runs_ahead(X):
+        if state is None or not ops.is_asynchronous(X):
             return self._run_minibatches(X, state, epoch, batches, rng, revive, sample_weight)
         # To see after every update whether a component is idle or all rows were empty, the host would wait for the
         # device each time. Both are rare, so the epoch runs without looking, and again if one of them has happened.
@@ -464,7 +464,7 @@ class CodebookLearner(CallbackSupportMixin, ClusterMixin, ArrayTransformer):
         codes = (self._encode(block, state)[0] for block in self._iterate_blocks(X))
         if self.sparse_output:
             return ops.stack_sparse(codes)
-        if X.shape[0] <= _BLOCK or ops.runs_ahead(X):
+        if X.shape[0] <= _BLOCK or ops.is_asynchronous(X):
             return self._encode(X, state)[0]
         # The same blocks as in `predict`: rounding depends on the shapes of products.
         first = next(codes)

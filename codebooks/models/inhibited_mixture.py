@@ -18,8 +18,8 @@ from codebooks.models.statistics import (
     Sums,
     compute_gates,
     compute_unexplained_share,
-    find_nearest,
     multiply_weights,
+    rank_components,
     sum_statistics,
 )
 
@@ -244,7 +244,7 @@ class InhibitedMixture(CodebookLearner):
 
     def _compute_statistics(self, X: Any, state: State, sample_weight: Any = None) -> Sums:
         n_active = self._count_active(state)
-        found = find_nearest(X, state.components, state.inhibition, n_active, sample_weight)
+        found = rank_components(X, state.components, state.inhibition, n_active, sample_weight)
         temperature = self._compute_temperature(state, self.start_temperature, self._compute_final_temperature(state))
         share = compute_gates(found, state.inhibition, temperature, n_active) * ops.reciprocal(found.norms)[:, None]
         share = multiply_weights(share, sample_weight)
@@ -255,7 +255,7 @@ class InhibitedMixture(CodebookLearner):
         keep = self._compute_retention(sums)
         components, mass = self._blend(state, sums.pull, keep)
         if self._is_orthogonalizing(state, sums):
-            components = ops.pull_apart(components, self.orthogonality * state.unexplained)
+            components = ops.orthogonalize_partially(components, self.orthogonality * state.unexplained)
         usage, inhibition = self._update_usage_and_inhibition(state, sums, keep)
         rest = keep * state.unexplained + (1 - keep) * compute_unexplained_share(sums)
         return State(components, mass, usage, inhibition, rest, state.seed, state.n_updates + 1)

@@ -130,7 +130,7 @@ def _refine(X: Any, W: Any, sample_weight: Any) -> tuple[Any, float]:
     total = 0.0
     nothing = ops.xp(W).zeros(len(W), W.dtype)
     for _ in range(_N_REFINEMENTS):
-        found = ops.nearest(X, W, nothing, 1)
+        found = ops.find_nearest(X, W, nothing, 1)
         total = float(ops.to_host(multiply_weights(found.score, sample_weight).sum()))
         weight = multiply_weights(ops.reciprocal(found.norms), sample_weight)
         # A small part of the old direction keeps directions that win no row where they are.

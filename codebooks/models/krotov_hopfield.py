@@ -15,7 +15,7 @@ from codebooks.models.convergence import Reporter
 from codebooks.models.cosine import compute_cosines
 from codebooks.models.initialization import initialize_directions
 from codebooks.models.pruning import PRUNING_SETTINGS, prune_components, select_components
-from codebooks.models.statistics import Sums, compute_gates, find_nearest, multiply_weights, sum_statistics
+from codebooks.models.statistics import Sums, compute_gates, multiply_weights, rank_components, sum_statistics
 
 # The number of components that share a row during annealing, and the temperature at its end.
 _N_SHARING, _COLD = 3, 0.003
@@ -243,7 +243,7 @@ class KrotovHopfield(CodebookLearner):
         rank = min(self.rival_rank, n_components)
         n_sharing = 1 if self._takes_all(state) else min(_N_SHARING, n_components)
         n_ranked = max(rank, n_sharing)
-        found = find_nearest(X, self._get_directions(state), state.inhibition, n_ranked, sample_weight)
+        found = rank_components(X, self._get_directions(state), state.inhibition, n_ranked, sample_weight)
         xp = ops.xp(found.score)
         if n_sharing > 1:  # the nearest components share the row, and no rival is pushed away
             temperature = self._compute_temperature(state, self.start_temperature, _COLD)

@@ -247,7 +247,7 @@ class MultinomialMixture(CodebookLearner):
         if len(filled) > size:
             filled = np.sort(rng.choice(filled, size, replace=False))
         n_used = _count_rows(filled, sample_weight)
-        columns, X = ops.used_columns(ops.weigh_entries(ops.take_rows(X, filled), xp.ones(n_features), 1.0))
+        columns, X = ops.select_used_columns(ops.weigh_entries(ops.take_rows(X, filled), xp.ones(n_features), 1.0))
         weight = None if sample_weight is None else sample_weight[ops.to_device_of(filled, sample_weight)]
         scale = _compute_scale(X, weight)
         best: tuple[float, Any] = (-math.inf, None)
@@ -281,7 +281,7 @@ class MultinomialMixture(CodebookLearner):
         rarity = xp.log((1 + n_rows) / (1 + counts)) + 1
         weighted = ops.weigh_entries(X, xp.exp(-log_scale) * rarity, 1.0)
         directions = initialize_directions(weighted, n_components, rng, sample_weight)
-        found = ops.nearest(weighted, directions, xp.zeros(n_components, X.dtype), 1)
+        found = ops.find_nearest(weighted, directions, xp.zeros(n_components, X.dtype), 1)
         words = ops.weigh_entries(X, xp.exp(-log_scale), _ROW_NORM)
         pull = xp.zeros((n_components, n_features), X.dtype)
         weight = xp.ones(X.shape[0], X.dtype) if sample_weight is None else sample_weight
@@ -314,7 +314,7 @@ class MultinomialMixture(CodebookLearner):
         pull = ops.accumulate(multiply_weights(found.gates, sample_weight), words)
         counts = pull.sum(axis=0)
         is_needed = state.scale_counts < _ENOUGH_ENTRIES
-        log_sums, log_counts = ops.add_logs(X, state.log_scale, is_needed, sample_weight)
+        log_sums, log_counts = ops.sum_column_logs(X, state.log_scale, is_needed, sample_weight)
         return Sums(
             columns=columns,
             pull=pull,
@@ -346,7 +346,7 @@ class MultinomialMixture(CodebookLearner):
         log_scale = (state.scale_counts * state.log_scale + sums.log_sums) / xp.where(counts > 0, counts, 1)
         saliency = _divide(sums.saliency, sums.n_words, dtype)
         return State(
-            components=ops.fade_and_add(state.components, fade, sums.columns, sums.pull, weight),
+            components=ops.decay_and_add(state.components, fade, sums.columns, sums.pull, weight),
             mass=mass,
             n_rows=rows,
             usage=usage,
@@ -411,7 +411,7 @@ class MultinomialMixture(CodebookLearner):
         lifts = xp.exp(table * ops.reciprocal(saliency))
         shares = 0.5 * (gates + state.n_rows / state.n_rows.sum())
         least = min(_LEAST_SHARE, _LEAST_PART / n_components)
-        shares = ops.fold_in(words, weight, lifts, shares, _GATE_WEIGHT * gates, _N_SHARE_STEPS, least)
+        shares = ops.fold_in(words, weight, lifts, shares, _GATE_WEIGHT * gates, n_steps=_N_SHARE_STEPS, least=least)
         shares[~has_label] = 1 / n_components
         return shares, has_label
 
@@ -429,11 +429,11 @@ class MultinomialMixture(CodebookLearner):
         words = ops.weigh_entries(X, xp.exp(-state.log_scale), _ROW_NORM)
         columns = xp.arange(X.shape[1])
         if words.nnz < X.shape[1]:
-            columns, words = ops.used_columns(words)
-        lifted = ops.lift(state.components, state.mass, columns, _FLOOR, _SHARE, _BACKGROUND)
+            columns, words = ops.select_used_columns(words)
+        lifted = ops.compute_log_lifts(state.components, state.mass, columns, _FLOOR, _SHARE, _BACKGROUND)
         scale = 1 / xp.maximum(state.mean_saliency, _LEAST_SALIENCY)
         scores = ops.similarity(words, lifted[0])
-        return words, columns, lifted, ops.responsibilities(scores, scale, state.inhibition, reach)
+        return words, columns, lifted, ops.compute_responsibilities(scores, scale, state.inhibition, reach)
 
     def _score_rows(self, X: Any, state: State) -> tuple[Any, Any]:
         """Compute the component with the largest score and the log likelihood of the salient words of each row.
@@ -525,7 +525,7 @@ class MultinomialMixture(CodebookLearner):
         for rows in iterate_row_blocks(X, 4 * X.shape[1] * X.dtype.itemsize):
             shares, _ = self._encode(ops.take_rows(observed, rows), state)
             mixed = xp.log(shares @ distributions)
-            counts = ops.in_form_of(ops.take_rows(X, rows), mixed)
+            counts = ops.convert_to_format_of(ops.take_rows(X, rows), mixed)
             total += float(ops.to_host((counts * mixed).sum()))
             n_words += float(ops.to_host(counts.sum()))
         return math.exp(-total / n_words) if n_words else 1.0
@@ -567,7 +567,7 @@ def _compute_scale(X: Any, sample_weight: Any) -> tuple[Any, Any]:
     xp = ops.xp(X)
     log_scale, everything = xp.zeros(X.shape[1]), xp.ones(X.shape[1], bool)
     for _ in range(_N_SCALE_ROUNDS):
-        sums, counts = ops.add_logs(X, log_scale, everything, sample_weight)
+        sums, counts = ops.sum_column_logs(X, log_scale, everything, sample_weight)
         log_scale = sums / xp.where(counts > 0, counts, 1)
     return log_scale, counts
 

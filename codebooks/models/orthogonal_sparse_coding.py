@@ -14,7 +14,7 @@ from codebooks.base import FitTasks, Interval, StrOptions
 from codebooks.models.base import CodebookLearner, Progress
 from codebooks.models.initialization import initialize_directions
 from codebooks.models.relocation import LARGEST_LOSS
-from codebooks.models.statistics import Sums, find_nearest, multiply_weights, sum_statistics, sum_weights
+from codebooks.models.statistics import Sums, multiply_weights, rank_components, sum_statistics, sum_weights
 
 # First and last learning rate of the rules that go row by row, for rows whose mean squared length is 1.
 _RATES = {"geodesic": (0.8, 0.08), "online": (0.1, 0.001)}
@@ -288,7 +288,9 @@ class OrthogonalSparseCoding(CodebookLearner):
         rate = self._compute_rate(annealed)
         scale, energy, n_rows = self._compute_scale(X, state, rate, sample_weight)
         update = ops.rotate_to_rows if self.algorithm == "geodesic" else ops.deflate_by_rows
-        updated = update(before.components, X, scale, rate, before.inhibition, *self._choose_codes(state))
+        updated = update(
+            before.components, X, scale, rate, handicap=before.inhibition, **self._get_selection(len(state.components))
+        )
         state = state._replace(
             components=ops.nearest_orthonormal(updated), energy=energy, n_rows=n_rows, annealed=annealed
         )
@@ -334,7 +336,7 @@ class OrthogonalSparseCoding(CodebookLearner):
     def _compute_unsigned_codes(self, X: Any, state: State, sample_weight: Any) -> tuple[ops.Nearest, Any]:
         """Compute the components that may be kept, by rank, and their codes for rows of length 1."""
         n_kept = self._count_kept(len(state.components))
-        found = find_nearest(X, state.components, state.inhibition, n_kept, sample_weight)
+        found = rank_components(X, state.components, state.inhibition, n_kept, sample_weight)
         # Inhibition lowers the codes of a component that points along the mean row, or it would win every row.
         codes = (found.score - state.inhibition[found.index]).clip(0, None)
         if self.threshold is not None:
@@ -405,9 +407,10 @@ class OrthogonalSparseCoding(CodebookLearner):
             scale = (scale * xp.sqrt(xp.minimum(sample_weight, max(1 / rate, 1)))).astype(X.dtype)
         return scale, float(ops.to_host(energy[-1])), ops.to_host(n_rows[-1]).item()
 
-    def _choose_codes(self, state: State) -> tuple[int, float, bool]:
-        """Return the arguments of the row by row rules that select codes: number, threshold (-1 for none), sign."""
-        return self._count_kept(len(state.components)), -1.0 if self.threshold is None else self.threshold, self.signed
+    def _get_selection(self, n_components: int) -> dict[str, Any]:
+        """Return the arguments of the row by row rules that select codes."""
+        threshold = -1.0 if self.threshold is None else self.threshold
+        return {"n_active": self._count_kept(n_components), "threshold": threshold, "signed": self.signed}
 
     # -- revival -------------------------------------------------------------------------------------------------
 

@@ -71,13 +71,13 @@ def select_components(state: Any, mask: np.ndarray) -> Any:
 def _compute_explained_by_centres(X: Any, state: Any, directions: Any, sample_weight: Any) -> tuple[float, float]:
     """Compute the energy explained by the means of the rows that components win, and by the mean of all rows."""
     xp = ops.xp(state.components)
-    found = ops.nearest(X, directions, state.inhibition, 1)
+    found = ops.find_nearest(X, directions, state.inhibition, 1)
     weight = multiply_weights(ops.reciprocal(found.norms)[:, None], sample_weight)
     sums = ops.scatter_rows(xp.zeros(state.components.shape, weight.dtype), found.index, weight, X)
     n_rows = float(ops.to_host(sum_weights(found.norms > 0, sample_weight))) or 1.0
     energies = []
     for centres in (sums, sums.sum(axis=0, keepdims=True)):
         handicap = xp.zeros(len(centres), centres.dtype)
-        score = ops.nearest(X, xp.asfortranarray(normalize_rows(centres)), handicap, 1).score
+        score = ops.find_nearest(X, xp.asfortranarray(normalize_rows(centres)), handicap, 1).score
         energies.append(float(ops.to_host(multiply_weights(score**2, sample_weight).sum())) / n_rows)
     return energies[0], energies[1]

@@ -117,13 +117,13 @@ def find_moves(X: Any, components: Any, labels: Any, sample_weight: Any = None) 
     if not pairs:
         return []
     handicap = xp.zeros(len(components), components.dtype)
-    covered = ops.nearest(X, xp.asfortranarray(normalize_rows(components)), handicap, 1).score[:, 0]
+    covered = ops.find_nearest(X, xp.asfortranarray(normalize_rows(components)), handicap, 1).score[:, 0]
     gainers, cosines = _find_gainers(X, extract_directions(X, _find_worst_explained(X, covered)), covered)
     rows, covered = ops.take_rows(X, gainers), covered[gainers]
     weight = None if sample_weight is None else sample_weight[ops.to_device_of(gainers, sample_weight)]
     moves = []
     for redundant, partner in pairs:
-        gain = xp.maximum(cosines - covered[:, None] - ops.rounding(cosines.dtype), 0)
+        gain = xp.maximum(cosines - covered[:, None] - ops.rounding_tolerance(cosines.dtype), 0)
         best = int(ops.to_host(multiply_weights(gain, weight).sum(axis=0).argmax()))
         is_won = gain[:, best] > 0
         n_won = ops.to_host(sum_weights(is_won, weight)).item()
@@ -141,7 +141,7 @@ def _find_gainers(X: Any, candidates: Any, covered: Any) -> tuple[np.ndarray, An
     rows, cosines = [], []
     for start in range(0, X.shape[0], _BLOCK):
         near, _ = compute_cosines(ops.take_rows(X, slice(start, start + _BLOCK)), candidates)
-        gains = (near > covered[start : start + _BLOCK, None] + ops.rounding(near.dtype)).any(axis=1)
+        gains = (near > covered[start : start + _BLOCK, None] + ops.rounding_tolerance(near.dtype)).any(axis=1)
         rows.append(start + np.flatnonzero(ops.to_host(gains)))
         cosines.append(near[gains])
     return np.concatenate(rows), ops.xp(covered).concatenate(cosines)

@@ -55,7 +55,7 @@ def revive_idle(
     if len(idle) == 0:
         return state
     rng = np.random.default_rng([state.seed, state.n_updates])
-    nearest = ops.nearest(X, normalize_rows(state.components), state.inhibition, 1)
+    nearest = ops.find_nearest(X, normalize_rows(state.components), state.inhibition, 1)
     errors, mean = _compute_errors(nearest, usage, sample_weight)
     owner = np.where(ops.to_host(nearest.norms) > 0, ops.to_host(nearest.index[:, 0]), -1)
     arrays = {name: value for name, value in state._asdict().items() if getattr(value, "ndim", 0) > 0}

@@ -13,8 +13,8 @@ __all__ = [
     "compute_gates",
     "compute_unexplained_share",
     "compute_win_shares",
-    "find_nearest",
     "multiply_weights",
+    "rank_components",
     "select_weighted_rows",
     "sum_statistics",
     "sum_weights",
@@ -63,9 +63,9 @@ def select_weighted_rows(X: Any, sample_weight: Any, *, is_complete: bool = Fals
     return X, None if bool((sample_weight == 1).all()) else sample_weight
 
 
-def find_nearest(X: Any, W: Any, handicap: Any, k: int, sample_weight: Any) -> ops.Nearest:
-    """Return `ops.nearest`, with `total` weighted by the weights of the rows."""
-    found = ops.nearest(X, W, handicap, k)
+def rank_components(X: Any, W: Any, handicap: Any, k: int, sample_weight: Any) -> ops.Nearest:
+    """Return `ops.find_nearest`, with `total` weighted by the weights of the rows."""
+    found = ops.find_nearest(X, W, handicap, k)
     if sample_weight is None:
         return found
     # Scores are linear in the rows, so their sum is the score of the sum of the rows.

@@ -17,7 +17,7 @@ from codebooks.models.convergence import Reporter
 from codebooks.models.cosine import compute_cosines, normalize_rows
 from codebooks.models.pruning import prune_components, select_components
 from codebooks.models.relocation import relocate
-from codebooks.models.statistics import find_nearest, multiply_weights, sum_statistics
+from codebooks.models.statistics import multiply_weights, rank_components, sum_statistics
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*components? wins? no sample")
 
@@ -49,7 +49,7 @@ class RunningMeans(CodebookLearner):
         return State(W, even, 0 * even, int(rng.randint(2**31 - 1)), 0)
 
     def _compute_statistics(self, X, state, sample_weight=None):
-        found = find_nearest(X, state.components, state.inhibition, 1, sample_weight)
+        found = rank_components(X, state.components, state.inhibition, 1, sample_weight)
         weight = multiply_weights(ops.reciprocal(found.norms)[:, None], sample_weight)
         pull = ops.scatter_rows(np.zeros_like(state.components), found.index, weight, X)
         return sum_statistics(found, pull, sample_weight)
