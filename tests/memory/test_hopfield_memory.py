@@ -281,7 +281,7 @@ def test_a_failed_append_changes_nothing():
 )
 def test_targets_of_another_kind_are_refused(first, second, error):
     memory = HopfieldMemory().fit(np.eye(4)[:2], first)
-    with pytest.raises(error, match="partial_fit expected .*(one type|the stored kind)"):
+    with pytest.raises(error, match=r"partial_fit expected .*(one type|the stored kind)"):
         memory.partial_fit(np.eye(4)[2:], second)
     np.testing.assert_array_equal(memory.ids_, [0, 1])
     with pytest.raises(TypeError, match="score expected labels of one type") if error is TypeError else nullcontext():

@@ -22,7 +22,7 @@ def test_plateau(scores, stops_at):
     assert stopped == [place == stops_at for place in range(len(scores))]
 
 
-def test_a_slow_climb_is_still_a_plateau_when_it_is_too_slow():
+def test_plateau_of_a_slowly_rising_score():
     plateau = Plateau(tol=0.1, patience=3)
     assert [plateau(1 + 0.01 * step) for step in range(4)] == [False, False, False, True]
 
