@@ -186,7 +186,7 @@ class NeighborSmoothing(OneToOneFeatureMixin, ArrayTransformer):
 
 
 def _find_nearest(queries: Any, rows: Any, n: int) -> Any:
-    """Return the indices of the `n` rows with the largest cosine to each of `queries`, int64 of shape (n_queries, n)."""
+    """Return indices of the `n` rows with the largest cosine to each of `queries`, int64 of shape (n_queries, n)."""
     xp = ops.xp(queries)
     # An equal handicap for all rows does not change the order, but makes the tolerance for ties absolute: cosines near
     # zero have the rounding errors of products near one.

@@ -337,10 +337,10 @@ UNORDERED = {
 @pytest.mark.parametrize("terms", UNORDERED.values(), ids=UNORDERED)
 def test_terms_come_in_the_order_of_the_columns(terms):
     model = Fixed(np.eye(2, 5)).fit()
-    told = r"names of the columns of .* in their order, got .*. Pass vectorizer.get_feature_names_out\(\)"
-    with pytest.raises(TypeError, match=told):
+    message = r"names of the columns of .* in their order, got .*. Pass vectorizer.get_feature_names_out\(\)"
+    with pytest.raises(TypeError, match=message):
         topic_words(model, feature_names=terms)
-    with pytest.raises(TypeError, match=told):
+    with pytest.raises(TypeError, match=message):
         topic_words(model, feature_names=terms, X=np.eye(5), labels=[0, 1, 0, 1, 0])
 
 
