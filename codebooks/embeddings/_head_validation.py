@@ -100,7 +100,7 @@ def compute_first_ranks(Z: NDArray, groups: Groups, queries: NDArray[np.intp] | 
         scores[np.arange(len(query)), query] = -np.inf
         same_group = groups[query][:, None] == groups[None]
         best = np.where(same_group, scores, -np.inf).max(axis=1)
-        ranks[rows] = 1 + ((scores >= best[:, None] - ops.rounding(Z.dtype)) & ~same_group).sum(axis=1)
+        ranks[rows] = 1 + ((scores >= best[:, None] - ops.rounding_tolerance(Z.dtype)) & ~same_group).sum(axis=1)
     return ranks
 
 

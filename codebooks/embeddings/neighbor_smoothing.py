@@ -192,7 +192,7 @@ def _find_nearest(queries: Any, rows: Any, n: int) -> Any:
     # zero have the rounding errors of products near one.
     handicap = xp.ones(len(rows), queries.dtype)
     blocks = iterate_row_blocks(queries, len(rows) * queries.dtype.itemsize)
-    return xp.concatenate([ops.nearest(queries[block], rows, handicap, n).index for block in blocks])
+    return xp.concatenate([ops.find_nearest(queries[block], rows, handicap, n).index for block in blocks])
 
 
 def _place_centers(rows: Any) -> Any:

@@ -77,7 +77,9 @@ def choose_words_by_documents(X: Any, labels: Ints, n_components: int, n: int) -
     chosen = columns >= 0
     if is_joint:
         counts, objective = ops.count_pairs(incidence, columns), (_CEILING, _WEAKNESS, _REPETITION)
-        chosen = ops.choose_subsets(columns, scores, counts, incidence.shape[0], n, objective, _N_ROUNDS)
+        chosen = ops.choose_subsets(
+            columns, scores, counts, incidence.shape[0], n, objective=objective, n_rounds=_N_ROUNDS
+        )
     words_of = [ScoredWords(scores[k, row], columns[k, row]) for k, row in enumerate(chosen)]
     return [words if n_rows else None for words, n_rows in zip(words_of, np.diff(starts), strict=True)]
 
@@ -97,7 +99,7 @@ def select_largest(values: NDArray[Any], n: int) -> Ints:
     Values that differ by rounding only are ties, because BLAS rounds equal rows or columns differently, depending on
     their position and on the processor.
     """
-    margin = ops.rounding(values.dtype) if values.dtype.kind == "f" else 0
+    margin = ops.rounding_tolerance(values.dtype) if values.dtype.kind == "f" else 0
     index = np.arange(len(values))
     if n < len(values):
         least = np.partition(values, -n)[-n]

@@ -146,7 +146,7 @@ def check_structure(name: str, X: Any) -> None:
     if X.ndim != 2:
         raise ValueError(f"{name} expected a matrix with 2 dimensions, got {_describe(X)}. Use X.reshape(1, -1).")
     try:
-        fault = ops.sparse_fault(X)
+        fault = ops.find_sparse_fault(X)
     except (AttributeError, IndexError, OverflowError, TypeError, ValueError) as error:  # arrays missing, or no numbers
         fault = str(error)
     if fault:

@@ -608,19 +608,19 @@ def test_a_child_may_search_a_memory_while_another_thread_of_its_parent_prepares
 import os, signal, threading
 import numpy as np
 from codebooks import HopfieldMemory, ops
-inside, enough, invert = threading.Event(), threading.Event(), ops.invert
+inside, enough, invert = threading.Event(), threading.Event(), ops.build_postings
 def slow(rows):
     inside.set()
     enough.wait()
     return invert(rows)
 memory = HopfieldMemory("dot", beta=1.0).fit(np.eye(3))
-ops.invert = slow
+ops.build_postings = slow
 threading.Thread(target=lambda: memory.transform(np.eye(3))).start()
 inside.wait()
 child = os.fork()
 if child == 0:
     signal.alarm(60)
-    ops.invert = invert
+    ops.build_postings = invert
     os._exit(int(memory.transform(np.eye(3)).sum()))
 status = os.waitpid(child, 0)[1]
 enough.set()
