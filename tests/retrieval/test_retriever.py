@@ -308,8 +308,8 @@ class TestComingAndGoing:
     @pytest.mark.parametrize(
         ("change", "message"),
         [
-            (lambda r: r.add(["x"], ids=[1]), "already in use: 1"),
-            (lambda r: r.add(["x", "y"], ids=[9, 9]), "already in use: 9"),
+            (lambda r: r.add(["x"], ids=[1]), "occur twice: 1"),
+            (lambda r: r.add(["x", "y"], ids=[9, 9]), "occur twice: 9"),
             (lambda r: r.add(["x"], ids=["nine"]), "must be (integers|strings), as the existing"),
             (lambda r: r.add(["x"], ids=[8, 9]), "one for each document"),
             (lambda r: r.add(["x"], ids=[-1]), "integers >= 0"),
@@ -621,7 +621,7 @@ class TestHybrid:
             return self.embed(texts)
 
         retriever = HopfieldRetriever(embedder=embed).fit(TEXTS[:3])
-        with pytest.raises(ValueError, match="already in use: 1"):
+        with pytest.raises(ValueError, match="occur twice: 1"):
             retriever.add(["w1"], ids=[1])
         assert embedded == [TEXTS[:3]]
 
