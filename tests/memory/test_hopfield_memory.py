@@ -281,10 +281,10 @@ def test_a_failed_append_changes_nothing():
 )
 def test_targets_of_another_kind_are_refused(first, second, error):
     memory = HopfieldMemory().fit(np.eye(4)[:2], first)
-    with pytest.raises(error, match=r"partial_fit wants .* of (one|the) kind"):
+    with pytest.raises(error, match=r"partial_fit (wants|expected) .* of (one type|the kind)"):
         memory.partial_fit(np.eye(4)[2:], second)
     np.testing.assert_array_equal(memory.ids_, [0, 1])
-    with pytest.raises(TypeError, match="score wants labels of one kind") if error is TypeError else nullcontext():
+    with pytest.raises(TypeError, match="score expected labels of one type") if error is TypeError else nullcontext():
         memory.score(np.eye(4)[:2], second)
     emptied = memory.remove([0, 1]).partial_fit(np.eye(4)[2:], second)  # nothing is stored that it has to go with
     np.testing.assert_array_equal(emptied.targets_, second)

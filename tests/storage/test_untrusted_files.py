@@ -116,7 +116,7 @@ def use(path, parts, again=True):
     try:
         loaded.add(new, ids=["an unused id"] if is_named else None)
     except ValueError as error:
-        if "ids must be at most" not in str(error) and "named by str" not in str(error):  # there are no more numbers
+        if not re.search("must be (at most|. strings, because)", str(error)):  # there are no more numbers
             raise
     else:
         assert loaded.ids_[:-1].tolist() == ids
@@ -417,7 +417,7 @@ def test_save_index_with_settings_that_could_not_be_loaded(tmp_path):
 def test_add_counts_that_could_not_be_loaded(value):
     counts = np.eye(3)
     counts[0, 0] = value
-    with pytest.raises(ValueError, match=r"infin|numbers above"):
+    with pytest.raises(ValueError, match=r"infin|absolute value|numbers above"):
         HopfieldRetriever(weighting=None).fit(counts)
 
 
@@ -492,7 +492,7 @@ def test_invalid_cached_embedding_is_encoded_again(cache, vector):
 def test_cached_embedding_of_another_length(cache):
     hexed = np.ones(7, "<f4").tobytes().hex()
     run_sql(cache, f"UPDATE vectors SET vector = x'{hexed}', checksum = sealed(key, x'{hexed}') WHERE rowid <= 2")
-    with pytest.raises(ValueError, match=r"rows of one length, and they have 3 and 7 numbers.* or delete the cache"):
+    with pytest.raises(ValueError, match=r"rows of one length, got rows of 3 and 7 numbers.* or delete the cache"):
         embedder(cache).transform(TEXTS)
 
 
@@ -501,14 +501,14 @@ ENDLESS = (
     "SELECT i AS key, i AS used, i AS checksum, i AS vector FROM n"
 )
 CACHE_EDITS = {
-    "later format": (["PRAGMA user_version = 2"], r"it has format 2, .* pip install -U"),
+    "later format": (["PRAGMA user_version = 2"], r"got format 2; .* pip install -U"),
     "another table": (["CREATE TABLE mine (a)"], "other tables"),
     "missing index": (["DROP INDEX by_use"], "other tables"),
     "missing table": (["DROP TABLE vectors"], "other tables"),
     "other columns": (["DROP TABLE vectors", "CREATE TABLE vectors (key, used)"], "other tables"),
     "endless view": (["DROP TABLE vectors", f"CREATE VIEW vectors AS {ENDLESS}"], "other tables"),
     "trigger": (["CREATE TRIGGER t AFTER UPDATE ON vectors BEGIN DELETE FROM vectors; END"], "other tables"),
-    "of something else": (["PRAGMA application_id = 5"], "database of something else"),
+    "of something else": (["PRAGMA application_id = 5"], "another database"),
 }
 
 
@@ -545,7 +545,7 @@ def test_truncated_embedding_cache(tmp_path):
         ("a\0b", ValueError, "without NUL characters"),
         (b"cache", TypeError, "str or Path, got bytes"),
         (5, TypeError, "str or Path, got int"),
-        ("~no-such-user-here/cache", ValueError, "exists or can be made"),
+        ("~no-such-user-here/cache", ValueError, "exists or can be created"),
         ("x" * 300, OSError, "cannot be used as a cache"),
         ("\ud800.db", OSError, "cannot be used as a cache"),
     ],
@@ -560,14 +560,14 @@ def test_embedding_cache_at_an_invalid_path(tmp_path, monkeypatch, place, error,
 @pytest.mark.skipif(sys.platform == "win32", reason="modes of POSIX")
 def test_new_embedding_cache_is_always_private(tmp_path, monkeypatch):
     modes = set()
-    connect = vector_cache._connect
+    connect = vector_cache._open_connection
 
     def look(*args, **options):
         db = connect(*args, **options)
         modes.update(path.stat().st_mode & 0o777 for path in (tmp_path / "a" / "b").iterdir())
         return db
 
-    monkeypatch.setattr(vector_cache, "_connect", look)
+    monkeypatch.setattr(vector_cache, "_open_connection", look)
     before = os.umask(0)
     try:
         with VectorCache(tmp_path / "a" / "b" / "cache.db", "e", 1) as cache:
