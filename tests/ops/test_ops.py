@@ -109,6 +109,13 @@ CASES = [
 ]
 
 
+def id_of(value):
+    """The id of a parameter: values of a tuple joined, types by name."""
+    if isinstance(value, tuple):
+        return "-".join(map(id_of, value)) or "empty"
+    return getattr(value, "__name__", str(value))
+
+
 def one_at_a_time(*axes):
     """Return the first values of all axes together, and every other value of each axis with the first of the others."""
     axes = [list(axis) for axis in axes]
@@ -303,6 +310,7 @@ def test_gather_rows_with_any_layout(form, dtype):
 @pytest.mark.parametrize(
     ("n", "layout", "dtype"),
     one_at_a_time([4, 1, 10], ["csr_matrix", "csr_array", "int64 indices", "stored zeros"], DTYPES),
+    ids=id_of,
 )
 def test_gather_largest_skips_index_minus_one(dtype, layout, n):
     dense, index, weight = some_of_no_row(dtype)
@@ -319,6 +327,7 @@ def test_gather_largest_skips_index_minus_one(dtype, layout, n):
         ),
         ((3, 300), np.float64, "Fortran", True),
     ],
+    ids=id_of,
 )
 def test_blend_directions(shape, dtype, form, frozen):
     rng = np.random.default_rng(0)
@@ -534,7 +543,9 @@ def test_chosen_products(layout, dtype, frozen):
     assert not found[index < 0].any()
 
 
-@pytest.mark.parametrize(("share", "form", "given_form"), one_at_a_time([0.2, 0, 0.1], ["C", "Fortran"], FORMS[::-1]))
+@pytest.mark.parametrize(
+    ("share", "form", "given_form"), one_at_a_time([0.2, 0, 0.1], ["C", "Fortran"], FORMS[::-1]), ids=id_of
+)
 def test_accumulate_with_few_shares(share, form, given_form):
     layout, dtype, frozen = given_form
     given = given_of("many rows", layout, dtype, frozen)
@@ -557,6 +568,7 @@ def distributions_of(n_components, dtype):
 @pytest.mark.parametrize(
     ("n_components", "dtype", "form", "columns", "frozen"),
     one_at_a_time([6, 1, 2], DTYPES, ["C", "Fortran"], [range(12), (7, 3, 0), ()], [False, True]),
+    ids=id_of,
 )
 def test_compute_log_lifts(n_components, dtype, form, columns, frozen):
     columns = np.array(columns, np.int64)
@@ -613,6 +625,7 @@ def test_compute_responsibilities(dtype, reach):
     one_at_a_time(
         [form for form in FORMS if form[0].startswith("csr")], [(0.02, 7), (0, 1), (0.15, 3)], ["C", "Fortran"]
     ),
+    ids=id_of,
 )
 def test_fold_in(given_form, least_and_steps, form):
     (layout, dtype, frozen), (least, n_steps) = given_form, least_and_steps
@@ -636,7 +649,7 @@ def test_fold_in(given_form, least_and_steps, form):
 
 
 @pytest.mark.parametrize(
-    ("dtype", "columns", "form"), one_at_a_time(DTYPES, [(0, 3, 11), range(12), ()], ["C", "Fortran"])
+    ("dtype", "columns", "form"), one_at_a_time(DTYPES, [(0, 3, 11), range(12), ()], ["C", "Fortran"]), ids=id_of
 )
 def test_decay_and_add(dtype, columns, form):
     columns = np.array(columns, np.int64)
@@ -680,6 +693,7 @@ MANY_SCORES = {
 @pytest.mark.parametrize(
     ("name_and_kept", "dtype", "form"),
     one_at_a_time(product([*SCORES, *MANY_SCORES], ["some", "one", "all"]), DTYPES[::-1], ["C", "Fortran", "strided"]),
+    ids=id_of,
 )
 def test_top_k(name_and_kept, dtype, form):
     name, kept = name_and_kept
@@ -982,6 +996,7 @@ def test_principal_axes(name, dtype, form):
 @pytest.mark.parametrize(
     ("n", "dtype", "layout"),
     one_at_a_time([3, 0, 1, 12], DTYPES, ["csr_matrix", "csr_array", "int64 indices", "stored zeros"]),
+    ids=id_of,
 )
 def test_largest_entries(layout, dtype, n):
     rng = np.random.default_rng(0)
