@@ -724,6 +724,17 @@ def test_find_nearest(given):
         assert_array_equal(found.score[norms == 0], 0)
 
 
+def test_find_nearest_of_dense_rows_in_several_products(monkeypatch):
+    monkeypatch.setattr("codebooks.ops.cpu._DENSE_BLOCKS", 1)
+    monkeypatch.setattr("codebooks.ops.cpu._PRODUCTS", 0)
+    given = given_of("many rows", "C", np.float64)
+    found = ops.find_nearest(given.X, given.W, given.handicap, 3)
+    index, score, _, total = oracles.find_nearest(given.dense, given.W, given.handicap, 3)
+    assert_array_equal(found.index, index)
+    assert_same(found.score, score, np.float64)
+    assert_allclose(found.total, total, rtol=1e-11, atol=1e-11)
+
+
 def test_find_nearest_equals_similarity_row_norms_and_top_k(given):
     k = min(3, len(given.W))
     found = ops.find_nearest(given.X, given.W, given.handicap, k)
