@@ -104,9 +104,9 @@ def load_retriever(file: Path, encoder: str | None = None) -> Any:
     try:
         return codebooks.HopfieldRetriever.load(file, embedder=embedder)
     except (ImportError, OSError, ValueError) as error:
-        if "was saved with an embedder" in str(error):
+        if "`embedder` must be given" in str(error):
             raise UserError(f"{file} has embeddings; name the encoder that made them: --embed ENCODER.") from error
-        if "gives other embeddings" in str(error):
+        if "other embeddings" in str(error):
             raise UserError(f"{file} was made with another encoder than {encoder}; name that one.") from error
         raise UserError(
             f"{file} cannot be loaded as an index ({error}); make it anew with codebooks search DOCS --save {file}."

@@ -194,7 +194,7 @@ def _build_index(source: Source, weights: dict[str, int], options: WordOptions, 
     except (ImportError, OSError) as error:  # of the encoder
         raise UserError(str(error)) from error
     except ValueError as error:
-        if "documents with words" not in str(error):
+        if "must contain words" not in str(error):
             raise UserError(str(error)) from error
         advice = "Give more text." if options.no_stop_words else "Try --no-stop-words, or give more text."
         raise UserError(f"none of the {len(documents.texts)} documents has a word to search by. {advice}") from error

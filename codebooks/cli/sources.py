@@ -150,4 +150,4 @@ def count_columns_again(retriever: Any, documents: Documents, weights: dict[str,
     """Count the words of columns with a weight as often as that says, in documents from this position on."""
     for i, weight in enumerate(weights.values()):
         if weight > 1:
-            retriever._count_again([parts[i] for parts in documents.parts], weight - 1, first)
+            retriever._add_counts([parts[i] for parts in documents.parts], weight - 1, first)
