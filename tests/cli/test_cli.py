@@ -96,7 +96,7 @@ def test_topics_tells_and_writes_what_it_found(run, text, tmp_path):
     text.write_text("\n".join([*texts(), "", "!!! 12 3"]), encoding="utf-8")
     done = run("topics", text, "-k", 3)
     assert (done.code, done.err) == (0, "")
-    for said in ("31 documents, 24 terms; learned in ", "mean NPMI", "empty documents skipped: 1", "topic -1: 1"):
+    for said in ("31 documents, 24 terms; fitted in ", "mean NPMI", "skipped empty documents: 1", "topic -1: 1"):
         assert said in done.out
     assert "codebooks assign topics SOURCE" in done.out
 
@@ -209,9 +209,10 @@ def test_what_is_assumed_is_told(run, monkeypatch, tmp_path):
     done = run("topics", "b\x1b[31m.csv", "-k", 3, "--skip-bad-lines", "--quiet")
     assert (done.code, done.out) == (0, "")
     assert done.err.splitlines() == [
-        "codebooks: b [31m.csv is not UTF-8 and was read as cp1252; if letters are wrong, give its --encoding.",
-        "codebooks: the first line of b [31m.csv, 'red lamp', is read as a header; else give --no-header.",
-        "codebooks: malformed lines skipped: 1",
+        "codebooks: b [31m.csv is not UTF-8 and was read as cp1252; if letters are wrong, set --encoding.",
+        "codebooks: the first line of b [31m.csv, 'red lamp', is read as a header; "
+        "if it is a document, use --no-header.",
+        "codebooks: skipped malformed lines: 1",
     ]
     assert run("assign", "topics", "b\x1b[31m.csv", "--no-header", "--skip-bad-lines", "--encoding", "cp1252").code == 0
 
@@ -240,7 +241,7 @@ def test_language_and_names_are_the_users_own(run, tmp_path):
     assert (done.code, done.err) == (0, "")
     assert "кот" in done.out
     assert "the, " in done.out
-    assert f"into {out}\n" in done.out
+    assert f"to {out}\n" in done.out
     assert f"assign '{out}'" in done.out
     assert (
         "the" not in run("topics", source, "-k", 2, "--language", "ru,en").out.split("words")[1].split("documents")[0]
@@ -258,7 +259,7 @@ def test_idle_topics_are_told_and_do_not_warn(run, text, tmp_path):
     text.write_text("goal match\n" * 9, encoding="utf-8")
     done = run("topics", text, "-k", 4)
     assert (done.code, done.err) == (0, "")
-    assert "3 of 4 topics without a document: number " in done.out
+    assert "3 of 4 topics without documents: " in done.out
     assert [row["documents"] for row in table((tmp_path / "topics/topics.csv").read_text())] == ["9", "0", "0", "0"]
 
 
@@ -286,44 +287,47 @@ def test_what_stands_in_out_stays_or_is_replaced_as_a_whole(run, text, tmp_path)
 # -- what goes wrong -------------------------------------------------------------------------------------------------
 
 BAD = {
-    "no source": ([], "give either a SOURCE"),
-    "two sources": (["good.txt", "--demo"], "give either a SOURCE"),
-    "columns of the demo": (["--demo", "--column", "text"], "leave out --column"),
-    "ids of the demo": (["--demo", "--id", "id"], "--demo has no columns; leave out --id."),
+    "no source": ([], "pass either SOURCE"),
+    "two sources": (["good.txt", "--demo"], "pass either SOURCE"),
+    "columns of the demo": (["--demo", "--column", "text"], "omit --column"),
+    "ids of the demo": (["--demo", "--id", "id"], "--demo has no columns; omit --id."),
     "missing file": (["none.txt"], "cannot read none.txt: No such file"),
-    "no column chosen": (["two.csv"], "choose one with --column: id, text"),
-    "wrong column": (["two.csv", "--column", "body"], "has no column 'body'; it has: id, text"),
-    "column of a text": (["good.txt", "--column", "text"], "leave out --column"),
-    "wrong column of ids": (["two.csv", "--column", "text", "--id", "key"], "has no column 'key'; it has: id, text"),
-    "ids of a text": (["good.txt", "--id", "id"], "good.txt has no columns; leave out --id"),
-    "ids of a folder": (["topics", "--id", "id"], "topics has no columns; leave out --id"),
+    "no column chosen": (["two.csv"], "select one with --column: id, text"),
+    "wrong column": (["two.csv", "--column", "body"], "has no column 'body'; use one of: id, text"),
+    "column of a text": (["good.txt", "--column", "text"], "omit --column"),
+    "wrong column of ids": (
+        ["two.csv", "--column", "text", "--id", "key"],
+        "has no column 'key'; use one of: id, text",
+    ),
+    "ids of a text": (["good.txt", "--id", "id"], "good.txt has no columns; omit --id"),
+    "ids of a folder": (["topics", "--id", "id"], "topics has no columns; omit --id"),
     "one id twice": (
         ["twice.csv", "--column", "text", "--id", "id"],
-        "lines 2 and 4 of twice.csv both have 'a' in 'id'",
+        "lines 2 and 4 of twice.csv both have the id 'a'",
     ),
-    "no id": (["twice.csv", "--column", "text", "--id", "key"], "line 3 of twice.csv has no id in 'key'"),
-    "not text": (["latin.txt", "--encoding", "ascii"], "latin.txt is not ascii (at byte 2); give another --encoding"),
+    "no id": (["twice.csv", "--column", "text", "--id", "key"], "line 3 of twice.csv has no id in the column 'key'"),
+    "not text": (["latin.txt", "--encoding", "ascii"], "latin.txt is not ascii (at byte 2); set another --encoding"),
     "an option twice": (
         ["two.csv", "--column", "text", "--column", "id"],
-        "--column is given 2 times; give it once.",
+        "--column must be set once, got 2 times.",
     ),
     "out is taken": (["good.txt", "--out", "old"], "old/topics.csv would be replaced; choose another --out, or"),
-    "empty documents": (["blank.txt"], "blank.txt holds no text"),
+    "empty documents": (["blank.txt"], "blank.txt must contain text"),
     "malformed csv": (["open.csv"], "line 2 of open.csv"),
     "malformed jsonl": (["broken.jsonl"], "line 2 of broken.jsonl"),
-    "unknown kind": (["a.pdf"], "a.pdf is of no kind"),
-    "too many topics": (["good.txt", "-k", "31"], "31 topics need 31 documents or more; 30 came"),
-    "no topics": (["good.txt", "-k", "0"], "--topics must be 1 or more; 0 came"),
+    "unknown kind": (["a.pdf"], "a.pdf must be a folder or a .txt"),
+    "too many topics": (["good.txt", "-k", "31"], "--topics must be at most the number of documents, 30, got 31"),
+    "no topics": (["good.txt", "-k", "0"], "--topics must be an integer >= 1, got 0"),
     "unknown model": (
         ["good.txt", "--model", "lda"],
-        "there is no model 'lda'; choose one of: multinomial, krotov-hopfield",
+        "--model must be one of multinomial, krotov-hopfield",
     ),
     "seed": (["good.txt", "--seed", "-1"], "random_state"),
     "only stop words": (["stop.txt"], "Try --no-stop-words"),
-    "only numbers": (["numbers.txt", "--no-stop-words"], "no word of the 2 documents is left"),
+    "only numbers": (["numbers.txt", "--no-stop-words"], "no word of the 2 documents meets"),
     "out is a file": (["good.txt", "--out", "good.txt"], "cannot write to good.txt"),
     "out in a file": (["good.txt", "--out", "good.txt/out"], "cannot write to good.txt/out"),
-    "out holds a folder": (["good.txt", "--out", "taken", "--overwrite"], "taken/topics.csv is a folder"),
+    "out holds a folder": (["good.txt", "--out", "taken", "--overwrite"], "taken/topics.csv: it is a folder"),
 }
 CONTENTS = {
     "good.txt": "\n".join(texts()).encode(),
@@ -463,14 +467,14 @@ def test_a_full_disk_elsewhere_is_told_by_the_name_of_its_file(run, monkeypatch,
         raise OSError(errno.ENOSPC, "No space left on device", "/elsewhere/cached")
 
     monkeypatch.setattr(MultinomialMixture, "fit", full)
-    sentence = "error: /elsewhere/cached cannot be used: No space left on device; put that right and run again.\n"
+    sentence = "error: cannot use /elsewhere/cached: No space left on device; correct this and run the command again.\n"
     assert run("topics", "good.txt") == Done(1, "", sentence)
     assert files(tmp_path) == before
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
 def test_a_full_disk_under_what_is_printed_is_told(run, monkeypatch, model, text, tmp_path):
-    sentence = "error: cannot print: No space left on device; print elsewhere.\n"
+    sentence = "error: cannot print: No space left on device; redirect the output to another place.\n"
     with open("/dev/full", "w") as full:
         done = python("-m", "codebooks", "assign", model, text, cwd=tmp_path, stdout=full)
         assert (done.returncode, done.stderr) == (1, sentence)
@@ -548,7 +552,7 @@ def test_assign_rejects_as_predict_does(run, model, tmp_path):
 def test_assign_writes_a_file(run, model, tmp_path):
     (tmp_path / "new.csv").write_text('id,text\n1,"striker\n\n"\n2,\n3,crème\n4,unheard\n', encoding="utf-8")
     done = run("assign", model, "new.csv", "--column", "text", "--out", "there/new.csv")
-    assert done == Done(0, "", "codebooks: empty documents skipped: 1\n")
+    assert done == Done(0, "", "codebooks: skipped empty documents: 1\n")
     rows = table((tmp_path / "there/new.csv").read_text(encoding="utf-8"))
     assert [row["document"] for row in rows] == ["0", "2", "3"]
     assert rows[0]["topic"] != rows[1]["topic"] != rows[2]["topic"] == "-1"
@@ -559,18 +563,21 @@ def test_assign_writes_a_file(run, model, tmp_path):
     ("arguments", "sentence"),
     [
         (["none.skops", "good.txt"], "there is no model none.skops"),
-        (["good.txt", "good.txt"], "good.txt is not a model; give the model.skops that"),
-        (["topics", "good.txt"], "the folder topics has no model.skops in it"),
-        (["pickle.joblib", "good.txt"], "pickle.joblib may be a pickle, and loading one can run code; if you know"),
-        (["code.skops", "good.txt"], "code.skops holds posixpath.join, which a model of codebooks topics does not"),
-        (["stranger.skops", "good.txt"], "stranger.skops is not a model of ours"),
+        (["good.txt", "good.txt"], "good.txt is not a model; pass the model.skops that"),
+        (["topics", "good.txt"], "the folder topics contains no model.skops"),
+        (["pickle.joblib", "good.txt"], "pickle.joblib may be a pickle, and loading a pickle can run any code"),
+        (["code.skops", "good.txt"], "code.skops contains posixpath.join"),
+        (["stranger.skops", "good.txt"], "stranger.skops is not a model of codebooks"),
         (["good.skops", "none.txt"], "cannot read none.txt"),
-        (["good.skops", "two.csv"], "choose one with --column"),
-        (["good.skops", "good.txt", "--id", "id"], "good.txt has no columns; leave out --id"),
-        (["good.skops", "twice.csv", "--column", "text", "--id", "id"], "lines 2 and 4 of twice.csv both have 'a'"),
+        (["good.skops", "two.csv"], "select one with --column"),
+        (["good.skops", "good.txt", "--id", "id"], "good.txt has no columns; omit --id"),
+        (
+            ["good.skops", "twice.csv", "--column", "text", "--id", "id"],
+            "lines 2 and 4 of twice.csv both have the id 'a'",
+        ),
         (
             ["good.skops", "good.txt", "--reject-below", "2"],
-            "--reject-below is a probability or a cosine, from -1 to 1; 2.0 came",
+            "--reject-below must be a number from -1 to 1, got 2.0",
         ),
         (["good.skops", "good.txt", "--out", "topics"], "topics is a folder"),
         (["good.skops", "good.txt", "--out", "good.txt/a"], "cannot write to good.txt"),

@@ -80,7 +80,7 @@ def table(text):
 def test_topics_by_meaning_are_told_in_words(run, encoder, tmp_path, model):
     code, out, err = run("topics", "text.txt", "-k", 3, "--embed", encoder, "--model", model)
     assert (code, err) == (0, "")
-    assert "30 documents, 24 terms; learned in " in out
+    assert "30 documents, 24 terms; fitted in " in out
     found = table((tmp_path / "topics/topics.csv").read_text(encoding="utf-8"))
     assert [int(row["documents"]) for row in found] == [10, 10, 10]
 

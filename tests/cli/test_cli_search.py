@@ -95,7 +95,7 @@ def test_the_memory_is_told_above_the_table(run, text, retriever):
     done = run(text, "sofa")
     assert (done.code, done.err) == (0, "")
     above, below = done.out.split("document\n" if "document\n" in done.out else "document ", 1)
-    assert above.startswith("sofa\nthe memory adds\n")
+    assert above.startswith("sofa\nadded words\n")
     for term in retriever.expand("sofa", 6):
         assert term.term in above
         assert f"from {term.because[0][0]}\n" in above
@@ -105,7 +105,7 @@ def test_the_memory_is_told_above_the_table(run, text, retriever):
     assert "Katze schläft; the cat and the kitten" in below
 
     plain = run(text, "sofa", "--feedback", 0).out
-    assert "the memory adds" not in plain
+    assert "added words" not in plain
     assert "added" not in plain
 
 
@@ -113,7 +113,7 @@ def test_quiet_is_hits_alone(run, text):
     done = run(text, "sofa", "--quiet")
     assert (done.code, done.err) == (0, "")
     assert done.out.split()[:3] == ["rank", "weight", "document"]
-    assert "the memory adds" not in done.out
+    assert "added words" not in done.out
     assert "built in" not in done.out
 
 
@@ -215,7 +215,7 @@ def test_demo(run, monkeypatch):
 def test_empty_documents_are_told(run, text):
     text.write_text("\n".join(["", *TEXTS, " "]), encoding="utf-8")
     done = run(text, "piano")
-    assert "empty documents skipped: 2" in done.out
+    assert "skipped empty documents: 2" in done.out
     assert [row["id"] for row in hits(run(text, "piano", "-k", 1, "--json"))] == ["3"]
 
 
@@ -332,9 +332,9 @@ def test_json_of_texts_without_columns_has_none(run, text):
 @pytest.mark.parametrize(
     ("columns", "sentence"),
     [
-        (["title", "title:2"], "--column title is given twice"),
-        (["title:0"], "--column title:0 must have a weight from 1 to 100"),
-        (["title:101"], "must have a weight from 1 to 100"),
+        (["title", "title:2"], "--column title must be set once"),
+        (["title:0"], "the weight of --column must be an integer from 1 to 100, got title:0"),
+        (["title:101"], "got title:101"),
         (["title:x"], "has no column 'title:x'"),
     ],
 )
@@ -417,35 +417,41 @@ def test_a_snippet_is_a_stretch_of_the_text(length):
 # -- what goes wrong -------------------------------------------------------------------------------------------------
 
 BAD = {
-    "nothing": ([], "give DOCS, a file or folder, or --demo, and a QUERY"),
-    "empty name": (["", "cat"], "give DOCS, a file or folder, or --demo, and a QUERY"),
+    "nothing": ([], "pass DOCS, a file or folder, or --demo, and a QUERY"),
+    "empty name": (["", "cat"], "pass DOCS, a file or folder, or --demo, and a QUERY"),
     "empty query of the demo": (["--demo", ""], "a QUERY is empty"),
-    "no query": (["good.txt"], "give a QUERY behind good.txt"),
-    "no query of the demo": (["--demo"], "give a QUERY behind --demo"),
+    "no query": (["good.txt"], "pass a QUERY after good.txt"),
+    "no query of the demo": (["--demo"], "pass a QUERY after --demo"),
     "empty query": (["good.txt", "cat", " "], "a QUERY is empty"),
     "missing file": (["none.txt", "cat"], "cannot read none.txt: No such file"),
-    "unknown kind": (["a.pdf", "cat"], "a.pdf is of no kind"),
-    "no column chosen": (["two.csv", "cat"], "choose one with --column: id, text"),
-    "columns of the demo": (["--demo", "cat", "--column", "text"], "leave out --column"),
-    "ids of the demo": (["--demo", "cat", "--id", "id"], "--demo has no columns; leave out --id."),
-    "ids of a text": (["good.txt", "cat", "--id", "id"], "good.txt has no columns; leave out --id"),
+    "unknown kind": (["a.pdf", "cat"], "a.pdf must be a folder or a .txt"),
+    "no column chosen": (["two.csv", "cat"], "select one with --column: id, text"),
+    "columns of the demo": (["--demo", "cat", "--column", "text"], "omit --column"),
+    "ids of the demo": (["--demo", "cat", "--id", "id"], "--demo has no columns; omit --id."),
+    "ids of a text": (["good.txt", "cat", "--id", "id"], "good.txt has no columns; omit --id"),
     "one id twice": (
         ["twice.csv", "cat", "--column", "text", "--id", "id"],
-        "lines 2 and 3 of twice.csv both have 'a'",
+        "lines 2 and 3 of twice.csv both have the id 'a'",
     ),
-    "no hits": (["good.txt", "cat", "-k", "0"], "--hits must be 1 or more; 0 came"),
-    "much feedback": (["good.txt", "cat", "--feedback", "2"], "--feedback must be 0, plain BM25, or 1"),
-    "only stop words": (["stop.txt", "cat", "--stop-words", "stop.txt"], "Try --no-stop-words, or give more text"),
+    "no hits": (["good.txt", "cat", "-k", "0"], "--hits must be an integer >= 1, got 0"),
+    "much feedback": (["good.txt", "cat", "--feedback", "2"], "--feedback must be 0 (plain BM25) or 1"),
+    "only stop words": (["stop.txt", "cat", "--stop-words", "stop.txt"], "Try --no-stop-words, or add more text"),
     "only signs": (["signs.txt", "cat", "--no-stop-words"], "has a word to search by. Give more text"),
-    "neither texts nor index": (["mine", "cat"], "Nor is it a saved index."),
-    "no index of ours": (["foreign", "cat"], "foreign has no .txt, .md, .rst file in it. Nor is it a saved index."),
-    "column of an index": (["index", "cat", "--column", "text"], "leave out --column"),
-    "ids of an index": (["index", "cat", "--id", "id"], "index is an index that has its ids already; leave out --id."),
-    "stop words of an index": (["index", "cat", "--no-stop-words"], "leave out --no-stop-words"),
+    "neither texts nor index": (["mine", "cat"], "It is not a saved index either."),
+    "no index of ours": (
+        ["foreign", "cat"],
+        "foreign contains no .txt, .md, .rst file. It is not a saved index either.",
+    ),
+    "column of an index": (["index", "cat", "--column", "text"], "omit --column"),
+    "ids of an index": (
+        ["index", "cat", "--id", "id"],
+        "index is a saved index, whose words and ids are fixed; omit --id.",
+    ),
+    "stop words of an index": (["index", "cat", "--no-stop-words"], "omit --no-stop-words"),
     "damaged index": (["damaged", "cat"], "damaged cannot be loaded as an index"),
     "index of an earlier version": (["old", "cat"], "old, a folder in format 1 that an earlier version"),
     "index with a slow pattern": (["slow", "cat"], "is a regular expression that may never end on some texts"),
-    "index of counts": (["counts", "cat"], "counts was made of counts and knows no words"),
+    "index of counts": (["counts", "cat"], "counts was built from counts"),
     "save onto a file": (
         ["good.txt", "cat", "--save", "two.csv"],
         "--save: expected a new file or one that was saved before, got two.csv, another file. Choose another path",
@@ -518,7 +524,7 @@ def test_a_full_disk_under_what_is_printed_is_told(run, monkeypatch, text, optio
     with open("/dev/full", "w") as full:
         monkeypatch.setattr(sys, "stdout", full)
         done = run(text, "cat", *options)
-    assert done == Done(1, "", "error: cannot print: No space left on device; print elsewhere.\n")
+    assert done == Done(1, "", "error: cannot print: No space left on device; redirect the output to another place.\n")
 
 
 # -- a saved index that changes ----------------------------------------------------------------------------------------
@@ -546,7 +552,7 @@ def found_by(run, query):
 def test_documents_are_added_to_an_index_and_removed(index, run, tmp_path):
     assert "documents   6\n" in index("info", "saved").out
     (tmp_path / "more.txt").write_text("A zebra in the kitchen.\nA zebra eats.\n", encoding="utf-8")
-    assert index("add", "saved", "more.txt") == Done(0, "added 2 documents, 8 in all\n", "")
+    assert index("add", "saved", "more.txt") == Done(0, "added 2 documents, 8 in total\n", "")
     assert sorted(found_by(run, "zebra")) == ["6", "7"]
     (tmp_path / "named.csv").write_text("id,text\nz,zebra crossing\n", encoding="utf-8")
     assert index("add", "saved", "named.csv", "--id", "id", "--column", "text").code == 0
@@ -564,8 +570,8 @@ def test_documents_are_added_with_the_options_of_search(index, run, tmp_path):
     assert "already taken" in done.err
     options = (*options[:-1], "0")
     done = index("add", "saved", "more.csv", *options)
-    assert (done.code, done.out) == (0, "added 2 documents, 8 in all\n")
-    assert "malformed lines skipped: 1" in done.err
+    assert (done.code, done.out) == (0, "added 2 documents, 8 in total\n")
+    assert "skipped malformed lines: 1" in done.err
     assert found_by(run, "café") == ["café zebra"]
 
 
@@ -597,7 +603,7 @@ def test_commands_that_read_text_have_the_same_options(run, monkeypatch, capsys,
         (["remove", "saved", "2", "none"], "saved has no document none; nothing was removed"),
         (["add", "saved", "more.csv", "--id", "id", "--column", "text"], "already taken: 2"),
         (["add", "saved", "nothing.txt"], "nothing.txt"),
-        (["info", "text.txt"], "text.txt is no index of codebooks search"),
+        (["info", "text.txt"], "text.txt is not a saved index"),
         (["remove", "text.txt", "1"], "text.txt cannot be loaded as an index"),
     ],
 )
@@ -613,7 +619,7 @@ def test_a_change_that_is_refused_changes_nothing(index, run, tmp_path, argument
 
 @pytest.mark.parametrize("query", ["+cat -mouse", '"black keys"', "cat AND mouse", "kit*"])
 def test_operators_are_told_to_be_words(run, text, query):
-    assert "are no operators; words are searched" in run(text, query).err
+    assert "are not operators; only words are searched" in run(text, query).err
     assert run(text, query.replace("-", "").replace("+", "").replace("AND", "and").strip('"*')).err == ""
 
 

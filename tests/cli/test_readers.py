@@ -111,7 +111,7 @@ def test_bz2_zip_and_what_is_compressed_in_a_pipe(tmp_path, monkeypatch):
         assert read_documents(tmp_path / name, "text") == Documents(["one", "two"], ["0", "1"], 0)
     with zipfile.ZipFile(tmp_path / "export.zip", "a") as archive:
         archive.writestr("b.csv", content)
-    with pytest.raises(UserError, match="holds 2 files, and one is expected"):
+    with pytest.raises(UserError, match="must contain one file, got 2"):
         read_documents(tmp_path / "export.zip", "text")
     monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(gzip.compress(b"one\ntwo"))))
     assert read_documents("-").texts == ["one", "two"]
@@ -165,8 +165,8 @@ def test_a_byte_order_mark_names_the_encoding(tmp_path, encoding):
 
 def test_an_encoding_that_is_not_there(tmp_path):
     (tmp_path / "a.txt").write_bytes(b"na\xefve")
-    for encoding, sentence in (("latin-99", "there is no encoding 'latin-99'"), ("hex", "there is no encoding"),
-                               ("ascii", "is not ascii (at byte 2); give another --encoding")):  # fmt: skip
+    for encoding, sentence in (("latin-99", "got 'latin-99'"), ("hex", "got 'hex'"),
+                               ("ascii", "is not ascii (at byte 2); set another --encoding")):  # fmt: skip
         with pytest.raises(UserError) as caught:
             read_documents(tmp_path / "a.txt", encoding=encoding)
         assert sentence in str(caught.value)
@@ -175,10 +175,10 @@ def test_an_encoding_that_is_not_there(tmp_path):
 def test_bad_lines_are_skipped_and_counted(tmp_path):
     (tmp_path / "a.csv").write_text('id,text\n1,one\n2\n3,"b"c\n4,four\n5,"open\n6,six\n')
     assert read_documents(tmp_path / "a.csv", "text", skip_bad_lines=True)[:4] == (
-        (["one", "four", "six"], ["0", "1", "2"], 0, ("malformed lines skipped: 3",))
+        (["one", "four", "six"], ["0", "1", "2"], 0, ("skipped malformed lines: 3",))
     )
     (tmp_path / "a.jsonl").write_text('{"text": "one"}\n{"text"\n["two"]\n{"text": 5}\n')
-    assert read_documents(tmp_path / "a.jsonl", skip_bad_lines=True).notes == ("malformed lines skipped: 3",)
+    assert read_documents(tmp_path / "a.jsonl", skip_bad_lines=True).notes == ("skipped malformed lines: 3",)
 
 
 def test_tsv_with_newlines_in_quotes(tmp_path):
@@ -191,10 +191,13 @@ def test_a_document_is_not_taken_for_a_header_silently(tmp_path, name):
     (tmp_path / name).write_text("the parcel never came\nred lamp\n")
     found = read_documents(tmp_path / name)
     assert found.texts == ["the parcel never came", "red lamp"]
-    assert "is read as a document; if it is a header, give --column." in found.notes[0]
+    assert "is read as a document; if it is a header, set --column." in found.notes[0]
     assert read_documents(tmp_path / name, "the parcel never came").texts == ["red lamp"]
     (tmp_path / name).write_text("red lamp\nblue lamp\n")
-    assert "'red lamp', is read as a header; else give --no-header." in read_documents(tmp_path / name).notes[0]
+    assert (
+        "'red lamp', is read as a header; if it is a document, use --no-header."
+        in read_documents(tmp_path / name).notes[0]
+    )
     assert read_documents(tmp_path / name, has_header=False) == Documents(["red lamp", "blue lamp"], ["0", "1"], 0)
     (tmp_path / "b.csv").write_text("1,red\n2,blue\n")
     assert read_documents(tmp_path / "b.csv", "1", has_header=False).texts == ["red", "blue"]
@@ -236,15 +239,15 @@ def test_folder(tmp_path):
 
 BAD = {
     "random.txt": (random.Random(0).randbytes(4096), "is not text in an encoding that is recognised"),
-    "torn utf16.txt": ("text".encode("utf-16") + b"a", "is not utf-16 (at byte 10); give another --encoding."),
+    "torn utf16.txt": ("text".encode("utf-16") + b"a", "is not utf-16 (at byte 10); set another --encoding."),
     "tabs.csv": (b"id\ttext\n1\ta\n", r"has one column, called 'id\ttext': if tabs separate its columns, call it .tsv"),
     "bars.csv": (b"id|text\n1|a\n", "has one column, called 'id|text': separate columns by commas"),
     "blank names.csv": (b"id, body\n1,a\n", "one with --column: id, ' body'"),
     "tab and comma.csv": (b"id\ta,b\n1,a\n", r"one with --column: 'id\ta', b"),
-    "blank.txt": (b"\n \n", "holds no text: 2 documents"),
-    "nothing.csv": (b"", "holds no text"),
-    "nothing.jsonl": (b"", "holds no text"),
-    "header.csv": (b"text\n", "holds no text"),
+    "blank.txt": (b"\n \n", "must contain text, got only 2 empty documents"),
+    "nothing.csv": (b"", "must contain text"),
+    "nothing.jsonl": (b"", "must contain text"),
+    "header.csv": (b"text\n", "must contain text"),
     "columns.csv": (b"id,title\n1,a\n", "one with --column: id, title"),
     "ragged.csv": (b'text\n"a\nb"\nc,d\n', "line 4 of"),
     "open.csv": (b'text\na\n"b\nc\nd\n', "line 3 of"),
@@ -255,12 +258,12 @@ BAD = {
     "list.jsonl": (b'["a"]\n', "line 1 of"),
     "number.jsonl": (b'{"text": "a"}\n{"text": 5}\n', "has 5 in 'text'"),
     "fields.jsonl": (b'{"text": "a", "title": "b"}\n', "text, title"),
-    "numbers.jsonl": (b'{"n": 1}\n', "has no field that holds text"),
+    "numbers.jsonl": (b'{"n": 1}\n', "must have a field with text"),
     "picture.png": (b"", "of no kind that is read here: .txt, .csv"),
-    "torn.txt.gz": (gzip.compress(b"text" * 999)[:-9], "not a whole gzip file"),
-    "false.txt.gz": (b"text", "not a whole gzip file"),
-    "false.txt.bz2": (b"text", "not a whole bz2 file"),
-    "false.zip": (b"text", "not a whole zip file"),
+    "torn.txt.gz": (gzip.compress(b"text" * 999)[:-9], "not a complete gzip file"),
+    "false.txt.gz": (b"text", "not a complete gzip file"),
+    "false.txt.bz2": (b"text", "not a complete bz2 file"),
+    "false.zip": (b"text", "not a complete zip file"),
     "wide.csv": (",".join(f"column {n}" for n in range(999)).encode(), "has several columns"),
 }
 
@@ -281,14 +284,14 @@ def test_bad_files_are_told_in_a_sentence(tmp_path, name):
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
-        ("a.csv", "id,title\n1,a\n", "has no column 'text'; it has: id, title"),
-        ("a.csv", "id, text\n1,a\n", "has no column 'text'; it has: id, ' text'"),
-        ("a.csv", "id\ttext\n1\ta\n", r"has no column 'text'; it has: 'id\\ttext'"),
-        ("a.csv", "id,text,text\n1,a,b\n", "has 2 columns 'text'; give each a name of its own"),
+        ("a.csv", "id,title\n1,a\n", "has no column 'text'; use one of: id, title"),
+        ("a.csv", "id, text\n1,a\n", "has no column 'text'; use one of: id, ' text'"),
+        ("a.csv", "id\ttext\n1\ta\n", r"has no column 'text'; use one of: 'id\\ttext'"),
+        ("a.csv", "id,text,text\n1,a,b\n", "has 2 columns 'text'; make the names unique"),
         ("a.tsv", "text\tid\ttext\n1\ta\tb\n", "has 2 columns 'text'"),
-        ("a.jsonl", '{"n": 1}\n', "has no field that holds text"),
-        ("a.jsonl", '{"title": "a"}\n', "has no column 'text'; it has: title"),
-        ("a.txt", "a\n", "leave out --column"),
+        ("a.jsonl", '{"n": 1}\n', "must have a field with text"),
+        ("a.jsonl", '{"title": "a"}\n', "has no column 'text'; use one of: title"),
+        ("a.txt", "a\n", "omit --column"),
     ],
 )
 def test_a_column_that_is_not_there(tmp_path, name, content, sentence):
@@ -325,24 +328,24 @@ def test_documents_that_are_left_out_need_no_id(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
-        ("a.csv", "name,text\n1,a\n", "a.csv has no column 'id'; it has: name, text."),
-        ("a.csv", "id,text,id\n1,a,2\n", "a.csv has 2 columns 'id'; give each a name of its own."),
-        ("a.csv", "id,text\n1,a\n ,b\n", "line 3 of a.csv has no id in 'id'; give it one, or leave out --id."),
+        ("a.csv", "name,text\n1,a\n", "a.csv has no column 'id'; use one of: name, text."),
+        ("a.csv", "id,text,id\n1,a,2\n", "a.csv has 2 columns 'id'; make the names unique."),
+        ("a.csv", "id,text\n1,a\n ,b\n", "line 3 of a.csv has no id in the column 'id'; add one, or omit --id."),
         (
             "a.csv",
             'id,text\nx,"a\nb"\n\ny,c\nx,d\n',
-            "lines 2 and 6 of a.csv both have 'x' in 'id'; give each an id of its own, or leave out --id.",
+            "lines 2 and 6 of a.csv both have the id 'x' in the column 'id'; make the ids unique, or omit --id.",
         ),
         ("a.tsv", "id\ttext\nx\ta\nx\tb\n", "lines 2 and 3 of a.tsv both have 'x' in 'id'"),
         ("a.jsonl", '{"id": 7, "text": "a"}\n\n{"id": "7", "text": "b"}', "lines 1 and 3 of a.jsonl both have '7'"),
         (
             "a.jsonl",
             '{"id": "a\\u0000", "text": "a"}\n{"id": "a", "text": "b"}',
-            "lines 1 and 2 of a.jsonl both have 'a'",
+            "lines 1 and 2 of a.jsonl both have the id 'a'",
         ),
-        ("a.jsonl", '{"id": "a", "text": "a"}\n{"text": "b"}', "line 2 of a.jsonl has no id in 'id'"),
-        ("a.jsonl", '{"id": null, "text": "a"}', "line 1 of a.jsonl has no id in 'id'"),
-        ("a.jsonl", '{"n": 1, "text": "a"}', "a.jsonl has no column 'id'; it has: n, text."),
+        ("a.jsonl", '{"id": "a", "text": "a"}\n{"text": "b"}', "line 2 of a.jsonl has no id in the column 'id'"),
+        ("a.jsonl", '{"id": null, "text": "a"}', "line 1 of a.jsonl has no id in the column 'id'"),
+        ("a.jsonl", '{"n": 1, "text": "a"}', "a.jsonl has no column 'id'; use one of: n, text."),
         ("a.jsonl", '{"id": true, "text": "a"}', "line 1 of a.jsonl has the id True, where a string or a number is"),
         ("a.jsonl", '{"id": ["a"], "text": "a"}', "line 1 of a.jsonl has the id ['a'], where a string or a number is"),
     ],
@@ -361,7 +364,7 @@ def test_sources_without_columns_have_no_ids(tmp_path, monkeypatch, source):
     (tmp_path / "folder").mkdir()
     for name in ("a.txt", "folder/a.txt"):
         (tmp_path / name).write_text("a\n")
-    said = f"{'standard input' if source == '-' else source} has no columns; leave out --id, which is for .csv"
+    said = f"{'standard input' if source == '-' else source} has no columns; omit --id, which is for .csv"
     with pytest.raises(UserError, match=said):
         read_documents(source, id_column="id")
 
@@ -381,8 +384,8 @@ def test_standard_input_is_lines_unless_a_folder_has_its_name(tmp_path, monkeypa
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (gzip.compress(b"text")[:-9], "standard input is not a whole gzip file"),
-        (b"", "standard input holds no text"),
+        (gzip.compress(b"text")[:-9], "standard input is not a complete gzip file"),
+        (b"", "standard input must contain text"),
         (None, "cannot read standard input: it is closed; send text into it, or name a file."),
     ],
 )
@@ -399,9 +402,9 @@ def test_bad_standard_input_is_told_in_a_sentence(monkeypatch, content, sentence
 def test_nothing_to_read(tmp_path):
     with pytest.raises(UserError, match=r"cannot read .*none.txt: No such file"):
         read_documents(tmp_path / "none.txt")
-    with pytest.raises(UserError, match=r"has no .txt, .md, .rst file"):
+    with pytest.raises(UserError, match=r"contains no .txt, .md, .rst file"):
         read_documents(tmp_path)
-    with pytest.raises(UserError, match="leave out --column"):
+    with pytest.raises(UserError, match="omit --column"):
         read_documents(tmp_path, "text")
 
 

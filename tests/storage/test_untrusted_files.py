@@ -738,7 +738,8 @@ def try_edits(first, last):
                 if not str(error).startswith(str(path)):
                     raise
             except ValueError as error:  # a valid index of which the caller has a part, or has another part
-                if not any(words in str(error) for words in ("Pass it again", "it gave", "gives other embeddings")):
+                parts = ("must be given because", "`vectorizer` must return", "with other embeddings")
+                if not any(words in str(error) for words in parts):
                     raise
             signal.setitimer(signal.ITIMER_PROF, 0)
     print(n_loaded, last - first)

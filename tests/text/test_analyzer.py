@@ -385,9 +385,9 @@ def test_cli_options_of_words(run, tmp_path):
     [
         (["--language", "xx"], "--language must be"),
         (["--stop-words", "missing.txt"], "cannot read the stop words missing.txt"),
-        (["--ngrams", "9"], "--ngrams must be from 1 to 5"),
-        (["--min-df", "0"], "--min-df must be a number of documents, 1 or more"),
-        (["--min-df", "few"], "--min-df must be a number of documents, 1 or more, or a share"),
+        (["--ngrams", "9"], "--ngrams must be an integer from 1 to 5"),
+        (["--min-df", "0"], "--min-df must be an integer >= 1"),
+        (["--min-df", "few"], "--min-df must be an integer >= 1 or a share"),
         (["--max-df", "1.5"], "--max-df must be"),
         (["--token-pattern", "("], "--token-pattern is not a regular expression"),
     ],
@@ -406,7 +406,7 @@ def test_cli_search_of_chinese_and_of_an_index(run, tmp_path):
     assert (code, "nothing found" in out) == (0, False)
     assert run("search", "index", "北京", "--json", "--feedback", 0)[1].count('"id"') == 2
     code, _, err = run("search", "index", "北京", "--ngrams", 2)
-    assert (code, "leave out --ngrams" in err) == (2, True)
+    assert (code, "omit --ngrams" in err) == (2, True)
 
 
 @pytest.mark.parametrize("pattern", ["(", "(a)(b)"])
