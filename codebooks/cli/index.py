@@ -61,7 +61,7 @@ def add(
 ) -> None:
     """Add documents to a saved index, all of them or none.
 
-    For a table, set --column as when the index was created.
+    For a table, use the same columns as when the index was created.
     """
     weights = parse_columns(columns)
     retriever = load_retriever(index, embed)

@@ -256,7 +256,7 @@ def rebuild(description: Any, own: Any, name: str, terms: list[str] | None = Non
     if description == OWN:
         if own is None:
             raise ValueError(
-                f"`{name}` must be given because the file does not contain it, got None: load(path, {name}=...)."
+                f"`{name}` must be given because it was not saved, got None. Pass it: load(path, {name}=...)."
             )
         return own
     if not isinstance(description, dict):
@@ -500,7 +500,7 @@ def _read_ids(arrays: dict[str, np.ndarray], n_documents: int, next_id: int) -> 
             lowest, highest = int(ids.min()), int(ids.max())
             _require(lowest >= 0 and highest < next_id, f"expected ids in 0..{next_id - 1}, got {lowest}..{highest}")
     else:
-        _require(_is_narrow(packed.offsets), "an id is too long")
+        _require(_is_narrow(packed.offsets), "an id is so long that the array of all ids does not fit into memory")
         ids = np.array(unpack_strings(packed.text, packed.offsets), dtype=str)
         _require((ids != "").all(), "an id is empty")
     ordered = ids if len(ids) < 2 or (ids[:-1] < ids[1:]).all() else np.sort(ids)
