@@ -37,7 +37,7 @@ def info(index: Index) -> None:
         arrays, _ = load_arrays(index, kind=codebooks.HopfieldRetriever.__name__)
     except (OSError, ValueError) as error:
         raise UserError(
-            f"{index} is not a saved index ({error}); create one with codebooks search DOCS --save {index}."
+            f"{index} is not a saved index ({error}); create one with codebooks search DOCS --save INDEX."
         ) from error
     rows = {
         "documents": f"{len(arrays['counts_indptr']) - 1:,}",
@@ -118,7 +118,7 @@ def load_retriever(file: Path, encoder: str | None = None) -> Any:
                 f"{file} was created with another encoder than {encoder}; set --embed to that one."
             ) from error
         raise UserError(
-            f"cannot load the index {file} ({error}); create it again with codebooks search DOCS --save {file}."
+            f"cannot load the index {file} ({error}); create it again with codebooks search DOCS --save INDEX."
         ) from error
 
 
