@@ -146,13 +146,14 @@ def published_rule(n_units: int = 30, n_active: int = 2, n_rows: int = 100) -> d
     corpus = corpora.load("bbc")
     X = corpus.X.astype(np.float64)
     W = ops.nearest_orthonormal(np.random.default_rng(0).standard_normal((n_units, X.shape[1])))
-    scale, handicap = np.ones(X.shape[0]), np.zeros(n_units)
+    scale = np.ones(X.shape[0])
+    selection = {"handicap": np.zeros(n_units), "n_active": n_active, "threshold": -1, "signed": True}
     taken, plain = [], []
     for _ in range(3):
         dense = X[:n_rows].toarray()
         plain.append(seconds(lambda dense=dense: transcription(W, dense, 0.1, n_active)) * X.shape[0] / n_rows)
-        taken.append(seconds(lambda: ops.deflate_by_rows(W, X, scale, 0.1, handicap, n_active, -1, True)))
-    few = ops.deflate_by_rows(W, X[:n_rows], scale[:n_rows], 0.1, handicap, n_active, -1, True)
+        taken.append(seconds(lambda: ops.deflate_by_rows(W, X, scale, 0.1, **selection)))
+    few = ops.deflate_by_rows(W, X[:n_rows], scale[:n_rows], 0.1, **selection)
     np.testing.assert_allclose(few, transcription(W, X[:n_rows].toarray(), 0.1, n_active), atol=1e-8)
     return {
         "what": f"published rule, an epoch of BBC, {n_units} units, float64",

@@ -1,4 +1,4 @@
-"""Sparse matrices whose arrays are no matrix of their shape."""
+"""Sparse matrices whose index arrays do not match their shape."""
 
 import numpy as np
 from scipy import sparse
