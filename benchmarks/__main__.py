@@ -3,8 +3,8 @@
 import argparse
 
 from benchmarks import corpora
-from benchmarks.contenders import CONTENDERS
 from benchmarks.engines import ENGINES as SEARCHERS
+from benchmarks.models import CONTENDERS
 
 MODELS, ENGINES = list(CONTENDERS), list(SEARCHERS)
 RETRIEVAL = ("quality", "speed", "large", "words", "images", "mnist")
@@ -95,17 +95,17 @@ def run_retrieval(part: str, on: str, engines: list[str] | None) -> None:
 
         retrieval.run(on, engines or ENGINES)
     elif part == "speed":
-        from benchmarks import throughput
+        from benchmarks import search_throughput
 
-        throughput.run()
+        search_throughput.run()
     elif part in ("words", "images"):
-        from benchmarks import recall
+        from benchmarks import associative_memory
 
-        (recall.run_words if part == "words" else recall.run_images)()
+        (associative_memory.run_words if part == "words" else associative_memory.run_images)()
     else:
-        from benchmarks import scale
+        from benchmarks import search_scale
 
-        (scale.run_large if part == "large" else scale.run_mnist)()
+        (search_scale.run_large if part == "large" else search_scale.run_mnist)()
 
 
 def run_embeddings(part: str) -> None:
@@ -119,9 +119,9 @@ def run_embeddings(part: str) -> None:
 
         heads.run()
     else:
-        from benchmarks import meaning
+        from benchmarks import embedding_topics
 
-        meaning.run()
+        embedding_topics.run()
 
 
 if __name__ == "__main__":

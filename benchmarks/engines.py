@@ -23,7 +23,7 @@ from codebooks import BM25Transformer, HopfieldMemory, HopfieldRetriever
 
 COMMON = 0.1  # terms of more than this share of the documents are no feedback
 ALPHA, BETA = 1.0, 0.75  # of the query and of the feedback in Rocchio
-# RM3 chosen as our constants were, on `judged.CHOOSING`: of 5, 10 or 20 documents, 10 to 100 terms and a weight of the
+# RM3 chosen as our constants were, on `retrieval_collections.CHOOSING`: of 5, 10 or 20 documents, 10 to 100 terms and a weight of the
 # query from .1 to .5, the best nDCG@10 among those within .001 of the best MAP. Rocchio gained next to nothing so.
 TUNED: dict[str, Any] = {"n_documents": 5, "n_terms": 60, "of_query": 0.2}
 N_LATENT = 256

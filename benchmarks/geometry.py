@@ -121,7 +121,7 @@ def correlations(embed: Embed) -> list[dict[str, Any]]:
 def run(embed: Embed | None = None) -> None:
     """Write results/embeddings-geometry.json and print the tables."""
     if embed is None:
-        from benchmarks.embedded import embeddings as embed
+        from benchmarks.encoding import embeddings as embed
     rows = []
     for part in (spaces(embed), correlations(embed)):
         print(table(part, list(dict.fromkeys(column for row in part for column in row))), flush=True)

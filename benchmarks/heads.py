@@ -184,7 +184,7 @@ def held_out(name: str, X: np.ndarray, groups: np.ndarray, heads: Heads) -> Iter
 def run(embed: Embed | None = None) -> None:
     """Write results/embeddings-heads.json and print the tables; heads by gradient descent where there is torch."""
     if embed is None:
-        from benchmarks.embedded import embeddings as embed
+        from benchmarks.encoding import embeddings as embed
     heads = HEADS if find_spec("torch") else {DEFAULT: HEADS[DEFAULT]}
     rows: list[dict[str, Any]] = []
     for part in (

@@ -13,8 +13,8 @@ from sklearn.decomposition import MiniBatchDictionaryLearning
 
 import codebooks
 from benchmarks import corpora
-from benchmarks.clock import seconds
 from benchmarks.report import table, write
+from benchmarks.timing import seconds
 from codebooks import OrthogonalSparseCoding, ops
 
 N_SEEDS = 10

@@ -21,10 +21,10 @@ from sklearn.metrics import adjusted_mutual_info_score
 
 import codebooks
 from benchmarks import corpora
-from benchmarks.contenders import CONTENDERS, PEERS, RECOMMENDED, is_installed
-from benchmarks.fits import Fit, fit_or_load, peak_memory
-from benchmarks.naming import judge_words
+from benchmarks.model_fits import Fit, fit_or_load, peak_memory
+from benchmarks.models import CONTENDERS, PEERS, RECOMMENDED, is_installed
 from benchmarks.report import read, table, write
+from benchmarks.topic_words import judge_words
 from codebooks import metrics
 
 

@@ -5,8 +5,8 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from benchmarks.contenders import OURS, PEERS, RECOMMENDED
 from benchmarks.corpora import NEW_FORMS
+from benchmarks.models import OURS, PEERS, RECOMMENDED
 from benchmarks.quality import ALIKE, OWN, View, summary
 from benchmarks.report import RESULTS, table
 

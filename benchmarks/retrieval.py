@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import engines, judged
-from benchmarks.clock import seconds
+from benchmarks import engines, retrieval_collections
 from benchmarks.engines import ENGINES, Found
-from benchmarks.judged import Collection
 from benchmarks.report import read, table, write
+from benchmarks.retrieval_collections import Collection
+from benchmarks.timing import seconds
 from codebooks import metrics
 
 DEPTH = 1000
@@ -75,8 +75,8 @@ def run(on: str = "report", names: Sequence[str] = tuple(ENGINES)) -> None:
     """Measure some engines on the collections for choosing or for reporting; the rows of the others stay."""
     result, rows = f"retrieval-{on}", []
     before = [row for row in read(result) if row["engine"] not in names and "against" not in row]
-    for name in {"choosing": judged.CHOOSING, "report": judged.REPORT}[on]:
-        new = quality(judged.load(name), names)
+    for name in {"choosing": retrieval_collections.CHOOSING, "report": retrieval_collections.REPORT}[on]:
+        new = quality(retrieval_collections.load(name), names)
         rows += sorted([row for row in before if row["collection"] == name] + new, key=_place)
     write(result, rows, f"python -m benchmarks retrieval --part quality --on {on}", PEERS)
     print("\n" + table([row for row in rows if "MAP" in row], ["collection", "engine", *FIGURES, SPEED]))

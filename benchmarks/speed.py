@@ -19,10 +19,10 @@ from threadpoolctl import threadpool_info
 
 import codebooks
 from benchmarks import corpora
-from benchmarks.clock import seconds
-from benchmarks.contenders import CONTENDERS, OURS, RECOMMENDED, is_installed, matrix_for
-from benchmarks.fits import one_thread, prepare
+from benchmarks.model_fits import one_thread, prepare
+from benchmarks.models import CONTENDERS, OURS, RECOMMENDED, is_installed, matrix_for
 from benchmarks.report import table, write
+from benchmarks.timing import seconds
 from codebooks import KrotovHopfield, metrics
 
 # With $CODEBOOKS_DATA the corpora that the README reports; without it the one that everybody has.

@@ -30,9 +30,9 @@ from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from benchmarks import corpora, report
-from benchmarks.clock import seconds
-from benchmarks.contenders import OURS
-from benchmarks.recall import mnist
+from benchmarks.associative_memory import mnist
+from benchmarks.models import OURS
+from benchmarks.timing import seconds
 from codebooks import HopfieldMemory, KrotovHopfield, metrics, ops
 
 COMMAND = "python -m benchmarks speed --device gpu"

@@ -16,27 +16,27 @@ from threadpoolctl import threadpool_info
 
 import benchmarks.__main__
 from benchmarks import (
+    associative_memory,
     corpora,
     engines,
-    fits,
     heads,
     images,
-    judged,
     memory,
+    model_fits,
     peers,
     quality,
     readme,
-    recall,
     report,
     retrieval,
-    scale,
+    retrieval_collections,
+    search_scale,
+    search_throughput,
     speed,
     speed_gpu,
-    throughput,
 )
-from benchmarks.contenders import CONTENDERS, RECOMMENDED, is_installed, labels_of
 from benchmarks.engines import BM25, RM3, Found, Rocchio, largest, same_but_for_ties, tokens
-from benchmarks.naming import judge_words
+from benchmarks.models import CONTENDERS, RECOMMENDED, is_installed, labels_of
+from benchmarks.topic_words import judge_words
 from codebooks import HopfieldMemory, PairedHead
 from codebooks.metrics import agreement
 
@@ -171,7 +171,7 @@ def test_fit_times_are_multiples_of_the_recommended_one(monkeypatch, capsys):
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="counts memory as Linux does")
 def test_memory_of_a_fit_is_measured_in_a_fresh_process(results):
-    assert 0 <= fits.peak_memory("KMeans", corpora.load("digits"), 10) < 500
+    assert 0 <= model_fits.peak_memory("KMeans", corpora.load("digits"), 10) < 500
 
 
 def test_the_large_matrix_is_what_it_says():
@@ -201,7 +201,7 @@ def collection():
     relevant = [dict.fromkeys(range(subject, 60, 3), 1) for subject in range(3)]
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(engines, "THREADS", 1)  # half as much is compiled
-        yield judged.collected("planted", texts, queries, relevant)
+        yield retrieval_collections.collected("planted", texts, queries, relevant)
 
 
 def slow_feedback(query, documents, scores, n_terms, mean_of, combined):
@@ -274,17 +274,17 @@ def test_parts_of_engines():
 def test_search_is_measured_and_shown(collection, results, monkeypatch):
     pytest.importorskip("bm25s", minversion="0.2.14")
     pytest.importorskip("faiss")
-    monkeypatch.setattr(judged, "REPORT", ("planted",))
-    monkeypatch.setattr(judged, "load", lambda name: collection)
+    monkeypatch.setattr(retrieval_collections, "REPORT", ("planted",))
+    monkeypatch.setattr(retrieval_collections, "load", lambda name: collection)
     retrieval.run("report")
     retrieval.run("report", ["BM25"])  # the others stay
     rows = report.read("retrieval-report")
     assert [row["engine"] for row in rows if "MAP" in row] == list(retrieval.ENGINES)
     assert all(0.5 < row["MAP"] <= 1 for row in rows if "MAP" in row)
     monkeypatch.setattr(readme, "RESULTS", results)
-    monkeypatch.setattr(throughput, "N_ROUNDS", 1)
-    monkeypatch.setattr(throughput, "N_WORDS", 300)
-    throughput.run(200, 10)
+    monkeypatch.setattr(search_throughput, "N_ROUNDS", 1)
+    monkeypatch.setattr(search_throughput, "N_WORDS", 300)
+    search_throughput.run(200, 10)
     same = [row["same ten as bm25s"] for row in report.read("retrieval-speed") if "same ten as bm25s" in row]
     assert same == [1, 1]
     report.write("retrieval-large", [{"what": "A", "patterns": 5, "b ms": 1, "matrix MB": 2, "growth MB": 3}], "")
@@ -305,44 +305,44 @@ def test_a_difference_between_engines_has_an_interval_and_a_chance():
 
 
 def test_recall_of_words():
-    patterns = recall.planted(50, 300, 8, seed=0)
+    patterns = associative_memory.planted(50, 300, 8, seed=0)
     assert patterns.has_canonical_format
-    queries = recall.masked(patterns, 0.5, seed=0)
+    queries = associative_memory.masked(patterns, 0.5, seed=0)
     assert (queries.getnnz(axis=1) >= 1).all()
     assert abs(queries - patterns.multiply(queries)).sum() == 0
-    rows = recall.words("trial", [patterns], {"defaults": HopfieldMemory(threshold=0.5)})
+    rows = associative_memory.words("trial", [patterns], {"defaults": HopfieldMemory(threshold=0.5)})
     assert rows[0]["30% masked"] > 0.9
-    assert len(recall.word_memories()) == 21
+    assert len(associative_memory.word_memories()) == 21
 
 
 def test_recall_of_images():
     pictures = np.random.default_rng(0).random((30, 784), dtype=np.float32)
-    trial = recall.Trial("trial", 5, noise=0.1, masked=0.5)
-    harmed = recall.harmed(pictures, trial, np.random.default_rng(0))
+    trial = associative_memory.Trial("trial", 5, noise=0.1, masked=0.5)
+    harmed = associative_memory.harmed(pictures, trial, np.random.default_rng(0))
     assert not harmed[:, 392:].any()
     assert 0 <= harmed.min() < harmed.max() <= 1
-    found = recall.images_back(trial, pictures, seeds=[0])
+    found = associative_memory.images_back(trial, pictures, seeds=[0])
     assert found["defaults"] == found["NearestNeighbors(1)"] == 1
 
 
 def test_large_memories_are_what_they_say():
-    X = scale.zipf(200, 5000, 10)
+    X = search_scale.zipf(200, 5000, 10)
     assert X.has_canonical_format
     assert (X.getnnz(axis=1) == 10).all()
-    assert scale.product_seconds(np.ones((300, 4), np.float32), np.ones((5, 4), np.float32)) > 0
+    assert search_scale.product_seconds(np.ones((300, 4), np.float32), np.ones((5, 4), np.float32)) > 0
     pictures = np.random.default_rng(0).random((30, 784), dtype=np.float32)
     memory = HopfieldMemory(similarity="cosine").fit(pictures)
-    assert scale.difference(memory, pictures, pictures[:7, ::-1]) < 1e-5
-    np.testing.assert_allclose(scale.plain_sparsemax(np.array([0.5, 0.1, -2])), [0.7, 0.3, 0])
+    assert search_scale.difference(memory, pictures, pictures[:7, ::-1]) < 1e-5
+    np.testing.assert_allclose(search_scale.plain_sparsemax(np.array([0.5, 0.1, -2])), [0.7, 0.3, 0])
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="counts memory as Linux does")
-@pytest.mark.parametrize("which", list(scale.ASKED))
+@pytest.mark.parametrize("which", list(search_scale.ASKED))
 def test_latency_and_growth_are_measured(which, monkeypatch):
-    monkeypatch.setattr(scale, "N_WORDS", 2000)
-    figures = scale.large(which, n_patterns=2000)
+    monkeypatch.setattr(search_scale, "N_WORDS", 2000)
+    figures = search_scale.large(which, n_patterns=2000)
     assert all(value >= 0 for value in figures.values())
-    assert {f"{method} ms" for method in scale.ASKED[which]} <= set(figures)
+    assert {f"{method} ms" for method in search_scale.ASKED[which]} <= set(figures)
 
 
 def test_tables_are_markdown():

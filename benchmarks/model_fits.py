@@ -25,9 +25,9 @@ from threadpoolctl import threadpool_limits
 
 import codebooks
 from benchmarks import report
-from benchmarks.contenders import CONTENDERS, PEERS, labels_of, matrix_for
 from benchmarks.corpora import Matrix
 from benchmarks.memory import resident
+from benchmarks.models import CONTENDERS, PEERS, labels_of, matrix_for
 
 N_WORDS = 10
 N_WARM_UP_ROWS = 300
@@ -120,7 +120,7 @@ def peak_memory(name: str, corpus: Matrix, k: int) -> float:
         return float("nan")
     with tempfile.TemporaryDirectory() as folder:
         sparse.save_npz(f"{folder}/X.npz", matrix_for(CONTENDERS[name], corpus))
-        code = "import sys; from benchmarks import fits; print(fits.measured_growth(*sys.argv[1:]))"
+        code = "import sys; from benchmarks import model_fits; print(model_fits.measured_growth(*sys.argv[1:]))"
         command = [sys.executable, "-W", "ignore", "-c", code, name, f"{folder}/X.npz", str(k)]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
     growth = float(done.stdout)

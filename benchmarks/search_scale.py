@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from benchmarks.clock import seconds
+from benchmarks.associative_memory import mnist
 from benchmarks.memory import resident
-from benchmarks.recall import mnist
 from benchmarks.report import table, write
+from benchmarks.timing import seconds
 
 N_PATTERNS, N_WORDS, PER_PATTERN, PER_QUERY = 1_000_000, 100_000, 50, 10
 N_QUERIES = 30
@@ -26,7 +26,7 @@ BLOCK = 256  # queries of the plain product at a time: 60 MB of scores
 
 def apart(code: str, **environment: str) -> Any:
     """What `code` gives, as JSON, in a fresh process."""
-    program = f"import json; from benchmarks import scale; print(json.dumps(scale.{code}))"
+    program = f"import json; from benchmarks import search_scale; print(json.dumps(search_scale.{code}))"
     environment = {**os.environ, **environment}
     done = subprocess.run(
         [sys.executable, "-c", program], env=environment, stdout=subprocess.PIPE, text=True, check=True

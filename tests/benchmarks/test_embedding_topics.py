@@ -6,8 +6,8 @@ from scipy import sparse
 
 pytest.importorskip("benchmarks")
 
-from benchmarks import meaning
-from benchmarks.meaning import Grouping, Meanings
+from benchmarks import embedding_topics
+from benchmarks.embedding_topics import Grouping, Meanings
 
 
 @pytest.fixture(scope="module")
@@ -20,9 +20,9 @@ def corpus():
     return Meanings("planted", embeddings.astype(np.float32), counts, counts, terms, labels, ["text"] * 90)
 
 
-@pytest.mark.parametrize("name", meaning.OURS | meaning.KMEANS)
+@pytest.mark.parametrize("name", embedding_topics.OURS | embedding_topics.KMEANS)
 def test_every_contender_finds_planted_groups(corpus, name):
-    (row,) = meaning.measure((meaning.OURS | meaning.KMEANS)[name], corpus, 3, 2)
+    (row,) = embedding_topics.measure((embedding_topics.OURS | embedding_topics.KMEANS)[name], corpus, 3, 2)
     assert (row["model"], row["corpus"], row["K"], row["seeds"]) == (name, "planted", 3, 2)
     assert row["NMI"] == row["ARI"] == row["purity"] == row["TD"] == pytest.approx(1)
     assert row["NPMI"] == pytest.approx(1)
@@ -30,14 +30,17 @@ def test_every_contender_finds_planted_groups(corpus, name):
 
 
 def test_names_are_given_to_groups_that_anyone_has_found(corpus):
-    right = meaning.judge(Grouping(corpus.labels, 0.25), corpus)
+    right = embedding_topics.judge(Grouping(corpus.labels, 0.25), corpus)
     assert right["topics"] == 3
     assert right["outliers"] == 0.25
-    wrong = meaning.judge(Grouping(np.arange(90) % 3), corpus)
+    wrong = embedding_topics.judge(Grouping(np.arange(90) % 3), corpus)
     assert wrong["NMI"] < 0.1
     assert wrong["NPMI"] < right["NPMI"]
 
 
 def test_the_verdict_says_how_far_ahead():
-    rows = [{"corpus": "a", "model": model, "NMI": nmi} for model, nmi in ((meaning.RECOMMENDED, 0.6), ("KMeans", 0.5))]
-    assert meaning.verdict(rows) == "a: Krotov-Hopfield, smoothed NMI 0.600, ahead +0.100 of KMeans"
+    rows = [
+        {"corpus": "a", "model": model, "NMI": nmi}
+        for model, nmi in ((embedding_topics.RECOMMENDED, 0.6), ("KMeans", 0.5))
+    ]
+    assert embedding_topics.verdict(rows) == "a: Krotov-Hopfield, smoothed NMI 0.600, ahead +0.100 of KMeans"

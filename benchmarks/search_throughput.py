@@ -13,10 +13,10 @@ import numpy as np
 from scipy import sparse
 from sklearn.feature_extraction.text import CountVectorizer
 
-from benchmarks import engines, judged
-from benchmarks.clock import seconds
+from benchmarks import engines, retrieval_collections
 from benchmarks.engines import BM25, Found, peer, tokens
 from benchmarks.report import table, write
+from benchmarks.timing import seconds
 from codebooks import HopfieldRetriever, warmup
 
 N_DOCUMENTS, N_WORDS, PER_DOCUMENT = 100_000, 50_000, 60
@@ -66,8 +66,8 @@ def from_counts(counts: sparse.csr_matrix, queries: sparse.csr_matrix) -> list[d
 
 
 def from_text(documents: list[str], queries: list[str]) -> list[dict[str, Any]]:
-    """From texts to ten documents each, with the words of `judged.WORDS` on both sides; and how long indexing takes."""
-    ours = {n: HopfieldRetriever(CountVectorizer(**judged.WORDS), feedback=n) for n in (0, 1)}
+    """Time searches and indexing from texts, with the words of `retrieval_collections.WORDS` on both sides."""
+    ours = {n: HopfieldRetriever(CountVectorizer(**retrieval_collections.WORDS), feedback=n) for n in (0, 1)}
     split, theirs = words_for_bm25s(), engines.new_bm25s()
     to_index = {"bm25s": seconds(lambda: theirs.index(split(documents, return_as="tuple"), show_progress=False))}
     for n, model in ours.items():
@@ -86,9 +86,9 @@ def from_text(documents: list[str], queries: list[str]) -> list[dict[str, Any]]:
 
 def words_for_bm25s() -> Callable[..., Any]:
     """The faster of the ways in which bm25s finds words, with those that we find."""
-    stop_words = sorted(CountVectorizer(**judged.WORDS).get_stop_words())
+    stop_words = sorted(CountVectorizer(**retrieval_collections.WORDS).get_stop_words())
     tokenizer = peer("bm25s.tokenization", "bm25s").Tokenizer(
-        splitter=judged.WORDS["token_pattern"], stopwords=stop_words, lower=True
+        splitter=retrieval_collections.WORDS["token_pattern"], stopwords=stop_words, lower=True
     )
     return partial(tokenizer.tokenize, show_progress=False)
 

@@ -234,6 +234,6 @@ def verdict(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def _embedded(name: str, documents: list[str]) -> np.ndarray:
-    from benchmarks.embedded import embeddings
+    from benchmarks.encoding import embeddings
 
     return embeddings(documents)

