@@ -3,10 +3,10 @@
 import argparse
 
 from benchmarks import corpora
-from benchmarks.engines import ENGINES as SEARCHERS
-from benchmarks.models import CONTENDERS
+from benchmarks.engines import ENGINES
+from benchmarks.models import MODELS
 
-MODELS, ENGINES = list(CONTENDERS), list(SEARCHERS)
+MODEL_NAMES, ENGINE_NAMES = list(MODELS), list(ENGINES)
 RETRIEVAL = ("quality", "speed", "large", "words", "images", "mnist")
 EMBEDDINGS = ("geometry", "heads", "topics")
 
@@ -20,9 +20,9 @@ def main() -> None:
     quality.add_argument(
         "--models",
         nargs="+",
-        choices=MODELS,
+        choices=MODEL_NAMES,
         metavar="MODEL",
-        help=f"any of: {', '.join(MODELS)}; default: all of them",
+        help=f"any of: {', '.join(MODEL_NAMES)}; default: all of them",
     )
     speed = commands.add_parser(
         "speed", help="fit times, one epoch against one product, coherence, import, compilation"
@@ -42,7 +42,11 @@ def main() -> None:
     retrieval.add_argument("--part", nargs="+", choices=RETRIEVAL, default=list(RETRIEVAL), help="default: all")
     retrieval.add_argument("--on", choices=["report", "choosing"], default="report", help="collections of `quality`")
     retrieval.add_argument(
-        "--engines", nargs="+", choices=ENGINES, metavar="ENGINE", help=f"of `quality`, any of: {', '.join(ENGINES)}"
+        "--engines",
+        nargs="+",
+        choices=ENGINE_NAMES,
+        metavar="ENGINE",
+        help=f"of `quality`, any of: {', '.join(ENGINE_NAMES)}",
     )
     embeddings = commands.add_parser(
         "embeddings", help="sentence embeddings: isotropy, heads from known groups, topics"
@@ -55,7 +59,7 @@ def main() -> None:
         from benchmarks.quality import run
 
         cases = {"report": corpora.REPORT, "choosing": corpora.CHOOSING, "offline": corpora.OFFLINE}[arguments.on]
-        models = arguments.models or MODELS
+        models = arguments.models or MODEL_NAMES
         command = f"python -m benchmarks quality --on {arguments.on} --seeds {arguments.seeds}"
         run(cases, models, arguments.seeds, f"quality-{arguments.on}", command)
     elif arguments.command == "speed":
@@ -93,7 +97,7 @@ def run_retrieval(part: str, on: str, engines: list[str] | None) -> None:
     if part == "quality":
         from benchmarks import retrieval
 
-        retrieval.run(on, engines or ENGINES)
+        retrieval.run(on, engines or ENGINE_NAMES)
     elif part == "speed":
         from benchmarks import search_throughput
 

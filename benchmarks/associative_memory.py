@@ -15,9 +15,9 @@ from scipy import sparse
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.neighbors import NearestNeighbors
 
-from benchmarks.corpora import data_folder
+from benchmarks.corpora import get_data_folder
 from benchmarks.corpus_folder import load_corpus
-from benchmarks.report import table, write
+from benchmarks.report import format_table, write
 from codebooks import HopfieldMemory
 
 SIMILARITIES = ("dot", "cosine", "containment", "euclidean")
@@ -32,7 +32,7 @@ PEER = "NearestNeighbors(1)"
 # -- sets of words ---------------------------------------------------------------------------------------------------
 
 
-def planted(n_patterns: int, n_words: int, per_pattern: float, seed: int) -> sparse.csr_matrix:
+def draw_word_sets(n_patterns: int, n_words: int, per_pattern: float, seed: int) -> sparse.csr_matrix:
     """Sets of different words drawn by Zipf's law, Poisson many of them and at least one."""
     rng = np.random.default_rng(seed)
     share = 1 / np.arange(1, n_words + 1)
@@ -42,7 +42,7 @@ def planted(n_patterns: int, n_words: int, per_pattern: float, seed: int) -> spa
     return sparse.csr_matrix((np.ones(ends[-1], np.float32), np.concatenate(words), ends), (n_patterns, n_words))
 
 
-def articles(n_patterns: int = 1000, n_words: int = 7000) -> sparse.csr_matrix:
+def load_articles(n_patterns: int = 1000, n_words: int = 7000) -> sparse.csr_matrix:
     """Which of the commonest words stand in each of some BBC articles."""
     documents = load_corpus("bbc_news").documents
     chosen = np.random.default_rng(0).permutation(len(documents))[:n_patterns]
@@ -50,7 +50,7 @@ def articles(n_patterns: int = 1000, n_words: int = 7000) -> sparse.csr_matrix:
     return words.fit_transform([documents[i] for i in chosen])
 
 
-def masked(patterns: sparse.csr_matrix, share: float, seed: int) -> sparse.csr_matrix:
+def mask_words(patterns: sparse.csr_matrix, share: float, seed: int) -> sparse.csr_matrix:
     """Patterns without this share of their words, at least one word left."""
     rng = np.random.default_rng(seed)
     left = patterns.copy()
@@ -61,13 +61,13 @@ def masked(patterns: sparse.csr_matrix, share: float, seed: int) -> sparse.csr_m
     return left
 
 
-def recovered(memory: HopfieldMemory, patterns: sparse.csr_matrix, queries: sparse.csr_matrix) -> float:
+def compute_recovery(memory: HopfieldMemory, patterns: sparse.csr_matrix, queries: sparse.csr_matrix) -> float:
     """Share of the patterns that come back to the last word."""
     differ = abs(memory.transform(queries) - patterns)
     return float((np.asarray(differ.sum(axis=1)).ravel() == 0).mean())
 
 
-def word_memories(separations: Sequence[str] = SEPARATIONS) -> dict[str, HopfieldMemory]:
+def make_word_memories(separations: Sequence[str] = SEPARATIONS) -> dict[str, HopfieldMemory]:
     """The defaults, the plain rule (softmax, beta 2.5) with every similarity, and all similarities and separations."""
     memories = {DEFAULTS: HopfieldMemory(threshold=0.5)}
     for similarity in SIMILARITIES:
@@ -78,26 +78,30 @@ def word_memories(separations: Sequence[str] = SEPARATIONS) -> dict[str, Hopfiel
     return memories
 
 
-def words(what: str, sets: Sequence[sparse.csr_matrix], memories: dict[str, HopfieldMemory]) -> list[dict[str, Any]]:
+def measure_words(
+    what: str, sets: Sequence[sparse.csr_matrix], memories: dict[str, HopfieldMemory]
+) -> list[dict[str, Any]]:
     """A row a memory: exact recovery at each mask, the mean over sets of patterns."""
     shares: dict[str, dict[str, float]] = {name: {} for name in memories}
     for share in MASKED:
-        queries = [masked(patterns, share, seed) for seed, patterns in enumerate(sets)]
+        queries = [mask_words(patterns, share, seed) for seed, patterns in enumerate(sets)]
         for name, memory in memories.items():
-            found = [recovered(memory.fit(X), X, Q) for X, Q in zip(sets, queries, strict=True)]
+            found = [compute_recovery(memory.fit(X), X, Q) for X, Q in zip(sets, queries, strict=True)]
             shares[name][f"{share:.0%} masked"] = float(np.mean(found))
     return [{"what": what, "memory": name, **found} for name, found in shares.items()]
 
 
 def run_words() -> None:
     """Write what is recovered of sets of words."""
-    everything = word_memories()
-    rows = words("1,000 patterns of some 30 among 7,000 words", [planted(1000, 7000, 30, s) for s in SEEDS], everything)
-    rows += words("1,000 BBC articles, 7,000 words", [articles()], everything)
-    short = [planted(4000, 3000, 10, seed) for seed in SEEDS]
-    rows += words("4,000 patterns of some 10 among 3,000 words", short, everything)
+    everything = make_word_memories()
+    rows = measure_words(
+        "1,000 patterns of some 30 among 7,000 words", [draw_word_sets(1000, 7000, 30, s) for s in SEEDS], everything
+    )
+    rows += measure_words("1,000 BBC articles, 7,000 words", [load_articles()], everything)
+    short = [draw_word_sets(4000, 3000, 10, seed) for seed in SEEDS]
+    rows += measure_words("4,000 patterns of some 10 among 3,000 words", short, everything)
     write("retrieval-words", rows, "python -m benchmarks retrieval --part words")
-    print(table(rows, list(rows[0])), flush=True)
+    print(format_table(rows, list(rows[0])), flush=True)
 
 
 # -- images ----------------------------------------------------------------------------------------------------------
@@ -124,14 +128,14 @@ TRIALS = (
 LARGEST_ERROR = 50 / 784  # a pixel
 
 
-def mnist(part: str = "train") -> np.ndarray:
+def load_mnist(part: str = "train") -> np.ndarray:
     """Images as rows of float32 between 0 and 1."""
-    file = data_folder("mnist") / f"{'t10k' if part == 'test' else part}-images-idx3-ubyte.gz"
+    file = get_data_folder("mnist") / f"{'t10k' if part == 'test' else part}-images-idx3-ubyte.gz"
     with gzip.open(file) as opened:
         return np.frombuffer(opened.read(), np.uint8, offset=16).reshape(-1, 784).astype(np.float32) / 255
 
 
-def harmed(images: np.ndarray, trial: Trial, rng: np.random.Generator) -> np.ndarray:
+def corrupt_images(images: np.ndarray, trial: Trial, rng: np.random.Generator) -> np.ndarray:
     """Gaussian noise within the range of pixels, then the lowest part at zero."""
     queries = images
     if trial.noise:
@@ -141,7 +145,7 @@ def harmed(images: np.ndarray, trial: Trial, rng: np.random.Generator) -> np.nda
     return queries
 
 
-def image_memories() -> Iterator[tuple[str, HopfieldMemory]]:
+def make_image_memories() -> Iterator[tuple[str, HopfieldMemory]]:
     """The defaults, and all similarities and separations."""
     yield DEFAULTS, HopfieldMemory()
     for similarity in SIMILARITIES:
@@ -149,30 +153,30 @@ def image_memories() -> Iterator[tuple[str, HopfieldMemory]]:
             yield f"{similarity}, {separation}", HopfieldMemory(similarity, separation=separation)
 
 
-def success(completed: np.ndarray, images: np.ndarray) -> float:
+def compute_success_rate(completed: np.ndarray, images: np.ndarray) -> float:
     return float((((completed - images) ** 2).sum(axis=1) <= LARGEST_ERROR * images.shape[1]).mean())
 
 
-def images_back(trial: Trial, images: np.ndarray, seeds: Sequence[int] = SEEDS) -> dict[str, float]:
+def measure_images(trial: Trial, images: np.ndarray, seeds: Sequence[int] = SEEDS) -> dict[str, float]:
     """For each memory the share of images that come back, the mean over draws of images."""
     shares: dict[str, list[float]] = {}
     for seed in seeds:
         rng = np.random.default_rng(seed)
         stored = images[rng.choice(len(images), trial.n_stored, replace=False)]
-        queries = harmed(stored, trial, rng)
-        for name, memory in image_memories():
-            shares.setdefault(name, []).append(success(memory.fit(stored).transform(queries), stored))
+        queries = corrupt_images(stored, trial, rng)
+        for name, memory in make_image_memories():
+            shares.setdefault(name, []).append(compute_success_rate(memory.fit(stored).transform(queries), stored))
         nearest = NearestNeighbors(n_neighbors=1).fit(stored).kneighbors(queries, return_distance=False)
-        shares.setdefault(PEER, []).append(success(stored[nearest[:, 0]], stored))
+        shares.setdefault(PEER, []).append(compute_success_rate(stored[nearest[:, 0]], stored))
     return {name: float(np.mean(found)) for name, found in shares.items()}
 
 
 def run_images() -> None:
     """Write how many images come back in each trial."""
-    images, rows = mnist(), []
+    images, rows = load_mnist(), []
     for trial in TRIALS:
-        found = images_back(trial, images)
+        found = measure_images(trial, images)
         rows += [{**trial._asdict(), "memory": name, "recovered": share} for name, share in found.items()]
         shown = {name: found[name] for name in (DEFAULTS, "euclidean, max", "dot, softmax", PEER)}
-        print(table([{**trial._asdict(), **shown}], [*trial._fields, *shown]).splitlines()[-1], flush=True)
+        print(format_table([{**trial._asdict(), **shown}], [*trial._fields, *shown]).splitlines()[-1], flush=True)
     write("retrieval-images", rows, "python -m benchmarks retrieval --part images")

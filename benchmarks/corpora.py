@@ -97,7 +97,7 @@ NEW_FORMS = ("bbc_raw",)  # the same documents as a corpus of CHOOSING: shown wi
 OFFLINE = (("docstrings", 20), ("digits", 10))  # what anyone can run: no download, no CODEBOOKS_DATA
 
 
-def data_folder(name: str) -> Path:
+def get_data_folder(name: str) -> Path:
     """Where the files of a data set lie."""
     folder = os.environ.get("CODEBOOKS_DATA")
     if not folder:
@@ -117,20 +117,20 @@ def load(name: str) -> Matrix:
         If the corpus needs CODEBOOKS_DATA and is not there.
     """
     if name == "digits":
-        return _digits()
+        return _load_digits()
     if name not in RECIPES:
         raise ValueError(f"No corpus is called {name!r}; choose one of {', '.join([*RECIPES, 'digits'])}.")
     recipe = RECIPES[name]
     corpus = LOADERS.get(recipe.source, load_corpus)(recipe.source)
     if recipe.n_largest is not None:
-        corpus = _largest_classes(corpus, recipe.n_largest)
+        corpus = _select_largest_classes(corpus, recipe.n_largest)
     vocabulary = corpus.vocabulary if recipe.published_vocabulary else None
     vectorizer = CountVectorizer(vocabulary=vocabulary, dtype=np.float32, **recipe.words)
     counts = vectorizer.fit_transform(corpus.documents)
-    return _matrix(name, counts, vectorizer.get_feature_names_out(), corpus.labels, corpus.documents)
+    return _make_matrix(name, counts, vectorizer.get_feature_names_out(), corpus.labels, corpus.documents)
 
 
-def _matrix(name: str, counts: Any, terms: np.ndarray, labels: Any, documents: list[str]) -> Matrix:
+def _make_matrix(name: str, counts: Any, terms: np.ndarray, labels: Any, documents: list[str]) -> Matrix:
     kept = np.flatnonzero(counts.getnnz(axis=1))
     n_dropped = counts.shape[0] - len(kept)
     counts = sparse.csr_matrix(counts[kept])
@@ -141,27 +141,27 @@ def _matrix(name: str, counts: Any, terms: np.ndarray, labels: Any, documents: l
     return Matrix(name, X, counts, terms, labels, len(classes), [documents[i] for i in kept], n_dropped)
 
 
-def _banking77(name: str) -> Corpus:
+def _load_banking77(name: str) -> Corpus:
     """Questions to a bank, and the intent of each: the training part, then the test part."""
     rows: list[list[str]] = []
     for part in ("train", "test"):
-        with gzip.open(data_folder(name) / f"{part}.csv.gz", "rt", encoding="utf-8", newline="") as lines:
+        with gzip.open(get_data_folder(name) / f"{part}.csv.gz", "rt", encoding="utf-8", newline="") as lines:
             rows += list(csv.reader(lines))[1:]
     texts, intents = map(list, zip(*rows, strict=True))
     return Corpus(texts, intents, name)
 
 
-LOADERS = {"docstrings": lambda _: load_docstrings(), "banking77": _banking77}
+LOADERS = {"docstrings": lambda _: load_docstrings(), "banking77": _load_banking77}
 
 
-def _largest_classes(corpus: Corpus, n: int) -> Corpus:
+def _select_largest_classes(corpus: Corpus, n: int) -> Corpus:
     classes, sizes = np.unique(corpus.labels, return_counts=True)
     largest = set(classes[np.argsort(-sizes, kind="stable")[:n]])  # equal sizes: by name
     kept = [i for i, label in enumerate(corpus.labels) if label in largest]
     return corpus._replace(documents=[corpus.documents[i] for i in kept], labels=[corpus.labels[i] for i in kept])
 
 
-def _digits() -> Matrix:
+def _load_digits() -> Matrix:
     """Images of 8 x 8: the grey values as they are, and the same with rows of length 1."""
     digits = load_digits()
     pixels = sparse.csr_matrix(digits.data.astype(np.float32))

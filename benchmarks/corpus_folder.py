@@ -30,11 +30,11 @@ class _Source(NamedTuple):
     vocabulary: str | None = None
 
 
-def _with_title(row: dict[str, Any]) -> str:
+def _join_title(row: dict[str, Any]) -> str:
     return f"{row['title']}\n{row['text']}"
 
 
-def _without_quotes(row: dict[str, Any]) -> str:
+def _remove_quotes(row: dict[str, Any]) -> str:
     """Drop the lines that answer to another post, and the line that says whose they are."""
     return re.sub(r"(?m)^(>|\|).*$|^.*(writes|wrote):?\s*$", "", row["text"])
 
@@ -46,11 +46,11 @@ _SOURCES = {
     "octis_bbc_news": _LEMMAS,
     "octis_m10": _LEMMAS,
     "octis_dbpedia_it": _LEMMAS,
-    "newsgroups20": _Source("docs.jsonl.gz", document=_without_quotes, vocabulary="octis_vocabulary.txt.gz"),
-    "bbc_news": _Source("docs.jsonl.gz", document=_with_title),
+    "newsgroups20": _Source("docs.jsonl.gz", document=_remove_quotes, vocabulary="octis_vocabulary.txt.gz"),
+    "bbc_news": _Source("docs.jsonl.gz", document=_join_title),
     "reuters21578": _Source(
         "docs.jsonl.gz",
-        document=_with_title,
+        document=_join_title,
         label=lambda row: row["topics"][0],
         keep=lambda row: len(row["topics"]) == 1,
     ),
@@ -95,16 +95,16 @@ def load_corpus(name: str) -> Corpus:
     if name not in _SOURCES:
         raise ValueError(f"No corpus is called {short_repr(name)}; choose one of {', '.join(_SOURCES)}.")
     source = _SOURCES[name]
-    rows = [row for row in _rows(_data_file(name, source.file), source.columns) if source.keep(row)]
+    rows = [row for row in _read_rows(_find_file(name, source.file), source.columns) if source.keep(row)]
     return Corpus(
         documents=[source.document(row) for row in rows],
         labels=[source.label(row) for row in rows],
         name=name,
-        vocabulary=_text(_data_file(name, source.vocabulary)).split() if source.vocabulary else None,
+        vocabulary=_read_text(_find_file(name, source.vocabulary)).split() if source.vocabulary else None,
     )
 
 
-def _data_file(name: str, file: str) -> Path:
+def _find_file(name: str, file: str) -> Path:
     folder = os.environ.get("CODEBOOKS_DATA")
     if not folder:
         raise FileNotFoundError(
@@ -120,14 +120,14 @@ def _data_file(name: str, file: str) -> Path:
     return path
 
 
-def _text(path: Path) -> str:
+def _read_text(path: Path) -> str:
     # newline="": a carriage return inside a field is text, and must not end a row.
     with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
         return file.read()
 
 
-def _rows(path: Path, columns: tuple[str, ...] | None) -> Iterable[dict[str, Any]]:
-    lines = StringIO(_text(path), newline="")
+def _read_rows(path: Path, columns: tuple[str, ...] | None) -> Iterable[dict[str, Any]]:
+    lines = StringIO(_read_text(path), newline="")
     if path.name.endswith(".jsonl.gz"):
         return map(json.loads, lines)
     return csv.DictReader(lines, columns, delimiter="\t", quoting=csv.QUOTE_NONE)

@@ -27,7 +27,7 @@ from sklearn.preprocessing import normalize
 import codebooks
 from benchmarks import corpora
 from benchmarks.corpus_folder import load_corpus
-from benchmarks.report import table, write
+from benchmarks.report import format_table, write
 from codebooks import InhibitedMixture, KrotovHopfield, NeighborSmoothing, PartialWhitening, metrics
 
 COLUMNS = ["corpus", "model", "NMI", "ARI", "purity", "NPMI", "TD", "topics", "outliers", "seconds", "seeds"]
@@ -36,7 +36,7 @@ CASES = (("bbc_news", 5), ("search_snippets", 8), ("stackoverflow_titles", 20), 
 LEGEND = "NPMI, TD: words named by documents for all. Medians over seeds; seconds without encoding."
 
 
-class Meanings(NamedTuple):
+class EmbeddedCorpus(NamedTuple):
     """A corpus as embeddings, and its words to name groups by."""
 
     name: str
@@ -55,17 +55,17 @@ class Grouping(NamedTuple):
     outliers: float = 0.0
 
 
-Group = Callable[[Meanings, int, int], dict[str, Grouping]]  # (corpus, n_groups, seed) -> groupings, by model
+Group = Callable[[EmbeddedCorpus, int, int], dict[str, Grouping]]  # (corpus, n_groups, seed) -> groupings, by model
 
 
 # -- who is compared -------------------------------------------------------------------------------------------------
 
 
-def _fitted(build: Callable[[int, int], Any], name: str, corpus: Meanings, k: int, seed: int) -> dict[str, Grouping]:
+def _fit(build: Callable[[int, int], Any], name: str, corpus: EmbeddedCorpus, k: int, seed: int) -> dict[str, Grouping]:
     return {name: Grouping(np.asarray(build(k, seed).fit_predict(corpus.embeddings)))}
 
 
-def bertopic(corpus: Meanings, k: int, seed: int) -> dict[str, Grouping]:
+def run_bertopic(corpus: EmbeddedCorpus, k: int, seed: int) -> dict[str, Grouping]:
     """BERTopic with as many topics as it finds, and with `k`: the same run, reduced. UMAP gets a seed, no more."""
     from bertopic import BERTopic
     from umap import UMAP
@@ -73,15 +73,15 @@ def bertopic(corpus: Meanings, k: int, seed: int) -> dict[str, Grouping]:
     umap = UMAP(n_neighbors=15, n_components=5, min_dist=0.0, metric="cosine", low_memory=False, random_state=seed)
     model = BERTopic(umap_model=umap, embedding_model=None)
     model.fit(corpus.documents, corpus.embeddings)
-    found = {"BERTopic": _without_outliers(model, corpus)}
+    found = {"BERTopic": _assign_outliers(model, corpus)}
     n_topics = len(model.get_topic_info())  # with that of the outliers
     if n_topics - model._outliers > k:
         model.reduce_topics(corpus.documents, nr_topics=k + model._outliers)
-    found["BERTopic, reduced to K"] = _without_outliers(model, corpus)
+    found["BERTopic, reduced to K"] = _assign_outliers(model, corpus)
     return found
 
 
-def _without_outliers(model: Any, corpus: Meanings) -> Grouping:
+def _assign_outliers(model: Any, corpus: EmbeddedCorpus) -> Grouping:
     labels = np.asarray(model.topics_)
     outliers = float((labels < 0).mean())
     if outliers:
@@ -89,7 +89,7 @@ def _without_outliers(model: Any, corpus: Meanings) -> Grouping:
     return Grouping(np.asarray(labels, dtype=np.int64), outliers)
 
 
-def turftopic(corpus: Meanings, k: int, seed: int) -> dict[str, Grouping]:
+def run_turftopic(corpus: EmbeddedCorpus, k: int, seed: int) -> dict[str, Grouping]:
     """A Gaussian mixture over 20 principal components."""
     from sklearn.decomposition import PCA
     from turftopic import GMM
@@ -106,7 +106,7 @@ class _NoEncoder:
         raise AssertionError("embeddings are given")
 
 
-def evoc(corpus: Meanings, k: int, seed: int) -> dict[str, Grouping]:
+def run_evoc(corpus: EmbeddedCorpus, k: int, seed: int) -> dict[str, Grouping]:
     """EVoC at its defaults; `k` is not used, because it takes the most stable of its levels."""
     from evoc import EVoC
 
@@ -119,36 +119,40 @@ def evoc(corpus: Meanings, k: int, seed: int) -> dict[str, Grouping]:
     return {"EVoC": Grouping(np.maximum(labels, 0).astype(np.int64), float(left_out.mean()))}
 
 
-def _centred(model: Any) -> Any:
+def _make_whitened(model: Any) -> Any:
     return make_pipeline(PartialWhitening(), model)
 
 
-def _smoothed(model: Any) -> Any:
+def _make_smoothed(model: Any) -> Any:
     return make_pipeline(PartialWhitening(), NeighborSmoothing(), model)
 
 
 OURS: dict[str, Group] = {
     "Krotov-Hopfield": partial(
-        _fitted, lambda k, seed: _centred(KrotovHopfield(k, random_state=seed)), "Krotov-Hopfield"
+        _fit, lambda k, seed: _make_whitened(KrotovHopfield(k, random_state=seed)), "Krotov-Hopfield"
     ),
-    "mixture": partial(_fitted, lambda k, seed: _centred(InhibitedMixture(k, random_state=seed)), "mixture"),
+    "mixture": partial(_fit, lambda k, seed: _make_whitened(InhibitedMixture(k, random_state=seed)), "mixture"),
     "Krotov-Hopfield, smoothed": partial(
-        _fitted, lambda k, seed: _smoothed(KrotovHopfield(k, random_state=seed)), "Krotov-Hopfield, smoothed"
+        _fit, lambda k, seed: _make_smoothed(KrotovHopfield(k, random_state=seed)), "Krotov-Hopfield, smoothed"
     ),
     "mixture, smoothed": partial(
-        _fitted, lambda k, seed: _smoothed(InhibitedMixture(k, random_state=seed)), "mixture, smoothed"
+        _fit, lambda k, seed: _make_smoothed(InhibitedMixture(k, random_state=seed)), "mixture, smoothed"
     ),
 }
 KMEANS: dict[str, Group] = {
-    "KMeans": partial(_fitted, lambda k, seed: KMeans(k, n_init=10, random_state=seed), "KMeans"),
+    "KMeans": partial(_fit, lambda k, seed: KMeans(k, n_init=10, random_state=seed), "KMeans"),
     "KMeans after PartialWhitening": partial(
-        _fitted, lambda k, seed: _centred(KMeans(k, n_init=10, random_state=seed)), "KMeans after PartialWhitening"
+        _fit, lambda k, seed: _make_whitened(KMeans(k, n_init=10, random_state=seed)), "KMeans after PartialWhitening"
     ),
     "KMeans, smoothed": partial(
-        _fitted, lambda k, seed: _smoothed(KMeans(k, n_init=10, random_state=seed)), "KMeans, smoothed"
+        _fit, lambda k, seed: _make_smoothed(KMeans(k, n_init=10, random_state=seed)), "KMeans, smoothed"
     ),
 }
-PEERS: dict[str, Group] = {"evoc": evoc, "bertopic": bertopic, "turftopic": turftopic}  # by the package that each needs
+PEERS: dict[str, Group] = {
+    "evoc": run_evoc,
+    "bertopic": run_bertopic,
+    "turftopic": run_turftopic,
+}  # by the package that each needs
 RECOMMENDED = "Krotov-Hopfield, smoothed"
 BARS = ("KMeans", "KMeans, smoothed", "EVoC", "BERTopic", "BERTopic, reduced to K", "turftopic GMM")
 
@@ -156,7 +160,7 @@ BARS = ("KMeans", "KMeans, smoothed", "EVoC", "BERTopic", "BERTopic, reduced to 
 # -- what is measured ------------------------------------------------------------------------------------------------
 
 
-def load(name: str, embed: Callable[[str, list[str]], np.ndarray]) -> Meanings:
+def load(name: str, embed: Callable[[str, list[str]], np.ndarray]) -> EmbeddedCorpus:
     """All documents of a data set, embedded, and their words counted as in `corpora`."""
     corpus = load_corpus(name)
     vectorizer = CountVectorizer(dtype=np.float32, **corpora.RAW)
@@ -164,10 +168,10 @@ def load(name: str, embed: Callable[[str, list[str]], np.ndarray]) -> Meanings:
     X = TfidfTransformer(sublinear_tf=True).fit_transform(counts)
     labels = np.unique(corpus.labels, return_inverse=True)[1]
     embeddings = embed(name, corpus.documents)
-    return Meanings(name, embeddings, X, counts, vectorizer.get_feature_names_out(), labels, corpus.documents)
+    return EmbeddedCorpus(name, embeddings, X, counts, vectorizer.get_feature_names_out(), labels, corpus.documents)
 
 
-def judge(grouping: Grouping, corpus: Meanings) -> dict[str, float]:
+def evaluate(grouping: Grouping, corpus: EmbeddedCorpus) -> dict[str, float]:
     """Every figure of one grouping."""
     agreement = metrics.agreement(corpus.labels, grouping.labels)
     named = codebooks.cluster_words(grouping.labels, corpus.X, corpus.terms)
@@ -182,7 +186,7 @@ def judge(grouping: Grouping, corpus: Meanings) -> dict[str, float]:
     }
 
 
-def measure(group: Group, corpus: Meanings, k: int, n_seeds: int) -> Iterator[dict[str, Any]]:
+def measure(group: Group, corpus: EmbeddedCorpus, k: int, n_seeds: int) -> Iterator[dict[str, Any]]:
     """The medians of each model that `group` fits."""
     runs: dict[str, list[dict[str, float]]] = {}
     for seed in range(n_seeds):
@@ -192,7 +196,7 @@ def measure(group: Group, corpus: Meanings, k: int, n_seeds: int) -> Iterator[di
             found = group(corpus, k, seed)
             seconds = time.perf_counter() - start
         for model, grouping in found.items():
-            runs.setdefault(model, []).append({**judge(grouping, corpus), "seconds": seconds})
+            runs.setdefault(model, []).append({**evaluate(grouping, corpus), "seconds": seconds})
     for model, measured in runs.items():
         medians = {key: float(np.median([run[key] for run in measured])) for key in measured[0]}
         yield {"corpus": corpus.name, "K": k, "model": model, **medians, "seeds": n_seeds}
@@ -212,18 +216,18 @@ def run(
         print(f"{package} is not installed and stays out: make bench-peers")
     rows: list[dict[str, Any]] = []
     for name, k in cases:
-        corpus = load(name, embed or _embedded)
+        corpus = load(name, embed or _embed)
         groups = [(group, n_seeds) for group in (OURS | KMEANS).values()]
         for group, times in groups + [(group, n_peer_seeds) for group in peers.values()]:
             for row in measure(group, corpus, k, times):
                 rows.append(row)
-                print(table([row], COLUMNS).splitlines()[-1], flush=True)
+                print(format_table([row], COLUMNS).splitlines()[-1], flush=True)
         write(result, rows, "python -m benchmarks embeddings --part topics", list(peers))
-    print("\n" + table(rows, COLUMNS) + "\n\n" + LEGEND)
-    print(verdict(rows))
+    print("\n" + format_table(rows, COLUMNS) + "\n\n" + LEGEND)
+    print(format_verdict(rows))
 
 
-def verdict(rows: Sequence[dict[str, Any]]) -> str:
+def format_verdict(rows: Sequence[dict[str, Any]]) -> str:
     """What the recommended learner is ahead in NMI of each that it must beat, corpus by corpus."""
     lines = []
     for name in dict.fromkeys(row["corpus"] for row in rows):
@@ -233,7 +237,7 @@ def verdict(rows: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _embedded(name: str, documents: list[str]) -> np.ndarray:
-    from benchmarks.encoding import embeddings
+def _embed(name: str, documents: list[str]) -> np.ndarray:
+    from benchmarks.encoding import embed_texts
 
-    return embeddings(documents)
+    return embed_texts(documents)

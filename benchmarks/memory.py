@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from benchmarks.report import table, write
+from benchmarks.report import format_table, write
 
 N_ROWS, N_FEATURES, PER_ROW, N_UNITS = 1_300_000, 20_000, 50, 50
 
 
-def synthetic(n_rows: int, n_features: int, per_row: int) -> sparse.csr_matrix:
+def make_sparse_rows(n_rows: int, n_features: int, per_row: int) -> sparse.csr_matrix:
     """Rows of `per_row` words each, drawn by Zipf's law, without a dense or a sorted copy on the way."""
     rng = np.random.default_rng(0)
     indices = np.empty(n_rows * per_row, np.int32)
@@ -31,19 +31,19 @@ def synthetic(n_rows: int, n_features: int, per_row: int) -> sparse.csr_matrix:
     return sparse.csr_matrix((data, indices, indptr), shape=(n_rows, width * per_row))
 
 
-def resident(kind: str) -> float:
+def read_resident_set(kind: str) -> float:
     """Resident set in MB: "VmRSS" now, "VmHWM" at its highest since it was last reset."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return float(next(line for line in lines if line.startswith(kind)).split()[1]) / 1024
 
 
-def measured() -> dict[str, Any]:
+def measure_growth() -> dict[str, Any]:
     """What the fresh process does: build, warm up, reset the high-water mark, fit, compare."""
     from codebooks import KrotovHopfield
 
-    X = synthetic(N_ROWS, N_FEATURES, PER_ROW)
+    X = make_sparse_rows(N_ROWS, N_FEATURES, PER_ROW)
     KrotovHopfield(N_UNITS, max_iter=1, random_state=0).fit(X[:2000])
-    before = resident("VmRSS")
+    before = read_resident_set("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")
     model = KrotovHopfield(N_UNITS, max_iter=2, random_state=0).fit(X)
     megabyte = 2**20
@@ -53,14 +53,14 @@ def measured() -> dict[str, Any]:
         "matrix MB": (X.data.nbytes + X.indices.nbytes + X.indptr.nbytes) / megabyte,
         "minibatch MB": minibatch,
         "codebook MB": codebook,
-        "growth MB": resident("VmHWM") - before,
+        "growth MB": read_resident_set("VmHWM") - before,
         "bar MB": minibatch + 6 * codebook + 64,
     }
 
 
 def run() -> None:
-    code = "import json; from benchmarks import memory; print(json.dumps(memory.measured()))"
+    code = "import json; from benchmarks import memory; print(json.dumps(memory.measure_growth()))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     rows = [json.loads(done.stdout)]
     write("memory", rows, "python -m benchmarks memory")
-    print(table(rows, list(rows[0])))
+    print(format_table(rows, list(rows[0])))

@@ -12,7 +12,7 @@ from benchmarks.peers import GSDMM, TomotopyLDA
 from codebooks import InhibitedMixture, KrotovHopfield, MultinomialMixture, OrthogonalSparseCoding
 
 
-class Contender(NamedTuple):
+class ModelSpec(NamedTuple):
     """How a model is built, and which matrix it is meant for."""
 
     build: Any  # (n_components, seed) -> estimator
@@ -21,35 +21,35 @@ class Contender(NamedTuple):
 
 
 OURS = {
-    "multinomial": Contender(lambda k, seed: MultinomialMixture(k, random_state=seed)),
-    "Krotov-Hopfield": Contender(lambda k, seed: KrotovHopfield(k, random_state=seed)),
-    "mixture": Contender(lambda k, seed: InhibitedMixture(k, random_state=seed)),
-    "OSC": Contender(lambda k, seed: OrthogonalSparseCoding(k, random_state=seed)),
+    "multinomial": ModelSpec(lambda k, seed: MultinomialMixture(k, random_state=seed)),
+    "Krotov-Hopfield": ModelSpec(lambda k, seed: KrotovHopfield(k, random_state=seed)),
+    "mixture": ModelSpec(lambda k, seed: InhibitedMixture(k, random_state=seed)),
+    "OSC": ModelSpec(lambda k, seed: OrthogonalSparseCoding(k, random_state=seed)),
 }
 RECOMMENDED = "multinomial"  # of OURS: what the command line takes, and what is compared with every peer
 PEERS = {
-    "NMF": Contender(lambda k, seed: NMF(k, random_state=seed)),
-    "MiniBatchNMF": Contender(lambda k, seed: MiniBatchNMF(k, random_state=seed)),
-    "KMeans": Contender(lambda k, seed: KMeans(k, n_init=1, random_state=seed)),
-    "LDA": Contender(lambda k, seed: LatentDirichletAllocation(k, random_state=seed), input="counts"),
-    "GSDMM": Contender(GSDMM, input="counts", package="topica"),
-    "tomotopy LDA": Contender(TomotopyLDA, input="counts", package="tomotopy"),
+    "NMF": ModelSpec(lambda k, seed: NMF(k, random_state=seed)),
+    "MiniBatchNMF": ModelSpec(lambda k, seed: MiniBatchNMF(k, random_state=seed)),
+    "KMeans": ModelSpec(lambda k, seed: KMeans(k, n_init=1, random_state=seed)),
+    "LDA": ModelSpec(lambda k, seed: LatentDirichletAllocation(k, random_state=seed), input="counts"),
+    "GSDMM": ModelSpec(GSDMM, input="counts", package="topica"),
+    "tomotopy LDA": ModelSpec(TomotopyLDA, input="counts", package="tomotopy"),
 }
-CONTENDERS = {**OURS, **PEERS}
+MODELS = {**OURS, **PEERS}
 
 
-def matrix_for(contender: Contender, corpus: Matrix) -> Any:
-    """The matrix of `corpus` that the contender is meant for."""
-    return getattr(corpus, contender.input)
+def select_matrix(spec: ModelSpec, corpus: Matrix) -> Any:
+    """The matrix of `corpus` that the spec is meant for."""
+    return getattr(corpus, spec.input)
 
 
 def is_installed(name: str) -> bool:
-    """Whether the package of a contender can be imported."""
-    package = CONTENDERS[name].package
+    """Whether the package of a spec can be imported."""
+    package = MODELS[name].package
     return package == "scikit-learn" or find_spec(package) is not None
 
 
-def labels_of(model: Any, X: Any) -> np.ndarray:
+def get_labels(model: Any, X: Any) -> np.ndarray:
     """The component of each row that the model was fitted on, -1 where it has none."""
     if hasattr(model, "predict"):
         return np.asarray(model.predict(X))

@@ -15,7 +15,7 @@ from scipy import sparse
 from sklearn.base import BaseEstimator
 
 
-def tokens(counts: Any) -> list[list[str]]:
+def make_tokens(counts: Any) -> list[list[str]]:
     """Documents as lists of column numbers, each as often as the term occurs."""
     counts = sparse.csr_matrix(counts)
     columns = np.repeat(counts.indices, counts.data.astype(np.int64)).astype(str).tolist()
@@ -23,7 +23,7 @@ def tokens(counts: Any) -> list[list[str]]:
     return [columns[start:stop] for start, stop in pairwise(ends)]
 
 
-def _by_column(weights: np.ndarray, vocabulary: list[str], n_features: int) -> np.ndarray:
+def _place_columns(weights: np.ndarray, vocabulary: list[str], n_features: int) -> np.ndarray:
     """Weights of a model's own vocabulary, placed in the columns of the matrix."""
     components = np.zeros((len(weights), n_features))
     components[:, np.array(vocabulary, dtype=np.int64)] = weights
@@ -71,7 +71,7 @@ class GSDMM(_TokenModel):
         import topica
 
         self.n_features_in_ = X.shape[1]
-        return topica.Corpus.from_documents(tokens(X))
+        return topica.Corpus.from_documents(make_tokens(X))
 
     def train(self, documents: Any) -> GSDMM:
         """Draw the component of each document, as many times as `topica` does by default."""
@@ -82,7 +82,7 @@ class GSDMM(_TokenModel):
             warnings.simplefilter("ignore", UserWarning)  # all components are used: their number is given
             model.fit(documents)
         self.labels_ = np.asarray(model.doc_cluster, dtype=np.int64)
-        self.components_ = _by_column(model.topic_word, model.vocabulary, self.n_features_in_)
+        self.components_ = _place_columns(model.topic_word, model.vocabulary, self.n_features_in_)
         self.n_iter_ = model.fit_history[-1][0]
         return self
 
@@ -100,7 +100,7 @@ class TomotopyLDA(_TokenModel):
 
         self.n_features_in_ = X.shape[1]
         model = LDAModel(k=self.n_components, seed=self.random_state)
-        for document in tokens(X):
+        for document in make_tokens(X):
             model.add_doc(document)
         return model
 
@@ -120,4 +120,4 @@ class TomotopyLDA(_TokenModel):
     def components_(self) -> np.ndarray:
         """Probability of each term in each topic."""
         weights = np.array([self.model_.get_topic_word_dist(topic) for topic in range(self.n_components)])
-        return _by_column(weights, list(self.model_.used_vocabs), self.n_features_in_)
+        return _place_columns(weights, list(self.model_.used_vocabs), self.n_features_in_)

@@ -21,10 +21,10 @@ from sklearn.metrics import adjusted_mutual_info_score
 
 import codebooks
 from benchmarks import corpora
-from benchmarks.model_fits import Fit, fit_or_load, peak_memory
-from benchmarks.models import CONTENDERS, PEERS, RECOMMENDED, is_installed
-from benchmarks.report import read, table, write
-from benchmarks.topic_words import judge_words
+from benchmarks.model_fits import Fit, fit_or_load, measure_peak_memory
+from benchmarks.models import MODELS, PEERS, RECOMMENDED, is_installed
+from benchmarks.report import format_table, read, write
+from benchmarks.topic_words import evaluate_words
 from codebooks import metrics
 
 
@@ -52,7 +52,7 @@ LEGEND = (
 )
 
 
-def judge(fit: Fit, corpus: corpora.Matrix, k: int, seed: int) -> dict[str, float]:
+def evaluate(fit: Fit, corpus: corpora.Matrix, k: int, seed: int) -> dict[str, float]:
     """Every figure of one fit."""
     agreement = metrics.agreement(corpus.labels, fit.labels)
     used = np.unique(fit.labels[fit.labels >= 0])
@@ -62,7 +62,7 @@ def judge(fit: Fit, corpus: corpora.Matrix, k: int, seed: int) -> dict[str, floa
         "AMI": float(adjusted_mutual_info_score(corpus.labels, fit.labels)),
         "ARI": agreement.ari,
         "purity": agreement.purity,
-        **judge_words(fit.labels, corpus.X, corpus.counts, corpus.terms, k, seed),
+        **evaluate_words(fit.labels, corpus.X, corpus.counts, corpus.terms, k, seed),
         "own TD": metrics.topic_diversity(words),
         "own NPMI": metrics.npmi(words, corpus.counts, feature_names=corpus.terms),
         "used": float(len(used)),
@@ -78,16 +78,16 @@ def measure(name: str, corpus: corpora.Matrix, k: int, n_seeds: int) -> dict[str
     for seed in range(n_seeds):
         if name in PEERS and seed >= N_SLOW_SEEDS and runs[0]["seconds"] > SLOW_SECONDS:
             break
-        runs.append(judge(fit_or_load(name, corpus, k, seed), corpus, k, seed))
+        runs.append(evaluate(fit_or_load(name, corpus, k, seed), corpus, k, seed))
     columns = {key: [run[key] for run in runs] for key in runs[0]}
-    package = CONTENDERS[name].package
+    package = MODELS[name].package
     return {
         "corpus": corpus.name,
         "K": k,
         "labels": corpus.n_labels,
         "model": name,
         **{key: float(np.median(values)) for key, values in columns.items()},
-        "memory MB": peak_memory(name, corpus, k),
+        "memory MB": measure_peak_memory(name, corpus, k),
         "seeds": len(runs),
         "package": f"{package} {version(package)}" if name in PEERS else "",
         "range": {key: [min(values), max(values)] for key, values in columns.items()},
@@ -100,31 +100,34 @@ def run(cases: Sequence[tuple[str, int]], models: Iterable[str], n_seeds: int, r
     Fits of peers are loaded from `results/fits` where they are there; remove the folder to make them anew.
     """
     asked = list(models)
-    if unknown := [name for name in asked if name not in CONTENDERS]:
-        raise ValueError(f"expected models among {', '.join(CONTENDERS)}; got {', '.join(unknown)}.")
+    if unknown := [name for name in asked if name not in MODELS]:
+        raise ValueError(f"expected models among {', '.join(MODELS)}; got {', '.join(unknown)}.")
     codebooks.warmup()
     missing = [name for name in asked if not is_installed(name)]
     for name in missing:
-        print(f"{name} is left out, its earlier rows are kept: pip install {CONTENDERS[name].package}")
+        print(f"{name} is left out, its earlier rows are kept: pip install {MODELS[name].package}")
     models = [name for name in asked if name not in missing]
     before = {(row["corpus"], row["K"], row["model"]): row for row in read(result)}
     for name, k in cases:
         corpus = corpora.load(name)
         for model in models:
             before[name, k, model] = row = measure(model, corpus, k, n_seeds)
-            print(table([row], COLUMNS).splitlines()[-1], flush=True)
-        rows = [before[case, n, model] for case, n in cases for model in CONTENDERS if (case, n, model) in before]
+            print(format_table([row], COLUMNS).splitlines()[-1], flush=True)
+        rows = [before[case, n, model] for case, n in cases for model in MODELS if (case, n, model) in before]
         write(result, rows, command)
-    print("\n" + table(rows, COLUMNS) + "\n\n" + LEGEND)
+    print("\n" + format_table(rows, COLUMNS) + "\n\n" + LEGEND)
     for model in models:
         if model not in PEERS:
             print(f"\n{model} less the best of its peers:")
             for view in (ALIKE, OWN):
-                print(f"\n{view.title}\n" + table(compared(rows, view, model), ["corpus", "K", *view.figures]))
-                print(summary(rows, view, model))
+                print(
+                    f"\n{view.title}\n"
+                    + format_table(compare_with_peers(rows, view, model), ["corpus", "K", *view.figures])
+                )
+                print(summarize_cells(rows, view, model))
 
 
-def compared(rows: list[dict[str, Any]], view: View = OWN, model: str = RECOMMENDED) -> list[dict[str, Any]]:
+def compare_with_peers(rows: list[dict[str, Any]], view: View = OWN, model: str = RECOMMENDED) -> list[dict[str, Any]]:
     """By how much `model` is ahead of the best peer in each figure, a row for each corpus that has both."""
     cells = []
     for name, k in dict.fromkeys((row["corpus"], row["K"]) for row in rows):
@@ -136,14 +139,16 @@ def compared(rows: list[dict[str, Any]], view: View = OWN, model: str = RECOMMEN
     return cells
 
 
-def summary(rows: list[dict[str, Any]], view: View = OWN, model: str = RECOMMENDED) -> str:
+def summarize_cells(rows: list[dict[str, Any]], view: View = OWN, model: str = RECOMMENDED) -> str:
     """In how many cells, corpus by figure, `model` is at least the best peer less `TIE`, and its worst cell.
 
     New forms of corpora on which defaults were chosen are not counted.
     """
     rows = [row for row in rows if row["corpus"] not in corpora.NEW_FORMS]
     gains = {
-        f"{row['corpus']} {row['K']} {key}": row[key] for row in compared(rows, view, model) for key in view.figures
+        f"{row['corpus']} {row['K']} {key}": row[key]
+        for row in compare_with_peers(rows, view, model)
+        for key in view.figures
     }
     if not gains:
         return "no peer to compare with"

@@ -7,8 +7,8 @@ from typing import Any
 
 from benchmarks.corpora import NEW_FORMS
 from benchmarks.models import OURS, PEERS, RECOMMENDED
-from benchmarks.quality import ALIKE, OWN, View, summary
-from benchmarks.report import RESULTS, table
+from benchmarks.quality import ALIKE, OWN, View, summarize_cells
+from benchmarks.report import RESULTS, format_table
 
 README = RESULTS.parent / "README.md"
 EVERYTHING = RESULTS.parent / "benchmarks" / "RESULTS.md"
@@ -28,7 +28,7 @@ def load(name: str) -> dict[str, Any]:
 # -- a few figures, for the README -----------------------------------------------------------------------------------
 
 
-def side_by_side(rows: list[dict[str, Any]], case: str, rival: str, rivals: Sequence[str], figure: str) -> str:
+def format_side_by_side(rows: list[dict[str, Any]], case: str, rival: str, rivals: Sequence[str], figure: str) -> str:
     """One figure, a line for each case and a column for each rival, the best in bold."""
     found = {(row[case], row[rival]): row[figure] for row in rows if row.get(rival) in rivals and figure in row}
     lines = []
@@ -36,39 +36,39 @@ def side_by_side(rows: list[dict[str, Any]], case: str, rival: str, rivals: Sequ
         shown = {each: f"{found[name, each]:.3f}" if (name, each) in found else "" for each in rivals}
         best = max(filter(None, shown.values()), key=float)
         lines.append({case: name} | {each: f"**{s}**" if s == best else s for each, s in shown.items()})
-    return table(lines, [case, *rivals])
+    return format_table(lines, [case, *rivals])
 
 
-def of_texts(name: str) -> list[dict[str, Any]]:
+def load_text_rows(name: str) -> list[dict[str, Any]]:
     """Rows of the corpora of texts."""
     return [row for row in load(name)["rows"] if row["corpus"] != "digits"]
 
 
-def topics() -> str:
+def format_topics() -> str:
     """The recommended model beside its peers."""
-    rows = [row for row in of_texts("quality-report") if row["corpus"] not in NEW_FORMS]
+    rows = [row for row in load_text_rows("quality-report") if row["corpus"] not in NEW_FORMS]
     rows = [{**row, "corpus": f"{row['corpus']}, {row['K']} topics"} for row in rows]
-    return side_by_side(rows, "corpus", "model", compared_models(rows), "NMI")
+    return format_side_by_side(rows, "corpus", "model", list_compared_models(rows), "NMI")
 
 
-def compared_models(rows: list[dict[str, Any]]) -> list[str]:
+def list_compared_models(rows: list[dict[str, Any]]) -> list[str]:
     """The recommended model and its peers, where they were measured."""
     measured = {row.get("model") for row in rows}
     return [model for model in (RECOMMENDED, *PEERS) if model in measured]
 
 
-def cells() -> str:
+def format_cells() -> str:
     """In how many cells the recommended model is at least level with its peers."""
-    rows = of_texts("quality-report")
-    return "\n".join(f"- {summary(rows, view)}" for view in (OWN, ALIKE))
+    rows = load_text_rows("quality-report")
+    return "\n".join(f"- {summarize_cells(rows, view)}" for view in (OWN, ALIKE))
 
 
 # -- everything ------------------------------------------------------------------------------------------------------
 
 
-def quality(name: str, view: View) -> str:
+def format_quality(name: str, view: View) -> str:
     """The recommended model and its peers, the best figure of each corpus of texts in bold; then a count of cells."""
-    measured = of_texts(name)
+    measured = load_text_rows(name)
     rows = [dict(row) for row in measured if row["model"] in (RECOMMENDED, *PEERS)]
     for case in dict.fromkeys((row["corpus"], row["K"]) for row in rows):
         group = [row for row in rows if (row["corpus"], row["K"]) == case]
@@ -83,13 +83,13 @@ def quality(name: str, view: View) -> str:
             row["seeds"] = f"{row['seeds']}"
     costs = ("used", "seconds", "memory MB", "seeds") if view is OWN else ()
     extra = ("AMI",) if view is OWN else ()
-    shown = table(rows, ["corpus", "K", "model", *view.figures, *view.beside, *extra, *costs])
-    return f"{shown}\n\n{summary(measured, view)}."
+    shown = format_table(rows, ["corpus", "K", "model", *view.figures, *view.beside, *extra, *costs])
+    return f"{shown}\n\n{summarize_cells(measured, view)}."
 
 
-def ours(name: str) -> str:
+def format_our_learners(name: str) -> str:
     """Our learners and the peers side by side: means over the corpora of texts."""
-    measured = [row for row in of_texts(name) if row["corpus"] not in NEW_FORMS]
+    measured = [row for row in load_text_rows(name) if row["corpus"] not in NEW_FORMS]
     n_cases = len({(row["corpus"], row["K"]) for row in measured})
     columns = list(dict.fromkeys((*ALIKE.figures, *ALIKE.beside, *OWN.figures)))
     rows = []
@@ -97,17 +97,17 @@ def ours(name: str) -> str:
         own = [row for row in measured if row["model"] == model]
         if len(own) == n_cases:
             rows.append({"model": model} | {key: sum(row[key] for row in own) / len(own) for key in columns})
-    return table(rows, ["model", *columns])
+    return format_table(rows, ["model", *columns])
 
 
-def speed() -> str:
+def format_speed() -> str:
     """Times as ratios first: they travel better than seconds."""
     content = load("speed")
     rows = {(row["what"], row.get("model")): row for row in content["rows"]}
     lines = []
     for what in dict.fromkeys(what for what, _ in rows if what.startswith("fit, ")):
         own, *peers = (rows[what, model] for model in (RECOMMENDED, *PEERS) if (what, model) in rows)
-        times = ", ".join(f"{peer['model']} {_times(peer['times ours'])} times" for peer in peers)
+        times = ", ".join(f"{peer['model']} {_format_ratio(peer['times ours'])} times" for peer in peers)
         lines.append(f"- {what}: {own['seconds']:.2f} s; {times} that")
     epochs = {row["model"]: row["ratio"] for row in content["rows"] if row["what"].startswith("epoch")}
     ratios = ", ".join(f"{name} {epochs[name]:.2f}" for name in OURS)
@@ -124,17 +124,17 @@ def speed() -> str:
     return "\n".join(lines)
 
 
-def _times(ratio: float) -> str:
+def _format_ratio(ratio: float) -> str:
     return f"{ratio:.1f}" if ratio < 10 else f"{ratio:.0f}"
 
 
-def memory() -> str:
+def format_memory() -> str:
     """How much the process grew."""
     (row,) = load("memory")["rows"]
     return f"- learning from a CSR matrix of {row['matrix MB']:.0f} MB: the process grows by {row['growth MB']:.0f} MB"
 
 
-def images() -> str:
+def format_images() -> str:
     """Bases that were planted, photographs, and the published rule as a kernel."""
     rows = load("images")["rows"]
     planted = [row for row in rows if "atoms recovered" in row]
@@ -153,7 +153,7 @@ def images() -> str:
     )
 
 
-def zoo() -> str:
+def format_zoo() -> str:
     """A line a set: score, NMI and unused components of the learners at their defaults, and of their peers."""
     content = load("zoo")
     models = {
@@ -172,10 +172,10 @@ def zoo() -> str:
             line[f"{models[row['model']]} {figure}"] = f"{value:g}" if figure == "unused" else value
     figures = [f"{short} {figure}" for short in models.values() for figure in ("score", "NMI")]
     unused = [f"{short} unused" for short in models.values()]
-    return table(lines.values(), ["data", "K", "groups", *figures, *unused])
+    return format_table(lines.values(), ["data", "K", "groups", *figures, *unused])
 
 
-def zoo_of_memory() -> str:
+def format_zoo_memory() -> str:
     """A line a set: shares of patterns that come back, and shares whose own pattern is the nearest."""
     rows = [row for row in load("zoo")["rows"] if "stored" in row]
     lines: dict[str, dict[str, Any]] = {}
@@ -184,25 +184,27 @@ def zoo_of_memory() -> str:
         own = row["model"] == "HopfieldMemory"
         shown = ("stored", "noisy", "masked") if own else ("noisy", "masked")
         line |= {f"{what}{'' if own else ', nearest'}": row[what] for what in shown}
-    return table(lines.values(), ["data", "patterns", "stored", "noisy", "noisy, nearest", "masked", "masked, nearest"])
+    return format_table(
+        lines.values(), ["data", "patterns", "stored", "noisy", "noisy, nearest", "masked", "masked, nearest"]
+    )
 
 
-def zoo_below_floor() -> str:
+def format_zoo_faults() -> str:
     """The cells below the floor, or that there are none."""
     rows = [row for row in load("zoo")["rows"] if row["faults"]]
-    return table(rows, ["data", "model", "faults"]) if rows else "No cell is below the floor."
+    return format_table(rows, ["data", "model", "faults"]) if rows else "No cell is below the floor."
 
 
-def retrieval() -> str:
+def format_retrieval() -> str:
     """Figures of every engine on every collection, the best in bold; then ours query by query."""
     rows = load("retrieval-report")["rows"]
     gains = [row for row in rows if "p" in row]
-    said = [_gains(rival, gains) for rival in dict.fromkeys(row["against"] for row in gains)]
-    tables = [_engines(rows, figures) for figures in (("MAP", "nDCG@10"), ("accuracy@1", "MRR"))]
+    said = [_format_gains(rival, gains) for rival in dict.fromkeys(row["against"] for row in gains)]
+    tables = [_format_engines(rows, figures) for figures in (("MAP", "nDCG@10"), ("accuracy@1", "MRR"))]
     return "\n".join([*tables[:1], "", *tables[1:], "", "MAP with feedback, query by query:", "", *said])
 
 
-def _engines(rows: list[dict[str, Any]], names: Sequence[str]) -> str:
+def _format_engines(rows: list[dict[str, Any]], names: Sequence[str]) -> str:
     """A table with a line for each engine, and a column for each of these figures on each collection."""
     figures = {(row["collection"], row["engine"]): row for row in rows if "MAP" in row}
     collections = list(dict.fromkeys(name for name, _ in figures))
@@ -215,24 +217,24 @@ def _engines(rows: list[dict[str, Any]], names: Sequence[str]) -> str:
         best = max(line[column] for line in lines)
         for line in lines:
             line[column] = f"**{line[column]:.3f}**" if line[column] == best else f"{line[column]:.3f}"
-    return table(lines, ["engine", *columns])
+    return format_table(lines, ["engine", *columns])
 
 
-def _gains(rival: str, rows: list[dict[str, Any]]) -> str:
+def _format_gains(rival: str, rows: list[dict[str, Any]]) -> str:
     parts = [
         f"{row['collection'].split('_')[0]} {row['MAP gain']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f}, "
-        f"p {_chance(row['p'])})"
+        f"p {_format_p_value(row['p'])})"
         for row in rows
         if row["against"] == rival
     ]
     return f"- over {rival}: {', '.join(parts)}"
 
 
-def _chance(p: float) -> str:
+def _format_p_value(p: float) -> str:
     return "< .001" if p < 0.001 else f"{p:.3f}"
 
 
-def search_speed() -> str:
+def format_search_speed() -> str:
     """Queries per second as ratios, then a million patterns, then all of MNIST."""
     content = load("retrieval-speed")
     lines = []
@@ -254,23 +256,23 @@ def search_speed() -> str:
     return "\n".join(lines)
 
 
-def recall() -> str:
+def format_word_recall() -> str:
     """Sets of words that come back to the last word, the defaults beside the plain rule (softmax, beta 2.5)."""
     rows = [row for row in load("retrieval-words")["rows"] if row["memory"] in SHOWN_MEMORIES]
-    return table(rows, list(rows[0]))
+    return format_table(rows, list(rows[0]))
 
 
-def recall_of_images() -> str:
+def format_image_recall() -> str:
     """Images that come back, in some of the trials."""
     found: dict[tuple, dict[str, Any]] = {}
     for row in load("retrieval-images")["rows"]:
         trial = row["n_stored"], row["noise"], row["masked"]
         line = found.setdefault(trial, dict(zip(("stored", "noise", "masked"), map(str, trial), strict=True)))
         line[row["memory"]] = row["recovered"]
-    return table([found[trial] for trial in SHOWN_TRIALS], ["stored", "noise", "masked", *SHOWN_IMAGE_MEMORIES])
+    return format_table([found[trial] for trial in SHOWN_TRIALS], ["stored", "noise", "masked", *SHOWN_IMAGE_MEMORIES])
 
 
-def heads() -> str:
+def format_heads() -> str:
     """What a head gains on groups that it has seen, and on groups that it has not."""
     rows = load("embeddings-heads")["rows"]
     seen = [row for row in rows if row["groups"] == "seen" and "shuffled" not in row["head"]]
@@ -282,47 +284,47 @@ def heads() -> str:
     return "\n".join(lines)
 
 
-def cone() -> str:
+def format_geometry() -> str:
     """How even embeddings are, and what that costs."""
     rows = [row for row in load("embeddings-geometry")["rows"] if "IsoScore" in row]
     shown = [row for row in rows if row["model"] in GEOMETRY_MODELS]
-    return table(shown, ["data", "model", "IsoScore", "mean cosine", "accuracy@1"])
+    return format_table(shown, ["data", "model", "IsoScore", "mean cosine", "accuracy@1"])
 
 
-def meaning() -> str:
+def format_embedding_topics() -> str:
     """Topics on sentence embeddings."""
     rows = [{**row, "topics": f"{row['topics']:.0f}"} for row in load("embeddings-topics")["rows"]]
-    return table(rows, ["corpus", "model", "NMI", "ARI", "purity", "NPMI", "TD", "topics", "outliers"])
+    return format_table(rows, ["corpus", "model", "NMI", "ARI", "purity", "NPMI", "TD", "topics", "outliers"])
 
 
 PARTS = {
     README: {
-        "topics": topics,
-        "cells": cells,
+        "topics": format_topics,
+        "cells": format_cells,
     },
     EVERYTHING: {
-        "images": images,
-        "ours": lambda: ours("quality-report"),
-        "quality-report, own words": lambda: quality("quality-report", OWN),
-        "quality-report, alike": lambda: quality("quality-report", ALIKE),
-        "quality-offline": lambda: quality("quality-offline", OWN),
-        "speed": speed,
-        "memory": memory,
-        "zoo": zoo,
-        "zoo of memory": zoo_of_memory,
-        "zoo below the floor": zoo_below_floor,
-        "retrieval": retrieval,
-        "search speed": search_speed,
-        "recall": recall,
-        "recall of images": recall_of_images,
-        "heads": heads,
-        "cone": cone,
-        "meaning": meaning,
+        "images": format_images,
+        "ours": lambda: format_our_learners("quality-report"),
+        "quality-report, own words": lambda: format_quality("quality-report", OWN),
+        "quality-report, alike": lambda: format_quality("quality-report", ALIKE),
+        "quality-offline": lambda: format_quality("quality-offline", OWN),
+        "speed": format_speed,
+        "memory": format_memory,
+        "zoo": format_zoo,
+        "zoo of memory": format_zoo_memory,
+        "zoo below the floor": format_zoo_faults,
+        "retrieval": format_retrieval,
+        "search speed": format_search_speed,
+        "recall": format_word_recall,
+        "recall of images": format_image_recall,
+        "heads": format_heads,
+        "cone": format_geometry,
+        "meaning": format_embedding_topics,
     },
 }
 
 
-def written(text: str, parts: dict[str, Callable[[], str]], where: str) -> str:
+def replace_parts(text: str, parts: dict[str, Callable[[], str]], where: str) -> str:
     """`text` with what stands between the markers of each part replaced."""
     for name, part in parts.items():
         opening, closing = f"<!-- {name} -->", f"<!-- end of {name} -->"
@@ -338,4 +340,4 @@ def written(text: str, parts: dict[str, Callable[[], str]], where: str) -> str:
 def run() -> None:
     """Write all figures anew."""
     for path, parts in PARTS.items():
-        path.write_text(written(path.read_text(encoding="utf-8"), parts, path.name), encoding="utf-8")
+        path.write_text(replace_parts(path.read_text(encoding="utf-8"), parts, path.name), encoding="utf-8")

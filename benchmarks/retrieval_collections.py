@@ -10,7 +10,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.feature_extraction.text import CountVectorizer
 
-from benchmarks.corpora import data_folder
+from benchmarks.corpora import get_data_folder
 
 # What counts as a word, for ours and for every peer.
 WORDS = {"token_pattern": r"(?u)\b\w\w+\b", "lowercase": True, "stop_words": "english"}
@@ -42,16 +42,16 @@ class Collection(NamedTuple):
 @cache
 def load(name: str) -> Collection:
     """Read a collection from the folder that CODEBOOKS_DATA names; all its judgements, whatever their split."""
-    folder = data_folder(name)
-    documents = [json.loads(line) for line in _lines(folder / "corpus.jsonl.gz")]
-    queries = [json.loads(line) for line in _lines(folder / "queries.jsonl.gz")]
+    folder = get_data_folder(name)
+    documents = [json.loads(line) for line in _read_lines(folder / "corpus.jsonl.gz")]
+    queries = [json.loads(line) for line in _read_lines(folder / "queries.jsonl.gz")]
     row = {document["_id"]: i for i, document in enumerate(documents)}
     relevant: dict[str, dict[int, int]] = {query["_id"]: {} for query in queries}
-    for judgement in csv.DictReader(_lines(folder / "qrels.tsv.gz"), delimiter="\t"):
+    for judgement in csv.DictReader(_read_lines(folder / "qrels.tsv.gz"), delimiter="\t"):
         if int(judgement["score"]) > 0:
             relevant[judgement["query-id"]][row[judgement["corpus-id"]]] = int(judgement["score"])
     judged = [query for query in queries if relevant[query["_id"]]]
-    return collected(
+    return make_collection(
         name,
         [f"{document['title']} {document['text']}" for document in documents],
         [query["text"] for query in judged],
@@ -59,13 +59,13 @@ def load(name: str) -> Collection:
     )
 
 
-def collected(name: str, documents: list[str], queries: list[str], relevant: list[dict[int, int]]) -> Collection:
+def make_collection(name: str, documents: list[str], queries: list[str], relevant: list[dict[int, int]]) -> Collection:
     """Count the words of documents and queries."""
     vectorizer = CountVectorizer(dtype=np.float32, **WORDS)
     counts = vectorizer.fit_transform(documents)
     return Collection(name, counts, vectorizer.transform(queries), relevant)
 
 
-def _lines(path: Any) -> list[str]:
+def _read_lines(path: Any) -> list[str]:
     with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
         return file.read().splitlines()

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from benchmarks.associative_memory import mnist
-from benchmarks.memory import resident
-from benchmarks.report import table, write
-from benchmarks.timing import seconds
+from benchmarks.associative_memory import load_mnist
+from benchmarks.memory import read_resident_set
+from benchmarks.report import format_table, write
+from benchmarks.timing import measure_seconds
 
 N_PATTERNS, N_WORDS, PER_PATTERN, PER_QUERY = 1_000_000, 100_000, 50, 10
 N_QUERIES = 30
@@ -24,7 +24,7 @@ ONE_THREAD = dict.fromkeys(("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NU
 BLOCK = 256  # queries of the plain product at a time: 60 MB of scores
 
 
-def apart(code: str, **environment: str) -> Any:
+def run_in_subprocess(code: str, **environment: str) -> Any:
     """What `code` gives, as JSON, in a fresh process."""
     program = f"import json; from benchmarks import search_scale; print(json.dumps(search_scale.{code}))"
     environment = {**os.environ, **environment}
@@ -37,18 +37,22 @@ def apart(code: str, **environment: str) -> Any:
 # -- a million sets of words -----------------------------------------------------------------------------------------
 
 
-def zipf(n_rows: int, n_words: int, per_row: int, seed: int = 0) -> sparse.csr_matrix:
+def draw_word_sets(n_rows: int, n_words: int, per_row: int, seed: int = 0) -> sparse.csr_matrix:
     """Rows of `per_row` different words each, drawn by Zipf's law; a few rows are shorter where words are few."""
     rng = np.random.default_rng(seed)
     share = 1 / np.arange(1, n_words + 1)
     ends = np.cumsum(share / share.sum())
-    blocks = [_different(ends, min(10_000, n_rows - start), per_row, rng) for start in range(0, n_rows, 10_000)]
+    blocks = [
+        _draw_distinct_words(ends, min(10_000, n_rows - start), per_row, rng) for start in range(0, n_rows, 10_000)
+    ]
     indices = np.concatenate([words for words, _ in blocks])
     indptr = np.concatenate([[0], np.cumsum(np.concatenate([sizes for _, sizes in blocks]))]).astype(np.int32)
     return sparse.csr_matrix((np.ones(len(indices), np.float32), indices, indptr), shape=(n_rows, n_words))
 
 
-def _different(ends: np.ndarray, n_rows: int, per_row: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _draw_distinct_words(
+    ends: np.ndarray, n_rows: int, per_row: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """The first `per_row` different words of a stream of draws for each row, sorted; and how many there are."""
     drawn = np.searchsorted(ends, rng.random((n_rows, 4 * per_row))).clip(max=len(ends) - 1).astype(np.int32)
     order = np.argsort(drawn, axis=1, kind="stable")
@@ -61,14 +65,14 @@ def _different(ends: np.ndarray, n_rows: int, per_row: int, rng: np.random.Gener
 
 
 # What is asked of each, and with which further arguments.
-ASKED: dict[str, dict[str, tuple]] = {
+QUERY_METHODS: dict[str, dict[str, tuple]] = {
     "HopfieldMemory": {"recall": (10,), "transform": (), "kneighbors": (10,)},
     "HopfieldRetriever, feedback=0": {"search": (10,)},
     "HopfieldRetriever, feedback=1": {"search": (10,)},
 }
 
 
-def large(which: str, n_patterns: int = N_PATTERNS) -> dict[str, float]:
+def measure_large(which: str, n_patterns: int = N_PATTERNS) -> dict[str, float]:
     """Store patterns, and time queries of some words of a stored one, one by one: medians, and how memory grew."""
     from codebooks import HopfieldMemory, HopfieldRetriever, warmup
 
@@ -78,24 +82,29 @@ def large(which: str, n_patterns: int = N_PATTERNS) -> dict[str, float]:
         return HopfieldRetriever(feedback=int(which[-1]))
 
     warmup()
-    X = zipf(n_patterns, N_WORDS, PER_PATTERN)
-    queries = [_some_words(X, row) for row in np.random.default_rng(1).integers(n_patterns, size=N_QUERIES)]
+    X = draw_word_sets(n_patterns, N_WORDS, PER_PATTERN)
+    queries = [_select_words(X, row) for row in np.random.default_rng(1).integers(n_patterns, size=N_QUERIES)]
     of_few, model = build().fit(X[:1000]), build()
-    for method, further in ASKED[which].items():
+    for method, further in QUERY_METHODS[which].items():
         getattr(of_few, method)(queries[0], *further)  # compiles
-    before = resident("VmRSS")
+    before = read_resident_set("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")
-    figures = {"seconds to fit": seconds(lambda: model.fit(X))}
-    for method, further in ASKED[which].items():
+    figures = {"seconds to fit": measure_seconds(lambda: model.fit(X))}
+    for method, further in QUERY_METHODS[which].items():
         ask = getattr(model, method)
-        first, *taken = (seconds(partial(ask, query, *further)) for query in queries)
+        first, *taken = (measure_seconds(partial(ask, query, *further)) for query in queries)
         figures.setdefault("seconds of the first query", first)  # what is derived from patterns is made then
         figures |= {f"{method} ms": 1000 * median(taken), f"{method} ms, slowest": 1000 * max(taken)}
     matrix = (X.data.nbytes + X.indices.nbytes + X.indptr.nbytes) / MEGABYTE
-    return {**figures, "matrix MB": matrix, "growth MB": resident("VmHWM") - before, "peak MB": resident("VmHWM")}
+    return {
+        **figures,
+        "matrix MB": matrix,
+        "growth MB": read_resident_set("VmHWM") - before,
+        "peak MB": read_resident_set("VmHWM"),
+    }
 
 
-def _some_words(X: sparse.csr_matrix, row: int) -> sparse.csr_matrix:
+def _select_words(X: sparse.csr_matrix, row: int) -> sparse.csr_matrix:
     query = X[row].copy()
     lost = np.random.default_rng(row).permutation(query.nnz)[PER_QUERY:]
     query.data[lost] = 0
@@ -106,8 +115,10 @@ def _some_words(X: sparse.csr_matrix, row: int) -> sparse.csr_matrix:
 def run_large() -> None:
     """Write latency and memory at a million patterns, on one thread."""
     rows = []
-    for which in ASKED:
-        rows.append({"what": which, "patterns": N_PATTERNS, **apart(f"large({which!r})", **ONE_THREAD)})
+    for which in QUERY_METHODS:
+        rows.append(
+            {"what": which, "patterns": N_PATTERNS, **run_in_subprocess(f"measure_large({which!r})", **ONE_THREAD)}
+        )
         print(json.dumps(rows[-1]), flush=True)
     write("retrieval-large", rows, "python -m benchmarks retrieval --part large")
 
@@ -115,44 +126,47 @@ def run_large() -> None:
 # -- all of MNIST ----------------------------------------------------------------------------------------------------
 
 
-def half_masked(n_stored: int = 60_000, n_queries: int = 10_000, n_rounds: int = 2) -> dict[str, float]:
+def measure_half_masked(n_stored: int = 60_000, n_queries: int = 10_000, n_rounds: int = 2) -> dict[str, float]:
     """Complete the upper halves of test images from all training images, and time one product of that size."""
     from codebooks import HopfieldMemory, warmup
 
     warmup()
-    stored, queries = mnist()[:n_stored], mnist("test")[:n_queries].copy()
+    stored, queries = load_mnist()[:n_stored], load_mnist("test")[:n_queries].copy()
     queries[:, 392:] = 0
     Path("/proc/self/clear_refs").write_text("5")
     memory = HopfieldMemory(separation="sparsemax")
-    figures = {"seconds to fit": seconds(lambda: memory.fit(stored))}
-    figures["seconds to choose beta"] = seconds(lambda: memory.beta_)
-    rounds = [(seconds(lambda: memory.transform(queries)), product_seconds(queries, stored)) for _ in range(n_rounds)]
+    figures = {"seconds to fit": measure_seconds(lambda: memory.fit(stored))}
+    figures["seconds to choose beta"] = measure_seconds(lambda: memory.beta_)
+    rounds = [
+        (measure_seconds(lambda: memory.transform(queries)), measure_product_seconds(queries, stored))
+        for _ in range(n_rounds)
+    ]
     figures["seconds of transform"] = median(ours for ours, _ in rounds)
     figures["seconds of the product"] = median(product for _, product in rounds)
     figures["ratio"] = median(ours / product for ours, product in rounds)
-    figures["peak MB"] = resident("VmHWM")
-    figures["largest difference from the oracle"] = difference(memory, stored, queries[:200])
+    figures["peak MB"] = read_resident_set("VmHWM")
+    figures["largest difference from the oracle"] = compute_largest_difference(memory, stored, queries[:200])
     return figures
 
 
-def product_seconds(queries: np.ndarray, stored: np.ndarray) -> float:
+def measure_product_seconds(queries: np.ndarray, stored: np.ndarray) -> float:
     """One product of BLAS, in blocks that are written to the same place."""
     out = np.empty((BLOCK, len(stored)), np.float32)
     blocks = [queries[start : start + BLOCK] for start in range(0, len(queries), BLOCK)]
-    return seconds(lambda: [np.dot(block, stored.T, out=out[: len(block)]) for block in blocks])
+    return measure_seconds(lambda: [np.dot(block, stored.T, out=out[: len(block)]) for block in blocks])
 
 
-def difference(memory: Any, stored: np.ndarray, queries: np.ndarray) -> float:
+def compute_largest_difference(memory: Any, stored: np.ndarray, queries: np.ndarray) -> float:
     """The largest difference of a pixel from completions by plain NumPy in float64, all scores held at once."""
     stored, queries = stored.astype(np.float64), queries.astype(np.float64)
     scores = queries @ stored.T
     scores /= np.maximum(np.linalg.norm(queries, axis=1, keepdims=True), 1e-300)
     scores /= np.maximum(np.linalg.norm(stored, axis=1), 1e-300)
-    completed = np.stack([plain_sparsemax(memory.beta_ * row) for row in scores]) @ stored
+    completed = np.stack([compute_sparsemax(memory.beta_ * row) for row in scores]) @ stored
     return float(np.abs(completed - memory.transform(queries)).max())
 
 
-def plain_sparsemax(z: np.ndarray) -> np.ndarray:
+def compute_sparsemax(z: np.ndarray) -> np.ndarray:
     """The nearest point of the simplex, by sorting."""
     falling = np.sort(z)[::-1]
     excess = falling.cumsum() - 1
@@ -162,6 +176,6 @@ def plain_sparsemax(z: np.ndarray) -> np.ndarray:
 
 def run_mnist() -> None:
     """Write time, memory and exactness at 60,000 images."""
-    rows = [{"what": "60,000 stored, 10,000 half masked, sparsemax", **apart("half_masked()")}]
+    rows = [{"what": "60,000 stored, 10,000 half masked, sparsemax", **run_in_subprocess("measure_half_masked()")}]
     write("retrieval-mnist", rows, "python -m benchmarks retrieval --part mnist")
-    print(table(rows, list(rows[0])), flush=True)
+    print(format_table(rows, list(rows[0])), flush=True)

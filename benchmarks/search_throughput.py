@@ -14,9 +14,9 @@ from scipy import sparse
 from sklearn.feature_extraction.text import CountVectorizer
 
 from benchmarks import engines, retrieval_collections
-from benchmarks.engines import BM25, Found, peer, tokens
-from benchmarks.report import table, write
-from benchmarks.timing import seconds
+from benchmarks.engines import BM25, Found, import_peer, list_tokens
+from benchmarks.report import format_table, write
+from benchmarks.timing import measure_seconds
 from codebooks import HopfieldRetriever, warmup
 
 N_DOCUMENTS, N_WORDS, PER_DOCUMENT = 100_000, 50_000, 60
@@ -25,7 +25,7 @@ N_ROUNDS = 7
 COLUMNS = ["what", "engine", "queries per second", "times bm25s"]
 
 
-def documents(n: int) -> sparse.csr_matrix:
+def draw_documents(n: int) -> sparse.csr_matrix:
     """Counts of words drawn by Zipf's law, with repetitions."""
     rng = np.random.default_rng(0)
     share = 1 / np.arange(1, N_WORDS + 1)
@@ -37,7 +37,7 @@ def documents(n: int) -> sparse.csr_matrix:
     return counts
 
 
-def queries_from(counts: sparse.csr_matrix, n: int) -> sparse.csr_matrix:
+def draw_queries(counts: sparse.csr_matrix, n: int) -> sparse.csr_matrix:
     """Some different words of a document each."""
     rng = np.random.default_rng(1)
     asked = []
@@ -50,52 +50,54 @@ def queries_from(counts: sparse.csr_matrix, n: int) -> sparse.csr_matrix:
     return found
 
 
-def texts(counts: sparse.csr_matrix) -> list[str]:
+def format_texts(counts: sparse.csr_matrix) -> list[str]:
     """The same in words that can be read off a text."""
-    return [" ".join(f"word{term}" for term in row) for row in tokens(counts)]
+    return [" ".join(f"word{term}" for term in row) for row in list_tokens(counts)]
 
 
-def from_counts(counts: sparse.csr_matrix, queries: sparse.csr_matrix) -> list[dict[str, Any]]:
+def measure_from_counts(counts: sparse.csr_matrix, queries: sparse.csr_matrix) -> list[dict[str, Any]]:
     """Searching alone: bm25s gets lists of term numbers, ours a matrix of counts."""
-    theirs, asked = BM25(counts), tokens(queries)
+    theirs, asked = BM25(counts), list_tokens(queries)
     works: dict[str, Callable[[], Any]] = {"bm25s": lambda: theirs.retrieve(asked, K)}
     for feedback in (0, 1):
         ours = HopfieldRetriever(feedback=feedback).fit(counts)
         works[f"ours, feedback={feedback}"] = partial(ours.search, queries, K)
-    return in_turns(f"{counts.shape[0]:,} documents, given as counts", works, queries.shape[0])
+    return measure_in_turns(f"{counts.shape[0]:,} documents, given as counts", works, queries.shape[0])
 
 
-def from_text(documents: list[str], queries: list[str]) -> list[dict[str, Any]]:
+def measure_from_texts(documents: list[str], queries: list[str]) -> list[dict[str, Any]]:
     """Time searches and indexing from texts, with the words of `retrieval_collections.WORDS` on both sides."""
     ours = {n: HopfieldRetriever(CountVectorizer(**retrieval_collections.WORDS), feedback=n) for n in (0, 1)}
-    split, theirs = words_for_bm25s(), engines.new_bm25s()
-    to_index = {"bm25s": seconds(lambda: theirs.index(split(documents, return_as="tuple"), show_progress=False))}
+    split, theirs = make_bm25s_tokenizer(), engines.make_bm25s()
+    to_index = {
+        "bm25s": measure_seconds(lambda: theirs.index(split(documents, return_as="tuple"), show_progress=False))
+    }
     for n, model in ours.items():
         # The first search makes the index.
         work = partial(lambda model: model.fit(documents).search(queries[:1], K), model)
-        to_index[f"ours, feedback={n}"] = seconds(work)
+        to_index[f"ours, feedback={n}"] = measure_seconds(work)
     works: dict[str, Callable[[], Any]] = {
         "bm25s": lambda: theirs.retrieve(
             split(queries, update_vocab=False), k=K, n_threads=engines.THREADS, show_progress=False
         )
     }
     works |= {f"ours, feedback={n}": partial(model.search, queries, K) for n, model in ours.items()}
-    rows = in_turns(f"{len(documents):,} documents, given as texts", works, len(queries))
+    rows = measure_in_turns(f"{len(documents):,} documents, given as texts", works, len(queries))
     return [row | {"seconds to index": to_index[row["engine"]]} for row in rows]
 
 
-def words_for_bm25s() -> Callable[..., Any]:
+def make_bm25s_tokenizer() -> Callable[..., Any]:
     """The faster of the ways in which bm25s finds words, with those that we find."""
     stop_words = sorted(CountVectorizer(**retrieval_collections.WORDS).get_stop_words())
-    tokenizer = peer("bm25s.tokenization", "bm25s").Tokenizer(
+    tokenizer = import_peer("bm25s.tokenization", "bm25s").Tokenizer(
         splitter=retrieval_collections.WORDS["token_pattern"], stopwords=stop_words, lower=True
     )
     return partial(tokenizer.tokenize, show_progress=False)
 
 
-def in_turns(what: str, works: dict[str, Callable[[], Any]], n_queries: int) -> list[dict[str, Any]]:
+def measure_in_turns(what: str, works: dict[str, Callable[[], Any]], n_queries: int) -> list[dict[str, Any]]:
     """Time everything in each round, after a first one that does not count; and see whether both find the same."""
-    rounds = [{name: seconds(work) for name, work in works.items()} for _ in range(N_ROUNDS + 1)][1:]
+    rounds = [{name: measure_seconds(work) for name, work in works.items()} for _ in range(N_ROUNDS + 1)][1:]
     rows: list[dict[str, Any]] = [
         {
             "what": what,
@@ -106,19 +108,21 @@ def in_turns(what: str, works: dict[str, Callable[[], Any]], n_queries: int) -> 
         for name in works
     ]
     theirs, ours = (Found(*works[name]()) for name in ("bm25s", "ours, feedback=0"))
-    rows[1]["same ten as bm25s"] = float(engines.same_but_for_ties(theirs, ours).mean())
+    rows[1]["same ten as bm25s"] = float(engines.are_equal_up_to_ties(theirs, ours).mean())
     return rows
 
 
 def run(n_documents: int = N_DOCUMENTS, n_queries: int = N_QUERIES) -> None:
     """Write queries per second, ours over theirs."""
     warmup()
-    counts = documents(n_documents)
-    queries = queries_from(counts, n_queries)
-    rows = from_counts(counts, queries)
-    print(table(rows, [*COLUMNS, "same ten as bm25s"]), flush=True)
-    rows += from_text(texts(counts), texts(queries))
+    counts = draw_documents(n_documents)
+    queries = draw_queries(counts, n_queries)
+    rows = measure_from_counts(counts, queries)
+    print(format_table(rows, [*COLUMNS, "same ten as bm25s"]), flush=True)
+    rows += measure_from_texts(format_texts(counts), format_texts(queries))
     write("retrieval-speed", rows, "python -m benchmarks retrieval --part speed", ("bm25s",))
     print(
-        "\n" + table(rows, [*COLUMNS, "same ten as bm25s", "seconds to index"]) + f"\n\n{engines.THREADS} threads each."
+        "\n"
+        + format_table(rows, [*COLUMNS, "same ten as bm25s", "seconds to index"])
+        + f"\n\n{engines.THREADS} threads each."
     )

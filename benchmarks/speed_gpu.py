@@ -30,9 +30,9 @@ from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from benchmarks import corpora, report
-from benchmarks.associative_memory import mnist
+from benchmarks.associative_memory import load_mnist
 from benchmarks.models import OURS
-from benchmarks.timing import seconds
+from benchmarks.timing import measure_seconds
 from codebooks import HopfieldMemory, KrotovHopfield, metrics, ops
 
 COMMAND = "python -m benchmarks speed --device gpu"
@@ -79,11 +79,11 @@ class Budget:
     """How much time has gone, and how often something may be measured still."""
 
     def __init__(self) -> None:
-        self._initialize_state = time.perf_counter()
+        self._start = time.perf_counter()
 
     def used(self) -> float:
         """Seconds since the beginning."""
-        return time.perf_counter() - self._initialize_state
+        return time.perf_counter() - self._start
 
     def repeats(self, wanted: int = REPEATS) -> int:
         """As often as wanted, and once when time runs out."""
@@ -106,7 +106,7 @@ Cases = Iterator[tuple[str, Rows]]
 # -- arithmetic --------------------------------------------------------------------------------------------------------
 
 
-def ratio(seconds_of_other: float | None, seconds_of_ours: float | None) -> float | None:
+def compute_ratio(seconds_of_other: float | None, seconds_of_ours: float | None) -> float | None:
     """How many times as long the other takes; None if one is unknown.
 
     Where the other is one product and we do that product and more, this is the share of its rate that we reach.
@@ -116,27 +116,27 @@ def ratio(seconds_of_other: float | None, seconds_of_ours: float | None) -> floa
     return seconds_of_other / seconds_of_ours
 
 
-def share_of_bandwidth(n_bytes: float, taken: float, bandwidth: float | None) -> float | None:
+def compute_bandwidth_share(n_bytes: float, taken: float, bandwidth: float | None) -> float | None:
     """The part of a bandwidth, in bytes a second, that moving so many bytes in this time is; None if it is unknown."""
     return n_bytes / taken / bandwidth if bandwidth else None
 
 
-def at_least(measured: float | None, bar: float | None, unit: str) -> dict[str, Any]:
+def require_at_least(measured: float | None, bar: float | None, unit: str) -> dict[str, Any]:
     """What was asked, what was measured, and whether that is enough; without a bar only the unit is told."""
-    return _judged(measured, bar, "at least", unit, lambda: measured >= bar)
+    return _compare_with_bar(measured, bar, "at least", unit, lambda: measured >= bar)
 
 
-def at_most(measured: float | None, bar: float | None, unit: str) -> dict[str, Any]:
-    """As `at_least`, where less is better."""
-    return _judged(measured, bar, "at most", unit, lambda: measured <= bar)
+def require_at_most(measured: float | None, bar: float | None, unit: str) -> dict[str, Any]:
+    """As `require_at_least`, where less is better."""
+    return _compare_with_bar(measured, bar, "at most", unit, lambda: measured <= bar)
 
 
-def below(measured: float | None, bar: float | None, unit: str) -> dict[str, Any]:
-    """As `at_most`, where the bar itself is too much."""
-    return _judged(measured, bar, "below", unit, lambda: measured < bar)
+def require_below(measured: float | None, bar: float | None, unit: str) -> dict[str, Any]:
+    """As `require_at_most`, where the bar itself is too much."""
+    return _compare_with_bar(measured, bar, "below", unit, lambda: measured < bar)
 
 
-def _judged(measured: Any, bar: Any, word: str, unit: str, is_met: Callable[[], bool]) -> dict[str, Any]:
+def _compare_with_bar(measured: Any, bar: Any, word: str, unit: str, is_met: Callable[[], bool]) -> dict[str, Any]:
     if bar is None:
         return {"asked": f"({unit})", "measured": measured, "met": ""}
     met = "unknown" if measured is None else "yes" if is_met() else "no"
@@ -146,7 +146,7 @@ def _judged(measured: Any, bar: Any, word: str, unit: str, is_met: Callable[[], 
 # -- clocks ------------------------------------------------------------------------------------------------------------
 
 
-def clocked(where: Any, work: Callable[[], Any]) -> tuple[Any, float]:
+def measure_call(where: Any, work: Callable[[], Any]) -> tuple[Any, float]:
     """What `work` gives and how long it takes, with the device of `where` idle before and after."""
     given: list[Any] = []
 
@@ -155,17 +155,17 @@ def clocked(where: Any, work: Callable[[], Any]) -> tuple[Any, float]:
         ops.synchronize(where)
 
     ops.synchronize(where)
-    taken = seconds(work_and_wait)
+    taken = measure_seconds(work_and_wait)
     return given[0], taken
 
 
-def median_seconds(where: Any, work: Callable[[], Any], repeats: int) -> float:
+def measure_median_seconds(where: Any, work: Callable[[], Any], repeats: int) -> float:
     """The median time of some calls; results are dropped before the next."""
-    return median(clocked(where, work)[1] for _ in range(repeats))
+    return median(measure_call(where, work)[1] for _ in range(repeats))
 
 
 @contextmanager
-def two_cores() -> Iterator[None]:
+def limit_to_two_cores() -> Iterator[None]:
     """Work as on a machine of two cores: so many threads of ours, and of BLAS."""
     allowed = config.NUMBA_NUM_THREADS
     config.NUMBA_NUM_THREADS = min(2, allowed)  # `codebooks.ops.threads` looks at it before every piece of work
@@ -179,10 +179,10 @@ def two_cores() -> Iterator[None]:
 # -- data --------------------------------------------------------------------------------------------------------------
 
 
-def images(shape: tuple[int, int]) -> tuple[np.ndarray, str]:
+def load_images(shape: tuple[int, int]) -> tuple[np.ndarray, str]:
     """MNIST, or a matrix of that shape and density where it is not at hand; and which of the two it is."""
     try:
-        return mnist()[: shape[0]], "MNIST"
+        return load_mnist()[: shape[0]], "MNIST"
     except FileNotFoundError:
         rng = np.random.default_rng(0)
         pixels = rng.random(shape, dtype=np.float32)
@@ -190,7 +190,7 @@ def images(shape: tuple[int, int]) -> tuple[np.ndarray, str]:
         return pixels, "random pixels as dense as MNIST"
 
 
-def documents(cp: Any, n_rows: int, n_words: int, per_row: int, n_topics: int) -> sparse.csr_matrix:
+def draw_documents(cp: Any, n_rows: int, n_words: int, per_row: int, n_topics: int) -> sparse.csr_matrix:
     """Rows of `per_row` different words, on the host, drawn where `cp` computes: a device draws 60 million at once.
 
     The vocabulary is cut into `per_row` slices and a row has one word of each, so words differ and are sorted as they
@@ -213,7 +213,7 @@ def documents(cp: Any, n_rows: int, n_words: int, per_row: int, n_topics: int) -
     return sparse.csr_matrix((ops.to_host(values), indices, starts), shape=(n_rows, n_words))
 
 
-def corpus() -> corpora.Matrix:
+def load_corpus() -> corpora.Matrix:
     """20 Newsgroups, or what everybody has."""
     try:
         return corpora.load("newsgroups")
@@ -224,42 +224,42 @@ def corpus() -> corpora.Matrix:
 # -- 1: ceilings -------------------------------------------------------------------------------------------------------
 
 
-def ceilings(cp: Any, sizes: Sizes, budget: Budget, known: Known) -> Cases:
+def measure_ceilings(cp: Any, sizes: Sizes, budget: Budget, known: Known) -> Cases:
     """What the device can do: everything else is held against that."""
-    yield "our kernels", _first_kernel(cp)
-    yield "copy", _copy(cp, sizes, budget, known)
-    yield "product", _product(cp, sizes, budget, known)
+    yield "our kernels", _measure_first_kernel(cp)
+    yield "copy", _measure_copy(cp, sizes, budget, known)
+    yield "product", _measure_product(cp, sizes, budget, known)
 
 
-def _first_kernel(cp: Any) -> Rows:
-    taken = clocked(cp.zeros(1), lambda: ops.row_norms(cp.ones((2, 2), np.float32)))[1]
+def _measure_first_kernel(cp: Any) -> Rows:
+    taken = measure_call(cp.zeros(1), lambda: ops.row_norms(cp.ones((2, 2), np.float32)))[1]
     yield {"what": "the first of our kernels (CuPy compiles all, and keeps them on disk)", "first call seconds": taken}
 
 
-def _copy(cp: Any, sizes: Sizes, budget: Budget, known: Known) -> Rows:
+def _measure_copy(cp: Any, sizes: Sizes, budget: Budget, known: Known) -> Rows:
     n, once = sizes.copy_bytes // 4, min(sizes.copy_bytes // 4, 2**24)
     source = cp.empty((max(n // once, 1), once), np.float32)
     source[...] = cp.random.default_rng(0).random(once, dtype=np.float32)
     target = cp.empty_like(source)
-    clocked(source, lambda: cp.copyto(target, source))
-    taken = median_seconds(source, lambda: cp.copyto(target, source), 2 * budget.repeats())
+    measure_call(source, lambda: cp.copyto(target, source))
+    taken = measure_median_seconds(source, lambda: cp.copyto(target, source), 2 * budget.repeats())
     known["bandwidth"] = 2 * source.nbytes / taken
     what = f"copy of {source.nbytes / 2**30:.1f} GiB on the device"
-    yield {"what": what, "seconds": taken, **at_least(known["bandwidth"] / 1e9, None, "GB/s, read and written")}
+    yield {"what": what, "seconds": taken, **require_at_least(known["bandwidth"] / 1e9, None, "GB/s, read and written")}
 
 
-def _product(cp: Any, sizes: Sizes, budget: Budget, known: Known) -> Rows:
+def _measure_product(cp: Any, sizes: Sizes, budget: Budget, known: Known) -> Rows:
     draw = cp.random.default_rng(0)
     X, W = (draw.random((n, sizes.images[1]), dtype=np.float32) for n in (sizes.images[0], sizes.units))
-    first = clocked(X, lambda: X @ W.T)[1]
-    known["image product"] = median_seconds(X, lambda: X @ W.T, budget.repeats())
+    first = measure_call(X, lambda: X @ W.T)[1]
+    known["image product"] = measure_median_seconds(X, lambda: X @ W.T, budget.repeats())
     (n_rows, n_features), n_units = X.shape, len(W)
     rate = 2 * n_rows * n_features * n_units / known["image product"]
     yield {
         "what": f"product {n_rows:,} x {n_features} x {n_units:,}, float32 without TF32",
         "seconds": known["image product"],
         "first call seconds": first,
-        **at_least(rate / 1e12, None, "TFLOP/s"),
+        **require_at_least(rate / 1e12, None, "TFLOP/s"),
     }
 
 
@@ -277,12 +277,12 @@ class Epoch(NamedTuple):
     n_idle: int  # units that nothing is left of at the end: many of them would say that the data is odd
 
 
-def one_epoch(model: Any, X: Any, state: Any) -> Any:
+def run_epoch(model: Any, X: Any, state: Any) -> Any:
     """The state after an epoch, always over the same minibatches."""
     return model._run_epoch(X, state, 1, np.random.RandomState(1))[0]
 
 
-def device_epoch(model: Any, X: Any, repeats: int, directions: Any = None) -> Epoch:
+def measure_device_epoch(model: Any, X: Any, repeats: int, directions: Any = None) -> Epoch:
     """Time an epoch from the state after another one; `directions` is where units begin, if not where they choose.
 
     Units that choose may begin alike, so they get a few passes over some rows in which idle ones are revived; later
@@ -295,24 +295,24 @@ def device_epoch(model: Any, X: Any, repeats: int, directions: Any = None) -> Ep
     if directions is not None:
         state = state._replace(components=directions)
     model, state = model.set_params(revive=False), state._replace(n_updates=SCHEDULES_ENDED)
-    start, first = clocked(X, lambda: one_epoch(model, X, state))
-    end, second = clocked(X, lambda: one_epoch(model, X, start))
-    taken = median([second, *(clocked(X, lambda: one_epoch(model, X, start))[1] for _ in range(repeats - 1))])
-    order = seconds(lambda: list(model._draw_minibatches(X.shape[0], np.random.RandomState(1))))
+    start, first = measure_call(X, lambda: run_epoch(model, X, state))
+    end, second = measure_call(X, lambda: run_epoch(model, X, start))
+    taken = median([second, *(measure_call(X, lambda: run_epoch(model, X, start))[1] for _ in range(repeats - 1))])
+    order = measure_seconds(lambda: list(model._draw_minibatches(X.shape[0], np.random.RandomState(1))))
     return Epoch(start, end, taken, first, order, int(ops.to_host((end.usage == 0).sum())))
 
 
-def two_core_epoch(model: Any, X: Any, epoch: Epoch, repeats: int) -> tuple[float, float]:
+def measure_two_core_epoch(model: Any, X: Any, epoch: Epoch, repeats: int) -> tuple[float, float]:
     """Seconds of the same epoch on two cores of the CPU, and how far the units that come out lie from the device's."""
     start = type(epoch.start)(*map(ops.to_host, epoch.start))
-    with two_cores():
-        one_epoch(model, X[:COMPILING_ROWS], start)
-        runs = [clocked(X, lambda: one_epoch(model, X, start)) for _ in range(repeats)]
+    with limit_to_two_cores():
+        run_epoch(model, X[:COMPILING_ROWS], start)
+        runs = [measure_call(X, lambda: run_epoch(model, X, start)) for _ in range(repeats)]
     ours, theirs = runs[0][0].components, ops.to_host(epoch.end.components)
     return median(taken for _, taken in runs), float(np.abs(ours - theirs).max() / np.abs(ours).max())
 
 
-def _epoch_rows(
+def _measure_epoch_rows(
     model: Any,
     X: Any,
     on_host: Any,
@@ -323,39 +323,39 @@ def _epoch_rows(
     directions: Any = None,
 ) -> Rows:
     """Two rows: the epoch against a ceiling, then against two cores."""
-    epoch = device_epoch(model, X, repeats[0], directions)
+    epoch = measure_device_epoch(model, X, repeats[0], directions)
     times = {"seconds": epoch.taken, "first call seconds": epoch.first, "order of rows seconds": epoch.order}
     times["idle units"] = epoch.n_idle
     yield {"what": f"{what}: share of the ceiling", **times, **judge(epoch.taken)}
-    on_cpu, difference = two_core_epoch(model, on_host, epoch, repeats[1])
+    on_cpu, difference = measure_two_core_epoch(model, on_host, epoch, repeats[1])
     yield {
         "what": f"{what}: against two cores",
         "seconds": epoch.taken,
         "CPU seconds": on_cpu,
         "largest difference of units": difference,
-        **at_least(ratio(on_cpu, epoch.taken), least, "times two CPU cores"),
+        **require_at_least(compute_ratio(on_cpu, epoch.taken), least, "times two CPU cores"),
     }
 
 
 # -- 2: Krotov-Hopfield ------------------------------------------------------------------------------------------------
 
 
-def krotov_hopfield(cp: Any, sizes: Sizes, budget: Budget, known: Known) -> Cases:
+def measure_krotov_hopfield(cp: Any, sizes: Sizes, budget: Budget, known: Known) -> Cases:
     """An epoch of many units, in small and in large minibatches, and what torch and cuML need for their nearest."""
-    on_host, name = images(sizes.images)
+    on_host, name = load_images(sizes.images)
     X = cp.asarray(on_host)
     chosen = np.sort(np.random.RandomState(0).permutation(len(on_host))[: sizes.units])
     directions = np.resize(on_host[chosen], (sizes.units, on_host.shape[1]))  # a row each: none stays idle
     directions = directions / np.maximum(np.linalg.norm(directions, 3, axis=1, keepdims=True), 1e-30)
     start = cp.asarray(directions.astype(np.float32))
     for size in sizes.image_batches:
-        yield f"minibatches of {size:,}", _units_epoch(X, on_host, name, size, start, sizes, budget, known)
+        yield f"minibatches of {size:,}", _measure_components_epoch(X, on_host, name, size, start, sizes, budget, known)
     size = sizes.image_batches[-1]
-    yield "torch, an epoch of k-means", _torch_k_means(X, start, size, budget, known)
-    yield "cuML, a pass of KMeans", _cuml_k_means(X, start, budget, known)
+    yield "torch, an epoch of k-means", _measure_torch_k_means(X, start, size, budget, known)
+    yield "cuML, a pass of KMeans", _measure_cuml_k_means(X, start, budget, known)
 
 
-def _units_epoch(
+def _measure_components_epoch(
     X: Any, on_host: Any, name: str, size: int, start: Any, sizes: Sizes, budget: Budget, known: Known
 ) -> Rows:
     model = KrotovHopfield(sizes.units, p=3, batch_size=size, random_state=0)
@@ -363,15 +363,15 @@ def _units_epoch(
 
     def judge(taken: float) -> dict[str, Any]:
         known[f"epoch, {size}"] = taken
-        return at_least(ratio(known.get("image product"), taken), share, "of the product's rate")
+        return require_at_least(compute_ratio(known.get("image product"), taken), share, "of the product's rate")
 
     what = f"epoch of {name}, {X.shape[0]:,} x {X.shape[1]}, {sizes.units:,} units, p=3, minibatches of {size:,}"
     least, repeats = TIMES_TWO_CORES["Krotov-Hopfield"], (budget.repeats(), budget.repeats(2))
-    yield from _epoch_rows(model, X, on_host, what, judge, least, repeats, start)
+    yield from _measure_epoch_rows(model, X, on_host, what, judge, least, repeats, start)
 
 
-def _torch_k_means(X: Any, start: Any, size: int, budget: Budget, known: Known) -> Rows:
-    torch = _torch()
+def _measure_torch_k_means(X: Any, start: Any, size: int, budget: Budget, known: Known) -> Rows:
+    torch = _import_torch()
     rows, centres = torch.from_dlpack(X), torch.nn.functional.normalize(torch.from_dlpack(start))
 
     def epoch() -> Any:
@@ -382,53 +382,58 @@ def _torch_k_means(X: Any, start: Any, size: int, budget: Budget, known: Known) 
             units = torch.nn.functional.normalize(units + torch.zeros_like(units).index_add_(0, best, batch))
         return units
 
-    first, taken = _torch_seconds(torch, rows, epoch, budget.repeats())
+    first, taken = _measure_torch_seconds(torch, rows, epoch, budget.repeats())
     what = f"torch: product, top 2 and sums of an epoch of spherical k-means, minibatches of {size:,}"
-    yield _beside(what, taken, first, known.get(f"epoch, {size}"))
+    yield _make_comparison(what, taken, first, known.get(f"epoch, {size}"))
 
 
-def _cuml_k_means(X: Any, start: Any, budget: Budget, known: Known) -> Rows:
-    k_means = _imported("cuml.cluster").KMeans
+def _measure_cuml_k_means(X: Any, start: Any, budget: Budget, known: Known) -> Rows:
+    k_means = _import_peer("cuml.cluster").KMeans
     how = {"n_clusters": len(start), "init": start, "n_init": 1, "max_iter": 1, "tol": 0.0}
-    first = clocked(X, lambda: k_means(**how).fit(X))[1]
-    taken = median_seconds(X, lambda: k_means(**how).fit(X), budget.repeats())
+    first = measure_call(X, lambda: k_means(**how).fit(X))[1]
+    taken = measure_median_seconds(X, lambda: k_means(**how).fit(X), budget.repeats())
     ours = min((value for name, value in known.items() if name.startswith("epoch, ")), default=None)
-    yield _beside("cuML: KMeans, one pass", taken, first, ours)
+    yield _make_comparison("cuML: KMeans, one pass", taken, first, ours)
 
 
 # -- 3: documents ------------------------------------------------------------------------------------------------------
 
 
-def topics(cp: Any, sizes: Sizes, budget: Budget, known: Known) -> Cases:
+def measure_topics(cp: Any, sizes: Sizes, budget: Budget, known: Known) -> Cases:
     """An epoch over many sparse rows."""
     made: list[Any] = []
-    taken = seconds(lambda: made.append(documents(cp, sizes.documents, sizes.words, sizes.per_document, sizes.topics)))
+    taken = measure_seconds(
+        lambda: made.append(draw_documents(cp, sizes.documents, sizes.words, sizes.per_document, sizes.topics))
+    )
     on_host = made.pop()
     X = ops.to_device_of(on_host, cp.zeros(1))
     yield "documents", iter([{"what": f"making {sizes.documents:,} documents", "seconds": taken}])
     for name in ("OSC", "mixture"):
         for size in sizes.document_batches:
             model = OURS[name].build(sizes.topics, 0).set_params(batch_size=size)
-            yield f"{name}, minibatches: {size}", _topics_epoch(model, X, on_host, name, size, sizes, budget, known)
+            yield (
+                f"{name}, minibatches: {size}",
+                _measure_topics_epoch(model, X, on_host, name, size, sizes, budget, known),
+            )
 
 
-def _topics_epoch(
+def _measure_topics_epoch(
     model: Any, X: Any, on_host: Any, name: str, size: Any, sizes: Sizes, budget: Budget, known: Known
 ) -> Rows:
     n_bytes = 2 * on_host.nnz * sizes.topics * 4
 
     def judge(taken: float) -> dict[str, Any]:
-        share = share_of_bandwidth(n_bytes, taken, known.get("bandwidth"))
-        return at_least(share, SHARE_OF_BANDWIDTH, "of the copy bandwidth, at 2 nnz K 4 bytes")
+        share = compute_bandwidth_share(n_bytes, taken, known.get("bandwidth"))
+        return require_at_least(share, SHARE_OF_BANDWIDTH, "of the copy bandwidth, at 2 nnz K 4 bytes")
 
     what = f"{name}, epoch of {on_host.shape[0]:,} documents, K={sizes.topics}, minibatches: {size}"
-    yield from _epoch_rows(model, X, on_host, what, judge, TIMES_TWO_CORES["documents"], (budget.repeats(), 1))
+    yield from _measure_epoch_rows(model, X, on_host, what, judge, TIMES_TWO_CORES["documents"], (budget.repeats(), 1))
 
 
 # -- 4: recall ---------------------------------------------------------------------------------------------------------
 
 
-def recall(cp: Any, sizes: Sizes, budget: Budget, known: Known) -> Cases:
+def measure_recall(cp: Any, sizes: Sizes, budget: Budget, known: Known) -> Cases:
     """Noisy copies of dense memories, each of which brings back ten."""
     draw = cp.random.default_rng(0)
     memories = draw.standard_normal((sizes.memories, sizes.dimensions), dtype=np.float32)
@@ -437,45 +442,45 @@ def recall(cp: Any, sizes: Sizes, budget: Budget, known: Known) -> Cases:
     queries = memories[cp.asarray(meant)] + np.float32(NOISE) * noise
     del noise
     memory = HopfieldMemory(random_state=0)
-    yield "product", _blocks_of_product(memories, queries, sizes, budget, known)
-    yield "fit and beta", _fit_memory(memory, memories)
-    yield "recall", _recall(cp, memory, queries, meant, sizes, budget, known)
-    yield "recall on the CPU", _recall_on_cpu(memory, memories, queries, sizes, budget)
-    yield "torch, top 10", _torch_recall(memory, memories, queries, sizes, budget, known)
+    yield "product", _measure_blocked_product(memories, queries, sizes, budget, known)
+    yield "fit and beta", _measure_memory_fit(memory, memories)
+    yield "recall", _measure_recall(cp, memory, queries, meant, sizes, budget, known)
+    yield "recall on the CPU", _measure_recall_on_cpu(memory, memories, queries, sizes, budget)
+    yield "torch, top 10", _measure_torch_recall(memory, memories, queries, sizes, budget, known)
 
 
-def _blocks_of_product(memories: Any, queries: Any, sizes: Sizes, budget: Budget, known: Known) -> Rows:
+def _measure_blocked_product(memories: Any, queries: Any, sizes: Sizes, budget: Budget, known: Known) -> Rows:
     def product() -> None:
         for start in range(0, len(queries), sizes.query_block):
             queries[start : start + sizes.query_block] @ memories.T
 
-    first = clocked(queries, product)[1]
-    known["recall product"] = median_seconds(queries, product, budget.repeats())
+    first = measure_call(queries, product)[1]
+    known["recall product"] = measure_median_seconds(queries, product, budget.repeats())
     rate = 2 * len(queries) * memories.size / known["recall product"]
     yield {
         "what": f"product {len(queries):,} x {memories.shape[1]} x {len(memories):,}, {sizes.query_block:,} at a time",
         "seconds": known["recall product"],
         "first call seconds": first,
-        **at_least(rate / 1e12, None, "TFLOP/s"),
+        **require_at_least(rate / 1e12, None, "TFLOP/s"),
     }
 
 
-def _fit_memory(memory: HopfieldMemory, memories: Any) -> Rows:
-    yield {"what": "storing", "seconds": clocked(memories, lambda: memory.fit(memories))[1]}
-    beta, taken = clocked(memories, lambda: memory.beta_)
+def _measure_memory_fit(memory: HopfieldMemory, memories: Any) -> Rows:
+    yield {"what": "storing", "seconds": measure_call(memories, lambda: memory.fit(memories))[1]}
+    beta, taken = measure_call(memories, lambda: memory.beta_)
     what = f"estimating beta ({memory.similarity_}, sparsemax)"
-    yield {"what": what, "first call seconds": taken, **at_least(beta, None, "beta")}
+    yield {"what": what, "first call seconds": taken, **require_at_least(beta, None, "beta")}
 
 
-def _recall(
+def _measure_recall(
     cp: Any, memory: HopfieldMemory, queries: Any, meant: np.ndarray, sizes: Sizes, budget: Budget, known: Known
 ) -> Rows:
-    first = clocked(queries, lambda: memory.recall(queries, sizes.top))[1]
+    first = measure_call(queries, lambda: memory.recall(queries, sizes.top))[1]
     _free(cp)
-    before = _pool_bytes(cp, "used_bytes")
-    (ids, weights), taken = clocked(queries, lambda: memory.recall(queries, sizes.top))
-    after = _pool_bytes(cp, "total_bytes")  # a pool gives nothing back by itself, so this is the most it has held
-    more = [clocked(queries, lambda: memory.recall(queries, sizes.top))[1] for _ in range(budget.repeats(3) - 1)]
+    before = _get_pool_bytes(cp, "used_bytes")
+    (ids, weights), taken = measure_call(queries, lambda: memory.recall(queries, sizes.top))
+    after = _get_pool_bytes(cp, "total_bytes")  # a pool gives nothing back by itself, so this is the most it has held
+    more = [measure_call(queries, lambda: memory.recall(queries, sizes.top))[1] for _ in range(budget.repeats(3) - 1)]
     known["recall"] = median([taken, *more])
     yield {
         "what": f"recall of {sizes.queries:,} among {sizes.memories:,}, sparsemax, top {sizes.top}",
@@ -483,7 +488,9 @@ def _recall(
         "first call seconds": first,
         "share of queries whose original comes first": float((ops.to_host(ids)[:, 0] == meant).mean()),
         "patterns with weight among these": float(ops.to_host((weights > 0).sum(axis=1).mean())),
-        **at_least(ratio(known.get("recall product"), known["recall"]), SHARE_OF_RECALL, "of the product's rate"),
+        **require_at_least(
+            compute_ratio(known.get("recall product"), known["recall"]), SHARE_OF_RECALL, "of the product's rate"
+        ),
     }
     if before is None:
         raise LeftOutError("Memory is counted by CuPy's pool, and this is not CuPy.")
@@ -493,29 +500,29 @@ def _recall(
         "what": f"memory taken by recall, in matrices of all scores ({whole / 1e9:.1f} GB)",
         "GB": (after - before) / 1e9,
         "GB in use before": before / 1e9,
-        **below(held, 1, "of that matrix"),
+        **require_below(held, 1, "of that matrix"),
     }
 
 
-def _recall_on_cpu(memory: HopfieldMemory, memories: Any, queries: Any, sizes: Sizes, budget: Budget) -> Rows:
+def _measure_recall_on_cpu(memory: HopfieldMemory, memories: Any, queries: Any, sizes: Sizes, budget: Budget) -> Rows:
     few = queries[: max(sizes.queries // 10, 1)]
-    taken = median_seconds(few, lambda: memory.recall(few, sizes.top), budget.repeats(3))
+    taken = measure_median_seconds(few, lambda: memory.recall(few, sizes.top), budget.repeats(3))
     on_host, asked = ops.to_host(memories), ops.to_host(few)
     there = HopfieldMemory(memory.similarity_, beta=memory.beta_).fit(on_host)
     there.recall(asked[:2], sizes.top)  # derives what the stored rows need
-    on_cpu = seconds(lambda: there.recall(asked, sizes.top))
+    on_cpu = measure_seconds(lambda: there.recall(asked, sizes.top))
     yield {
         "what": f"recall of {len(few):,}, against all cores",
         "seconds": taken,
         "CPU seconds": on_cpu,
-        **at_least(ratio(on_cpu, taken), None, "times all CPU cores"),
+        **require_at_least(compute_ratio(on_cpu, taken), None, "times all CPU cores"),
     }
 
 
-def _torch_recall(
+def _measure_torch_recall(
     memory: HopfieldMemory, memories: Any, queries: Any, sizes: Sizes, budget: Budget, known: Known
 ) -> Rows:
-    torch = _torch()
+    torch = _import_torch()
     normalize, beta = torch.nn.functional.normalize, memory.beta_
     stored, asked = normalize(torch.from_dlpack(memories)), torch.from_dlpack(queries)
 
@@ -523,28 +530,28 @@ def _torch_recall(
         for block in asked.split(sizes.query_block):
             torch.topk(torch.softmax(beta * (normalize(block) @ stored.T), dim=1), sizes.top, dim=1)
 
-    first, taken = _torch_seconds(torch, asked, top, budget.repeats(3))
+    first, taken = _measure_torch_seconds(torch, asked, top, budget.repeats(3))
     what = f"torch: product, softmax and top {sizes.top}, {sizes.query_block:,} queries at a time"
-    yield _beside(what, taken, first, known.get("recall"))
+    yield _make_comparison(what, taken, first, known.get("recall"))
 
 
 # -- 5: fit and transform ----------------------------------------------------------------------------------------------
 
 
-def fits(cp: Any, sizes: Sizes, budget: Budget, known: Known) -> Cases:
+def measure_fits(cp: Any, sizes: Sizes, budget: Budget, known: Known) -> Cases:
     """Our models at their defaults on a corpus that people have, against all cores of this machine."""
-    data = corpus()
+    data = load_corpus()
     X = ops.to_device_of(data.X, cp.zeros(1))
     for name in OURS:
-        yield name, _fit(name, data, X, sizes.fit_units, budget)
+        yield name, _measure_fit(name, data, X, sizes.fit_units, budget)
 
 
-def _fit(name: str, data: corpora.Matrix, X: Any, n_units: int, budget: Budget) -> Rows:
+def _measure_fit(name: str, data: corpora.Matrix, X: Any, n_units: int, budget: Budget) -> Rows:
     def measured(rows: Any) -> tuple[Any, float, float, float]:
-        model, first = clocked(rows, lambda: OURS[name].build(n_units, 0).fit(rows))
-        taken = median_seconds(rows, lambda: OURS[name].build(n_units, 0).fit(rows), budget.repeats(3))
+        model, first = measure_call(rows, lambda: OURS[name].build(n_units, 0).fit(rows))
+        taken = measure_median_seconds(rows, lambda: OURS[name].build(n_units, 0).fit(rows), budget.repeats(3))
         model.transform(rows)
-        return model, taken, first, median_seconds(rows, lambda: model.transform(rows), budget.repeats())
+        return model, taken, first, measure_median_seconds(rows, lambda: model.transform(rows), budget.repeats())
 
     model, fit, first, transform = measured(X)
     times = {"seconds": fit, "first call seconds": first}
@@ -553,33 +560,38 @@ def _fit(name: str, data: corpora.Matrix, X: Any, n_units: int, budget: Budget) 
     unit = "times all CPU cores"
     for method, ours, theirs in (("fit", fit, cpu_fit), ("transform", transform, cpu_transform)):
         what = f"{name}, {method}, against all cores"
-        yield {"what": what, "seconds": ours, "CPU seconds": theirs, **at_least(ratio(theirs, ours), None, unit)}
+        yield {
+            "what": what,
+            "seconds": ours,
+            "CPU seconds": theirs,
+            **require_at_least(compute_ratio(theirs, ours), None, unit),
+        }
     nmi = [metrics.agreement(data.labels, ops.to_host(one.labels_)).nmi for one in (model, there)]
     yield {
         "what": f"{name}, NMI, device and CPU",
         "NMI": nmi,
         "same label": float((ops.to_host(model.labels_) == there.labels_).mean()),
-        **at_most(abs(nmi[0] - nmi[1]), NMI_DIFFERENCE, "apart"),
+        **require_at_most(abs(nmi[0] - nmi[1]), NMI_DIFFERENCE, "apart"),
     }
 
 
 # -- others ------------------------------------------------------------------------------------------------------------
 
 
-def _imported(name: str) -> Any:
+def _import_peer(name: str) -> Any:
     if find_spec(name.partition(".")[0]) is None:
         raise LeftOutError(f"{name.partition('.')[0]} is not installed.")
     return import_module(name)
 
 
-def _torch() -> Any:
+def _import_torch() -> Any:
     """Torch, in full float32."""
-    torch = _imported("torch")
+    torch = _import_peer("torch")
     torch.set_float32_matmul_precision("highest")
     return torch
 
 
-def _torch_seconds(torch: Any, where: Any, work: Callable[[], Any], repeats: int) -> tuple[float, float]:
+def _measure_torch_seconds(torch: Any, where: Any, work: Callable[[], Any], repeats: int) -> tuple[float, float]:
     """The first call, and the median of further ones."""
 
     def wait() -> None:
@@ -588,29 +600,29 @@ def _torch_seconds(torch: Any, where: Any, work: Callable[[], Any], repeats: int
 
     def once() -> float:
         wait()
-        return seconds(lambda: (work(), wait()))
+        return measure_seconds(lambda: (work(), wait()))
 
     first = once()
     return first, median(once() for _ in range(repeats))
 
 
-def _beside(what: str, taken: float, first: float, ours: float | None) -> dict[str, Any]:
-    judged = at_least(ratio(taken, ours), None, "times ours")
+def _make_comparison(what: str, taken: float, first: float, ours: float | None) -> dict[str, Any]:
+    judged = require_at_least(compute_ratio(taken, ours), None, "times ours")
     return {"what": what, "seconds": taken, "first call seconds": first, **judged}
 
 
 # -- the run -----------------------------------------------------------------------------------------------------------
 
 PARTS: dict[str, Callable[[Any, Sizes, Budget, Known], Cases]] = {
-    "ceilings": ceilings,
-    "Krotov-Hopfield": krotov_hopfield,
-    "topics": topics,
-    "recall": recall,
-    "fit": fits,
+    "ceilings": measure_ceilings,
+    "Krotov-Hopfield": measure_krotov_hopfield,
+    "topics": measure_topics,
+    "recall": measure_recall,
+    "fit": measure_fits,
 }
 
 
-def measured(cp: Any, sizes: Sizes, budget: Budget, parts: Iterable[str] | None = None) -> Rows:
+def measure_parts(cp: Any, sizes: Sizes, budget: Budget, parts: Iterable[str] | None = None) -> Rows:
     """All rows, as they come; what fails is a row too."""
     known: Known = {}
     for part in PARTS if parts is None else parts:
@@ -622,11 +634,11 @@ def measured(cp: Any, sizes: Sizes, budget: Budget, parts: Iterable[str] | None 
                     raise LeftOutError("No time was left.")
                 case, rows = next(cases)
                 for row in rows:
-                    yield {"part": part, **_plain(row), "at second": budget.used()}
+                    yield {"part": part, **_convert_scalars(row), "at second": budget.used()}
             except StopIteration:
                 break
             except Exception as error:  # whatever it is, the others go on
-                yield {"part": part, "what": case or part, **_complaint(error), "at second": budget.used()}
+                yield {"part": part, "what": case or part, **_describe_error(error), "at second": budget.used()}
                 if case is None:
                     break  # nothing more of this part can be prepared
             del rows  # what it holds can be freed
@@ -635,12 +647,12 @@ def measured(cp: Any, sizes: Sizes, budget: Budget, parts: Iterable[str] | None 
         _free(cp)
 
 
-def _plain(row: dict[str, Any]) -> dict[str, Any]:
+def _convert_scalars(row: dict[str, Any]) -> dict[str, Any]:
     """A row that can be written as JSON."""
     return {key: value.item() if isinstance(value, np.generic) else value for key, value in row.items()}
 
 
-def _complaint(error: Exception) -> dict[str, Any]:
+def _describe_error(error: Exception) -> dict[str, Any]:
     if isinstance(error, LeftOutError):
         return {"met": f"left out: {error}"}
     words = " ".join(f"{type(error).__name__}: {error}".split()).replace("|", "/")
@@ -658,12 +670,12 @@ def _free(cp: Any) -> None:
             sys.modules["torch"].cuda.empty_cache()
 
 
-def _pool_bytes(cp: Any, what: str) -> int | None:
+def _get_pool_bytes(cp: Any, what: str) -> int | None:
     """A figure of CuPy's pool; None where there is no pool."""
     return getattr(cp.get_default_memory_pool(), what)() if hasattr(cp, "get_default_memory_pool") else None
 
 
-def device_module() -> Any:
+def import_cupy() -> Any:
     """CuPy, with a device and without TF32.
 
     Raises
@@ -686,16 +698,16 @@ def device_module() -> Any:
     return cupy
 
 
-def device(cp: Any) -> dict[str, Any]:
+def describe_device(cp: Any) -> dict[str, Any]:
     """What the figures were measured on."""
     runtime = cp.cuda.runtime
     name = runtime.getDeviceProperties(cp.cuda.Device().id)["name"]
-    machine = report.machine()
+    machine = report.describe_machine()
     return {
         "device": name.decode() if isinstance(name, bytes) else str(name),
-        "driver": _driver(),
-        "CUDA of the driver": _cuda_version(runtime.driverGetVersion()),
-        "CUDA runtime": _cuda_version(runtime.runtimeGetVersion()),
+        "driver": _get_driver_version(),
+        "CUDA of the driver": _format_cuda_version(runtime.driverGetVersion()),
+        "CUDA runtime": _format_cuda_version(runtime.runtimeGetVersion()),
         "CuPy": cp.__version__,
         "TF32": "off",
         "processor": machine["processor"],
@@ -704,11 +716,11 @@ def device(cp: Any) -> dict[str, Any]:
     }
 
 
-def _cuda_version(number: int) -> str:
+def _format_cuda_version(number: int) -> str:
     return f"{number // 1000}.{number % 1000 // 10}"
 
 
-def _driver() -> str:
+def _get_driver_version() -> str:
     asked = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
     try:
         told = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=20).stdout.split()
@@ -717,7 +729,7 @@ def _driver() -> str:
     return told[0] if told else "unknown"
 
 
-def slug(name: str) -> str:
+def make_slug(name: str) -> str:
     """A name of a device as part of the name of a file."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
@@ -733,22 +745,22 @@ def run(sizes: Sizes | None = None) -> None:
 
 
 def _run(sizes: Sizes) -> None:
-    budget, cp = Budget(), device_module()
-    about = device(cp)
-    name, rows = f"speed-gpu-{slug(about['device'])}", []
-    print(_told(about), flush=True)
-    for row in measured(cp, sizes, budget):
+    budget, cp = Budget(), import_cupy()
+    about = describe_device(cp)
+    name, rows = f"speed-gpu-{make_slug(about['device'])}", []
+    print(_format_row(about), flush=True)
+    for row in measure_parts(cp, sizes, budget):
         rows.append(row)
-        print(_told(row), flush=True)
+        print(_format_row(row), flush=True)
         if "traceback" in row:
             print(row["traceback"], file=sys.stderr, flush=True)
         write(name, about, rows, budget.used())
     used = budget.used()
     write(name, about, rows, used)
-    print(f"\n{tables(rows)}\n\n{used:.0f} s in all; results/{name}.json")
+    print(f"\n{format_tables(rows)}\n\n{used:.0f} s in all; results/{name}.json")
 
 
-def _told(row: dict[str, Any]) -> str:
+def _format_row(row: dict[str, Any]) -> str:
     """A row in one line."""
     values = {key: f"{value:.4g}" if isinstance(value, float) else value for key, value in row.items()}
     return "; ".join(f"{key}: {value}" for key, value in values.items() if value != "" and key != "traceback")
@@ -759,11 +771,11 @@ def write(name: str, about: dict[str, Any], rows: list[dict[str, Any]], used: fl
     report.write(name, [{"part": "device", **about, "total seconds": used}, *rows], COMMAND)
 
 
-def tables(rows: list[dict[str, Any]]) -> str:
+def format_tables(rows: list[dict[str, Any]]) -> str:
     """A table for each part, without columns that say nothing in it."""
     filled = [{key: value for key, value in row.items() if value not in (None, "")} for row in rows]
     by_part = [[row for row in filled if row["part"] == part] for part in dict.fromkeys(row["part"] for row in rows)]
     return "\n\n".join(
-        report.table(of_part, [column for column in COLUMNS if any(column in row for row in of_part)])
+        report.format_table(of_part, [column for column in COLUMNS if any(column in row for row in of_part)])
         for of_part in by_part
     )

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 
-def seconds(work: Callable[[], Any]) -> float:
+def measure_seconds(work: Callable[[], Any]) -> float:
     """Time one call."""
     start = time.perf_counter()
     work()

@@ -11,7 +11,7 @@ from codebooks.interpret._labelling import choose_words_by_documents
 N_WORDS = 10
 
 
-def judge_words(
+def evaluate_words(
     labels: np.ndarray,
     X: Any,
     counts: Any,
@@ -37,7 +37,7 @@ def judge_words(
         Draws the halves.
     words : sequence of (sequence of str, or of column indices), optional
         The words of each topic, as the model itself gives them. They are judged in place of those by documents.
-    name : callable, default=name_by_documents
+    name : callable, default=choose_words_by_documents
         Another naming to judge, called as `choose_words_by_documents`.
 
     Returns

@@ -30,7 +30,7 @@ from sklearn.metrics.pairwise import cosine_similarity, euclidean_distances
 from sklearn.preprocessing import normalize
 
 import codebooks
-from benchmarks.report import table, write
+from benchmarks.report import format_table, write
 from codebooks import HopfieldMemory, InhibitedMixture, KrotovHopfield, MultinomialMixture, OrthogonalSparseCoding
 
 
@@ -91,7 +91,7 @@ def is_refused(learner: str, data: Any) -> bool:
     return learner == "OrthogonalSparseCoding" and data.n_components > data.X.shape[1]
 
 
-def variants_of(learner: str) -> list[str]:
+def list_variants(learner: str) -> list[str]:
     """The variants that a learner has."""
     return [DEFAULTS] if learner == "MultinomialMixture" else list(VARIANTS)
 
@@ -104,8 +104,8 @@ def measure(learner: str, variant: str, data: Any, seed: int) -> Figures:
         start = time.perf_counter()
         learn(model, data)
         seconds = time.perf_counter() - start
-    X, y = judged_rows(data)
-    return Figures(*judge(model.predict(X), y, data.n_components, model.score(X)), seconds)
+    X, y = select_evaluation_rows(data)
+    return Figures(*evaluate(model.predict(X), y, data.n_components, model.score(X)), seconds)
 
 
 def learn(model: Any, data: Any) -> Any:
@@ -120,7 +120,7 @@ def learn(model: Any, data: Any) -> Any:
     return model.fit(data.X)
 
 
-def judged_rows(data: Any) -> tuple[Any, np.ndarray | None]:
+def select_evaluation_rows(data: Any) -> tuple[Any, np.ndarray | None]:
     """The rows that are judged and not empty, and their groups."""
     rows = np.zeros(data.X.shape[0], bool)
     rows[data.judged] = True
@@ -128,7 +128,7 @@ def judged_rows(data: Any) -> tuple[Any, np.ndarray | None]:
     return data.X[rows], None if data.y is None else data.y[rows]
 
 
-def judge(labels: np.ndarray, y: np.ndarray | None, n_components: int, score: float) -> tuple[Any, ...]:
+def evaluate(labels: np.ndarray, y: np.ndarray | None, n_components: int, score: float) -> tuple[Any, ...]:
     """Unused components, score, and both kinds of mutual information with the true groups."""
     unused = int((np.bincount(labels[labels >= 0], minlength=n_components) == 0).sum())
     if y is None:
@@ -143,13 +143,13 @@ def judge(labels: np.ndarray, y: np.ndarray | None, n_components: int, score: fl
 
 def measure_peers(data: Any, seed: int) -> dict[str, Figures]:
     """KMeans on rows of length 1, with the better agreement of that and of rows as they are; and made orthonormal."""
-    X, y = judged_rows(data)
+    X, y = select_evaluation_rows(data)
     Z = normalize(X)
     centres, labels, seconds = fit_peer(data, scaled=True, seed=seed)
-    own = Figures(*judge(labels, y, data.n_components, explained_energy(Z, normalize(centres))), seconds)
+    own = Figures(*evaluate(labels, y, data.n_components, compute_explained_energy(Z, normalize(centres))), seconds)
     if y is not None:
         _, labels, _ = fit_peer(data, scaled=False, seed=seed)
-        raw = Figures(*judge(labels, y, data.n_components, 0.0), seconds)
+        raw = Figures(*evaluate(labels, y, data.n_components, 0.0), seconds)
         own = own._replace(nmi=max(own.nmi, raw.nmi), ami=max(own.ami, raw.ami))
     if data.n_components > X.shape[1]:
         return {PEER: own}
@@ -159,13 +159,13 @@ def measure_peers(data: Any, seed: int) -> dict[str, Figures]:
     labels = np.asarray(Z @ basis.T).argmax(axis=1)
     return {
         PEER: own,
-        ORTHONORMAL: Figures(*judge(labels, y, data.n_components, explained_energy(Z, basis)), seconds),
+        ORTHONORMAL: Figures(*evaluate(labels, y, data.n_components, compute_explained_energy(Z, basis)), seconds),
     }
 
 
 def fit_peer(data: Any, *, scaled: bool, seed: int) -> tuple[np.ndarray, np.ndarray, float]:
     """Centres and labels of the best of several starts (the middle one for streams), and the seconds of one start."""
-    X, judged = data.X, judged_rows(data)[0]
+    X, judged = data.X, select_evaluation_rows(data)[0]
     if scaled:
         X, judged = normalize(X), normalize(judged)
     found, taken = [], []
@@ -186,29 +186,29 @@ def fit_peer(data: Any, *, scaled: bool, seed: int) -> tuple[np.ndarray, np.ndar
     return model.cluster_centers_, model.predict(judged), median(taken)
 
 
-def explained_energy(Z: Any, units: np.ndarray) -> float:
+def compute_explained_energy(Z: Any, units: np.ndarray) -> float:
     """The figure that `CodebookLearner.score` gives, of rows and units of length 1, computed anew."""
     return float(np.mean(np.asarray(Z @ units.T).max(axis=1).clip(0, None) ** 2))
 
 
 def refine_orthonormal(Z: Any, centres: np.ndarray, n_steps: int) -> np.ndarray:
     """The best orthonormal codebook met while labels and codebook are improved in turn."""
-    basis = nearest_orthonormal(np.asarray(centres, np.float64))
-    best, best_energy = basis, explained_energy(Z, basis)
+    basis = find_nearest_orthonormal(np.asarray(centres, np.float64))
+    best, best_energy = basis, compute_explained_energy(Z, basis)
     for _ in range(n_steps):
         codes = np.asarray(Z @ basis.T)
         winner = codes.argmax(axis=1)
         kept = np.zeros_like(codes)
         rows = np.arange(len(codes))
         kept[rows, winner] = codes[rows, winner].clip(0, None)
-        basis = nearest_orthonormal(np.asarray(kept.T @ Z) + 1e-3 * basis)
-        energy = explained_energy(Z, basis)
+        basis = find_nearest_orthonormal(np.asarray(kept.T @ Z) + 1e-3 * basis)
+        energy = compute_explained_energy(Z, basis)
         if energy > best_energy:
             best, best_energy = basis, energy
     return best
 
 
-def nearest_orthonormal(M: np.ndarray) -> np.ndarray:
+def find_nearest_orthonormal(M: np.ndarray) -> np.ndarray:
     """The matrix with orthonormal rows that is nearest to `M`."""
     left, _, right = np.linalg.svd(M, full_matrices=False)
     return left @ right
@@ -229,7 +229,7 @@ def find_faults(learner: str, figures: dict[str, Figures], peers: dict[str, Figu
     """
     own, peer = figures[DEFAULTS], peers[PEER]
     if learner == "MultinomialMixture":
-        return faults_of_agreement(own, peer)
+        return find_agreement_faults(own, peer)
     unrevived = figures[UNREVIVED]
     needless = data.n_components if own.score > peer.score - LARGEST_LOSS_WHILE_UNUSED else 0
     rivals = {UNREVIVED: unrevived, "peer": peer}
@@ -246,10 +246,10 @@ def find_faults(learner: str, figures: dict[str, Figures], peers: dict[str, Figu
     ]
     if own.unused > needless:
         faults.append(f"{own.unused} of {data.n_components} components are unused")
-    return faults + faults_of_agreement(own, peer)
+    return faults + find_agreement_faults(own, peer)
 
 
-def faults_of_agreement(own: Figures, peer: Figures) -> list[str]:
+def find_agreement_faults(own: Figures, peer: Figures) -> list[str]:
     """One sentence where the agreement breaks the floor."""
     if own.nmi is None or peer.nmi is None or own.nmi >= peer.nmi - LARGEST_LOSS_OF_AGREEMENT:
         return []
@@ -271,7 +271,7 @@ class Recall(NamedTuple):
 
 def measure_memory(data: Any, seed: int) -> dict[str, Recall]:
     """HopfieldMemory at its defaults, and the nearest pattern: by distance of noisy rows, by cosine of masked ones."""
-    patterns = distinct_rows(data.X, N_PATTERNS)
+    patterns = select_distinct_rows(data.X, N_PATTERNS)
     if patterns.dtype.kind != "f":
         patterns = patterns.astype(np.float64)  # noise is no integer
     dense = patterns.toarray() if sparse.issparse(patterns) else patterns
@@ -297,13 +297,13 @@ def measure_memory(data: Any, seed: int) -> dict[str, Recall]:
     as_stored = type(patterns) if sparse.issparse(patterns) else np.asarray
     shares = [share_back(memory.transform(as_stored(rows.astype(dense.dtype)))) for rows in (wide, noisy, masked)]
     seconds = time.perf_counter() - start
-    by_distance = share_nearest(-euclidean_distances(noisy, wide))
-    by_cosine = share_nearest(cosine_similarity(masked, wide))
+    by_distance = compute_share_nearest(-euclidean_distances(noisy, wide))
+    by_cosine = compute_share_nearest(cosine_similarity(masked, wide))
     neighbours = Recall(len(wide), 1.0, by_distance, by_cosine, 0.0)
     return {"HopfieldMemory": Recall(len(wide), *shares, seconds), NEIGHBOURS: neighbours}
 
 
-def share_nearest(scores: np.ndarray) -> float:
+def compute_share_nearest(scores: np.ndarray) -> float:
     """Share of queries, one a pattern, to which their own pattern is nearer than any other; a tie tells nothing."""
     own = np.diagonal(scores).copy()
     others = scores.copy()
@@ -311,7 +311,7 @@ def share_nearest(scores: np.ndarray) -> float:
     return float((own > others.max(axis=1) + 1e-9 * np.abs(own)).mean())
 
 
-def distinct_rows(X: Any, n: int) -> Any:
+def select_distinct_rows(X: Any, n: int) -> Any:
     """The first distinct rows that are not empty, at most `n`."""
     found: dict[bytes, int] = {}
     for i in range(X.shape[0]):
@@ -323,7 +323,7 @@ def distinct_rows(X: Any, n: int) -> Any:
     return X[list(found.values())]
 
 
-def find_faults_of_memory(recall: dict[str, Recall]) -> list[str]:
+def find_memory_faults(recall: dict[str, Recall]) -> list[str]:
     """What breaks the floor: every stored row comes back, and of damaged rows nearly as many as have it nearest.
 
     Damage that leaves less than half of the rows recognisable is not judged.
@@ -346,20 +346,20 @@ def run(n_seeds: int = 3, size: float = 1.0, names: Sequence[str] = ()) -> None:
     sets = [make for make in load_sets().ZOO if not names or make.__name__ in names]
     rows: list[dict[str, Any]] = []
     for make in sets:
-        new = [*rows_of_learners(make, n_seeds, size), *rows_of_memory(make, n_seeds, size)]
+        new = [*measure_learner_rows(make, n_seeds, size), *measure_memory_rows(make, n_seeds, size)]
         rows += new
         for row in new:
-            print(table([row], COLUMNS if "score" in row else RECALL_COLUMNS).splitlines()[-1], flush=True)
+            print(format_table([row], COLUMNS if "score" in row else RECALL_COLUMNS).splitlines()[-1], flush=True)
     if not names:
         write("zoo", rows, f"python -m benchmarks zoo --seeds {n_seeds} --size {size:g}")
-    print("\n" + table([row for row in rows if "score" in row], COLUMNS))
-    print("\n" + table([row for row in rows if "stored" in row], RECALL_COLUMNS))
+    print("\n" + format_table([row for row in rows if "score" in row], COLUMNS))
+    print("\n" + format_table([row for row in rows if "stored" in row], RECALL_COLUMNS))
     broken = [row for row in rows if row.get("faults")]
     print(f"\n{len(broken)} cells below the floor:\n")
-    print(table(broken, ["data", "model", "faults"]))
+    print(format_table(broken, ["data", "model", "faults"]))
 
 
-def rows_of_learners(make: Callable[[int, float], Any], n_seeds: int, size: float) -> Iterator[dict[str, Any]]:
+def measure_learner_rows(make: Callable[[int, float], Any], n_seeds: int, size: float) -> Iterator[dict[str, Any]]:
     """A row for each learner, variant and peer: medians over seeds, and the faults of all seeds."""
     figures: dict[tuple[str, str], list[Figures]] = {}
     faults: dict[str, list[str]] = {}
@@ -369,7 +369,7 @@ def rows_of_learners(make: Callable[[int, float], Any], n_seeds: int, size: floa
         for learner in LEARNERS:
             if is_refused(learner, data):
                 continue
-            own = {variant: measure(learner, variant, data, seed) for variant in variants_of(learner)}
+            own = {variant: measure(learner, variant, data, seed) for variant in list_variants(learner)}
             faults.setdefault(learner, []).extend(
                 f"seed {seed}: {fault}" for fault in find_faults(learner, own, peers, data)
             )
@@ -398,14 +398,14 @@ def rows_of_learners(make: Callable[[int, float], Any], n_seeds: int, size: floa
         }
 
 
-def rows_of_memory(make: Callable[[int, float], Any], n_seeds: int, size: float) -> Iterator[dict[str, Any]]:
+def measure_memory_rows(make: Callable[[int, float], Any], n_seeds: int, size: float) -> Iterator[dict[str, Any]]:
     """A row for the memory and one for the nearest neighbour: medians over seeds."""
     found = []
     faults = []
     for seed in range(n_seeds):
         data = make(seed, size)
         found.append(measure_memory(data, seed))
-        faults += [f"seed {seed}: {fault}" for fault in find_faults_of_memory(found[-1])]
+        faults += [f"seed {seed}: {fault}" for fault in find_memory_faults(found[-1])]
     for model in found[0]:
         runs = [recall[model] for recall in found]
         medians = {what: median(getattr(run, what) for run in runs) for what in Recall._fields}

@@ -49,7 +49,7 @@ def one_thread():
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "learner"), CELLS)
 def test_learner_defaults_hold_the_floor(name, learner):
-    variants = {DEFAULTS, UNREVIVED} & set(benchmark.variants_of(learner))
+    variants = {DEFAULTS, UNREVIVED} & set(benchmark.list_variants(learner))
     figures = {variant: benchmark.measure(learner, variant, draw_set(name), SEED) for variant in variants}
     assert not benchmark.find_faults(learner, figures, measure_peers(name), draw_set(name))
 
@@ -57,7 +57,7 @@ def test_learner_defaults_hold_the_floor(name, learner):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_memory_defaults_hold_the_floor(name):
-    assert not benchmark.find_faults_of_memory(benchmark.measure_memory(draw_set(name), SEED))
+    assert not benchmark.find_memory_faults(benchmark.measure_memory(draw_set(name), SEED))
 
 
 @pytest.mark.slow
@@ -92,7 +92,7 @@ def test_sets_are_functions_of_seed_and_size(name):
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in REAL and draw_set(name).y is not None])
 def test_planted_groups_are_there_to_be_found(name):
-    X, y = benchmark.judged_rows(draw_set(name))
+    X, y = benchmark.select_evaluation_rows(draw_set(name))
     Z = normalize(X)
     means = normalize(np.array([np.asarray(Z[y == group].mean(axis=0)).ravel() for group in np.unique(y)]))
     assert normalized_mutual_info_score(y, (Z @ means.T).argmax(axis=1)) > 0.95
@@ -117,7 +117,7 @@ def test_every_kind_is_in_the_zoo():
 def test_score_of_the_peer_is_that_of_the_learners():
     data = draw_set("tfidf_balanced")
     model = KrotovHopfield(8, random_state=0).fit(data.X)
-    energy = benchmark.explained_energy(normalize(data.X), normalize(model.components_))
+    energy = benchmark.compute_explained_energy(normalize(data.X), normalize(model.components_))
     assert energy == pytest.approx(model.score(data.X), abs=1e-9)
 
 
@@ -126,7 +126,7 @@ def test_orthonormal_peer_is_orthonormal_and_finds_an_orthonormal_basis():
     skewed = normalize(np.eye(6) + 0.3)
     basis = benchmark.refine_orthonormal(Z, skewed, 30)
     np.testing.assert_allclose(basis @ basis.T, np.eye(6), atol=1e-12)
-    assert benchmark.explained_energy(Z, basis) == pytest.approx(1)
+    assert benchmark.compute_explained_energy(Z, basis) == pytest.approx(1)
 
 
 def test_every_break_of_the_floor_is_found():
@@ -157,7 +157,7 @@ def test_every_break_of_the_floor_is_found():
         (nearest._replace(stored=0.9), 1),
         (nearest._replace(noisy=0.9, masked=0.7), 2),
     ):
-        assert len(benchmark.find_faults_of_memory({"HopfieldMemory": own, benchmark.NEIGHBOURS: nearest})) == n_faults
+        assert len(benchmark.find_memory_faults({"HopfieldMemory": own, benchmark.NEIGHBOURS: nearest})) == n_faults
 
 
 def test_zoo_is_measured_and_written(tmp_path, monkeypatch, capsys):

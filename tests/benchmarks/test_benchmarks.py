@@ -34,9 +34,9 @@ from benchmarks import (
     speed,
     speed_gpu,
 )
-from benchmarks.engines import BM25, RM3, Found, Rocchio, largest, same_but_for_ties, tokens
-from benchmarks.models import CONTENDERS, RECOMMENDED, is_installed, labels_of
-from benchmarks.topic_words import judge_words
+from benchmarks.engines import BM25, RM3, Found, Rocchio, are_equal_up_to_ties, keep_largest, list_tokens
+from benchmarks.models import MODELS, RECOMMENDED, get_labels, is_installed
+from benchmarks.topic_words import evaluate_words
 from codebooks import HopfieldMemory, PairedHead
 from codebooks.metrics import agreement
 
@@ -49,7 +49,7 @@ def results(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("command", "option"), [("quality", "--models"), ("retrieval", "--engines")])
 def test_names_are_checked_first(monkeypatch, capsys, command, option):
-    names = benchmarks.__main__.MODELS if command == "quality" else benchmarks.__main__.ENGINES
+    names = benchmarks.__main__.MODEL_NAMES if command == "quality" else benchmarks.__main__.ENGINE_NAMES
     monkeypatch.setattr(sys, "argv", ["benchmarks", command, option, names[0], "KrotovHopfield"])
     monkeypatch.setattr(corpora, "load", None)  # nothing is computed
     with pytest.raises(SystemExit):
@@ -96,7 +96,7 @@ def test_quality_names_a_peer_that_is_not_installed(results, monkeypatch, capsys
 
 def test_slow_peers_are_fitted_with_fewer_seeds(results, monkeypatch):
     monkeypatch.setattr(quality, "SLOW_SECONDS", 0)
-    monkeypatch.setattr(quality, "peak_memory", lambda *which: 1.0)
+    monkeypatch.setattr(quality, "measure_peak_memory", lambda *which: 1.0)
     assert quality.measure("KMeans", corpora.load("digits"), 10, 5)["seeds"] == quality.N_SLOW_SEEDS
     assert quality.measure("OSC", corpora.load("digits"), 10, 4)["seeds"] == 4
 
@@ -112,26 +112,26 @@ def test_cells_are_counted_against_the_best_peer():
         {**ours, "corpus": "bbc_raw", "model": "NMF", "NMI": 0.9},  # a new form of a choosing corpus is not counted
         {**ours, "corpus": "no peer"},
     ]
-    first, second = quality.compared(rows, quality.ALIKE)
+    first, second = quality.compare_with_peers(rows, quality.ALIKE)
     assert first["ARI"] == pytest.approx(-0.006)
     assert first["purity"] == 0
     assert second["NMI"] == pytest.approx(-0.4)
-    assert "best of 2 peers less 0.005 in 4 of 5 cells (80%); worst cell a 2 ARI -0.006" in quality.summary(
+    assert "best of 2 peers less 0.005 in 4 of 5 cells (80%); worst cell a 2 ARI -0.006" in quality.summarize_cells(
         rows, quality.ALIKE
     )
-    assert "in 3 of 5 cells (60%); worst cell a 2 own NPMI -0.300" in quality.summary(rows, quality.OWN)
-    assert quality.summary(rows[:1]) == "no peer to compare with"
+    assert "in 3 of 5 cells (60%); worst cell a 2 own NPMI -0.300" in quality.summarize_cells(rows, quality.OWN)
+    assert quality.summarize_cells(rows[:1]) == "no peer to compare with"
 
 
 def test_every_contender_labels_every_row():
     X = np.random.default_rng(0).integers(0, 4, (60, 8)) + np.eye(1, 8, dtype=int)
-    for name, contender in CONTENDERS.items():
+    for name, spec in MODELS.items():
         if not is_installed(name):
             continue
-        labels = labels_of(contender.build(3, 0).fit(X), X)
+        labels = get_labels(spec.build(3, 0).fit(X), X)
         assert labels.shape == (60,)
         assert set(labels) <= {0, 1, 2}
-    np.testing.assert_array_equal(labels_of(model := KMeans(3, n_init=1, random_state=0).fit(X), X), model.labels_)
+    np.testing.assert_array_equal(get_labels(model := KMeans(3, n_init=1, random_state=0).fit(X), X), model.labels_)
 
 
 @pytest.mark.parametrize(("package", "build"), [("topica", peers.GSDMM), ("tomotopy", peers.TomotopyLDA)])
@@ -157,12 +157,12 @@ def test_peers_that_learn_from_tokens(package, build):
 
 def test_tokens_repeat_terms_as_often_as_they_are_counted():
     counts = sparse.csr_matrix(np.array([[0, 2, 1], [0, 0, 0], [1, 0, 0]], np.float32))
-    assert peers.tokens(counts) == [["1", "1", "2"], [], ["0"]]
+    assert peers.make_tokens(counts) == [["1", "1", "2"], [], ["0"]]
 
 
 def test_fit_times_are_multiples_of_the_recommended_one(monkeypatch, capsys):
     monkeypatch.setattr(speed, "REPEATS", {"KMeans": 1})
-    rows = speed.fit_times(corpora.load("digits"), 10, [RECOMMENDED, "KMeans"])
+    rows = speed.measure_fits(corpora.load("digits"), 10, [RECOMMENDED, "KMeans"])
     assert [row["what"] for row in rows] == ["fit, digits, K=10"] * 2
     assert rows[0]["times ours"] == 1
     assert rows[1]["times ours"] == rows[1]["seconds"] / rows[0]["seconds"] > 0
@@ -171,11 +171,11 @@ def test_fit_times_are_multiples_of_the_recommended_one(monkeypatch, capsys):
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="counts memory as Linux does")
 def test_memory_of_a_fit_is_measured_in_a_fresh_process(results):
-    assert 0 <= model_fits.peak_memory("KMeans", corpora.load("digits"), 10) < 500
+    assert 0 <= model_fits.measure_peak_memory("KMeans", corpora.load("digits"), 10) < 500
 
 
 def test_the_large_matrix_is_what_it_says():
-    X = memory.synthetic(1000, 200, 20)
+    X = memory.make_sparse_rows(1000, 200, 20)
     assert X.shape == (1000, 200)
     assert X.has_canonical_format
     assert (np.diff(X.indptr) == 20).all()
@@ -184,11 +184,11 @@ def test_the_large_matrix_is_what_it_says():
 
 def test_planted_bases_and_the_published_rule(monkeypatch):
     monkeypatch.setattr(images, "N_SEEDS", 1)
-    row = images.recovery("geodesic")
+    row = images.measure_recovery("geodesic")
     assert row["atoms recovered"] == row["worst seed"] == 1
     W, X = np.eye(3, 4), np.random.default_rng(0).random((5, 4))
     expected = oracles.orthogonal_sparse_coding_epoch(W, X, 0.1, 2)
-    np.testing.assert_allclose(images.transcription(W, X, 0.1, 2), expected, atol=1e-12)
+    np.testing.assert_allclose(images.run_published_rule(W, X, 0.1, 2), expected, atol=1e-12)
 
 
 @pytest.fixture(scope="module")
@@ -201,7 +201,7 @@ def collection():
     relevant = [dict.fromkeys(range(subject, 60, 3), 1) for subject in range(3)]
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(engines, "THREADS", 1)  # half as much is compiled
-        yield retrieval_collections.collected("planted", texts, queries, relevant)
+        yield retrieval_collections.make_collection("planted", texts, queries, relevant)
 
 
 def slow_feedback(query, documents, scores, n_terms, mean_of, combined):
@@ -256,19 +256,19 @@ def test_the_second_search_weighs_terms(collection):
     pytest.importorskip("bm25s", minversion="0.2.14")
     engine = BM25(collection.counts)
     plain, weighted = engine.search(collection.queries, 10), engine.search_weighted(2 * collection.queries, 10)
-    assert same_but_for_ties(plain, Found(weighted.ids, weighted.scores / 2)).all()
+    assert are_equal_up_to_ties(plain, Found(weighted.ids, weighted.scores / 2)).all()
     nothing = engine.search(0 * collection.queries, 4)
     assert (nothing.ids == -1).all()
 
 
 def test_parts_of_engines():
     counts = sparse.csr_matrix(np.array([[0, 2, 1], [0, 0, 0], [1, 0, 0]], np.float32))
-    assert tokens(counts) == [[1, 1, 2], [], [0]]
-    np.testing.assert_array_equal(largest(np.array([[1, 3, 3, 2.0]]), 2), [[0, 3, 3, 0]])
+    assert list_tokens(counts) == [[1, 1, 2], [], [0]]
+    np.testing.assert_array_equal(keep_largest(np.array([[1, 3, 3, 2.0]]), 2), [[0, 3, 3, 0]])
     one = Found(np.array([[1, 2, 3]]), np.array([[3.0, 2, 1]]))
-    assert same_but_for_ties(one, Found(np.array([[1, 2, 7]]), one.scores)).all()
-    assert not same_but_for_ties(one, Found(np.array([[1, 7, 3]]), one.scores)).any()
-    assert not same_but_for_ties(one, Found(one.ids, 2 * one.scores)).any()
+    assert are_equal_up_to_ties(one, Found(np.array([[1, 2, 7]]), one.scores)).all()
+    assert not are_equal_up_to_ties(one, Found(np.array([[1, 7, 3]]), one.scores)).any()
+    assert not are_equal_up_to_ties(one, Found(one.ids, 2 * one.scores)).any()
 
 
 def test_search_is_measured_and_shown(collection, results, monkeypatch):
@@ -289,8 +289,8 @@ def test_search_is_measured_and_shown(collection, results, monkeypatch):
     assert same == [1, 1]
     report.write("retrieval-large", [{"what": "A", "patterns": 5, "b ms": 1, "matrix MB": 2, "growth MB": 3}], "")
     report.write("retrieval-mnist", [{"what": "C", "seconds of transform": 4, "ratio": 5, "peak MB": 6}], "")
-    assert "BM25 + RM3" in readme.retrieval()
-    assert "b 1.0 ms" in readme.search_speed()
+    assert "BM25 + RM3" in readme.format_retrieval()
+    assert "b 1.0 ms" in readme.format_search_speed()
 
 
 def test_a_difference_between_engines_has_an_interval_and_a_chance():
@@ -305,49 +305,49 @@ def test_a_difference_between_engines_has_an_interval_and_a_chance():
 
 
 def test_recall_of_words():
-    patterns = associative_memory.planted(50, 300, 8, seed=0)
+    patterns = associative_memory.draw_word_sets(50, 300, 8, seed=0)
     assert patterns.has_canonical_format
-    queries = associative_memory.masked(patterns, 0.5, seed=0)
+    queries = associative_memory.mask_words(patterns, 0.5, seed=0)
     assert (queries.getnnz(axis=1) >= 1).all()
     assert abs(queries - patterns.multiply(queries)).sum() == 0
-    rows = associative_memory.words("trial", [patterns], {"defaults": HopfieldMemory(threshold=0.5)})
+    rows = associative_memory.measure_words("trial", [patterns], {"defaults": HopfieldMemory(threshold=0.5)})
     assert rows[0]["30% masked"] > 0.9
-    assert len(associative_memory.word_memories()) == 21
+    assert len(associative_memory.make_word_memories()) == 21
 
 
 def test_recall_of_images():
     pictures = np.random.default_rng(0).random((30, 784), dtype=np.float32)
     trial = associative_memory.Trial("trial", 5, noise=0.1, masked=0.5)
-    harmed = associative_memory.harmed(pictures, trial, np.random.default_rng(0))
+    harmed = associative_memory.corrupt_images(pictures, trial, np.random.default_rng(0))
     assert not harmed[:, 392:].any()
     assert 0 <= harmed.min() < harmed.max() <= 1
-    found = associative_memory.images_back(trial, pictures, seeds=[0])
+    found = associative_memory.measure_images(trial, pictures, seeds=[0])
     assert found["defaults"] == found["NearestNeighbors(1)"] == 1
 
 
 def test_large_memories_are_what_they_say():
-    X = search_scale.zipf(200, 5000, 10)
+    X = search_scale.draw_word_sets(200, 5000, 10)
     assert X.has_canonical_format
     assert (X.getnnz(axis=1) == 10).all()
-    assert search_scale.product_seconds(np.ones((300, 4), np.float32), np.ones((5, 4), np.float32)) > 0
+    assert search_scale.measure_product_seconds(np.ones((300, 4), np.float32), np.ones((5, 4), np.float32)) > 0
     pictures = np.random.default_rng(0).random((30, 784), dtype=np.float32)
     memory = HopfieldMemory(similarity="cosine").fit(pictures)
-    assert search_scale.difference(memory, pictures, pictures[:7, ::-1]) < 1e-5
-    np.testing.assert_allclose(search_scale.plain_sparsemax(np.array([0.5, 0.1, -2])), [0.7, 0.3, 0])
+    assert search_scale.compute_largest_difference(memory, pictures, pictures[:7, ::-1]) < 1e-5
+    np.testing.assert_allclose(search_scale.compute_sparsemax(np.array([0.5, 0.1, -2])), [0.7, 0.3, 0])
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="counts memory as Linux does")
-@pytest.mark.parametrize("which", list(search_scale.ASKED))
+@pytest.mark.parametrize("which", list(search_scale.QUERY_METHODS))
 def test_latency_and_growth_are_measured(which, monkeypatch):
     monkeypatch.setattr(search_scale, "N_WORDS", 2000)
-    figures = search_scale.large(which, n_patterns=2000)
+    figures = search_scale.measure_large(which, n_patterns=2000)
     assert all(value >= 0 for value in figures.values())
-    assert {f"{method} ms" for method in search_scale.ASKED[which]} <= set(figures)
+    assert {f"{method} ms" for method in search_scale.QUERY_METHODS[which]} <= set(figures)
 
 
 def test_tables_are_markdown():
     rows = [{"model": "A", "NMI": 0.5, "passes": 12.0}, {"model": "B", "NMI": 0.25}]
-    assert report.table(rows, ["model", "NMI", "passes"]).splitlines() == [
+    assert report.format_table(rows, ["model", "NMI", "passes"]).splitlines() == [
         "| model | NMI | passes |",
         "|---|---|---|",
         "| A | 0.500 | 12.0 |",
@@ -359,13 +359,13 @@ def test_heads_are_judged_on_groups_that_they_have_not_seen():
     rng = np.random.default_rng(0)
     groups = np.repeat(np.arange(40), 5)
     X = rng.standard_normal((40, 8))[groups] + rng.standard_normal((200, 8)) * np.repeat([2.0, 0.1], 4)
-    raw, head = heads.held_out("planted", X, groups, {heads.DEFAULT: lambda: PairedHead(ridge=0.1)})
+    raw, head = heads.measure_held_out_groups("planted", X, groups, {heads.DEFAULT: lambda: PairedHead(ridge=0.1)})
     assert (raw["head"], head["head"]) == (heads.RAW, heads.DEFAULT)
     assert head["MRR"] > raw["MRR"] + 0.1
     assert head["kept"] == "5 of 5"
     assert all(head[f"accuracy@{k}"] <= head[f"accuracy@{k + 1}"] for k in range(1, 10))
-    assert heads.nearest_accuracy(X[::5], groups[::5], X, groups) == 1
-    assert heads.ranking(np.array([1.0, 4.0])) == pytest.approx(
+    assert heads.compute_nearest_accuracy(X[::5], groups[::5], X, groups) == 1
+    assert heads.compute_ranking_figures(np.array([1.0, 4.0])) == pytest.approx(
         {"MRR": 0.625, **{f"accuracy@{k}": 0.5 if k < 4 else 1.0 for k in range(1, 11)}}
     )
 
@@ -390,21 +390,25 @@ TINY = speed_gpu.Sizes(
 
 
 def test_shares_and_bars():
-    assert speed_gpu.ratio(10.0, 0.25) == 40
-    assert speed_gpu.ratio(None, 0.25) is speed_gpu.ratio(1.0, None) is None
+    assert speed_gpu.compute_ratio(10.0, 0.25) == 40
+    assert speed_gpu.compute_ratio(None, 0.25) is speed_gpu.compute_ratio(1.0, None) is None
     # 60 million entries, 100 units: 48 GB there and back, in 30 ms, where 4 TB/s can be moved
-    assert speed_gpu.share_of_bandwidth(2 * 60e6 * 100 * 4, 0.03, 4e12) == pytest.approx(0.4)
-    assert speed_gpu.share_of_bandwidth(1.0, 1.0, None) is None
-    assert speed_gpu.at_least(40.0, 40, "times") == {"asked": "at least 40 times", "measured": 40.0, "met": "yes"}
-    assert speed_gpu.at_least(39.9, 40, "times")["met"] == "no"
-    assert speed_gpu.at_least(None, 40, "times")["met"] == "unknown"
-    assert speed_gpu.at_least(3.0, None, "GB/s") == {"asked": "(GB/s)", "measured": 3.0, "met": ""}
-    assert [speed_gpu.at_most(x, 0.01, "apart")["met"] for x in (0.01, 0.02)] == ["yes", "no"]
-    assert [speed_gpu.below(x, 1, "of it")["met"] for x in (0.1, 1.0)] == ["yes", "no"]
+    assert speed_gpu.compute_bandwidth_share(2 * 60e6 * 100 * 4, 0.03, 4e12) == pytest.approx(0.4)
+    assert speed_gpu.compute_bandwidth_share(1.0, 1.0, None) is None
+    assert speed_gpu.require_at_least(40.0, 40, "times") == {
+        "asked": "at least 40 times",
+        "measured": 40.0,
+        "met": "yes",
+    }
+    assert speed_gpu.require_at_least(39.9, 40, "times")["met"] == "no"
+    assert speed_gpu.require_at_least(None, 40, "times")["met"] == "unknown"
+    assert speed_gpu.require_at_least(3.0, None, "GB/s") == {"asked": "(GB/s)", "measured": 3.0, "met": ""}
+    assert [speed_gpu.require_at_most(x, 0.01, "apart")["met"] for x in (0.01, 0.02)] == ["yes", "no"]
+    assert [speed_gpu.require_below(x, 1, "of it")["met"] for x in (0.1, 1.0)] == ["yes", "no"]
 
 
 def test_synthetic_documents_have_different_words_and_few_frequent_ones():
-    X = speed_gpu.documents(np, 3000, 3000, 60, 10)
+    X = speed_gpu.draw_documents(np, 3000, 3000, 60, 10)
     assert X.shape == (3000, 3000)
     assert X.data.dtype == np.float32
     assert X.indices.dtype == np.int32
@@ -421,7 +425,7 @@ def test_synthetic_documents_have_different_words_and_few_frequent_ones():
 
 def test_the_stand_in_for_images_is_as_large_and_as_dense(monkeypatch):
     monkeypatch.delenv("CODEBOOKS_DATA", raising=False)
-    pixels, name = speed_gpu.images((2000, 784))
+    pixels, name = speed_gpu.load_images((2000, 784))
     assert "random" in name
     assert pixels.shape == (2000, 784)
     assert pixels.dtype == np.float32
@@ -432,7 +436,7 @@ def test_the_stand_in_for_images_is_as_large_and_as_dense(monkeypatch):
 
 def test_two_cores_are_given_back():
     before = config.NUMBA_NUM_THREADS
-    with speed_gpu.two_cores():
+    with speed_gpu.limit_to_two_cores():
         assert config.NUMBA_NUM_THREADS <= 2
         assert all(pool["num_threads"] <= 2 for pool in threadpool_info())
     assert before == config.NUMBA_NUM_THREADS
@@ -441,12 +445,12 @@ def test_two_cores_are_given_back():
 @pytest.fixture
 def without_data(monkeypatch):
     monkeypatch.delenv("CODEBOOKS_DATA", raising=False)
-    monkeypatch.setattr(speed_gpu, "corpus", lambda: corpora.load("digits"))
+    monkeypatch.setattr(speed_gpu, "load_corpus", lambda: corpora.load("digits"))
 
 
 @pytest.mark.parametrize("part", list(speed_gpu.PARTS))
 def test_every_part_runs_with_numpy_for_a_device(part, without_data):
-    rows = list(speed_gpu.measured(np, TINY, speed_gpu.Budget(), [part]))
+    rows = list(speed_gpu.measure_parts(np, TINY, speed_gpu.Budget(), [part]))
     assert [row for row in rows if row.get("met", "").startswith("failed")] == []
     assert all(row["part"] == part for row in rows)
     for row in rows:
@@ -472,11 +476,11 @@ def test_what_fails_is_told_and_the_others_go_on(monkeypatch, results, capsys, w
         raise KeyError("the rest")
 
     def fine(cp, sizes, budget, known):
-        yield "fine", iter([{"what": "fine", "seconds": 3.0, **speed_gpu.at_least(50, 40, "times")}])
+        yield "fine", iter([{"what": "fine", "seconds": 3.0, **speed_gpu.require_at_least(50, 40, "times")}])
 
     monkeypatch.setattr(speed_gpu, "PARTS", {"broken": broken, "fine": fine})
-    monkeypatch.setattr(speed_gpu, "device_module", lambda: np)
-    monkeypatch.setattr(speed_gpu, "device", lambda cp: {"device": "NVIDIA Test (16GB)"})
+    monkeypatch.setattr(speed_gpu, "import_cupy", lambda: np)
+    monkeypatch.setattr(speed_gpu, "describe_device", lambda cp: {"device": "NVIDIA Test (16GB)"})
     speed_gpu.run(TINY)
     about, *rows = report.read("speed-gpu-nvidia-test-16gb")
     assert about["total seconds"] > 0
@@ -493,7 +497,7 @@ def test_late_cases_are_left_out(monkeypatch):
     monkeypatch.setattr(speed_gpu, "FRUGAL_AFTER", 0)
     assert budget.repeats() == 1
     monkeypatch.setattr(speed_gpu, "STOP_AFTER", 0)
-    rows = list(speed_gpu.measured(np, TINY, budget))
+    rows = list(speed_gpu.measure_parts(np, TINY, budget))
     assert [row["met"] for row in rows] == ["left out: No time was left."] * len(speed_gpu.PARTS)
 
 
@@ -518,13 +522,13 @@ def test_judge_words_chooses_on_one_half_and_judges_on_both():
     rare = sparse.random(400, 60, 0.02, "csr", random_state=0)
     planted = sparse.csr_matrix((np.arange(30) // 10 == labels[:, None]) & (rng.random((400, 30)) < 0.4), dtype=float)
     X, terms = sparse.hstack([planted, rare]).tocsr(), [f"w{column}" for column in range(90)]
-    found = judge_words(labels, X, X, terms, 4, seed=0)
+    found = evaluate_words(labels, X, X, terms, 4, seed=0)
     assert list(found) == ["TD", "NPMI same half", "NPMI other half"]
     assert found["TD"] == 1.0
     assert min(found["NPMI same half"], found["NPMI other half"]) > 0.2
-    chance = judge_words(rng.permutation(labels), X, X, terms, 4, seed=0)
+    chance = evaluate_words(rng.permutation(labels), X, X, terms, 4, seed=0)
     assert chance["NPMI same half"] > chance["NPMI other half"]
-    assert judge_words(labels, X, X, terms, 4, seed=0) == found != judge_words(labels, X, X, terms, 4, seed=1)
-    own = judge_words(labels, X, X, terms, 4, seed=0, words=[list(range(10)), list(range(30, 40))])
-    assert own == judge_words(labels, X, X, terms, 4, seed=0, words=[terms[:10], terms[30:40]])
+    assert evaluate_words(labels, X, X, terms, 4, seed=0) == found != evaluate_words(labels, X, X, terms, 4, seed=1)
+    own = evaluate_words(labels, X, X, terms, 4, seed=0, words=[list(range(10)), list(range(30, 40))])
+    assert own == evaluate_words(labels, X, X, terms, 4, seed=0, words=[terms[:10], terms[30:40]])
     assert own["NPMI other half"] < found["NPMI other half"]

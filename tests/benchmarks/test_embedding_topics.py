@@ -7,7 +7,7 @@ from scipy import sparse
 pytest.importorskip("benchmarks")
 
 from benchmarks import embedding_topics
-from benchmarks.embedding_topics import Grouping, Meanings
+from benchmarks.embedding_topics import EmbeddedCorpus, Grouping
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +17,7 @@ def corpus():
     embeddings = 2 + rng.standard_normal((3, 16))[labels] + 0.2 * rng.standard_normal((90, 16))
     counts = sparse.csr_matrix(np.repeat(np.eye(3), 4, axis=1)[labels] * rng.integers(1, 3, (90, 12)), dtype=np.float32)
     terms = np.array([f"word{w}" for w in range(12)])
-    return Meanings("planted", embeddings.astype(np.float32), counts, counts, terms, labels, ["text"] * 90)
+    return EmbeddedCorpus("planted", embeddings.astype(np.float32), counts, counts, terms, labels, ["text"] * 90)
 
 
 @pytest.mark.parametrize("name", embedding_topics.OURS | embedding_topics.KMEANS)
@@ -30,10 +30,10 @@ def test_every_contender_finds_planted_groups(corpus, name):
 
 
 def test_names_are_given_to_groups_that_anyone_has_found(corpus):
-    right = embedding_topics.judge(Grouping(corpus.labels, 0.25), corpus)
+    right = embedding_topics.evaluate(Grouping(corpus.labels, 0.25), corpus)
     assert right["topics"] == 3
     assert right["outliers"] == 0.25
-    wrong = embedding_topics.judge(Grouping(np.arange(90) % 3), corpus)
+    wrong = embedding_topics.evaluate(Grouping(np.arange(90) % 3), corpus)
     assert wrong["NMI"] < 0.1
     assert wrong["NPMI"] < right["NPMI"]
 
@@ -43,4 +43,4 @@ def test_the_verdict_says_how_far_ahead():
         {"corpus": "a", "model": model, "NMI": nmi}
         for model, nmi in ((embedding_topics.RECOMMENDED, 0.6), ("KMeans", 0.5))
     ]
-    assert embedding_topics.verdict(rows) == "a: Krotov-Hopfield, smoothed NMI 0.600, ahead +0.100 of KMeans"
+    assert embedding_topics.format_verdict(rows) == "a: Krotov-Hopfield, smoothed NMI 0.600, ahead +0.100 of KMeans"
