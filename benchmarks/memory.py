@@ -1,4 +1,4 @@
-"""Memory: how much the resident set grows while a CSR matrix of 500 MB is learned from, in a fresh process."""
+"""Growth of the resident set during a fit of a CSR matrix of 500 MB, in a fresh process."""
 
 import json
 import subprocess
@@ -15,10 +15,10 @@ N_ROWS, N_FEATURES, PER_ROW, N_UNITS = 1_300_000, 20_000, 50, 50
 
 
 def make_sparse_rows(n_rows: int, n_features: int, per_row: int) -> sparse.csr_matrix:
-    """Rows of `per_row` words each, drawn by Zipf's law, without a dense or a sorted copy on the way."""
+    """Return rows of `per_row` words each, drawn by Zipf's law, without a dense or sorted copy."""
     rng = np.random.default_rng(0)
     indices = np.empty(n_rows * per_row, np.int32)
-    # One word from each of `per_row` slices of the vocabulary: distinct and sorted as they come.
+    # One word from each of `per_row` slices of the vocabulary, so that words are distinct and sorted.
     width = n_features // per_row
     weights = 1 / np.arange(1, width + 1)
     ends = np.cumsum(weights / weights.sum())
@@ -32,13 +32,13 @@ def make_sparse_rows(n_rows: int, n_features: int, per_row: int) -> sparse.csr_m
 
 
 def read_resident_set(kind: str) -> float:
-    """Resident set in MB: "VmRSS" now, "VmHWM" at its highest since it was last reset."""
+    """Return the resident set in MB: "VmRSS" is the current one, "VmHWM" the largest since the last reset."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return float(next(line for line in lines if line.startswith(kind)).split()[1]) / 1024
 
 
 def measure_growth() -> dict[str, Any]:
-    """What the fresh process does: build, warm up, reset the high-water mark, fit, compare."""
+    """Fit the matrix and return the growth; runs in the fresh process."""
     from codebooks import KrotovHopfield
 
     X = make_sparse_rows(N_ROWS, N_FEATURES, PER_ROW)

@@ -1,7 +1,4 @@
-"""Fits of every spec, on one thread; those of peers are kept on disk, so that they are made once.
-
-A fit is kept as labels and words, in `results/fits`: figures can be computed anew without it.
-"""
+"""Fits of all models on one thread. Fits of peers are cached in `results/fits` as labels and words."""
 
 import ctypes
 import gc
@@ -34,7 +31,7 @@ N_WARM_UP_ROWS = 300
 
 
 class Fit(NamedTuple):
-    """One fitted model, reduced to what figures are computed from.
+    """Labels and words of one fitted model.
 
     Attributes
     ----------
@@ -70,17 +67,17 @@ def limit_to_one_thread() -> Iterator[None]:
 
 
 def prepare(model: Any, X: Any) -> Callable[[], Any]:
-    """The call that fits `model`, with everything done that comes before learning."""
+    """Return a function that fits `model`; tokenisation is done before."""
     return partial(model.train, model.tokenize(X)) if hasattr(model, "train") else partial(model.fit, X)
 
 
 def fit(name: str, corpus: Matrix, k: int, seed: int) -> Fit:
-    """Fit a spec once."""
+    """Fit one model and measure the time."""
     model, X = MODELS[name].build(k, seed), select_matrix(MODELS[name], corpus)
     train = prepare(model, X)
     with warnings.catch_warnings(), limit_to_one_thread():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        warnings.filterwarnings("ignore", ".*components? wins? no sample")  # the column "used" says it
+        warnings.filterwarnings("ignore", ".*components? wins? no sample")  # the column "used" reports it
         start, cpu_start = time.perf_counter(), time.process_time()
         train()
         seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
@@ -92,7 +89,7 @@ def fit(name: str, corpus: Matrix, k: int, seed: int) -> Fit:
 
 
 def fit_or_load(name: str, corpus: Matrix, k: int, seed: int) -> Fit:
-    """Fit a spec, or load the fit of a peer that was kept."""
+    """Fit a model, or load the cached fit of a peer."""
     if name not in PEERS:
         return fit(name, corpus, k, seed)
     path = _get_path(name, corpus.name, k, f"{seed}.npz")
@@ -109,9 +106,9 @@ def fit_or_load(name: str, corpus: Matrix, k: int, seed: int) -> Fit:
 
 
 def measure_peak_memory(name: str, corpus: Matrix, k: int) -> float:
-    """By how many MB the resident set of a fresh process grows at most while it fits; NaN where Linux is not.
+    """Measure the growth of the resident set in MB during a fit in a fresh process; NaN outside Linux.
 
-    The matrix, or the tokens, are there before; a small fit has loaded and compiled the code.
+    The matrix or the tokens are loaded before, and a small fit has loaded and compiled the code.
     """
     path = _get_path(name, corpus.name, k, "memory.json")
     if name in PEERS and path.exists():
@@ -131,7 +128,7 @@ def measure_peak_memory(name: str, corpus: Matrix, k: int) -> float:
 
 
 def measure_growth(name: str, file: str, k: str) -> float:
-    """What the fresh process does."""
+    """Fit the model and return the growth in MB; runs in the fresh process."""
     X = sparse.load_npz(file)
     build = MODELS[name].build
     with limit_to_one_thread():
@@ -139,7 +136,7 @@ def measure_growth(name: str, file: str, k: str) -> float:
         train = prepare(build(int(k), 0), X)
         gc.collect()
         if hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
-            libc.malloc_trim(0)  # else memory that making the tokens has freed hides the growth
+            libc.malloc_trim(0)  # freed memory of the tokens would hide the growth
         before = read_resident_set("VmRSS")
         Path("/proc/self/clear_refs").write_text("5")
         train()

@@ -1,4 +1,4 @@
-"""The models that are compared: ours at their defaults and those of other packages at theirs, on the same corpus."""
+"""Topic models that are compared: ours and those of other packages, all at their defaults."""
 
 from importlib.util import find_spec
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ from codebooks import InhibitedMixture, KrotovHopfield, MultinomialMixture, Orth
 
 
 class ModelSpec(NamedTuple):
-    """How a model is built, and which matrix it is meant for."""
+    """How a model is built, and which matrix it expects."""
 
     build: Any  # (n_components, seed) -> estimator
     input: str = "X"  # or "counts"
@@ -26,7 +26,7 @@ OURS = {
     "mixture": ModelSpec(lambda k, seed: InhibitedMixture(k, random_state=seed)),
     "OSC": ModelSpec(lambda k, seed: OrthogonalSparseCoding(k, random_state=seed)),
 }
-RECOMMENDED = "multinomial"  # of OURS: what the command line takes, and what is compared with every peer
+RECOMMENDED = "multinomial"  # the default of the command line; compared with every peer
 PEERS = {
     "NMF": ModelSpec(lambda k, seed: NMF(k, random_state=seed)),
     "MiniBatchNMF": ModelSpec(lambda k, seed: MiniBatchNMF(k, random_state=seed)),
@@ -39,21 +39,21 @@ MODELS = {**OURS, **PEERS}
 
 
 def select_matrix(spec: ModelSpec, corpus: Matrix) -> Any:
-    """The matrix of `corpus` that the spec is meant for."""
+    """Return the matrix of `corpus` that the model expects."""
     return getattr(corpus, spec.input)
 
 
 def is_installed(name: str) -> bool:
-    """Whether the package of a spec can be imported."""
+    """Return whether the package of a model is installed."""
     package = MODELS[name].package
     return package == "scikit-learn" or find_spec(package) is not None
 
 
 def get_labels(model: Any, X: Any) -> np.ndarray:
-    """The component of each row that the model was fitted on, -1 where it has none."""
+    """Return the component of each training row, -1 for rows without one."""
     if hasattr(model, "predict"):
         return np.asarray(model.predict(X))
     if hasattr(model, "labels_"):
         return np.asarray(model.labels_)
-    codes = model.transform(X)  # of a peer: ours can all predict
+    codes = model.transform(X)  # only peers have no `predict`
     return np.where(codes.any(axis=1), codes.argmax(axis=1), -1)

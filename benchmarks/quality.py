@@ -1,15 +1,15 @@
-"""Topics against labels and against each other: every model at its defaults, on one thread, medians over seeds.
+"""Quality of topic models: every model at its defaults, on one thread, medians over seeds.
 
-Labels are used to score only. NPMI counts whole documents as windows, a pair that never occurs together as -1 (Bouma).
-Words are judged in two ways:
+Labels are used for scoring only. NPMI takes whole documents as windows; a pair that never occurs together counts -1
+(Bouma). Words are evaluated in two ways:
 
 - "all named alike": a random half of the documents chooses the words of every model from its labels, by
-  `codebooks.topic_words(..., method="documents")`. NPMI is counted on that half and on the other half;
-- "as a user sees each": the words that each model gives by itself. Those of peers are the ten with the largest
+  `codebooks.topic_words(..., method="documents")`. NPMI is computed on that half and on the other half;
+- "as a user sees each": the words of each model itself. Those of peers are the ten with the largest
   weights, ours those of `codebooks.topic_words(pipeline, documents)`. All documents took part in the fit, so that there
-  is no other half, and NPMI is counted on all of them.
+  is no other half, and NPMI is computed on all of them.
 
-Components that win no document have no words in either.
+Components without documents have no words in either.
 """
 
 from collections.abc import Iterable, Sequence
@@ -29,11 +29,11 @@ from codebooks import metrics
 
 
 class View(NamedTuple):
-    """One of the two tables: how words are chosen, and which figures are compared."""
+    """One of the two tables: the way of choosing words and the figures that are compared."""
 
     title: str
     figures: tuple[str, ...]
-    beside: tuple[str, ...] = ()  # shown, and not compared
+    beside: tuple[str, ...] = ()  # shown without comparison
 
 
 AGREEMENT = ("NMI", "ARI", "purity")
@@ -43,7 +43,7 @@ COLUMNS = [
     *("corpus", "K", "model", "NMI", "AMI", "ARI", "purity", "TD", "NPMI same half", "NPMI other half"),
     *("own TD", "own NPMI", "used", "seconds", "memory MB", "passes", "seeds"),
 ]
-TIE = 0.005  # medians of few seeds do not tell less apart
+TIE = 0.005  # smaller differences are noise of the seeds
 SLOW_SECONDS, N_SLOW_SEEDS = 60, 3  # peers that take longer are fitted with fewer seeds
 LEGEND = (
     "TD and NPMI: words by documents, chosen on one half; own: the words that a model itself gives, NPMI on all "
@@ -53,10 +53,10 @@ LEGEND = (
 
 
 def evaluate(fit: Fit, corpus: corpora.Matrix, k: int, seed: int) -> dict[str, float]:
-    """Every figure of one fit."""
+    """Compute all figures of one fit."""
     agreement = metrics.agreement(corpus.labels, fit.labels)
     used = np.unique(fit.labels[fit.labels >= 0])
-    words = [fit.words[component] for component in used]  # a component without documents is no topic
+    words = [fit.words[component] for component in used]  # components without documents are not topics
     return {
         "NMI": agreement.nmi,
         "AMI": float(adjusted_mutual_info_score(corpus.labels, fit.labels)),
@@ -73,7 +73,7 @@ def evaluate(fit: Fit, corpus: corpora.Matrix, k: int, seed: int) -> dict[str, f
 
 
 def measure(name: str, corpus: corpora.Matrix, k: int, n_seeds: int) -> dict[str, Any]:
-    """One row: medians over seeds, and the lowest and the highest value of each figure."""
+    """Return a row with medians over seeds and the range of each figure."""
     runs: list[dict[str, float]] = []
     for seed in range(n_seeds):
         if name in PEERS and seed >= N_SLOW_SEEDS and runs[0]["seconds"] > SLOW_SECONDS:
@@ -95,18 +95,18 @@ def measure(name: str, corpus: corpora.Matrix, k: int, n_seeds: int) -> dict[str
 
 
 def run(cases: Sequence[tuple[str, int]], models: Iterable[str], n_seeds: int, result: str, command: str) -> None:
-    """Measure `models` on the corpora of `cases`, (name, number of components), and report; keep other models' rows.
+    """Measure `models` on cases (corpus, number of components), write and print the rows; keep those of other models.
 
-    Fits of peers are loaded from `results/fits` where they are there; remove the folder to make them anew.
+    Fits of peers are loaded from `results/fits` if they exist; remove the folder to repeat them.
     """
-    asked = list(models)
-    if unknown := [name for name in asked if name not in MODELS]:
-        raise ValueError(f"expected models among {', '.join(MODELS)}; got {', '.join(unknown)}.")
+    requested = list(models)
+    if unknown := [name for name in requested if name not in MODELS]:
+        raise ValueError(f"`models` must be among {', '.join(MODELS)}, got {', '.join(unknown)}.")
     codebooks.warmup()
-    missing = [name for name in asked if not is_installed(name)]
+    missing = [name for name in requested if not is_installed(name)]
     for name in missing:
-        print(f"{name} is left out, its earlier rows are kept: pip install {MODELS[name].package}")
-    models = [name for name in asked if name not in missing]
+        print(f"{name} is not installed, its earlier rows are kept: pip install {MODELS[name].package}")
+    models = [name for name in requested if name not in missing]
     before = {(row["corpus"], row["K"], row["model"]): row for row in read(result)}
     for name, k in cases:
         corpus = corpora.load(name)
@@ -128,7 +128,7 @@ def run(cases: Sequence[tuple[str, int]], models: Iterable[str], n_seeds: int, r
 
 
 def compare_with_peers(rows: list[dict[str, Any]], view: View = OWN, model: str = RECOMMENDED) -> list[dict[str, Any]]:
-    """By how much `model` is ahead of the best peer in each figure, a row for each corpus that has both."""
+    """Return the difference of `model` and the best peer in each figure, a row for each corpus."""
     cells = []
     for name, k in dict.fromkeys((row["corpus"], row["K"]) for row in rows):
         group = {row["model"]: row for row in rows if (row["corpus"], row["K"]) == (name, k)}
@@ -140,9 +140,9 @@ def compare_with_peers(rows: list[dict[str, Any]], view: View = OWN, model: str 
 
 
 def summarize_cells(rows: list[dict[str, Any]], view: View = OWN, model: str = RECOMMENDED) -> str:
-    """In how many cells, corpus by figure, `model` is at least the best peer less `TIE`, and its worst cell.
+    """Summarise in how many cells (corpus by figure) `model` is at least the best peer less `TIE`, and its worst cell.
 
-    New forms of corpora on which defaults were chosen are not counted.
+    Corpora of `NEW_FORMS` are not counted.
     """
     rows = [row for row in rows if row["corpus"] not in corpora.NEW_FORMS]
     gains = {

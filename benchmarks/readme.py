@@ -1,4 +1,4 @@
-"""Figures of README.md and benchmarks/RESULTS.md, written from results/*.json so that none is typed by hand."""
+"""Write the figures of README.md and benchmarks/RESULTS.md from results/*.json."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from benchmarks.quality import ALIKE, OWN, View, summarize_cells
 from benchmarks.report import RESULTS, format_table
 
 README = RESULTS.parent / "README.md"
-EVERYTHING = RESULTS.parent / "benchmarks" / "RESULTS.md"
+RESULTS_PAGE = RESULTS.parent / "benchmarks" / "RESULTS.md"
 SHOWN_MEMORIES = ("defaults", "dot, softmax, beta 2.5", "cosine, sparsemax", "dot, max", "containment, max")
 SHOWN_IMAGE_MEMORIES = ("defaults", "cosine, softmax", "euclidean, sparsemax", "dot, sparsemax", "NearestNeighbors(1)")
 # Images stored, noise, share masked.
@@ -21,15 +21,15 @@ GEOMETRY_MODELS = ("raw", "centred", "PartialWhitening()", "PartialWhitening(pow
 
 
 def load(name: str) -> dict[str, Any]:
-    """Read what a benchmark has written."""
+    """Load the results of a benchmark."""
     return json.loads((RESULTS / f"{name}.json").read_text())
 
 
-# -- a few figures, for the README -----------------------------------------------------------------------------------
+# -- README.md --------------------------------------------------------------------------------------------------------
 
 
 def format_side_by_side(rows: list[dict[str, Any]], case: str, rival: str, rivals: Sequence[str], figure: str) -> str:
-    """One figure, a line for each case and a column for each rival, the best in bold."""
+    """Format one figure with a line for each case and a column for each rival, the best in bold."""
     found = {(row[case], row[rival]): row[figure] for row in rows if row.get(rival) in rivals and figure in row}
     lines = []
     for name in dict.fromkeys(name for name, _ in found):
@@ -40,34 +40,34 @@ def format_side_by_side(rows: list[dict[str, Any]], case: str, rival: str, rival
 
 
 def load_text_rows(name: str) -> list[dict[str, Any]]:
-    """Rows of the corpora of texts."""
+    """Load the rows of text corpora."""
     return [row for row in load(name)["rows"] if row["corpus"] != "digits"]
 
 
 def format_topics() -> str:
-    """The recommended model beside its peers."""
+    """Format the recommended model and its peers."""
     rows = [row for row in load_text_rows("quality-report") if row["corpus"] not in NEW_FORMS]
     rows = [{**row, "corpus": f"{row['corpus']}, {row['K']} topics"} for row in rows]
     return format_side_by_side(rows, "corpus", "model", list_compared_models(rows), "NMI")
 
 
 def list_compared_models(rows: list[dict[str, Any]]) -> list[str]:
-    """The recommended model and its peers, where they were measured."""
+    """List the recommended model and its measured peers."""
     measured = {row.get("model") for row in rows}
     return [model for model in (RECOMMENDED, *PEERS) if model in measured]
 
 
 def format_cells() -> str:
-    """In how many cells the recommended model is at least level with its peers."""
+    """Format the number of cells in which the recommended model is at least level with its peers."""
     rows = load_text_rows("quality-report")
     return "\n".join(f"- {summarize_cells(rows, view)}" for view in (OWN, ALIKE))
 
 
-# -- everything ------------------------------------------------------------------------------------------------------
+# -- RESULTS.md ------------------------------------------------------------------------------------------------------
 
 
 def format_quality(name: str, view: View) -> str:
-    """The recommended model and its peers, the best figure of each corpus of texts in bold; then a count of cells."""
+    """Format the recommended model and its peers, the best figure of each text corpus in bold, and a count of cells."""
     measured = load_text_rows(name)
     rows = [dict(row) for row in measured if row["model"] in (RECOMMENDED, *PEERS)]
     for case in dict.fromkeys((row["corpus"], row["K"]) for row in rows):
@@ -88,7 +88,7 @@ def format_quality(name: str, view: View) -> str:
 
 
 def format_our_learners(name: str) -> str:
-    """Our learners and the peers side by side: means over the corpora of texts."""
+    """Format our learners and the peers: means over the text corpora."""
     measured = [row for row in load_text_rows(name) if row["corpus"] not in NEW_FORMS]
     n_cases = len({(row["corpus"], row["K"]) for row in measured})
     columns = list(dict.fromkeys((*ALIKE.figures, *ALIKE.beside, *OWN.figures)))
@@ -101,7 +101,7 @@ def format_our_learners(name: str) -> str:
 
 
 def format_speed() -> str:
-    """Times as ratios first: they travel better than seconds."""
+    """Format speed; ratios come first, because they depend less on the machine than seconds."""
     content = load("speed")
     rows = {(row["what"], row.get("model")): row for row in content["rows"]}
     lines = []
@@ -129,13 +129,13 @@ def _format_ratio(ratio: float) -> str:
 
 
 def format_memory() -> str:
-    """How much the process grew."""
+    """Format the growth of the process."""
     (row,) = load("memory")["rows"]
     return f"- learning from a CSR matrix of {row['matrix MB']:.0f} MB: the process grows by {row['growth MB']:.0f} MB"
 
 
 def format_images() -> str:
-    """Bases that were planted, photographs, and the published rule as a kernel."""
+    """Format the results on planted bases, on photographs, and of the published rule as a kernel."""
     rows = load("images")["rows"]
     planted = [row for row in rows if "atoms recovered" in row]
     shares = ", ".join(f"{row['model']} {row['atoms recovered']:.0%}" for row in planted)
@@ -154,7 +154,7 @@ def format_images() -> str:
 
 
 def format_zoo() -> str:
-    """A line a set: score, NMI and unused components of the learners at their defaults, and of their peers."""
+    """Format a line for each set: score, NMI and unused components of the learners and of KMeans."""
     content = load("zoo")
     models = {
         "KrotovHopfield": "KH",
@@ -176,7 +176,7 @@ def format_zoo() -> str:
 
 
 def format_zoo_memory() -> str:
-    """A line a set: shares of patterns that come back, and shares whose own pattern is the nearest."""
+    """Format a line for each set: shares of recovered patterns, and shares whose own pattern is the nearest."""
     rows = [row for row in load("zoo")["rows"] if "stored" in row]
     lines: dict[str, dict[str, Any]] = {}
     for row in rows:
@@ -190,22 +190,22 @@ def format_zoo_memory() -> str:
 
 
 def format_zoo_faults() -> str:
-    """The cells below the floor, or that there are none."""
+    """Format the cells below the floor."""
     rows = [row for row in load("zoo")["rows"] if row["faults"]]
     return format_table(rows, ["data", "model", "faults"]) if rows else "No cell is below the floor."
 
 
 def format_retrieval() -> str:
-    """Figures of every engine on every collection, the best in bold; then ours query by query."""
+    """Format the figures of every engine on every collection, the best in bold, and paired comparisons of ours."""
     rows = load("retrieval-report")["rows"]
     gains = [row for row in rows if "p" in row]
-    said = [_format_gains(rival, gains) for rival in dict.fromkeys(row["against"] for row in gains)]
+    comparisons = [_format_gains(rival, gains) for rival in dict.fromkeys(row["against"] for row in gains)]
     tables = [_format_engines(rows, figures) for figures in (("MAP", "nDCG@10"), ("accuracy@1", "MRR"))]
-    return "\n".join([*tables[:1], "", *tables[1:], "", "MAP with feedback, query by query:", "", *said])
+    return "\n".join([*tables[:1], "", *tables[1:], "", "MAP with feedback, query by query:", "", *comparisons])
 
 
 def _format_engines(rows: list[dict[str, Any]], names: Sequence[str]) -> str:
-    """A table with a line for each engine, and a column for each of these figures on each collection."""
+    """Format a table with a line for each engine and a column for each figure on each collection."""
     figures = {(row["collection"], row["engine"]): row for row in rows if "MAP" in row}
     collections = list(dict.fromkeys(name for name, _ in figures))
     columns = [f"{name.split('_')[0]} {figure}" for figure in names for name in collections]
@@ -235,15 +235,15 @@ def _format_p_value(p: float) -> str:
 
 
 def format_search_speed() -> str:
-    """Queries per second as ratios, then a million patterns, then all of MNIST."""
+    """Format queries per second as ratios, latencies of a million patterns, and times on MNIST."""
     content = load("retrieval-speed")
     lines = []
     for what in dict.fromkeys(row["what"] for row in content["rows"]):
         theirs, *own = (row for row in content["rows"] if row["what"] == what)
-        said = [f"{row['engine'].removeprefix('ours, ')} {row['times bm25s']:.1f} times that" for row in own]
+        parts = [f"{row['engine'].removeprefix('ours, ')} {row['times bm25s']:.1f} times that" for row in own]
         if "seconds to index" in theirs:
-            said.append(f"indexing {theirs['seconds to index']:.1f} s, ours {own[0]['seconds to index']:.1f} s")
-        lines.append(f"- {what}: bm25s {theirs['queries per second']:,.0f} a second; {'; '.join(said)}")
+            parts.append(f"indexing {theirs['seconds to index']:.1f} s, ours {own[0]['seconds to index']:.1f} s")
+        lines.append(f"- {what}: bm25s {theirs['queries per second']:,.0f} a second; {'; '.join(parts)}")
     for row in load("retrieval-large")["rows"]:
         times = ", ".join(f"{key.removesuffix(' ms')} {row[key]:.1f} ms" for key in row if key.endswith(" ms"))
         grown = f"beside a matrix of {row['matrix MB']:.0f} MB the process grows by {row['growth MB']:.0f} MB"
@@ -257,13 +257,13 @@ def format_search_speed() -> str:
 
 
 def format_word_recall() -> str:
-    """Sets of words that come back to the last word, the defaults beside the plain rule (softmax, beta 2.5)."""
+    """Format the exact recovery of sets of words, of the defaults and of other settings."""
     rows = [row for row in load("retrieval-words")["rows"] if row["memory"] in SHOWN_MEMORIES]
     return format_table(rows, list(rows[0]))
 
 
 def format_image_recall() -> str:
-    """Images that come back, in some of the trials."""
+    """Format the shares of recovered images, for some trials."""
     found: dict[tuple, dict[str, Any]] = {}
     for row in load("retrieval-images")["rows"]:
         trial = row["n_stored"], row["noise"], row["masked"]
@@ -273,11 +273,11 @@ def format_image_recall() -> str:
 
 
 def format_heads() -> str:
-    """What a head gains on groups that it has seen, and on groups that it has not."""
+    """Format the gain of a head on groups of its fit and on held-out groups."""
     rows = load("embeddings-heads")["rows"]
     seen = [row for row in rows if row["groups"] == "seen" and "shuffled" not in row["head"]]
-    said = ", ".join(f"{row['head']} {row['accuracy@1']:.3f}" for row in seen)
-    lines = [f"- banking77, nearest neighbour has the same intent: {said}"]
+    accuracies = ", ".join(f"{row['head']} {row['accuracy@1']:.3f}" for row in seen)
+    lines = [f"- banking77, nearest neighbour has the same intent: {accuracies}"]
     for data in dict.fromkeys(row["data"] for row in rows if "MRR" in row):
         before, after = (row["MRR"] for row in rows if row["data"] == data)
         lines.append(f"- {data}, groups held out, MRR: no head {before:.3f}, default {after:.3f}")
@@ -285,14 +285,14 @@ def format_heads() -> str:
 
 
 def format_geometry() -> str:
-    """How even embeddings are, and what that costs."""
+    """Format the isotropy of embeddings and the accuracy of nearest neighbours."""
     rows = [row for row in load("embeddings-geometry")["rows"] if "IsoScore" in row]
     shown = [row for row in rows if row["model"] in GEOMETRY_MODELS]
     return format_table(shown, ["data", "model", "IsoScore", "mean cosine", "accuracy@1"])
 
 
 def format_embedding_topics() -> str:
-    """Topics on sentence embeddings."""
+    """Format topics on sentence embeddings."""
     rows = [{**row, "topics": f"{row['topics']:.0f}"} for row in load("embeddings-topics")["rows"]]
     return format_table(rows, ["corpus", "model", "NMI", "ARI", "purity", "NPMI", "TD", "topics", "outliers"])
 
@@ -302,7 +302,7 @@ PARTS = {
         "topics": format_topics,
         "cells": format_cells,
     },
-    EVERYTHING: {
+    RESULTS_PAGE: {
         "images": format_images,
         "ours": lambda: format_our_learners("quality-report"),
         "quality-report, own words": lambda: format_quality("quality-report", OWN),
@@ -325,19 +325,19 @@ PARTS = {
 
 
 def replace_parts(text: str, parts: dict[str, Callable[[], str]], where: str) -> str:
-    """`text` with what stands between the markers of each part replaced."""
+    """Replace the text between the markers of each part."""
     for name, part in parts.items():
         opening, closing = f"<!-- {name} -->", f"<!-- end of {name} -->"
         new = f"{opening}\n{part()}\n{closing}"
         text, n_found = re.subn(f"{opening}.*?{closing}", lambda _, new=new: new, text, flags=re.DOTALL)
         if n_found != 1:
             raise SystemExit(
-                f"{where} wants the markers {opening} and {closing} once; they stand there {n_found} times."
+                f"{where} must contain the markers {opening} and {closing} once, got {n_found} times. Correct them."
             )
     return text
 
 
 def run() -> None:
-    """Write all figures anew."""
+    """Write all figures."""
     for path, parts in PARTS.items():
         path.write_text(replace_parts(path.read_text(encoding="utf-8"), parts, path.name), encoding="utf-8")

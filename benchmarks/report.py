@@ -1,4 +1,4 @@
-"""Where results go: one JSON file a benchmark, and tables in Markdown."""
+"""Results of benchmarks as JSON files and as Markdown tables."""
 
 import json
 import os
@@ -18,7 +18,7 @@ RESULTS = Path(__file__).parents[1] / "results"
 
 
 def describe_machine() -> dict[str, Any]:
-    """What the figures were measured on."""
+    """Return the processor, the number of cores and the versions of packages."""
     return {
         "processor": _get_processor_name(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
@@ -32,7 +32,7 @@ def describe_machine() -> dict[str, Any]:
 
 
 def write(name: str, rows: Sequence[dict[str, Any]], command: str, peers: Sequence[str] = ()) -> None:
-    """Write rows with the machine, the versions of further packages, and the command that made them."""
+    """Write rows with the machine, the versions of further packages and the command."""
     RESULTS.mkdir(exist_ok=True)
     content = {
         "command": command,
@@ -43,13 +43,13 @@ def write(name: str, rows: Sequence[dict[str, Any]], command: str, peers: Sequen
 
 
 def read(name: str) -> list[dict[str, Any]]:
-    """Rows that were written before; none where there are none."""
+    """Read the rows of earlier results; return an empty list if there are none."""
     path = RESULTS / f"{name}.json"
     return json.loads(path.read_text())["rows"] if path.exists() else []
 
 
 def format_table(rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> str:
-    """Rows as a Markdown table."""
+    """Format rows as a Markdown table."""
     lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
     lines += ["| " + " | ".join(_format_cell(row.get(column, "")) for column in columns) + " |" for row in rows]
     return "\n".join(lines)

@@ -1,8 +1,7 @@
-"""How well and how fast documents are found: ours against BM25, two classical kinds of feedback, and vectors.
+"""Quality and speed of retrieval: ours compared with BM25, two classical kinds of feedback, and vectors.
 
-Every engine reads the same counts. MAP and MRR are over rankings of 1,000 documents. Two engines are compared query by
-query: the interval of the mean difference by bootstrap, and how often a difference as large comes about when signs are
-drawn (a paired randomisation test).
+Every engine reads the same counts. MAP and MRR are over rankings of 1,000 documents. Engines are compared query by
+query: a bootstrap interval of the mean difference, and the p-value of a paired randomisation test.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,10 +27,10 @@ N_DRAWS = 10_000
 
 
 def measure(build: Callable[[Any], Any], collection: Collection) -> tuple[dict[str, float], np.ndarray, Found]:
-    """All figures of an engine, the average precision of each query, and the ten best documents of each."""
-    build(collection.counts[:50]).search(collection.queries[:5], 10)  # what is compiled is compiled here
+    """Return all figures of an engine, the average precision of each query, and its ten best documents."""
+    build(collection.counts[:50]).search(collection.queries[:5], 10)  # compiles kernels
     engine = build(collection.counts)
-    # Ours makes its index when it is first asked.
+    # Ours builds its index at the first search.
     to_index = measure_seconds(lambda: build(collection.counts).search(collection.queries[:1], 10))
     ten = engine.search(collection.queries, 10)
     taken = median(measure_seconds(lambda: engine.search(collection.queries, 10)) for _ in range(3))
@@ -44,7 +43,7 @@ def measure(build: Callable[[Any], Any], collection: Collection) -> tuple[dict[s
 
 
 def measure_collection(collection: Collection, names: Sequence[str] = tuple(ENGINES)) -> list[dict[str, Any]]:
-    """A row an engine, and what our feedback changes against each of its rivals."""
+    """Measure engines on a collection, and compare our feedback with each of its rivals."""
     rows, precision, found = [], {}, {}
     for name in names:
         figures, precision[name], found[name] = measure(ENGINES[name], collection)
@@ -62,7 +61,7 @@ def measure_collection(collection: Collection, names: Sequence[str] = tuple(ENGI
 
 
 def compare(ours: np.ndarray, theirs: np.ndarray) -> dict[str, float]:
-    """The mean difference of two scores per query, where it lies in 95 of 100 samples, and its p-value."""
+    """Compute the mean difference of two scores per query, its 95 % bootstrap interval and its p-value."""
     difference = ours - theirs
     low, high = metrics.bootstrap_interval(difference)
     signs = np.random.default_rng(0).choice([-1.0, 1.0], (N_DRAWS, len(difference)))
@@ -72,7 +71,7 @@ def compare(ours: np.ndarray, theirs: np.ndarray) -> dict[str, float]:
 
 
 def run(on: str = "report", names: Sequence[str] = tuple(ENGINES)) -> None:
-    """Measure some engines on the collections for choosing or for reporting; the rows of the others stay."""
+    """Measure engines on the collections for choosing or for reporting; keep the rows of other engines."""
     result, rows = f"retrieval-{on}", []
     before = [row for row in read(result) if row["engine"] not in names and "against" not in row]
     for name in {"choosing": retrieval_collections.CHOOSING, "report": retrieval_collections.REPORT}[on]:
@@ -90,5 +89,5 @@ def run(on: str = "report", names: Sequence[str] = tuple(ENGINES)) -> None:
 
 
 def _get_sort_key(row: dict[str, Any]) -> tuple[bool, bool, int]:
-    """Figures first, in the order of the engines; comparisons behind them."""
+    """Sort figures in the order of the engines, before comparisons."""
     return "against" in row, "share" in row, list(ENGINES).index(row["engine"])

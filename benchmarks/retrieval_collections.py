@@ -1,4 +1,4 @@
-"""Collections whose queries have been judged by people, as counts: every engine reads the same tokens."""
+"""Test collections for retrieval, with relevance judgements, as counts: every engine reads the same tokens."""
 
 import csv
 import gzip
@@ -12,25 +12,25 @@ from sklearn.feature_extraction.text import CountVectorizer
 
 from benchmarks.corpora import get_data_folder
 
-# What counts as a word, for ours and for every peer.
+# Tokenisation, the same for ours and for every peer.
 WORDS = {"token_pattern": r"(?u)\b\w\w+\b", "lowercase": True, "stop_words": "english"}
 
-# Constants are chosen on the first and judged on the second, never the reverse.
+# Constants are chosen on CHOOSING and evaluated on REPORT, never the reverse.
 CHOOSING = ("cranfield", "medline1033")
 REPORT = ("cisi", "npl", "nfcorpus_preprocessed")
 
 
 class Collection(NamedTuple):
-    """Documents, and queries with what is relevant to them.
+    """Documents, queries and relevance judgements.
 
     Attributes
     ----------
     name : str
     counts : csr_matrix of shape (n_documents, n_terms), float32
     queries : csr_matrix of shape (n_queries, n_terms), float32
-        Counts of the queries that have a relevant document; the others are left out.
+        Counts of the queries that have a relevant document.
     relevant : list of dict
-        For each query the grades of the documents that are relevant, by row of `counts`.
+        For each query the grades of its relevant documents, by row of `counts`.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Collection(NamedTuple):
 
 @cache
 def load(name: str) -> Collection:
-    """Read a collection from the folder that CODEBOOKS_DATA names; all its judgements, whatever their split."""
+    """Load a collection from the folder CODEBOOKS_DATA, with the judgements of all splits."""
     folder = get_data_folder(name)
     documents = [json.loads(line) for line in _read_lines(folder / "corpus.jsonl.gz")]
     queries = [json.loads(line) for line in _read_lines(folder / "queries.jsonl.gz")]
@@ -60,7 +60,7 @@ def load(name: str) -> Collection:
 
 
 def make_collection(name: str, documents: list[str], queries: list[str], relevant: list[dict[int, int]]) -> Collection:
-    """Count the words of documents and queries."""
+    """Make a collection from texts by counting words."""
     vectorizer = CountVectorizer(dtype=np.float32, **WORDS)
     counts = vectorizer.fit_transform(documents)
     return Collection(name, counts, vectorizer.transform(queries), relevant)

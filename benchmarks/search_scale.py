@@ -1,4 +1,4 @@
-"""Memories that are large: a million sets of words, and all of MNIST. Each is measured in a process of its own."""
+"""Latency and memory at scale: a million sets of words, and all of MNIST, each in its own process."""
 
 import json
 import os
@@ -25,7 +25,7 @@ BLOCK = 256  # queries of the plain product at a time: 60 MB of scores
 
 
 def run_in_subprocess(code: str, **environment: str) -> Any:
-    """What `code` gives, as JSON, in a fresh process."""
+    """Evaluate an expression of this module in a fresh process and return its JSON value."""
     program = f"import json; from benchmarks import search_scale; print(json.dumps(search_scale.{code}))"
     environment = {**os.environ, **environment}
     done = subprocess.run(
@@ -38,7 +38,7 @@ def run_in_subprocess(code: str, **environment: str) -> Any:
 
 
 def draw_word_sets(n_rows: int, n_words: int, per_row: int, seed: int = 0) -> sparse.csr_matrix:
-    """Rows of `per_row` different words each, drawn by Zipf's law; a few rows are shorter where words are few."""
+    """Draw rows of `per_row` distinct words by Zipf's law; with few words, some rows are shorter."""
     rng = np.random.default_rng(seed)
     share = 1 / np.arange(1, n_words + 1)
     ends = np.cumsum(share / share.sum())
@@ -53,7 +53,7 @@ def draw_word_sets(n_rows: int, n_words: int, per_row: int, seed: int = 0) -> sp
 def _draw_distinct_words(
     ends: np.ndarray, n_rows: int, per_row: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The first `per_row` different words of a stream of draws for each row, sorted; and how many there are."""
+    """Return the first `per_row` distinct words of a stream of draws for each row, sorted, and their number."""
     drawn = np.searchsorted(ends, rng.random((n_rows, 4 * per_row))).clip(max=len(ends) - 1).astype(np.int32)
     order = np.argsort(drawn, axis=1, kind="stable")
     sorted_words = np.take_along_axis(drawn, order, axis=1)
@@ -64,7 +64,7 @@ def _draw_distinct_words(
     return sorted_words[in_order], kept.sum(axis=1)
 
 
-# What is asked of each, and with which further arguments.
+# Methods that are timed, with their arguments after the query.
 QUERY_METHODS: dict[str, dict[str, tuple]] = {
     "HopfieldMemory": {"recall": (10,), "transform": (), "kneighbors": (10,)},
     "HopfieldRetriever, feedback=0": {"search": (10,)},
@@ -73,7 +73,7 @@ QUERY_METHODS: dict[str, dict[str, tuple]] = {
 
 
 def measure_large(which: str, n_patterns: int = N_PATTERNS) -> dict[str, float]:
-    """Store patterns, and time queries of some words of a stored one, one by one: medians, and how memory grew."""
+    """Store patterns and time single queries, each with some words of a pattern; return medians and memory growth."""
     from codebooks import HopfieldMemory, HopfieldRetriever, warmup
 
     def build() -> Any:
@@ -84,16 +84,16 @@ def measure_large(which: str, n_patterns: int = N_PATTERNS) -> dict[str, float]:
     warmup()
     X = draw_word_sets(n_patterns, N_WORDS, PER_PATTERN)
     queries = [_select_words(X, row) for row in np.random.default_rng(1).integers(n_patterns, size=N_QUERIES)]
-    of_few, model = build().fit(X[:1000]), build()
-    for method, further in QUERY_METHODS[which].items():
-        getattr(of_few, method)(queries[0], *further)  # compiles
+    small, model = build().fit(X[:1000]), build()
+    for method, arguments in QUERY_METHODS[which].items():
+        getattr(small, method)(queries[0], *arguments)  # compiles
     before = read_resident_set("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")
     figures = {"seconds to fit": measure_seconds(lambda: model.fit(X))}
-    for method, further in QUERY_METHODS[which].items():
-        ask = getattr(model, method)
-        first, *taken = (measure_seconds(partial(ask, query, *further)) for query in queries)
-        figures.setdefault("seconds of the first query", first)  # what is derived from patterns is made then
+    for method, arguments in QUERY_METHODS[which].items():
+        search = getattr(model, method)
+        first, *taken = (measure_seconds(partial(search, query, *arguments)) for query in queries)
+        figures.setdefault("seconds of the first query", first)  # includes what is derived from the patterns
         figures |= {f"{method} ms": 1000 * median(taken), f"{method} ms, slowest": 1000 * max(taken)}
     matrix = (X.data.nbytes + X.indices.nbytes + X.indptr.nbytes) / MEGABYTE
     return {
@@ -106,14 +106,14 @@ def measure_large(which: str, n_patterns: int = N_PATTERNS) -> dict[str, float]:
 
 def _select_words(X: sparse.csr_matrix, row: int) -> sparse.csr_matrix:
     query = X[row].copy()
-    lost = np.random.default_rng(row).permutation(query.nnz)[PER_QUERY:]
-    query.data[lost] = 0
+    removed = np.random.default_rng(row).permutation(query.nnz)[PER_QUERY:]
+    query.data[removed] = 0
     query.eliminate_zeros()
     return query
 
 
 def run_large() -> None:
-    """Write latency and memory at a million patterns, on one thread."""
+    """Write latency and memory with a million patterns, on one thread."""
     rows = []
     for which in QUERY_METHODS:
         rows.append(
@@ -127,7 +127,7 @@ def run_large() -> None:
 
 
 def measure_half_masked(n_stored: int = 60_000, n_queries: int = 10_000, n_rounds: int = 2) -> dict[str, float]:
-    """Complete the upper halves of test images from all training images, and time one product of that size."""
+    """Complete the upper halves of test images from all training images, and time one product of the same size."""
     from codebooks import HopfieldMemory, warmup
 
     warmup()
@@ -150,14 +150,14 @@ def measure_half_masked(n_stored: int = 60_000, n_queries: int = 10_000, n_round
 
 
 def measure_product_seconds(queries: np.ndarray, stored: np.ndarray) -> float:
-    """One product of BLAS, in blocks that are written to the same place."""
+    """Time one BLAS product in blocks that are written to the same array."""
     out = np.empty((BLOCK, len(stored)), np.float32)
     blocks = [queries[start : start + BLOCK] for start in range(0, len(queries), BLOCK)]
     return measure_seconds(lambda: [np.dot(block, stored.T, out=out[: len(block)]) for block in blocks])
 
 
 def compute_largest_difference(memory: Any, stored: np.ndarray, queries: np.ndarray) -> float:
-    """The largest difference of a pixel from completions by plain NumPy in float64, all scores held at once."""
+    """Compute the largest difference of a pixel from completions by plain NumPy in float64, without blocks."""
     stored, queries = stored.astype(np.float64), queries.astype(np.float64)
     scores = queries @ stored.T
     scores /= np.maximum(np.linalg.norm(queries, axis=1, keepdims=True), 1e-300)
@@ -167,7 +167,7 @@ def compute_largest_difference(memory: Any, stored: np.ndarray, queries: np.ndar
 
 
 def compute_sparsemax(z: np.ndarray) -> np.ndarray:
-    """The nearest point of the simplex, by sorting."""
+    """Project onto the simplex by sorting."""
     falling = np.sort(z)[::-1]
     excess = falling.cumsum() - 1
     n_kept = int((falling * np.arange(1, len(z) + 1) > excess).sum())
@@ -175,7 +175,7 @@ def compute_sparsemax(z: np.ndarray) -> np.ndarray:
 
 
 def run_mnist() -> None:
-    """Write time, memory and exactness at 60,000 images."""
+    """Write time, memory and accuracy with 60,000 images."""
     rows = [{"what": "60,000 stored, 10,000 half masked, sparsemax", **run_in_subprocess("measure_half_masked()")}]
     write("retrieval-mnist", rows, "python -m benchmarks retrieval --part mnist")
     print(format_table(rows, list(rows[0])), flush=True)

