@@ -8,8 +8,10 @@ OLDEST := .venv-oldest/bin
 TEXT := .venv-text/bin
 PEERS := .venv-peers/bin
 PIP := -m pip --disable-pip-version-check --quiet
+# Processes that run tests.
+JOBS ?= auto
 
-.PHONY: demo test test-core test-text test-oldest test-processors test-gpu test-wheel docs lint bench bench-gpu bench-peers clean
+.PHONY: demo test test-core test-fast test-text test-oldest test-processors test-gpu test-wheel docs lint bench bench-gpu bench-peers clean
 
 demo: .venv/.core
 	$(BIN)/codebooks topics --demo --topics 15 --out demo --overwrite
@@ -20,7 +22,13 @@ demo: .venv/.core
 test: test-core test-text
 
 test-core: .venv/.dev lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS)
+
+# Tests of single functions and estimators, without those that start processes, repeat scikit-learn's checks, simulate a GPU,
+# or fit many models.
+test-fast: .venv/.dev
+	$(BIN)/python -m pytest -q -n $(JOBS) -m "not slow and not gpu" -k "not scikit_learn_contract and not TestLaws" \
+		$(addprefix --ignore=tests/,gpu encoder benchmarks cli test_zoo.py test_examples.py test_documentation.py test_wheel.py)
 
 # The model comes with a package, and nothing is downloaded at run time.
 test-text: .venv-text/.test
@@ -28,7 +36,7 @@ test-text: .venv-text/.test
 
 # Compiled kernels are kept apart from those of the newest Numba: each would throw away the other's.
 test-oldest: .venv-oldest/.test
-	NUMBA_CACHE_DIR=$(CURDIR)/.venv-oldest/kernels $(OLDEST)/python -m pytest -p no:cacheprovider -m "not slow and not gpu"
+	NUMBA_CACHE_DIR=$(CURDIR)/.venv-oldest/kernels $(OLDEST)/python -m pytest -p no:cacheprovider -n $(JOBS) -m "not slow and not gpu"
 
 # Results differ in their last digits between processors. With QUICK=1 one run instead of one for each kind.
 test-processors: .venv/.dev

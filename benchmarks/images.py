@@ -150,15 +150,15 @@ def measure_published_rule(n_components: int = 30, n_active: int = 2, n_rows: in
     corpus = corpora.load("bbc")
     X = corpus.X.astype(np.float64)
     W = ops.nearest_orthonormal(np.random.default_rng(0).standard_normal((n_components, X.shape[1])))
-    scale, handicap = np.ones(X.shape[0]), np.zeros(n_components)
+    scale = np.ones(X.shape[0])
+    selection = {"handicap": np.zeros(n_components), "n_active": n_active, "threshold": -1, "signed": True}
     taken, plain = [], []
     for _ in range(3):
         dense = X[:n_rows].toarray()
-        plain.append(
-            measure_seconds(lambda dense=dense: run_published_rule(W, dense, 0.1, n_active)) * X.shape[0] / n_rows
-        )
-        taken.append(measure_seconds(lambda: ops.deflate_by_rows(W, X, scale, 0.1, handicap, n_active, -1, True)))
-    few = ops.deflate_by_rows(W, X[:n_rows], scale[:n_rows], 0.1, handicap, n_active, -1, True)
+        plain_seconds = measure_seconds(lambda dense=dense: run_published_rule(W, dense, 0.1, n_active))
+        plain.append(plain_seconds * X.shape[0] / n_rows)
+        taken.append(measure_seconds(lambda: ops.deflate_by_rows(W, X, scale, 0.1, **selection)))
+    few = ops.deflate_by_rows(W, X[:n_rows], scale[:n_rows], 0.1, **selection)
     np.testing.assert_allclose(few, run_published_rule(W, X[:n_rows].toarray(), 0.1, n_active), atol=1e-8)
     return {
         "what": f"published rule, an epoch of BBC, {n_components} units, float64",

@@ -1,4 +1,4 @@
-"""Locks that survive a fork: a child inherits them as they were, but not the threads that would let go of them."""
+"""Locks that survive a fork: a child inherits locked locks, but not the threads that would release them."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ __all__ = ["ForkSafeLock"]
 
 
 class ForkSafeLock:
-    """A re-entrant lock that a forked child finds free, unless the thread that forked holds it.
+    """Re-entrant lock that is free in a forked child, unless the thread that forked has acquired it.
 
-    One stands in a module and lives as long as the process: it is never taken off the list of what a fork has to do.
+    Create it at module level only: its fork handlers are registered for the lifetime of the process.
 
     Parameters
     ----------
     delays_forks : bool, default=False
-        Whether a fork waits until no other thread holds it, for what must not be copied half done. Only where it is
-        held briefly.
+        Whether a fork waits until no other thread has acquired the lock. Set it for state that must not be copied in
+        the middle of a change, if the lock is acquired only briefly.
 
     Examples
     --------
@@ -30,8 +30,8 @@ class ForkSafeLock:
 
     def __init__(self, *, delays_forks: bool = False) -> None:
         self._lock = threading.RLock()
-        self._mine = threading.local()  # how often this thread holds it
-        if not hasattr(os, "register_at_fork"):  # Windows forks nothing
+        self._mine = threading.local()  # number of times that this thread has acquired it
+        if not hasattr(os, "register_at_fork"):  # Windows has no fork
             return
         if delays_forks:
             os.register_at_fork(

@@ -1,4 +1,4 @@
-"""How many components a mixture of word distributions should have: the criterion of `choose_n_components` for it."""
+"""The criterion of `choose_n_components` for `MultinomialMixture`."""
 
 from __future__ import annotations
 
@@ -14,52 +14,61 @@ from sklearn.metrics import adjusted_mutual_info_score
 
 from codebooks import ops
 
-__all__ = ["DOUBTFUL", "choose", "compute_agreement", "count_found", "is_doubtful", "select_rows", "tabulate"]
+__all__ = [
+    "DOUBTFUL",
+    "choose",
+    "compute_label_agreement",
+    "compute_table",
+    "count_reproducible",
+    "is_doubtful",
+    "select_rows",
+]
 
 _LADDER = (2, 3, 4, 5, 6, 8, 10, 13, 17, 22, 29, 38, 50, 65, 85, 110, 145, 190, 250, 330)  # numbers tried
-_FEWEST_ROWS = 8  # for each component of these
-_MOST_ROWS = 20_000  # looked at
-# Models are fitted quickly: one start, this number of passes at most, and this number of rows in a minibatch for each
-# component, as many as the mixture remembers.
+_FEWEST_ROWS = 8  # smallest number of rows for each component
+_MOST_ROWS = 20_000  # largest number of rows used
+# To save time, models are fitted from one start in at most this number of passes, with minibatches of this number of
+# rows for each component, the memory of the mixture.
 _N_PASSES, _BATCH_ROWS, _SMALLEST_BATCH = 12, 25, 500
-_OVERFIT = 0.75  # what overfitting weighs beside the score of unseen rows
-# The ladder ends where two numbers in a row above the first have less than this part of the best merit.
+_OVERFIT = 0.75  # weight of overfitting relative to the score of held-out rows
+# Larger numbers are not tried after two numbers above _FIRST_END have less than _FALLEN of the best merit, or less than
+# _LEAST_USED of their components are used.
 _FIRST_END, _FALLEN, _LEAST_USED = 8, 0.93, 0.6
-# Merits that differ by these parts are equal, where the number of components is chosen, and that of broad ones.
+# Relative differences of merit that count as equal: for the number of components, and for that of broad components.
 _EQUAL, _NEARLY = 0.005, 0.03
-DOUBTFUL = 0.3  # agreement below which the answer comes with a warning
-_SAME = 0.4  # components of two models are the same if the F1 of their rows is larger
+DOUBTFUL = 0.3  # agreement below which the reason has a warning
+_SAME = 0.4  # two components are the same if the F1 of their rows is larger
 
 
 class _Model(NamedTuple):
-    """What one model shows."""
+    """Labels and scores of one model."""
 
-    labels: NDArray[Any]  # (n_samples,) components of all rows, also of those that it has not seen
-    score: float  # mean log likelihood of the rows that it has not seen
-    overfit: float  # by how much that of the others is larger
+    labels: NDArray[Any]  # (n_samples,) labels of all rows, training and held-out
+    score: float  # mean log likelihood of the held-out rows
+    overfit: float  # mean log likelihood of the training rows minus score
 
 
 def select_rows(X: Any, seed: int) -> Any:
-    """Return the rows that are not empty, or a random sample of them if there are many."""
-    filled = np.flatnonzero(ops.to_host(ops.row_norms(X)) > 0)
-    if len(filled) > _MOST_ROWS:
-        filled = np.sort(np.random.RandomState(seed).choice(filled, _MOST_ROWS, replace=False))
-    return ops.take_rows(X, filled)
+    """Return the rows that are not empty, or a random sample of them if there are more than 20,000."""
+    non_empty = np.flatnonzero(ops.to_host(ops.row_norms(X)) > 0)
+    if len(non_empty) > _MOST_ROWS:
+        non_empty = np.sort(np.random.RandomState(seed).choice(non_empty, _MOST_ROWS, replace=False))
+    return ops.take_rows(X, non_empty)
 
 
-def tabulate(learner: Any, X: Any, numbers: list[int] | None, splits: Any, seed: int) -> list[dict[str, Any]]:
-    """Return a row for each number of components: means over models, one for each split into training and test rows.
+def compute_table(learner: Any, X: Any, numbers: list[int] | None, splits: Any, seed: int) -> list[dict[str, Any]]:
+    """Compute a row for each number of components: means over models, one for each split into training and test rows.
 
     Parameters
     ----------
     learner : MultinomialMixture
-        It is not changed.
+        It is not modified.
     X : array or CSR matrix of shape (n_samples, n_features)
-        No row is empty.
+        Rows that are not empty.
     numbers : list of int or None
-        None tries a ladder of numbers until the merit has fallen.
+        None tries increasing numbers until the merit has fallen.
     splits : list of (train, test)
-        Row numbers.
+        Row indices.
     seed : int
     """
     learner = clone(learner)
@@ -75,10 +84,10 @@ def tabulate(learner: Any, X: Any, numbers: list[int] | None, splits: Any, seed:
 
 
 def choose(table: list[dict[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the rows of the table that speak for the number of components, and for a smaller number of broad ones.
+    """Choose the row of the table with the best merit, and that with the best merit of broad components.
 
-    Each is the first whose merit is about the largest. The numbers are `count_found` of these rows. Where nothing
-    speaks for any number, both are the first row.
+    Each is the first row whose value is close to the largest. The recommended numbers are `count_reproducible` of these
+    rows. If the best row is doubtful, both are the first row.
     """
     fine = _find_first_best(table, "merit", _EQUAL)
     if is_doubtful(fine):
@@ -87,12 +96,12 @@ def choose(table: list[dict[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]]
 
 
 def is_doubtful(row: dict[str, Any]) -> bool:
-    """Whether models of this number of components learn nothing that other rows have, too."""
+    """Whether models with this number of components do not generalise to other rows."""
     return bool(row["agreement"] < DOUBTFUL or row["merit"] == 0)
 
 
-def count_found(row: dict[str, Any]) -> int:
-    """Return the number of components that were found again by models fitted on other rows, at least 2."""
+def count_reproducible(row: dict[str, Any]) -> int:
+    """Return the number of components that occur in models fitted on different rows, at least 2."""
     return max(row["repeated"], 2)
 
 
@@ -102,20 +111,20 @@ def _fit(learner: Any, X: Any, number: int, train: Any, test: Any, seed: int) ->
         learner.set_params(batch_size=max(len(train) // 4, _SMALLEST_BATCH, _BATCH_ROWS * number))
     learner._n_starts = 1
     state, _ = learner._run_epochs(ops.take_rows(X, np.sort(train)), np.random.RandomState(seed))
-    found = [learner._score_rows(block, state) for block in learner._iterate_blocks(X)]
-    labels, scores = (np.concatenate([ops.to_host(part) for part in parts]) for parts in zip(*found, strict=True))
-    unseen = float(scores[test].mean())
-    return _Model(labels, unseen, float(scores[train].mean()) - unseen)
+    blocks = [learner._score_rows(block, state) for block in learner._iterate_blocks(X)]
+    labels, scores = (np.concatenate([ops.to_host(part) for part in parts]) for parts in zip(*blocks, strict=True))
+    held_out = float(scores[test].mean())
+    return _Model(labels, held_out, float(scores[train].mean()) - held_out)
 
 
 def _summarize(number: int, models: list[_Model]) -> dict[str, Any]:
-    """Return a row of the table: means over models, and over pairs of models."""
+    """Compute a row of the table: means over models, and over pairs of models."""
     n = len(models)
     agreement, matching, repeated = np.zeros((n, n)), np.zeros((n, n)), 0
     for i, j in combinations(range(n), 2):
-        some, others = models[i].labels, models[j].labels
-        agreement[i, j] = agreement[j, i] = max(compute_agreement(some, others), 0)
-        matching[i, j], n_same = _match(some, others, number)
+        labels, other_labels = models[i].labels, models[j].labels
+        agreement[i, j] = agreement[j, i] = max(compute_label_agreement(labels, other_labels), 0)
+        matching[i, j], n_same = _match(labels, other_labels, number)
         matching[j, i], repeated = matching[i, j], max(repeated, n_same)
     agreements, matchings = agreement.sum(axis=1) / (n - 1), matching.sum(axis=1) / (n - 1)
     evidence = np.array([max(model.score - _OVERFIT * model.overfit, 0) for model in models])
@@ -134,20 +143,20 @@ def _summarize(number: int, models: list[_Model]) -> dict[str, Any]:
     }
 
 
-def compute_agreement(some: NDArray[Any], others: NDArray[Any]) -> float:
-    """Mutual information of two labellings, adjusted for chance; 0 where one of them tells nothing apart."""
-    if len(np.unique(some)) < 2 or len(np.unique(others)) < 2:
+def compute_label_agreement(labels: NDArray[Any], other_labels: NDArray[Any]) -> float:
+    """Compute the adjusted mutual information of the labels of two models; 0 if one of them has a single label."""
+    if len(np.unique(labels)) < 2 or len(np.unique(other_labels)) < 2:
         return 0.0
-    return float(adjusted_mutual_info_score(some, others))
+    return float(adjusted_mutual_info_score(labels, other_labels))
 
 
-def _match(some: NDArray[Any], others: NDArray[Any], number: int) -> tuple[float, int]:
-    """Match components of two models one to one by F1; return its mean and how many pairs share most of their rows.
+def _match(labels: NDArray[Any], other_labels: NDArray[Any], number: int) -> tuple[float, int]:
+    """Match the components of two models one to one by F1; return the mean F1 and the number of equal components.
 
     A component without a match counts 0 in the mean.
     """
     shared = np.zeros((number, number))
-    np.add.at(shared, (some, others), 1)
+    np.add.at(shared, (labels, other_labels), 1)
     sizes = shared.sum(axis=1), shared.sum(axis=0)
     f1 = 2 * shared / np.maximum(np.add.outer(*sizes), 1)
     matched = f1[linear_sum_assignment(-f1)]
@@ -155,10 +164,7 @@ def _match(some: NDArray[Any], others: NDArray[Any], number: int) -> tuple[float
 
 
 def _has_fallen(table: list[dict[str, Any]]) -> bool:
-    """Whether the last two numbers are so large that larger ones need not be tried.
-
-    Their merits are much below the best, or many components remain empty.
-    """
+    """Whether to try no larger numbers, because the merits of the last two are low or many components are empty."""
     best = max(row["merit"] for row in table)
     return all(
         row["n_components"] > _FIRST_END

@@ -1,4 +1,4 @@
-"""Bring what was learned on a GPU back to a machine without one."""
+"""Conversion of models that were fitted on a GPU for use on the CPU."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ __all__ = ["to_host"]
 
 
 def to_host(model: Any) -> Any:
-    """A copy of a fitted model that holds nothing on a GPU, and works on machines that have none.
+    """Copy a model that was fitted on a GPU to the CPU, for use on machines without a GPU.
 
-    Estimators compute where their data lies: fitted on CuPy arrays, they learn and answer on the GPU. Pickling moves
-    what they have learned to the host, and so does this. The other way there is none: fit on CuPy arrays.
+    Estimators compute on the device of their data: fitted on CuPy arrays, they learn and predict on the GPU. Pickling
+    copies the fitted attributes to host memory, and so does this function. There is no function for the other
+    direction: fit on CuPy arrays.
 
     Parameters
     ----------
     model : estimator, Pipeline, search or array
-        Anything that can be pickled; a CuPy array or sparse matrix becomes one of NumPy or SciPy.
+        Any object that can be pickled. A CuPy array or sparse matrix is converted to NumPy or SciPy.
 
     Returns
     -------
     object of the same type, or ndarray, or SciPy matrix
-        What was on the host already is copied too, except for arrays.
+        A copy, also of a model that is on the CPU already. An array in host memory is returned as it is.
 
     Examples
     --------

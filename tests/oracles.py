@@ -115,8 +115,8 @@ def weigh_entries(X, weight, length):
     return out
 
 
-def add_logs(X, offset, wanted):
-    """Sums and counts of `codebooks.ops.add_logs`."""
+def sum_column_logs(X, offset, wanted):
+    """Sums and counts of `codebooks.ops.sum_column_logs`."""
     X = wide(X)
     sums, counts = np.zeros(X.shape[1]), np.zeros(X.shape[1])
     for row in X:
@@ -131,8 +131,8 @@ def add_logs(X, offset, wanted):
     return sums, counts
 
 
-def lift(distributions, mass, columns, floor, share, background):
-    """Table, saliency and totals of `codebooks.ops.lift`."""
+def compute_log_lifts(distributions, mass, columns, floor, share, background):
+    """Table, saliency and totals of `codebooks.ops.compute_log_lifts`."""
     distributions, mass = wide(distributions), wide(mass)
     n_components, n_features = distributions.shape
     counts = np.zeros((n_components, n_features))
@@ -158,8 +158,8 @@ def lift(distributions, mass, columns, floor, share, background):
     return table, saliency, totals
 
 
-def responsibilities(scores, scale, offset, reach):
-    """Gates, winners and their scores, as of `codebooks.ops.responsibilities`."""
+def compute_responsibilities(scores, scale, offset, reach):
+    """Gates, winners and their scores, as of `codebooks.ops.compute_responsibilities`."""
     scores = scale * wide(scores) - wide(offset)
     gates = np.zeros_like(scores)
     for i, row in enumerate(scores):
@@ -188,7 +188,7 @@ def fold_in(X, weight, lifts, shares, prior, n_steps, least):
     return shares
 
 
-def fade_and_add(distributions, fade, columns, pull, weight):
+def decay_and_add(distributions, fade, columns, pull, weight):
     out = wide(distributions) * wide(fade)[:, None]
     for u, v in enumerate(columns):
         out[:, v] += wide(weight) * wide(pull)[:, u]
@@ -206,8 +206,8 @@ def blend_directions(out, weight, W):
     return out, norms
 
 
-def nearest(X, W, handicap, k):
-    """Index, score, norms and total of `codebooks.ops.nearest`."""
+def find_nearest(X, W, handicap, k):
+    """Index, score, norms and total of `codebooks.ops.find_nearest`."""
     X, norms = wide(X), row_norms(X)
     for i in range(len(X)):
         if norms[i] > 0:
@@ -467,7 +467,7 @@ def procrustes_step(W, moment, handicap, X, n_active, signed, keep, hold, thresh
 # -- inhibited mixture -----------------------------------------------------------------------------------------------
 
 
-def pull_apart(W, amount):
+def orthogonalize_partially(W, amount):
     """`(1 - amount) W + amount polar(W)`, rows scaled to length 1."""
     return blend_directions((1 - amount) * wide(W), np.full(len(W), amount), nearest_orthonormal(W))[0]
 
@@ -510,7 +510,7 @@ def inhibited_mixture_step(W, mass, inhibition, X, n_active, temperature, orthog
         rest += 1 - score[0, winner] ** 2
         n_rows += 1
     W, mass = blend_directions(total, keep * wide(mass), W)
-    return pull_apart(W, orthogonality), mass, scores / n_rows, wins / n_rows, rest / n_rows
+    return orthogonalize_partially(W, orthogonality), mass, scores / n_rows, wins / n_rows, rest / n_rows
 
 
 # -- revival ---------------------------------------------------------------------------------------------------------
@@ -524,7 +524,7 @@ def multinomial_mixture_step(state, X):
     old, X = {name: wide(value) for name, value in state.items()}, wide(X)
     n_components, n_features = old["components"].shape
     words = weigh_entries(X, np.exp(-old["log_scale"]), np.sqrt(6))
-    table, saliency, _ = lift(old["components"], old["mass"], range(n_features), 0.1, 0.3, 3.0)
+    table, saliency, _ = compute_log_lifts(old["components"], old["mass"], range(n_features), 0.1, 0.3, 3.0)
     counts, shares, wins = np.zeros((n_components, n_features)), np.zeros(n_components), np.zeros(n_components)
     winning, n_rows = np.zeros(len(X)), 0
     for i, x in enumerate(words):
@@ -533,7 +533,7 @@ def multinomial_mixture_step(state, X):
         n_rows += 1
         scores = [[sum(x[v] * table[k, v] for v in range(n_features)) for k in range(n_components)]]
         prior = 0.5 * np.log(old["n_rows"] + 0.1)
-        gates, winner, peak = responsibilities(scores, 1 / old["mean_saliency"], -prior, np.log(100))
+        gates, winner, peak = compute_responsibilities(scores, 1 / old["mean_saliency"], -prior, np.log(100))
         winning[i] = peak[0]
         wins[winner[0]] += 1
         shares += gates[0]
@@ -552,7 +552,7 @@ def multinomial_mixture_step(state, X):
     mean = sum(counts.sum(axis=0) * saliency) / counts.sum()
     new["mean_saliency"] = (1 - recent) * old["mean_saliency"] + recent * mean
     new["inhibition"] = np.array([-0.5 * np.log(n + 0.1) for n in new["n_rows"]])
-    sums, found = add_logs(X, old["log_scale"], old["scale_counts"] < 50)
+    sums, found = sum_column_logs(X, old["log_scale"], old["scale_counts"] < 50)
     new["scale_counts"] = old["scale_counts"] + found
     new["log_scale"] = np.zeros(n_features)
     for v in range(n_features):
@@ -563,7 +563,7 @@ def multinomial_mixture_step(state, X):
 
 def errors_of_components(X, W, inhibition, usage):
     """Usage times the mean unexplained energy of the rows won, with the mean over all rows as one more of them."""
-    index, score, norms, _ = nearest(X, W, inhibition, 1)
+    index, score, norms, _ = find_nearest(X, W, inhibition, 1)
     errors = [(index[i, 0], min(max(1 - score[i, 0] ** 2, 0.0), 1.0)) for i in range(len(norms)) if norms[i] > 0]
     overall = sum(error for _, error in errors) / len(errors)
     out = np.zeros(len(W))

@@ -189,7 +189,7 @@ class TestLaws:
             assert model.labels_.tolist() == [-1] * n_rows
         for old, new in zip(before, model._get_state(), strict=True):
             np.testing.assert_array_equal(new, old)
-        with pytest.raises(ValueError, match="nothing but zeros"):
+        with pytest.raises(ValueError, match="only zeros"):
             build(learner, settings).partial_fit(form(np.zeros((3, 5))))
 
     @pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix], ids=["dense", "CSR"])
@@ -428,7 +428,7 @@ class TestLaws:
         X, _ = planted
         model = build(learner, settings).fit(X)
         np.testing.assert_allclose(model.inverse_transform(np.eye(5)), model.components_)
-        with pytest.raises(ValueError, match=r"wants codes of shape \(n_samples, 5\)"):
+        with pytest.raises(ValueError, match=r"expected codes of shape \(n_samples, 5\)"):
             model.inverse_transform(np.eye(4))
         with pytest.raises(ValueError, match="NaN"):
             model.inverse_transform(np.full((2, 5), np.nan))
@@ -601,14 +601,14 @@ def test_dense_input_leaves_only_what_blas_leaves_to_chance(learner, dtype, tole
 
 
 BAD_INPUT = {
-    "text": (["some text", "more text"], TypeError, "got text. Put a vectorizer before it"),
+    "text": (["some text", "more text"], TypeError, "got text. Add a vectorizer before it"),
     "NaN": (np.array([[1.0, np.nan]]), ValueError, "NaN"),
     "infinity": (np.array([[1.0, np.inf]]), ValueError, "infinity"),
     "no rows": (np.empty((0, 3)), ValueError, "0 sample"),
-    "only zeros": (np.zeros((4, 3)), ValueError, "nothing but zeros"),
-    "only zeros, sparse": (sparse.csr_matrix((4, 3)), ValueError, "nothing but zeros"),
+    "only zeros": (np.zeros((4, 3)), ValueError, "only zeros"),
+    "only zeros, sparse": (sparse.csr_matrix((4, 3)), ValueError, "only zeros"),
     "one dimension": (np.ones(4), ValueError, "2D array"),
-    "text in an array": (np.array(["some text", "more text"]), TypeError, "got text. Put a vectorizer before it"),
+    "text in an array": (np.array(["some text", "more text"]), TypeError, "got text. Add a vectorizer before it"),
     "underflow": (np.full((2, 2), 1e-165), ValueError, "Scale the data"),
     "underflow, sparse": (sparse.csr_matrix(np.full((2, 2), 1e-25, np.float32)), ValueError, "Scale the data"),
     "overflow": (np.array([[1e200, 0.0], [0.0, 1.0]]), ValueError, "Scale the data"),
@@ -679,7 +679,7 @@ def test_rows_too_small_to_have_a_length_are_not_called_empty(learner):
 
 # -- every estimator of arrays ---------------------------------------------------------------------------------------
 
-SILENT = pytest.mark.filterwarnings("ignore:invalid value", "ignore:PairedHead keeps embeddings as they are")
+SILENT = pytest.mark.filterwarnings("ignore:invalid value", "ignore:PairedHead does not change the embeddings")
 GROUPS = np.repeat(np.arange(4), 5)
 ESTIMATORS = {
     "InhibitedMixture": lambda: codebooks.InhibitedMixture(4, random_state=0),

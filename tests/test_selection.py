@@ -52,11 +52,11 @@ class Frozen(BaseEstimator):
 
 
 @pytest.mark.parametrize(("n_topics", "balance"), [(3, 1.0), (3, 0.5), (5, 1.0), (5, 0.7), (10, 1.0), (10, 0.85)])
-def test_the_planted_number_is_found(n_topics, balance):
+def test_planted_number_is_found(n_topics, balance):
     numbers = [n_topics - 1, n_topics, n_topics + 1, 2, 6, 14]
     found = choose_n_components(KrotovHopfield(), planted(n_topics, balance, n=800), numbers)
     assert found.n_components == n_topics
-    assert found.reason.startswith(f"Take {n_topics} components. Separation .")
+    assert found.reason.startswith(f"Use {n_topics} components. Separation .")
     assert "words of a component occur together, and less often with" in found.reason
 
 
@@ -68,23 +68,23 @@ def test_mixture_finds_the_planted_number_exactly(n_topics, settings):
     X = make_planted_corpus(**{"n_documents": 900, "n_topics": n_topics, **settings}).X
     found = choose_n_components(MultinomialMixture(), X)
     assert (found.n_components, found.n_broad) == (n_topics, n_topics)
-    assert found.reason.startswith(f"Take {n_topics} components. Models of ")
+    assert found.reason.startswith(f"Use {n_topics} components. Models of ")
     assert plot_selection(found).get_title(loc="left") == f"{n_topics} units"
     assert "matching" in str(found)
 
 
-def test_mixture_doubts_shuffled_words():
+def test_mixture_warns_of_shuffled_words():
     X = make_planted_corpus(1000, 5).X
     X.indices = np.random.default_rng(0).permutation(X.indices)
     X.sum_duplicates()
     found = choose_n_components(MultinomialMixture(), X)
     assert found.n_components == found.n_broad == 2
-    assert "nothing speaks for any number" in found.reason
+    assert "do not support any number" in found.reason
     assert found == choose_n_components(MultinomialMixture(), X)
 
 
 @pytest.mark.parametrize("learner", [NMF(init="nndsvda"), KMeans(n_init=2)], ids=["NMF", "KMeans"])
-def test_peers_are_counted_too(learner):
+def test_estimators_of_scikit_learn(learner):
     before = learner.get_params()
     found = choose_n_components(learner, planted(5, n=300), [3, 5, 8])
     assert found.n_components == 5
@@ -96,16 +96,16 @@ def test_peers_are_counted_too(learner):
 
 @pytest.mark.parametrize("learner", [KrotovHopfield(), KMeans(n_init=2)], ids=["ours", "KMeans"])
 @pytest.mark.parametrize("n_groups", [4, 7])
-def test_signed_rows_have_no_words(learner, n_groups):
+def test_signed_data_use_the_silhouette(learner, n_groups):
     found = choose_n_components(learner, blobs(n_groups), [2, 4, 5, 7, 9])
     assert found.n_components == n_groups
-    assert "rows lie nearer to their component" in found.reason
+    assert "rows are nearer to their component" in found.reason
     assert "words" not in found.reason
     assert np.isnan([[row["npmi"], row["diversity"]] for row in found.table]).all()
     assert "npmi" not in str(found)
 
 
-def test_each_column_means_what_it_says():
+def test_columns_equal_their_definitions():
     X = planted(4)
     learner = KrotovHopfield(inhibition=None)
     (row,) = choose_n_components(learner, X, [5], n_seeds=2, test_size=0.4, random_state=7).table
@@ -154,7 +154,7 @@ def test_silhouette_equals_slow_loops(metric):
     assert _compute_silhouette(model, X, labels) == pytest.approx(np.mean(values), rel=1e-5)
 
 
-def test_documents_are_prepared_once():
+def test_pipeline_steps_are_fitted_once():
     fits = []
 
     class Counted(TfidfVectorizer):
@@ -172,7 +172,7 @@ def test_documents_are_prepared_once():
     assert choose_n_components(make_pipeline(KrotovHopfield()), planted(4), [2, 3, 4, 5]).n_components == 4
 
 
-def test_one_seed_is_one_answer_for_every_format():
+def test_same_seed_gives_the_same_result_for_all_formats():
     X = planted(4, n=300).astype(np.float64)
     one, two, other = (
         choose_n_components(KrotovHopfield(), rows, [3, 4], random_state=seed)
@@ -185,18 +185,18 @@ def test_one_seed_is_one_answer_for_every_format():
         np.testing.assert_allclose(list(row.values()), list(same.values()), atol=1e-6)
 
 
-def test_idle_units_are_counted():
+def test_components_without_rows_are_counted():
     X = np.eye(6)[np.arange(60) % 3]
     found = choose_n_components(Frozen(), X, [2, 3, 6])
     assert [row["idle"] for row in found.table] == [0, 0, 3]
 
 
-def test_a_learner_that_drops_units_may_be_asked():
+def test_learner_that_removes_components():
     found = choose_n_components(KrotovHopfield(prune=True), planted(4), [2, 4, 12])
     assert found.table[2]["agreement"] == pytest.approx(found.table[1]["agreement"], abs=0.05)
 
 
-def test_models_that_tell_nothing_apart_do_not_agree():
+def test_agreement_of_single_label_models_is_zero():
     X = np.hstack([np.ones((40, 1)), np.eye(40, 5)])
     found = choose_n_components(Frozen(n_features=6), X, [2])  # all rows go to the first unit, in each model
     assert found.table[0]["agreement"] == 0
@@ -213,7 +213,7 @@ def row(number, merit, error=0.0, agreement=0.9, separation=0.5):
         ([row(2, 0.85, 0.03), row(3, 0.9, 0.02), row(4, 0.8)], "About as good: 2;", "4"),
         ([row(2, 0.1), row(3, 0.9)], "the largest number tried: try larger", "smallest"),
         ([row(5, 0.9), row(6, 0.1)], "the smallest number tried: try smaller", "largest"),
-        ([row(2, 0.9), row(3, 0.1)], "Take 2 components", "smallest|largest"),
+        ([row(2, 0.9), row(3, 0.1)], "Use 2 components", "smallest|largest"),
         ([row(2, 0.1), row(3, 0.9, agreement=0.2), row(4, 0.1)], "hardly the same labels", "number tried"),
         ([row(2, 0.1), row(3, 0.9, agreement=0.5)], "partly the same labels", "But"),
         ([row(2, 0.1), row(3, 0.9)], "different rows give the same labels", "But"),
@@ -226,14 +226,14 @@ def row(number, merit, error=0.0, agreement=0.9, separation=0.5):
         ([row(2, -0.1), row(3, 0.9, separation=0.0)], "no more often", "less often"),
     ],
 )
-def test_the_reason_agrees_with_the_figures(table, said, unsaid):
+def test_reason_agrees_with_the_table(table, said, unsaid):
     reason = _explain(max(table, key=lambda row: row["merit"]), table, words=True)
     assert re.search(said, reason)
     assert not re.search(unsaid, reason)
 
 
-@pytest.mark.parametrize(("separation", "said"), [(0.4, "rows lie nearer to"), (0.0, "no nearer"), (-0.2, "no nearer")])
-def test_the_reason_without_words(separation, said):
+@pytest.mark.parametrize(("separation", "said"), [(0.4, "rows are nearer to"), (0.0, "no nearer"), (-0.2, "no nearer")])
+def test_reason_for_data_that_are_not_words(separation, said):
     table = [row(2, 0.9, separation=separation)]
     reason = _explain(table[0], table, words=False)
     assert said in reason
@@ -241,18 +241,18 @@ def test_the_reason_without_words(separation, said):
     assert ("But the separation" in reason) == (separation <= 0)
 
 
-def test_noise_is_doubted():
+def test_reason_for_noise_has_a_warning():
     X = np.random.default_rng(0).standard_normal((200, 20))
     reason = choose_n_components(KrotovHopfield(), X, [3, 4, 5]).reason
     assert "hardly the same labels. " in reason
-    assert "But the agreement speaks for no number" in reason
+    assert "But the agreement does not support any number" in reason
 
 
-# -- numbers that nobody gave ----------------------------------------------------------------------------------------
+# -- default candidates ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("learner", [KrotovHopfield(), KMeans(n_init=1)], ids=["ours", "KMeans"])
-def test_the_default_candidates_find_groups(learner):
+def test_default_candidates_find_groups(learner):
     found = choose_n_components(learner, blobs(8, n=200), n_seeds=2)
     assert found.n_components == 8
     assert [row["n_components"] for row in found.table] == [2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 25]
@@ -261,7 +261,7 @@ def test_the_default_candidates_find_groups(learner):
 @pytest.mark.parametrize(
     ("n_rows", "numbers"), [(4, [2]), (20, [2]), (40, [2, 3, 4, 5]), (100, [2, 3, 4, 5, 6, 8, 10, 13])]
 )
-def test_the_default_candidates_leave_rows_for_each_component(n_rows, numbers):
+def test_default_candidates_leave_rows_for_each_component(n_rows, numbers):
     X = np.random.default_rng(0).random((n_rows, 12))
     for learner in (KrotovHopfield(), KMeans(n_init=1)):
         found = choose_n_components(learner, X, n_seeds=2)
@@ -269,7 +269,7 @@ def test_the_default_candidates_leave_rows_for_each_component(n_rows, numbers):
 
 
 @pytest.mark.parametrize("learner", [OrthogonalSparseCoding(), PCA()], ids=["ours", "PCA"])
-def test_the_default_candidates_end_at_the_number_of_features(learner):
+def test_default_candidates_end_at_the_number_of_features(learner):
     X = load_iris().data
     found = choose_n_components(learner, X)
     assert [row["n_components"] for row in found.table] == [2, 3, 4]
@@ -280,10 +280,10 @@ def test_the_default_candidates_end_at_the_number_of_features(learner):
 @pytest.mark.parametrize(
     "X", [np.eye(6)[np.arange(120) % 6], sparse.csr_matrix(np.eye(6)[np.arange(120) % 6])], ids=["dense", "CSR"]
 )
-def test_rows_of_one_entry_have_no_words(X):
+def test_rows_of_one_entry_use_the_silhouette(X):
     found = choose_n_components(KrotovHopfield(), X, [3, 6, 8])
     assert found.n_components == 6
-    assert "rows lie nearer" in found.reason
+    assert "rows are nearer" in found.reason
     by_words = choose_n_components(KrotovHopfield(), X, [3, 6, 8], words=True)
     assert {row["separation"] for row in by_words.table} == {-1.0}
     assert "no more often" in by_words.reason
@@ -299,18 +299,18 @@ def test_repeated_rows_and_more_components_than_rows(learner):
         assert choose_n_components(learner, X, [3, 90]).n_components == 3
 
 
-def test_images_have_no_words():
+def test_images_use_the_silhouette():
     found = choose_n_components(KrotovHopfield(), load_digits().data[:600], [5, 10, 30])
     assert "words" not in found.reason
     assert found.n_components == 10
 
 
-def test_it_prints_as_a_table():
+def test_selection_prints_as_a_table():
     table = [{**row(9, 0.25), "score": -12345.6}, {**row(10, 1.125), "score": -0.5}]
     assert str(Selection(10, "Take 10.", table)).splitlines() == [
-        "units   score  separation  agreement  merit",
-        "    9  -12346        .500       .900   .250",
-        "   10   -.500        .500       .900  1.125 <",
+        "components   score  separation  agreement  merit",
+        "         9  -12346        .500       .900   .250",
+        "        10   -.500        .500       .900  1.125 <",
         "",
         "Take 10.",
     ]
@@ -319,17 +319,17 @@ def test_it_prints_as_a_table():
 @pytest.mark.parametrize(
     ("changes", "error", "words"),
     [
-        ({"candidates": []}, ValueError, r"each at least 2, got \[\]. Try range"),
-        ({"candidates": range(1, 4)}, ValueError, r"each at least 2, got range\(1, 4\)"),
-        ({"candidates": [2.5]}, ValueError, "`candidates` must be whole numbers"),
+        ({"candidates": []}, ValueError, r"integers >= 2, got \[\]. Use range"),
+        ({"candidates": range(1, 4)}, ValueError, r"integers >= 2, got range\(1, 4\)"),
+        ({"candidates": [2.5]}, ValueError, "`candidates` must be integers"),
         ({"candidates": 5}, ValueError, "got 5"),
         ({"n_seeds": 1}, ValueError, "`n_seeds` must be an integer >= 2, got 1"),
         ({"n_seeds": 2.0}, ValueError, ">= 2, got 2.0"),
         ({"random_state": "x"}, ValueError, "cannot be used to seed"),
-        ({"test_size": 1.0}, ValueError, r"within \(0, 1\); 1.0 came"),
-        ({"words": True, "X": -np.eye(8)}, ValueError, "never below zero"),
+        ({"test_size": 1.0}, ValueError, "between 0 and 1, got 1.0"),
+        ({"words": True, "X": -np.eye(8)}, ValueError, "got negative values"),
         ({"X": np.eye(3)}, ValueError, "expected at least four rows, .* got 3"),
-        ({"X": np.zeros((20, 5))}, ValueError, r"expected rows with values .* shape \(20, 5\) .* nothing but zeros"),
+        ({"X": np.zeros((20, 5))}, ValueError, r"expected rows with values .* shape \(20, 5\) .* only zeros"),
         (
             {"estimator": MultinomialMixture(), "X": np.eye(9)[:, :3]},
             ValueError,
@@ -339,21 +339,21 @@ def test_it_prints_as_a_table():
         (
             {"X": ["some text"] * 8},
             TypeError,
-            "KrotovHopfield wants a matrix of numbers and got text. Put a vectorizer",
+            "KrotovHopfield expected a matrix of numbers, got text. Add a vectorizer",
         ),
-        ({"X": np.array([["some text"]] * 8)[:, 0]}, TypeError, "got text. Put a vectorizer"),
-        ({"estimator": RandomForestClassifier()}, TypeError, "RandomForestClassifier has neither"),
-        ({"estimator": "NMF"}, TypeError, "str has neither"),
-        ({"estimator": TfidfVectorizer(), "X": np.eye(8)}, TypeError, "TfidfVectorizer has neither"),
+        ({"X": np.array([["some text"]] * 8)[:, 0]}, TypeError, "got text. Add a vectorizer"),
+        ({"estimator": RandomForestClassifier()}, TypeError, "got RandomForestClassifier"),
+        ({"estimator": "NMF"}, TypeError, "got str"),
+        ({"estimator": TfidfVectorizer(), "X": np.eye(8)}, TypeError, "got TfidfVectorizer"),
     ],
 )
-def test_bad_arguments_are_refused_in_words(changes, error, words):
+def test_invalid_arguments_are_rejected(changes, error, words):
     arguments = {"estimator": KrotovHopfield(), "X": np.eye(8), "candidates": [2, 3], **changes}
     with pytest.raises(error, match=words):
         choose_n_components(**arguments)
 
 
-def test_any_random_state_will_do():
+def test_random_state_types():
     X = planted(3, n=60)
     ask = partial(choose_n_components, KrotovHopfield(), X, [2, 3])
     assert ask(random_state=None).n_components in (2, 3)
@@ -364,12 +364,12 @@ def test_any_random_state_will_do():
     assert ask(random_state=generator).table != ask(random_state=generator).table  # it goes on drawing
 
 
-def test_a_codebook_of_components_may_be_signed():
+def test_signed_components_are_accepted():
     found = choose_n_components(TruncatedSVD(), blobs(4), [2, 3])
     assert [r["n_components"] for r in found.table] == [2, 3]
 
 
-def test_data_frames_come_in():
+def test_data_frames_are_accepted():
     pd = pytest.importorskip("pandas")
     frame = pd.DataFrame(planted(3, n=200).toarray()).rename(columns="word {}".format)
     assert choose_n_components(KrotovHopfield(), frame, [2, 3, 4]).n_components == 3

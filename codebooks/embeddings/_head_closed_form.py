@@ -1,12 +1,12 @@
-"""The closed form of a head: how rows vary inside their groups, and what undoes it. NumPy only."""
+"""Closed-form solution of the linear head of `PairedHead`: partial whitening of the within-group covariance (WCCN)."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-# How fast a covariance of few rows is trusted less: the noise of its eigenvalues grows with features over rows.
-_DOUBT = 2.0
+# Increase of the ridge with n_features / n_rows, because the noise of the eigenvalues of a covariance grows with it.
+_RIDGE_GROWTH = 2.0
 
 Floats = NDArray[np.float64]
 Groups = NDArray[np.intp]
@@ -22,7 +22,7 @@ __all__ = [
 
 
 def compute_centroids(X: NDArray, groups: Groups) -> NDArray:
-    """The mean of the rows of each group, shape (n_groups, n_features); groups are numbered 0, 1, ... without gaps."""
+    """Compute the mean of the rows of each group, shape (n_groups, n_features); groups are 0, 1, ... without gaps."""
     order = np.argsort(groups, kind="stable")
     sizes = np.bincount(groups)
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
@@ -30,10 +30,11 @@ def compute_centroids(X: NDArray, groups: Groups) -> NDArray:
 
 
 def compute_scatter_matrices(X: NDArray, groups: Groups) -> tuple[Floats, Floats]:
-    """Covariance of the rows, and of the rows inside their groups.
+    """Compute the total covariance and the within-group covariance of the rows.
 
-    Both are unbiased: the second divides by the rows less the groups. What is between them, `total - within`, is the
-    covariance of two different rows of one group, Barlow's cross-covariance with pairs drawn inside groups.
+    Both are unbiased: the second is divided by the number of rows minus the number of groups. The difference `total -
+    within` is the covariance of two different rows of one group, the cross-covariance of Barlow Twins with pairs drawn
+    inside groups.
 
     Parameters
     ----------
@@ -60,17 +61,17 @@ def compute_scatter_matrices(X: NDArray, groups: Groups) -> tuple[Floats, Floats
 
 
 def fit_closed_form_head(X: NDArray, groups: Groups, ridge: float, n_components: int | None, residual: bool) -> Floats:
-    """Weights of the linear head under which rows of a group vary alike in all directions, partly.
+    """Compute the weights of the linear head that partly whitens the within-group covariance.
 
-    With the covariance S inside groups, shrunk towards a multiple of the identity::
+    With the within-group covariance S, regularised by a multiple of the identity::
 
         H = ((S / m + s I) / (1 + s))^(-1/2)        m = trace(S) / n_features
         s = ridge (1 + 2 n_features / (n_samples - n_groups))
 
-    H is symmetric and tends to the identity as the ridge grows: that is the residual path. Canonical axes come of
-    the covariance T of all rows, which is S and what two rows of a group share: the eigenvectors U of H (T - S) H,
-    the most shared first. `U' H` is ridge CCA between the two rows of a pair, or ridge LDA, each axis scaled
-    to the same spread inside groups; kept whole it gives the cosines of H.
+    H is symmetric and tends to the identity as the ridge grows (the residual path). The canonical axes are the
+    eigenvectors U of H (T - S) H, with the total covariance T, sorted by descending eigenvalue. `U' H` is ridge CCA of
+    the two rows of a pair, or ridge LDA, with each axis scaled to the same within-group spread. With all axes it gives
+    the same cosines as H.
 
     Parameters
     ----------
@@ -80,11 +81,11 @@ def fit_closed_form_head(X: NDArray, groups: Groups, ridge: float, n_components:
     ridge : float
         Above 0.
     n_components : int or None
-        Keep so many canonical axes; None: all.
+        Number of canonical axes; None keeps all.
     residual : bool
-        With True and all axes: H itself, so that features keep their places. With False: canonical axes, each also
-        weighed by the square root of its correlation rho = b / (b + 1), where b is its eigenvalue: what pairs do not
-        share at all goes to zero, as in the linear Barlow head.
+        If True and all axes are kept, return H, so that features keep their meaning. If False, multiply each canonical
+        axis by the square root of its correlation rho = b / (b + 1), with b its eigenvalue. Directions that the rows of
+        a group do not share then become zero, as in the linear Barlow head.
 
     Returns
     -------
@@ -101,34 +102,35 @@ def fit_closed_form_head(X: NDArray, groups: Groups, ridge: float, n_components:
     n_features = len(total)
     mean = np.trace(within) / n_features
     if mean <= 0:
-        head = np.eye(n_features)  # rows of a group are equal already
+        head = np.eye(n_features)  # the rows of each group are equal
     else:
-        ridge = ridge * (1 + _DOUBT * n_features / (len(X) - groups.max() - 1))
+        ridge = ridge * (1 + _RIDGE_GROWTH * n_features / (len(X) - groups.max() - 1))
         values, vectors = np.linalg.eigh(within / mean)
-        worth = np.sqrt((1 + ridge) / (np.maximum(values, 0) + ridge))
-        head = (vectors * worth) @ vectors.T
+        gains = np.sqrt((1 + ridge) / (np.maximum(values, 0) + ridge))
+        head = (vectors * gains) @ vectors.T
     if residual and n_components is None:
         return head
     shared, axes = np.linalg.eigh(head @ (total - within) @ head)
-    strongest = np.argsort(-shared, kind="stable")[:n_components]
-    axes = axes[:, strongest]
+    order = np.argsort(-shared, kind="stable")[:n_components]
+    axes = axes[:, order]
     axes = axes * np.where(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])] < 0, -1.0, 1.0)
     canonical = axes.T @ head
     if residual:
         return canonical
     spread = max(mean, np.finfo(np.float64).tiny)
-    common = np.maximum(shared[strongest], 0)
-    return np.sqrt(common / (common + spread))[:, None] * canonical
+    shared = np.maximum(shared[order], 0)
+    return np.sqrt(shared / (shared + spread))[:, None] * canonical
 
 
 def compute_barlow_loss(Z: NDArray, groups: Groups, redundancy: float = 0.0051) -> float:
-    """Barlow's loss where batches are endless and pairs are drawn inside groups, `sum_i (1 - C_ii)^2 + redundancy
-    sum_{i != j} C_ij^2` (Zbontar et al. 2021), C being the covariance that two rows of a group share over the spread of
-    the features.
+    """Compute the Barlow Twins loss (Zbontar et al. 2021) for an infinite batch with pairs drawn inside groups.
+
+    It is `sum_i (1 - C_ii)^2 + redundancy sum_{i != j} C_ij^2`, with C the correlation of two different rows of a
+    group.
 
     Examples
     --------
-    >>> Z = np.array([[0.0, 1], [0, 3], [4, 1], [4, 3]])  # groups share the first feature and not the second
+    >>> Z = np.array([[0.0, 1], [0, 3], [4, 1], [4, 3]])  # rows of a group agree in the first feature only
     >>> round(compute_barlow_loss(Z, np.array([0, 0, 1, 1]), redundancy=0.0), 2)
     2.25
     """

@@ -1,4 +1,4 @@
-"""Heads that are learned by gradient descent: torch, imported when one is asked for, and not needed afterwards."""
+"""Linear heads of `PairedHead` learned by gradient descent. torch is imported at the first call of `fit_sgd_heads`."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from codebooks.embeddings._head_closed_form import Groups
 
 __all__ = ["TEMPERATURES", "Settings", "draw_batches", "fit_sgd_heads"]
 
-TEMPERATURES = {"marginal": 0.07, "simcse": 0.05, "barlow": 1.0}  # Barlow has none
-# Rows of one group that a batch takes together.
+TEMPERATURES = {"marginal": 0.07, "simcse": 0.05, "barlow": 1.0}  # "barlow" does not use it
+# Largest number of rows of one group that a batch takes together.
 _BAG = 8
-# Smallest batch that is learned from: statistics of fewer rows say nothing.
+# Smallest last batch of an epoch; smaller ones are skipped, because their statistics are too noisy.
 _LEAST = 4
 
 
 class Settings(NamedTuple):
-    """What a descent is told; `PairedHead` has the words."""
+    """Parameters of the gradient descent, as documented in `PairedHead`."""
 
     objective: str
     n_components: int | None
@@ -34,15 +34,15 @@ class Settings(NamedTuple):
 
 
 def fit_sgd_heads(X: NDArray, groups: Groups, settings: Settings, seed: int) -> Iterator[tuple[NDArray, float]]:
-    """Weights of the head after each epoch, and the mean loss of its batches.
+    """Yield the weights of the head after each epoch, and the mean loss of its batches.
 
-    The head is linear, `z = W x` or, with the residual path, `z = x + W x` with W starting at zero. Rows come in
-    batches of whole small bags, at most 8 rows of one group each, so that each row meets others of its group.
+    The head is linear, `z = W x` or, with the residual path, `z = x + W x` with W starting at zero. A batch consists of
+    small bags, each of about 8 rows of one group, so that it contains other rows of the group of each row.
 
     Parameters
     ----------
     X : ndarray of shape (n_samples, n_features)
-        Embeddings of mean length 1, so that the settings mean the same for all encoders.
+        Embeddings of mean length 1, so that the parameters have the same effect for all encoders.
     groups : ndarray of shape (n_samples,) of int
     settings : Settings
     seed : int
@@ -55,7 +55,7 @@ def fit_sgd_heads(X: NDArray, groups: Groups, settings: Settings, seed: int) -> 
     Raises
     ------
     ImportError
-        There is no torch.
+        torch is not installed.
     """
     torch = _import_torch()
     rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
@@ -70,14 +70,14 @@ def fit_sgd_heads(X: NDArray, groups: Groups, settings: Settings, seed: int) -> 
     weights.requires_grad_()
     identity = torch.eye(n_features) if residual else 0.0
     optimizer = torch.optim.Adam([weights], lr=settings.learning_rate)
-    loss_of = _define_losses(torch)[settings.objective]
-    known = torch.as_tensor(np.ascontiguousarray(groups))
+    compute_loss = _define_losses(torch)[settings.objective]
+    group_of = torch.as_tensor(np.ascontiguousarray(groups))
     for _ in range(settings.max_iter):
         losses = []
         for first, second in draw_batches(groups, settings.batch_size, rng):
             optimizer.zero_grad()
             head = weights + identity
-            loss = loss_of(rows[first] @ head.T, rows[second] @ head.T, known[first], settings)
+            loss = compute_loss(rows[first] @ head.T, rows[second] @ head.T, group_of[first], settings)
             (loss + settings.decay * ((weights - start) ** 2).sum()).backward()
             optimizer.step()
             losses.append(loss.item())
@@ -86,7 +86,7 @@ def fit_sgd_heads(X: NDArray, groups: Groups, settings: Settings, seed: int) -> 
 
 
 def draw_batches(groups: Groups, batch_size: int, rng: np.random.Generator) -> Iterator[tuple[NDArray, NDArray]]:
-    """Batches of one epoch: row numbers, and for each a partner, another row of its group.
+    """Yield the batches of one epoch: row indices, and for each the index of another row of its group.
 
     Examples
     --------
@@ -97,11 +97,11 @@ def draw_batches(groups: Groups, batch_size: int, rng: np.random.Generator) -> I
     order = rng.permutation(len(groups))
     order = order[np.argsort(groups[order], kind="stable")]
     sizes = np.bincount(groups)
-    together: list[NDArray] = []
+    bags: list[NDArray] = []
     for rows in np.split(order, np.cumsum(sizes)[:-1]):
         if len(rows) > 1:
-            together.extend(np.array_split(rows, max(len(rows) // _BAG, 1)))
-    shuffled = [together[i] for i in rng.permutation(len(together))]
+            bags.extend(np.array_split(rows, max(len(rows) // _BAG, 1)))
+    shuffled = [bags[i] for i in rng.permutation(len(bags))]
     firsts, seconds, n_rows = [], [], 0
     for place, bag in enumerate(shuffled):
         firsts.append(bag)
@@ -113,7 +113,7 @@ def draw_batches(groups: Groups, batch_size: int, rng: np.random.Generator) -> I
 
 
 def _define_losses(torch: Any) -> dict[str, Callable[..., Any]]:
-    """The three objectives, each of two views, the groups of their rows and the settings."""
+    """Return the three objectives as functions of two views of the rows, their groups and the settings."""
 
     def barlow(one: Any, two: Any, groups: Any, settings: Settings) -> Any:
         one, two = ((view - view.mean(0)) / (view.var(0, unbiased=False) + 1e-5).sqrt() for view in (one, two))
@@ -125,8 +125,8 @@ def _define_losses(torch: Any) -> dict[str, Callable[..., Any]]:
     def simcse(one: Any, two: Any, groups: Any, settings: Settings) -> Any:
         scores = _normalize(torch, one) @ _normalize(torch, two).T / settings.temperature
         own = torch.eye(len(one), dtype=torch.bool)
-        friends = (groups[:, None] == groups[None]) & ~own  # of one group, so no negatives
-        return (torch.logsumexp(scores.masked_fill(friends, -torch.inf), 1) - torch.diagonal(scores)).mean()
+        same_group = (groups[:, None] == groups[None]) & ~own  # these are not negatives
+        return (torch.logsumexp(scores.masked_fill(same_group, -torch.inf), 1) - torch.diagonal(scores)).mean()
 
     def marginal(one: Any, two: Any, groups: Any, settings: Settings) -> Any:
         one = _normalize(torch, one)
@@ -147,7 +147,7 @@ def _import_torch() -> Any:
         import torch
     except ImportError as missing:
         raise ImportError(
-            "PairedHead(solver='sgd') wants torch, which is not installed. Run: pip install 'codebooks-learn[text]', "
-            "or take solver='eigen', which needs none."
+            "PairedHead(solver='sgd') requires torch, which is not installed. Run: pip install "
+            "'codebooks-learn[text]', or use solver='eigen', which does not need it."
         ) from missing
     return torch

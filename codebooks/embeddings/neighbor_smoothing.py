@@ -128,7 +128,7 @@ class NeighborSmoothing(OneToOneFeatureMixin, ArrayTransformer):
             self.centers_ = self.starts_ = None
             if self.algorithm == "approximate" or (self.algorithm == "auto" and len(rows) > _MOST_EXACT):
                 centers = _place_centers(rows)
-                # Cells without rows are left out, so that the nearest cells of a row always hold some.
+                # Cells without rows are left out, so that the nearest cells of a row always contain rows.
                 cells, owner = np.unique(ops.to_host(_find_nearest(rows, centers, 1)), return_inverse=True)
                 owner = owner.ravel()
                 order = np.argsort(owner, kind="stable")
@@ -186,17 +186,17 @@ class NeighborSmoothing(OneToOneFeatureMixin, ArrayTransformer):
 
 
 def _find_nearest(units: Any, rows: Any, n: int) -> Any:
-    """Numbers of the `n` of `rows` with the largest cosine to each of `units`, int64 of shape (n_units, n)."""
+    """Return the indices of the `n` rows with the largest cosine to each of `units`, int64 of shape (n_units, n)."""
     xp = ops.xp(units)
-    # The same handicap for all changes no order, and makes the tolerance for ties absolute: cosines near zero have the
-    # rounding errors of products near one.
+    # An equal handicap for all rows does not change the order, but makes the tolerance for ties absolute: cosines near
+    # zero have the rounding errors of products near one.
     handicap = xp.ones(len(rows), units.dtype)
     blocks = iterate_row_blocks(units, len(rows) * units.dtype.itemsize)
-    return xp.concatenate([ops.nearest(units[block], rows, handicap, n).index for block in blocks])
+    return xp.concatenate([ops.find_nearest(units[block], rows, handicap, n).index for block in blocks])
 
 
 def _place_centers(rows: Any) -> Any:
-    """Centers of cells: spherical k-means from random rows, on a random sample of rows."""
+    """Compute the centers of the cells by spherical k-means from random rows, on a random sample of rows."""
     rng = np.random.default_rng(0)
     n_rows, n_cells = len(rows), min(int(_CELLS * len(rows) ** 0.5), len(rows))
     sample, centers = (
@@ -212,9 +212,10 @@ def _place_centers(rows: Any) -> Any:
 
 
 def _find_nearest_in_cells(units: Any, rows: Any, centers: Any, starts: Any, n: int) -> tuple[Any, Any]:
-    """As `_find_nearest`, among the rows in the nearest cells; and which numbers are valid, because cells can be small.
+    """Find nearest rows as `_find_nearest`, among the rows of the nearest cells only.
 
-    Each block of units visits all cells, one after another, and keeps the `n` nearest rows of those visited so far.
+    Also return which indices are valid, because small cells can contain fewer than `n` rows. Each block of units is
+    compared with one cell after another, and the `n` nearest rows so far are kept.
     """
     xp = ops.xp(units)
     n_cells = len(centers)

@@ -1,4 +1,4 @@
-"""A linear head over embeddings that draws together what is known to belong together, and never harms ranking."""
+"""`PairedHead`: a linear transformation of embeddings, learned from pairs or groups of related rows."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from codebooks.embeddings._head_closed_form import Groups, compute_barlow_loss, 
 from codebooks.embeddings._head_sgd import TEMPERATURES, Settings, fit_sgd_heads
 from codebooks.embeddings._head_validation import (
     Fold,
-    Look,
-    Verdict,
+    FoldMetrics,
+    Improvement,
     choose_epoch,
-    decide,
     describe_collapse,
     evaluate_fold,
+    evaluate_improvement,
     split_groups,
     summarize_epoch,
 )
@@ -34,102 +34,111 @@ __all__ = ["PairedHead"]
 
 
 class PairedHead(ArrayTransformer):
-    """Learn from known pairs or groups which directions of an embedding matter, and keep that only if it helps.
+    """Improve embeddings by known pairs or groups of related rows, such as questions with the same answer.
 
-    Rows with the same answer vary among themselves in directions that say nothing of the answer. A linear head weighs
-    these down. By default it is a closed form [1]_: with S the covariance of rows around the centroid of their group,
-    m its mean eigenvalue, mu the mean of all rows and s the ridge::
+    The rows of a group differ in directions that do not matter for the group. A linear head reduces these directions.
+    It is used only if it improves the ranking of held-out groups.
+
+    The default solver uses a closed form, within-class covariance normalisation (WCCN) [1]_. With S the covariance of
+    rows around the centroid of their group, m its mean eigenvalue, mu the mean of all rows and s the ridge::
 
         z = H (x - mu)        H = ((S / m + s I) / (1 + s))^(-1/2)
 
-    that is partial whitening inside groups, where H tends to the identity as s grows, or the same directions as
-    canonical axes (`residual=False` or `n_components`), which is the linear Barlow head and shrinkage LDA. With
-    `solver="sgd"` the head is learned by gradient descent in torch, `z = (I + W) (x - mu)`, from one of three
+    This is partial whitening inside groups; H tends to the identity as s grows. With `residual=False` or
+    `n_components`, the result is given in canonical axes, which is the linear Barlow head and shrinkage LDA. With
+    `solver="sgd"` the head is learned by gradient descent in torch, `z = (I + W) (x - mu)`, with one of three
     objectives:
 
-    - "barlow" [1]_: the cross-correlation of the two rows of a pair, each feature standardised over the batch, is to be
-      the identity, `sum_i (1 - C_ii)^2 + redundancy sum_{i != j} C_ij^2`;
-    - "simcse" [2]_: the partner of each row among all rows of the batch, `-log softmax_j(cos(z_i, z'_j) / temperature)`
-      at j = i, where rows of one group are no negatives;
-    - "marginal" [3]_: any row of the group among all others, `-log sum_{j in group(i)} softmax_{j != i}(cos(z_i, z_j) /
-      temperature)`.
+    - "barlow" [1]_: make the cross-correlation of the two rows of a pair, with each feature standardised over the
+      batch, equal to the identity, `sum_i (1 - C_ii)^2 + redundancy sum_{i != j} C_ij^2`;
+    - "simcse" [2]_: find the partner of each row among all rows of the batch, `-log softmax_j(cos(z_i, z'_j) /
+      temperature)` at j = i. Rows of the same group are not used as negatives;
+    - "marginal" [3]_: find any row of the group among all others, `-log sum_{j in group(i)} softmax_{j != i}(cos(z_i,
+      z_j) / temperature)`.
 
-    A loss that falls, and clusters that shrink, do not say that ranking improves. So each head is learned five times
-    without a fifth of the groups, and asked for the first other row of the same group, by cosine among all rows, for
-    rows of the groups held out. It is kept if its mean gain in reciprocal rank exceeds one standard error and it ranks
-    above chance; otherwise `transform` gives rows back as they are, with a warning and `improved_` False.
+    A lower loss does not imply a better ranking. Each head is therefore cross-validated in five folds over groups: for
+    rows of the held-out groups, all rows are ranked by cosine, and the reciprocal rank of the first row of the same
+    group is measured. The head is used if its mean gain exceeds one standard error and the ranking is better than
+    chance. Otherwise `transform` returns `X` unchanged, `improved_` is False, and `fit` gives a warning.
 
     Parameters
     ----------
     objective : {"barlow", "simcse", "marginal"}, default="barlow"
-        What is learned. The closed form is Barlow's; the others want `solver="sgd"`.
+        The loss. "simcse" and "marginal" require `solver="sgd"`.
     solver : {"eigen", "sgd"}, default="eigen"
-        The closed form, in NumPy, deterministic and done in seconds; or gradient descent, which wants torch for `fit`
-        (not for `transform`).
+        "eigen" is the closed form: deterministic, takes seconds, needs NumPy only. "sgd" is gradient descent; it
+        requires torch for `fit` (not for `transform`).
     n_components : int, optional
-        How many features come out; default: as many as come in.
+        Number of output features; default: the number of input features.
     residual : bool, default=True
-        Whether what is learned is added to what was there. Without it, or with fewer components, the head is canonical
-        axes ("eigen") or starts from random ones ("sgd").
+        Whether to learn a change of the identity. If False, or with fewer components, the head consists of canonical
+        axes ("eigen") or starts from random axes ("sgd").
     ridge : float, default=3.0
-        Of "eigen": how much of the mean variance inside groups is added to each direction's; more is closer to the
-        identity. It is what many rows get: with few, s is `ridge * (1 + 2 n_features / (rows - groups))`, as their
-        covariance is known less well.
+        For "eigen": regularisation of the within-group covariance, as a multiple of its mean eigenvalue. Larger values
+        are closer to the identity. With few rows s is larger, `ridge * (1 + 2 n_features / (rows - groups))`, because
+        their covariance is less certain.
     temperature : float, optional
-        Of "simcse" (default .05) and "marginal" (default .07).
+        For "simcse" (default .05) and "marginal" (default .07).
     redundancy : float, default=0.0051
-        Of "barlow": what correlations between features weigh, lambda in [1]_. "sgd" learns by it; the closed form does
-        not depend on it, and tells its loss by it in `history_`.
+        For "barlow": weight of the correlations between features, lambda in [1]_. The solution of "eigen" does not
+        depend on it; only the loss in `history_` does.
     decay : float, default=0.0
-        Of "sgd": a penalty on the squared distance of the weights from where they began.
+        For "sgd": penalty on the squared distance of the weights from their initial values.
     learning_rate : float, default=1e-3
-        Of "sgd", with Adam.
+        For "sgd": learning rate of Adam.
     batch_size : int, default=512
-        Of "sgd": about so many rows at a time, taken as small bags of one group.
+        For "sgd": approximate number of rows in a batch, in small bags of one group each.
     max_iter : int, default=15
-        Of "sgd": at most so many epochs. The head is that of the last epoch which ranked held-out groups within one
-        standard error of the best: what is known is learned as long as what is new does not suffer.
+        For "sgd": maximum number of epochs. The head of the last epoch is used whose ranking of held-out groups is
+        within one standard error of the best.
     random_state : int, RandomState instance or None, default=None
-        Of "sgd": batches and first weights. The folds are always the same.
+        For "sgd": seed of the batches and the initial weights. The folds do not depend on it.
 
     Attributes
     ----------
     components_ : ndarray of shape (n_features_out, n_features)
-        The head, `transform(X) = (X - mean_) @ components_.T`; the identity where no head was kept.
+        The head, `transform(X) = (X - mean_) @ components_.T`; the identity if `improved_` is False.
     mean_ : ndarray of shape (n_features,)
-        Of the rows learned from; zeros where no head was kept.
+        Mean of the training rows; zeros if `improved_` is False.
     candidate_ : ndarray of shape (n_components or n_features, n_features)
-        The head as it was learned, kept or not; the identity where none could be judged.
+        The learned head, used or not; the identity if there were too few groups.
     improved_ : bool
-        Whether a head was kept.
+        Whether the head is used.
     gain_, gain_error_ : float
-        Mean gain in reciprocal rank over the folds, and its standard error; nan where it could not be judged.
+        Mean gain in reciprocal rank over the folds, and its standard error; nan if there were too few groups.
     history_ : list of dict
-        `epoch` (0 is no head; the closed form has epoch 1 only), `loss` on the rows learned from (nan for 0 of "sgd"),
-        and of held-out groups `distance` (mean distance of a row to its group's centroid, at length 1), `mrr` and
-        `isoscore`, all means over the folds.
+        `epoch` (0 is the input; the closed form has epoch 1 only), `loss` on the training rows (nan for epoch 0 of
+        "sgd"), and for held-out groups `distance` (mean distance of a row of length 1 to the centroid of its group),
+        `mrr` and `isoscore`, all means over the folds.
     n_iter_ : int
-        Epochs of the head that was judged.
+        Number of epochs of the learned head.
     n_features_in_, feature_names_in_
         As everywhere in scikit-learn.
 
+    See Also
+    --------
+    PartialWhitening : Whitening without groups.
+    sklearn.discriminant_analysis.LinearDiscriminantAnalysis : Few classes with many rows each.
+
     Notes
     -----
-    Rows that are alone in their group teach nothing, and stand among the others as strangers. Judging wants four groups
-    of two rows; with fewer the identity is kept. It asks for at most 2,000 rows a fold, among some 20,000.
+    Rows that are alone in their group do not influence the head; in validation they are rows of other groups.
+    Validation needs at least four groups of two rows. It uses at most 2,000 queries in each fold, and about 20,000
+    rows.
 
-    A collapsed head (all outputs at one point or along one direction, or half of the dimensions lost) is named in a
-    warning.
+    A warning describes a collapsed head (all outputs at one point or along one direction, or half of the dimensions
+    lost).
 
-    CuPy arrays are transformed on their device. `fit` moves them to the host, where heads are learned and judged, and
-    the head that it kept back to theirs.
+    CuPy arrays are transformed on their device. `fit` copies them to the host, learns there, and moves the result to
+    their device.
 
     References
     ----------
     .. [1] J. Zbontar et al., "Barlow Twins", ICML 2021 (arXiv 2103.03230). The closed form follows from its loss for a
        linear head, with pairs drawn inside groups: it is regularised canonical correlation analysis of the two rows.
     .. [2] T. Gao et al., "SimCSE", EMNLP 2021 (arXiv 2104.08821).
-    .. [3] K. Guu et al., "REALM", ICML 2020 (arXiv 2002.08909): the answer's likelihood, summed over what is retrieved.
+    .. [3] K. Guu et al., "REALM", ICML 2020 (arXiv 2002.08909): the likelihood of the answer, summed over the
+       retrieved documents.
 
     Examples
     --------
@@ -196,14 +205,14 @@ class PairedHead(ArrayTransformer):
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any = None) -> PairedHead:
-        """Learn from rows of which those with the same `y` belong together.
+        """Learn the head from groups of related rows.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Embeddings; float32 stays float32.
+            Embeddings. float32 is kept.
         y : array-like of shape (n_samples,)
-            Which group (answer, intent) a row belongs to: numbers or strings.
+            The group of each row (its answer or intent, for example), as numbers or strings.
 
         Returns
         -------
@@ -212,33 +221,33 @@ class PairedHead(ArrayTransformer):
         Raises
         ------
         ValueError
-            If `X` is empty, all zeros, or holds NaN or infinity, `y` or one of its groups is missing, `y` does not fit
-            `X`, or the settings do not go together.
+            If `X` is empty, all zeros, or contains NaN or infinity, `y` or a label is missing, `X` and `y` differ in
+            length, or the parameters are not compatible.
         TypeError
-            If `X` is sparse or text, or groups are of several kinds.
+            If `X` is sparse or text, or labels are of several types.
         ImportError
-            If `solver="sgd"` and there is no torch.
+            If `solver="sgd"` and torch is not installed.
         """
         with restore_on_error(self):
             self._check_settings()
             X = self._check_dense(X, reset=True)
             self._check_components(X)
-            complaints = self._fit(ops.to_host(X), self._number_groups(y, len(X)))
+            messages = self._fit(ops.to_host(X), self._number_groups(y, len(X)))
             self._move_to_device_of(X)
-        for complaint in complaints:
-            warnings.warn(complaint, UserWarning, stacklevel=3)
+        for message in messages:
+            warnings.warn(message, UserWarning, stacklevel=3)
         return self
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit_pairs(self, A: Any, B: Any) -> PairedHead:
-        """Learn from pairs: row i of `A` and row i of `B` belong together.
+        """Learn the head from pairs: row i of `A` is related to row i of `B`.
 
-        Equal rows are one row, so that a question with three answers makes one group of four.
+        Equal rows are merged, so that a question with three answers becomes one group of four rows.
 
         Parameters
         ----------
         A, B : array-like of shape (n_pairs, n_features)
-            Embeddings by the same encoder.
+            Embeddings of the same encoder.
 
         Returns
         -------
@@ -257,18 +266,18 @@ class PairedHead(ArrayTransformer):
             B = self._check_dense(B, reset=True)
             if A.shape != B.shape:
                 raise ValueError(
-                    f"PairedHead wants two rows for each pair and got A of shape {A.shape} and B of shape {B.shape}. "
-                    f"Row i of both must belong together; groups of other sizes go to fit(X, y)."
+                    f"PairedHead expected `A` and `B` of the same shape, row i of each a pair, got {A.shape} and "
+                    f"{B.shape}. Use fit(X, y) for groups of other sizes."
                 )
             self._check_components(A)
-            complaints = self._fit(*_merge_pairs(ops.to_host(A), ops.to_host(B)))
+            messages = self._fit(*_merge_pairs(ops.to_host(A), ops.to_host(B)))
             self._move_to_device_of(A)
-        for complaint in complaints:
-            warnings.warn(complaint, UserWarning, stacklevel=3)
+        for message in messages:
+            warnings.warn(message, UserWarning, stacklevel=3)
         return self
 
     def transform(self, X: Any) -> NDArray:
-        """Rows behind the head; as they are where no head was kept.
+        """Apply the head to the rows of `X`; return a copy of `X` if `improved_` is False.
 
         Parameters
         ----------
@@ -277,7 +286,7 @@ class PairedHead(ArrayTransformer):
         Returns
         -------
         ndarray of shape (n_samples, n_components or n_features)
-            float32 where `X` is.
+            float32 if `X` is float32.
         """
         X = self._check_dense(X, reset=False)
         if not self.improved_:
@@ -285,45 +294,46 @@ class PairedHead(ArrayTransformer):
         return (X - self.mean_.astype(X.dtype)) @ self.components_.T.astype(X.dtype)
 
     def _fit(self, X: NDArray, groups: Groups) -> list[str]:
-        """Learn, judge, publish; gives what the user should hear."""
+        """Learn and validate the head, set the attributes, and return the warnings."""
         seed = int(check_random_state(self.random_state).randint(2**31)) if self.solver == "sgd" else 0
         folds = split_groups(groups)
         if not folds:
             self._keep_identity(X)
             n_shared = int((np.bincount(groups) > 1).sum())
             return [
-                f"PairedHead keeps embeddings as they are (improved_ is False): judging a head wants at least 4 groups "
-                f"of two rows, and {n_shared} of the {int(groups.max()) + 1} groups in {len(X)} rows have two."
+                f"PairedHead does not change the embeddings (improved_ is False): it expected at least 4 groups of two "
+                f"rows, got {n_shared} among {int(groups.max()) + 1} groups of {len(X)} rows. Add pairs or groups."
             ]
         raw = [evaluate_fold(X, groups, fold) for fold in folds]
-        looks, losses = self._run_trials(X, groups, folds, seed)
+        metrics, losses = self._cross_validate(X, groups, folds, seed)
         mean = X.mean(axis=0)
-        best = choose_epoch(raw, looks)
-        verdict = decide(raw, looks[best], groups, folds)
+        best = choose_epoch(raw, metrics)
+        improvement = evaluate_improvement(raw, metrics[best], groups, folds)
         head = self._fit_head(X - mean, groups, best + 1, seed).astype(X.dtype)
         collapse = describe_collapse(X, (X - mean) @ head.T)
         self._keep_identity(X)
-        told = zip([self._compute_initial_loss(X, groups, folds), *losses], [raw, *looks], strict=True)
-        self.history_ = [summarize_epoch(epoch, loss, look) for epoch, (loss, look) in enumerate(told)]
-        self.n_iter_, self.gain_, self.gain_error_ = best + 1, verdict.gain, verdict.error
+        losses = [self._compute_initial_loss(X, groups, folds), *losses]
+        epochs = enumerate(zip(losses, [raw, *metrics], strict=True))
+        self.history_ = [summarize_epoch(epoch, loss, fold_metrics) for epoch, (loss, fold_metrics) in epochs]
+        self.n_iter_, self.gain_, self.gain_error_ = best + 1, improvement.gain, improvement.error
         self.candidate_ = head
-        if verdict.improved:
+        if improvement.improved:
             self.components_, self.mean_, self.improved_ = head, mean, True
-        return self._build_warnings(verdict, collapse)
+        return self._build_warnings(improvement, collapse)
 
     def _move_to_device_of(self, X: Any) -> None:
-        """What was learned on the host goes where the rows are."""
+        """Move the fitted arrays to the device of `X`."""
         for name in ("components_", "candidate_", "mean_"):
             setattr(self, name, ops.to_device_of(getattr(self, name), X))
 
-    def _build_warnings(self, verdict: Verdict, collapse: str) -> list[str]:
-        complaints = []
+    def _build_warnings(self, improvement: Improvement, collapse: str) -> list[str]:
+        messages = []
         if collapse:
             advice = "a larger ridge" if self.solver == "eigen" else "residual=True, or a smaller learning_rate"
-            complaints.append(f"PairedHead collapsed: {collapse}. Try {advice}.")
-        if not verdict.improved:
-            complaints.append(f"PairedHead keeps embeddings as they are (improved_ is False): {verdict.complaint}.")
-        return complaints
+            messages.append(f"PairedHead collapsed: {collapse}. Use {advice}.")
+        if not improvement.improved:
+            messages.append(f"PairedHead does not change the embeddings (improved_ is False): {improvement.reason}.")
+        return messages
 
     def _keep_identity(self, X: NDArray) -> None:
         self.components_ = self.candidate_ = np.eye(X.shape[1], dtype=X.dtype)
@@ -332,38 +342,37 @@ class PairedHead(ArrayTransformer):
         self.gain_ = self.gain_error_ = float("nan")
 
     def _compute_initial_loss(self, X: NDArray, groups: Groups, folds: list[Fold]) -> float:
-        """The loss without a head, told as that of a head is: on the rows learned from, the mean over folds."""
+        """Compute the loss without a head on the training rows, the mean over folds."""
         if self.solver == "sgd":
-            return np.nan  # a loss of batches, and none has been drawn
-        losses = [
-            compute_barlow_loss(X[fold.learned], _renumber_groups(groups, fold), self.redundancy) for fold in folds
-        ]
+            return np.nan  # the loss is defined for batches, and none has been drawn
+        losses = [compute_barlow_loss(X[fold.train], _renumber_groups(groups, fold), self.redundancy) for fold in folds]
         return float(np.mean(losses))
 
-    def _run_trials(
+    def _cross_validate(
         self, X: NDArray, groups: Groups, folds: list[Fold], seed: int
-    ) -> tuple[list[list[Look]], list[float]]:
-        """After each epoch: what held-out groups look like in each fold, and the mean loss."""
-        looks: list[list[Look]] = []
+    ) -> tuple[list[list[FoldMetrics]], list[float]]:
+        """Compute the metrics of each epoch in each fold, and the mean loss of each epoch."""
+        metrics: list[list[FoldMetrics]] = []
         losses: list[list[float]] = []
         for fold in folds:
-            learned = _renumber_groups(groups, fold)
-            centred = X - X[fold.learned].mean(axis=0)
-            for epoch, (head, loss) in enumerate(self._fit_heads(centred[fold.learned], learned, self.max_iter, seed)):
-                if epoch == len(looks):
-                    looks.append([])
+            train_groups = _renumber_groups(groups, fold)
+            centered = X - X[fold.train].mean(axis=0)
+            heads = self._fit_heads(centered[fold.train], train_groups, self.max_iter, seed)
+            for epoch, (head, loss) in enumerate(heads):
+                if epoch == len(metrics):
+                    metrics.append([])
                     losses.append([])
-                looks[epoch].append(evaluate_fold(centred @ head.T.astype(X.dtype), groups, fold))
+                metrics[epoch].append(evaluate_fold(centered @ head.T.astype(X.dtype), groups, fold))
                 losses[epoch].append(loss)
-        return looks, [float(np.mean(loss)) for loss in losses]
+        return metrics, [float(np.mean(loss)) for loss in losses]
 
     def _fit_head(self, X: NDArray, groups: Groups, n_epochs: int, seed: int) -> NDArray:
-        """The head after so many epochs on all rows."""
+        """Return the head after `n_epochs` epochs on all rows."""
         *_, (head, _) = self._fit_heads(X, groups, n_epochs, seed)
         return head
 
     def _fit_heads(self, X: NDArray, groups: Groups, n_epochs: int, seed: int) -> Iterator[tuple[NDArray, float]]:
-        """The head after each epoch, with its loss; one of the closed form."""
+        """Yield the head after each epoch, with its loss; the closed form yields one."""
         if self.solver == "eigen":
             head = fit_closed_form_head(X, groups, self.ridge, self.n_components, self.residual)
             yield head, compute_barlow_loss(X @ head.T.astype(X.dtype), groups, self.redundancy)
@@ -382,36 +391,39 @@ class PairedHead(ArrayTransformer):
         length = np.linalg.norm(X, axis=1).mean()
         yield from fit_sgd_heads(X / length if length > 0 else X, groups, settings, seed)
 
-    # -- what comes in -----------------------------------------------------------------------------------------------
+    # -- validation --------------------------------------------------------------------------------------------------
 
     def _check_dense(self, X: Any, *, reset: bool) -> Any:
         refuse_sparse(self, X)
         return self._check(X, reset=reset)
 
     def _number_groups(self, y: Any, n_rows: int) -> Groups:
-        """Groups as 0, 1, ..."""
+        """Return the groups as 0, 1, ... without gaps."""
         if y is None:
             raise ValueError(
-                "PairedHead requires y to be passed, but the target y is None. Give the group of each row, or give "
-                "pairs to fit_pairs."
+                "PairedHead requires y to be passed, but the target y is None. Pass the group of each row, or use "
+                "fit_pairs for pairs."
             )
         y = check_targets(self, y, n_rows)
         if y.ndim != 1:
-            raise ValueError(f"PairedHead wants one group for each row and got y of shape {y.shape}.")
+            raise ValueError(
+                f"PairedHead expected one group for each row, got y of shape {y.shape}. Use y[:, 0], or fit_pairs for "
+                f"pairs."
+            )
         return np.unique(y, return_inverse=True)[1].ravel()
 
     def _check_settings(self) -> None:
         if self.solver == "eigen" and self.objective != "barlow":
             raise ValueError(
-                f"objective={short_repr(self.objective)} has no closed form. "
-                f"Use PairedHead({short_repr(self.objective)}, solver='sgd'), "
-                f"which wants torch, or objective='barlow'."
+                f"`objective` must be 'barlow' with solver='eigen', got {short_repr(self.objective)}, which has no "
+                f"closed form. Use solver='sgd', which requires torch, or objective='barlow'."
             )
 
     def _check_components(self, X: NDArray) -> None:
         if self.n_components is not None and self.n_components > X.shape[1]:
             raise ValueError(
-                f"PairedHead wants n_components of at most the {X.shape[1]} features of X and got {self.n_components}."
+                f"`n_components` must be at most the number of features, {X.shape[1]}, got {self.n_components}. Use a "
+                f"smaller number, or None for all."
             )
 
     def __sklearn_tags__(self) -> Any:
@@ -422,12 +434,12 @@ class PairedHead(ArrayTransformer):
 
 
 def _renumber_groups(groups: Groups, fold: Fold) -> Groups:
-    """The groups of the rows that a fold learns from as 0, 1, ... without gaps."""
-    return np.unique(groups[fold.learned], return_inverse=True)[1]
+    """Return the groups of the training rows of a fold as 0, 1, ... without gaps."""
+    return np.unique(groups[fold.train], return_inverse=True)[1]
 
 
 def _merge_pairs(A: NDArray, B: NDArray) -> tuple[NDArray, Groups]:
-    """The different rows of both, and the groups that pairs link them to."""
+    """Return the distinct rows of both arrays, and their groups: the connected components of the pairs."""
     rows, index = np.unique(np.vstack([A, B]), axis=0, return_inverse=True)
     first, second = np.split(index.ravel(), 2)
     links = csr_matrix((np.ones(len(first), dtype=bool), (first, second)), shape=(len(rows), len(rows)))

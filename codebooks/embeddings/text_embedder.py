@@ -1,4 +1,4 @@
-"""Texts to embeddings: any encoder as a scikit-learn transformer that encodes each text once."""
+"""`TextEmbedder`: any sentence encoder as a scikit-learn transformer with a cache."""
 
 from __future__ import annotations
 
@@ -27,65 +27,71 @@ __all__ = ["TextEmbedder"]
 
 Vectors = NDArray[np.float32]
 
-# Characters of a stretch without blanks that count as a word.
+# Number of characters without white space that count as one word.
 _WORD = 20
-# Loading a model, and running one: torch has all cores anyway, and the tokenizers bear one caller at a time.
-_turn = ForkSafeLock()
+# Held while a model is loaded or run: torch uses all cores anyway, and tokenizers are not thread-safe.
+_model_lock = ForkSafeLock()
 
 
 class TextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DocumentationLink, BaseEstimator):
-    """Texts as rows of numbers that are near each other where the texts mean the same.
+    """Convert texts to sentence embeddings: rows of numbers that are similar for texts of similar meaning.
 
-    It learns nothing: `transform` needs no `fit`. A model that is named is loaded at the first text that is not in the
-    cache, once for all embedders of this process that name it.
+    Use it instead of a vectorizer if documents on the same topic share few words, and a sentence encoder for their
+    language exists. `transform` needs no `fit`. A named model is loaded at the first text that is not in the cache, and
+    shared by all embedders of the process with this name.
 
     Parameters
     ----------
     encoder : str, path, object with `encode`, callable or None, default="sentence-transformers/all-MiniLM-L6-v2"
-        The name of a sentence-transformers model or a folder that holds one; with `pooling`, of any encoder of
-        Hugging Face. Or such a model itself, any object with `encode`, or a callable: they get a list of at most
-        `batch_size` texts and give an array with a row for each. None takes arrays that are embeddings already, so
-        that a pipeline can begin here either way.
+        The name or folder of a sentence-transformers model, or, with `pooling`, of any Hugging Face encoder. Also a
+        loaded model, any object with `encode`, or a callable, which receive a list of at most `batch_size` texts and
+        return an array with a row for each. With None, the input is an array of embeddings and passes through, so that
+        the same pipeline accepts texts or embeddings.
     pooling : {"mean", "cls"}, optional
-        How the vectors of tokens become one, with an encoder that is named: their mean, or the first. Left out, what
-        the sentence-transformers model says.
+        How token vectors of a named encoder are combined: "mean", or "cls" for the first. Default: as configured in
+        the sentence-transformers model.
     max_length : int, optional
-        Tokens of a text that are read; left out, as many as the model wants. For models named or of
+        Maximum number of tokens of a text; default: that of the model. For named models and models of
         sentence-transformers.
     chunk : int, optional
-        Words of a passage. Texts of more words are cut into passages of nearly equal length, and the embeddings of
-        these, weighted by their words, are averaged. Left out, an encoder reads only the beginning of a long text, and
-        a warning says of how many; for all-MiniLM-L6-v2, which reads 256 tokens, 150 is good. Every 20 characters of a
-        stretch without blanks count as a word, so that Chinese can be cut too.
+        Maximum number of words of a passage. Longer texts are divided into passages of nearly equal length, and the
+        embeddings of these are averaged, weighted by their number of words. Default: the encoder truncates long texts,
+        and a warning gives their number. Set it for long documents; 150 is good for all-MiniLM-L6-v2, which reads 256
+        tokens. Each 20 characters without white space count as a word, so that Chinese text is divided too.
     batch_size : int, default=64
-        Texts encoded at a time.
+        Number of texts encoded at once. Reduce it if memory is short.
     normalize : bool, default=False
-        Whether rows are scaled to length 1. Rows of zeros stay.
+        Whether to scale rows to length 1. Rows of zeros are not changed.
     device : str, optional
-        Where a model that is named runs: "cpu", "cuda", ...; left out, on a GPU where there is one.
+        Device of a named model: "cpu", "cuda", ...; default: a GPU if there is one.
     cache : str or path, optional
-        Where embeddings are kept on disk: a folder, which is made if it is missing, or a file that ends in .sqlite,
-        .sqlite3 or .db. Threads and processes may share it.
+        Cache of embeddings on disk: a folder, which is created if it is missing, or a file that ends in .sqlite,
+        .sqlite3 or .db. Threads and processes can share it.
     cache_size : float, default=1024
-        Megabytes of the cache. Past it, the embeddings that were not used for the longest time are removed until a
-        tenth is free.
+        Maximum size of the cache in megabytes. Above it, the least recently used embeddings are removed until a tenth
+        is free.
     cache_key : str, optional
         The name of the encoder in the cache. It is required if the encoder is an object or a function; change it when
         the encoder changes, for example after training.
     verbose : bool or int, default=0
-        If not 0, show a progress bar while texts are encoded, and those of the libraries that load a model.
+        If not 0, show a progress bar while texts are encoded, and the progress bars of the libraries that load a model.
+
+    See Also
+    --------
+    PartialWhitening, NeighborSmoothing : Steps after this one that improve clustering.
+    HopfieldRetriever : Search by words and, with `embedder=`, by embeddings.
 
     Notes
     -----
-    **Encoded once.** Equal texts are encoded once, the longest first, with texts of similar length together. Each batch
-    goes to the cache when it is done, so a run that was broken off goes on where it was. The cache keeps embeddings as
-    the encoder gave them, before `normalize`, by the encoder's name, `pooling`, `max_length` and the text; a folder
-    counts as another encoder when its path, or the size or time of a file in it, has changed. A name on the hub is
-    taken to mean the same weights for ever, and another `device` or version of a library to change nothing: delete the
-    cache where that is not so. Damaged entries are encoded again, with a warning.
+    **Cache.** Equal texts are encoded once, the longest first, with texts of similar length together. Each batch is
+    stored in the cache when it is done, so that an interrupted run continues where it stopped. The cache stores the
+    output of the encoder before `normalize`. Its key consists of the name of the encoder, `pooling`, `max_length` and
+    the text. A folder counts as another encoder if its path, or the size or time of a file in it, has changed. A name
+    on the hub is assumed to mean the same weights always, and `device` and library versions are assumed not to matter:
+    delete the cache otherwise. Damaged entries are encoded again, with a warning.
 
-    **Copies.** What was given as `encoder` travels in a pickle: of a model that is named, its name and no weights; of
-    an object, the object itself. `clone` copies an object as well. So name models where you can.
+    **Pickle.** A pickle contains the parameter `encoder`: the name of a named model without its weights, or the object
+    itself. `clone` copies an object too. Prefer names.
 
     Examples
     --------
@@ -97,7 +103,8 @@ class TextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Documentat
            [1., 1.],
            [2., 0.]], dtype=float32)
 
-    With the extra `text` installed, `TextEmbedder(normalize=True, cache="embeddings").transform(texts)` has meaning.
+    With the extra `text` installed, `TextEmbedder(normalize=True, cache="embeddings").transform(texts)` returns
+    sentence embeddings.
     """
 
     def __init__(
@@ -128,7 +135,7 @@ class TextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Documentat
         self.verbose = verbose
 
     def fit(self, X: Any, y: Any = None) -> TextEmbedder:
-        """Check the settings and the texts. Nothing is learned, and no model is loaded.
+        """Validate the parameters and the texts. No model is loaded.
 
         Parameters
         ----------
@@ -162,61 +169,63 @@ class TextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Documentat
         Raises
         ------
         ImportError
-            The model is named and the library for it is not installed.
+            The model is named and its library is not installed.
         OSError
-            The model cannot be found or loaded, or the cache is none.
+            The model cannot be found or loaded, or the cache file is not a cache.
         TypeError
-            X is one text, or no sequence of texts.
+            `X` is one text, or not a sequence of texts.
         ValueError
-            There are no texts, a setting is out of range, or what the encoder gives is no row of finite numbers for
+            There are no texts, a parameter is out of range, or the encoder does not return a row of finite numbers for
             each text.
         """
         self._check_settings()
-        encoder, given = self.encoder, self._check_texts(X, "transform")
+        encoder, texts = self.encoder, self._check_texts(X, "transform")
         if encoder is None:
-            vectors = given
+            vectors = texts
         elif self.chunk is None:
-            vectors = self._embed(given)
+            vectors = self._embed(texts)
         else:
-            vectors = self._pool([cut_into_passages(text, int(self.chunk)) for text in given])
+            vectors = self._pool([cut_into_passages(text, int(self.chunk)) for text in texts])
         self._n_dims_of = encoder, vectors.shape[1]
         return _normalize(vectors) if self.normalize else vectors
 
     @property
     def _n_features_out(self) -> int:
-        """How many numbers a row has; before the first `transform` with an encoder, that is asked."""
-        if not self._is_n_dims_known():
+        """Number of columns of the result. Before the first `transform`, the encoder is called with one text."""
+        if not self._has_n_dims():
             if self.encoder is None:
-                raise AttributeError("known after transform")
+                raise AttributeError("The number of columns is available after transform.")
             self._check_settings()
             self._n_dims_of = self.encoder, self._embed(["text"]).shape[1]
         return self._n_dims_of[1]
 
-    def _is_n_dims_known(self) -> bool:
-        """Whether it is known how many numbers a row of this encoder has, and not of one before it."""
+    def _has_n_dims(self) -> bool:
+        """Whether the number of columns of the current encoder is stored, not that of a previous one."""
         return hasattr(self, "_n_dims_of") and self._n_dims_of[0] is self.encoder
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
-        if not self._is_n_dims_known():
-            state.pop("_n_dims_of", None)  # an encoder that is gone does not travel
+        if not self._has_n_dims():
+            state.pop("_n_dims_of", None)  # it contains the previous encoder
         return state
 
-    # -- what comes in -----------------------------------------------------------------------------------------------
+    # -- validation --------------------------------------------------------------------------------------------------
 
     def _check_texts(self, X: Any, method: str) -> Any:
-        """Texts as a list of str, or without an encoder an array of float32."""
+        """Return texts as a list of strings, or without an encoder embeddings as an array of float32."""
         if self.encoder is None:
             return self._check_array(X)
-        texts = check_texts(X, f"TextEmbedder.{method}", " Embeddings are taken with encoder=None.")
+        texts = check_texts(X, f"TextEmbedder.{method}", " Use encoder=None for embeddings.")
         texts = [replace_surrogates(str(text)) for text in texts]
         if not texts:
-            raise ValueError(f"TextEmbedder.{method} wants at least one text and got none.")
+            raise ValueError(f"TextEmbedder.{method} expected at least one text, got an empty list. Add texts.")
         return texts
 
     def _check_array(self, X: Any) -> Vectors:
         if isinstance(X, str) or (isinstance(X, list | tuple) and X and isinstance(X[0], str)):
-            raise TypeError("TextEmbedder without an encoder wants embeddings and got text. Name one: encoder=...")
+            raise TypeError(
+                "TextEmbedder(encoder=None) expected an array of embeddings, got text. Set encoder=... to encode texts."
+            )
         return check_embeddings(self, X)
 
     def _check_settings(self) -> None:
@@ -225,37 +234,45 @@ class TextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Documentat
             named or self.encoder is None or hasattr(self.encoder, "encode") or callable(self.encoder)
         ):
             raise TypeError(
-                f"encoder must be the name or folder of a model, an object with encode, a callable or None; "
-                f"{short_repr(self.encoder)} came."
+                f"`encoder` must be the name or folder of a model, an object with an encode method, a callable or "
+                f"None, got {short_repr(self.encoder)}. Use the name of a sentence-transformers model."
             )
         if type(self.encoder).__module__.startswith("transformers."):
             raise TypeError(
-                "encoder is a model of transformers, and alone it does not read texts. Give its name or folder, and "
-                'pooling="mean" or "cls".'
+                f"`encoder` must encode texts, got {type(self.encoder).__name__} of transformers, which needs tokens. "
+                f'Use its name or folder, and pooling="mean" or "cls".'
             )
         if self.pooling not in (None, "mean", "cls"):
-            raise ValueError(f'pooling must be "mean", "cls" or None; {short_repr(self.pooling)} came.')
-        for setting in ("pooling", "device"):
-            if getattr(self, setting) is not None and not named:
-                raise ValueError(f"{setting} is for an encoder given by its name or folder. Leave it out.")
+            raise ValueError(f'`pooling` must be "mean", "cls" or None, got {short_repr(self.pooling)}.')
+        for name in ("pooling", "device"):
+            if getattr(self, name) is not None and not named:
+                raise ValueError(
+                    f"`{name}` must be None unless `encoder` is a name or a folder, got "
+                    f"{short_repr(getattr(self, name))}. Use {name}=None, or the name of the encoder."
+                )
         if self.max_length is not None and not named and not _is_from(self.encoder, "sentence_transformers"):
-            raise ValueError("max_length is for a model given by name or of sentence-transformers. Leave it out.")
-        for setting in ("batch_size", "max_length", "chunk"):
-            value = getattr(self, setting)
+            raise ValueError(
+                f"`max_length` must be None unless `encoder` is a name, a folder or a sentence-transformers model, got "
+                f"{short_repr(self.max_length)}. Use max_length=None."
+            )
+        for name in ("batch_size", "max_length", "chunk"):
+            value = getattr(self, name)
             if value is not None:
-                check_count(setting, value)
+                check_count(name, value)
         if not isinstance(self.cache_size, Real) or not 0 < self.cache_size < np.inf:
-            raise ValueError(f"cache_size must be a number of megabytes above 0; {short_repr(self.cache_size)} came.")
+            raise ValueError(
+                f"`cache_size` must be a finite number of megabytes > 0, got {short_repr(self.cache_size)}."
+            )
         if self.cache is not None and self.encoder is not None and not named and not self.cache_key:
             raise ValueError(
-                "`cache_key` must name the encoder in the cache if it is an object or a function, got none. Pass "
-                "cache_key=..., and another one whenever the encoder changes."
+                "`cache_key` must name the encoder in the cache if `encoder` is an object or a function, got none. Set "
+                "cache_key=..., and change it when the encoder changes."
             )
 
     # -- encoding ----------------------------------------------------------------------------------------------------
 
     def _pool(self, texts: list[list[str]]) -> Vectors:
-        """The mean of the embeddings of the passages of each text, by their numbers of words."""
+        """Average the embeddings of the passages of each text, weighted by their number of words."""
         vectors = self._embed([passage for passages in texts for passage in passages])
         weights = np.array([max(len(passage.split()), 1) for passages in texts for passage in passages], np.float32)
         starts = np.cumsum([0, *(len(passages) for passages in texts[:-1])])
@@ -265,23 +282,23 @@ class TextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Documentat
     def _embed(self, texts: list[str]) -> Vectors:
         unique = list(dict.fromkeys(texts))
         with self._open_cache() as cache:
-            known = {} if cache is None else cache.get(unique)
-            sizes = {len(vector) for vector in known.values()}
+            vector_of = {} if cache is None else cache.get(unique)
+            sizes = {len(vector) for vector in vector_of.values()}
             _check_one_size(sizes)
-            new = sorted((text for text in unique if text not in known), key=len, reverse=True)
+            new = sorted((text for text in unique if text not in vector_of), key=len, reverse=True)
             for batch, vectors in self._encode_batches(new):
                 _check_one_size(sizes | {vectors.shape[1]})
                 sizes = {vectors.shape[1]}
                 if cache is not None:
                     cache.put(batch, vectors)
-                known.update(zip(batch, vectors, strict=True))
-        return np.array([known[text] for text in texts], dtype=np.float32)
+                vector_of.update(zip(batch, vectors, strict=True))
+        return np.array([vector_of[text] for text in texts], dtype=np.float32)
 
     def _encode_batches(self, texts: list[str]) -> Iterator[tuple[list[str], Vectors]]:
-        """Batches of texts and their vectors."""
+        """Yield batches of texts and their embeddings."""
         if not texts:
             return
-        (encode, count_truncated), size = self._encode(), int(self.batch_size)
+        (encode, count_truncated), size = self._get_encoder_functions(), int(self.batch_size)
         n_batches, n_truncated = -(-len(texts) // size), 0
         for i in Reporter("TextEmbedder", n_batches, 2 if self.verbose else 0).epochs():
             batch = texts[i * size : (i + 1) * size]
@@ -289,43 +306,44 @@ class TextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Documentat
             yield batch, check_encoder_output(encode(batch), len(batch), "encoder", (np.float32,))
         if n_truncated:
             warnings.warn(
-                f"{n_truncated} of {len(texts)} texts are longer than the encoder reads; what goes beyond is ignored. "
-                f"Cut them into passages with chunk=150.",
+                f"{n_truncated} of {len(texts)} texts are longer than the encoder reads, and are truncated. Use "
+                f"chunk=150 to encode them in passages.",
                 UserWarning,
                 stacklevel=5,
             )
 
-    def _encode(self) -> tuple[Callable[[list[str]], Any], Callable[[list[str]], int]]:
-        """What turns a batch of texts into an array, and what counts those that are too long."""
+    def _get_encoder_functions(self) -> tuple[Callable[[list[str]], Any], Callable[[list[str]], int]]:
+        """Return a function that encodes a batch of texts, and one that counts its truncated texts."""
         encoder = self.encoder
         model: SentenceModel | PooledModel | None = None
         if isinstance(encoder, str | os.PathLike):
-            place = resolve_encoder(encoder)
-            with _turn:
-                model = load_encoder(place, compute_fingerprint(place), self.pooling, self.device, bool(self.verbose))
+            location = resolve_encoder(encoder)
+            with _model_lock:
+                fingerprint = compute_fingerprint(location)
+                model = load_encoder(location, fingerprint, self.pooling, self.device, bool(self.verbose))
         elif _is_from(encoder, "sentence_transformers"):
             model = SentenceModel(encoder)
         if model is None:
             return getattr(encoder, "encode", encoder), lambda texts: 0
 
-        def in_turn(texts: list[str]) -> Any:
-            with _turn:
+        def encode(texts: list[str]) -> Any:
+            with _model_lock:
                 return model.encode(texts, self.max_length)
 
-        def count_in_turn(texts: list[str]) -> int:
-            with _turn:
+        def count_truncated(texts: list[str]) -> int:
+            with _model_lock:
                 return model.count_truncated(texts, self.max_length)
 
-        return in_turn, count_in_turn
+        return encode, count_truncated
 
     def _open_cache(self) -> AbstractContextManager[VectorCache | None]:
         if self.cache is None:
             return nullcontext()
-        known_by: Any = self.cache_key
-        if known_by is None:
-            place = resolve_encoder(self.encoder)
-            known_by = [place, compute_fingerprint(place)]
-        return VectorCache(self.cache, json.dumps([known_by, self.pooling, self.max_length]), float(self.cache_size))
+        key: Any = self.cache_key
+        if key is None:
+            location = resolve_encoder(self.encoder)
+            key = [location, compute_fingerprint(location)]
+        return VectorCache(self.cache, json.dumps([key, self.pooling, self.max_length]), float(self.cache_size))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -336,11 +354,11 @@ class TextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Documentat
         return tags
 
 
-# -- small things ----------------------------------------------------------------------------------------------------
+# -- helpers ---------------------------------------------------------------------------------------------------------
 
 
 def cut_into_passages(text: str, n_words: int) -> list[str]:
-    """Cut a text into passages of nearly equal length, of at most `n_words` words; a short text stays as it is.
+    """Divide a text into passages of nearly equal length, of at most `n_words` words; a short text is not changed.
 
     Examples
     --------
@@ -360,9 +378,8 @@ def cut_into_passages(text: str, n_words: int) -> list[str]:
 def _check_one_size(sizes: set[int]) -> None:
     if len(sizes) > 1:
         raise ValueError(
-            f"The encoder must give rows of one length, and they have {' and '.join(map(str, sorted(sizes)))} numbers. "
-            f"If some come from the cache, another encoder had the same cache_key: pass another one, or delete the "
-            f"cache."
+            f"The encoder must return rows of one length, got rows of {' and '.join(map(str, sorted(sizes)))} numbers. "
+            f"If some are from the cache, another encoder had the same cache_key: use another one, or delete the cache."
         )
 
 
@@ -372,6 +389,6 @@ def _normalize(vectors: Vectors) -> Vectors:
     return vectors / lengths
 
 
-def _is_from(thing: Any, package: str) -> bool:
-    """Whether the class of an object, or one above it, is of a package; the package is not loaded for it."""
-    return any(cls.__module__.partition(".")[0] == package for cls in type(thing).__mro__)
+def _is_from(value: Any, package: str) -> bool:
+    """Whether the class of an object, or a base class, is defined in a package; the package is not imported."""
+    return any(cls.__module__.partition(".")[0] == package for cls in type(value).__mro__)

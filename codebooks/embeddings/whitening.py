@@ -1,4 +1,4 @@
-"""The narrow cone in which embeddings lie, opened: centred, whitened in part, leading directions removed."""
+"""`PartialWhitening`: center and partly whiten embeddings, to reduce their anisotropy."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ _EPSILON = float(np.finfo(np.float64).eps)
 
 
 class _Moments(NamedTuple):
-    """What is known of some rows."""
+    """Number, mean and scatter matrix of rows."""
 
     n_rows: int
     mean: Any  # (n_features,) float64
     scatter: Any  # (n_features, n_features) float64, the sum of (x - mean) (x - mean)'
 
 
-def _find_missing_normalization(model: PartialWhitening) -> bool:
+def _has_inverse(model: PartialWhitening) -> bool:
     if model.normalize:
         raise AttributeError(
-            "PartialWhitening(normalize=True) has no inverse_transform: the lengths of rows are lost. Use "
+            "PartialWhitening(normalize=True) has no inverse_transform, because the lengths of rows are lost. Use "
             "normalize=False."
         )
     return True
 
 
 class PartialWhitening(OneToOneFeatureMixin, ArrayTransformer):
-    r"""Open the narrow cone of embeddings, so that cosines tell more of them apart.
+    r"""Center and partly whiten embeddings, so that cosines distinguish them better.
 
-    Embeddings of language models point nearly the same way and vary in a few directions only. With the mean
-    :math:`\mu` of the fitted rows and the eigenvalues :math:`\lambda_1 \ge \lambda_2 \ge \dots` and eigenvectors
-    :math:`v_i` of their covariance,
+    Embeddings of language models have nearly the same direction (anisotropy), and vary in a few directions only. Use
+    this transformer before `NeighborSmoothing`, clustering or search by cosine. With the mean :math:`\mu` of the fitted
+    rows and the eigenvalues :math:`\lambda_1 \ge \lambda_2 \ge \dots` and eigenvectors :math:`v_i` of their covariance,
 
     .. math::
 
@@ -48,52 +48,57 @@ class PartialWhitening(OneToOneFeatureMixin, ArrayTransformer):
         g_i = (\lambda_i + s \bar\lambda)^{-a / 2}, \qquad g_1 = \dots = g_r = 0,
 
     with the power a, the shrinkage s, :math:`\bar\lambda` the mean of all eigenvalues and r directions removed.
-    a = 1, s = 0 is whitening [1]_: the covariance becomes the identity, and directions of mere noise weigh as much as
-    any other, which costs neighbours. So the defaults go a part of the way. a = 0 and r > 0 is all-but-the-top [2]_,
-    a = 0 and r = 0 only centres. Rows are turned back into the coordinates that they came in, so that features keep
-    their names and close eigenvalues change places without a trace.
+    a = 1, s = 0 is whitening [1]_: the covariance becomes the identity. Directions of noise then have the same weight
+    as all others, which makes neighbours worse, so the defaults whiten in part. a = 0 and r > 0 is all-but-the-top
+    [2]_; a = 0 and r = 0 only centers. The result is in the original coordinates, so that features keep their names and
+    the order of close eigenvalues does not matter.
 
     Parameters
     ----------
     power : float in [0, 1], default=0.25
-        How far to whiten.
+        Degree of whitening, from none (0) to full (1). Reduce it if groups are few and large.
     shrinkage : float, default=1.0
-        How much weak directions are held back, as a multiple of the mean eigenvalue.
+        Regularisation of weak directions, as a multiple of the mean eigenvalue. Increase it if there are few rows.
     n_remove : int, default=0
-        So many leading directions are removed; Mu and Viswanath take one for each hundred features. Directions in
-        which the fitted rows do not vary are never removed.
+        Number of leading directions to remove. Mu and Viswanath use one for each hundred features. Directions in which
+        the fitted rows do not vary are never removed.
     normalize : bool, default=False
-        Scale the results to length 1, so that dot products are cosines. Our learners do not need it.
+        Scale the results to length 1, so that dot products are cosines. The models of this package do not need it.
 
     Attributes
     ----------
     mean_ : float64 array of shape (n_features,)
     eigenvalues_ : float64 array of shape (n_features,)
-        Of the covariance, the sum of squares divided by `n_samples_seen_`; descending.
+        Eigenvalues of the covariance (normalised by `n_samples_seen_`), descending.
     components_ : float64 array of shape (n_features, n_features)
-        Its eigenvectors, a row each, the entry of largest magnitude positive.
+        Its eigenvectors as rows, with the entry of largest magnitude positive.
     gains_ : float64 array of shape (n_features,)
-        :math:`g_i`, by which the part of a row along each of them is multiplied.
+        :math:`g_i`, the factor of each direction.
     n_samples_seen_ : int
     n_features_in_ : int
-    feature_names_in_ : ndarray of str, where the input had names
+    feature_names_in_ : ndarray of str, if the input had names
+
+    See Also
+    --------
+    NeighborSmoothing : Average embeddings with their nearest neighbors, usually after this transformer.
+    PairedHead : Learn from known pairs or groups which directions matter.
+    codebooks.metrics.isoscore, codebooks.metrics.average_cosine : Measure anisotropy.
 
     Notes
     -----
-    Mean and covariance add over rows and are kept in float64, so `partial_fit` over blocks equals `fit`. One update
-    costs O(n_samples n_features^2 + n_features^3).
+    Mean and covariance are sums over rows in float64, so `partial_fit` over blocks equals `fit`. One update costs
+    O(n_samples n_features^2 + n_features^3).
 
-    Whitening takes from the leading directions, which many rows share. Many fine groups, such as the intents of
-    questions, keep their neighbours with the defaults. A few coarse ones, such as the sections of a newspaper, lie
-    along those very directions and lose some; with `power=0` they lose none. How much is measured by
-    `python -m benchmarks embeddings --part geometry`. Fit on distinct texts, and on many others sooner than on the few
-    that are compared.
+    Whitening reduces the leading directions, which many rows share. Many fine groups, such as the intents of questions,
+    keep their neighbours with the defaults. A few coarse groups, such as the sections of a newspaper, differ along
+    these directions and lose neighbours; with `power=0` they lose none. `python -m benchmarks embeddings --part
+    geometry` measures this. Fit on distinct texts, and on a large set of texts rather than the few to compare.
 
-    CuPy arrays stay on their device, and what is learned from them is there too.
+    CuPy arrays stay on their device, and the fitted attributes are on it too.
 
-    Fewer rows than features are enough: with shrinkage, a direction that the fitted rows lack has a finite gain as any
-    other; without, it is lost (the pseudo-inverse). Rows that are all alike, or one row, are only centred. Fit again
-    after changing a setting.
+    Fewer rows than features are enough. With shrinkage, a direction in which the fitted rows do not vary has a finite
+    gain; without, its gain is 0 (pseudo-inverse). Equal rows, or a single row, are only centered. Fit again after
+    changing a parameter.
 
     References
     ----------
@@ -107,10 +112,10 @@ class PartialWhitening(OneToOneFeatureMixin, ArrayTransformer):
     >>> import numpy as np
     >>> from codebooks.metrics import average_cosine, isoscore
     >>> cone = 3 + np.random.default_rng(0).standard_normal((500, 8)) * [4, 2, 1, 1, 1, 1, 1, 1]
-    >>> opened = PartialWhitening().fit_transform(cone)
-    >>> round(average_cosine(cone), 2), abs(average_cosine(opened)) < 0.01
+    >>> whitened = PartialWhitening().fit_transform(cone)
+    >>> round(average_cosine(cone), 2), abs(average_cosine(whitened)) < 0.01
     (0.78, True)
-    >>> [round(isoscore(X), 2) for X in (cone, opened)]
+    >>> [round(isoscore(X), 2) for X in (cone, whitened)]
     [0.23, 0.32]
     """
 
@@ -134,20 +139,20 @@ class PartialWhitening(OneToOneFeatureMixin, ArrayTransformer):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Embeddings, one a row.
+            Embeddings, one in each row.
         y : ignored
 
         Returns
         -------
         PartialWhitening
-            Itself.
+            The fitted transformer.
 
         Raises
         ------
         TypeError
             `X` is sparse, text or a Dask collection.
         ValueError
-            A setting is out of range, or `X` is empty, all zeros, or holds NaN or infinity. What was learned before is
+            A parameter is out of range, or `X` is empty, all zeros, or contains NaN or infinity. A previous fit is
             kept.
         """
         with restore_on_error(self):
@@ -157,23 +162,23 @@ class PartialWhitening(OneToOneFeatureMixin, ArrayTransformer):
 
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any = None) -> PartialWhitening:
-        """Learn from some more rows, as if all had come in one `fit`.
+        """Update the mean and the covariance with the rows of `X`; several calls equal one `fit` on all rows.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            One row is enough.
+            At least one row.
         y : ignored
 
         Returns
         -------
         PartialWhitening
-            Itself.
+            The fitted transformer.
 
         Raises
         ------
         TypeError, ValueError
-            As `fit` does; and `X` has other features than the rows before.
+            As for `fit`, or `X` has other features than the previous rows.
         """
         first = not self.__sklearn_is_fitted__()
         with restore_on_error(self):
@@ -182,7 +187,7 @@ class PartialWhitening(OneToOneFeatureMixin, ArrayTransformer):
         return self
 
     def transform(self, X: Any) -> Any:
-        """Rows seen from the mean, their parts along the directions evened out.
+        """Center the rows of `X` and multiply their parts along each direction by `gains_`.
 
         Parameters
         ----------
@@ -191,29 +196,29 @@ class PartialWhitening(OneToOneFeatureMixin, ArrayTransformer):
         Returns
         -------
         ndarray of shape (n_samples, n_features)
-            float32 where `X` is, else float64. With `normalize`, a row that equals the mean is zero.
+            float32 if `X` is float32, else float64. With `normalize`, a row that equals the mean is zero.
 
         Raises
         ------
         TypeError
             `X` is sparse, text or a Dask collection.
         ValueError
-            `X` has other features than the fitted rows, or holds NaN or infinity.
+            `X` has other features than the fitted rows, or contains NaN or infinity.
         NotFittedError
-            Before `fit`.
+            The transformer is not fitted.
         """
         X = self._check_rows(X)
-        opened = self._scale_along(X - self.mean_.astype(X.dtype), self.gains_)
-        return normalize_rows(opened) if self.normalize else opened
+        whitened = self._scale_directions(X - self.mean_.astype(X.dtype), self.gains_)
+        return normalize_rows(whitened) if self.normalize else whitened
 
-    @available_if(_find_missing_normalization)
+    @available_if(_has_inverse)
     def inverse_transform(self, X: Any) -> Any:
-        """The rows that `transform` would turn into these; parts in directions that were removed are the mean's.
+        """Invert `transform`. In removed directions the result equals the mean.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows as `transform` gives them.
+            Rows returned by `transform`.
 
         Returns
         -------
@@ -222,16 +227,16 @@ class PartialWhitening(OneToOneFeatureMixin, ArrayTransformer):
         Raises
         ------
         ValueError
-            The rows are not finite numbers, or have other features than the fitted ones.
+            The rows are not finite numbers, or have other features than the fitted rows.
         NotFittedError
-            Before `fit`.
+            The transformer is not fitted.
         """
         self._check_fitted()
         X = check_codes(self, X, self.n_features_in_, like=self.mean_)
-        return self._scale_along(X, ops.reciprocal(self.gains_)) + self.mean_.astype(X.dtype)
+        return self._scale_directions(X, ops.reciprocal(self.gains_)) + self.mean_.astype(X.dtype)
 
-    def _scale_along(self, X: Any, gains: Any) -> Any:
-        """Rows whose parts along the directions have been multiplied."""
+    def _scale_directions(self, X: Any, gains: Any) -> Any:
+        """Multiply the parts of the rows along each direction by `gains`."""
         axes = self.components_.astype(X.dtype)
         parts = ops.similarity(X, axes)
         parts *= gains.astype(X.dtype)
@@ -242,17 +247,17 @@ class PartialWhitening(OneToOneFeatureMixin, ArrayTransformer):
         X = self._check(X, reset=reset)
         if self.n_remove >= X.shape[1]:
             raise ValueError(
-                f"PartialWhitening(n_remove={self.n_remove}) wants more features than it removes and got {X.shape[1]}. "
-                f"Take one for each hundred features, or n_remove=0."
+                f"PartialWhitening(n_remove={self.n_remove}) expected X with more than {self.n_remove} features, got "
+                f"{X.shape[1]}. Use one direction for each hundred features, or n_remove=0."
             )
         return X
 
-    def _store_state(self, known: _Moments) -> None:
-        self.n_samples_seen_, self.mean_ = known.n_rows, known.mean
-        values, self.components_ = ops.principal_axes(known.scatter / known.n_rows)
-        self.eigenvalues_ = values.clip(0)  # rounding may have carried some just below
-        # The mean is known to some roundings of its size: what varies less than that does not vary.
-        noise = len(values) * _EPSILON * self.eigenvalues_[0] + (8 * _EPSILON) ** 2 * known.mean @ known.mean
+    def _store_state(self, moments: _Moments) -> None:
+        self.n_samples_seen_, self.mean_ = moments.n_rows, moments.mean
+        values, self.components_ = ops.principal_axes(moments.scatter / moments.n_rows)
+        self.eigenvalues_ = values.clip(0)  # rounding may give slightly negative values
+        # A variance below the rounding error of the mean or of the largest eigenvalue counts as 0.
+        noise = len(values) * _EPSILON * self.eigenvalues_[0] + (8 * _EPSILON) ** 2 * moments.mean @ moments.mean
         self.gains_ = _compute_gains(self.eigenvalues_, noise, self.power, self.shrinkage, self.n_remove)
 
     def _get_moments(self) -> _Moments:
@@ -274,19 +279,20 @@ def _compute_moments(X: Any) -> _Moments:
         block -= mean
         more = _Moments(len(block), mean, ops.accumulate(block, block))
         total = more if total is None else _merge_moments(total, more)
-    assert total is not None  # the door lets no empty matrix in
+    assert total is not None  # validated input has at least one row
     return total
 
 
-def _merge_moments(some: _Moments, more: _Moments) -> _Moments:
-    n_rows = some.n_rows + more.n_rows
-    step = more.mean - some.mean
-    between = step[:, None] * step * (some.n_rows * more.n_rows / n_rows)
-    return _Moments(n_rows, some.mean + step * (more.n_rows / n_rows), some.scatter + more.scatter + between)
+def _merge_moments(first: _Moments, second: _Moments) -> _Moments:
+    n_rows = first.n_rows + second.n_rows
+    difference = second.mean - first.mean
+    between = difference[:, None] * difference * (first.n_rows * second.n_rows / n_rows)
+    mean = first.mean + difference * (second.n_rows / n_rows)
+    return _Moments(n_rows, mean, first.scatter + second.scatter + between)
 
 
 def _compute_gains(values: Any, noise: Any, power: float, shrinkage: float, n_remove: int) -> Any:
-    """Factors along directions with these eigenvalues, descending; those up to `noise` count as zero."""
+    """Compute the factor of each direction from its eigenvalue, descending; values up to `noise` count as zero."""
     xp = ops.xp(values)
     if power == 0 or values[0] <= noise:
         gains = xp.ones_like(values)

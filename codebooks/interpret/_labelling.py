@@ -71,7 +71,7 @@ def choose_words_by_documents(X: Any, labels: Ints, n_components: int, n: int) -
     chosen = columns >= 0
     if is_joint:
         counts, objective = ops.count_pairs(has, columns), (_CEILING, _WEAKNESS, _REPETITION)
-        chosen = ops.choose_subsets(columns, scores, counts, has.shape[0], n, objective, _N_ROUNDS)
+        chosen = ops.choose_subsets(columns, scores, counts, has.shape[0], n, objective=objective, n_rounds=_N_ROUNDS)
     kept = [np.flatnonzero(row) for row in chosen]
     named = [Name(scores[k, places], columns[k, places]) for k, places in enumerate(kept)]
     return [name if n_won else None for name, n_won in zip(named, np.diff(starts), strict=True)]
@@ -92,7 +92,7 @@ def select_largest(values: NDArray[Any], n: int) -> Ints:
     A value that differs by rounding alone from the largest that is left is equal to it: equal rows or columns come out
     of BLAS with other last digits, by where they stand and by the processor.
     """
-    margin = ops.rounding(values.dtype) if values.dtype.kind == "f" else 0
+    margin = ops.rounding_tolerance(values.dtype) if values.dtype.kind == "f" else 0
     places = np.arange(len(values))
     if n < len(values):
         least = np.partition(values, -n)[-n]

@@ -103,7 +103,7 @@ class Patterns:
     @property
     def index(self) -> Any:
         """What finds rows by their features."""
-        return self.get_or_compute("index", lambda: ops.invert(self.rows))
+        return self.get_or_compute("index", lambda: ops.build_postings(self.rows))
 
     @property
     def around_centre(self) -> tuple[Any, Patterns]:
@@ -136,9 +136,11 @@ class Patterns:
         """Sums over the features of each row that each query has, of what `measure` makes of entries."""
         if not ops.is_sparse(missing):
             there = 1 - missing
-            parts = [ops.match(there, measure(block)) for block in self._iterate_blocks()]
+            parts = [ops.score_postings(there, measure(block)) for block in self._iterate_blocks()]
             return ops.xp(there).concatenate(parts, axis=1)
-        gone = ops.match(missing, self.get_or_compute(f"index of {name}", lambda: ops.invert(measure(self.rows))))
+        gone = ops.score_postings(
+            missing, self.get_or_compute(f"index of {name}", lambda: ops.build_postings(measure(self.rows)))
+        )
         left = totals - gone
         return ops.xp(left).where(left > _UNITS_IN_LAST_PLACE * np.finfo(left.dtype).eps * totals, left, 0)
 
@@ -265,4 +267,4 @@ def draw_fragments(rows: Any, share: float, rng: Any) -> Any:
     rank[order] = np.arange(left.nnz) - left.indptr[row]
     left.data[rank >= np.ceil(share * n_entries)[row]] = 0
     left.eliminate_zeros()
-    return ops.in_form_of(ops.to_device_of(left, rows), rows)
+    return ops.convert_to_format_of(ops.to_device_of(left, rows), rows)

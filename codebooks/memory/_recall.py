@@ -96,7 +96,7 @@ class Association(NamedTuple):
         if similarity == "cosine":
             given = ops.scale_rows(given, ops.reciprocal(norms))
             own, size = xp.ones_like(own), xp.ones_like(own)
-        scores = ops.match(given, store.index)
+        scores = ops.score_postings(given, store.index)
         if similarity == "cosine":
             scores *= ops.reciprocal(store.lengths if missing is None else store.compute_lengths_without(missing))
         elif similarity == "euclidean":
@@ -130,7 +130,7 @@ class Association(NamedTuple):
         known = peaks > 0
         unclear = xp.flatnonzero(~known)
         if len(unclear):
-            known[unclear] = ops.match(ops.take_rows(given, unclear), self.store.index).any(axis=1)
+            known[unclear] = ops.score_postings(ops.take_rows(given, unclear), self.store.index).any(axis=1)
         return known
 
     def _let_empty_recall_empty(self, Q: Any, compared: Compared) -> None:
@@ -211,7 +211,7 @@ class Association(NamedTuple):
             some = slice(start, start + _PAIRS)
             differences = ops.take_rows(given, row[some]) - ops.take_rows(self.store.rows, pattern[some])
             if missing is not None:
-                differences = ops.erase(differences, ops.take_rows(missing, row[some]))
+                differences = ops.zero_entries(differences, ops.take_rows(missing, row[some]))
             distances.append(ops.to_host(ops.row_norms(differences)))
         return np.concatenate(distances)
 
@@ -248,7 +248,7 @@ class Association(NamedTuple):
     def compute_shared_weights(self, Q: Any) -> Any:
         """Weights of the patterns, CSR; equal ones share."""
         weights, sharing = self.weights(Q), self.store.sharing
-        return weights if sharing is None else ops.combine(weights, sharing)
+        return weights if sharing is None else ops.combine_rows(weights, sharing)
 
     def complete(self, block: Any, n_steps: int, threshold: float | None, keep_observed: bool) -> Any:
         """Rows after so many steps, or fewer where nothing changes any more.
@@ -263,11 +263,11 @@ class Association(NamedTuple):
         for _ in range(n_steps):
             if before is not None and not ops.entries(state - before).any():
                 break
-            before, state = state, ops.combine(self.weights(state), self.store.rows)
+            before, state = state, ops.combine_rows(self.weights(state), self.store.rows)
             if threshold is not None:
-                state = ops.ones_from(state, threshold)
+                state = ops.binarize(state, threshold)
             if keep_observed and missing is not None:
-                overwritten = ops.scale_rows(state - ops.erase(state, missing), incomplete)
+                overwritten = ops.scale_rows(state - ops.zero_entries(state, missing), incomplete)
                 state = given + overwritten + ops.scale_rows(state, 1 - incomplete)
         return state
 
@@ -446,7 +446,7 @@ class Association(NamedTuple):
     def convert(self, X: Any) -> Any:
         """`X` in the form and dtype of the patterns."""
         form = self.store.form
-        return ops.cast(ops.in_form_of(X, form), form.dtype)
+        return ops.cast(ops.convert_to_format_of(X, form), form.dtype)
 
 
 def _count_missing(missing: Any) -> Any:

@@ -197,7 +197,7 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
             X = super()._check(X, reset=True)
             y = check_targets(self, y, X.shape[0])
             self._seed = self._draw_seed()
-            self._store = Patterns.of(ops.own(X), y)
+            self._store = Patterns.of(ops.copy_matrix(X), y)
         return self
 
     @fit_context(prefer_skip_nested_validation=True)
@@ -227,7 +227,7 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
                 return self.fit(X, y)
             X = super()._check(X)  # without NaN
             y = self._check_targets(check_targets(self, y, X.shape[0]))
-            self._store = self._store.append_rows(ops.own(self._get_snapshot().convert(X)), y)
+            self._store = self._store.append_rows(ops.copy_matrix(self._get_snapshot().convert(X)), y)
         return self
 
     def remove(self, ids: Any) -> HopfieldMemory:

@@ -1,11 +1,12 @@
-"""How good a codebook is: coherence, diversity, redundancy and usage without labels, agreement with them.
+"""Metrics of topics, cluster labels, embeddings and rankings.
 
-How embeddings fill their space: `geometry`.
+- Topics and components without known classes: coherence (`npmi`), `topic_diversity`, `redundancy`, `usage`.
+- Cluster labels compared with known classes: `agreement`, `purity`.
+- Geometry of embeddings: `average_cosine`, `isoscore`, `alignment`, `uniformity`.
+- Rankings compared with relevant documents: see `codebooks.metrics.ranking` for the conventions.
 
-And how good rankings are, judged by documents that are known to be relevant: `ranking` has the conventions.
-
-No score stands in for reading the topics: Hoyle et al. (2021, "Is automated topic model evaluation broken?")
-found coherence telling models apart that people did not. Use several, and print the words beside them.
+No metric replaces reading the topics: Hoyle et al. (2021, "Is automated topic model evaluation broken?") found
+differences in coherence between models that people rated alike. Use several metrics, and print the words with them.
 """
 
 from codebooks.metrics.clustering import Agreement, agreement, purity

@@ -1,4 +1,4 @@
-"""Do clusters agree with known classes?"""
+"""Agreement of cluster labels with known classes."""
 
 from __future__ import annotations
 
@@ -13,36 +13,40 @@ from codebooks.validation.arrays import check_labels
 
 
 class Agreement(NamedTuple):
-    """How well a labelling agrees with known classes."""
+    """Agreement of cluster labels with known classes: NMI, ARI and purity."""
 
     nmi: float  # normalised mutual information (arithmetic mean), 0 to 1
-    ari: float  # adjusted Rand index: 0 where chance does as well, 1 at best
-    purity: float  # share of rows in the commonest class of their cluster, up to 1
+    ari: float  # adjusted Rand index, about 0 for random labels, at most 1
+    purity: float  # share of samples in the most frequent class of their cluster, up to 1
 
 
 def agreement(y: ArrayLike, labels: ArrayLike) -> Agreement:
-    """Compare cluster labels with known classes in three ways at once.
+    """Compare cluster labels with known classes by NMI, ARI and purity.
 
-    Rows labelled -1 are one cluster of their own: whoever rejects a row still answers for it.
+    Samples labelled -1 form one cluster, so that rejected samples still count.
 
     Parameters
     ----------
     y : array of shape (n_samples,)
         The known classes.
     labels : int array of shape (n_samples,)
-        The winner of each row.
+        The cluster label of each sample.
 
     Returns
     -------
     Agreement
-        (nmi, ari, purity). All fall where clusters mix classes; where they split them, purity does not.
+        (nmi, ari, purity). All decrease if clusters mix classes. If clusters split classes, purity does not decrease.
 
     Raises
     ------
     TypeError
-        The labels of one side are of several kinds, numbers and strings.
+        The labels of `y` or of `labels` are of several types, numbers and strings.
     ValueError
-        The two differ in length, are empty or no single rows, or a label is missing (None, NaN).
+        `y` and `labels` differ in length, are empty or not one-dimensional, or a label is missing (None, NaN).
+
+    See Also
+    --------
+    purity : The third of them alone.
 
     Examples
     --------
@@ -50,24 +54,24 @@ def agreement(y: ArrayLike, labels: ArrayLike) -> Agreement:
     Agreement(nmi=1.0, ari=1.0, purity=1.0)
     """
     y, labels = _check_one_dimension("y", y), _check_one_dimension("labels", labels)
-    share = purity(y, labels)
-    return Agreement(float(normalized_mutual_info_score(y, labels)), float(adjusted_rand_score(y, labels)), share)
+    pure = purity(y, labels)  # first, because it raises the errors
+    return Agreement(float(normalized_mutual_info_score(y, labels)), float(adjusted_rand_score(y, labels)), pure)
 
 
 def purity(y: ArrayLike, labels: ArrayLike) -> float:
-    """Share of rows that belong to the commonest class of their cluster (Manning et al. 2008, ch. 16).
+    """Compute the share of samples that belong to the most frequent class of their cluster.
 
         sum over clusters j of (max over classes i of n_ij) / n_samples
 
-    It rises with the number of clusters, up to 1 for one row each: compare it at equal numbers only. Rows
-    labelled -1 are one cluster of their own.
+    Purity increases with the number of clusters, up to 1 for one sample in each: compare it at equal numbers only.
+    Samples labelled -1 form one cluster.
 
     Parameters
     ----------
     y : array of shape (n_samples,)
         The known classes.
     labels : int array of shape (n_samples,)
-        The winner of each row.
+        The cluster label of each sample.
 
     Returns
     -------
@@ -77,9 +81,13 @@ def purity(y: ArrayLike, labels: ArrayLike) -> float:
     Raises
     ------
     TypeError
-        The labels of one side are of several kinds, numbers and strings.
+        The labels of `y` or of `labels` are of several types, numbers and strings.
     ValueError
-        The two differ in length, are empty or no single rows, or a label is missing (None, NaN).
+        `y` and `labels` differ in length, are empty or not one-dimensional, or a label is missing (None, NaN).
+
+    References
+    ----------
+    C. D. Manning, P. Raghavan, H. Schütze, "Introduction to information retrieval", 2008, chapter 16.
 
     Examples
     --------
@@ -89,7 +97,7 @@ def purity(y: ArrayLike, labels: ArrayLike) -> float:
     y, labels = _check_one_dimension("y", y), _check_one_dimension("labels", labels)
     check_consistent_length(y, labels)
     if not len(y):
-        raise ValueError("at least one labelled row is wanted; none came.")
+        raise ValueError("`y` must have at least one label, got none. Check the previous step.")
     return float(contingency_matrix(y, labels).max(axis=0).sum() / len(y))
 
 
@@ -97,7 +105,7 @@ def _check_one_dimension(name: str, labels: Any) -> NDArray[Any]:
     labels = check_labels(name, labels)
     if labels.ndim != 1:
         raise ValueError(
-            f"{name} wants one label for each row, and an array of shape {labels.shape} came. Of codes take "
-            "model.predict."
+            f"`{name}` must have one label for each row, got an array of shape {labels.shape}. Use model.predict, not "
+            f"model.transform."
         )
     return labels

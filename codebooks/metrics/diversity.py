@@ -1,4 +1,4 @@
-"""Do units differ, and is each in use?"""
+"""Diversity of topics, redundancy of components, and their share of samples."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from codebooks.validation.arrays import check_count, check_matrix
 
 
 def topic_diversity(topics: Sequence[Any]) -> float:
-    """Share of distinct words among all that the topics list (Dieng et al. 2020), in (0, 1].
+    """Compute the share of distinct words among all words of the topics, in (0, 1].
 
     Parameters
     ----------
@@ -26,7 +26,11 @@ def topic_diversity(topics: Sequence[Any]) -> float:
     Returns
     -------
     float
-        1 where no word is listed twice, 1 / n_topics where all topics are the same; nan without any word.
+        1 if no word occurs twice, 1 / n_topics if all topics have the same words; nan without words.
+
+    References
+    ----------
+    A. B. Dieng, F. J. R. Ruiz, D. M. Blei, "Topic modeling in embedding spaces", TACL 2020.
 
     Examples
     --------
@@ -38,19 +42,19 @@ def topic_diversity(topics: Sequence[Any]) -> float:
 
 
 def redundancy(components: ArrayLike) -> float:
-    """Compute the largest absolute cosine between two components.
+    """Compute the similarity of the two most similar components: the largest |cosine| of two rows.
 
-    The sign is dropped since a signed unit and its mirror image say the same thing.
+    The sign is ignored, because a component and its negative describe the same direction.
 
     Parameters
     ----------
     components : array of shape (n_components, n_features)
-        The codebook. A zero row has cosine 0 with every other.
+        The `components_` of a model. A zero row has cosine 0 with every other.
 
     Returns
     -------
     float
-        0 for orthogonal units, and for a single one; 1 where a unit repeats another.
+        0 for orthogonal components and for a single one; 1 if a component repeats another.
 
     Examples
     --------
@@ -63,28 +67,29 @@ def redundancy(components: ArrayLike) -> float:
     W = W / np.where(norms > 0, norms, 1.0)
     cosines = np.abs(W @ W.T)
     np.fill_diagonal(cosines, 0.0)
-    return float(min(cosines.max(), 1.0))  # rounding may carry a repeated unit just above 1
+    return float(min(cosines.max(), 1.0))  # rounding may give a repeated row slightly more than 1
 
 
 def usage(labels: ArrayLike, n_components: int) -> NDArray[np.float64]:
-    """Share of the rows that each unit wins.
+    """Compute the share of samples that are assigned to each component.
 
     Parameters
     ----------
     labels : int array of shape (n_samples,)
-        The winner of each row; rows labelled -1 were rejected and are not counted.
+        The component of each sample. Samples labelled -1 are not counted.
     n_components : int
-        Number of units.
+        Number of components.
 
     Returns
     -------
     float64 array of shape (n_components,)
-        Sums to 1, or to 0 where every row was rejected.
+        Sums to 1, or to 0 if all labels are -1.
 
     Raises
     ------
     ValueError
-        A label is n_components or more, labels are no integers in one row, or n_components is no whole number from 1.
+        A label is `n_components` or more, `labels` is not a one-dimensional array of integers, or `n_components` is not
+        an integer >= 1.
 
     Examples
     --------
@@ -95,14 +100,14 @@ def usage(labels: ArrayLike, n_components: int) -> NDArray[np.float64]:
     labels = np.asarray(ops.to_host(labels))
     if labels.ndim != 1 or (labels.size and labels.dtype.kind not in "iu"):
         raise ValueError(
-            f"labels must be integers, one for each row; {labels.dtype} of shape {labels.shape} came. Pass "
-            "model.predict of the rows."
+            f"`labels` must be integers, one for each row, got {labels.dtype} of shape {labels.shape}. Use "
+            f"model.predict."
         )
     labels = labels.astype(np.intp)
     if labels.size and labels.max() >= n_components:
         raise ValueError(
-            f"labels must lie below n_components={n_components}; {labels.max()} came. "
-            "Pass the n_components of the model that made them."
+            f"`labels` must be less than n_components={n_components}, got {labels.max()}. Use the number of components "
+            f"of the model that made them."
         )
     count = count_wins(labels, n_components)
     return count / np.maximum(count.sum(), 1)

@@ -1,7 +1,4 @@
-"""How embeddings fill their space: in a narrow cone or evenly, and whether what belongs together lies together.
-
-Each measure is one number of type float, so CuPy arrays are moved to the host and measured there.
-"""
+"""Geometry of embeddings: anisotropy, and distances of related rows. CuPy arrays are copied to the host."""
 
 from __future__ import annotations
 
@@ -18,20 +15,20 @@ from codebooks import ops
 from codebooks.errors import short_repr
 from codebooks.validation.arrays import check_matrix
 
-# Rows whose cosines with all others are held at once.
+# Number of rows whose cosines with all other rows are in memory at once.
 _BLOCK = 1024
-# Variance that is smaller than this, relative to the size of the rows and squared, is an error of rounding.
+# A variance below the square of this, relative to the sum of squares, is a rounding error.
 _ROUNDING = 8 * np.finfo(np.float64).eps
 
 
 def average_cosine(X: Any) -> float:
-    """The mean cosine of two rows: how narrow the cone is in which embeddings lie (Ethayarajh 2019, "anisotropy").
+    """Compute the mean cosine of two rows, a measure of the anisotropy of embeddings.
 
     With u_i the n rows scaled to length 1, the mean over all pairs of different rows is ::
 
         (|sum_i u_i|^2 - sum_i |u_i|^2) / (n (n - 1)),
 
-    so that no pair has to be looked at.
+    which needs no loop over pairs.
 
     Parameters
     ----------
@@ -41,12 +38,21 @@ def average_cosine(X: Any) -> float:
     Returns
     -------
     float
-        About 0 where rows point everywhere, 1 where all point the same way; nan for one row.
+        About 0 if rows have all directions, 1 if all rows have the same direction; nan for one row.
 
     Raises
     ------
     ValueError
-        X is empty, or holds NaN or infinity.
+        `X` is empty, or contains NaN or infinity.
+
+    See Also
+    --------
+    isoscore : The spread of the variance over directions, which does not depend on the mean.
+    codebooks.PartialWhitening : Reduces the anisotropy.
+
+    References
+    ----------
+    K. Ethayarajh, "How contextual are contextualized word representations?", EMNLP 2019.
 
     Examples
     --------
@@ -65,15 +71,14 @@ def average_cosine(X: Any) -> float:
 
 
 def isoscore(X: Any) -> float:
-    r"""How evenly the variance of rows is spread over all directions (Rudman et al. 2022, IsoScore).
+    r"""Compute how evenly the variance of the rows is spread over all directions (IsoScore).
 
-    Published as a rotation to principal axes, the distance of the variances, scaled to length sqrt(d), from all ones,
-    and two changes of scale. These cancel: with C the covariance and d the number of features it is
+    The published definition rotates to principal axes, takes the distance of the variances, scaled to length sqrt(d),
+    from a vector of ones, and rescales it twice. With C the covariance and d the number of features this simplifies to
 
         (t - 1) / (d - 1),    t = trace(C)^2 / trace(C^2),
 
-    where t counts the directions that are in use. No eigenvalue has to be known, the mean does not matter and
-    neither does the scale.
+    with t the effective number of directions. It needs no eigenvalues, and does not depend on the mean and the scale.
 
     Parameters
     ----------
@@ -83,16 +88,16 @@ def isoscore(X: Any) -> float:
     Returns
     -------
     float
-        0 where rows lie on a line, 1 where they vary alike in all directions, (k - 1) / (d - 1) where they vary alike
-        in k of d directions; nan for one feature, and where rows do not vary. With n_samples rows it is at most
-        (n_samples - 2) / (d - 1): compare samples of one size.
+        0 if rows lie on a line, 1 if the variance is equal in all directions, (k - 1) / (d - 1) if it is equal in k of
+        d directions and 0 in the others; nan for one feature, and if rows do not vary. The largest possible value for
+        n_samples rows is (n_samples - 2) / (d - 1): compare sets of equal size.
 
     Raises
     ------
     TypeError
-        X is sparse.
+        `X` is sparse.
     ValueError
-        X is empty, or holds NaN or infinity.
+        `X` is empty, or contains NaN or infinity.
 
     References
     ----------
@@ -106,7 +111,7 @@ def isoscore(X: Any) -> float:
     0.5
     """
     X = _check_rows(X).astype(np.float64)
-    X = np.ldexp(X, -np.frexp(np.abs(X).max())[1])  # a power of two: no digit changes
+    X = np.ldexp(X, -np.frexp(np.abs(X).max())[1])  # scaling by a power of two is exact
     n_features, rounding = X.shape[1], np.vdot(X, X) * _ROUNDING**2
     X = X - X.mean(axis=0)
     # X'X and XX' have the same eigenvalues above zero.
@@ -119,28 +124,37 @@ def isoscore(X: Any) -> float:
 
 
 def alignment(A: Any, B: Any, alpha: float = 2.0) -> float:
-    """Compute the alignment of rows that belong together: the mean of `|a_i - b_i|^alpha` (Wang & Isola 2020).
+    """Compute the mean of |a_i - b_i|^alpha over pairs of related rows (lower is better).
 
-    Rows are scaled to length 1 before.
+    Rows are scaled to length 1 first.
 
     Parameters
     ----------
     A, B : array of shape (n_pairs, n_features)
-        Embeddings of the two sides; row i of one belongs to row i of the other.
+        Embeddings. Row i of `A` and row i of `B` are a pair.
     alpha : float, default=2
-        Above zero; larger ones look more at the worst pairs.
+        Above 0. Larger values emphasise the most distant pairs.
 
     Returns
     -------
     float
-        0 at best, 2^alpha at worst.
+        From 0 (equal directions) to 2^alpha.
 
     Raises
     ------
     TypeError
-        A or B is sparse.
+        `A` or `B` is sparse.
     ValueError
-        The shapes differ, alpha is not a finite number above zero, or the rows hold others.
+        The shapes differ, `alpha` is not a finite number above 0, or a row contains NaN or infinity.
+
+    See Also
+    --------
+    uniformity : The other of the two; a good embedding is low in both.
+
+    References
+    ----------
+    T. Wang, P. Isola, "Understanding contrastive representation learning through alignment and uniformity on the
+    hypersphere", ICML 2020.
 
     Examples
     --------
@@ -151,8 +165,8 @@ def alignment(A: Any, B: Any, alpha: float = 2.0) -> float:
     A, B = _check_rows(A), _check_rows(B)
     if A.shape != B.shape:
         raise ValueError(
-            f"alignment wants two arrays of one shape, row i of each a pair; {A.shape} and {B.shape} came. "
-            f"Repeat a row that belongs to several."
+            f"`A` and `B` must have the same shape, row i of each a pair, got {A.shape} and {B.shape}. Repeat a row "
+            f"that belongs to several pairs."
         )
     blocks = gen_batches(len(A), _BLOCK)
     distances = [ops.row_norms(_normalize(A[rows]) - _normalize(B[rows])) for rows in blocks]
@@ -160,33 +174,36 @@ def alignment(A: Any, B: Any, alpha: float = 2.0) -> float:
 
 
 def uniformity(X: Any, t: float = 2.0, *, n_rows: int | None = 5000, random_state: Any = 0) -> float:
-    """Compute the uniformity of directions: the log of the mean of `exp(-t |x_i - x_j|^2)` (Wang & Isola 2020).
+    """Compute the log of the mean of exp(-t |x_i - x_j|^2) over pairs of rows (lower is more uniform on the sphere).
 
-    Rows are scaled to length 1 before; a pair has two different rows.
+    Rows are scaled to length 1 first. A pair consists of two different rows.
 
     Parameters
     ----------
     X : array of shape (n_samples, n_features)
         Embeddings, dense.
     t : float, default=2
-        Above zero; larger ones look more at near neighbours.
+        Above 0. Larger values emphasise near neighbours.
     n_rows : int or None, default=5000
-        Where there are more rows, so many are drawn and their pairs compared; None compares all.
+        Number of rows to draw at random if there are more; None uses all rows. Time and memory grow with its square.
     random_state : int, RandomState or None, default=0
-        For the draw.
+        Seed of the random draw.
 
     Returns
     -------
     float
-        Lower is more even: 0 where all rows point the same way, about -2t where they point everywhere in many
-        dimensions; nan for one row.
+        0 if all rows have the same direction, about -2t for all directions in many dimensions; nan for one row.
 
     Raises
     ------
     TypeError
-        X is sparse.
+        `X` is sparse.
     ValueError
-        t is not a finite number above zero, n_rows is out of range, or X is empty, or holds NaN or infinity.
+        `t` is not a finite number above 0, `n_rows` is out of range, or `X` is empty, or contains NaN or infinity.
+
+    See Also
+    --------
+    alignment : Distance of related rows, with the reference.
 
     Examples
     --------
@@ -195,22 +212,22 @@ def uniformity(X: Any, t: float = 2.0, *, n_rows: int | None = 5000, random_stat
     """
     _require_positive("t", t)
     if n_rows is not None and n_rows < 2:
-        raise ValueError(f"n_rows must be 2 or more, or None for all rows; {short_repr(n_rows)} came.")
+        raise ValueError(f"`n_rows` must be an integer >= 2 or None, got {short_repr(n_rows)}. Use None for all rows.")
     X = _check_rows(X)
     if n_rows is not None and len(X) > n_rows:
         X = X[np.sort(check_random_state(random_state).choice(len(X), n_rows, replace=False))]
     n_pairs = len(X) * (len(X) - 1)
     if not n_pairs:
         return float("nan")
-    return float(logsumexp([logsumexp(block) for block in _iterate_repulsions(X, t)]) - np.log(n_pairs))
+    return float(logsumexp([logsumexp(block) for block in _iterate_exponents(X, t)]) - np.log(n_pairs))
 
 
 def _check_rows(X: Any, accept_sparse: Any = False) -> Any:
-    return check_matrix("the measure", ops.to_host(X), accept_sparse=accept_sparse)
+    return check_matrix("The metric", ops.to_host(X), accept_sparse=accept_sparse)
 
 
-def _iterate_repulsions(X: NDArray, t: float) -> Iterator[NDArray[np.float64]]:
-    """-t |x_i - x_j|^2 of all pairs, some rows after another; -inf for a row with itself."""
+def _iterate_exponents(X: NDArray, t: float) -> Iterator[NDArray[np.float64]]:
+    """Yield -t |x_i - x_j|^2 for blocks of rows i and all rows j; -inf for i = j."""
     X = _normalize(X)
     squares = np.einsum("ij,ij->i", X, X)  # 1, but 0 for a zero row
     for rows in gen_batches(len(X), _BLOCK):
@@ -225,13 +242,13 @@ def _normalize(X: NDArray) -> NDArray[np.float64]:
 
 
 def rescale_rows(X: Any) -> Any:
-    """Rows times powers of two: their directions keep each digit, and no square overflows or underflows."""
+    """Multiply rows by powers of two, which is exact, so that no square overflows or underflows."""
     largest = abs(X).max(axis=1)
     exponent = np.frexp(largest.toarray().ravel() if sparse.issparse(X) else largest)[1]
-    limit = np.finfo(X.dtype).maxexp - 24  # the largest power of two that the dtype has, with room to spare
+    limit = np.finfo(X.dtype).maxexp - 24  # safely below the largest power of two of the dtype
     return ops.scale_rows(X, np.ldexp(X.dtype.type(1), -exponent.clip(-limit, limit)))
 
 
 def _require_positive(name: str, value: float) -> None:
     if not 0 < value < np.inf:
-        raise ValueError(f"{name} must be above zero and finite, for example 2; {short_repr(value)} came.")
+        raise ValueError(f"`{name}` must be a finite number > 0, got {short_repr(value)}. The default is 2.")

@@ -1,4 +1,4 @@
-"""How sure a mean over queries is."""
+"""Bootstrap confidence interval of a mean over queries."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from codebooks.validation.arrays import check_count
 
 __all__ = ["bootstrap_interval"]
 
-_BLOCK = 2_000_000  # draws held at once
+_BLOCK = 2_000_000  # random numbers in memory at once
 
 
 def bootstrap_interval(
     values: ArrayLike, *, level: float = 0.95, n_resamples: int = 10_000, random_state: Any = 0
 ) -> tuple[float, float]:
-    """Where the mean over queries would lie with other queries of their kind: the percentile bootstrap (Efron 1979).
+    """Compute a confidence interval of the mean over queries by the percentile bootstrap.
 
-    To compare two rankings of the same queries give it the differences of their values, `a - b`: their interval says
-    more than whether the intervals of each overlap.
+    To compare two rankings of the same queries, pass the differences of their values, `a - b`, and see whether the
+    interval contains 0. This is more sensitive than to see whether the two intervals overlap.
 
     Parameters
     ----------
     values : array of shape (n_queries,)
-        What a score gives with `per_query=True`; nan is left out.
+        The values of a ranking metric with `per_query=True`. nan is left out.
     level : float, default=0.95
-        How many of the resampled means lie in the interval.
+        Share of the resampled means that lie in the interval.
     n_resamples : int, default=10000
-        How often queries are drawn, as many as there are, with replacement.
+        Number of resamples, each of n_queries values drawn with replacement.
     random_state : int, Generator or None, default=0
         Seed of the draws.
 
@@ -43,7 +43,11 @@ def bootstrap_interval(
     Raises
     ------
     ValueError
-        Values are not one row, none is left, level is not between 0 and 1, or n_resamples is below 1.
+        `values` is not one-dimensional or has no number, `level` is not between 0 and 1, or `n_resamples` is below 1.
+
+    References
+    ----------
+    B. Efron, "Bootstrap methods: another look at the jackknife", Annals of Statistics 1979.
 
     Examples
     --------
@@ -54,14 +58,16 @@ def bootstrap_interval(
     try:
         given = np.asarray(ops.to_host(values), dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise type(error)(f"values must be numbers, one for each query; {short_repr(values)} came.") from error
+        raise type(error)(f"`values` must be numbers, one for each query, got {short_repr(values)}.") from error
     if given.ndim != 1:
-        raise ValueError(f"one value a query is wanted; an array of shape {given.shape} came. Give one column of it.")
+        raise ValueError(
+            f"`values` must have one number for each query, got an array of shape {given.shape}. Use one column of it."
+        )
     given = given[~np.isnan(given)]
     if not len(given):
-        raise ValueError("at least one value that is not nan is wanted; none came.")
+        raise ValueError("`values` must have at least one number that is not nan, got none. Check the judgements.")
     if not 0 < level < 1:
-        raise ValueError(f"level must lie between 0 and 1, for example 0.95; {short_repr(level)} came.")
+        raise ValueError(f"`level` must be between 0 and 1, got {short_repr(level)}. Use 0.95 for 95 %.")
     check_count("n_resamples", n_resamples)
     with shorten_errors():
         rng = np.random.default_rng(random_state)

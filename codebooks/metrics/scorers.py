@@ -1,4 +1,4 @@
-"""Scores of fitted models on held-out data: what `scoring=` of GridSearchCV takes."""
+"""Scorers of fitted topic models on held-out data, for `scoring=` of GridSearchCV."""
 
 from __future__ import annotations
 
@@ -19,32 +19,36 @@ from codebooks.interpret.model_access import (
 from codebooks.metrics.coherence import average_over_pairs, count_cooccurrences
 from codebooks.validation.arrays import check_matrix, check_structure
 
-N_WORDS = 10  # words a topic in the two scorers, as in most published tables
+N_WORDS = 10  # number of words per topic in the two scorers, as in most published tables
 
 
 def npmi_scorer(estimator: Any, X: Any, y: Any = None) -> float:
-    """Coherence on held-out documents that neither splits nor skips topics: a `scoring=` for GridSearchCV.
+    """Score the coherence of topics on held-out documents, with a penalty for divided and mixed topics.
 
-    A unit k is its ten strongest words by weight. Let npmi(k) be the mean over its pairs, npmi(k, j) that
-    over all pairs of a word of k with a word of j (1 for a word with itself), and c_k the share of the rows
-    that k wins which have a word of k at all. The score is the mean over units of
+    Use it as `scoring=` of GridSearchCV, for example to choose `n_components`.
 
-        c_k max(-1, npmi(k) - max(0, max over j of npmi(k, j))) - (1 - c_k),
+    Take the ten words of largest weight of each component k. Let npmi(k) be the mean NPMI over pairs of its words,
+    npmi(k, j) the mean over all pairs of a word of k with a word of j (1 for a word with itself), and c_k the share
+    of the documents of k that contain one of its words. The score is the mean over components of
 
-    and rows that no unit wins pull it to -1 by their share; empty rows do not count. So it is plain NPMI
-    where topics are unrelated and each row has a word of its topic. Too many units: the halves of a topic
-    cohere as well as the whole, but with each other too, and that is taken away. Too few: a unit mixes words
-    that never meet, or it names one topic and wins the rows of others, which count -1, as an idle unit does.
-    (Ours, in the spirit of the silhouette. Plain NPMI sees none of this; NPMI x diversity, "topic quality"
-    in Dieng et al. 2020, sees repeated words alone, and rewards them where NPMI is negative.)
+        c_k max(-1, npmi(k) - max(0, max over j of npmi(k, j))) - (1 - c_k).
+
+    With a share w of non-empty documents assigned to a component, the result is w * score - (1 - w). It equals plain
+    NPMI if topics are unrelated and each document contains a word of its topic. With too many components, parts of one
+    topic are coherent, but also coherent with each other, which is subtracted. With too few, a component mixes words
+    that do not occur together, or gets documents without its words, which count -1. A component without documents
+    counts -1 too.
+
+    Plain NPMI measures none of this. NPMI x diversity ("topic quality") counts repeated words only, and prefers
+    them if NPMI is negative.
 
     Parameters
     ----------
     estimator : fitted estimator or fitted Pipeline
-        In a Pipeline X goes through all steps but the last, so that raw text can be scored.
+        In a Pipeline, `X` passes through all steps but the last, so that raw text can be scored.
     X : array or sparse matrix of shape (n_samples, n_features), or raw documents for a Pipeline
-        The held-out fold; co-occurrence is counted here, so it must hold enough documents for words to meet. Shuffle
-        the folds where documents are sorted: `GridSearchCV(..., cv=KFold(3, shuffle=True, random_state=0))`.
+        The held-out fold. Co-occurrence is counted in it, so it needs enough documents. Shuffle the folds if documents
+        are sorted: `GridSearchCV(..., cv=KFold(3, shuffle=True, random_state=0))`.
     y : ignored
 
     Returns
@@ -56,6 +60,18 @@ def npmi_scorer(estimator: Any, X: Any, y: Any = None) -> float:
     ------
     ValueError
         The matrix has negative values: its columns are not words.
+
+    See Also
+    --------
+    npmi : Plain coherence of topics.
+    codebooks.choose_n_components : Choose the number of components without cross-validation.
+
+    References
+    ----------
+    P. J. Rousseeuw, "Silhouettes: a graphical aid to the interpretation and validation of cluster analysis", 1987: the
+    idea of comparing a cluster with the nearest other one.
+
+    A. B. Dieng, F. J. R. Ruiz, D. M. Blei, "Topic modeling in embedding spaces", TACL 2020: topic quality.
 
     Examples
     --------
@@ -69,27 +85,29 @@ def npmi_scorer(estimator: Any, X: Any, y: Any = None) -> float:
     X = check_matrix("npmi_scorer", ops.to_host(X))
     if np.any((X.data if sparse.issparse(X) else X) < 0):
         raise ValueError(
-            "NPMI wants a matrix of words, never below zero; negative values reach the model. "
-            "Score embeddings and SVD features by the model's own score instead."
+            "npmi_scorer expected a matrix of word counts or weights >= 0, got negative values. Use the score method "
+            "of the model for embeddings and SVD features."
         )
-    filled = np.asarray(X.sum(axis=1)).ravel() > 0
-    labels = np.where(filled, labels, -1)
+    non_empty = np.asarray(X.sum(axis=1)).ravel() > 0
+    labels = np.where(non_empty, labels, -1)
     covered = _compute_coverage(columns, X, labels)
     score = (covered * _compute_distinct_coherence(columns, X) - (1.0 - covered)).mean()
-    won = (labels >= 0).sum() / np.maximum(filled.sum(), 1)
-    return float(won * score - (1.0 - won))
+    assigned = (labels >= 0).sum() / np.maximum(non_empty.sum(), 1)
+    return float(assigned * score - (1.0 - assigned))
 
 
 def diversity_scorer(estimator: Any, X: Any, y: Any = None) -> float:
-    """Diversity of the units' ten strongest words by weight: a `scoring=` for GridSearchCV.
+    """Score the diversity of the ten words of largest weight of each component.
 
-    Distinct words over places, 10 a unit or n_features where that is less. The places of an idle unit, one
-    that wins no row of X, stay empty. A single unit scores 1: do not choose how many units by this alone.
+    Use it as `scoring=` of GridSearchCV, together with another score: a single component scores 1.
+
+    The score is the number of distinct words divided by 10 n_components, or by n_features n_components if there are
+    fewer than 10 features. Words of a component that no row of `X` is assigned to are not counted.
 
     Parameters
     ----------
     estimator, X, y
-        As for `npmi_scorer`; negative values are welcome.
+        As for `npmi_scorer`. Negative values are accepted.
 
     Returns
     -------
@@ -110,37 +128,37 @@ def diversity_scorer(estimator: Any, X: Any, y: Any = None) -> float:
 
 
 def _compute_distinct_coherence(columns: list[NDArray[np.intp]], X: Any) -> NDArray[np.float64]:
-    """npmi(k) - max(0, max over j of npmi(k, j)), at least -1, and -1 for fewer than two words."""
+    """Compute npmi(k) - max(0, max over j of npmi(k, j)), at least -1, and -1 for fewer than two words."""
     sizes = [len(words) for words in columns]
-    listed, owner = np.concatenate(columns), np.repeat(np.arange(len(columns)), sizes)
-    meetings = count_cooccurrences(columns, X)
+    all_words, owner = np.concatenate(columns), np.repeat(np.arange(len(columns)), sizes)
+    cooccurrences = count_cooccurrences(columns, X)
     coherence = np.full(len(columns), -1.0)
     for k, words in enumerate(columns):
         if len(words) > 1:
-            meet = meetings.npmi(words, listed)
-            nearness = np.bincount(owner, meet.mean(axis=0), len(columns)) / np.maximum(sizes, 1)
-            nearness[k] = 0.0  # not its own neighbour; and the floor, since an unrelated topic earns nothing
-            coherence[k] = max(average_over_pairs(meet[:, owner == k]) - nearness.max(), -1.0)
+            pairwise = cooccurrences.compute_npmi(words, all_words)
+            similarity = np.bincount(owner, pairwise.mean(axis=0), len(columns)) / np.maximum(sizes, 1)
+            similarity[k] = 0.0  # exclude k itself; 0 is also the minimum, so that unrelated topics add nothing
+            coherence[k] = max(average_over_pairs(pairwise[:, owner == k]) - similarity.max(), -1.0)
     return coherence
 
 
 def _compute_coverage(columns: list[NDArray[np.intp]], X: Any, labels: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Share of the rows a unit wins that have a word of its list; 0 for a unit that wins none. X >= 0."""
-    listed, owner = np.concatenate(columns), np.repeat(np.arange(len(columns)), [len(c) for c in columns])
-    lists = sparse.csr_matrix((np.ones(len(listed)), (listed, owner)), shape=(X.shape[1], len(columns)))
+    """Compute the share of the rows of each component that contain one of its words; 0 without rows. X >= 0."""
+    all_words, owner = np.concatenate(columns), np.repeat(np.arange(len(columns)), [len(words) for words in columns])
+    in_topic = sparse.csr_matrix((np.ones(len(all_words)), (all_words, owner)), shape=(X.shape[1], len(columns)))
     rows = np.flatnonzero(labels >= 0)
-    won = sparse.csr_matrix((np.ones(len(rows)), (rows, labels[rows])), shape=(X.shape[0], len(columns)))
-    named = sparse.csr_matrix(won.multiply(X @ lists)) > 0
-    return np.asarray(named.sum(axis=0)).ravel() / np.maximum(count_wins(labels, len(columns)), 1)
+    assigned = sparse.csr_matrix((np.ones(len(rows)), (rows, labels[rows])), shape=(X.shape[0], len(columns)))
+    covered = sparse.csr_matrix(assigned.multiply(X @ in_topic)) > 0
+    return np.asarray(covered.sum(axis=0)).ravel() / np.maximum(count_wins(labels, len(columns)), 1)
 
 
 def _describe_used_components(estimator: Any, X: Any) -> tuple[Any, Any, list[NDArray[np.intp]]]:
-    """The matrix that reaches the model, its winners, and each unit's top columns: none for an idle unit."""
+    """Return the input matrix of the model, the labels, and the top columns of each component that has rows."""
     preparation, learner = split_pipeline(estimator)
     if preparation is not None:
         X = preparation.transform(X)
-    check_structure("the scorer", X)
+    check_structure("The scorer", X)
     labels = predict_components(learner, X)
     columns = select_top_columns(get_components(learner), N_WORDS)
     count = count_wins(labels, len(columns))
-    return X, labels, [words if won else words[:0] for words, won in zip(columns, count, strict=True)]
+    return X, labels, [words if n_rows else words[:0] for words, n_rows in zip(columns, count, strict=True)]

@@ -253,7 +253,7 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
         """The state after one epoch, the energy explained per row in it, and how many units won nothing in it."""
         revive = self._revives if revive is None else revive
         batches: Any = self._draw_minibatches(X.shape[0], rng)
-        if state is None or not ops.runs_ahead(X):
+        if state is None or not ops.is_asynchronous(X):
             return self._run_minibatches(X, state, epoch, batches, rng, revive)
         # Whether a component is idle, or all rows were empty, is asked after every update, and to look for the answer
         # would wait for the device every time. Hardly ever is it so. The epoch is therefore made without looking, and
@@ -397,7 +397,7 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
         if len(idle) == 0:
             return state
         rng = np.random.default_rng([state.seed, state.n_updates])
-        found = ops.nearest(X, normalize_rows(state.components), state.inhibition, 1)
+        found = ops.find_nearest(X, normalize_rows(state.components), state.inhibition, 1)
         errors, mean = _compute_component_errors(found, usage)
         owner = np.where(ops.to_host(found.norms) > 0, ops.to_host(found.index[:, 0]), -1)
         arrays = {name: value for name, value in state._asdict().items() if getattr(value, "ndim", 0) > 0}
@@ -488,7 +488,7 @@ class CodebookLearner(ClusterMixin, ArrayTransformer):
         codes = (self._encode(block, state)[0] for block in self._iterate_blocks(X))
         if self.sparse_output:
             return ops.stack_sparse(codes)
-        if X.shape[0] <= _BLOCK or ops.runs_ahead(X):
+        if X.shape[0] <= _BLOCK or ops.is_asynchronous(X):
             return self._encode(X, state)[0]
         # In the same blocks: products of other shapes are rounded otherwise.
         first = next(codes)

@@ -227,7 +227,7 @@ class InhibitedMixture(CodebookLearner):
 
     def _compute_statistics(self, X: Any, state: State) -> Sums:
         n_active = self._n_active(state)
-        found = ops.nearest(X, state.components, state.inhibition, n_active)
+        found = ops.find_nearest(X, state.components, state.inhibition, n_active)
         temperature = self._compute_temperature(state, self.start_temperature, self._compute_final_temperature(state))
         share = compute_gates(found, state.inhibition, temperature, n_active) * ops.reciprocal(found.norms)[:, None]
         pull = ops.xp(share).zeros(state.components.shape, share.dtype)  # row by row, as it is written
@@ -237,7 +237,7 @@ class InhibitedMixture(CodebookLearner):
         keep = self._compute_retention(sums)
         components, mass = self._blend(state, sums.pull, keep)
         if self._is_orthogonalizing(state, sums):
-            components = ops.pull_apart(components, self.orthogonality * state.unexplained)
+            components = ops.orthogonalize_partially(components, self.orthogonality * state.unexplained)
         usage, inhibition = self._update_usage_and_inhibition(state, sums, keep)
         rest = keep * state.unexplained + (1 - keep) * compute_unexplained_share(sums)
         return State(components, mass, usage, inhibition, rest, state.seed, state.n_updates + 1)

@@ -106,7 +106,7 @@ def _refine(X: Any, W: Any) -> tuple[Any, float]:
     total = 0.0
     nothing = ops.xp(W).zeros(len(W), W.dtype)
     for _ in range(_N_REFINEMENTS):
-        found = ops.nearest(X, W, nothing, 1)
+        found = ops.find_nearest(X, W, nothing, 1)
         total = float(ops.to_host(found.score.sum()))
         # A little of the old direction keeps units that win nothing where they are.
         W = normalize_rows(ops.scatter_rows(W * 1e-3, found.index, ops.reciprocal(found.norms)[:, None], X))

@@ -228,7 +228,7 @@ class KrotovHopfield(CodebookLearner):
         n_units = len(state.components)
         rank = min(self.rival_rank, n_units)
         n_sharing = min(_N_SHARING, n_units) if self._cool(state) < 1 else 1
-        found = ops.nearest(X, self._get_directions(state), state.inhibition, max(rank, n_sharing))
+        found = ops.find_nearest(X, self._get_directions(state), state.inhibition, max(rank, n_sharing))
         xp = ops.xp(found.score)
         if n_sharing > 1:  # rivals share the row; none is pushed off it
             warmth = self._compute_temperature(state, self.start_temperature, _COLD)

@@ -236,7 +236,7 @@ class MultinomialMixture(CodebookLearner):
         size = max(_START_ROWS, _START_ROWS_EACH * n_components)
         if n_rows > size:
             filled = np.sort(rng.choice(filled, size, replace=False))
-        columns, X = ops.used_columns(ops.weigh_entries(ops.take_rows(X, filled), xp.ones(n_features), 1.0))
+        columns, X = ops.select_used_columns(ops.weigh_entries(ops.take_rows(X, filled), xp.ones(n_features), 1.0))
         scale = _find_scale(X)
         best: tuple[float, Any] = (-math.inf, None)
         for _ in range(self._n_starts):
@@ -265,7 +265,7 @@ class MultinomialMixture(CodebookLearner):
         rarity = xp.log((1 + n_rows) / (1 + counts)) + 1
         weighted = ops.weigh_entries(X, xp.exp(-log_scale) * rarity, 1.0)
         directions = initialize_directions(weighted, n_components, rng)
-        found = ops.nearest(weighted, directions, xp.zeros(n_components, X.dtype), 1)
+        found = ops.find_nearest(weighted, directions, xp.zeros(n_components, X.dtype), 1)
         words = ops.weigh_entries(X, xp.exp(-log_scale), _ROW_NORM)
         pull = xp.zeros((n_components, n_features), X.dtype)
         ops.scatter_rows(pull, found.index, xp.ones((n_rows, 1), X.dtype), words)
@@ -295,7 +295,7 @@ class MultinomialMixture(CodebookLearner):
         filled = (ops.row_norms(words) > 0).astype(words.dtype)
         pull = ops.accumulate(found.gates, words)
         counts = pull.sum(axis=0)
-        log_sums, log_counts = ops.add_logs(X, state.log_scale, state.scale_counts < _ENOUGH_ENTRIES)
+        log_sums, log_counts = ops.sum_column_logs(X, state.log_scale, state.scale_counts < _ENOUGH_ENTRIES)
         return Sums(
             columns=columns,
             pull=pull,
@@ -326,7 +326,7 @@ class MultinomialMixture(CodebookLearner):
         log_scale = (state.scale_counts * state.log_scale + sums.log_sums) / xp.maximum(counts, 1)
         saliency = _divide(sums.saliency, sums.n_words, dtype)
         return State(
-            components=ops.fade_and_add(state.components, fade, sums.columns, sums.pull, weight),
+            components=ops.decay_and_add(state.components, fade, sums.columns, sums.pull, weight),
             mass=mass,
             n_rows=rows,
             usage=usage,
@@ -386,7 +386,7 @@ class MultinomialMixture(CodebookLearner):
         lifts = xp.exp(table * ops.reciprocal(saliency))
         shares = 0.5 * (gates + state.n_rows / state.n_rows.sum())
         least = min(_LEAST_SHARE, _LEAST_PART / n_components)
-        shares = ops.fold_in(words, weight, lifts, shares, _GATE_WEIGHT * gates, _N_SHARE_STEPS, least)
+        shares = ops.fold_in(words, weight, lifts, shares, _GATE_WEIGHT * gates, n_steps=_N_SHARE_STEPS, least=least)
         shares[~known] = 1 / n_components  # nothing is known, so nothing is preferred
         return shares, known
 
@@ -402,11 +402,11 @@ class MultinomialMixture(CodebookLearner):
         words = ops.weigh_entries(X, xp.exp(-state.log_scale), _ROW_NORM)
         columns = xp.arange(X.shape[1])
         if words.nnz < X.shape[1]:
-            columns, words = ops.used_columns(words)
-        lifted = ops.lift(state.components, state.mass, columns, _FLOOR, _SHARE, _BACKGROUND)
+            columns, words = ops.select_used_columns(words)
+        lifted = ops.compute_log_lifts(state.components, state.mass, columns, _FLOOR, _SHARE, _BACKGROUND)
         scale = 1 / xp.maximum(state.mean_saliency, _LEAST_SALIENCY)
         scores = ops.similarity(words, lifted[0])
-        return words, columns, lifted, ops.responsibilities(scores, scale, state.inhibition, reach)
+        return words, columns, lifted, ops.compute_responsibilities(scores, scale, state.inhibition, reach)
 
     def _score_rows(self, X: Any, state: State) -> tuple[Any, Any]:
         """For each row the component with the largest score, and the log likelihood of the row by its salient words.
@@ -494,7 +494,7 @@ class MultinomialMixture(CodebookLearner):
         for rows in iterate_row_blocks(X, 4 * X.shape[1] * X.dtype.itemsize):
             found, _ = self._encode(ops.take_rows(observed, rows), state)
             mixed = xp.log(found @ distributions)
-            counts = ops.in_form_of(ops.take_rows(X, rows), mixed)
+            counts = ops.convert_to_format_of(ops.take_rows(X, rows), mixed)
             total += float(ops.to_host((counts * mixed).sum()))
             n_words += float(ops.to_host(counts.sum()))
         return math.exp(-total / n_words) if n_words else 1.0
@@ -522,7 +522,7 @@ def _find_scale(X: Any) -> tuple[Any, Any]:
     xp = ops.xp(X)
     log_scale, everything = xp.zeros(X.shape[1]), xp.ones(X.shape[1], bool)
     for _ in range(_N_SCALE_ROUNDS):
-        sums, counts = ops.add_logs(X, log_scale, everything)
+        sums, counts = ops.sum_column_logs(X, log_scale, everything)
         log_scale = sums / xp.maximum(counts, 1)
     return log_scale, counts
 

@@ -264,9 +264,17 @@ class OrthogonalSparseCoding(CodebookLearner):
             return state, sums
         annealed = max(state.annealed, progress.annealed)
         scale, energy, n_rows = self._compute_scale(X, state)
-        go = ops.rotate_to_rows if self.algorithm == "geodesic" else ops.deflate_by_rows
-        learned = go(
-            begun.components, X, scale, self._compute_rate(annealed), begun.inhibition, *self._choose_codes(state)
+        update = ops.rotate_to_rows if self.algorithm == "geodesic" else ops.deflate_by_rows
+        n_active, threshold, signed = self._choose_codes(state)
+        learned = update(
+            begun.components,
+            X,
+            scale,
+            self._compute_rate(annealed),
+            handicap=begun.inhibition,
+            n_active=n_active,
+            threshold=threshold,
+            signed=signed,
         )
         state = state._replace(
             components=ops.nearest_orthonormal(learned), energy=energy, n_rows=n_rows, annealed=annealed
@@ -311,7 +319,7 @@ class OrthogonalSparseCoding(CodebookLearner):
 
     def _compute_unsigned_codes(self, X: Any, state: State) -> tuple[ops.Nearest, Any]:
         """The units that may be kept, by rank, and their codes for rows of length 1."""
-        found = ops.nearest(X, state.components, state.inhibition, self._n_kept(len(state.components)))
+        found = ops.find_nearest(X, state.components, state.inhibition, self._n_kept(len(state.components)))
         # What all rows have in common counts less, or one unit that points there would win every row.
         codes = (found.score - state.inhibition[found.index]).clip(0, None)
         if self.threshold is not None:

@@ -65,12 +65,12 @@ def select_components(state: Any, which: np.ndarray) -> Any:
 def _compute_explained_by_centres(X: Any, state: Any, directions: Any) -> tuple[float, float]:
     """Explained energy if each unit stood amid the rows that it wins, and if one unit stood amid all rows."""
     xp = ops.xp(state.components)
-    found = ops.nearest(X, directions, state.inhibition, 1)
+    found = ops.find_nearest(X, directions, state.inhibition, 1)
     weight = ops.reciprocal(found.norms)[:, None]
     sums = ops.scatter_rows(xp.zeros(state.components.shape, weight.dtype), found.index, weight, X)
     energies = []
     for centres in (sums, sums.sum(axis=0, keepdims=True)):
         nothing = xp.zeros(len(centres), centres.dtype)
-        score = ops.nearest(X, xp.asfortranarray(normalize_rows(centres)), nothing, 1).score
+        score = ops.find_nearest(X, xp.asfortranarray(normalize_rows(centres)), nothing, 1).score
         energies.append(float(ops.to_host((score**2).sum())) / max(float(ops.to_host((weight > 0).sum())), 1.0))
     return energies[0], energies[1]

@@ -62,12 +62,14 @@ def find_moves(X: Any, units: Any, labels: Any) -> list[Move]:
     pairs = _twins(_likeness(ops.to_host(centres @ centres.T).astype(np.float64)), ops.to_host(counts))
     if not pairs:
         return []
-    covered = ops.nearest(X, xp.asfortranarray(normalize_rows(units)), xp.zeros(len(units), units.dtype), 1).score[:, 0]
+    covered = ops.find_nearest(X, xp.asfortranarray(normalize_rows(units)), xp.zeros(len(units), units.dtype), 1).score[
+        :, 0
+    ]
     gainers, cosines = _reached(X, extract_directions(X, _worst_explained(X, covered)), covered)
     rows, covered = ops.take_rows(X, gainers), covered[gainers]
     found = []
     for unit, twin in pairs:
-        gain = xp.maximum(cosines - covered[:, None] - ops.rounding(cosines.dtype), 0)
+        gain = xp.maximum(cosines - covered[:, None] - ops.rounding_tolerance(cosines.dtype), 0)
         best = int(ops.to_host(gain.sum(axis=0).argmax()))
         won = ops.to_host(gain[:, best] > 0)
         if won.sum() < _FEWEST:
@@ -85,7 +87,7 @@ def _reached(X: Any, candidates: Any, covered: Any) -> tuple[np.ndarray, Any]:
     rows, cosines = [], []
     for start in range(0, X.shape[0], _BLOCK):
         near, _ = compute_cosines(ops.take_rows(X, slice(start, start + _BLOCK)), candidates)
-        gains = (near > covered[start : start + _BLOCK, None] + ops.rounding(near.dtype)).any(axis=1)
+        gains = (near > covered[start : start + _BLOCK, None] + ops.rounding_tolerance(near.dtype)).any(axis=1)
         rows.append(start + np.flatnonzero(ops.to_host(gains)))
         cosines.append(near[gains])
     return np.concatenate(rows), ops.xp(covered).concatenate(cosines)

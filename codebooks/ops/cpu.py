@@ -1,7 +1,7 @@
-"""CPU bodies of the primitives: SciPy and BLAS where they are good, Numba loops where those are better.
+"""CPU bodies of the primitives: SciPy and BLAS where they are fast, Numba kernels elsewhere.
 
-What each function promises stands in `codebooks.ops`. Kernels stand in rooms of their own; each is a scalar loop
-over a range of items whose results it owns, so any number of threads gives the same bits (see `threads`).
+`codebooks.ops` documents each function. Kernels are in the modules `kernels_*` and `inverted_index`. Each is a scalar
+loop over a range of items whose results it alone writes, so any number of threads gives the same bits (see `threads`).
 """
 
 from __future__ import annotations
@@ -21,26 +21,25 @@ from codebooks.ops import (
     threads,
     to_host,
 )
-from codebooks.ops.compiler import read_only
-from codebooks.ops.inverted_index import best, invert, match
-from codebooks.ops.views import RowView, parts, view
+from codebooks.ops.compiler import view_read_only
+from codebooks.ops.inverted_index import build_postings, score_postings, search_postings
+from codebooks.ops.views import CSRArrays, RowView, csr_arrays, view_csr_rows
 
 xp = np
 
-# Results on the way that still stay near the processor.
+# Size of intermediate results, in bytes, that still stay in a cache.
 _BLOCK_BYTES = 64 * 2**20
-# So many blocks of rows of a dense X are multiplied at once, or more where their products are no more than so many.
+# Number of blocks of dense rows that are multiplied at once; more if their products are no more than `_PRODUCTS`.
 _DENSE_BLOCKS, _PRODUCTS = 64, 2**18
-# What a step that jumps through memory costs, in steps that do not.
+# Costs in steps of a vectorised loop: a scattered memory access, an exponential, two logarithms.
 _SCATTERED = 16
-# What an exponential costs, in steps of a vectorised loop, and what two logarithms cost.
 _EXPONENTIAL = 16
 _LOGARITHM = 32
-# Minibatches of rows with this mean number of entries or fewer are copied before several primitives read them.
+# Minibatches of rows with at most this mean number of entries are copied, because several primitives read them.
 _SHORT_ROW = 8
-# Below this share of weights that are not zero, sums of rows look for them.
+# Below this share of weights that are not zero, sums of rows skip the zeros.
 _FEW_SHARES = 0.5
-# From this share of weights that are not zero on, BLAS with all of them is faster.
+# Above this share of weights that are not zero, a BLAS product with all of them is faster.
 _DENSE_SHARE = 0.05
 
 
@@ -56,7 +55,7 @@ def block_bytes(a):
     return _BLOCK_BYTES
 
 
-def runs_ahead(a):
+def is_asynchronous(a):
     return False
 
 
@@ -67,30 +66,32 @@ def similarity(X, Y):
         return X @ Y.T
     out = np.empty((X.shape[0], Y.shape[0]), np.result_type(X.dtype, Y.dtype))
     features_first = np.ascontiguousarray(Y.T)  # the innermost loop runs over the rows of Y
-    threads.run(kernels_scores.similarity, X.shape[0], X.nnz * Y.shape[0], *parts(X), features_first, out)
+    threads.run(kernels_scores.similarity, X.shape[0], X.nnz * Y.shape[0], csr_arrays(X), features_first, out)
     return out
 
 
-def nearest(X, W, handicap, k):
+def find_nearest(X, W, handicap, k):
     n_rows, dtype = X.shape[0], np.result_type(X.dtype, W.dtype)
     index, score = np.empty((n_rows, k), np.int64), np.empty((n_rows, k), dtype)
-    # Totals of blocks of rows, added in order afterwards: the same bits for any number of threads.
+    # Blocks of rows have totals of their own, summed in order at the end: the same bits for any number of threads.
     totals = np.zeros((-(-n_rows // kernels_scores.ROW_BLOCK), len(W)), dtype)
     norms = row_norms(X)
     handicap = np.asarray(handicap, dtype)
-    margin, size = dtype.type(shared.rounding(dtype)), np.abs(handicap).max(initial=0)
-    rest = handicap, margin, size, index, score, totals
+    margin, size = dtype.type(shared.rounding_tolerance(dtype)), np.abs(handicap).max(initial=0)
     scale = shared.reciprocal(np, norms).astype(dtype, copy=False)
+    ranking = kernels_scores.Ranking(scale, handicap, margin, size)
+    out = kernels_scores.NearestArrays(index, score, totals)
     if is_sparse(X):
         features_first = np.ascontiguousarray(W.T)
         steps = X.nnz * len(W)
-        threads.run(kernels_scores.nearest, len(totals), steps, *parts(X), features_first, scale, *rest)
+        threads.run(kernels_scores.find_nearest, len(totals), steps, csr_arrays(X), features_first, ranking, out)
     else:
         n_blocks = max(_DENSE_BLOCKS, _PRODUCTS // (kernels_scores.ROW_BLOCK * len(W)))
         for first in range(0, len(totals), n_blocks):
             last = min(first + n_blocks, len(totals))
-            products = _in_rows(X[first * kernels_scores.ROW_BLOCK : last * kernels_scores.ROW_BLOCK] @ W.T)
-            threads.run(kernels_scores.nearest_of, last - first, products.size, products, first, scale, *rest)
+            products = _as_c_order(X[first * kernels_scores.ROW_BLOCK : last * kernels_scores.ROW_BLOCK] @ W.T)
+            arguments = products, first, ranking, out
+            threads.run(kernels_scores.find_nearest_of_products, last - first, products.size, *arguments)
     return index, score, norms, totals.sum(axis=0)
 
 
@@ -116,46 +117,42 @@ def blend_directions(out, weight, W):
 def accumulate(G, X):
     if not is_sparse(X):
         return G.T @ X
-    dtype = np.result_type(X.dtype, G.dtype)
+    out = np.zeros((X.shape[1], G.shape[1]), np.result_type(X.dtype, G.dtype))
+    arguments = csr_arrays(X), _as_c_order(G), out
     if np.count_nonzero(G) < _FEW_SHARES * G.size:
-        out = np.zeros((X.shape[1], G.shape[1]), dtype)
-        threads.run(
-            kernels_likelihood.accumulate_few, G.shape[1], G.size + _SCATTERED * X.nnz, *parts(X), _in_rows(G), out
-        )
-        return out.T
-    out = np.zeros((X.shape[1], G.shape[1]), dtype)
-    n_blocks = -(-G.shape[1] // kernels_rows.COLUMN_BLOCK)
-    threads.run(kernels_rows.accumulate, n_blocks, X.nnz * G.shape[1], *parts(X), _in_rows(G), out)
+        threads.run(kernels_likelihood.accumulate_few, G.shape[1], G.size + _SCATTERED * X.nnz, *arguments)
+    else:
+        n_blocks = -(-G.shape[1] // kernels_rows.COLUMN_BLOCK)
+        threads.run(kernels_rows.accumulate, n_blocks, X.nnz * G.shape[1], *arguments)
     return out.T
 
 
 def softmax(scores):
     out = np.empty(scores.shape, scores.dtype)
-    threads.run(kernels_scores.softmax, len(scores), _EXPONENTIAL * scores.size, _in_rows(scores), out)
+    threads.run(kernels_scores.softmax, len(scores), _EXPONENTIAL * scores.size, _as_c_order(scores), out)
     return out
 
 
 def top_k(scores, k):
     out = np.empty((len(scores), k), np.int64)
-    threads.run(kernels_scores.top_k, len(scores), scores.size, _in_rows(scores), out)
+    threads.run(kernels_scores.top_k, len(scores), scores.size, _as_c_order(scores), out)
     return out
 
 
 def scatter_rows(out, index, weight, X):
-    order, starts = _sort_by_owner(index, len(out))
-    row = order // index.shape[1]
-    share = _in_rows(weight).ravel()[order]
+    order, firsts = _sort_by_owner(index, len(out))
+    shares = kernels_rows.OwnedShares(firsts, order // index.shape[1], _as_c_order(weight).ravel()[order])
     if is_sparse(X):
         steps = _SCATTERED * X.nnz * index.shape[1]
-        threads.run(kernels_rows.scatter_sparse, len(out), steps, starts, row, share, *parts(X), out)
+        threads.run(kernels_rows.scatter_sparse, len(out), steps, shares, csr_arrays(X), out)
     else:
-        threads.run(kernels_rows.scatter_dense, len(out), index.size * X.shape[1], starts, row, share, X, out)
+        threads.run(kernels_rows.scatter_dense, len(out), index.size * X.shape[1], shares, X, out)
     return out
 
 
 def gather_rows(index, weight, W):
     out = np.zeros((len(index), W.shape[1]), np.result_type(weight.dtype, W.dtype))
-    threads.run(kernels_rows.gather, len(out), index.size * W.shape[1], index, weight, _in_rows(W), out)
+    threads.run(kernels_rows.gather_rows, len(out), index.size * W.shape[1], index, weight, _as_c_order(W), out)
     return out
 
 
@@ -164,8 +161,9 @@ def gather_largest(index, weight, X, n):
     columns, values = np.empty((n_rows, n_kept), np.int64), np.empty((n_rows, n_kept), X.dtype)
     counts = np.zeros(n_rows, np.int64)
     steps = _SCATTERED * index.size * (X.nnz // max(X.shape[0], 1))
-    how = index, np.asarray(weight, X.dtype), *map(read_only, parts(X)), X.shape[1], columns, values, counts
-    threads.run(kernels_topk.gather_largest, n_rows, steps, *how)
+    chosen = kernels_topk.ChosenRows(index, np.asarray(weight, X.dtype), X.shape[1])
+    out = kernels_topk.LargestEntries(columns, values, counts)
+    threads.run(kernels_topk.gather_largest, n_rows, steps, chosen, _read_only_arrays(X), out)
     kept = np.arange(n_kept) < counts[:, None]
     firsts = np.concatenate([[0], np.cumsum(counts)])
     return csr_matrix((values[kept], columns[kept], firsts), shape=(n_rows, X.shape[1]))
@@ -173,9 +171,10 @@ def gather_largest(index, weight, X, n):
 
 def chosen_products(Q, X, index):
     out = np.zeros(index.shape, Q.dtype)
-    how = *map(read_only, (*parts(Q), *parts(X))), X.shape[1], _in_rows(index), out
+    chosen = kernels_topk.ChosenRows(_as_c_order(index), None, X.shape[1])
     steps = _SCATTERED * (index.size * (X.nnz // max(X.shape[0], 1)) + Q.nnz)
-    threads.run(kernels_topk.chosen_products, len(index), steps, *how)
+    arguments = _read_only_arrays(Q), _read_only_arrays(X), chosen, out
+    threads.run(kernels_topk.chosen_products, len(index), steps, *arguments)
     return out
 
 
@@ -185,13 +184,12 @@ def sum_by_index(index, weight, n):
 
 def largest_entries(X, n):
     columns, values = np.full((X.shape[0], n), -1, np.int64), np.zeros((X.shape[0], n), X.dtype)
-    how = *map(read_only, parts(X)), columns, values
-    threads.run(kernels_topk.largest_entries, X.shape[0], _SCATTERED * X.nnz, *how)
+    threads.run(kernels_topk.largest_entries, X.shape[0], _SCATTERED * X.nnz, _read_only_arrays(X), columns, values)
     return columns, values
 
 
 def minibatches(X, batches):
-    # Several primitives read a minibatch, and rows that are far apart in memory cost more to read than to copy.
+    # Short rows that are far apart in memory cost more to read several times than to copy once.
     has_short_rows = is_sparse(X) and X.nnz <= _SHORT_ROW * X.shape[0]
     for rows in batches:
         yield take_rows(X, rows) if has_short_rows else view_rows(X, rows)
@@ -199,25 +197,26 @@ def minibatches(X, batches):
 
 def take_rows(X, rows):
     if not is_sparse(X):
-        return _dense_rows(X, rows)
+        return _take_dense_rows(X, rows)
     if isinstance(rows, slice):
         start, stop, _ = rows.indices(X.shape[0])
         stop = max(start, stop)
         first, last = X.indptr[start], X.indptr[stop]
         taken = X.data[first:last], X.indices[first:last], X.indptr[start : stop + 1] - first
-        return _csr_of(type(X), taken, X.shape[1])
+        return _build_csr(type(X), taken, X.shape[1])
     chosen = view_rows(X, rows)
     indptr = np.zeros(len(rows) + 1, chosen.starts.dtype)
     np.cumsum(chosen.stops - chosen.starts, out=indptr[1:])
     indices, data = np.empty(indptr[-1], X.indices.dtype), np.empty(indptr[-1], X.dtype)
-    threads.run(kernels_rows.take, len(rows), _SCATTERED * len(data), *parts(chosen), indptr, indices, data)
-    return _csr_of(chosen.form, (data, indices, indptr), X.shape[1])
+    arguments = csr_arrays(chosen), indptr, indices, data
+    threads.run(kernels_rows.copy_rows, len(rows), _SCATTERED * len(data), *arguments)
+    return _build_csr(chosen.form, (data, indices, indptr), X.shape[1])
 
 
 def view_rows(X, rows):
     if not is_sparse(X):
-        return _dense_rows(X, rows)
-    return view(X, rows)
+        return _take_dense_rows(X, rows)
+    return view_csr_rows(X, rows)
 
 
 def stack_sparse(blocks):
@@ -236,28 +235,28 @@ def is_sparse(X):
     return isinstance(X, RowView) or issparse(X)
 
 
-def sparse_fault(X):
+def find_sparse_fault(X):
     if X.format == "lil":
         lengths = [[len(row) for row in rows] for rows in (X.rows, X.data)]
         if lengths[0] != lengths[1] or len(lengths[0]) != X.shape[0]:
-            return "rows and data of some row have other lengths"
-        X = csr_matrix(X)  # which checks nothing else
-    return shared.sparse_fault(np, X)
+            return "a row has different numbers of columns and values"
+        X = csr_matrix(X)  # this conversion checks nothing else
+    return shared.find_sparse_fault(np, X)
 
 
 def as_matrix(X):
     if issparse(X):
         X = X if X.format == "csr" else csr_matrix(X)
         if len(X.data) > X.indptr[-1] or not _is_canonical(X):
-            X = X.copy()  # which looks again whether it is canonical; `X` may remember what it was before a change
+            X = X.copy()  # the copy does not inherit an outdated cached flag that `X` is canonical
             X.sum_duplicates()
     return X if X.dtype in (np.float32, np.float64) else X.astype(np.float64)
 
 
 def _is_canonical(X):
-    """Whether the column numbers of each row of a CSR matrix rise."""
+    """Return whether the column indices of each row of a CSR matrix are strictly increasing."""
     rises = X.indices[1:] > X.indices[:-1]
-    starts = X.indptr[:-1][np.diff(X.indptr) > 0]  # of the rows that are not empty
+    starts = X.indptr[:-1][np.diff(X.indptr) > 0]  # of rows with entries
     falls = len(rises) - np.count_nonzero(rises)
     return falls == 0 or falls == np.count_nonzero(~rises[starts[1:] - 1])
 
@@ -267,7 +266,7 @@ def cast(X, dtype):
 
 
 def split_missing(X):
-    if not np.isnan(entries(X).sum()):  # the sum of finite numbers that were checked is finite
+    if not np.isnan(entries(X).sum()):  # the sum of validated finite numbers is finite
         return X, None
     gone = np.isnan(entries(X))
     if not issparse(X):
@@ -279,7 +278,7 @@ def split_missing(X):
     return given, missing
 
 
-def erase(X, where):
+def zero_entries(X, where):
     if not issparse(X):
         return np.where(where != 0, X.dtype.type(0), X)
     left = csr_matrix(X - X.multiply(where))
@@ -290,59 +289,67 @@ def erase(X, where):
 def weigh_entries(X, weight, length):
     if not is_sparse(X):
         X = csr_matrix(X)
-    starts, stops, indices, data = parts(X)
-    firsts = np.zeros(X.shape[0] + 1, indices.dtype if X.nnz < 2**31 else np.int64)
-    np.cumsum(stops - starts, out=firsts[1:])
-    new_indices, new_data = np.empty(firsts[-1], indices.dtype), np.empty(firsts[-1], data.dtype)
-    how = starts, stops, indices, data, weight, float(length), firsts, new_indices, new_data
-    threads.run(kernels_likelihood.weigh_rows, X.shape[0], 4 * len(new_data), *map(read_only, how[:5]), *how[5:])
-    return _csr_of(csr_matrix, (new_data, new_indices, firsts), X.shape[1])
+    arrays = _read_only_arrays(X)
+    firsts = np.zeros(X.shape[0] + 1, arrays.indices.dtype if X.nnz < 2**31 else np.int64)
+    np.cumsum(arrays.stops - arrays.starts, out=firsts[1:])
+    out = kernels_likelihood.WeightedRows(
+        firsts, np.empty(firsts[-1], arrays.indices.dtype), np.empty(firsts[-1], arrays.data.dtype)
+    )
+    arguments = arrays, view_read_only(weight), float(length), out
+    threads.run(kernels_likelihood.weigh_rows, X.shape[0], 4 * len(out.data), *arguments)
+    return _build_csr(csr_matrix, (out.data, out.indices, out.starts), X.shape[1])
 
 
-def add_logs(X, offset, wanted):
+def sum_column_logs(X, offset, wanted):
     sums, counts = np.zeros(X.shape[1]), np.zeros(X.shape[1])
     if not is_sparse(X):
         X = csr_matrix(X)
-    kernels_likelihood.add_logs(*map(read_only, (*parts(X), offset, wanted)), sums, counts)
+    arrays = _read_only_arrays(X), view_read_only(offset), view_read_only(wanted)
+    kernels_likelihood.sum_column_logs(*arrays, sums, counts)
     return sums, counts
 
 
-def used_columns(X):
+def select_used_columns(X):
     used = np.zeros(X.shape[1], bool)
     used[X.indices] = True
     columns = np.flatnonzero(used)
     place = np.cumsum(used, dtype=X.indices.dtype) - 1
-    return columns, _csr_of(csr_matrix, (X.data, place[X.indices], X.indptr), len(columns))
+    return columns, _build_csr(csr_matrix, (X.data, place[X.indices], X.indptr), len(columns))
 
 
-def lift(distributions, mass, columns, floor, share, background):
-    features_first = _in_rows(distributions.T)
+def compute_log_lifts(distributions, mass, columns, floor, share, background):
+    counts = kernels_likelihood.TermCounts(_as_c_order(distributions.T), mass)
+    smoothing = kernels_likelihood.LiftSmoothing(float(floor), float(share), float(background))
     n_columns, dtype = len(columns), distributions.dtype
     table = np.empty((n_columns, len(mass)), dtype)
-    saliency, totals = np.empty(n_columns, dtype), np.empty(n_columns, dtype)
-    how = columns, features_first, mass, float(floor), float(share), float(background)
-    threads.run(kernels_likelihood.lift, n_columns, _LOGARITHM * table.size, *how, table, saliency, totals)
-    return table.T, saliency, totals
+    out = kernels_likelihood.LogLifts(table, np.empty(n_columns, dtype), np.empty(n_columns, dtype))
+    arguments = columns, counts, smoothing, out
+    threads.run(kernels_likelihood.compute_log_lifts, n_columns, _LOGARITHM * table.size, *arguments)
+    return table.T, out.saliency, out.totals
 
 
-def responsibilities(scores, scale, offset, reach):
+def compute_responsibilities(scores, scale, offset, margin):
     winner, peak = np.empty(len(scores), np.int64), np.empty(len(scores), scores.dtype)
-    how = scores.dtype.type(scale), offset, scores.dtype.type(reach), scores, winner, peak
-    threads.run(kernels_likelihood.responsibilities, len(scores), 2 * scores.size, *how)
+    scaling = kernels_likelihood.ScoreScaling(scores.dtype.type(scale), offset, scores.dtype.type(margin))
+    arguments = scaling, scores, winner, peak
+    threads.run(kernels_likelihood.compute_responsibilities, len(scores), 2 * scores.size, *arguments)
     return scores, winner, peak
 
 
-def fold_in(X, weight, lifts, shares, prior, n_steps, least):
-    how = *map(read_only, parts(X)), weight, _in_rows(lifts.T), prior, int(n_steps), shares.dtype.type(least), shares
-    threads.run(kernels_likelihood.fold_in, len(shares), 4 * X.nnz * shares.shape[1], *how)
+def fold_in(X, weight, lifts, shares, prior, *, n_steps, least):
+    parameters = kernels_likelihood.FoldInParameters(
+        weight, _as_c_order(lifts.T), prior, int(n_steps), shares.dtype.type(least)
+    )
+    steps = 4 * X.nnz * shares.shape[1]
+    threads.run(kernels_likelihood.fold_in, len(shares), steps, _read_only_arrays(X), parameters, shares)
     return shares
 
 
-def fade_and_add(distributions, fade, columns, pull, weight):
-    features_first = _in_rows(distributions.T)
+def decay_and_add(distributions, factor, columns, added, weight):
+    features_first = _as_c_order(distributions.T)
     out = np.empty_like(features_first)
-    how = features_first, fade, columns, _in_rows(pull.T), weight, out
-    threads.run(kernels_likelihood.fade_and_add, len(out), out.size, *how)
+    added = kernels_likelihood.AddedColumns(columns, _as_c_order(added.T), weight)
+    threads.run(kernels_likelihood.decay_and_add, len(out), out.size, features_first, factor, added, out)
     return out.T
 
 
@@ -350,7 +357,7 @@ def scale_rows(X, scale):
     if not issparse(X):
         return X * scale[:, None]
     data = X.data * np.repeat(scale, np.diff(X.indptr))
-    return _csr_of(type(X), (data, X.indices, X.indptr), X.shape[1])
+    return _build_csr(type(X), (data, X.indices, X.indptr), X.shape[1])
 
 
 def reciprocal(norms):
@@ -362,34 +369,36 @@ def row_norms(X):
     if not is_sparse(X):
         if not X.flags.c_contiguous:
             return np.sqrt(np.einsum("ij,ij->i", X, X, dtype=np.float64)).astype(X.dtype)
-        threads.run(kernels_rows.dense_row_norms, len(X), 4 * X.size, read_only(X), out)
+        threads.run(kernels_rows.compute_dense_row_norms, len(X), 4 * X.size, view_read_only(X), out)
         return out
-    starts, stops, _, data = parts(X)
-    threads.run(kernels_rows.row_norms, X.shape[0], 4 * X.nnz, starts, stops, data, out)
+    starts, stops, _, data = csr_arrays(X)
+    threads.run(kernels_rows.compute_sparse_row_norms, X.shape[0], 4 * X.nnz, starts, stops, data, out)
     return out
 
 
 def nearest_orthonormal(M):
-    with threads.blas_alone():
+    with threads.limit_blas_to_one_thread():
         return shared.nearest_orthonormal(np, M)
 
 
-def pull_apart(W, amount):
-    with threads.blas_alone():
-        return shared.pull_apart(np, W, amount)
+def orthogonalize_partially(W, amount):
+    with threads.limit_blas_to_one_thread():
+        return shared.orthogonalize_partially(np, W, amount)
 
 
 def principal_axes(C):
-    with threads.blas_alone():
+    with threads.limit_blas_to_one_thread():
         return shared.principal_axes(np, C)
 
 
-def rotate_to_rows(W, X, scale, rate, handicap, n_active, threshold, signed):
-    return _learn_row_by_row(W, X, scale, rate, handicap, n_active, threshold, signed, rotate=True)
+def rotate_to_rows(W, X, scale, rate, *, handicap, n_active, threshold, signed):
+    selection = {"handicap": handicap, "n_active": n_active, "threshold": threshold, "signed": signed}
+    return _learn_row_by_row(W, X, scale, rate, rotate=True, **selection)
 
 
-def deflate_by_rows(W, X, scale, rate, handicap, n_active, threshold, signed):
-    return _learn_row_by_row(W, X, scale, rate, handicap, n_active, threshold, signed, rotate=False)
+def deflate_by_rows(W, X, scale, rate, *, handicap, n_active, threshold, signed):
+    selection = {"handicap": handicap, "n_active": n_active, "threshold": threshold, "signed": signed}
+    return _learn_row_by_row(W, X, scale, rate, rotate=False, **selection)
 
 
 def separate(scores, beta, kind):
@@ -397,21 +406,23 @@ def separate(scores, beta, kind):
     peaks, values = np.empty(n_rows, scores.dtype), np.zeros(n_rows, scores.dtype)
     firsts = np.zeros(n_rows + 1, np.int64)
     if n_scores:
-        scores, beta = _in_rows(scores), np.full(n_rows, beta, np.float64)
-        reach = shared.reach(np, kind, beta, n_scores, scores.dtype)
-        how = scores, reach, kind == "max", peaks, firsts[1:]
-        threads.run(kernels_entmax.find_candidates, n_rows, scores.size, *how)
+        scores, beta = _as_c_order(scores), np.full(n_rows, beta, np.float64)
+        margin = shared.compute_candidate_margin(np, kind, beta, n_scores, scores.dtype)
+        separation = kernels_entmax.Separation(margin, beta, shared.SEPARATIONS[kind])
+        threads.run(kernels_entmax.find_candidates, n_rows, scores.size, scores, separation, peaks, firsts[1:])
     np.cumsum(firsts, out=firsts)
     indices, weights = np.empty(firsts[-1], np.int32), np.empty(firsts[-1], scores.dtype)
     if len(indices):
-        how = scores, reach, beta, shared.SEPARATIONS[kind], peaks, firsts, indices, weights, values
-        threads.run(kernels_entmax.weigh_candidates, n_rows, scores.size + _EXPONENTIAL * len(indices), *how)
-    found = csr_matrix((weights, indices, firsts), shape=scores.shape)
-    found.eliminate_zeros()
-    return found, values
+        candidates = kernels_entmax.Candidates(peaks, firsts, indices)
+        arguments = scores, separation, candidates, (weights, values)
+        steps = scores.size + _EXPONENTIAL * len(indices)
+        threads.run(kernels_entmax.weigh_candidates, n_rows, steps, *arguments)
+    result = csr_matrix((weights, indices, firsts), shape=scores.shape)
+    result.eliminate_zeros()
+    return result, values
 
 
-def combine(weights, X):
+def combine_rows(weights, X):
     if issparse(X):
         return csr_matrix(weights @ X)
     if weights.nnz > _DENSE_SHARE * weights.shape[0] * weights.shape[1]:
@@ -419,13 +430,13 @@ def combine(weights, X):
     return weights @ X
 
 
-def in_form_of(X, like):
+def convert_to_format_of(X, like):
     if issparse(like):
         return X if issparse(X) else csr_matrix(X)
     return X.toarray() if issparse(X) else X
 
 
-def own(X):
+def copy_matrix(X):
     if not issparse(X):
         return np.array(X, order="C")
     X = csr_matrix(X, copy=True)
@@ -433,7 +444,7 @@ def own(X):
     return X
 
 
-def ones_from(X, threshold):
+def binarize(X, threshold):
     if not issparse(X):
         return (threshold <= X).astype(X.dtype)
     reached = X.copy()
@@ -443,31 +454,32 @@ def ones_from(X, threshold):
 
 
 def row_hashes(X):
-    # Sums of whole numbers that wrap around do not depend on their order. Adding 0.0 makes one zero of two.
+    # Integer sums with overflow do not depend on their order. `_convert_to_bits` maps both zeros to one.
     factors = np.random.default_rng(0).integers(2**63, size=X.shape[1], dtype=np.uint64) * np.uint64(2) + np.uint64(1)
     if issparse(X):
         sums = np.zeros(X.nnz + 1, np.uint64)
-        np.cumsum(_bits(X.data) * factors[X.indices], out=sums[1:])
+        np.cumsum(_convert_to_bits(X.data) * factors[X.indices], out=sums[1:])
         return sums[X.indptr[1:]] - sums[X.indptr[:-1]]
-    return _bits(X) @ factors
+    return _convert_to_bits(X) @ factors
 
 
 def count_pairs(X, columns):
-    by_column, columns = X.tocsc(), _in_rows(np.asarray(columns, np.int64))
-    starts, rows = by_column.indptr.astype(np.int64), read_only(by_column.indices)
+    by_column, columns = X.tocsc(), _as_c_order(np.asarray(columns, np.int64))
+    starts = by_column.indptr.astype(np.int64)
+    entries = kernels_subsets.ColumnEntries(starts, view_read_only(by_column.indices), X.shape[0])
     counts = np.zeros((*columns.shape, columns.shape[1]), np.int32)
     n_entries = int(np.diff(starts)[columns[columns >= 0]].sum())
-    threads.run(
-        kernels_subsets.count_pairs, len(columns), n_entries * _SCATTERED, starts, rows, X.shape[0], columns, counts
-    )
+    threads.run(kernels_subsets.count_pairs, len(columns), n_entries * _SCATTERED, entries, columns, counts)
     return counts
 
 
-def choose_subsets(columns, scores, counts, n_rows, n, objective, n_rounds):
-    columns, scores = _in_rows(np.asarray(columns, np.int64)), _in_rows(np.asarray(scores, np.float64))
+def choose_subsets(columns, scores, counts, n_rows, n, *, objective, n_rounds):
+    columns, scores = _as_c_order(np.asarray(columns, np.int64)), _as_c_order(np.asarray(scores, np.float64))
     chosen = (columns >= 0) & (np.arange(columns.shape[1]) < n)
-    how = int(n), tuple(map(float, objective)), int(n_rounds), shared.rounding(np.float64)
-    kernels_subsets.choose_subsets(columns, scores, counts, int(n_rows), *how, chosen)
+    tolerance = shared.rounding_tolerance(np.float64)
+    search = kernels_subsets.SubsetSearch(int(n), *map(float, objective), int(n_rounds), tolerance)
+    groups = kernels_subsets.CandidateGroups(columns, scores, counts, int(n_rows))
+    kernels_subsets.choose_subsets(groups, search, chosen)
     return chosen
 
 
@@ -483,79 +495,87 @@ def warmup(*, row_by_row=False, memory=True):
             _warm_up_memory(dense, index, weight)
         for X in (dense, csr_matrix(dense)):
             similarity(X, dense)
-            nearest(X, dense, dense[0], 2)
+            find_nearest(X, dense, dense[0], 2)
             accumulate(np.ones_like(dense), X)
             take_rows(X, rows)
             row_norms(X)
             for order in "CF":
                 scatter_rows(np.zeros((3, 3), dtype, order), index, weight, X)
             if row_by_row:
-                rotate_to_rows(dense, X, dense[0], 0.1, dense[0], 1, -1, True)
+                selection = {"handicap": dense[0], "n_active": 1, "threshold": -1, "signed": True}
+                rotate_to_rows(dense, X, dense[0], 0.1, **selection)
         blend_directions(dense.copy(order="F"), dense[0], dense)
         gather_rows(index, weight, dense)
         _warm_up_likelihood(dense)
     counts = count_pairs(csr_matrix(np.eye(3)), rows[None])
-    choose_subsets(rows[None], np.ones((1, 3)), counts, 3, 2, (1.0, 1.0, 1.0), 1)
+    choose_subsets(rows[None], np.ones((1, 3)), counts, 3, 2, objective=(1.0, 1.0, 1.0), n_rounds=1)
 
 
 def _warm_up_likelihood(dense):
     weight = np.ones(3)
     words = weigh_entries(csr_matrix(dense), weight, 1.0)
-    add_logs(words, weight, weight > 0)
-    lift(dense, dense[0], np.arange(3), 1.0, 1.0, 1.0)
+    sum_column_logs(words, weight, weight > 0)
+    compute_log_lifts(dense, dense[0], np.arange(3), 1.0, 1.0, 1.0)
     accumulate(np.eye(8, 3, dtype=dense.dtype)[:3] * dense[0], words)
-    responsibilities(dense.copy(), 1.0, dense[0], 1.0)
-    fold_in(words, dense[0], dense, dense.copy(), dense, 1, 0.0)
-    fade_and_add(dense, dense[0], np.arange(3), dense, dense[0])
+    compute_responsibilities(dense.copy(), 1.0, dense[0], 1.0)
+    fold_in(words, dense[0], dense, dense.copy(), dense, n_steps=1, least=0.0)
+    decay_and_add(dense, dense[0], np.arange(3), dense, dense[0])
 
 
 def _warm_up_memory(dense, index, weight):
     sparse = csr_matrix(dense)
-    postings = invert(sparse)
-    match(sparse, postings)
-    best(sparse, postings, 2)
+    postings = build_postings(sparse)
+    score_postings(sparse, postings)
+    search_postings(sparse, postings, 2)
     separate(dense, 1.0, "sparsemax")
     gather_largest(index, weight, sparse, 2)
     chosen_products(sparse, sparse, index)
     largest_entries(sparse, 2)
 
 
-def _dense_rows(X, rows):
-    # `take` is several times faster than indexing for short rows, but copies a whole array that is not in C order.
+def _take_dense_rows(X, rows):
+    # `take` is several times faster than indexing for short rows, but would copy an array that is not in C order.
     return X[rows] if isinstance(rows, slice) or not X.flags.c_contiguous else X.take(rows, axis=0)
 
 
-def _csr_of(form, arrays, n_features):
-    """A CSR matrix of these arrays; its constructor would copy a small part of a large array."""
+def _read_only_arrays(X):
+    """Return the arrays of a CSR matrix or a view of one as read-only views."""
+    return CSRArrays(*map(view_read_only, csr_arrays(X)))
+
+
+def _build_csr(form, arrays, n_features):
+    """Build a CSR matrix of arrays without a copy; its constructor would copy a small part of a large array."""
     X = form((len(arrays[2]) - 1, n_features), dtype=arrays[0].dtype)
     X.data, X.indices, X.indptr = arrays
     return X
 
 
-def _learn_row_by_row(W, X, scale, rate, handicap, n_active, threshold, signed, rotate):
+def _learn_row_by_row(W, X, scale, rate, *, handicap, n_active, threshold, signed, rotate):
     learned = np.array(W, order="C")
     scale, handicap = np.asarray(scale, W.dtype), np.asarray(handicap, W.dtype)
-    how = learned, scale, float(rate), handicap, int(n_active), float(threshold), bool(signed), rotate
+    rule = kernels_online.LearningRule(
+        scale, float(rate), handicap, int(n_active), float(threshold), bool(signed), rotate
+    )
     if is_sparse(X):
-        kernels_online.learn_sparse(*parts(X), *how)
+        kernels_online.learn_sparse(csr_arrays(X), learned, rule)
     else:
-        kernels_online.learn_dense(_in_rows(X), *how)
+        kernels_online.learn_dense(_as_c_order(X), learned, rule)
     return learned
 
 
-def _bits(a):
-    """The bits of floats, with those of one zero for both, as whole numbers."""
+def _convert_to_bits(a):
+    """Return the bits of floats as uint64; negative zero has the bits of zero."""
     return (np.ascontiguousarray(a) + a.dtype.type(0)).view(f"u{a.dtype.itemsize}").astype(np.uint64)
 
 
-def _in_rows(a):
-    """`a` in C order, so that a kernel is compiled for one layout only."""
+def _as_c_order(a):
+    """Return `a` in C order, so that a kernel is compiled for one layout only."""
     return np.ascontiguousarray(a)
 
 
 def _sort_by_owner(index, n_owners):
-    """Positions in the flattened `index`, sorted by the value there, equals in order; and where each value starts."""
-    flat = _in_rows(index).ravel()
+    """Return the stable argsort of the flattened `index`, and where each value begins in it."""
+    flat = _as_c_order(index).ravel()
     order, starts = np.empty(len(flat), np.int64), np.zeros(n_owners + 1, np.int64)
-    kernels_rows.counting_sort(flat, order, starts)
+    kernels_rows.sort_by_owner(flat, order, starts)
     return order, starts

@@ -1,7 +1,7 @@
-"""GPU bodies of the primitives: CuPy where it is good, our own kernels in `kernels.cu` where those are better.
+"""GPU bodies of the primitives: CuPy where it is fast, the kernels in `kernels.cu` elsewhere.
 
-What each function promises stands in `codebooks.ops`; `cpu` is the twin. Nothing here waits for the device but what
-makes a result whose size depends on numbers (rows taken from a sparse matrix, `separate`), and eigenproblems.
+`codebooks.ops` documents each function, and `cpu` contains the CPU bodies. A function waits for the device only if the
+size of its result depends on values (`take_rows` of a sparse matrix, `separate`), or if it solves an eigenproblem.
 """
 
 from __future__ import annotations
@@ -16,30 +16,30 @@ import numpy as np
 from cupyx.scipy import sparse
 
 from codebooks.ops import Postings, shared
-from codebooks.ops.views import RowView, parts, view
+from codebooks.ops.views import RowView, csr_arrays, view_csr_rows
 
 xp = cp
 
-# Results that are made on the way are held in blocks of so many bytes: enough to keep a device busy.
+# Size of blocks of intermediate results in bytes: enough to keep a device busy.
 _BLOCK_BYTES = 2**30
-# Rows for an epoch are brought into order in windows of so many bytes.
+# Size in bytes of the rows that are copied together, in the order of their minibatches.
 _WINDOW_BYTES = 2**28
-# Rows to a block of threads, in kernels that give a row to a warp.
+# Rows per block of threads, in kernels that give a row to a warp.
 _WARPS = 8
-# Threads of a block where each takes one element.
+# Threads per block, in kernels that give an element to a thread.
 _THREADS = 256
-# Threads that share a row are a multiple of a warp, so that each has about so many elements.
+# Elements per thread, about, in kernels that give a row to a block of whole warps.
 _ELEMENTS = 8
-# Units that one warp of `sparse_products` takes, as `kernels.cu` has it.
-_UNIT_TILE = 128
-# Columns of a segment of a row of scores.
+# Components per warp of `sparse_products`, as in `kernels.cu`.
+_COMPONENT_TILE = 128
+# Columns per segment of a row of scores.
 _SEGMENT = 16_384
-# More best of a row than these are found by sorting it.
+# If more than this number of scores of a row are selected, the row is sorted.
 _FEW = 32
-# From this share of weights that are not zero on, one product of all is faster.
+# Above this share of weights that are not zero, a dense product is faster.
 _DENSE_SHARE = 0.05
-# Numbers that have faded below this are 0.
-_FADED = 1e-30
+# Decayed values below this become 0.
+_SMALLEST = 1e-30
 
 
 # -- devices -----------------------------------------------------------------------------------------------------------
@@ -48,7 +48,7 @@ _FADED = 1e-30
 def to_device(a):
     if _is_device_array(a) or isinstance(a, RowView):
         return a
-    return _csr(a) if hasattr(a, "indptr") else cp.asarray(a)
+    return _copy_to_device(a) if hasattr(a, "indptr") else cp.asarray(a)
 
 
 def synchronize(a):
@@ -59,7 +59,7 @@ def block_bytes(a):
     return _BLOCK_BYTES
 
 
-def runs_ahead(a):
+def is_asynchronous(a):
     return True
 
 
@@ -74,16 +74,16 @@ def similarity(X, Y):
     return _sparse_products(X, cp.ascontiguousarray(Y.T))
 
 
-def nearest(X, W, handicap, k):
+def find_nearest(X, W, handicap, k):
     n_rows, dtype = X.shape[0], np.result_type(X.dtype, W.dtype)
     index, score = cp.empty((n_rows, k), np.int64), cp.empty((n_rows, k), dtype)
     norms, total = row_norms(X), cp.zeros(len(W), dtype)
     scale, handicap = reciprocal(norms).astype(dtype, copy=False), cp.asarray(handicap, dtype)
-    equal = dtype.type(shared.rounding(dtype)), cp.abs(handicap).max()
-    for rows in _blocks(n_rows, len(W) * dtype.itemsize):
+    equal = dtype.type(shared.rounding_tolerance(dtype)), cp.abs(handicap).max()
+    for rows in _iterate_blocks(n_rows, len(W) * dtype.itemsize):
         products = similarity(view_rows(X, rows), W)
         total += scale[rows] @ products
-        _choose(products, scale[rows], handicap, equal, index[rows], score[rows])
+        _select_top(products, scale[rows], handicap, equal, index[rows], score[rows])
     return index, score, norms, total
 
 
@@ -91,36 +91,52 @@ def accumulate(G, X):
     if not is_sparse(X):
         return G.T @ X
     dtype = np.result_type(X.dtype, G.dtype)
-    starts, stops, indices, data = _parts(X, dtype)
+    starts, stops, indices, data = _cast_csr_arrays(X, dtype)
     out = cp.zeros((X.shape[1], G.shape[1]), dtype)
-    _by_warps("sparse_accumulate", data, indices, X.shape[0])(
-        starts, stops, indices, data, _in_rows(G, dtype), _n(X.shape[0]), _n(G.shape[1]), out
+    _launch_by_warps("sparse_accumulate", data, indices, X.shape[0])(
+        starts, stops, indices, data, _as_c_order(G, dtype), _as_int64(X.shape[0]), _as_int64(G.shape[1]), out
     )
     return out.T
 
 
 def scatter_rows(out, index, weight, X):
-    index, weight = _in_rows(index, np.int64), _in_rows(weight, out.dtype)
+    index, weight = _as_c_order(index, np.int64), _as_c_order(weight, out.dtype)
     n_rows, n_chosen = index.shape
     if is_sparse(X):
-        starts, stops, indices, data = _parts(X, out.dtype)
-        _by_warps("scatter_sparse", data, indices, n_rows)(
-            index, weight, _n(n_chosen), starts, stops, indices, data, _n(n_rows), out, *_steps(out)
+        starts, stops, indices, data = _cast_csr_arrays(X, out.dtype)
+        _launch_by_warps("scatter_sparse", data, indices, n_rows)(
+            index,
+            weight,
+            _as_int64(n_chosen),
+            starts,
+            stops,
+            indices,
+            data,
+            _as_int64(n_rows),
+            out,
+            *_element_strides(out),
         )
     else:
         X = X.astype(out.dtype, copy=False)
-        _by_blocks("scatter_dense", X, X.shape[1], (n_rows,))(
-            index, weight, _n(n_chosen), X, _n(X.shape[1]), *_steps(X), out, *_steps(out)
+        _launch_by_blocks("scatter_dense", X, X.shape[1], (n_rows,))(
+            index,
+            weight,
+            _as_int64(n_chosen),
+            X,
+            _as_int64(X.shape[1]),
+            *_element_strides(X),
+            out,
+            *_element_strides(out),
         )
     return out
 
 
 def gather_rows(index, weight, W):
     dtype = np.result_type(weight.dtype, W.dtype)
-    index, weight, W = _in_rows(index, np.int64), _in_rows(weight, dtype), W.astype(dtype, copy=False)
+    index, weight, W = _as_c_order(index, np.int64), _as_c_order(weight, dtype), W.astype(dtype, copy=False)
     out = cp.zeros((len(index), W.shape[1]), dtype)
-    _by_blocks("gather_dense", W, W.shape[1], (len(index),))(
-        index, weight, _n(index.shape[1]), W, _n(W.shape[1]), *_steps(W), out
+    _launch_by_blocks("gather_dense", W, W.shape[1], (len(index),))(
+        index, weight, _as_int64(index.shape[1]), W, _as_int64(W.shape[1]), *_element_strides(W), out
     )
     return out
 
@@ -132,28 +148,30 @@ def gather_largest(index, weight, X, n):
     chosen = weight.astype(X.dtype).ravel(), index.astype(np.int32).ravel(), starts
     weights = sparse.csr_matrix(chosen, shape=(n_rows, X.shape[0]))
     weights.sum_duplicates()
-    columns, values = largest_entries(combine(weights, X), min(int(n), X.shape[1]))
-    return _csr_of_kept(columns, values, (n_rows, X.shape[1]))
+    columns, values = largest_entries(combine_rows(weights, X), min(int(n), X.shape[1]))
+    return _build_csr_of_kept(columns, values, (n_rows, X.shape[1]))
 
 
 def chosen_products(Q, X, index):
     chosen = take_rows(X, cp.maximum(index, 0).ravel())
-    asked = take_rows(Q, cp.repeat(cp.arange(len(index)), index.shape[1]))
-    products = chosen.astype(np.float64).multiply(asked.astype(np.float64)).sum(axis=1)
+    queries = take_rows(Q, cp.repeat(cp.arange(len(index)), index.shape[1]))
+    products = chosen.astype(np.float64).multiply(queries.astype(np.float64)).sum(axis=1)
     return cp.where(index < 0, 0, products.reshape(index.shape)).astype(Q.dtype)
 
 
 def sum_by_index(index, weight, n):
     out = cp.zeros(n, np.float64)
-    weight = _in_rows(weight, weight.dtype if weight.dtype in (np.float32, np.float64) else np.float32)
-    _by_threads("sum_by_index", weight, len(index))(_in_rows(index, np.int64), weight, _n(len(index)), out)
+    weight = _as_c_order(weight, weight.dtype if weight.dtype in (np.float32, np.float64) else np.float32)
+    _launch_by_threads("sum_by_index", weight, len(index))(
+        _as_c_order(index, np.int64), weight, _as_int64(len(index)), out
+    )
     return out
 
 
-def combine(weights, X):
+def combine_rows(weights, X):
     if sparse.issparse(X):
         found = sparse.csr_matrix(weights @ X)
-        found.sort_indices()  # which the product need not be; who comes first among equals is told by that
+        found.sort_indices()  # the order of a product is undefined, and decides ties
         return found
     if weights.nnz > _DENSE_SHARE * weights.shape[0] * weights.shape[1]:
         return weights.toarray() @ X
@@ -165,31 +183,31 @@ def combine(weights, X):
 
 def top_k(scores, k):
     index = cp.empty((len(scores), k), np.int64)
-    _choose(_in_rows(scores), None, None, (scores.dtype.type(0), None), index, None)
+    _select_top(_as_c_order(scores), None, None, (scores.dtype.type(0), None), index, None)
     return index
 
 
 def largest_entries(X, n):
     n_rows = X.shape[0]
     columns, values = cp.empty((n_rows, n), np.int64), cp.empty((n_rows, n), X.dtype)
-    starts, stops, indices, data = parts(X)
+    starts, stops, indices, data = csr_arrays(X)
     if n:
         width = X.nnz // max(n_rows, 1)
-        _by_blocks("largest_entries", data, width, (n_rows,), indices)(
-            starts, stops, indices, data, _n(n), columns, values
+        _launch_by_blocks("largest_entries", data, width, (n_rows,), indices)(
+            starts, stops, indices, data, _as_int64(n), columns, values
         )
     return columns, values
 
 
 def softmax(scores):
-    scores = _in_rows(scores)
+    scores = _as_c_order(scores)
     out = cp.empty_like(scores)
-    _by_blocks("softmax_rows", scores, scores.shape[1], (len(scores),))(scores, _n(scores.shape[1]), out)
+    _launch_by_blocks("softmax_rows", scores, scores.shape[1], (len(scores),))(scores, _as_int64(scores.shape[1]), out)
     return out
 
 
 def separate(scores, beta, kind):
-    scores = _in_rows(scores)
+    scores = _as_c_order(scores)
     n_rows, n_scores = scores.shape
     dtype = scores.dtype
     values = cp.zeros(n_rows, dtype)
@@ -197,24 +215,24 @@ def separate(scores, beta, kind):
     if not scores.size:
         return sparse.csr_matrix(scores.shape, dtype=dtype), values
     beta = cp.zeros(n_rows, np.float64) + cp.asarray(beta, np.float64)
-    reach = shared.reach(cp, kind, beta, n_scores, dtype)
+    reach = shared.compute_candidate_margin(cp, kind, beta, n_scores, dtype)
     n_segments = -(-n_scores // _SEGMENT)
-    places = scores, _n(n_scores), _n(_SEGMENT)
+    places = scores, _as_int64(n_scores), _as_int64(_SEGMENT)
     peaks, counts = cp.empty((n_rows, n_segments), dtype), cp.empty((n_rows, n_segments), np.int64)
     grid, width = (n_rows, n_segments), min(n_scores, _SEGMENT)
-    _by_blocks("segment_peaks", scores, width, grid)(*places, peaks)
+    _launch_by_blocks("segment_peaks", scores, width, grid)(*places, peaks)
     row_peaks = peaks.max(axis=1)
     lowest = row_peaks - (reach * abs(row_peaks) if kind == "max" else reach)
-    _by_blocks("count_candidates", scores, width, grid)(*places, peaks, lowest, counts)
+    _launch_by_blocks("count_candidates", scores, width, grid)(*places, peaks, lowest, counts)
     ends = cp.cumsum(counts.ravel())
     starts[1:] = ends[n_segments - 1 :: n_segments]
     n_candidates = int(ends[-1])
     columns, z = cp.empty(n_candidates, np.int32), cp.empty(n_candidates, np.float64)
     weights = cp.empty(n_candidates, dtype)
-    _by_blocks("list_candidates", scores, width, grid)(*places, lowest, counts, ends, columns)
-    _by_blocks("weigh_candidates", scores, n_candidates // n_rows, (n_rows,))(
+    _launch_by_blocks("list_candidates", scores, width, grid)(*places, lowest, counts, ends, columns)
+    _launch_by_blocks("weigh_candidates", scores, n_candidates // n_rows, (n_rows,))(
         scores,
-        _n(n_scores),
+        _as_int64(n_scores),
         row_peaks,
         starts,
         columns,
@@ -224,17 +242,17 @@ def separate(scores, beta, kind):
         weights,
         values,
     )
-    found = _csr_of((weights, columns, starts.astype(np.int32)), scores.shape)
-    return _without_zeros(found), values
+    found = _build_csr((weights, columns, starts.astype(np.int32)), scores.shape)
+    return _drop_zeros(found), values
 
 
-def _choose(scores, scale, handicap, equal, index, score):
-    """Fill `index` and `score` with the best of each row of `scores`; of many, only the same bits are equal."""
+def _select_top(scores, scale, handicap, equal, index, score):
+    """Fill `index` and `score` with the largest scores of each row; if many are selected, only equal bits are ties."""
     n_rows, k = index.shape
-    n_units = scores.shape[1]
+    n_components = scores.shape[1]
     if k <= _FEW:
-        how = _n(n_units), scale, handicap, *equal, _n(k), index, score
-        _by_blocks("choose", scores, n_units, (n_rows,))(scores, *how)
+        how = _as_int64(n_components), scale, handicap, *equal, _as_int64(k), index, score
+        _launch_by_blocks("choose", scores, n_components, (n_rows,))(scores, *how)
         return
     scores = scores if scale is None else scores * scale[:, None]
     ranked = scores if handicap is None else scores - handicap
@@ -248,32 +266,32 @@ def _choose(scores, scale, handicap, equal, index, score):
 
 def minibatches(X, batches):
     window, size, is_first = [], 0, True
-    n_bytes_of = _bytes_of_rows(X)
+    n_bytes_of = _build_row_bytes(X)
     for rows in batches:
         if isinstance(rows, slice):
             yield view_rows(X, rows)
             continue
         window.append(rows)
         size += n_bytes_of(rows)
-        # What begins a model draws random numbers after the first minibatch and before the second.
+        # The initialisation of a model draws random numbers between the first and the second minibatch.
         if is_first or size >= _WINDOW_BYTES:
-            yield from _in_order(X, window)
+            yield from _yield_batches(X, window)
             window, size, is_first = [], 0, False
-    yield from _in_order(X, window)
+    yield from _yield_batches(X, window)
 
 
-def _bytes_of_rows(X):
-    """How many bytes some rows take, without asking the device."""
+def _build_row_bytes(X):
+    """Return a function that computes the size of some rows in bytes without waiting for the device."""
     if is_sparse(X):
-        starts, stops, indices, data = parts(X)
+        starts, stops, indices, data = csr_arrays(X)
         lengths = cp.asnumpy(stops) - cp.asnumpy(starts)
         width = indices.dtype.itemsize + data.dtype.itemsize
         return lambda rows: int(lengths[rows].sum()) * width
     return lambda rows: len(rows) * X.shape[1] * X.dtype.itemsize
 
 
-def _in_order(X, window):
-    """Minibatches as views of one copy of their rows."""
+def _yield_batches(X, window):
+    """Copy the rows of some minibatches at once, and yield a view for each."""
     if not window:
         return
     copied = take_rows(X, np.concatenate(window))
@@ -291,21 +309,21 @@ def take_rows(X, rows):
         stop = max(start, stop)
         first, last = (int(p) for p in cp.asnumpy(X.indptr[cp.asarray([start, stop])]))
         taken = X.data[first:last], X.indices[first:last], X.indptr[start : stop + 1] - first
-        return _csr_of(taken, (stop - start, X.shape[1]))
+        return _build_csr(taken, (stop - start, X.shape[1]))
     chosen = view_rows(X, rows)
     indptr = cp.zeros(len(chosen.starts) + 1, chosen.starts.dtype)
     indptr[1:] = cp.cumsum(chosen.stops - chosen.starts)
     n_entries = int(indptr[-1])
     indices, data = cp.empty(n_entries, chosen.indices.dtype), cp.empty(n_entries, X.dtype)
-    _by_warps("take_sparse", data, indices, len(chosen.starts))(
-        *chosen[:4], _n(len(chosen.starts)), indptr, indices, data
+    _launch_by_warps("take_sparse", data, indices, len(chosen.starts))(
+        *chosen[:4], _as_int64(len(chosen.starts)), indptr, indices, data
     )
-    return _csr_of((data, indices, indptr), (len(chosen.starts), X.shape[1]))
+    return _build_csr((data, indices, indptr), (len(chosen.starts), X.shape[1]))
 
 
 def view_rows(X, rows):
     rows = rows if isinstance(rows, slice) else cp.asarray(rows)
-    return view(X, rows) if is_sparse(X) else X[rows]
+    return view_csr_rows(X, rows) if is_sparse(X) else X[rows]
 
 
 def stack_sparse(blocks):
@@ -328,20 +346,20 @@ def cast(X, dtype):
     return X if X.dtype == dtype else X.astype(dtype)
 
 
-def in_form_of(X, like):
+def convert_to_format_of(X, like):
     if sparse.issparse(like):
         return X if sparse.issparse(X) else sparse.csr_matrix(X)
     return X.toarray() if sparse.issparse(X) else X
 
 
-def own(X):
+def copy_matrix(X):
     if not sparse.issparse(X):
         return cp.array(X, order="C")
-    return _without_zeros(X.copy())
+    return _drop_zeros(X.copy())
 
 
-def sparse_fault(X):
-    return shared.sparse_fault(cp, X)
+def find_sparse_fault(X):
+    return shared.find_sparse_fault(cp, X)
 
 
 def as_matrix(X):
@@ -353,12 +371,12 @@ def as_matrix(X):
     return X if X.dtype in (np.float32, np.float64) else X.astype(np.float64)
 
 
-def ones_from(X, threshold):
+def binarize(X, threshold):
     if not sparse.issparse(X):
         return (threshold <= X).astype(X.dtype)
     reached = X.copy()
     reached.data = (threshold <= X.data).astype(X.dtype)
-    return _without_zeros(reached)
+    return _drop_zeros(reached)
 
 
 def split_missing(X):
@@ -367,30 +385,30 @@ def split_missing(X):
         return X, None
     if not sparse.issparse(X):
         return cp.where(gone, X.dtype.type(0), X), gone.astype(X.dtype)
-    given = _csr_of((cp.where(gone, X.dtype.type(0), X.data), X.indices, X.indptr), X.shape)
-    missing = _csr_of((gone.astype(X.dtype), X.indices, X.indptr), X.shape)
-    return _without_zeros(given), _without_zeros(missing)
+    given = _build_csr((cp.where(gone, X.dtype.type(0), X.data), X.indices, X.indptr), X.shape)
+    missing = _build_csr((gone.astype(X.dtype), X.indices, X.indptr), X.shape)
+    return _drop_zeros(given), _drop_zeros(missing)
 
 
-def erase(X, where):
+def zero_entries(X, where):
     if not sparse.issparse(X):
         return cp.where(where != 0, X.dtype.type(0), X)
-    return _without_zeros((X - X.multiply(where)).tocsr())
+    return _drop_zeros((X - X.multiply(where)).tocsr())
 
 
 def weigh_entries(X, weight, length):
     X = _as_csr(X)
-    wide = _csr_of((X.data.astype(np.float64) * weight[X.indices], X.indices, X.indptr), X.shape)
+    wide = _build_csr((X.data.astype(np.float64) * weight[X.indices], X.indices, X.indptr), X.shape)
     scale = length * reciprocal(row_norms(wide))
-    return _csr_of(((wide.data * scale[_rows_of_entries(X)]).astype(X.dtype), X.indices, X.indptr), X.shape)
+    return _build_csr(((wide.data * scale[_find_entry_rows(X)]).astype(X.dtype), X.indices, X.indptr), X.shape)
 
 
-def add_logs(X, offset, wanted):
+def sum_column_logs(X, offset, wanted):
     X = _as_csr(X)
-    row, is_positive = _rows_of_entries(X), X.data > 0
+    row, is_positive = _find_entry_rows(X), X.data > 0
     wide = X.data.astype(np.float64)
     without_scale = cp.where(is_positive, wide, 0) * cp.exp(-offset[X.indices])
-    norms = row_norms(_csr_of((without_scale, X.indices, X.indptr), X.shape))
+    norms = row_norms(_build_csr((without_scale, X.indices, X.indptr), X.shape))
     n = cp.maximum(sum_by_index(row, is_positive, X.shape[0]), 1)
     level = cp.log(cp.where(norms > 0, norms, 1) / cp.sqrt(n))
     counted = (is_positive & wanted[X.indices] & (norms > 0)[row]).astype(np.float64)
@@ -398,34 +416,35 @@ def add_logs(X, offset, wanted):
     return sum_by_index(X.indices, counted * logs, X.shape[1]), sum_by_index(X.indices, counted, X.shape[1])
 
 
-def used_columns(X):
+def select_used_columns(X):
     columns, place = cp.unique(X.indices, return_inverse=True)
     return columns, sparse.csr_matrix((X.data, place.astype(np.int32), X.indptr), shape=(X.shape[0], len(columns)))
 
 
-def lift(distributions, mass, columns, floor, share, background):
-    return shared.lift(cp, distributions, mass, columns, floor, share, background)
+def compute_log_lifts(distributions, mass, columns, floor, share, background):
+    smoothing = {"floor": floor, "share": share, "background": background}
+    return shared.compute_log_lifts(cp, distributions, mass, columns, **smoothing)
 
 
-def responsibilities(scores, scale, offset, reach):
+def compute_responsibilities(scores, scale, offset, margin):
     scores *= scale
     scores -= offset
     winner = scores.argmax(axis=1)
     peak = cp.take_along_axis(scores, winner[:, None], axis=1)
     scores -= peak
-    scores[...] = cp.where(scores >= -reach, cp.exp(scores), 0)
+    scores[...] = cp.where(scores >= -margin, cp.exp(scores), 0)
     scores /= scores.sum(axis=1, keepdims=True)
     return scores, winner, peak[:, 0]
 
 
-def fold_in(X, weight, lifts, shares, prior, n_steps, least):
+def fold_in(X, weight, lifts, shares, prior, *, n_steps, least):
     features_first = cp.ascontiguousarray(lifts.T)
-    for rows in _blocks(len(shares), _row_bytes_of_products(X, shares)):
+    for rows in _iterate_blocks(len(shares), _count_product_bytes(X, shares)):
         part = take_rows(X, rows)
-        row, theta, data = _rows_of_entries(part), shares[rows], part.data * weight[part.indices]
+        row, theta, data = _find_entry_rows(part), shares[rows], part.data * weight[part.indices]
         for _ in range(n_steps):
             whole = (theta[row] * features_first[part.indices]).sum(axis=1)
-            ratio = _csr_of((data * reciprocal(whole), part.indices, part.indptr), part.shape)
+            ratio = _build_csr((data * reciprocal(whole), part.indices, part.indptr), part.shape)
             theta = cp.where(theta > 0, theta * _sparse_products(ratio, features_first) + prior[rows], 0)
             theta /= theta.sum(axis=1, keepdims=True)
             theta = cp.where(theta < least, 0, theta)
@@ -434,31 +453,33 @@ def fold_in(X, weight, lifts, shares, prior, n_steps, least):
     return shares
 
 
-def _row_bytes_of_products(X, shares):
+def _count_product_bytes(X, shares):
     return (X.nnz // max(len(shares), 1) + 1) * shares.shape[1] * shares.itemsize
 
 
-def fade_and_add(distributions, fade, columns, pull, weight):
-    out = cp.asfortranarray(distributions * fade[:, None])
-    out[out < _FADED] = 0
-    out[:, columns] += pull * weight[:, None]
+def decay_and_add(distributions, factor, columns, added, weight):
+    out = cp.asfortranarray(distributions * factor[:, None])
+    out[out < _SMALLEST] = 0
+    out[:, columns] += added * weight[:, None]
     return out
 
 
 def scale_rows(X, scale):
     if not sparse.issparse(X):
         return X * scale[:, None]
-    return _csr_of((X.data * scale[_rows_of_entries(X)], X.indices, X.indptr), X.shape)
+    return _build_csr((X.data * scale[_find_entry_rows(X)], X.indices, X.indptr), X.shape)
 
 
 def row_norms(X):
     n_rows = X.shape[0]
     norms = cp.empty(n_rows, X.dtype)
     if is_sparse(X):
-        starts, stops, indices, data = parts(X)
-        _by_warps("sparse_norms", data, indices, n_rows)(starts, stops, data, _n(n_rows), norms)
+        starts, stops, indices, data = csr_arrays(X)
+        _launch_by_warps("sparse_norms", data, indices, n_rows)(starts, stops, data, _as_int64(n_rows), norms)
     else:
-        _by_warps("dense_norms", X, None, n_rows)(X, _n(n_rows), _n(X.shape[1]), *_steps(X), norms)
+        _launch_by_warps("dense_norms", X, None, n_rows)(
+            X, _as_int64(n_rows), _as_int64(X.shape[1]), *_element_strides(X), norms
+        )
     return norms
 
 
@@ -468,10 +489,14 @@ def row_hashes(X):
     factors = cp.asarray(draw.integers(2**63, size=n_columns, dtype=np.uint64) * np.uint64(2) + np.uint64(1))
     hashes = cp.empty(n_rows, np.uint64)
     if is_sparse(X):
-        starts, stops, indices, data = parts(X)
-        _by_warps("sparse_hashes", data, indices, n_rows)(starts, stops, indices, data, _n(n_rows), factors, hashes)
+        starts, stops, indices, data = csr_arrays(X)
+        _launch_by_warps("sparse_hashes", data, indices, n_rows)(
+            starts, stops, indices, data, _as_int64(n_rows), factors, hashes
+        )
     else:
-        _by_warps("dense_hashes", X, None, n_rows)(X, _n(n_rows), _n(n_columns), *_steps(X), factors, hashes)
+        _launch_by_warps("dense_hashes", X, None, n_rows)(
+            X, _as_int64(n_rows), _as_int64(n_columns), *_element_strides(X), factors, hashes
+        )
     return hashes
 
 
@@ -479,45 +504,45 @@ def reciprocal(norms):
     norms = cp.ascontiguousarray(norms)
     out = cp.empty_like(norms)
     least = norms.dtype.type(4 / np.finfo(norms.dtype).max)
-    _by_threads("reciprocals", norms, norms.size)(norms, _n(norms.size), least, out)
+    _launch_by_threads("reciprocals", norms, norms.size)(norms, _as_int64(norms.size), least, out)
     return out
 
 
 # -- searching ---------------------------------------------------------------------------------------------------------
 
 
-def invert(X):
+def build_postings(X):
     if not sparse.issparse(X):
         return X
     columns = X.tocsc()
     return Postings(columns.indptr, columns.indices, columns.data, *[None] * 3, cp.empty((0, X.shape[0]), X.dtype))
 
 
-def match(Q, postings):
+def score_postings(Q, postings):
     if not isinstance(postings, Postings):
         return Q @ postings.T
     n_rows, values = postings.table.shape[1], postings.values
     out = cp.zeros((Q.shape[0], n_rows), values.dtype)
     width = len(values) // max(len(postings.starts) - 1, 1)
-    _by_blocks("match_postings", values, max(width, _THREADS * _ELEMENTS), (Q.shape[0],), postings.rows)(
+    _launch_by_blocks("match_postings", values, max(width, _THREADS * _ELEMENTS), (Q.shape[0],), postings.rows)(
         Q.indptr.astype(postings.rows.dtype, copy=False),
         Q.indices.astype(postings.rows.dtype, copy=False),
         Q.data.astype(values.dtype, copy=False),
         postings.starts,
         postings.rows,
         values,
-        _n(n_rows),
+        _as_int64(n_rows),
         out,
     )
     return out
 
 
-def best(Q, postings, k):
+def search_postings(Q, postings, k):
     n_rows, dtype = postings.table.shape[1], postings.values.dtype
     shape = Q.shape[0], min(int(k), n_rows)
     index, score = cp.full(shape, -1, np.int64), cp.full(shape, -np.inf, dtype)
-    for rows in _blocks(Q.shape[0] if index.size else 0, n_rows * dtype.itemsize):
-        scores = match(take_rows(Q, rows), postings)
+    for rows in _iterate_blocks(Q.shape[0] if index.size else 0, n_rows * dtype.itemsize):
+        scores = score_postings(take_rows(Q, rows), postings)
         found = top_k(scores, shape[1])
         score[rows] = cp.take_along_axis(scores, found, axis=1)
         index[rows] = cp.where(score[rows] > -np.inf, found, -1)
@@ -528,14 +553,23 @@ def best(Q, postings, k):
 
 
 def blend_directions(out, weight, W):
-    weight, W = _in_rows(weight, out.dtype), W.astype(out.dtype, copy=False)
-    units_inside = out.strides[0] < out.strides[1]
-    order = slice(None) if units_inside else slice(None, None, -1)
-    sizes, steps, old_steps = (tuple(pair)[order] for pair in (out.shape, _steps(out), _steps(W)))
-    where = out, _n(sizes[0]), _n(sizes[1]), *steps, _n(units_inside), _n(not units_inside), W, *old_steps
-    _by_threads("blend", out, out.size)(*where, weight)
+    weight, W = _as_c_order(weight, out.dtype), W.astype(out.dtype, copy=False)
+    components_inside = out.strides[0] < out.strides[1]
+    order = slice(None) if components_inside else slice(None, None, -1)
+    sizes, steps, old_steps = (tuple(pair)[order] for pair in (out.shape, _element_strides(out), _element_strides(W)))
+    where = (
+        out,
+        _as_int64(sizes[0]),
+        _as_int64(sizes[1]),
+        *steps,
+        _as_int64(components_inside),
+        _as_int64(not components_inside),
+        W,
+        *old_steps,
+    )
+    _launch_by_threads("blend", out, out.size)(*where, weight)
     norms = row_norms(out)
-    _by_threads("rescale", out, out.size)(*where, norms)
+    _launch_by_threads("rescale", out, out.size)(*where, norms)
     return norms
 
 
@@ -543,31 +577,33 @@ def nearest_orthonormal(M):
     return shared.nearest_orthonormal(cp, M)
 
 
-def pull_apart(W, amount):
-    # In float64 nothing about its condition has to be asked, and nobody waits.
-    return shared.pull_apart(cp, W.astype(np.float64), amount).astype(W.dtype, copy=False)
+def orthogonalize_partially(W, amount):
+    # In float64 the condition need not be checked, so nothing waits for the device.
+    return shared.orthogonalize_partially(cp, W.astype(np.float64), amount).astype(W.dtype, copy=False)
 
 
 def principal_axes(C):
     return shared.principal_axes(cp, C)
 
 
-def rotate_to_rows(W, X, scale, rate, handicap, n_active, threshold, signed):
-    return _on_host("rotate_to_rows", W, X, scale, rate, handicap, n_active, threshold, signed)
+def rotate_to_rows(W, X, scale, rate, *, handicap, n_active, threshold, signed):
+    selection = {"handicap": handicap, "n_active": n_active, "threshold": threshold, "signed": signed}
+    return _run_on_host("rotate_to_rows", W, X, scale, rate, **selection)
 
 
-def deflate_by_rows(W, X, scale, rate, handicap, n_active, threshold, signed):
-    return _on_host("deflate_by_rows", W, X, scale, rate, handicap, n_active, threshold, signed)
+def deflate_by_rows(W, X, scale, rate, *, handicap, n_active, threshold, signed):
+    selection = {"handicap": handicap, "n_active": n_active, "threshold": threshold, "signed": signed}
+    return _run_on_host("deflate_by_rows", W, X, scale, rate, **selection)
 
 
-def _on_host(name, W, X, scale, rate, handicap, *how):
-    """Rules that take one row after another have nothing to do at once, so the CPU does them."""
+def _run_on_host(name, W, X, scale, rate, *, handicap, **selection):
+    """Run a rule that updates the components row by row on the CPU, because it has no parallel work."""
     from codebooks.ops import cpu
 
     if isinstance(X, RowView):
         X = take_rows(X, slice(None))
     W, X, scale, handicap = (a.get() if _is_device_array(a) else a for a in (W, X, scale, handicap))
-    return cp.asarray(getattr(cpu, name)(W, X, scale, rate, handicap, *how))
+    return cp.asarray(getattr(cpu, name)(W, X, scale, rate, handicap=handicap, **selection))
 
 
 # -- forms -------------------------------------------------------------------------------------------------------------
@@ -577,77 +613,84 @@ def _is_device_array(a):
     return isinstance(a, cp.ndarray) or sparse.issparse(a)
 
 
-def _parts(X, dtype):
-    """As `parts`, with values of this type."""
-    starts, stops, indices, data = parts(X)
+def _cast_csr_arrays(X, dtype):
+    """Return the arrays of a CSR matrix or a view of one, with values of a data type."""
+    starts, stops, indices, data = csr_arrays(X)
     return starts, stops, indices, data.astype(dtype, copy=False)
 
 
-def _csr(X):
-    """A host matrix on the device, in canonical form."""
+def _copy_to_device(X):
+    """Copy a host matrix to the device."""
     if X.nnz > np.iinfo(np.int32).max:
         raise ValueError(
-            f"CuPy's sparse matrices hold at most {np.iinfo(np.int32).max} entries, and {X.nnz} came. Use partial_fit "
-            f"on a part of the rows at a time."
+            f"`X` on a GPU must have at most {np.iinfo(np.int32).max} entries, got {X.nnz}. Use partial_fit on a part "
+            f"of the rows at a time."
         )
     return sparse.csr_matrix(X)
 
 
 def _as_csr(X):
-    """Dense rows, a CSR matrix or a view of one, as a CSR matrix."""
+    """Convert dense rows, a CSR matrix or a view of one to a CSR matrix."""
     if isinstance(X, RowView):
         return take_rows(X, slice(None))
     return X if sparse.issparse(X) else sparse.csr_matrix(X)
 
 
-def _rows_of_entries(X):
-    """The row of each entry of a CSR matrix."""
+def _find_entry_rows(X):
+    """Return the row of each entry of a CSR matrix."""
     return cp.searchsorted(X.indptr, cp.arange(len(X.data), dtype=X.indptr.dtype), side="right") - 1
 
 
-def _csr_of(arrays, shape):
-    """A CSR matrix of these arrays, which are not checked: that would wait for the device."""
+def _build_csr(arrays, shape):
+    """Build a CSR matrix of arrays without checks, which would wait for the device."""
     X = sparse.csr_matrix(shape, dtype=arrays[0].dtype)
     X.data, X.indices, X.indptr = arrays
     return X
 
 
-def _csr_of_kept(columns, values, shape):
-    """A CSR matrix of entries in rows, -1 for none, sorted by column."""
+def _build_csr_of_kept(columns, values, shape):
+    """Build a CSR matrix of the entries of each row, sorted by column; a column of -1 is no entry."""
     columns = cp.where(columns < 0, shape[1], columns)
     order = cp.argsort(columns, axis=1)
     columns, values = cp.take_along_axis(columns, order, axis=1), cp.take_along_axis(values, order, axis=1)
     kept = columns < shape[1]
     starts = cp.zeros(shape[0] + 1, np.int32)
     starts[1:] = cp.cumsum(kept.sum(axis=1))
-    return _csr_of((values[kept], columns[kept].astype(np.int32), starts), shape)
+    return _build_csr((values[kept], columns[kept].astype(np.int32), starts), shape)
 
 
-def _without_zeros(X):
-    """`X` without stored zeros."""
+def _drop_zeros(X):
+    """Return `X` without stored zeros."""
     kept = X.data != 0
     before = cp.zeros(len(kept) + 1, np.int32)
     before[1:] = cp.cumsum(kept)
-    return _csr_of((X.data[kept], X.indices[kept], before[X.indptr]), X.shape)
+    return _build_csr((X.data[kept], X.indices[kept], before[X.indptr]), X.shape)
 
 
-def _in_rows(a, dtype=None):
+def _as_c_order(a, dtype=None):
     return cp.ascontiguousarray(a if dtype is None else a.astype(dtype, copy=False))
 
 
 def _sparse_products(X, features_first):
     dtype = np.result_type(X.dtype, features_first.dtype)
-    starts, stops, indices, data = _parts(X, dtype)
-    n_rows, n_units = X.shape[0], features_first.shape[1]
-    out = cp.empty((n_rows, n_units), dtype)
-    _by_warps("sparse_products", data, indices, n_rows, -(-n_units // _UNIT_TILE))(
-        starts, stops, indices, data, features_first.astype(dtype, copy=False), _n(n_rows), _n(n_units), out
+    starts, stops, indices, data = _cast_csr_arrays(X, dtype)
+    n_rows, n_components = X.shape[0], features_first.shape[1]
+    out = cp.empty((n_rows, n_components), dtype)
+    _launch_by_warps("sparse_products", data, indices, n_rows, -(-n_components // _COMPONENT_TILE))(
+        starts,
+        stops,
+        indices,
+        data,
+        features_first.astype(dtype, copy=False),
+        _as_int64(n_rows),
+        _as_int64(n_components),
+        out,
     )
     return out
 
 
-def _blocks(n_rows, row_bytes):
-    """Slices of rows whose results can be held."""
+def _iterate_blocks(n_rows, row_bytes):
+    """Iterate over slices of rows whose results fit in a block."""
     size = max(1, _BLOCK_BYTES // max(row_bytes, 1))
     for start in range(0, n_rows, size):
         yield slice(start, min(start + size, n_rows))
@@ -660,7 +703,7 @@ _KERNEL = re.compile(r"^template <typename T(, typename I)?>\s+__global__ void (
 
 
 def kernel_names(source):
-    """Every kernel of the source for every type, as C++ names it."""
+    """Return the C++ names of all kernels of the source for all types."""
     values, indices = ("float", "double"), ("int", "Long")
     names = []
     for is_sparse_one, name in _KERNEL.findall(source):
@@ -670,42 +713,42 @@ def kernel_names(source):
 
 
 @cache
-def _module():
+def _compile_module():
     source = Path(__file__).with_name("kernels.cu").read_text(encoding="utf-8")
     return cp.RawModule(code=source, options=("--std=c++17",), name_expressions=kernel_names(source))
 
 
 @cache
-def _kernel(name, values, indices):
+def _get_kernel(name, values, indices):
     types = _CUDA_TYPES[values] if indices is None else f"{_CUDA_TYPES[values]}, {_CUDA_TYPES[indices]}"
-    return _module().get_function(f"{name}<{types}>")
+    return _compile_module().get_function(f"{name}<{types}>")
 
 
-def _launcher(name, values, indices, grid, block):
-    """A function that launches a kernel for these types; without a block there is nothing to launch."""
-    kernel = _kernel(name, values.dtype.str[1:], None if indices is None else indices.dtype.str[1:])
+def _build_launcher(name, values, indices, grid, block):
+    """Return a function that launches a kernel for some types; it does nothing if the grid is empty."""
+    kernel = _get_kernel(name, values.dtype.str[1:], None if indices is None else indices.dtype.str[1:])
     return lambda *arguments: kernel(grid, block, arguments) if all(grid) else None
 
 
-def _by_warps(name, values, indices, n_rows, n_tiles=1):
-    return _launcher(name, values, indices, (-(-n_rows // _WARPS), n_tiles), (32, _WARPS))
+def _launch_by_warps(name, values, indices, n_rows, n_tiles=1):
+    return _build_launcher(name, values, indices, (-(-n_rows // _WARPS), n_tiles), (32, _WARPS))
 
 
-def _by_blocks(name, values, width, grid, indices=None):
-    """So many warps to a row that each thread has a few elements of its `width`."""
+def _launch_by_blocks(name, values, width, grid, indices=None):
+    """Give each row a number of warps such that a thread has a few of its `width` elements."""
     n_warps = min(max(-(-int(width) // (32 * _ELEMENTS)), 1), 32)
-    return _launcher(name, values, indices, grid, (32 * n_warps,))
+    return _build_launcher(name, values, indices, grid, (32 * n_warps,))
 
 
-def _by_threads(name, values, n):
-    return _launcher(name, values, None, (-(-int(n) // _THREADS),), (_THREADS,))
+def _launch_by_threads(name, values, n):
+    return _build_launcher(name, values, None, (-(-int(n) // _THREADS),), (_THREADS,))
 
 
-def _n(number):
-    """A number as kernels take it."""
+def _as_int64(number):
+    """Convert an integer to the type that kernels expect."""
     return np.int64(number)
 
 
-def _steps(a):
-    """Strides of a matrix, in elements."""
+def _element_strides(a):
+    """Return the strides of a matrix in elements."""
     return tuple(np.int64(stride // a.itemsize) for stride in a.strides)

@@ -1,220 +1,249 @@
-"""An inverted index on the CPU: for every column of a CSR matrix, which rows hold it and with which value.
+"""An inverted index on the CPU: for every column of a CSR matrix, the rows that contain it and their values.
 
-Products with sparse queries walk down the columns that a query names, a block of rows at a time, so that the sums stay
-in the cache that is nearest. A column that many rows hold is kept a second time, with its zeros: it is added without
-jumps, and to a few rows as easily as to all. `best` does that only for rows that it could lift among the best.
+Products with sparse queries add the columns of the query for one block of rows at a time, so that the sums stay in the
+nearest cache. A common column, contained in many rows, is also stored densely, with its zeros: it is added without
+scattered access, to a few rows as easily as to all. `search_postings` adds it only to rows that may reach the top k.
 
-A sum has its terms in a fixed order: columns kept once, then columns kept with zeros, each in the order of the query.
-`match` and `best` therefore find the same bits, with any number of threads.
+A sum has its terms in a fixed order: rare columns, then common columns, each in the order of the query. Therefore
+`score_postings` and `search_postings` give the same bits, with any number of threads.
 """
 
 from __future__ import annotations
+
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.sparse import issparse
 
 from codebooks.ops import Postings, threads
-from codebooks.ops.compiler import compiled as _compiled
-from codebooks.ops.compiler import read_only
+from codebooks.ops.compiler import compile_kernel, view_read_only
 
-# A column is kept with its zeros too where more than one row in so many holds it.
+# A column is common if more than one of this number of rows contains it.
 _COMMON = 3
-# Rows whose sums are made at a time.
+# Number of rows whose sums are computed at a time.
 _BLOCK = 8192
-# Of these, rows that are looked at together.
+# Number of rows of a block that are compared with the limit together.
 _CHUNK = 32
-# The common columns are added to a whole block where more than one row in so many of it asks for them.
+# Common columns are added to a whole block if more than one of this number of its rows is above the limit.
 _WORTH_ALL = 64
-# What a term costs in a step that jumps through memory, in steps of a vectorised loop.
+# Cost of a scattered memory access, in steps of a vectorised loop.
 _SCATTERED = 8
 
 
-def invert(X):
-    """Body of `codebooks.ops.invert`."""
+class Queries(NamedTuple):
+    """Arrays of a CSR matrix of queries."""
+
+    indptr: Any
+    columns: Any
+    weights: Any
+
+
+class QueryPlan(NamedTuple):
+    """The columns of a query: where the rare ones start and stop in the postings, and the dense lines of the others."""
+
+    at: Any  # (3, n): starts and stops of rare columns, lines of common columns
+    weight: Any  # (2, n): weights of rare columns, weights of common columns
+
+
+class CommonBound(NamedTuple):
+    """What the common columns of a query can add to a sum."""
+
+    n: int  # number of common columns
+    most: float  # the largest possible sum of their terms
+    size: float  # the largest possible sum of the absolute values of their terms
+
+
+class Heap(NamedTuple):
+    """The top k of a query, as a heap with the worst on top."""
+
+    score: Any
+    index: Any
+
+
+def build_postings(X):
+    """Body of `codebooks.ops.build_postings`."""
     if not issparse(X):
         return X
     n_rows, n_columns = X.shape
     columns = X.tocsc()
-    if not columns.has_canonical_format:  # a row that names a column twice has the sum of both
+    if not columns.has_canonical_format:  # duplicate entries are summed
         columns.sum_duplicates()
     starts = columns.indptr.astype(np.int64)
     rows = columns.indices.astype(np.int64 if n_rows > np.iinfo(np.int32).max else np.int32, copy=False)
     counts = np.diff(starts)
     highest, lowest = np.zeros(n_columns, X.dtype), np.zeros(n_columns, X.dtype)
-    held = np.flatnonzero(counts)
-    if len(held):
-        highest[held] = np.maximum(np.maximum.reduceat(columns.data, starts[held]), 0)
-        lowest[held] = np.minimum(np.minimum.reduceat(columns.data, starts[held]), 0)
+    used = np.flatnonzero(counts)
+    if len(used):
+        highest[used] = np.maximum(np.maximum.reduceat(columns.data, starts[used]), 0)
+        lowest[used] = np.minimum(np.minimum.reduceat(columns.data, starts[used]), 0)
     common = np.flatnonzero(counts * _COMMON > n_rows)
     line, table = np.full(n_columns, -1, np.int32), np.zeros((len(common), n_rows), X.dtype)
     line[common] = np.arange(len(common))
     for values, column in zip(table, common, strict=True):
-        held = slice(starts[column], starts[column + 1])
-        values[rows[held]] = columns.data[held]
-    return Postings(*map(read_only, (starts, rows, columns.data, highest, lowest, line, table)))
+        entries = slice(starts[column], starts[column + 1])
+        values[rows[entries]] = columns.data[entries]
+    return Postings(*map(view_read_only, (starts, rows, columns.data, highest, lowest, line, table)))
 
 
-def match(Q, postings):
-    """Body of `codebooks.ops.match`."""
+def score_postings(Q, postings):
+    """Body of `codebooks.ops.score_postings`."""
     if not isinstance(postings, Postings):
         return Q @ postings.T
-    queries, index, n_steps = _parts(Q, postings)
+    queries, postings, n_steps = _prepare_kernel_arrays(Q, postings)
     out = np.empty((Q.shape[0], postings.table.shape[1]), postings.values.dtype)
-    threads.run(_match, len(out), n_steps, *queries, *index, out)
+    threads.run(_score_queries, len(out), n_steps, queries, postings, out)
     return out
 
 
-def best(Q, postings, k):
-    """Body of `codebooks.ops.best`."""
-    queries, index, n_steps = _parts(Q, postings)
+def search_postings(Q, postings, k):
+    """Body of `codebooks.ops.search_postings`."""
+    queries, postings, n_steps = _prepare_kernel_arrays(Q, postings)
     n_rows, dtype = postings.table.shape[1], postings.values.dtype
     shape = Q.shape[0], min(int(k), n_rows)
-    found, score = np.full(shape, -1, np.int64), np.full(shape, -np.inf, dtype)
-    if found.size:
-        threads.run(_best, len(found), n_steps, *queries, *index, found, score)
-    return found, score
+    index, score = np.full(shape, -1, np.int64), np.full(shape, -np.inf, dtype)
+    if index.size:
+        threads.run(_search_queries, len(index), n_steps, queries, postings, index, score)
+    return index, score
 
 
-def _parts(Q, postings):
-    """The arrays that kernels read, each of one type, and about how many steps the products take."""
+def _prepare_kernel_arrays(Q, postings):
+    """Return queries and postings with the types that kernels are compiled for, and an estimate of the steps."""
     indices = Q.indices.astype(np.int64)
-    queries = Q.indptr.astype(np.int64), indices, Q.data.astype(postings.values.dtype)
+    queries = Queries(Q.indptr.astype(np.int64), indices, Q.data.astype(postings.values.dtype))
     counts = postings.starts[indices + 1] - postings.starts[indices]
     n_steps = _SCATTERED * int(counts.sum()) + Q.shape[0] * postings.table.shape[1] // _CHUNK
-    return queries, tuple(map(read_only, postings)), n_steps
+    return queries, Postings(*map(view_read_only, postings)), n_steps
 
 
-@_compiled
-def _plan(first, last, columns, weights, starts, line, highest, lowest, at, weight):
-    """Tell the columns of a query apart: `at[0]` and `at[1]` become where those kept once start and stop, `at[2]` the
-    lines of the others, and `weight[0]` and `weight[1]` their weights.
+@compile_kernel
+def _split_query(first, last, queries, postings, plan):
+    """Write the rare and the common columns of a query to `plan`.
 
-    Returns how many these are, how much the others add to a sum at most, and how large their terms are together.
+    Return the number of rare columns, and a bound of what the common ones can add.
     """
-    n_once = n_common = 0
+    at, weight = plan
+    n_rare = n_common = 0
     most = size = 0.0
     for p in range(first, last):
-        c, w = columns[p], weights[p]
-        if line[c] < 0:
-            at[0, n_once], at[1, n_once], weight[0, n_once] = starts[c], starts[c + 1], w
-            n_once += 1
+        c, w = queries.columns[p], queries.weights[p]
+        if postings.line[c] < 0:
+            at[0, n_rare], at[1, n_rare], weight[0, n_rare] = postings.starts[c], postings.starts[c + 1], w
+            n_rare += 1
         else:
-            at[2, n_common], weight[1, n_common] = line[c], w
+            at[2, n_common], weight[1, n_common] = postings.line[c], w
             n_common += 1
-            high, low = np.float64(w) * highest[c], np.float64(w) * lowest[c]
+            high, low = np.float64(w) * postings.highest[c], np.float64(w) * postings.lowest[c]
             most += max(high, low)
             size += max(abs(high), abs(low))
-    return n_once, n_common, most, size
+    return n_rare, CommonBound(n_common, most, size)
 
 
-@_compiled
-def _add_once(sums, base, last, rows, values, at, weight, n_once):
-    """Add the columns kept once to the sums of the rows from `base` to `last`; return how many terms that were."""
+@compile_kernel
+def _add_rare_columns(sums, base, last, postings, plan, n_rare):
+    """Add the rare columns to the sums of the rows from `base` to `last`, and return the number of terms added."""
+    at, weight = plan
     n_terms = 0
-    for t in range(n_once):
+    for t in range(n_rare):
         start, stop, w = at[0, t], at[1, t], weight[0, t]
-        held, value = rows[start:stop], values[start:stop]
+        row, value = postings.rows[start:stop], postings.values[start:stop]
         p = 0
-        # Rows of a column differ, so that four sums can be read before the first is written.
-        while p + 4 <= len(held) and held[p + 3] < last:
-            a, b = _place(held[p], base), _place(held[p + 1], base)
-            c, d = _place(held[p + 2], base), _place(held[p + 3], base)
+        # The rows of a column differ, so four sums can be read before the first is written.
+        while p + 4 <= len(row) and row[p + 3] < last:
+            a, b = _offset(row[p], base), _offset(row[p + 1], base)
+            c, d = _offset(row[p + 2], base), _offset(row[p + 3], base)
             sum_a, sum_b = sums[a] + w * value[p], sums[b] + w * value[p + 1]
             sum_c, sum_d = sums[c] + w * value[p + 2], sums[d] + w * value[p + 3]
             sums[a], sums[b], sums[c], sums[d] = sum_a, sum_b, sum_c, sum_d
             p += 4
-        while p < len(held) and held[p] < last:
-            sums[_place(held[p], base)] += w * value[p]
+        while p < len(row) and row[p] < last:
+            sums[_offset(row[p], base)] += w * value[p]
             p += 1
         at[0, t] = start + p
         n_terms += p
     return n_terms
 
 
-@_compiled
-def _place(row, base):
-    """Where the sum of a row is; a number without a sign needs no check whether it counts from the end."""
+@compile_kernel
+def _offset(row, base):
+    """Return the place of a row in a block; an unsigned index needs no check for negative values."""
     return np.uint64(row - base)
 
 
-@_compiled
-def _add_common(sums, base, last, table, at, weight, n_common):
-    """Add the columns kept with zeros to the sums of the rows from `base` to `last`."""
+@compile_kernel
+def _add_common_columns(sums, base, last, table, plan, n_common):
+    """Add the common columns to the sums of the rows from `base` to `last`."""
     for t in range(n_common):
-        column, w = table[at[2, t], base:last], weight[1, t]
+        column, w = table[plan.at[2, t], base:last], plan.weight[1, t]
         for j in range(len(column)):
             sums[j] += w * column[j]
 
 
-@_compiled
-def _with_common(value, row, table, at, weight, n_common):
-    """The sum of one row, after the columns kept with zeros are added to `value`."""
+@compile_kernel
+def _finish_sum(value, row, table, plan, n_common):
+    """Return the sum of one row: `value` plus the common columns."""
     for t in range(n_common):
-        value += weight[1, t] * table[at[2, t], row]
+        value += plan.weight[1, t] * table[plan.at[2, t], row]
     return value
 
 
-@_compiled
-def _longest(indptr, start, stop):
+@compile_kernel
+def _allocate_plan(queries, start, stop, postings):
+    """Allocate a plan for the longest of some queries."""
     longest = 0
     for i in range(start, stop):
-        longest = max(longest, indptr[i + 1] - indptr[i])
-    return longest
+        longest = max(longest, queries.indptr[i + 1] - queries.indptr[i])
+    return QueryPlan(np.empty((3, longest), np.int64), np.empty((2, longest), postings.values.dtype))
 
 
-@_compiled
-def _match(start, stop, indptr, columns, weights, starts, rows, values, highest, lowest, line, table, out):
+@compile_kernel
+def _score_queries(start, stop, queries, postings, out):
     n_rows = out.shape[1]
-    longest = _longest(indptr, start, stop)
-    at, weight = np.empty((3, longest), np.int64), np.empty((2, longest), values.dtype)
+    plan = _allocate_plan(queries, start, stop, postings)
     for i in range(start, stop):
-        n_once, n_common, _, _ = _plan(
-            indptr[i], indptr[i + 1], columns, weights, starts, line, highest, lowest, at, weight
-        )
+        n_rare, bound = _split_query(queries.indptr[i], queries.indptr[i + 1], queries, postings, plan)
         for base in range(0, n_rows, _BLOCK):
             last = min(base + _BLOCK, n_rows)
             sums = out[i, base:last]
             for j in range(len(sums)):
                 sums[j] = 0
-            _add_once(sums, base, last, rows, values, at, weight, n_once)
-            _add_common(sums, base, last, table, at, weight, n_common)
+            _add_rare_columns(sums, base, last, postings, plan, n_rare)
+            _add_common_columns(sums, base, last, postings.table, plan, bound.n)
 
 
-@_compiled
-def _best(start, stop, indptr, columns, weights, starts, rows, values, highest, lowest, line, table, index, score):
-    n_rows = table.shape[1]
-    longest = _longest(indptr, start, stop)
-    at, weight = np.empty((3, longest), np.int64), np.empty((2, longest), values.dtype)
-    block = np.empty(min(_BLOCK, n_rows), values.dtype)
+@compile_kernel
+def _search_queries(start, stop, queries, postings, index, score):
+    n_rows = postings.table.shape[1]
+    plan = _allocate_plan(queries, start, stop, postings)
+    block = np.empty(min(_BLOCK, n_rows), postings.values.dtype)
     for i in range(start, stop):
-        n_once, n_common, most, size = _plan(
-            indptr[i], indptr[i + 1], columns, weights, starts, line, highest, lowest, at, weight
-        )
+        n_rare, bound = _split_query(queries.indptr[i], queries.indptr[i + 1], queries, postings, plan)
         for base in range(0, n_rows, _BLOCK):
             last = min(base + _BLOCK, n_rows)
             sums = block[: last - base]
             for j in range(len(sums)):
                 sums[j] = 0
-            n_terms = _add_once(sums, base, last, rows, values, at, weight, n_once)
-            limit = _limit(score[i, 0], n_common, most, size)
+            n_terms = _add_rare_columns(sums, base, last, postings, plan, n_rare)
+            limit = _compute_limit(score[i, 0], bound)
             if n_terms == 0 and limit >= 0:
                 continue
-            n_above, n_late = _count_above(sums, limit), n_common
+            n_above, n_missing = _count_above(sums, limit), bound.n
             if n_above * _WORTH_ALL > len(sums):
-                _add_common(sums, base, last, table, at, weight, n_common)
-                n_late = 0
+                _add_common_columns(sums, base, last, postings.table, plan, bound.n)
+                n_missing = 0
             if n_above > 0:
-                _offer(sums, base, table, at, weight, n_late, most, size, score[i], index[i])
-        _sort(score[i], index[i])
+                missing = CommonBound(n_missing, bound.most, bound.size)
+                _update_heap(sums, base, postings.table, plan, missing, Heap(score[i], index[i]))
+        _sort_heap(score[i], index[i])
 
 
-@_compiled
-def _offer(sums, base, table, at, weight, n_common, most, size, score, index):
-    """Take the rows of a block among the best that belong there, after the common columns are added.
+@compile_kernel
+def _update_heap(sums, base, table, plan, bound, heap):
+    """Put the rows of a block that belong to the top k into the heap, after the common columns are added.
 
-    The best are a heap with the worst of them on top; at first it is full of nothing, which is worse than any row.
+    The heap is initially filled with scores of -inf, which any row replaces.
     """
-    limit = _limit(score[0], n_common, most, size)
+    score, index = heap
+    limit = _compute_limit(score[0], bound)
     for start in range(0, len(sums), _CHUNK):
         chunk = sums[start : start + _CHUNK]
         if _count_above(chunk, limit) == 0:
@@ -222,22 +251,22 @@ def _offer(sums, base, table, at, weight, n_common, most, size, score, index):
         for j in range(len(chunk)):
             if chunk[j] > limit:
                 row = base + start + j
-                value = _with_common(chunk[j], row, table, at, weight, n_common)
+                value = _finish_sum(chunk[j], row, table, plan, bound.n)
                 if value > score[0]:
-                    _sink(score, index, len(score), value, row)
-                    limit = _limit(score[0], n_common, most, size)
+                    _sift_down(score, index, len(score), value, row)
+                    limit = _compute_limit(score[0], bound)
 
 
-@_compiled
-def _limit(worst, n_common, most, size):
-    """What a sum has to be above for the common columns to lift it above the worst; rounding is allowed for."""
-    if n_common == 0:
+@compile_kernel
+def _compute_limit(worst, bound):
+    """Return what a sum must exceed so that common columns can lift it above the worst; rounding is allowed for."""
+    if bound.n == 0:
         return worst
-    slack = (4 * n_common + 8) * np.finfo(type(worst)).eps * (abs(np.float64(worst)) + size)
-    return type(worst)(worst - most - slack)
+    slack = (4 * bound.n + 8) * np.finfo(type(worst)).eps * (abs(np.float64(worst)) + bound.size)
+    return type(worst)(worst - bound.most - slack)
 
 
-@_compiled
+@compile_kernel
 def _count_above(sums, limit):
     n = np.int32(0)
     for j in range(len(sums)):
@@ -245,15 +274,15 @@ def _count_above(sums, limit):
     return n
 
 
-@_compiled
+@compile_kernel
 def _is_worse(a, i, b, j):
-    """Whether score `a` of row `i` comes after score `b` of row `j`; written without a jump that could be guessed."""
+    """Return whether score `a` of row `i` ranks after score `b` of row `j`; branch-free."""
     return (a < b) | ((a == b) & (i > j))
 
 
-@_compiled
-def _sink(score, index, n, value, row):
-    """Put a row in the place of the top of a heap of n, and then where it belongs."""
+@compile_kernel
+def _sift_down(score, index, n, value, row):
+    """Replace the top of a heap of n by a row, and restore the order of the heap."""
     place, below = np.uint64(0), np.uint64(1)
     one, n = np.uint64(1), np.uint64(n)
     while below < n:
@@ -266,10 +295,10 @@ def _sink(score, index, n, value, row):
     score[place], index[place] = value, row
 
 
-@_compiled
-def _sort(score, index):
-    """Turn a heap into a list, the best first."""
+@compile_kernel
+def _sort_heap(score, index):
+    """Sort a heap, the best first."""
     for last in range(len(score) - 1, 0, -1):
         value, row = score[last], index[last]
         score[last], index[last] = score[0], index[0]
-        _sink(score, index, last, value, row)
+        _sift_down(score, index, last, value, row)

@@ -1,10 +1,10 @@
-// CUDA bodies of the primitives, launched by `gpu.py`; what each is for stands in `codebooks.ops`.
+// CUDA kernels of the primitives, launched by `gpu.py`; `codebooks.ops` documents the primitives.
 //
-// Conventions. T is the type of values, float or double, and I that of the indices of a CSR matrix. A CSR matrix comes as
-// `starts` and `stops` of its rows, `indices` and `data`, so that chosen rows need no copy. Kernels "by warps" give a
-// row to each warp: blocks are 32 threads wide and as many warps high as is wanted. Kernels "by blocks" give a row to each
-// block of whole warps, 1,024 threads at most. Strides count elements. Sums that several rows share are made by atomic
-// additions, whose order is not fixed: the last bits may differ from run to run.
+// Conventions. T is the type of values, float or double, and I the type of the indices of a CSR matrix. A CSR matrix is
+// passed as `starts` and `stops` of its rows, `indices` and `data`, so that chosen rows need no copy. Kernels "by
+// warps" give a row to each warp: blocks are 32 threads wide and any number of warps high. Kernels "by blocks" give a
+// row to each block of whole warps, at most 1,024 threads. Strides count elements. Sums over several rows use atomic
+// additions in no fixed order, so the last bits may differ between runs.
 //
 // The file includes nothing, so that NVRTC compiles it anywhere.
 
@@ -13,7 +13,7 @@ typedef unsigned long long Hash;
 
 const int WARP = 32;
 const unsigned ALL_LANES = 0xffffffffu;
-const int UNITS_PER_LANE = 4;  // of `sparse_products`
+const int COMPONENTS_PER_LANE = 4;  // of `sparse_products`
 const int MOST_WARPS = 32;     // of a block
 
 template <typename T>
@@ -61,7 +61,7 @@ __device__ T block_join(T value, T nothing, Join join)
     __syncthreads();
     value = lane < n_warps ? parts[lane] : nothing;
     for (int apart = WARP / 2; apart > 0; apart /= 2) value = join(value, __shfl_xor_sync(ALL_LANES, value, apart));
-    __syncthreads();  // before anyone writes to `parts` again
+    __syncthreads();  // before the next write to `parts`
     return value;
 }
 
@@ -71,7 +71,7 @@ __device__ T block_sum(T value) { return block_join(value, (T)0, Plus()); }
 template <typename T>
 __device__ T block_peak(T value) { return block_join(value, -infinity<T>(), Larger()); }
 
-// -- the best of a row, one after another: descending, ties to the lower place ---------------------------------------
+// -- the largest values of a row, one after another: descending, ties to the lower place ------------------------------
 
 template <typename T>
 struct Best {
@@ -86,8 +86,8 @@ struct Best {
 
 const Long NOWHERE = 0x7fffffffffffffffLL;
 
-// The best of `values(first) .. values(last - 1)` among those that come after `previous`; for all threads of a block.
-// Where none is left, its place is NOWHERE.
+// Return the best of `values(first) .. values(last - 1)` that ranks after `previous`, to all threads of a block. If
+// none is left, its place is NOWHERE.
 template <typename T, typename Values>
 __device__ Best<T> next_best(const Values &values, Long first, Long last, Best<T> previous)
 {
@@ -100,7 +100,8 @@ __device__ Best<T> next_best(const Values &values, Long first, Long last, Best<T
         if (previous.comes_before(candidate) && candidate.comes_before(best)) best = candidate;
     }
     for (int apart = WARP / 2; apart > 0; apart /= 2) {
-        const Best<T> other = {__shfl_xor_sync(ALL_LANES, best.value, apart), __shfl_xor_sync(ALL_LANES, best.place, apart)};
+        const Best<T> other = {
+            __shfl_xor_sync(ALL_LANES, best.value, apart), __shfl_xor_sync(ALL_LANES, best.place, apart)};
         if (other.comes_before(best)) best = other;
     }
     if (n_warps == 1) return best;
@@ -113,7 +114,7 @@ __device__ Best<T> next_best(const Values &values, Long first, Long last, Best<T
         const Best<T> other = {best_values[other_warp], best_places[other_warp]};
         if (other.comes_before(best)) best = other;
     }
-    __syncthreads();  // before anyone writes to them again
+    __syncthreads();  // before the next write to them
     return best;
 }
 
@@ -121,37 +122,37 @@ template <typename T>
 __device__ __forceinline__ Best<T> before_all() { return {infinity<T>(), -1}; }
 
 template <typename T>
-struct Ranked {  // scores of a row as units are ranked by them; those that count as equal have one value
+struct Ranked {  // scores of a row minus handicap; scores that count as equal get the same value
     const T *scores, *handicap;
     T scale, ceiling, peak, lowest;
 
-    __device__ __forceinline__ T operator()(Long unit) const
+    __device__ __forceinline__ T operator()(Long component) const
     {
-        const T value = scale * scores[unit] - (handicap ? handicap[unit] : (T)0);
-        if (value >= ceiling) return infinity<T>();  // before all others, and taken
+        const T value = scale * scores[component] - (handicap ? handicap[component] : (T)0);
+        if (value >= ceiling) return infinity<T>();  // already selected: ranks before all others
         return value >= lowest ? peak : value;
     }
 };
 
-// By blocks. The k best units of each row of `scores`, scaled and less a handicap, and their scores without it. Those that
-// are within `margin (|value| + *size)` of the best that is left count as equal to it. `scale`, `handicap`, `size` and
-// `best` may be null, `size` where `margin` is 0.
+// By blocks. Select the k largest of each row of `scores`, scaled and minus a handicap, and store their scores without
+// the handicap. Scores within `margin (|value| + *size)` of the largest that is left count as equal to it. `scale`,
+// `handicap` and `best` may be null, and `size` if `margin` is 0.
 template <typename T>
 __global__ void choose(
-    const T *scores, Long n_units, const T *scale, const T *handicap, T margin, const T *size, Long k, Long *index,
+    const T *scores, Long n_components, const T *scale, const T *handicap, T margin, const T *size, Long k, Long *index,
     T *best)
 {
     const Long row = blockIdx.x;
     const T none = infinity<T>();
-    Ranked<T> ranked = {scores + row * n_units, handicap, scale ? scale[row] : (T)1, none, none, none};
+    Ranked<T> ranked = {scores + row * n_components, handicap, scale ? scale[row] : (T)1, none, none, none};
     Best<T> found = before_all<T>();
     for (Long m = 0; m < k; m++) {
-        found = next_best(ranked, 0, n_units, found);
-        if (margin > 0 && ranked.peak > found.value && found.value > -none) {  // the first of other equals
+        found = next_best(ranked, 0, n_components, found);
+        if (margin > 0 && ranked.peak > found.value && found.value > -none) {  // the first of the next equal scores
             ranked.ceiling = ranked.lowest;
             ranked.peak = found.value;
             ranked.lowest = found.value - margin * (larger(found.value, -found.value) + *size);
-            found = next_best(ranked, 0, n_units, Best<T>{found.value, -1});
+            found = next_best(ranked, 0, n_components, Best<T>{found.value, -1});
         }
         if (threadIdx.x == 0) {
             index[row * k + m] = found.place;
@@ -167,7 +168,8 @@ struct Entries {
     __device__ __forceinline__ T operator()(Long place) const { return data[place]; }
 };
 
-// By blocks. The k largest entries of each row of a CSR matrix that are above zero: columns, -1 behind the last, and values.
+// By blocks. Store columns and values of the k largest positive entries of each row of a CSR matrix; columns end with
+// -1.
 template <typename T, typename I>
 __global__ void largest_entries(
     const I *starts, const I *stops, const I *indices, const T *data, Long k, Long *columns, T *values)
@@ -182,7 +184,7 @@ __global__ void largest_entries(
             columns[row * k + m] = is_there ? indices[found.place] : -1;
             values[row * k + m] = is_there ? found.value : (T)0;
         }
-        if (!is_there) found = {-infinity<T>(), NOWHERE};  // and nothing comes after that
+        if (!is_there) found = {-infinity<T>(), NOWHERE};  // nothing ranks after this
     }
 }
 
@@ -218,7 +220,7 @@ __global__ void sparse_norms(const I *starts, const I *stops, const T *data, Lon
     if (threadIdx.x == 0) norms[row] = sqrt(total);
 }
 
-// A thread each. 1 / x, 0 for 0, and never infinite: `least` is where it would be.
+// One thread per element. 1 / x, and 0 for 0; x below `least`, for which 1 / x would be infinite, counts as `least`.
 template <typename T>
 __global__ void reciprocals(const T *norms, Long n, T least, T *out)
 {
@@ -228,44 +230,46 @@ __global__ void reciprocals(const T *norms, Long n, T least, T *out)
 
 // -- products and sums of rows ---------------------------------------------------------------------------------------
 
-// By warps, and by tiles of 128 units: `out = X F`, with X sparse and F of shape (features, units) in C order.
+// By warps, and by tiles of 128 components: `out = X F`, with X sparse and F (features, components) in C order.
 template <typename T, typename I>
 __global__ void sparse_products(
-    const I *starts, const I *stops, const I *indices, const T *data, const T *F, Long n_rows, Long n_units, T *out)
+    const I *starts, const I *stops, const I *indices, const T *data, const T *F, Long n_rows, Long n_components,
+    T *out)
 {
     const Long row = row_of_warp();
     if (row >= n_rows) return;
-    const Long first_unit = (Long)blockIdx.y * WARP * UNITS_PER_LANE + threadIdx.x;
-    T sums[UNITS_PER_LANE] = {};
+    const Long first_component = (Long)blockIdx.y * WARP * COMPONENTS_PER_LANE + threadIdx.x;
+    T sums[COMPONENTS_PER_LANE] = {};
 #pragma unroll 4
     for (Long p = starts[row]; p < stops[row]; p++) {
         const T x = data[p];
-        const T *of_feature = F + (Long)indices[p] * n_units;
+        const T *of_feature = F + (Long)indices[p] * n_components;
 #pragma unroll
-        for (int m = 0; m < UNITS_PER_LANE; m++) {
-            const Long unit = first_unit + m * WARP;
-            if (unit < n_units) sums[m] += x * of_feature[unit];
+        for (int m = 0; m < COMPONENTS_PER_LANE; m++) {
+            const Long component = first_component + m * WARP;
+            if (component < n_components) sums[m] += x * of_feature[component];
         }
     }
 #pragma unroll
-    for (int m = 0; m < UNITS_PER_LANE; m++) {
-        const Long unit = first_unit + m * WARP;
-        if (unit < n_units) out[row * n_units + unit] = sums[m];
+    for (int m = 0; m < COMPONENTS_PER_LANE; m++) {
+        const Long component = first_component + m * WARP;
+        if (component < n_components) out[row * n_components + component] = sums[m];
     }
 }
 
-// By warps: `out += X' G`, with X sparse, G of shape (rows, units) and `out` of shape (features, units), in C order.
+// By warps: `out += X' G`, with X sparse, G (rows, components) and `out` (features, components) in C order.
 template <typename T, typename I>
 __global__ void sparse_accumulate(
-    const I *starts, const I *stops, const I *indices, const T *data, const T *G, Long n_rows, Long n_units, T *out)
+    const I *starts, const I *stops, const I *indices, const T *data, const T *G, Long n_rows, Long n_components,
+    T *out)
 {
     const Long row = row_of_warp();
     if (row >= n_rows) return;
     for (Long p = starts[row]; p < stops[row]; p++) {
         const T x = data[p];
-        for (Long unit = threadIdx.x; unit < n_units; unit += WARP) {
-            const T g = G[row * n_units + unit];
-            if (g != 0) atomicAdd(out + (Long)indices[p] * n_units + unit, x * g);
+        for (Long component = threadIdx.x; component < n_components; component += WARP) {
+            const T g = G[row * n_components + component];
+            if (g != 0) atomicAdd(out + (Long)indices[p] * n_components + component, x * g);
         }
     }
 }
@@ -322,7 +326,7 @@ __global__ void gather_dense(
     }
 }
 
-// A thread each: `out[index[i]] += weight[i]`.
+// One thread per element: `out[index[i]] += weight[i]`.
 template <typename T>
 __global__ void sum_by_index(const Long *index, const T *weight, Long n, double *out)
 {
@@ -332,39 +336,41 @@ __global__ void sum_by_index(const Long *index, const T *weight, Long n, double 
 
 // -- directions ------------------------------------------------------------------------------------------------------
 
-// An element each, in the order in which `out` lies in memory: `inner` runs fastest. Units are counted by the dimension
-// whose `unit_of_` is 1.
+// One thread per element, in the memory order of `out`, with `inner` fastest. Components run along the dimension whose
+// `component_of_` is 1.
 
-// `out[unit] += weight[unit] W[unit]`.
+// `out[k] += weight[k] W[k]`.
 template <typename T>
 __global__ void blend(
-    T *out, Long n_inner, Long n_outer, Long inner_stride, Long outer_stride, Long unit_of_inner, Long unit_of_outer,
+    T *out, Long n_inner, Long n_outer, Long inner_stride, Long outer_stride, Long component_of_inner,
+    Long component_of_outer,
     const T *W, Long W_inner_stride, Long W_outer_stride, const T *weight)
 {
     const Long element = (Long)blockIdx.x * blockDim.x + threadIdx.x;
     if (element >= n_inner * n_outer) return;
     const Long inner = element % n_inner, outer = element / n_inner;
-    const T w = weight[inner * unit_of_inner + outer * unit_of_outer];
+    const T w = weight[inner * component_of_inner + outer * component_of_outer];
     out[inner * inner_stride + outer * outer_stride] += w * W[inner * W_inner_stride + outer * W_outer_stride];
 }
 
-// `out[unit] /= norms[unit]`; where that is 0, `out[unit] = W[unit]`.
+// `out[k] /= norms[k]`; if the norm is 0, `out[k] = W[k]`.
 template <typename T>
 __global__ void rescale(
-    T *out, Long n_inner, Long n_outer, Long inner_stride, Long outer_stride, Long unit_of_inner, Long unit_of_outer,
+    T *out, Long n_inner, Long n_outer, Long inner_stride, Long outer_stride, Long component_of_inner,
+    Long component_of_outer,
     const T *W, Long W_inner_stride, Long W_outer_stride, const T *norms)
 {
     const Long element = (Long)blockIdx.x * blockDim.x + threadIdx.x;
     if (element >= n_inner * n_outer) return;
     const Long inner = element % n_inner, outer = element / n_inner;
-    const T norm = norms[inner * unit_of_inner + outer * unit_of_outer];
+    const T norm = norms[inner * component_of_inner + outer * component_of_outer];
     T *value = out + inner * inner_stride + outer * outer_stride;
     *value = norm > 0 ? *value / norm : W[inner * W_inner_stride + outer * W_outer_stride];
 }
 
 // -- rows of sparse matrices -----------------------------------------------------------------------------------------
 
-// By warps: rows, one behind another, at `new_starts`.
+// By warps: copy rows to `new_starts`.
 template <typename T, typename I>
 __global__ void take_sparse(
     const I *starts, const I *stops, const I *indices, const T *data, Long n_rows, const I *new_starts, I *new_indices,
@@ -382,7 +388,7 @@ __global__ void take_sparse(
 __device__ __forceinline__ Hash bits_of(float x) { return (Hash)(unsigned)__float_as_int(x + 0.0f); }
 __device__ __forceinline__ Hash bits_of(double x) { return (Hash)__double_as_longlong(x + 0.0); }
 
-// By warps: sums of the bits of a row times the factors of its columns. Zeros count nothing, whatever their sign.
+// By warps: sum the bits of a row times the factors of its columns. Zeros of either sign add nothing.
 template <typename T>
 __global__ void dense_hashes(const T *X, Long n_rows, Long n_columns, Long row_stride, Long column_stride,
                              const Hash *factors, Hash *hashes)
@@ -410,8 +416,8 @@ __global__ void sparse_hashes(const I *starts, const I *stops, const I *indices,
     if (threadIdx.x == 0) hashes[row] = total;
 }
 
-// By blocks, a query each: `out[query, row] += w * value` for the rows that hold a column of the query. Rows of a column
-// differ, so only columns have to wait for each other.
+// By blocks, one query each: `out[query, row] += w * value` for the rows that contain a column of the query. The rows
+// of a column differ, so threads synchronise only between columns.
 template <typename T, typename I>
 __global__ void match_postings(
     const I *query_starts, const I *query_indices, const T *query_data, const I *starts, const I *rows, const T *values,
@@ -442,7 +448,7 @@ __global__ void softmax_rows(const T *scores, Long n_columns, T *out)
     peak = block_peak(peak);
     T total = 0;
     for (Long j = threadIdx.x; j < n_columns; j += blockDim.x) {
-        // A row of nothing but -inf has no peak to be measured from, and no shares.
+        // A row that contains only -inf becomes zeros.
         const T share = peak > -infinity<T>() ? exp(of_row[j] - peak) : (T)0;
         to[j] = share;
         total += share;
@@ -451,9 +457,9 @@ __global__ void softmax_rows(const T *scores, Long n_columns, T *out)
     for (Long j = threadIdx.x; j < n_columns; j += blockDim.x) to[j] = total > 0 ? to[j] / total : (T)0;
 }
 
-// A weight can be positive only where a score lies within `reach` of the best of its row (see `shared.reach`). Rows are
-// long and few here, so each is cut into segments of which a block takes one: their peaks, how many candidates each
-// holds, and where these are, in order.
+// A weight can be positive only if the score lies within a margin of the largest of its row (see
+// `shared.compute_candidate_margin`). Rows are long and few here, so each is cut into segments, one per block. The
+// kernels find the largest score of each segment, count its candidates, and list them in order.
 
 // By blocks: blockIdx.x is the row, blockIdx.y the segment.
 template <typename T>
@@ -467,9 +473,9 @@ __global__ void segment_peaks(const T *scores, Long n_columns, Long segment_size
     if (threadIdx.x == 0) peaks[row * gridDim.y + segment] = peak;
 }
 
-// `lowest` is what a candidate of the row has at least, -infinity where the row has none.
+// `lowest` is the lowest score of a candidate of the row, -infinity if the row has none.
 template <typename T>
-__device__ __forceinline__ bool holds_candidates(T segment_peak, T lowest)
+__device__ __forceinline__ bool has_candidates(T segment_peak, T lowest)
 {
     return lowest > -infinity<T>() && segment_peak >= lowest;
 }
@@ -481,14 +487,16 @@ __global__ void count_candidates(
     const Long row = blockIdx.x, segment = blockIdx.y;
     const Long first = segment * segment_size, last = smaller(first + segment_size, n_columns);
     int count = 0;
-    if (holds_candidates(peaks[row * gridDim.y + segment], lowest[row])) {  // alike for the whole block
-        for (Long j = first + threadIdx.x; j < last; j += blockDim.x) count += scores[row * n_columns + j] >= lowest[row];
+    if (has_candidates(peaks[row * gridDim.y + segment], lowest[row])) {  // the same for the whole block
+        for (Long j = first + threadIdx.x; j < last; j += blockDim.x) {
+            count += scores[row * n_columns + j] >= lowest[row];
+        }
         count = block_sum(count);
     }
     if (threadIdx.x == 0) counts[row * gridDim.y + segment] = count;
 }
 
-// `ends` are the sums of all counts up to and with a segment.
+// `ends` are the cumulative sums of the counts.
 template <typename T>
 __global__ void list_candidates(
     const T *scores, Long n_columns, Long segment_size, const T *lowest, const Long *counts, const Long *ends,
@@ -512,16 +520,16 @@ __global__ void list_candidates(
             place += in_warp[other];
         }
         if (is_one) columns[mine] = (int)j;
-        __syncthreads();  // before anyone writes to `in_warp` again
+        __syncthreads();  // before the next write to `in_warp`
     }
 }
 
 const int SOFTMAX = 0, ENTMAX15 = 2, MAX = 3;  // as in `shared.SEPARATIONS`
-const int MOST_STEPS = 100;       // Newton's
+const int MOST_STEPS = 100;       // of Newton's method
 const double SETTLED = 1e-15;
 
-// By blocks: candidates of a row become weights in place, `z` being room for as many numbers; the conjugate of what the
-// separation penalises, over beta and with the peak, becomes its value. The rules stand in `separation.py`.
+// By blocks: compute the weights of the candidates of a row, with `z` as workspace of the same size, and the value: the
+// convex conjugate of the penalty over beta, plus the largest score. `kernels_entmax.py` explains the method.
 template <typename T>
 __global__ void weigh_candidates(
     const T *scores, Long n_columns, const T *row_peaks, const Long *firsts, const int *columns, const double *beta,
@@ -534,7 +542,7 @@ __global__ void weigh_candidates(
         return;
     }
     const double peak = row_peaks[row];
-    if (kind == MAX) {  // the first of the candidates, which are equal
+    if (kind == MAX) {  // the first of the candidates, which all count as equal
         for (Long p = first + threadIdx.x; p < last; p += blockDim.x) weights[p] = p == first;
         if (threadIdx.x == 0) values[row] = row_peaks[row];
         return;
@@ -542,19 +550,19 @@ __global__ void weigh_candidates(
     for (Long p = first + threadIdx.x; p < last; p += blockDim.x) {
         z[p] = beta[row] * ((double)scores[row * n_columns + columns[p]] - peak);
     }
-    double total = 0, gain = 0;  // each thread goes on with the numbers that it wrote
+    double total = 0, gain = 0;  // each thread reads only the numbers that it wrote
     if (kind == SOFTMAX) {
         for (Long p = first + threadIdx.x; p < last; p += blockDim.x) total += z[p] = exp(z[p]);
         total = block_sum(total);
         gain = log(total);
     } else {
         const bool squared = kind == ENTMAX15;
-        const double unit = squared ? 0.5 : 1.0;
-        double tau = -1;  // the best score alone makes 1 here, so this is not past the solution
+        const double factor = squared ? 0.5 : 1.0;
+        double tau = -1;  // the largest score alone contributes 1 here, so this is not above the solution
         for (int step_number = 0; step_number < MOST_STEPS; step_number++) {
             double excess = 0, slope = 0;
             for (Long p = first + threadIdx.x; p < last; p += blockDim.x) {
-                const double rest = unit * z[p] - tau;
+                const double rest = factor * z[p] - tau;
                 if (rest > 0) {
                     excess += squared ? rest * rest : rest;
                     slope += squared ? 2 * rest : 1;
@@ -565,7 +573,7 @@ __global__ void weigh_candidates(
             tau += step;
         }
         for (Long p = first + threadIdx.x; p < last; p += blockDim.x) {
-            const double rest = larger(unit * z[p] - tau, 0.0);
+            const double rest = larger(factor * z[p] - tau, 0.0);
             const double weight = squared ? rest * rest : rest;
             gain += weight * z[p] - (squared ? 4.0 / 3 * weight * rest : 0.5 * weight * weight);
             total += z[p] = weight;

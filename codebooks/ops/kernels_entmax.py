@@ -1,30 +1,48 @@
-"""Kernels that turn scores into weights: softmax, sparsemax, 1.5-entmax and the maximum, row by row.
+"""Kernels that turn each row of scores into weights: softmax, sparsemax, 1.5-entmax and the maximum.
 
-A weight can be positive only where a score lies within a known distance of the best one of its row. So the first pass
-finds the best score and counts what lies that near, and the second weighs these candidates alone. The sparse kinds
-solve `sum over j of [x_j - tau]_+^r = 1`, with r = 1 and x = z for sparsemax (Martins and Astudillo 2016), r = 2 and
-x = z / 2 for 1.5-entmax (Peters, Niculae and Martins 2019). That function is convex and falls, so Newton's steps from
-its left side rise to the solution and never pass it.
+A weight can be positive only if the score lies within a known margin of the largest of its row. The first pass finds
+the largest score and counts the candidates within the margin; the second computes the weights of the candidates. The
+sparse kinds solve `sum over j of [x_j - tau]_+^r = 1`, with r = 1 and x = z for sparsemax (Martins and Astudillo 2016),
+r = 2 and x = z / 2 for 1.5-entmax (Peters, Niculae and Martins 2019). The left side is convex and decreasing in tau, so
+Newton's method, started below the solution, rises to it and never passes it.
 """
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
 
-from codebooks.ops.compiler import compiled
+from codebooks.ops.compiler import compile_kernel
 from codebooks.ops.shared import SEPARATIONS
 
 SOFTMAX, ENTMAX15, MAX = (SEPARATIONS[kind] for kind in ("softmax", "entmax15", "max"))
 
-# Newton's steps; sparsemax needs one for each time that its support shrinks, 1.5-entmax about ten.
-_MOST_STEPS = 100
-# Below this change of tau, which lies within [-1, 0], nothing changes any more.
-_SETTLED = 1e-15
+# Newton steps; sparsemax needs one for each time that its support shrinks, 1.5-entmax about ten.
+_MAX_STEPS = 100
+# Newton's method has converged if tau, which lies within [-1, 0], changes by less than this.
+_TOLERANCE = 1e-15
 
 
-@compiled
-def find_candidates(start, stop, scores, reach, only_one, peaks, counts):
-    """The best score of each row, and how many scores lie within `reach` of it."""
+class Separation(NamedTuple):
+    """How scores become weights."""
+
+    margin: Any  # (n_rows,) largest distance of a candidate from the largest score of its row
+    beta: Any  # (n_rows,)
+    kind: int  # as in `shared.SEPARATIONS`
+
+
+class Candidates(NamedTuple):
+    """The candidates of each row: `indices[firsts[i]:firsts[i + 1]]`."""
+
+    peaks: Any  # (n_rows,) largest score
+    firsts: Any  # (n_rows + 1,)
+    indices: Any
+
+
+@compile_kernel
+def find_candidates(start, stop, scores, separation, peaks, counts):
+    """Find the largest score of each row, and count the scores within its margin."""
     n = scores.shape[1]
     for i in range(start, stop):
         a = b = c = d = scores[i, 0]
@@ -40,46 +58,48 @@ def find_candidates(start, stop, scores, reach, only_one, peaks, counts):
         peaks[i] = peak
         if peak == -np.inf:
             counts[i] = 0
-        elif only_one:
+        elif separation.kind == MAX:
             counts[i] = 1
         else:
-            lowest, count = peak - reach[i], 0
+            lowest, count = peak - separation.margin[i], 0
             for j in range(n):
                 count += 1 if scores[i, j] >= lowest else 0
             counts[i] = count
 
 
-@compiled
-def weigh_candidates(start, stop, scores, reach, beta, kind, peaks, firsts, indices, weights, values):
-    """Weights of the candidates of each row, and the largest mean score that these can reach, less what they pay."""
+@compile_kernel
+def weigh_candidates(start, stop, scores, separation, candidates, out):
+    """Compute the weights of the candidates of each row, and the convex conjugate of the penalty; `out` has both."""
+    weights, values = out
     for i in range(start, stop):
-        first, last = firsts[i], firsts[i + 1]
+        first, last, peak = candidates.firsts[i], candidates.firsts[i + 1], candidates.peaks[i]
         if first == last:
             continue
-        lowest, place = peaks[i] - (reach[i] * abs(peaks[i]) if kind == MAX else reach[i]), first
+        margin, beta = separation.margin[i], separation.beta[i]
+        lowest, place = peak - (margin * abs(peak) if separation.kind == MAX else margin), first
         for j in range(scores.shape[1]):
             if scores[i, j] >= lowest:
-                indices[place] = j
+                candidates.indices[place] = j
                 place += 1
                 if place == last:
                     break
-        values[i] = peaks[i]
-        if kind == MAX:
+        values[i] = peak
+        if separation.kind == MAX:
             weights[first] = 1
             continue
         z = np.empty(last - first)
         for p in range(first, last):
-            z[p - first] = beta[i] * (np.float64(scores[i, indices[p]]) - np.float64(peaks[i]))
-        values[i] += _solve(z, kind) / beta[i]
+            z[p - first] = beta * (np.float64(scores[i, candidates.indices[p]]) - np.float64(peak))
+        values[i] += _compute_weights(z, separation.kind) / beta
         for p in range(first, last):
             weights[p] = z[p - first]
 
 
-@compiled
-def _solve(z, kind):
-    """Scores, of which the largest is 0, become weights in place; return the convex conjugate of the penalty at them.
+@compile_kernel
+def _compute_weights(z, kind):
+    """Replace scores, of which the largest is 0, by weights; return the convex conjugate of the penalty.
 
-    That is `max over p of z'p - penalty(p)`: of the negative entropy, of `(p'p - 1) / 2`, of
+    The conjugate is `max over p of z'p - penalty(p)`. The penalty is the negative entropy, `(p'p - 1) / 2`, or
     `4/3 sum(p^1.5 - p)`.
     """
     total = 0.0
@@ -91,11 +111,11 @@ def _solve(z, kind):
             z[m] /= total
         return np.log(total)
     squared = kind == ENTMAX15
-    unit = 0.5 if squared else 1.0
-    tau = _threshold(z, unit, squared)
+    factor = 0.5 if squared else 1.0
+    tau = _find_threshold(z, factor, squared)
     gain = 0.0
     for m in range(len(z)):
-        rest = max(unit * z[m] - tau, 0.0)
+        rest = max(factor * z[m] - tau, 0.0)
         p = rest * rest if squared else rest
         gain += p * z[m] - (4 / 3 * p * rest if squared else 0.5 * p * p)
         z[m] = p
@@ -105,18 +125,18 @@ def _solve(z, kind):
     return gain + (4 / 3 if squared else 0.5)
 
 
-@compiled
-def _threshold(z, unit, squared):
-    tau = -1.0  # the best score alone makes 1 here, so this is not past the solution
-    for _ in range(_MOST_STEPS):
+@compile_kernel
+def _find_threshold(z, factor, squared):
+    tau = -1.0  # the largest score alone contributes 1 here, so this is not above the solution
+    for _ in range(_MAX_STEPS):
         excess, slope = -1.0, 0.0
         for m in range(len(z)):
-            rest = unit * z[m] - tau
+            rest = factor * z[m] - tau
             if rest > 0:
                 excess += rest * rest if squared else rest
                 slope += 2 * rest if squared else 1.0
         step = excess / slope
-        if step <= _SETTLED:
+        if step <= _TOLERANCE:
             break
         tau += step
     return tau

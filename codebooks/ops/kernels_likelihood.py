@@ -1,39 +1,100 @@
-"""Kernels of a mixture of word distributions: weights of words, log lifts, and sums of rows by component."""
+"""Kernels of `MultinomialMixture`: term weights, log lifts, responsibilities and expectation-maximisation steps."""
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
 
-from codebooks.ops.compiler import compiled, compiled_for_one_thread
+from codebooks.ops.compiler import compile_kernel, compile_reordered_kernel
 
-# Numbers that have faded below this are 0: what is smaller still slows processors down.
-_FADED = 1e-30
-# Counts below this part of their smoothing change no digit of a logarithm.
+# Decayed values below this become 0, because processors are slow with subnormal numbers.
+_SMALLEST = 1e-30
+# Counts below this share of their smoothing change no digit of a logarithm.
 _UNSEEN = 1e-14
 
 
-@compiled
-def weigh_rows(start, stop, starts, stops, indices, data, weight, length, new_starts, new_indices, new_data):
-    """Copy sparse rows with each entry times the weight of its column, scaled to Euclidean norm `length`."""
+class WeightedRows(NamedTuple):
+    """Output of `weigh_rows`: the arrays of a CSR matrix."""
+
+    starts: Any
+    indices: Any
+    data: Any
+
+
+class TermCounts(NamedTuple):
+    """Counts of terms in components as `distributions * mass`."""
+
+    distributions: Any  # (n_features, n_components)
+    mass: Any  # (n_components,)
+
+
+class LiftSmoothing(NamedTuple):
+    """Smoothing of log lifts and saliency; see `codebooks.ops.compute_log_lifts`."""
+
+    floor: float
+    share: float
+    background: float
+
+
+class LogLifts(NamedTuple):
+    """Output of `compute_log_lifts`."""
+
+    table: Any  # (n_columns, n_components)
+    saliency: Any  # (n_columns,)
+    totals: Any  # (n_columns,)
+
+
+class ScoreScaling(NamedTuple):
+    """Scores become `scale * score - offset`; those further than `margin` below the largest get no responsibility."""
+
+    scale: Any
+    offset: Any  # (n_components,)
+    margin: Any
+
+
+class FoldInParameters(NamedTuple):
+    """Arguments of `codebooks.ops.fold_in`."""
+
+    weight: Any  # (n_features,)
+    lifts: Any  # (n_features, n_components)
+    prior: Any  # (n_rows, n_components)
+    n_steps: int
+    least: Any
+
+
+class AddedColumns(NamedTuple):
+    """Columns that are added to a table, with a weight for each component."""
+
+    columns: Any  # ascending
+    values: Any  # (n_columns, n_components)
+    weight: Any  # (n_components,)
+
+
+@compile_kernel
+def weigh_rows(start, stop, X, weight, length, out):
+    """Copy sparse rows with each entry multiplied by the weight of its column, scaled to Euclidean norm `length`."""
+    starts, stops, indices, data = X
     for i in range(start, stop):
-        shift = new_starts[i] - starts[i]
+        shift = out.starts[i] - starts[i]
         squares = 0.0
         for p in range(starts[i], stops[i]):
             value = np.float64(data[p]) * weight[indices[p]]
             squares += value * value
         scale = length / np.sqrt(squares) if squares > 0 else 0.0
         for p in range(starts[i], stops[i]):
-            new_indices[p + shift] = indices[p]
-            new_data[p + shift] = np.float64(data[p]) * weight[indices[p]] * scale
+            out.indices[p + shift] = indices[p]
+            out.data[p + shift] = np.float64(data[p]) * weight[indices[p]] * scale
 
 
-@compiled
-def add_logs(starts, stops, indices, data, offset, wanted, sums, counts):
-    """Add, for each wanted column, the logarithms of its positive entries less the level of their rows.
+@compile_kernel
+def sum_column_logs(X, offset, wanted, sums, counts):
+    """Sum the logarithms of the positive entries of each wanted column, minus the level of their rows, and count them.
 
-    The level of a row is the logarithm of the root mean square of its entries, each divided by `exp(offset)`. One
-    thread does all, because many rows add to one column.
+    The level of a row is the logarithm of the root mean square of its entries, each divided by `exp(offset)`. The
+    kernel runs on one thread, because many rows add to one column.
     """
+    starts, stops, indices, data = X
     for i in range(len(starts)):
         is_wanted = False
         for p in range(starts[i], stops[i]):
@@ -46,7 +107,7 @@ def add_logs(starts, stops, indices, data, offset, wanted, sums, counts):
                 squares += (np.float64(data[p]) * np.exp(-offset[indices[p]])) ** 2
                 n += 1
         if squares == 0:
-            continue  # the entries are too small to be squared
+            continue  # the squares underflow
         level = 0.5 * np.log(squares / n)
         for p in range(starts[i], stops[i]):
             j = indices[p]
@@ -55,14 +116,17 @@ def add_logs(starts, stops, indices, data, offset, wanted, sums, counts):
                 counts[j] += 1
 
 
-@compiled
-def lift(start, stop, columns, distributions, mass, floor, share, background, table, saliency, totals):
-    """Fill the rows `start` to `stop` of `table` with the log lifts of some columns, times their saliency."""
+@compile_kernel
+def compute_log_lifts(start, stop, columns, counts, smoothing, out):
+    """Fill rows `start` to `stop` of the output table with the log lifts of some columns times their saliency."""
+    distributions, mass = counts
+    floor, background = smoothing.floor, smoothing.background
+    table, saliency, totals = out
     n_components, n_features = len(mass), len(distributions)
     total = 0.0
     for k in range(n_components):
         total += mass[k]
-    share = share * total / n_components
+    share = smoothing.share * total / n_components
     entropy = 0.0
     norm, prior, inverse = np.empty(n_components), np.empty(n_components), np.empty(n_components)
     for k in range(n_components):
@@ -101,9 +165,10 @@ def lift(start, stop, columns, distributions, mass, floor, share, background, ta
             table[u, k] *= weight
 
 
-@compiled
-def accumulate_few(start, stop, starts, stops, indices, data, G, out):
-    """Columns `start` to `stop` of `G.T X`, where most entries of `G` are zero, written as `out[feature, column]`."""
+@compile_kernel
+def accumulate_few(start, stop, X, G, out):
+    """Add columns `start` to `stop` of `G.T X` to `out[feature, column]`; fast if most entries of `G` are zero."""
+    starts, stops, indices, data = X
     columns, shares = np.empty(stop - start, np.int64), np.empty(stop - start, G.dtype)
     for i in range(len(starts)):
         n = 0
@@ -117,10 +182,11 @@ def accumulate_few(start, stop, starts, stops, indices, data, G, out):
                 out[j, columns[m]] += shares[m] * x
 
 
-@compiled
-def responsibilities(start, stop, scale, offset, reach, scores, winner, peak):
-    """Replace each row of scores by the softmax of those that lie at most `reach` below the largest, and find that."""
+@compile_kernel
+def compute_responsibilities(start, stop, scaling, scores, winner, peak):
+    """Replace each row of scores by the softmax over those within the margin of the largest; store the largest."""
     n_components = scores.shape[1]
+    scale, offset, margin = scaling
     for i in range(start, stop):
         best, place = scores[i, 0] * scale - offset[0], 0
         for k in range(n_components):
@@ -132,7 +198,7 @@ def responsibilities(start, stop, scale, offset, reach, scores, winner, peak):
         total = scores.dtype.type(0)
         for k in range(n_components):
             below = best - scores[i, k]
-            if below <= reach:
+            if below <= margin:
                 scores[i, k] = np.exp(-below)
                 total += scores[i, k]
             else:
@@ -141,16 +207,18 @@ def responsibilities(start, stop, scale, offset, reach, scores, winner, peak):
             scores[i, k] /= total
 
 
-@compiled_for_one_thread  # whose rows are: each is shared out by one thread, and always in the same way
-def fold_in(start, stop, starts, stops, indices, data, weight, lifts, prior, n_steps, least, shares):
-    """Share out the entries of sparse rows to the components that have a share of the row, again and again."""
+@compile_reordered_kernel  # each row is computed by one thread, always in the same order
+def fold_in(start, stop, X, parameters, shares):
+    """Distribute the entries of sparse rows over the components that have a share of the row, several times."""
+    starts, stops, indices, data = X
+    weight, lifts, prior, n_steps, least = parameters
     n_components = shares.shape[1]
     active, theta = np.empty(n_components, np.int64), np.empty(n_components, shares.dtype)
     sums = np.empty(n_components, shares.dtype)
     for i in range(start, stop):
-        n_words, n = stops[i] - starts[i], n_components
-        local = np.empty((n_words, n_components), lifts.dtype)  # of the words of the row and the components left
-        for p in range(n_words):
+        n_terms, n = stops[i] - starts[i], n_components
+        local = np.empty((n_terms, n_components), lifts.dtype)  # lifts of the terms of the row, active components first
+        for p in range(n_terms):
             for k in range(n_components):
                 local[p, k] = lifts[indices[starts[i] + p], k]
         for k in range(n_components):
@@ -159,7 +227,7 @@ def fold_in(start, stop, starts, stops, indices, data, weight, lifts, prior, n_s
         for _ in range(n_steps):
             for m in range(n):
                 sums[m] = 0
-            for p in range(n_words):
+            for p in range(n_terms):
                 whole = shares.dtype.type(0)
                 for m in range(n):
                     whole += theta[m] * local[p, m]
@@ -178,7 +246,7 @@ def fold_in(start, stop, starts, stops, indices, data, weight, lifts, prior, n_s
                     left += theta[m]
                     n_left += 1
             if n_left < n:
-                for p in range(n_words):
+                for p in range(n_terms):
                     for m in range(n_left):
                         local[p, m] = local[p, np.int64(sums[m])]
             n = n_left
@@ -188,16 +256,16 @@ def fold_in(start, stop, starts, stops, indices, data, weight, lifts, prior, n_s
             shares[i, active[m]] = theta[m]
 
 
-@compiled
-def fade_and_add(start, stop, distributions, fade, columns, pull, weight, out):
-    """Rows `start` to `stop` of `fade distributions`, and `weight pull` added to those that `columns` names."""
-    n_components = len(fade)
-    u = np.searchsorted(columns, start)
+@compile_kernel
+def decay_and_add(start, stop, distributions, factor, added, out):
+    """Fill rows `start` to `stop` of `out` with `factor * distributions`, plus the weighted added columns."""
+    n_components = len(factor)
+    u = np.searchsorted(added.columns, start)
     for v in range(start, stop):
         for k in range(n_components):
-            value = distributions[v, k] * fade[k]
-            out[v, k] = value if value >= _FADED else 0
-        if u < len(columns) and columns[u] == v:
+            value = distributions[v, k] * factor[k]
+            out[v, k] = value if value >= _SMALLEST else 0
+        if u < len(added.columns) and added.columns[u] == v:
             for k in range(n_components):
-                out[v, k] += weight[k] * pull[u, k]
+                out[v, k] += added.weight[k] * added.values[u, k]
             u += 1

@@ -1,28 +1,54 @@
-"""Kernels of the two rules that learn an orthonormal codebook row by row. They run on one thread.
+"""Kernels of the two algorithms that learn orthonormal components row by row, on one thread.
 
-Units are rows of `W`, in C order, and change in place. A row of `X` is made dense and scaled before its turn, as a step
-touches every feature anyway; a row with scale 0 is passed over. Both rules rest on `W` being orthonormal, and
-`codebooks.ops` says what they compute.
+Components are rows of `W`, in C order, and are updated in place. Each row of `X` is scaled and made dense before its
+update, because an update changes every feature anyway; a row with scale 0 is skipped. Both algorithms require
+orthonormal `W`; `codebooks.ops` defines what they compute.
 """
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
 
-from codebooks.ops.compiler import compiled, compiled_for_one_thread
+from codebooks.ops.compiler import compile_kernel, compile_reordered_kernel
 
-# So many rows are learned from before rounding errors in the orthonormality of `W` are taken out.
+# Number of rows after which `W` is made orthonormal again, to remove rounding errors.
 _REFRESH = 256
-# A unit of which less than this share was left has lost digits, and rounding errors are taken out at once.
-_TOO_LITTLE = 0.5
-# Squared lengths below this are nothing, and squared sines closer than this to 1 are 1.
+# If an update leaves a component less than this share of its squared length, `W` is made orthonormal at once.
+_MIN_SHARE = 0.5
+# Squared lengths below this count as 0, and squared sines closer than this to 1 count as 1.
 _NOTHING = 1e-12
 
 
-@compiled_for_one_thread
-def learn_sparse(starts, stops, indices, data, W, scale, rate, handicap, n_active, threshold, signed, rotate):
-    """Learn from the rows of a CSR matrix: rotate towards each, or deflate it as published."""
-    x, a, order, work = _memory(W)
+class LearningRule(NamedTuple):
+    """Arguments of `codebooks.ops.rotate_to_rows`, and whether to rotate (geodesic) or to deflate (as published)."""
+
+    scale: Any  # (n_rows,)
+    rate: float
+    handicap: Any  # (n_components,)
+    n_active: int
+    threshold: float
+    signed: bool
+    rotate: bool
+
+
+class Workspace(NamedTuple):
+    """Arrays that the updates write to."""
+
+    x: Any  # (n_features,) the row
+    projections: Any  # (n_components,) of the row on the components
+    order: Any  # (n_components,) the components in the order of their update
+    vectors: Any  # (3, n_features) intermediate results
+
+
+@compile_reordered_kernel
+def learn_sparse(X, W, rule):
+    """Update orthonormal components with the rows of a CSR matrix, one after another."""
+    starts, stops, indices, data = X
+    scale = rule.scale
+    work = _allocate_workspace(W)
+    x = work.x
     for i in range(len(scale)):
         if scale[i] == 0:
             continue
@@ -35,51 +61,53 @@ def learn_sparse(starts, stops, indices, data, W, scale, rate, handicap, n_activ
             total = W.dtype.type(0)
             for p in range(starts[i], stops[i]):
                 total += W[k, indices[p]] * x[indices[p]]
-            a[k] = total
-        n_kept = _visiting_order(a, np.sqrt(square), handicap, n_active, threshold * scale[i], signed, order)
-        _step(W, x, a, order, n_kept, rate, rotate, work)
+            work.projections[k] = total
+        n_kept = _order_components(work, np.sqrt(square), rule.threshold * scale[i], rule)
+        _update_components(W, work, n_kept, rule)
         for p in range(starts[i], stops[i]):
             x[indices[p]] = 0
         if i % _REFRESH == _REFRESH - 1:
             _gram_schmidt(W)
 
 
-@compiled_for_one_thread
-def learn_dense(X, W, scale, rate, handicap, n_active, threshold, signed, rotate):
-    """Learn from the rows of an array: rotate towards each, or deflate it as published."""
-    x, a, order, work = _memory(W)
+@compile_reordered_kernel
+def learn_dense(X, W, rule):
+    """Update orthonormal components with the rows of an array, one after another."""
+    scale = rule.scale
+    work = _allocate_workspace(W)
+    x = work.x
     for i in range(len(scale)):
         if scale[i] == 0:
             continue
         for j in range(len(x)):
             x[j] = scale[i] * X[i, j]
         for k in range(len(W)):
-            a[k] = _dot(W[k], x)
+            work.projections[k] = _dot(W[k], x)
         length = np.sqrt(_dot(x, x))
-        n_kept = _visiting_order(a, length, handicap, n_active, threshold * scale[i], signed, order)
-        _step(W, x, a, order, n_kept, rate, rotate, work)
+        n_kept = _order_components(work, length, rule.threshold * scale[i], rule)
+        _update_components(W, work, n_kept, rule)
         if i % _REFRESH == _REFRESH - 1:
             _gram_schmidt(W)
 
 
-@compiled
-def _memory(W):
-    """What the steps write to: a row, its projections, the units in order, and vectors for what lies between."""
-    n_units, n_features = W.shape
-    return (
+@compile_kernel
+def _allocate_workspace(W):
+    n_components, n_features = W.shape
+    return Workspace(
         np.zeros(n_features, W.dtype),
-        np.zeros(n_units, np.float64),
-        np.zeros(n_units, np.int64),
+        np.zeros(n_components, np.float64),
+        np.zeros(n_components, np.int64),
         np.zeros((3, n_features), W.dtype),
     )
 
 
-@compiled
-def _visiting_order(a, length, handicap, n_active, threshold, signed, order):
-    """Sort units by what they keep of a row, those that keep something first; return how many these are.
+@compile_kernel
+def _order_components(work, length, threshold, rule):
+    """Sort components by rank, those that keep their projection first, and return the number of these.
 
-    A negative `threshold` is none: then the `n_active` units that rank first keep their projection.
+    If `threshold` is negative, the `n_active` highest-ranked components keep their projection.
     """
+    a, order, signed, handicap = work.projections, work.order, rule.signed, rule.handicap
     for k in range(len(a)):
         rank = (abs(a[k]) if signed else a[k]) - handicap[k] * length
         place = k
@@ -94,7 +122,7 @@ def _visiting_order(a, length, handicap, n_active, threshold, signed, order):
     for m in range(len(a)):
         k = order[m]
         value = abs(a[k]) if signed else a[k]
-        if (value >= threshold if threshold >= 0 else m < n_active) and (signed or value > 0):
+        if (value >= threshold if threshold >= 0 else m < rule.n_active) and (signed or value > 0):
             for place in range(m, n_kept, -1):
                 order[place] = order[place - 1]
             order[n_kept] = k
@@ -102,32 +130,33 @@ def _visiting_order(a, length, handicap, n_active, threshold, signed, order):
     return n_kept
 
 
-@compiled_for_one_thread
-def _step(W, x, a, order, n_kept, rate, rotate, work):
+@compile_reordered_kernel
+def _update_components(W, work, n_kept, rule):
     if n_kept == 0:
         return
-    if rotate:
-        _rotate(W, x, a, order, n_kept, rate, work)
-    elif _deflate(W, x, a, order, n_kept, rate, work) < _TOO_LITTLE:
+    if rule.rotate:
+        _rotate_components(W, work, n_kept, rule.rate)
+    elif _deflate_components(W, work, n_kept, rule.rate) < _MIN_SHARE:
         _gram_schmidt(W)
 
 
-@compiled_for_one_thread
-def _rotate(W, x, a, order, n_kept, rate, work):
-    """Turn all units in the plane of what the kept ones explain of a row and what they leave, towards the latter."""
-    explained, left, turn = work[0], work[1], work[2]
-    _combine(W, a, order, n_kept, explained)
+@compile_reordered_kernel
+def _rotate_components(W, work, n_kept, rate):
+    """Rotate all components in the plane of the explained part of a row and its residual, towards the residual."""
+    x, a, order, vectors = work
+    explained, left, turn = vectors[0], vectors[1], vectors[2]
+    _sum_components(W, a, order, n_kept, explained)
     for j in range(len(x)):
         left[j] = x[j] - explained[j]
     square = np.float64(_dot(explained, explained))
     if square == 0:
         return
-    _add(left, -_dot(explained, left) / square, explained)  # orthogonal to the last digit
+    _add(left, -_dot(explained, left) / square, explained)  # remove rounding errors of orthogonality
     length, rest = np.sqrt(square), np.sqrt(np.float64(_dot(left, left)))
     if rest <= _NOTHING * length:
         return
     angle = rate * length * rest
-    along, across = -2 * np.sin(angle / 2) ** 2, np.sin(angle)  # cos(angle) - 1 keeps its digits this way
+    along, across = -2 * np.sin(angle / 2) ** 2, np.sin(angle)  # this form of cos(angle) - 1 keeps its digits
     for j in range(len(x)):
         turn[j] = W.dtype.type(along / length) * explained[j] + W.dtype.type(across / rest) * left[j]
     for m in range(n_kept):
@@ -138,31 +167,33 @@ def _rotate(W, x, a, order, n_kept, rate, work):
         _add(W[order[m]], a[order[m]] / rest, turn)
 
 
-@compiled_for_one_thread
-def _deflate(W, x, a, order, n_kept, rate, work):
-    """One row of the published rule, with the visits to the units after the kept ones in closed form.
+@compile_reordered_kernel
+def _deflate_components(W, work, n_kept, rate):
+    """Apply the published rule to one row, with the updates of the components after the kept ones in closed form.
 
-    Returns the least share of its squared length that such a unit had left after losing what it shared with others.
+    Return the smallest share of its squared length that such a component keeps.
 
-    The kept units move in the span of themselves and of the row: in coordinates of so many dimensions. What follows is
-    Gram-Schmidt on units that were orthonormal before they lost `c_j p`, where p is the part in the new kept units of
-    the direction e that the row has outside the old ones, and c_j the projection of unit j on e. Their Gram matrix is
-    `I - |p|^2 c c'`, whose factor is known, so a unit costs one pass instead of one for each before it.
+    The kept components move in the span of themselves and the row, so their update is computed in coordinates of that
+    span. For the others, the rule is Gram-Schmidt on components that were orthonormal before they lost `c_j p`. Here p
+    is the part, within the new kept components, of the direction e that the row has outside the old ones, and c_j is
+    the projection of component j on e. Their Gram matrix is `I - |p|^2 c c'`, whose factor is known. A component
+    therefore costs one pass instead of one for each component before it.
     """
-    n_units, n_features = W.shape
-    outside, shed, gathered = work[0], work[1], work[2]
-    _combine(W, a, order, n_kept, shed)
+    x, a, order, vectors = work
+    n_components, n_features = W.shape
+    outside, shed, gathered = vectors[0], vectors[1], vectors[2]
+    _sum_components(W, a, order, n_kept, shed)
     for j in range(n_features):
         outside[j] = x[j] - shed[j]
-    for m in range(n_kept):  # again, as digits were lost
+    for m in range(n_kept):  # a second time, to remove rounding errors
         _add(outside, -_dot(W[order[m]], outside), W[order[m]])
     square, whole = np.float64(_dot(outside, outside)), np.float64(_dot(x, x))
     beyond = np.sqrt(square) if square > _NOTHING * whole else 0.0
     if beyond > 0:
         for j in range(n_features):
             outside[j] *= W.dtype.type(1 / beyond)
-    turned = _published_visits(a, order, n_kept, beyond, rate)
-    _apply(W, turned, order, n_kept, outside)
+    turned = _update_in_coordinates(a, order, n_kept, beyond, rate)
+    _apply_coordinates(W, turned, order, n_kept, outside)
 
     sine = 0.0  # |p|^2
     shed[:] = 0
@@ -172,21 +203,21 @@ def _deflate(W, x, a, order, n_kept, rate, work):
     if sine == 0:
         return 1.0
     gathered[:] = 0
-    passed, least = 0.0, 1.0  # passed: sum of c_l^2 over the units visited so far
-    for m in range(n_kept, n_units):
-        unit = W[order[m]]
+    passed, least = 0.0, 1.0  # passed: sum of c_l^2 over the components updated so far
+    for m in range(n_kept, n_components):
+        component = W[order[m]]
         c = a[order[m]] / beyond
         before = max(1 - sine * passed, _NOTHING)
         passed += c * c
         after = max(1 - sine * passed, _NOTHING)
-        _visit(unit, shed, gathered, c, sine / before, np.sqrt(before / after))
+        _remove_shared_part(component, shed, gathered, c, sine / before, np.sqrt(before / after))
         least = min(least, after / before)
     return least
 
 
-@compiled
-def _published_visits(a, order, n_kept, beyond, rate):
-    """The rule for the kept units, in coordinates: the old ones and, last, the direction outside them."""
+@compile_kernel
+def _update_in_coordinates(a, order, n_kept, beyond, rate):
+    """Apply the rule to the kept components, in coordinates of the old ones and, last, the direction outside them."""
     C = np.zeros((n_kept, n_kept + 1))
     residual = np.zeros(n_kept + 1)
     for m in range(n_kept):
@@ -197,47 +228,47 @@ def _published_visits(a, order, n_kept, beyond, rate):
             _add(C[m], -_dot(C[m], C[before]), C[before])
         _add(C[m], rate * _dot(C[m], residual), residual)
         length = np.sqrt(_dot(C[m], C[m]))
-        if length > _NOTHING:  # else it has nowhere to go, and the retraction gives it a place
+        if length > _NOTHING:  # otherwise the retraction replaces it
             for j in range(n_kept + 1):
                 C[m, j] /= length
         _add(residual, -_dot(C[m], residual), C[m])
     return C
 
 
-@compiled
-def _apply(W, turned, order, n_kept, outside):
-    """The kept units become combinations of what they were and of the direction outside."""
+@compile_kernel
+def _apply_coordinates(W, turned, order, n_kept, outside):
+    """Replace the kept components by combinations of the old ones and the direction outside them."""
     old = np.empty((n_kept, W.shape[1]), W.dtype)
     for m in range(n_kept):
         old[m] = W[order[m]]
     for m in range(n_kept):
-        unit = W[order[m]]
+        component = W[order[m]]
         share = W.dtype.type(turned[m, n_kept])
-        for j in range(len(unit)):
-            unit[j] = share * outside[j]
+        for j in range(len(component)):
+            component[j] = share * outside[j]
         other = 0
-        while other + 4 <= n_kept:  # four at a time: the unit is read and written so many times less
-            _add_four(unit, turned[m, other : other + 4], old[other : other + 4])
+        while other + 4 <= n_kept:  # four at a time, so that the component is read and written less often
+            _add_four(component, turned[m, other : other + 4], old[other : other + 4])
             other += 4
         while other < n_kept:
-            _add(unit, turned[m, other], old[other])
+            _add(component, turned[m, other], old[other])
             other += 1
 
 
-@compiled
-def _visit(unit, shed, gathered, c, part, stretch):
-    """Take off a unit what it shares with all units visited before, whose sum weighted by their `c` is `gathered`."""
-    kind = unit.dtype.type
+@compile_kernel
+def _remove_shared_part(component, shed, gathered, c, part, stretch):
+    """Subtract from a component what it shares with all before it, whose sum weighted by their `c` is `gathered`."""
+    kind = component.dtype.type
     weight, bend, scale = kind(c), kind(c * part), kind(stretch)
-    for j in range(len(unit)):
-        lower = unit[j] - weight * shed[j]
-        unit[j] = scale * (lower + bend * gathered[j])
+    for j in range(len(component)):
+        lower = component[j] - weight * shed[j]
+        component[j] = scale * (lower + bend * gathered[j])
         gathered[j] += weight * lower
 
 
-@compiled_for_one_thread
+@compile_reordered_kernel
 def _gram_schmidt(W):
-    """Take out of each unit what rounding has left in it of those before."""
+    """Make the components orthonormal again after rounding errors."""
     for k in range(len(W)):
         for before in range(k):
             _add(W[k], -_dot(W[before], W[k]), W[before])
@@ -248,22 +279,22 @@ def _gram_schmidt(W):
                 W[k, j] *= scale
 
 
-@compiled
-def _combine(W, a, order, n_kept, out):
-    """`out` becomes the sum of the kept units, weighted by their projections."""
+@compile_kernel
+def _sum_components(W, a, order, n_kept, out):
+    """Fill `out` with the sum of the kept components, weighted by their projections."""
     out[:] = 0
     for m in range(n_kept):
         _add(out, a[order[m]], W[order[m]])
 
 
-@compiled
+@compile_kernel
 def _add(out, weight, vector):
     share = out.dtype.type(weight)
     for j in range(len(out)):
         out[j] += share * vector[j]
 
 
-@compiled
+@compile_kernel
 def _add_four(out, weights, vectors):
     kind = out.dtype.type
     a, b, c, d = kind(weights[0]), kind(weights[1]), kind(weights[2]), kind(weights[3])
@@ -271,7 +302,7 @@ def _add_four(out, weights, vectors):
         out[j] += (a * vectors[0, j] + b * vectors[1, j]) + (c * vectors[2, j] + d * vectors[3, j])
 
 
-@compiled_for_one_thread
+@compile_reordered_kernel
 def _dot(a, b):
     total = a.dtype.type(0)
     for j in range(len(a)):

@@ -1,31 +1,41 @@
-"""Kernels that add rows up, or take them, weigh them and measure them."""
+"""Kernels that sum, copy, weight and measure rows."""
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
 
-from codebooks.ops.compiler import compiled
+from codebooks.ops.compiler import compile_kernel
 
 # Columns of a result that one piece of `accumulate` owns: whole cache lines, so that threads do not share any.
 COLUMN_BLOCK = 16
-# Features whose squares are added up before they join the others.
+# Features whose squares are summed before they are added to the total.
 FEATURE_BLOCK = 128
 
 
-@compiled
-def accumulate(start, stop, starts, stops, indices, data, G, out):
-    """Columns of `G.T X` of sparse rows, `COLUMN_BLOCK` of them at a time, written as `out[feature, column]`."""
+class OwnedShares(NamedTuple):
+    """Weights of rows, sorted by the output row that they are added to: those of k are at `firsts[k]:firsts[k + 1]`."""
+
+    firsts: Any  # (n_owners + 1,)
+    row: Any
+    share: Any
+
+
+@compile_kernel
+def accumulate(start, stop, X, G, out):
+    """Add `G.T X` for sparse rows to `out[feature, column]`, in blocks of `COLUMN_BLOCK` columns."""
     first, last = start * COLUMN_BLOCK, min(stop * COLUMN_BLOCK, out.shape[1])
-    for i in range(len(starts)):
-        for p in range(starts[i], stops[i]):
-            j, x = indices[p], data[p]
+    for i in range(len(X.starts)):
+        for p in range(X.starts[i], X.stops[i]):
+            j, x = X.indices[p], X.data[p]
             for k in range(first, last):
                 out[j, k] += x * G[i, k]
 
 
-@compiled
-def counting_sort(owner, order, firsts):
-    """`order` becomes the items by owner, in their own order; those of owner k begin at `firsts[k]`."""
+@compile_kernel
+def sort_by_owner(owner, order, firsts):
+    """Fill `order` with the items sorted by owner, stably; those of owner k begin at `firsts[k]`."""
     for k in owner:
         firsts[k + 1] += 1
     for k in range(len(firsts) - 1):
@@ -36,30 +46,30 @@ def counting_sort(owner, order, firsts):
         place[owner[i]] += 1
 
 
-@compiled
-def scatter_sparse(start, stop, firsts, row, share, starts, stops, indices, data, out):
-    """Add to `out[k]` the shares of the sparse rows that it owns."""
+@compile_kernel
+def scatter_sparse(start, stop, shares, X, out):
+    """Add weighted sparse rows to the rows `start` to `stop` of `out`."""
     for k in range(start, stop):
-        for s in range(firsts[k], firsts[k + 1]):
-            i, weight = row[s], share[s]  # read once: for all that the compiler knows, `out` may overlap them
+        for s in range(shares.firsts[k], shares.firsts[k + 1]):
+            i, weight = shares.row[s], shares.share[s]  # read once: the compiler cannot exclude that `out` overlaps
             if weight != 0:
-                for p in range(starts[i], stops[i]):
-                    out[k, indices[p]] += weight * data[p]
+                for p in range(X.starts[i], X.stops[i]):
+                    out[k, X.indices[p]] += weight * X.data[p]
 
 
-@compiled
-def scatter_dense(start, stop, firsts, row, share, X, out):
-    """Add to `out[k]` the shares of the dense rows that it owns."""
+@compile_kernel
+def scatter_dense(start, stop, shares, X, out):
+    """Add weighted dense rows to the rows `start` to `stop` of `out`."""
     for k in range(start, stop):
-        for s in range(firsts[k], firsts[k + 1]):
-            i, weight = row[s], share[s]
+        for s in range(shares.firsts[k], shares.firsts[k + 1]):
+            i, weight = shares.row[s], shares.share[s]
             if weight != 0:
                 for j in range(out.shape[1]):
                     out[k, j] += weight * X[i, j]
 
 
-@compiled
-def gather(start, stop, index, weight, W, out):
+@compile_kernel
+def gather_rows(start, stop, index, weight, W, out):
     """Add to `out[i]` the rows `W[index[i]]`, weighted."""
     for i in range(start, stop):
         for m in range(index.shape[1]):
@@ -68,11 +78,11 @@ def gather(start, stop, index, weight, W, out):
                 out[i, j] += share * W[k, j]
 
 
-@compiled
-def row_norms(start, stop, starts, stops, data, out):
-    """Lengths of sparse rows, summed in float64."""
+@compile_kernel
+def compute_sparse_row_norms(start, stop, starts, stops, data, out):
+    """Compute the Euclidean norms of sparse rows; squares are summed in float64."""
     for i in range(start, stop):
-        # Four sums side by side, as each step would wait for the one before.
+        # Four independent sums, because each addition would wait for the one before.
         a = b = c = d = 0.0
         p, last = starts[i], stops[i]
         while p + 4 <= last:
@@ -86,9 +96,9 @@ def row_norms(start, stop, starts, stops, data, out):
         out[i] = np.sqrt((a + b) + (c + d))
 
 
-@compiled
-def dense_row_norms(start, stop, X, out):
-    """Compute the lengths of dense rows. Sum squares in float64, four sums side by side as in `row_norms`."""
+@compile_kernel
+def compute_dense_row_norms(start, stop, X, out):
+    """Compute the Euclidean norms of dense rows in the same order of sums as `compute_sparse_row_norms`."""
     n_features = X.shape[1]
     for i in range(start, stop):
         a = b = c = d = 0.0
@@ -104,28 +114,28 @@ def dense_row_norms(start, stop, X, out):
         out[i] = np.sqrt((a + b) + (c + d))
 
 
-@compiled
-def take(start, stop, starts, stops, indices, data, new_starts, new_indices, new_data):
-    """Copy the entries of sparse rows to where they begin anew."""
+@compile_kernel
+def copy_rows(start, stop, X, new_starts, new_indices, new_data):
+    """Copy the entries of sparse rows to their new places."""
     for i in range(start, stop):
-        shift = new_starts[i] - starts[i]
-        for p in range(starts[i], stops[i]):
-            new_indices[p + shift], new_data[p + shift] = indices[p], data[p]
+        shift = new_starts[i] - X.starts[i]
+        for p in range(X.starts[i], X.stops[i]):
+            new_indices[p + shift], new_data[p + shift] = X.indices[p], X.data[p]
 
 
-@compiled
+@compile_kernel
 def blend(start, stop, columns, old, weight, squares):
-    """Add `weight[k] * old[:, k]` to each column, and sum the squares of what comes out by block of features."""
-    n_units = columns.shape[1]
+    """Add `weight[k] * old[:, k]` to each column, and sum the squares of the result by block of features."""
+    n_components = columns.shape[1]
     for block in range(start, stop):
         for j in range(block * FEATURE_BLOCK, min((block + 1) * FEATURE_BLOCK, len(columns))):
-            for k in range(n_units):
+            for k in range(n_components):
                 value = columns[j, k] + weight[k] * old[j, k]
                 columns[j, k] = value
                 squares[block, k] += value * value
 
 
-@compiled
+@compile_kernel
 def rescale(start, stop, columns, scale):
     """Multiply each column by its scale."""
     for j in range(start * FEATURE_BLOCK, min(stop * FEATURE_BLOCK, len(columns))):

@@ -1,23 +1,54 @@
 """Kernels that choose columns which occur together: counts of pairs, and a local search over subsets of candidates.
 
-Each group of candidates is a row of `columns`, the strongest first and -1 behind the last. `codebooks.interpret`
-chooses topic words with them.
+Each row of `columns` is a group of candidates, sorted by descending score and filled with -1 at the end.
+`codebooks.interpret` chooses topic words with these kernels.
 """
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
 
-from codebooks.ops.compiler import compiled
+from codebooks.ops.compiler import compile_kernel
 
 
-@compiled
-def count_pairs(start, stop, starts, rows, n_rows, columns, counts):
-    """`counts[k, i, j]` becomes the number of rows that hold both candidates i and j of group k.
+class ColumnEntries(NamedTuple):
+    """The rows that contain each column: `rows[starts[c]:starts[c + 1]]`, of `n_rows` rows."""
 
-    `rows[starts[c]:starts[c + 1]]` hold column c. The candidates that a row has held so far form a linked list.
+    starts: Any
+    rows: Any
+    n_rows: int
+
+
+class CandidateGroups(NamedTuple):
+    """Groups of candidate columns with their scores and counts of pairs in `n_rows` rows."""
+
+    columns: Any  # (n_groups, n_candidates)
+    scores: Any  # (n_groups, n_candidates)
+    counts: Any  # (n_groups, n_candidates, n_candidates)
+    n_rows: int
+
+
+class SubsetSearch(NamedTuple):
+    """Parameters of the local search; see `codebooks.ops.choose_subsets`."""
+
+    n: int
+    ceiling: float
+    weakness: float
+    repetition: float
+    n_rounds: int
+    tolerance: float  # gains below this are rounding errors
+
+
+@compile_kernel
+def count_pairs(start, stop, entries, columns, counts):
+    """Set `counts[k, i, j]` to the number of rows that contain both candidates i and j of group k.
+
+    The candidates already found in a row form a linked list.
     """
-    last = np.full(n_rows, -1, np.int64)
+    starts, rows = entries.starts, entries.rows
+    last = np.full(entries.n_rows, -1, np.int64)
     for k in range(start, stop):
         n_entries, n_columns = 0, 0
         for column in columns[k]:
@@ -43,22 +74,23 @@ def count_pairs(start, stop, starts, rows, n_rows, columns, counts):
                 counts[k, i, j] = counts[k, j, i]
 
 
-@compiled
-def choose_subsets(columns, scores, counts, n_rows, n, objective, n_rounds, tolerance, chosen):
+@compile_kernel
+def choose_subsets(groups, search, chosen):
     """Exchange candidates one for one until no exchange raises the objective of `codebooks.interpret._labelling`.
 
-    On entry `chosen[k]` marks the candidates of group k to begin with, on return those to end with.
+    `chosen[k]` marks the candidates of group k that the search starts from, and is overwritten with the result.
     """
+    columns, scores, counts = groups.columns, groups.scores, groups.counts
     n_groups, n_candidates = columns.shape
-    ceiling, weakness, repetition = objective
-    n_listed = np.zeros(columns.max() + 1, np.int64)  # how many groups list a column
+    n = search.n
+    n_listed = np.zeros(columns.max() + 1, np.int64)  # number of groups that list a column
     for k in range(n_groups):
         for i in range(n_candidates):
             if chosen[k, i]:
                 n_listed[columns[k, i]] += 1
-    company, own = np.zeros((n_candidates, n_candidates)), np.zeros(n_candidates)
-    of_pair = 2.0 / (n * (n - 1)) if n > 1 else 0.0
-    for _ in range(n_rounds):
+    pair_value, own_value = np.zeros((n_candidates, n_candidates)), np.zeros(n_candidates)
+    pair_weight = 2.0 / (n * (n - 1)) if n > 1 else 0.0
+    for _ in range(search.n_rounds):
         changed = False
         for k in range(n_groups):
             m = 0
@@ -68,13 +100,13 @@ def choose_subsets(columns, scores, counts, n_rows, n, objective, n_rounds, tole
                 continue
             for i in range(m):
                 for j in range(i):
-                    npmi = _npmi(counts[k, i, j], counts[k, i, i], counts[k, j, j], n_rows)
-                    company[i, j] = company[j, i] = of_pair * min(npmi, ceiling)
+                    npmi = _compute_npmi(counts[k, i, j], counts[k, i, i], counts[k, j, j], groups.n_rows)
+                    pair_value[i, j] = pair_value[j, i] = pair_weight * min(npmi, search.ceiling)
                 if chosen[k, i]:
                     n_listed[columns[k, i]] -= 1
-                elsewhere = repetition if n_listed[columns[k, i]] > 0 else 0.0
-                own[i] = (weakness * np.log10(scores[k, i] / scores[k, 0]) - elsewhere) / n
-            changed |= _exchange(company[:m, :m], own[:m], chosen[k, :m], tolerance)
+                elsewhere = search.repetition if n_listed[columns[k, i]] > 0 else 0.0
+                own_value[i] = (search.weakness * np.log10(scores[k, i] / scores[k, 0]) - elsewhere) / n
+            changed |= _exchange_candidates(pair_value[:m, :m], own_value[:m], chosen[k, :m], search.tolerance)
             for i in range(m):
                 if chosen[k, i]:
                     n_listed[columns[k, i]] += 1
@@ -82,32 +114,35 @@ def choose_subsets(columns, scores, counts, n_rows, n, objective, n_rounds, tole
             break
 
 
-@compiled
-def _npmi(both, one, other, n_rows):
-    """Normalised pointwise mutual information, with a lower confidence bound of the number of rows that hold both."""
+@compile_kernel
+def _compute_npmi(both, one, other, n_rows):
+    """Compute normalised pointwise mutual information from a lower confidence bound of the joint count."""
     if both <= 1:
         return -1.0
     share = (both - np.sqrt(both)) / n_rows
     return np.log(share * n_rows * n_rows / (np.float64(one) * other)) / -np.log(share)
 
 
-@compiled
-def _exchange(company, own, chosen, tolerance):
-    """Make the exchange that gains most, until none gains; equal ones bring in the first and take out the last."""
-    m, changed = len(own), False
+@compile_kernel
+def _exchange_candidates(pair_value, own_value, chosen, tolerance):
+    """Make the exchange with the largest gain until none gains.
+
+    Of equal exchanges, the one that adds the first candidate and removes the last is made.
+    """
+    m, changed = len(own_value), False
     total = np.empty(m)
     while True:
         for i in range(m):
-            total[i] = own[i]
+            total[i] = own_value[i]
             for j in range(m):
                 if chosen[j]:
-                    total[i] += company[i, j]
-        gain, comes, goes = 0.0, -1, -1
+                    total[i] += pair_value[i, j]
+        gain, added, removed = 0.0, -1, -1
         for i in range(m):
             if not chosen[i]:
                 for j in range(m - 1, -1, -1):
-                    if chosen[j] and total[i] - company[i, j] - total[j] > gain + tolerance:
-                        gain, comes, goes = total[i] - company[i, j] - total[j], i, j
-        if comes < 0:
+                    if chosen[j] and total[i] - pair_value[i, j] - total[j] > gain + tolerance:
+                        gain, added, removed = total[i] - pair_value[i, j] - total[j], i, j
+        if added < 0:
             return changed
-        chosen[comes], chosen[goes], changed = True, False, True
+        chosen[added], chosen[removed], changed = True, False, True

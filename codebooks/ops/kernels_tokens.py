@@ -1,51 +1,65 @@
-"""Kernels of `codebooks.text.term_table`: stretches of UTF-8 text, found and numbered in a hash table, and their terms.
+"""Kernels of `codebooks.text.term_table`: find stretches of UTF-8 text, number them in a hash table, count terms.
 
-A stretch is a run of characters without a blank or another sign that no word goes across. It is a key of the table
-without those signs at its end that are no part of a word, and in lower case if it is a plain ASCII word.
+A stretch is a run of characters without blanks and other signs that separate words. Its key in the table leaves out
+signs at its end that are not part of a word, and is in lower case if it is a plain ASCII word.
 """
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
 
-from codebooks.ops.compiler import compiled as _compiled
+from codebooks.ops.compiler import compile_kernel
 
 # Kinds of bytes, as bits, so that the kinds within a stretch are one number.
 BREAK, LOWER, UPPER, DIGIT, SIGN, BESIDE, OTHER, MAYBE_BREAK, END = 0, 1, 2, 4, 8, 16, 32, 64, 128
 _FIRST_HASH, _FACTOR = np.uint64(0xCBF29CE484222325), np.uint64(0x9E3779B97F4A7C15)
 
 
-@_compiled
-def number_stretches(text, position, kinds, breaks, longest_plain, slots, hashes, ends, keys, size, ids):
-    """Write the numbers of stretches into `ids` from a position on, until the text or the room in the table ends.
+class Alphabet(NamedTuple):
+    """How bytes form stretches."""
+
+    kinds: Any  # (256,) uint8, kind of each byte
+    breaks: Any  # int64, code points beyond ASCII that separate words, ascending
+    longest_plain: int  # length of the longest word that is converted to lower case; 0 for none
+
+
+class HashTable(NamedTuple):
+    """Stretches and their numbers."""
+
+    slots: Any  # int32, number of the key in each slot, -1 for an empty one; the length is a power of 2
+    hashes: Any  # uint64, hash of each key
+    ends: Any  # int64, end of each key in `keys`
+    keys: Any  # uint8, bytes of all keys
+    size: Any  # (1,) int64, number of keys
+
+
+@compile_kernel
+def number_stretches(text, position, alphabet, table, ids):
+    """Write the numbers of stretches to `ids` until the text ends or the table is full; add new stretches to the table.
 
     Parameters
     ----------
     text : ndarray of uint8
     position : int
         Where to begin, outside a stretch.
-    kinds : ndarray of shape (256,), uint8
-    breaks : ndarray of int64
-        Code points beyond ASCII that no word goes across, ascending.
-    longest_plain : int
-        The length of the longest word that is written in lower case; 0 for none.
-    slots : ndarray of int32
-        The hash table: numbers of keys, -1 for an empty slot; a power of 2 in length.
-    hashes, ends : ndarray of uint64 and of int64
-        The hash of each key, and where it ends in `keys`.
-    keys : ndarray of uint8
-    size : ndarray of shape (1,), int64
-        The number of keys.
+    alphabet : Alphabet
+    table : HashTable
     ids : ndarray of int32
-        Numbers of stretches, and -1 where a document ends.
+        Numbers of stretches, and -1 at the end of each document.
 
     Returns
     -------
-    tuple (position, n_ids)
-        The position is the length of the text, or where a stretch begins for which the table has no room.
+    position : int
+        The length of the text, or the start of the first stretch that does not fit in the table.
+    n_ids : int
+        Number of entries written to `ids`.
     """
+    kinds, breaks, longest_plain = alphabet
+    slots, hashes, ends, keys, size = table
     n_ids, n, n_keys = 0, len(text), size[0]
-    mask, room = len(slots) - 1, min(len(ends), len(slots) // 2)
+    mask, capacity = len(slots) - 1, min(len(ends), len(slots) // 2)
     n_bytes = ends[n_keys - 1] if n_keys else 0
     while position < n:
         if kinds[text[position]] == BREAK:
@@ -56,7 +70,7 @@ def number_stretches(text, position, kinds, breaks, longest_plain, slots, hashes
             n_ids += 1
             position += 1
             continue
-        start, seen, n_upper = position, 0, 0
+        start, kinds_seen, n_upper = position, 0, 0
         while position < n:
             kind = kinds[text[position]]
             if not BREAK < kind < END:
@@ -70,7 +84,7 @@ def number_stretches(text, position, kinds, breaks, longest_plain, slots, hashes
                     position += width
                     start = position
                     continue
-            seen |= kind
+            kinds_seen |= kind
             n_upper += kind == UPPER
             position += 1
         end = position
@@ -78,24 +92,24 @@ def number_stretches(text, position, kinds, breaks, longest_plain, slots, hashes
             end -= 1
         if end == start:
             continue
-        if seen & BESIDE:
-            seen = 0
+        if kinds_seen & BESIDE:
+            kinds_seen = 0
             for i in range(start, end):
-                seen |= kinds[text[i]]
-        is_one_case = n_upper == 0 or not seen & LOWER or (n_upper == 1 and kinds[text[start]] == UPPER)
-        is_plain = seen & ~(LOWER | UPPER | DIGIT) == 0 and is_one_case and end - start <= longest_plain
+                kinds_seen |= kinds[text[i]]
+        is_one_case = n_upper == 0 or not kinds_seen & LOWER or (n_upper == 1 and kinds[text[start]] == UPPER)
+        is_plain = kinds_seen & ~(LOWER | UPPER | DIGIT) == 0 and is_one_case and end - start <= longest_plain
         to_lower = np.uint8(32 if is_plain and n_upper else 0)
-        found = _FIRST_HASH
+        digest = _FIRST_HASH
         for i in range(start, end):
             byte = text[i] | (to_lower if kinds[text[i]] == UPPER else np.uint8(0))
-            found = (found ^ np.uint64(byte)) * _FACTOR
-        found ^= found >> np.uint64(29)
-        slot = np.int64(found & np.uint64(mask))
+            digest = (digest ^ np.uint64(byte)) * _FACTOR
+        digest ^= digest >> np.uint64(29)
+        slot = np.int64(digest & np.uint64(mask))
         while True:
             key = slots[slot]
             if key < 0:
                 break
-            if hashes[key] == found:
+            if hashes[key] == digest:
                 first = ends[key - 1] if key else 0
                 if ends[key] - first == end - start:
                     same = True
@@ -110,7 +124,7 @@ def number_stretches(text, position, kinds, breaks, longest_plain, slots, hashes
                         break
             slot = (slot + 1) & mask
         if key < 0:
-            if n_keys >= room or n_bytes + end - start > len(keys):
+            if n_keys >= capacity or n_bytes + end - start > len(keys):
                 return start, n_ids
             for i in range(start, end):
                 byte = text[i]
@@ -119,7 +133,7 @@ def number_stretches(text, position, kinds, breaks, longest_plain, slots, hashes
                 keys[n_bytes] = byte
                 n_bytes += 1
             key = n_keys
-            slots[slot], hashes[key], ends[key] = key, found, n_bytes
+            slots[slot], hashes[key], ends[key] = key, digest, n_bytes
             n_keys += 1
             size[0] = n_keys
         ids[n_ids] = key
@@ -127,18 +141,18 @@ def number_stretches(text, position, kinds, breaks, longest_plain, slots, hashes
     return position, n_ids
 
 
-@_compiled
+@compile_kernel
 def _decode(text, position):
-    """The code point of two or three bytes, and how many they are."""
+    """Return the code point of two or three bytes, and their number."""
     lead, second = np.int64(text[position]), np.int64(text[position + 1])
     if lead < 0xE0:
         return (lead & 0x1F) << 6 | second & 0x3F, 2
     return (lead & 0x0F) << 12 | (second & 0x3F) << 6 | np.int64(text[position + 2]) & 0x3F, 3
 
 
-@_compiled
+@compile_kernel
 def fill_slots(slots, hashes, n_keys):
-    """Enter keys into a hash table that is empty."""
+    """Insert keys into an empty hash table."""
     mask = len(slots) - 1
     for key in range(n_keys):
         slot = np.int64(hashes[key] & np.uint64(mask))
@@ -147,14 +161,14 @@ def fill_slots(slots, hashes, n_keys):
         slots[slot] = key
 
 
-@_compiled
+@compile_kernel
 def gather_terms(ids, bounds, terms):
-    """Gather the terms of stretches; those of stretch i are `terms[bounds[i]:bounds[i + 1]]`.
+    """Return the terms of all stretches; those of stretch i are `terms[bounds[i]:bounds[i + 1]]`.
 
     Returns
     -------
     terms, ends : ndarray
-        The terms of all documents, one after the other, and where each document ends.
+        The terms of all documents, concatenated, and the end of each document.
     """
     n, n_ends = 0, 0
     for i in ids:
@@ -173,22 +187,22 @@ def gather_terms(ids, bounds, terms):
     return gathered, ends
 
 
-@_compiled
+@compile_kernel
 def count_rows(terms, ends, n_terms):
     """Count the terms of documents.
 
     Parameters
     ----------
     terms : ndarray of int32
-        Of all documents, one after the other.
+        Terms of all documents, concatenated.
     ends : ndarray of int64
-        Where each document ends.
+        End of each document.
     n_terms : int
 
     Returns
     -------
     indices, counts, n_entries : ndarray
-        Columns and values of a CSR matrix, and how many each row has.
+        Columns and values of a CSR matrix, and the number of entries of each row.
     """
     indices, counts = np.empty(len(terms), np.int32), np.empty(len(terms), np.int64)
     n_entries, place = np.empty(len(ends), np.int64), np.full(n_terms, -1, np.int64)

@@ -1,4 +1,4 @@
-"""What both devices share: elementwise maths and small dense algebra, spelled alike, and facts that kernels go by."""
+"""Bodies that are the same on both devices: elementwise mathematics, small dense algebra, constants of kernels."""
 
 from __future__ import annotations
 
@@ -7,35 +7,35 @@ from typing import Any
 
 import numpy as np
 
-# Below this ratio of smallest to largest eigenvalue the Gram matrix no longer tells small directions from noise well
-# enough: rows made orthonormal by it would be so to the rounding of float64, 2e-16, over this ratio.
+# Smallest ratio of the extreme eigenvalues of a Gram matrix with which rows may be made orthonormal: the error of the
+# result is the rounding of float64, 2e-16, divided by this ratio.
 _TRUSTED_CONDITION = 1e-5
-# Rows that differ by less than this, by the same ratio, are not pulled apart any harder.
+# Eigenvalues below this share of the largest count as this share, so that nearly equal rows are not separated further.
 _LEAST_SPREAD = 1e-6
-# Above this one, a product in float32 keeps rows orthonormal to 1e-6 or so.
+# Above this ratio, a product in float32 keeps rows orthonormal to about 1e-6.
 _BENIGN_CONDITION = 1e-3
 
-# Two equal products come out of BLAS up to 11 units of rounding apart, by where they stand in a block and by the
-# processor; so many units of their size are allowed for.
+# Equal products of BLAS differ by up to 11 machine epsilons, depending on their place in a block and on the processor;
+# `rounding_tolerance` allows for this number.
 _UNITS_OF_ROUNDING = 32
 
-# How weights are made of scores, as kernels count the ways.
+# Numbers of the separation functions in kernels.
 SEPARATIONS = {"softmax": 0, "sparsemax": 1, "entmax15": 2, "max": 3}
 
 
-def rounding(dtype: Any) -> float:
-    """See `codebooks.ops.rounding`."""
+def rounding_tolerance(dtype: Any) -> float:
+    """See `codebooks.ops.rounding_tolerance`."""
     return float(_UNITS_OF_ROUNDING * np.finfo(dtype).eps)
 
 
-def reach(xp: ModuleType, kind: str, beta: Any, n_scores: int, dtype: np.dtype) -> Any:
-    """How far below the best of its row a score may lie and still have a weight; for softmax, one that can be seen.
+def compute_candidate_margin(xp: ModuleType, kind: str, beta: Any, n_scores: int, dtype: np.dtype) -> Any:
+    """Compute the largest distance from the best score of its row at which a score has a weight above rounding errors.
 
-    `beta` holds a number for each row, and so does the result, in the dtype of the scores. For `"max"` it is how far a
-    score that is equal to the best may lie below it, relative to the best.
+    `beta` and the result contain one number per row; the result has the dtype of the scores. For `"max"`, the result is
+    the largest relative distance of a score that counts as equal to the best.
     """
     if kind == "max":
-        return xp.full(len(beta), rounding(dtype), dtype)
+        return xp.full(len(beta), rounding_tolerance(dtype), dtype)
     margin = {"sparsemax": 1.0, "entmax15": 2.0}.get(kind)
     if margin is None:
         margin = float(np.log(n_scores) - np.log(np.finfo(dtype).eps))
@@ -44,7 +44,7 @@ def reach(xp: ModuleType, kind: str, beta: Any, n_scores: int, dtype: np.dtype) 
 
 def reciprocal(xp: ModuleType, norms: Any) -> Any:
     """See `codebooks.ops.reciprocal`."""
-    least = norms.dtype.type(4 / xp.finfo(norms.dtype).max)  # beyond that the answer would be infinite
+    least = norms.dtype.type(4 / xp.finfo(norms.dtype).max)  # below this the result would be infinite
     out = 1 / xp.maximum(norms, least)
     xp.copyto(out, 0, where=norms <= 0)
     return out
@@ -54,11 +54,11 @@ def nearest_orthonormal(xp: ModuleType, M: Any) -> Any:
     """See `codebooks.ops.nearest_orthonormal`.
 
     With `M M' = V diag(s) V'` the polar factor is `V diag(s)^-1/2 V' M`: one small eigenproblem instead of a singular
-    value decomposition of the wide matrix. Ill-conditioned input takes an orthonormal basis of its rows, and then the
-    decomposition of what is left, which is small. All is done in float64 but the last product of well-conditioned
-    float32, whose rounding that condition cannot enlarge much.
+    value decomposition of the wide matrix. For ill-conditioned input, a QR decomposition reduces the problem to the
+    singular value decomposition of a small matrix. Everything is computed in float64, except for the last product of
+    well-conditioned float32 input, whose rounding errors stay small.
     """
-    wide = _of_moderate_size(xp, M)
+    wide = _scale_to_moderate_size(xp, M)
     values, vectors = xp.linalg.eigh(wide @ wide.T)
     condition = values[0] / xp.maximum(values[-1], xp.finfo(xp.float64).tiny)
     if not bool(condition > _TRUSTED_CONDITION):
@@ -71,12 +71,12 @@ def nearest_orthonormal(xp: ModuleType, M: Any) -> Any:
     return (wide.T @ root).T.astype(M.dtype)
 
 
-def pull_apart(xp: ModuleType, W: Any, amount: float) -> Any:
-    """See `codebooks.ops.pull_apart`.
+def orthogonalize_partially(xp: ModuleType, W: Any, amount: float) -> Any:
+    """See `codebooks.ops.orthogonalize_partially`.
 
     `polar(W) = (W W')^-1/2 W = W (W' W)^-1/2`, so the smaller of the two Gram matrices is decomposed. With more rows
-    than columns, the rows of the polar factor form the nearest tight frame. The decomposition is in float64, and so is
-    the last product, except for well-conditioned float32, whose rounding that condition cannot enlarge much.
+    than columns, the rows of the polar factor form the nearest tight frame. Everything is computed in float64, except
+    for the last product of well-conditioned float32 input, whose rounding errors stay small.
     """
     wide = W.astype(xp.float64, copy=False)
     has_more_rows = len(W) > W.shape[1]
@@ -103,10 +103,10 @@ def principal_axes(xp: ModuleType, C: Any) -> tuple[Any, Any]:
     return xp.ascontiguousarray(values), xp.ascontiguousarray(axes * xp.where(strongest < 0, -1, 1).astype(C.dtype))
 
 
-def lift(
-    xp: ModuleType, distributions: Any, mass: Any, columns: Any, floor: float, share: float, background: float
+def compute_log_lifts(
+    xp: ModuleType, distributions: Any, mass: Any, columns: Any, *, floor: float, share: float, background: float
 ) -> Any:
-    """See `codebooks.ops.lift`: all columns at once, in float64."""
+    """See `codebooks.ops.compute_log_lifts`; computes all columns at once in float64."""
     n_features = distributions.shape[1]
     mass = mass.astype(xp.float64)
     counts = mass[:, None] * distributions[:, columns].astype(xp.float64)
@@ -126,8 +126,8 @@ def lift(
     return table.astype(dtype), saliency.astype(dtype), totals.astype(dtype)
 
 
-def _of_moderate_size(xp: ModuleType, M: Any) -> Any:
-    """`M` in float64, so that its squares are no larger than that; those of float32 never are."""
+def _scale_to_moderate_size(xp: ModuleType, M: Any) -> Any:
+    """Return `M` in float64, divided by its largest entry if its squares could overflow, as those of float32 cannot."""
     wide = M.astype(xp.float64)
     if M.dtype == xp.float32 or not wide.size:
         return wide
@@ -135,18 +135,20 @@ def _of_moderate_size(xp: ModuleType, M: Any) -> Any:
     return wide / xp.where(peak > 0, peak, 1.0)
 
 
-def sparse_fault(xp: ModuleType, X: Any) -> str | None:
-    """See `codebooks.ops.sparse_fault`, for the formats that are made of arrays of one number of dimensions or two."""
+def find_sparse_fault(xp: ModuleType, X: Any) -> str | None:
+    """See `codebooks.ops.find_sparse_fault`; for all formats except LIL and DOK."""
     if X.format == "coo":
         lengths = {len(X.row), len(X.col), len(X.data)}
         if len(lengths) > 1:
             return f"row, col and data have {len(X.row)}, {len(X.col)} and {len(X.data)} entries"
-        return _range_fault("row number", X.row, X.shape[0]) or _range_fault("column number", X.col, X.shape[1])
+        return _find_range_fault("row number", X.row, X.shape[0]) or _find_range_fault(
+            "column number", X.col, X.shape[1]
+        )
     if X.format == "dia":
         if X.offsets.ndim != 1 or X.data.ndim != 2 or len(X.offsets) != len(X.data):
-            return f"{X.offsets.shape} offsets came for data of shape {X.data.shape}"
+            return f"offsets of shape {X.offsets.shape} do not fit data of shape {X.data.shape}"
         if X.offsets.dtype.kind not in "iu" or len(xp.unique(X.offsets)) < len(X.offsets):
-            return "its offsets are not distinct whole numbers"
+            return "its offsets are not distinct integers"
         return None
     if X.format not in ("csr", "csc", "bsr"):
         return None
@@ -157,35 +159,35 @@ def sparse_fault(xp: ModuleType, X: Any) -> str | None:
         n_major, n_minor = n_major // X.data.shape[1], n_minor // X.data.shape[2]
     elif X.data.ndim != 1:
         return f"its data has the shape {X.data.shape}"
-    return _compressed_fault(xp, X, n_major, n_minor)
+    return _find_compressed_fault(xp, X, n_major, n_minor)
 
 
-def _compressed_fault(xp: ModuleType, X: Any, n_major: int, n_minor: int) -> str | None:
+def _find_compressed_fault(xp: ModuleType, X: Any, n_major: int, n_minor: int) -> str | None:
     indptr, indices = X.indptr, X.indices
     if indptr.ndim != 1 or indices.ndim != 1 or indptr.dtype.kind not in "iu" or indices.dtype.kind not in "iu":
         return (
             f"indptr and indices are {indptr.dtype} of shape {indptr.shape} and {indices.dtype} of shape "
-            f"{indices.shape}, and whole numbers in one dimension are wanted"
+            f"{indices.shape}, and must be one-dimensional arrays of integers"
         )
     if len(indptr) != n_major + 1:
-        return f"indptr has {len(indptr)} entries where {n_major + 1} are wanted"
+        return f"indptr has {len(indptr)} entries instead of {n_major + 1}"
     if len(indices) != len(X.data):
-        return f"{len(indices)} indices came for {len(X.data)} values"
+        return f"there are {len(indices)} indices for {len(X.data)} values"
     first, last = int(indptr[0]), int(indptr[-1])
     if first != 0 or last > len(indices):
-        return f"indptr goes from {first} to {last} where 0 to {len(indices)} is wanted"
+        return f"indptr runs from {first} to {last} instead of from 0 to at most {len(indices)}"
     if not bool((indptr[1:] >= indptr[:-1]).all()):
-        return "indptr falls"
+        return "indptr decreases"
     what = "row number" if X.format == "csc" else "column number"
-    return _range_fault(what, indices[:last], n_minor)
+    return _find_range_fault(what, indices[:last], n_minor)
 
 
-def _range_fault(what: str, index: Any, n: int) -> str | None:
+def _find_range_fault(what: str, index: Any, n: int) -> str | None:
     if index.dtype.kind not in "iu":
-        return f"{what}s are {index.dtype} and no whole numbers"
+        return f"{what}s are {index.dtype} instead of integers"
     if not len(index):
         return None
     lowest, highest = int(index.min()), int(index.max())
     if lowest >= 0 and highest < n:
         return None
-    return f"the {what} {lowest if lowest < 0 else highest} lies outside of 0 to {n - 1}"
+    return f"the {what} {lowest if lowest < 0 else highest} lies outside 0 to {n - 1}"

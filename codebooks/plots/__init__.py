@@ -1,8 +1,8 @@
-"""Figures: of a codebook, of how many units to take, of searches, and of embeddings before and after a change.
+"""Plots of topics, of the choice of the number of components, of rankings and of embeddings.
 
-Figures are made without pyplot, so that nothing global changes and no display is needed. What draws one panel takes
-`ax=`, to draw into a figure of yours, and returns the Axes, whose `figure` it is in; what draws several returns the
-Figure. `figure.savefig(path)` writes one.
+Figures do not use pyplot: no global state changes, and no display is needed. Functions that draw one panel accept
+`ax=`, to draw into an existing figure, and return the Axes; its figure is `ax.figure`. Functions that draw several
+panels return the Figure. A notebook displays both. `figure.savefig(path)` writes a file.
 """
 
 from codebooks.plots.heads import plot_groups, plot_history

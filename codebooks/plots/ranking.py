@@ -1,4 +1,4 @@
-"""How often a search finds what is wanted among its first documents."""
+"""Plot of the accuracy at k of rankings."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from itertools import cycle
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from codebooks.metrics import accuracy_at
+from codebooks.plots._notebook import make_axes
 from codebooks.plots.style import QUIET, WORD
 
 __all__ = ["plot_accuracy_at_k"]
@@ -21,21 +21,26 @@ _LINES = ("-", "--", ":", "-.")
 def plot_accuracy_at_k(
     rankings: Mapping[str, Any], relevant: Any, *, largest_k: int = 10, ax: Axes | None = None
 ) -> Axes:
-    """Draw the share of queries with a relevant document among the first k, for k = 1 to 10.
+    """Plot the share of queries with a relevant document among the first k, for k = 1 to 10.
 
     Parameters
     ----------
     rankings : dict of str to sequence of sequences of ids
-        For each search engine or setting, the documents of each query, best first, as `SearchResults.ids` holds them.
+        For each search engine, the ranked documents of each query, best first, such as `SearchResults.ids`.
     relevant : sequence of collections of ids
-        What is relevant to each query, as `codebooks.metrics.accuracy_at` takes it.
+        The relevant documents of each query, as for `codebooks.metrics.accuracy_at`.
     largest_k : int, default=10
+        Largest k.
     ax : Axes, optional
-        Where to draw; default: a figure of its own.
+        Axes to draw into; default: those of a new figure.
 
     Returns
     -------
     Axes
+
+    See Also
+    --------
+    codebooks.metrics.accuracy_at : The plotted values.
 
     Examples
     --------
@@ -44,7 +49,7 @@ def plot_accuracy_at_k(
     [[0.5, 1.0, 1.0], [1.0, 1.0, 1.0]]
     """
     ks = list(range(1, largest_k + 1))
-    ax = Figure(figsize=(7, 4), layout="constrained").add_subplot() if ax is None else ax
+    ax = make_axes(7, 4) if ax is None else ax
     for (name, ranked), style in zip(rankings.items(), cycle(_LINES)):
         shares = accuracy_at(ranked, relevant, ks=ks)
         color = QUIET if len(ax.lines) >= len(_LINES) else WORD

@@ -1,12 +1,12 @@
-"""How many units to take."""
+"""Plot of the choice of the number of components."""
 
 from __future__ import annotations
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from codebooks.plots._notebook import make_axes
 from codebooks.plots.style import BAR, QUIET, WORD
 from codebooks.selection import Selection
 
@@ -14,30 +14,34 @@ __all__ = ["plot_selection"]
 
 
 def plot_selection(selection: Selection, *, ax: Axes | None = None) -> Axes:
-    """Draw what speaks for each number of units, and mark the one recommended.
+    """Plot the merit of each number of components, and mark the recommended number.
 
-    The merit has a band of its standard error; under it lie the two that it is made of, separation and half of the
-    agreement. For `MultinomialMixture` the merit of broad components lies beside it.
+    The merit has a band of its standard error. Its two parts, separation and half of the agreement, are shown too, or,
+    for `MultinomialMixture`, the merit of broad components.
 
     Parameters
     ----------
     selection : Selection
         From `codebooks.choose_n_components`.
     ax : Axes, optional
-        Where to draw; default: a figure of its own.
+        Axes to draw into; default: those of a new figure.
 
     Returns
     -------
     Axes
+
+    See Also
+    --------
+    codebooks.choose_n_components : Definition of the plotted values.
 
     Examples
     --------
     >>> from codebooks.selection import Selection
     >>> row = {"n_components": 2, "separation": 0.3, "agreement": 1.0, "merit": 0.8, "error": 0.1}
     >>> plot_selection(Selection(2, "", [row, {**row, "n_components": 3, "merit": 0.6}])).get_title(loc="left")
-    '2 units'
+    '2 components'
     """
-    ax = Figure(figsize=(7, 4), layout="constrained").add_subplot() if ax is None else ax
+    ax = make_axes(7, 4) if ax is None else ax
     number, merit, error = (
         np.array([row[name] for row in selection.table], dtype=float) for name in ("n_components", "merit", "error")
     )
@@ -52,10 +56,10 @@ def plot_selection(selection: Selection, *, ax: Axes | None = None) -> Axes:
     for (label, (name, factor)), (color, style) in zip(curves.items(), ((WORD, "--"), (QUIET, "-")), strict=False):
         values = np.array([factor * row[name] for row in selection.table])
         ax.plot(number, values, color=color, linewidth=1, linestyle=style, label=label)
-    ax.set_title(f"{selection.n_components} units", loc="left", fontsize=11, fontweight="bold", color=WORD)
-    ax.set_xlabel("units")
+    ax.set_title(f"{selection.n_components} components", loc="left", fontsize=11, fontweight="bold", color=WORD)
+    ax.set_xlabel("components")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     ax.spines[["top", "right"]].set_visible(False)
-    # Above the panel, where no line can run through it.
+    # Above the panel, so that no line crosses it.
     ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, frameon=False, fontsize=9, borderaxespad=0.3)
     return ax

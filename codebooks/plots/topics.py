@@ -1,4 +1,4 @@
-"""The words of each topic, and how documents are shared out among topics."""
+"""Plots of topic words, and of the share of documents of each topic."""
 
 from __future__ import annotations
 
@@ -12,26 +12,27 @@ from numpy.typing import ArrayLike
 
 from codebooks.errors import short_repr
 from codebooks.interpret.topics import Topic
+from codebooks.plots._notebook import NotebookFigure, make_axes
 from codebooks.plots.style import BAR, QUIET, WORD, format_number, shorten_label
 
 __all__ = ["plot_topic", "plot_topics", "plot_usage"]
 
-_LINE = 0.19  # inches for a word
+_LINE = 0.19  # height of a word in inches
 
 
 def plot_topic(topic: Topic, coherence: float | None = None, n_words: int = 8, *, ax: Axes | None = None) -> Axes:
-    """Draw the strongest words of one topic, each on a bar as long as its weight, the longest first.
+    """Plot the words of one topic as bars of their weights, the largest first.
 
     Parameters
     ----------
     topic : Topic
-        From `codebooks.interpret.topics`.
+        A topic from `codebooks.topic_words`.
     coherence : float, optional
-        Its NPMI, for the title.
+        NPMI of the topic, for the title.
     n_words : int, default=8
-        At most so many words.
+        Maximum number of words.
     ax : Axes, optional
-        Where to draw; default: a figure of its own.
+        Axes to draw into; default: those of a new figure.
 
     Returns
     -------
@@ -43,11 +44,11 @@ def plot_topic(topic: Topic, coherence: float | None = None, n_words: int = 8, *
     >>> plot_topic(Topic(3, ("goal", "match"), (0.8, 0.6), 0.074), coherence=0.31).get_title(loc="left")
     'topic 3 · 7.4 % · NPMI .31'
     """
-    ax = Figure(figsize=(3.5, _LINE * n_words + 0.6), layout="constrained").add_subplot() if ax is None else ax
-    named = zip(topic.words[:n_words], topic.weights[:n_words], strict=True)
-    for row, (word, weight) in enumerate(sorted(named, key=lambda pair: -pair[1])):
+    ax = make_axes(3.5, _LINE * n_words + 0.6) if ax is None else ax
+    pairs = zip(topic.words[:n_words], topic.weights[:n_words], strict=True)
+    for row, (word, weight) in enumerate(sorted(pairs, key=lambda pair: -pair[1])):
         ax.barh(row, weight, height=0.86, color=BAR)
-        # The word stands on its bar and may run past it: no label is ever outside its panel.
+        # The word is on its bar and can be longer than the bar, so that no label is outside of the panel.
         ax.annotate(
             shorten_label(word),
             (0, row),
@@ -58,7 +59,7 @@ def plot_topic(topic: Topic, coherence: float | None = None, n_words: int = 8, *
             color=WORD,
             parse_math=False,
         )
-    ax.set_title(_title(topic, coherence), loc="left", fontsize=9, fontweight="bold", color=WORD, pad=4)
+    ax.set_title(_format_title(topic, coherence), loc="left", fontsize=9, fontweight="bold", color=WORD, pad=4)
     ax.set_ylim(n_words - 0.5, -0.5)
     ax.set_xlim(0)
     ax.set_axis_off()
@@ -73,30 +74,35 @@ def plot_topics(
     n_topics: int = 20,
     title: str = "",
 ) -> Figure:
-    """Draw a panel for each topic, the largest share of documents first.
+    """Plot the words of each topic in a panel, the topic with the largest share of documents first.
 
     Parameters
     ----------
     topics : sequence of Topic
-        From `codebooks.interpret.topics`.
+        Topics from `codebooks.topic_words`.
     coherence : array of shape (len(topics),), optional
-        The NPMI of each, as `codebooks.metrics.npmi_per_topic` gives it.
+        NPMI of each topic, from `codebooks.metrics.npmi_per_topic`.
     n_words : int, default=8
-        At most so many words a topic.
+        Maximum number of words of a topic.
     n_topics : int, default=20
-        At most so many panels; where there are more topics, the figure says so.
+        Maximum number of panels. The figure states how many topics are left out.
     title : str, optional
-        Stands above all panels.
+        Title above all panels.
 
     Returns
     -------
     Figure
-        Not known to pyplot; `figure.savefig(path)` writes it.
+        A notebook displays it; `figure.savefig(path)` writes a file.
 
     Raises
     ------
     ValueError
-        There are no topics, or not one coherence for each.
+        There are no topics, or their number differs from that of `coherence`.
+
+    See Also
+    --------
+    plot_topic : One panel.
+    plot_usage : The share of documents of each topic.
 
     Examples
     --------
@@ -106,22 +112,30 @@ def plot_topics(
     ['topic 1 · 75.0 %', 'topic 0 · 25.0 %']
     """
     if not topics:
-        raise ValueError("at least one topic is wanted; none came. Get them from codebooks.interpret.topics.")
+        raise ValueError("`topics` must have at least one topic, got none. Use codebooks.topic_words(model).")
     try:
         scores = [None] * len(topics) if coherence is None else [float(score) for score in np.asarray(coherence)]
     except (TypeError, ValueError) as error:
-        raise ValueError(f"`coherence` must be a number for each topic, got {short_repr(coherence)}.") from error
+        raise ValueError(
+            f"`coherence` must be a number for each topic, got {short_repr(coherence)}. Use "
+            f"codebooks.metrics.npmi_per_topic."
+        ) from error
     if len(scores) != len(topics):
-        raise ValueError(f"coherence must have one value for each of the {len(topics)} topics; {len(scores)} came.")
+        raise ValueError(
+            f"`coherence` must have one number for each of the {len(topics)} topics, got {len(scores)}. Compute it for "
+            f"the same topics."
+        )
     shown = sorted(zip(topics, scores, strict=True), key=lambda pair: -np.nan_to_num(pair[0].usage))[:n_topics]
 
     n_columns = 5 if len(shown) > 12 else 4 if len(shown) > 6 else 3
     n_rows = -(-len(shown) // n_columns)
-    # All in inches, so that words are as large in a figure of five panels as in one of twenty.
+    # All sizes are in inches, so that words have the same size for any number of panels.
     left_out = f"the {len(shown)} largest of {len(topics)} topics" if len(shown) < len(topics) else ""
     heading = " · ".join(filter(None, [title, left_out]))
     width, height, gap, margin, head, foot = 2.5, _LINE * n_words + 0.1, 0.42, 0.25, 0.8 if heading else 0.42, 0.5
-    figure = Figure(figsize=(n_columns * (width + margin) + margin, n_rows * (height + gap) - gap + head + foot))
+    figure = NotebookFigure(
+        figsize=(n_columns * (width + margin) + margin, n_rows * (height + gap) - gap + head + foot)
+    )
     across, up = figure.get_size_inches()
     for place, (topic, score) in enumerate(shown):
         row, column = divmod(place, n_columns)
@@ -131,19 +145,19 @@ def plot_topics(
 
     if heading:
         figure.text(margin / across, 1 - 0.32 / up, heading, fontsize=12, color=WORD, va="center", parse_math=False)
-    figure.text(margin / across, 0.22 / up, _legend(shown), fontsize=8, color=QUIET, va="center")
+    figure.text(margin / across, 0.22 / up, _format_legend(shown), fontsize=8, color=QUIET, va="center")
     return figure
 
 
 def plot_usage(topics: Sequence[Topic], *, ax: Axes | None = None) -> Axes:
-    """Draw the share of the documents that each topic has, the largest first.
+    """Plot the share of documents of each topic, the largest first.
 
     Parameters
     ----------
     topics : sequence of Topic
-        From `codebooks.interpret.topics`; those whose share is not known count as 0.
+        Topics from `codebooks.topic_words`. A share of nan counts as 0.
     ax : Axes, optional
-        Where to draw; default: a figure of its own. Where it has no room for all numbers of topics, some are left out.
+        Axes to draw into; default: those of a new figure. Some tick labels are left out if there are many topics.
 
     Returns
     -------
@@ -157,12 +171,12 @@ def plot_usage(topics: Sequence[Topic], *, ax: Axes | None = None) -> Axes:
     ['1', '0']
     """
     if ax is None:
-        ax = Figure(figsize=(np.clip(len(topics) / 3, 6, 12), 3.5), layout="constrained").add_subplot()
+        ax = make_axes(np.clip(len(topics) / 3, 6, 12), 3.5)
     shares = np.nan_to_num([topic.usage for topic in topics])
     order = np.argsort(-shares, kind="stable")
     ax.bar(np.arange(len(topics)), 100 * shares[order], color=BAR)
     ax.margins(x=0.02)
-    ax.axhline(100 / max(len(topics), 1), color=QUIET, linewidth=1, linestyle="--")  # an even share
+    ax.axhline(100 / max(len(topics), 1), color=QUIET, linewidth=1, linestyle="--")  # equal shares
     number = 0.05 + 0.1 * max((len(str(topic.id)) for topic in topics), default=1)  # inches
     every = int(np.ceil(len(topics) * number * ax.figure.dpi / ax.bbox.width)) or 1
     ax.set_xticks(np.arange(len(topics))[::every], [str(topics[k].id) for k in order[::every]])
@@ -172,18 +186,18 @@ def plot_usage(topics: Sequence[Topic], *, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def _title(topic: Topic, coherence: float | None) -> str:
+def _format_title(topic: Topic, coherence: float | None) -> str:
     share = "" if np.isnan(topic.usage) else f"{topic.usage:.1%}".replace("%", " %")
-    score = f"NPMI {format_number(coherence)}" if _known(coherence) else ""
+    score = f"NPMI {format_number(coherence)}" if _is_number(coherence) else ""
     return " · ".join(filter(None, [f"topic {topic.id}", share, score]))
 
 
-def _legend(shown: Sequence[tuple[Topic, float | None]]) -> str:
-    """Of what the panels have."""
-    share = "%: share of documents" if any(_known(topic.usage) for topic, _ in shown) else ""
-    score = "NPMI: how often its words meet, 1 at best" if any(_known(score) for _, score in shown) else ""
-    return " · ".join(filter(None, ["bar: what a word weighs in the topic", share, score]))
+def _format_legend(shown: Sequence[tuple[Topic, float | None]]) -> str:
+    """Explain the bars, and the share and the NPMI if a panel has them."""
+    share = "%: share of documents" if any(_is_number(topic.usage) for topic, _ in shown) else ""
+    score = "NPMI: co-occurrence of the words, at most 1" if any(_is_number(score) for _, score in shown) else ""
+    return " · ".join(filter(None, ["bar: weight of the word in the topic", share, score]))
 
 
-def _known(number: float | None) -> TypeGuard[float]:
-    return number is not None and not np.isnan(number)
+def _is_number(value: float | None) -> TypeGuard[float]:
+    return value is not None and not np.isnan(value)

@@ -1,4 +1,4 @@
-"""The cone in which embeddings lie, before and after it was opened."""
+"""Plot of the anisotropy of embeddings before and after a transformation."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from sklearn.utils import check_random_state
 from codebooks import ops
 from codebooks.errors import short_repr
 from codebooks.metrics import isoscore
+from codebooks.plots._notebook import NotebookFigure
 from codebooks.plots.style import BAR, QUIET, WORD, format_number
 from codebooks.validation.arrays import check_matrix
 
 __all__ = ["plot_whitening"]
 
-_OLD = "#6f9fc9"  # a line of what is drawn in BAR, thin as it is
-_LEAST_VARIANCE = 1e-12  # of the largest: what is smaller is rounding
+_OLD = "#6f9fc9"  # BAR for thin lines
+_LEAST_VARIANCE = 1e-12  # relative to the largest; smaller variances are rounding errors
 
 
 def plot_whitening(
@@ -31,35 +32,39 @@ def plot_whitening(
     random_state: int = 0,
     axes: Sequence[Axes] | None = None,
 ) -> Figure:
-    """Draw how embeddings fill their space before and after a change, for instance by `codebooks.PartialWhitening`.
+    """Plot the anisotropy of embeddings before and after a transformation, such as `codebooks.PartialWhitening`.
 
-    On the left the cosines of all pairs of some rows, titled with their mean ± standard deviation: in a narrow cone
-    they pile up far from zero, and they spread the more, the fewer directions count. On the right the variances along
-    the principal axes, relative to their mean: a few large ones and many small ones in a narrow cone, all on the dashed
-    line where rows vary alike in all directions. IsoScore, from 0 to 1, sums the right panel up.
+    The left panel shows the cosines of all pairs of a sample of rows, with mean ± standard deviation. Anisotropic
+    embeddings have a mean far from zero, and a large deviation if they vary in few directions. The right panel shows
+    the variances along the principal axes, relative to their mean; the dashed line is equal variance in all directions.
+    IsoScore, from 0 to 1, summarises the right panel.
 
     Parameters
     ----------
     before, after : array of shape (n_samples, n_features)
-        The same rows twice, dense; the number of features may differ.
+        The same rows before and after, dense; the number of features may differ.
     n_rows : int, default=1000
-        Cosines are taken of at most so many rows, drawn at random.
+        Maximum number of rows, drawn at random, for the cosines.
     random_state : int, default=0
-        For the draw.
+        Seed of the random draw.
     axes : two Axes, optional
-        Where to draw; default: a figure of their own.
+        Axes to draw into; default: those of a new figure.
 
     Returns
     -------
     Figure
-        Not known to pyplot; its axes are the cosines and the variances. With `axes`, the figure that these are in.
+        A notebook displays it. Its axes are the cosines and the variances. With `axes`, the figure of these.
 
     Raises
     ------
     ValueError
-        The two have different numbers of rows, or fewer than two, or hold NaN or infinity; `n_rows` is below 2.
+        The numbers of rows differ or are less than two, a value is NaN or infinity, or `n_rows` is below 2.
     TypeError
-        One of them is sparse.
+        One of the arrays is sparse.
+
+    See Also
+    --------
+    codebooks.metrics.isoscore, codebooks.metrics.average_cosine : The measures.
 
     Examples
     --------
@@ -77,19 +82,19 @@ def plot_whitening(
     ]
     if len(pair[0]) != len(pair[1]):
         raise ValueError(
-            f"before and after must hold the same rows; {len(pair[0])} and {len(pair[1])} came. "
-            f"Transform the rows that you give as before."
+            f"`before` and `after` must have the same rows, got {len(pair[0])} and {len(pair[1])}. Pass X and "
+            f"model.transform(X)."
         )
     if n_rows < 2:
-        raise ValueError(f"n_rows must be 2 or more, for there to be a pair; {short_repr(n_rows)} came.")
+        raise ValueError(f"`n_rows` must be an integer >= 2, got {short_repr(n_rows)}. The default is 1000.")
     n_drawn = min(n_rows, len(pair[0]))
     rows = np.sort(check_random_state(random_state).choice(len(pair[0]), n_drawn, replace=False))
     if axes is None:
-        axes = Figure(figsize=(9, 3.6), layout="constrained").subplots(1, 2)
+        axes = NotebookFigure(figsize=(9, 3.6), layout="constrained").subplots(1, 2)
     left, right = axes
-    _draw_cosines(left, [_cosines(X[rows]) for X in pair])
-    _draw_variances(right, [_variances(X) for X in pair], [isoscore(X) for X in pair])
-    return left.figure.figure  # the whole one, where the axes are in a subfigure
+    _draw_cosines(left, [_compute_cosines(X[rows]) for X in pair])
+    _draw_variances(right, [_compute_variances(X) for X in pair], [isoscore(X) for X in pair])
+    return left.figure.figure  # the whole figure if the axes are in a subfigure
 
 
 def _draw_cosines(ax: Axes, cosines: Sequence[NDArray]) -> None:
@@ -102,8 +107,8 @@ def _draw_cosines(ax: Axes, cosines: Sequence[NDArray]) -> None:
     for values, color in zip(cosines, (_OLD, WORD), strict=True):
         ax.plot([values.mean()] * 2, [0, top], color=color, linewidth=1, linestyle=":")
     ax.set_ylim(0, top)
-    told = " → ".join(f"{format_number(values.mean())} ± {format_number(values.std())}" for values in cosines)
-    ax.set_title(f"cosine {told}", loc="left", fontsize=10, fontweight="bold", color=WORD)
+    means = " → ".join(f"{format_number(values.mean())} ± {format_number(values.std())}" for values in cosines)
+    ax.set_title(f"cosine {means}", loc="left", fontsize=10, fontweight="bold", color=WORD)
     ax.set_xlabel("cosine of two rows")
     ax.set_ylabel("pairs (%)")
     ax.xaxis.set_major_locator(MaxNLocator(6))
@@ -112,11 +117,11 @@ def _draw_cosines(ax: Axes, cosines: Sequence[NDArray]) -> None:
 
 def _draw_variances(ax: Axes, variances: Sequence[NDArray], scores: Sequence[float]) -> None:
     ax.axhline(1, color=QUIET, linewidth=1, linestyle="--")
-    looks = (("before", BAR, 4.0), ("after", WORD, 1.5))
-    for (name, color, width), values, score in zip(looks, variances, scores, strict=True):
-        known = values > _LEAST_VARIANCE * values[0]
+    styles = (("before", BAR, 4.0), ("after", WORD, 1.5))
+    for (name, color, width), values, score in zip(styles, variances, scores, strict=True):
+        shown = values > _LEAST_VARIANCE * values[0]
         label = f"{name}, IsoScore {format_number(score)}"
-        ax.plot(np.arange(1, len(values) + 1)[known], values[known], label=label, color=color, linewidth=width)
+        ax.plot(np.arange(1, len(values) + 1)[shown], values[shown], label=label, color=color, linewidth=width)
     ax.set_yscale("log")
     ax.set_title("variance, relative to its mean", loc="left", fontsize=10, fontweight="bold", color=WORD)
     ax.set_xlabel("principal axis")
@@ -126,14 +131,14 @@ def _draw_variances(ax: Axes, variances: Sequence[NDArray], scores: Sequence[flo
     ax.legend(loc="upper right", frameon=False, fontsize=9)
 
 
-def _cosines(X: NDArray) -> NDArray:
-    """Of all pairs of different rows."""
+def _compute_cosines(X: NDArray) -> NDArray:
+    """Compute the cosines of all pairs of different rows."""
     X = X * ops.reciprocal(ops.row_norms(X))[:, None]
     return (X @ X.T)[np.triu_indices(len(X), 1)]
 
 
-def _variances(X: NDArray) -> NDArray:
-    """Along the principal axes, descending, with mean 1."""
+def _compute_variances(X: NDArray) -> NDArray:
+    """Compute the variances along the principal axes, descending, scaled to mean 1."""
     X = X - X.mean(axis=0)
     values = ops.principal_axes(X.T @ X)[0].clip(0)
     return values / values.mean() if values.any() else values

@@ -25,7 +25,7 @@ def compute_shares(queries: Any, weighted: Weighted, n: int) -> tuple[np.ndarray
     With the scores in descending order, sparsemax at the inverse temperature `1 / sum(s_i - s_(n+1))`, the sum over the
     first n, is `[s_i - s_(n+1)]_+` divided by its sum: the threshold of sparsemax falls on the first one left out.
     """
-    return _compute_shares_of(*ops.best(queries, weighted.postings, n + 1), n)
+    return _compute_shares_of(*ops.search_postings(queries, weighted.postings, n + 1), n)
 
 
 def _compute_shares_of(position: np.ndarray, score: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -60,7 +60,7 @@ def search(counts: Any, weighted: Weighted, k: int, **settings: Any) -> tuple[np
         Descending, ties in the order of the scores without added words; -1 and 0 where no more are found.
     """
     if settings["steps"] == 0:
-        return _drop_misses(*ops.best(counts, weighted.postings, k))
+        return _drop_misses(*ops.search_postings(counts, weighted.postings, k))
     query = expand(counts, weighted, **settings)
     n_queries, n_all = counts.shape[0], weighted.rows.shape[0]
     k = min(k, n_all)
@@ -132,7 +132,7 @@ def expand(
     """Add terms to queries, in one step or more; none of the columns `excluded` is added."""
     own = state = _normalize(counts)
     for step in range(steps):
-        position, score = ops.best(state, weighted.postings, max(n_documents, _N_KEPT_FIRST) + 1)
+        position, score = ops.search_postings(state, weighted.postings, max(n_documents, _N_KEPT_FIRST) + 1)
         if step == 0:
             first = np.where(score[:, :_N_KEPT_FIRST] > 0, position[:, :_N_KEPT_FIRST], -1)
             best = score[:, :1].max(axis=1, initial=0)
@@ -155,7 +155,7 @@ class _Ranked(NamedTuple):
 
 def _rank(query: Expanded, weighted: Weighted, depth: int) -> _Ranked:
     """The best documents without the limit, and the first ones, ranked by scores with it."""
-    position, unlimited = ops.best(csr_matrix(query.own + query.added), weighted.postings, depth)
+    position, unlimited = ops.search_postings(csr_matrix(query.own + query.added), weighted.postings, depth)
     is_first = (position[:, :, None] == query.first[:, None, :]).any(axis=2)
     position = np.concatenate([query.first, np.where(is_first, -1, position)], axis=1)
     given, score = query.scores(weighted, position)

@@ -155,7 +155,7 @@ class TermIndex:
             absent[function_words] = 0
             rows, absent = csr_matrix(rows + more_rows), absent + more_absent
             rows.sort_indices()
-        return Weighted(rows, absent, ops.reciprocal(ops.row_norms(rows)), ops.invert(rows))
+        return Weighted(rows, absent, ops.reciprocal(ops.row_norms(rows)), ops.build_postings(rows))
 
     def _weigh_counts(self, counts: Any) -> tuple[Any, np.ndarray]:
         absent = np.zeros(counts.shape[1], np.float32)

@@ -1,6 +1,6 @@
-"""One file that holds named arrays and a JSON description: memory-mapped when read, replaced whole or not at all.
+"""Storage of named arrays and a JSON description in one file, memory-mapped when read and replaced atomically.
 
-Nothing in a file is executed, and nothing in it names another file.
+Loading executes nothing, and files contain no references to other files.
 """
 
 from codebooks.storage.array_file import (

@@ -1,18 +1,18 @@
-"""The file format: how arrays are saved, checked and loaded.
+"""The file format for arrays: save, check and load.
 
 ======================= ================================================================================================
 bytes                   content
 ======================= ================================================================================================
 0 to 11                 `_MAGIC`
-12 to 15                number of the format, little-endian
+12 to 15                version of the format, little-endian
 16 to 23                length of the header in bytes, little-endian
-24 to 24 + length       header in ASCII JSON with blanks behind it: kind, library, about, and for each array its dtype,
-                        shape, order and the SHA-256 of its bytes and of the zeros behind them
-32 more                 SHA-256 of all bytes before; here a multiple of 64 bytes ends
-rest                    the arrays in the order of the header, each filled up with zeros to a multiple of 64 bytes
+24 to 24 + length       header in ASCII JSON, padded with spaces: kind, library, about, and for each array its dtype,
+                        shape, order and the SHA-256 of its bytes including padding
+next 32                 SHA-256 of all bytes before; ends at a multiple of 64 bytes
+rest                    the arrays in the order of the header, each padded with zeros to a multiple of 64 bytes
 ======================= ================================================================================================
 
-All formats, also later ones, keep the first four rows.
+All versions of the format, also later ones, keep the first three rows.
 """
 
 from __future__ import annotations
@@ -53,34 +53,34 @@ _PREFIX = len(_MAGIC) + 4 + 8
 _SEAL = 32
 _ALIGNMENT = 64
 _LARGEST_HEADER = 2**24
-_DEEPEST = 16  # nesting of the description
+_DEEPEST = 16  # largest nesting of the description
 _CHUNK = 2**20
 _NUMBERS = "biufc"  # the kinds of dtype that are stored
 _DTYPE = re.compile(rf"[<>|][{_NUMBERS}][0-9]{{1,2}}")
 _NAME = re.compile(r"[a-z0-9_]{1,100}")
 _ASIDE = re.compile(r"\.codebooks-[0-9a-f]{32}\.tmp")
 _DAY = 86_400.0
-_OLD_FOLDER = b'{\n "codebooks_format": '  # how the index.json of format 1 begins
+_OLD_FOLDER = b'{\n "codebooks_format": '  # start of index.json in format 1
 
 
 class DamagedFileError(ValueError):
-    """A saved file is not what was saved, or asks for what only a trusted file may. The message names the file."""
+    """Error for a saved file that was damaged, or that only a trusted source may provide; the message names it."""
 
 
 def build_damage_error(path: Path, what: str) -> DamagedFileError:
-    """The error that names a file and says what to do."""
+    """Return an error that names a file and how to fix it."""
     return DamagedFileError(f"{path} {what}. Restore the file from a copy, or make it again and save it.")
 
 
 class _Stored(NamedTuple):
-    """What the header says of one array, and where the array is."""
+    """Description of one array in the header, and its place in the file."""
 
     dtype: np.dtype
     shape: tuple[int, ...]
     order: Any  # "C" or "F"
     sha256: str
     start: int
-    end: int  # of the zeros behind it
+    end: int  # of the padding
 
 
 # -- loading ---------------------------------------------------------------------------------------------------------
@@ -89,35 +89,37 @@ class _Stored(NamedTuple):
 def load_arrays(
     path: str | os.PathLike[str], *, kind: str, verify: bool = True
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Load a file that `save_arrays` wrote, or that somebody else made.
+    """Load arrays and their description from a file; also safe for files from untrusted sources.
 
     Parameters
     ----------
     path : str or Path
+        File that `save_arrays` wrote.
     kind : str
-        What it was saved as.
+        The `kind` that was passed to `save_arrays`.
     verify : bool, default=True
         Whether to read every byte and compare checksums, which detects accidental damage. If False, only the header is
-        read and checked, which takes the same time for a file of any size.
+        read and checked, which takes the same time for a file of any size. Unset it for large files that are loaded
+        often.
 
     Returns
     -------
     arrays : dict of str to ndarray
-        Memory-mapped and read-only. They stay valid when the file is saved over or removed; nobody may write into the
-        file itself. Their dtype and shape agree with the size of the file, and their numbers may be anything.
+        Memory-mapped and read-only. They remain valid if the file is replaced or removed, but the file itself must not
+        be modified. Their dtype and shape fit the size of the file. Their values are not checked.
     about : dict
         JSON values without NaN and infinity.
 
     Raises
     ------
     FileNotFoundError
-        There is no such file.
+        The file does not exist.
     DamagedFileError
-        The file is cut off or altered. It is a ValueError.
+        The file is truncated or modified. This is a ValueError.
     ValueError
-        The file is of another kind, or of a format that this version of the library does not read.
+        The file is of another kind, or in a format that this version of the library cannot read.
     OSError
-        It cannot be read.
+        The file cannot be read.
 
     Examples
     --------
@@ -134,13 +136,13 @@ def load_arrays(
         size = os.fstat(file.fileno()).st_size
         header, start = _read_header(path, file)
         if header["kind"] != kind:
-            raise ValueError(f"expected a saved {kind}, got {path}, a saved {header['kind']}. Load it as that.")
+            raise ValueError(f"expected a saved {kind}, got {path}, a saved {header['kind']}. Load it as such.")
         stored, end = _locate(path, header["arrays"], start)
         if size != end:
-            raise build_damage_error(path, f"has {size} bytes where {end} were saved")
+            raise build_damage_error(path, f"has {size} bytes instead of {end}")
         for name, one in stored.items() if verify else ():
             if _compute_checksum(file, one.end - one.start) != one.sha256:
-                raise build_damage_error(path, f"was altered: the array {name} has another checksum than was saved")
+                raise build_damage_error(path, f"was modified: the checksum of the array {name} differs")
         buffer = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
     arrays = {
         name: np.ndarray(one.shape, one.dtype, buffer, one.start, order=one.order) for name, one in stored.items()
@@ -149,12 +151,12 @@ def load_arrays(
 
 
 def is_saved_file(path: str | os.PathLike[str]) -> bool:
-    """Whether `save_arrays` wrote something here, of any kind and format, damaged or not.
+    """Return whether `save_arrays` wrote the file, of any kind and format, damaged or not.
 
     Parameters
     ----------
     path : str or Path
-        Anything. What is missing, or cannot be read, is no saved file.
+        Any path. A file that is missing or cannot be read is not a saved file.
 
     Returns
     -------
@@ -181,28 +183,26 @@ def is_saved_file(path: str | os.PathLike[str]) -> bool:
 
 def _as_path(path: str | os.PathLike[str]) -> Path:
     if not isinstance(path, str | os.PathLike) or not isinstance(os.fspath(path), str):
-        raise TypeError(f"expected a path as str or Path, got {type(path).__name__}. Name a file.")
+        raise TypeError(f"`path` must be a str or Path, got {type(path).__name__}. Pass the path of a file.")
     if "\0" in os.fspath(path):
-        raise ValueError(
-            f"expected a path without NUL characters, got {short_repr(os.fspath(path))}. Name another file."
-        )
+        raise ValueError(f"`path` must not contain NUL characters, got {short_repr(os.fspath(path))}. Remove them.")
     return Path(path)
 
 
 def _open_to_read(path: Path) -> BinaryIO:
-    """Open a regular file; a pipe would keep everybody waiting."""
+    """Open a regular file; opening a pipe could block forever."""
     if _is_old_folder(path):
         raise ValueError(
-            f"expected a file in format {_FORMAT}, got {path}, a folder in format 1 that an earlier version of the "
-            f"library wrote. Make it again and save it."
+            f"expected a file in format {_FORMAT}, got {path}, a folder in format 1 of an earlier version of the "
+            f"library. Fit the model again and save it."
         )
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except FileNotFoundError:
-        raise FileNotFoundError(errno.ENOENT, "expected a file that was saved, and there is none", str(path)) from None
+        raise FileNotFoundError(errno.ENOENT, "expected a saved file, and there is no such file", str(path)) from None
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise OSError(errno.EINVAL, "expected a file that was saved, and this is something else", str(path))
+        raise OSError(errno.EINVAL, "expected a saved file, and this is not a regular file", str(path))
     return open(descriptor, "rb")
 
 
@@ -215,19 +215,19 @@ def _is_old_folder(path: Path) -> bool:
 
 
 def _read_header(path: Path, file: BinaryIO) -> tuple[dict[str, Any], int]:
-    """The header, checked but for its arrays, and where it ends."""
+    """Return the header, checked except for its arrays, and its end."""
     prefix = file.read(_PREFIX)
     if not prefix.startswith(_MAGIC) or len(prefix) < _PREFIX:
-        raise build_damage_error(path, "is cut off, or was not saved by this library")
+        raise build_damage_error(path, "is truncated, or was not saved by this library")
     n_bytes = int.from_bytes(prefix[-8:], "little")
     raw = file.read(n_bytes) if n_bytes <= _LARGEST_HEADER else b""
     if len(raw) != n_bytes or file.read(_SEAL) != sha256(prefix + raw).digest():
-        raise build_damage_error(path, "was altered or cut off: its header has another checksum than was saved")
+        raise build_damage_error(path, "was modified or truncated: the checksum of its header differs")
     form = int.from_bytes(prefix[len(_MAGIC) : -8], "little")
     if form != _FORMAT:
         raise ValueError(
             f"expected {path} in format {_FORMAT}, got format {form}. Load it with the version of the library that "
-            f"saved it; where the format is a later one: pip install -U codebooks-learn."
+            f"saved it; if the format is a later one: pip install -U codebooks-learn."
         )
     start = _PREFIX + n_bytes + _SEAL
     try:
@@ -240,11 +240,11 @@ def _read_header(path: Path, file: BinaryIO) -> tuple[dict[str, Any], int]:
         if start % _ALIGNMENT or not _is_shallow(header):
             raise ValueError("it is not aligned, or nested too deeply")
         if {name: type(value) for name, value in header.items()} != _HEADER:
-            raise ValueError("it lacks a field, or has another one")
+            raise ValueError("a field is missing or unknown")
         if not header["kind"].isidentifier():
             raise ValueError(f"its kind is {short_repr(header['kind'])}")
     except (AttributeError, ValueError, RecursionError) as error:
-        raise build_damage_error(path, f"has a header that save_arrays does not write ({error!s:.200})") from error
+        raise build_damage_error(path, f"has an invalid header ({error!s:.200})") from error
     return header, start
 
 
@@ -253,12 +253,12 @@ _HEADER = {"kind": str, "library": str, "about": dict, "arrays": dict}
 
 def _require_unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(keys := dict(pairs)) != len(pairs):
-        raise ValueError("a key comes twice")
+        raise ValueError("a key is repeated")
     return keys
 
 
 def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not valid JSON")
 
 
 def _parse_finite_float(digits: str) -> float:
@@ -273,13 +273,13 @@ def _is_shallow(value: Any, deepest: int = _DEEPEST) -> bool:
 
 
 def _locate(path: Path, entries: dict[str, Any], start: int) -> tuple[dict[str, _Stored], int]:
-    """What is stored where, and where the last array ends."""
+    """Return the description and place of each array, and the end of the last."""
     stored = {}
     for name, entry in entries.items():
         try:
             stored[name] = _find_location(name, start=start, **entry)
         except (TypeError, ValueError) as error:
-            raise build_damage_error(path, f"has an array that save_arrays does not write ({error!s:.200})") from error
+            raise build_damage_error(path, f"has an invalid array ({error!s:.200})") from error
         start = stored[name].end
     return stored, start
 
@@ -300,7 +300,7 @@ def _align(n_bytes: int) -> int:
 
 
 def _compute_checksum(file: BinaryIO, n_bytes: int) -> str:
-    """The checksum of the next bytes. They are read, not mapped: a disk that fails must be an OSError."""
+    """Compute the checksum of the next bytes; they are read, not mapped, so that disk failures raise OSError."""
     checksum, buffer = sha256(), memoryview(bytearray(min(_CHUNK, n_bytes)))
     while n_bytes > 0 and (n_read := file.readinto(buffer[:n_bytes])):  # type: ignore[attr-defined]
         checksum.update(buffer[:n_read])
@@ -314,35 +314,36 @@ def _compute_checksum(file: BinaryIO, n_bytes: int) -> str:
 def save_arrays(
     path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], about: Mapping[str, Any], *, kind: str
 ) -> None:
-    """Save arrays and a description of them in one file, in place of what was saved there before.
+    """Save arrays and a description of them in one file, and replace a saved file at this path.
 
-    The file is written beside its place, forced to the disk and renamed: whatever goes wrong, also a kill or a power
-    cut, the old file or the new one is there. A part that a killed save leaves beside it is removed by the next save in
-    that folder. Several processes and threads may save to one path at once; the last one to finish wins. On Windows a
-    file cannot be replaced while it is loaded somewhere.
+    The data is written to a temporary file in the same folder, flushed to the disk and renamed. If anything fails, even
+    by a kill or a power cut, either the old file or the new one exists. The next save in a folder removes temporary
+    files of killed saves. Several processes and threads may save to one path at once; the last one to finish wins. On
+    Windows, a file cannot be replaced while it is loaded.
 
-    A new file can be read and written by its owner alone (mode 600), from its first byte on, and so can folders that
-    are made for it (mode 700). A file that is replaced keeps its mode, if it belongs to the same user.
+    Only the owner can read and write a new file (mode 600), from its first byte on, and the folders that are created
+    for it (mode 700). A replaced file keeps its mode if it belongs to the same user.
 
     Parameters
     ----------
     path : str or Path
-        A new file, or one that was saved before. A symbolic link is followed.
+        A new file, or a saved file to replace. A symbolic link is followed.
     arrays : mapping of str to ndarray
-        Numbers or booleans of any shape, memory order and byte order. Names consist of a-z, 0-9 and _.
+        Numbers or booleans of any shape, memory order and byte order. Names consist of the characters a-z, 0-9 and _.
     about : mapping of str to JSON values
-        None, booleans, finite numbers, strings, lists and dictionaries of them. Values that JSON changes are refused.
+        None, booleans, finite numbers, strings, and lists and dictionaries of these. Values that JSON would change,
+        such as tuples, raise a TypeError.
     kind : str
-        What is saved, such as the name of a class; `load_arrays` expects the same.
+        Type of the saved object, such as the name of a class; `load_arrays` expects the same.
 
     Raises
     ------
     FileExistsError
-        Something else than a saved file is at `path`.
+        `path` exists and is not a saved file.
     TypeError
-        An array is not an array of numbers, or `about` holds something that JSON does not keep as it is.
+        An array is not an array of numbers, or JSON would change a value of `about`.
     ValueError
-        The name of an array has other characters, or `about` is too large.
+        The name of an array contains other characters, or `about` is too large.
     OSError
         The file cannot be written, for instance because the disk is full.
 
@@ -357,7 +358,7 @@ def save_arrays(
     ([[1.0, 0.0], [0.0, 1.0]], {'beta': 0.5})
     """
     if not kind.isidentifier():
-        raise ValueError(f"expected as `kind` the name of a class, got {short_repr(kind)}.")
+        raise ValueError(f"`kind` must be an identifier, got {short_repr(kind)}. Use the name of a class.")
     _check_arrays(arrays)
     _check_about(about)
     check_place(path)
@@ -371,7 +372,7 @@ def save_arrays(
             file.flush()
             os.fsync(file.fileno())
             if sys.platform != "win32":
-                os.replace(aside, target)  # the lock is held until nobody takes the file for a part of a killed save
+                os.replace(aside, target)  # the lock is released after the rename, so no other save removes the file
         if sys.platform == "win32":
             os.replace(aside, target)
     except BaseException as error:
@@ -385,32 +386,35 @@ def save_arrays(
 
 
 def check_place(path: str | os.PathLike[str]) -> None:
-    """Refuse a path at which `save_arrays` may not save. To be called before long work.
+    """Raise an error if `save_arrays` must not save to a path; call this before long computations.
 
     Parameters
     ----------
     path : str or Path
+        Where the file will be saved.
 
     Raises
     ------
     FileExistsError
-        Something else than a saved file is there.
+        `path` exists and is not a saved file.
     """
     target = Path(os.path.realpath(_as_path(path)))
     if not os.path.lexists(target):
         if os.path.islink(path):
-            raise FileExistsError(f"expected a file to save into, got {path}, a link to nowhere. Choose another path.")
+            raise FileExistsError(
+                f"expected a file to save into, got {path}, a link to a missing file. Choose another path."
+            )
     elif target.is_dir():
         raise FileExistsError(f"expected a file to save into, got {path}, a folder. Choose another path.")
     elif not is_saved_file(target):
         raise FileExistsError(
-            f"expected a new file or one that was saved before, got {path}, another file. Choose another path; nothing "
-            f"was changed."
+            f"expected a new file or a saved file to replace, got {path}, another file. Choose another path; the file "
+            f"was not changed."
         )
 
 
 def make_private_folder(folder: Path) -> None:
-    """Make a folder and those above it, if missing, which their owner alone can look into."""
+    """Create a folder and its missing parents, accessible to their owner only."""
     missing = [place for place in (folder, *folder.parents) if not place.exists()]
     for place in reversed(missing):
         place.mkdir(mode=0o700, exist_ok=True)
@@ -421,16 +425,14 @@ def _check_arrays(arrays: Mapping[str, np.ndarray]) -> None:
     for name, array in arrays.items():
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise ValueError(
-                f"expected names of 1 to 100 of the characters a-z, 0-9 and _; got {short_repr(name)}. Rename it."
+                f"names must be 1 to 100 of the characters a-z, 0-9 and _, got {short_repr(name)}. Rename it."
             )
         if not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray):
-            raise TypeError(
-                f"expected a NumPy array as {short_repr(name)}, got {type(array).__name__}. Convert or unpack it."
-            )
+            raise TypeError(f"{short_repr(name)} must be a NumPy array, got {type(array).__name__}. Convert it.")
         if array.dtype.kind not in _NUMBERS:
             raise TypeError(
-                f"expected numbers or booleans as {short_repr(name)}, got dtype {array.dtype}, which cannot be stored "
-                f"without pickle. Turn strings into two arrays with pack_strings, and put small values into `about`."
+                f"{short_repr(name)} must contain numbers or booleans, got dtype {array.dtype}, which needs pickle. "
+                f"Convert strings with pack_strings, and put small values into `about`."
             )
 
 
@@ -442,16 +444,15 @@ def _check_about(about: Mapping[str, Any]) -> None:
             is_kept = False
         if not is_kept:
             raise TypeError(
-                f"expected JSON values in `about` (None, booleans, finite numbers, strings, lists, dictionaries with "
-                f"string keys), got {_show(value)} as {short_repr(key)}. Turn tuples into lists, arrays into "
-                f"stored arrays."
+                f"`about` must contain JSON values (None, booleans, finite numbers, strings, lists, dictionaries with "
+                f"string keys), got {_show(value)} as {short_repr(key)}. Use lists for tuples, and store arrays."
             )
 
 
 def _show(value: Any) -> str:
     try:
         return short_repr(value)
-    except (ValueError, RecursionError):  # a number of more digits than Python prints, or lists without end
+    except (ValueError, RecursionError):  # an integer with too many digits to print, or recursive lists
         return type(value).__name__
 
 
@@ -460,7 +461,7 @@ def _encode_json(value: Any) -> bytes:
 
 
 def _create_aside(folder: Path) -> tuple[Path, BinaryIO]:
-    """A new private file in the folder, locked so that nobody takes it for a part of a killed save."""
+    """Create a private temporary file in the folder, locked so that no other save removes it."""
     while True:
         aside = folder / f".codebooks-{secrets.token_hex(16)}.tmp"
         how = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
@@ -471,7 +472,7 @@ def _create_aside(folder: Path) -> tuple[Path, BinaryIO]:
 
 
 def _lock(file: BinaryIO) -> bool | None:
-    """Whether nobody else has locked the file; None where there are no locks."""
+    """Lock a file; return False if another process has locked it, and None if locks are not available."""
     if sys.platform == "win32":
         return None
     import fcntl
@@ -486,7 +487,7 @@ def _lock(file: BinaryIO) -> bool | None:
 
 
 def _write(file: BinaryIO, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any], kind: str) -> None:
-    """Write a header without checksums, the arrays, and then the header again."""
+    """Write a header without checksums, then the arrays, then the final header."""
     entries = {}
     for name, array in arrays.items():
         order = "F" if array.flags.f_contiguous and not array.flags.c_contiguous else "C"
@@ -512,13 +513,13 @@ def _seal(header: dict[str, Any]) -> bytes:
     raw = _encode_json(header)
     raw += b" " * (_align(_PREFIX + len(raw) + _SEAL) - (_PREFIX + len(raw) + _SEAL))
     if len(raw) > _LARGEST_HEADER:
-        raise ValueError(f"expected `about` of at most {_LARGEST_HEADER} bytes, got {len(raw)}. Store arrays instead.")
+        raise ValueError(f"`about` must have at most {_LARGEST_HEADER} bytes, got {len(raw)}. Store arrays instead.")
     content = _MAGIC + _FORMAT.to_bytes(4, "little") + len(raw).to_bytes(8, "little") + raw
     return content + sha256(content).digest()
 
 
 def _keep_mode(file: BinaryIO, target: Path) -> None:
-    """Give the new file the mode of the one that it replaces, if that belongs to the same user."""
+    """Copy the mode of the replaced file if it belongs to the same user."""
     if sys.platform == "win32":
         return
     with suppress(FileNotFoundError):
@@ -528,7 +529,7 @@ def _keep_mode(file: BinaryIO, target: Path) -> None:
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """Remove parts of saves that were killed: nobody has locked them. Without locks, those older than a day."""
+    """Remove temporary files of killed saves: those that are not locked or, without locks, older than a day."""
     with suppress(OSError):
         for name in os.listdir(folder):
             if _ASIDE.fullmatch(name):
@@ -539,12 +540,12 @@ def _remove_leftovers(folder: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make new and renamed entries of a folder survive a power cut, where the system can."""
+    """Flush new and renamed entries of a folder to the disk, if the system can."""
     if sys.platform == "win32":
         return
     try:
         descriptor = os.open(folder, os.O_RDONLY)
-    except PermissionError:  # a folder above, that may be entered and written into but not read
+    except PermissionError:  # a parent folder that is writable but not readable
         return
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""Strings as arrays of numbers, and back."""
+"""Conversion between lists of strings and arrays of numbers."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import numpy as np
 
 __all__ = ["check_strings", "pack_strings", "unpack_strings"]
 
-_CHUNK = 2**24  # bytes that are decoded at a time
+_CHUNK = 2**24  # number of bytes that are decoded at a time
 
 
 def pack_strings(strings: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Strings as two arrays that can be stored: what `unpack_strings` takes.
+    """Convert strings to two arrays that `save_arrays` can store; `unpack_strings` converts them back.
 
     Parameters
     ----------
     strings : sequence of str
-        Any text, lone surrogates and NUL included.
+        Any text, including lone surrogates and NUL.
 
     Returns
     -------
@@ -30,7 +30,7 @@ def pack_strings(strings: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     Raises
     ------
     TypeError
-        Something among them is not a string.
+        An element is not a string.
 
     Examples
     --------
@@ -41,11 +41,13 @@ def pack_strings(strings: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     ['né', '', 'b']
     """
     if isinstance(strings, str):
-        raise TypeError("wanted a list of strings and got one string. Put it into a list.")
+        raise TypeError("`strings` must be a list of strings, got one string. Put it into a list.")
     encoded = []
     for index, string in enumerate(strings):
         if not isinstance(string, str):
-            raise TypeError(f"wanted strings and got {type(string).__name__} at index {index}. Turn it into text.")
+            raise TypeError(
+                f"`strings` must contain strings, got {type(string).__name__} at index {index}. Convert it."
+            )
         encoded.append(string.encode("utf-8", "surrogatepass"))
     offsets = np.zeros(len(encoded) + 1, np.int64)
     np.cumsum(np.fromiter(map(len, encoded), np.int64, len(encoded)), out=offsets[1:])
@@ -53,14 +55,14 @@ def pack_strings(strings: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def unpack_strings(text: np.ndarray, offsets: np.ndarray) -> list[str]:
-    r"""The strings that `pack_strings` took.
+    r"""Convert the arrays that `pack_strings` returned back to strings.
 
     Parameters
     ----------
     text : ndarray of uint8, shape (n_bytes,)
         All strings in UTF-8, one after another.
     offsets : ndarray of int64, shape (n_strings + 1,)
-        Where each begins, and the end of the last.
+        Start of each string, and the end of the last.
 
     Returns
     -------
@@ -82,19 +84,19 @@ def unpack_strings(text: np.ndarray, offsets: np.ndarray) -> list[str]:
 
 
 def check_strings(text: np.ndarray, offsets: np.ndarray) -> None:
-    """Check that arrays are what `pack_strings` returns, without a copy of them.
+    """Raise an error if arrays are not what `pack_strings` returns, without a copy of them.
 
     Parameters
     ----------
     text : ndarray of uint8, shape (n_bytes,)
         All strings in UTF-8, one after another.
     offsets : ndarray of int64, shape (n_strings + 1,)
-        Where each begins, and the end of the last.
+        Start of each string, and the end of the last.
 
     Raises
     ------
     ValueError
-        They are not.
+        The arrays are not what `pack_strings` returns.
 
     Examples
     --------
@@ -106,17 +108,17 @@ def check_strings(text: np.ndarray, offsets: np.ndarray) -> None:
         (text.ndim, text.dtype, offsets.ndim, offsets.dtype) == (1, np.uint8, 1, np.int64)
         and len(offsets)
         and (offsets[0], offsets[-1]) == (0, len(text))
-        and (offsets[:-1] <= offsets[1:]).all()  # differences may overflow
+        and (offsets[:-1] <= offsets[1:]).all()  # a difference could overflow
     ):
         raise ValueError(
-            f"expected bytes and int64 offsets that rise from 0 to their number, got {text.dtype} of shape "
+            f"expected uint8 text and int64 offsets ascending from 0 to its length, got {text.dtype} of shape "
             f"{text.shape} and {offsets.dtype} of shape {offsets.shape}. Pack the strings again."
         )
     if (text[offsets[offsets < len(text)]] & 0xC0 == 0x80).any():
         raise ValueError("expected offsets between characters, got one within a character. Pack the strings again.")
     start = 0
     while start < len(text):
-        # As many whole strings as a chunk holds, and at least one.
+        # The whole strings that fit in a chunk, at least one.
         next_one = max(np.searchsorted(offsets, start + _CHUNK, "right") - 1, np.searchsorted(offsets, start, "right"))
         end = int(offsets[next_one])
         try:

@@ -89,8 +89,11 @@ class TermTable:
         while True:
             stretches = np.empty(len(text) - position, np.int32)
             position, n = self._kernels.number_stretches(
-                *(text, position, self._kinds, self._breaks, self._longest_lowered),
-                *(self._slots, self._hashes, self._ends, self._keys, self._size, stretches),
+                text,
+                position,
+                self._kernels.Alphabet(self._kinds, self._breaks, self._longest_lowered),
+                self._kernels.HashTable(self._slots, self._hashes, self._ends, self._keys, self._size),
+                stretches,
             )
             parts.append(stretches[:n])
             if position == len(text):

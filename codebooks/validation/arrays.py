@@ -1,4 +1,4 @@
-"""The one door: raw input in, checked input out. Below it, arrays are trusted."""
+"""Validation of matrices, counts, labels and targets; other modules assume validated arrays."""
 
 from __future__ import annotations
 
@@ -12,41 +12,41 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_array, validate_data
 
 from codebooks import ops
-from codebooks.errors import short_repr
+from codebooks.errors import short_repr, shorten
 
 
 def check_input(estimator: BaseEstimator, X: Any, *, reset: bool, like: Any = None, allow_nan: bool = False) -> Any:
-    """Check `X` for `estimator` and bring it into the one form that `codebooks.ops` takes.
+    """Validate the input of `estimator` and convert it to the form that `codebooks.ops` expects.
 
     Parameters
     ----------
     estimator : BaseEstimator
-        Whose input it is; its `n_features_in_` and `feature_names_in_` are set or compared.
+        The estimator that receives `X`. Its `n_features_in_` and `feature_names_in_` are set if `reset`, else compared.
     X : array-like or sparse matrix of shape (n_samples, n_features)
-        Dense input of any order, any SciPy sparse format, int32 or int64 indices, read-only or memory-mapped. Or a CuPy
-        array or sparse matrix, which stays where it is. Entries of a sparse matrix that come twice are added. Numbers
-        of any type that are written as strings or held as Python objects are converted to float64.
+        Dense input of any memory order, any SciPy sparse format, int32 or int64 indices, read-only or memory-mapped. A
+        CuPy array or sparse matrix stays on its device. Duplicate entries of a sparse matrix are added. Numbers given
+        as strings or as Python objects are converted to float64.
     reset : bool
-        True where a model begins (its features are learned from `X`), False where `X` must fit the model.
+        If True, set the number and names of features from `X`. If False, `X` must have the features of the model.
     like : array, optional
-        Something that the model has learned: `X` has to be on the same device.
+        An attribute of the fitted model. `X` must be on the same device.
     allow_nan : bool, default=False
-        Whether NaN passes, for estimators to which it is a missing value. Infinity never does.
+        Whether to accept NaN, for estimators that treat it as a missing value. Infinity is never accepted.
 
     Returns
     -------
     ndarray or CSR matrix of float32 or float64
-        The same memory as `X` where its form allows; other numbers become float64.
+        A view of `X` if no conversion is needed. Other number types become float64.
 
     Raises
     ------
     TypeError
-        `X` is a Dask collection, text, a masked array, a matrix of dates or of other things than real numbers, or a
-        tensor that NumPy cannot read, or lies on another device than the model.
+        `X` is a Dask collection, text, a masked array, a matrix of dates or of other values that are not real numbers,
+        or a tensor that NumPy cannot read, or it is on another device than the model.
     ValueError
-        `X` is a sparse matrix whose index arrays do not fit its shape, is empty, holds NaN, infinity or numbers whose
-        squares overflow or all underflow to 0, has other features than the model, or (with `reset`) holds nothing but
-        zeros. What the estimator knew before is kept.
+        `X` is a sparse matrix whose index arrays do not match its shape, is empty, contains NaN, infinity or numbers
+        whose squares overflow or all underflow to 0, has other features than the model, or (with `reset`) contains
+        only zeros. The attributes of the estimator are restored.
 
     Examples
     --------
@@ -60,37 +60,37 @@ def check_input(estimator: BaseEstimator, X: Any, *, reset: bool, like: Any = No
     if like is not None:
         _refuse_other_device(name, X, like)
     X = _convert_to_numbers(name, X)
-    # Who only asks sets nothing, and must put nothing back that another thread has learned meanwhile.
+    # Without `reset` nothing is set, and restoring could overwrite attributes that another thread has fitted meanwhile.
     with restore_on_error(estimator) if reset else nullcontext():
         if ops.is_on_gpu(X):
             X = _check_matrix_on_gpu(name, X)
-            validate_data(estimator, X, reset=reset, skip_check_array=True)  # how many features there are
+            validate_data(estimator, X, reset=reset, skip_check_array=True)  # set or compare the features
         else:
-            how = {"accept_sparse": "csr", "dtype": [np.float64, np.float32], "order": None}
+            options = {"accept_sparse": "csr", "dtype": [np.float64, np.float32], "order": None}
             if allow_nan:
-                how["ensure_all_finite"] = "allow-nan"
-            X = validate_data(estimator, X, reset=reset, **how)
+                options["ensure_all_finite"] = "allow-nan"
+            X = validate_data(estimator, X, reset=reset, **options)
         _check_size(name, X, reset, allow_nan)
     return X
 
 
 def check_codes(estimator: BaseEstimator, codes: Any, n_components: int, like: Any) -> Any:
-    """Check codes that come back to `estimator`: finite numbers, a column for each of its units, its device (`like`).
+    """Validate the input of `inverse_transform`: finite numbers, one column for each component, the device of `like`.
 
     Raises
     ------
     TypeError
-        They lie on another device than the model.
+        The codes are on another device than the model.
     ValueError
-        They are not a matrix of finite numbers, or have another number of columns.
+        The codes are not a matrix of finite numbers, or have another number of columns.
     """
     name = type(estimator).__name__
     _refuse_other_device(name, codes, like)
     codes = check_matrix(name, codes)
     if codes.shape[1] != n_components:
         raise ValueError(
-            f"{name} wants codes of shape (n_samples, {n_components}) and got {codes.shape}. "
-            f"Give inverse_transform what transform returned."
+            f"{name} expected codes of shape (n_samples, {n_components}), got {codes.shape}. "
+            f"Use the matrix that transform returned."
         )
     return codes
 
@@ -98,23 +98,23 @@ def check_codes(estimator: BaseEstimator, codes: Any, n_components: int, like: A
 def check_matrix(
     name: str, X: Any, advice: str | None = None, *, accept_sparse: bool = True, least_rows: int = 1
 ) -> Any:
-    """Check a matrix that no model has to know: finite numbers, on any device.
+    """Validate a matrix without reference to a fitted model: finite numbers, on any device.
 
-    `name` says who wants it, and `advice` what to do with text, where that is not to put a vectorizer before.
+    `name` is the subject of the error messages. `advice` says what to do with text, if not to add a vectorizer.
 
     Raises
     ------
     TypeError
-        It is what `check_input` refuses with a TypeError, or sparse without `accept_sparse`.
+        `X` is of a type for which `check_input` raises a TypeError, or sparse although `accept_sparse` is False.
     ValueError
-        It is not a matrix of finite numbers, or has fewer rows than `least_rows`.
+        `X` is not a matrix of finite numbers, or has fewer rows than `least_rows`.
     """
     _refuse_foreign_kinds(name, X, advice)
     X = _convert_to_numbers(name, X)
     if not ops.is_on_gpu(X):
         formats = "csr" if accept_sparse else False
-        how = {"accept_sparse": formats, "dtype": [np.float64, np.float32], "ensure_min_samples": least_rows}
-        X = check_array(X, ensure_all_finite=False, estimator=name, **how)
+        options = {"accept_sparse": formats, "dtype": [np.float64, np.float32], "ensure_min_samples": least_rows}
+        X = check_array(X, ensure_all_finite=False, estimator=name, **options)
     else:
         X = _check_matrix_on_gpu(name, X)
     _check_finite(name, X)
@@ -122,14 +122,15 @@ def check_matrix(
 
 
 def check_structure(name: str, X: Any) -> None:
-    """Refuse a sparse matrix whose index arrays do not fit its shape: nothing can be done with it safely.
+    """Raise an error if the index arrays of a sparse matrix do not match its shape.
 
-    `check_input` and `check_matrix` do so. This is for a matrix that others read first.
+    `check_input` and `check_matrix` call this. Call it directly for a matrix that other code reads first, because
+    compiled code could read outside of the arrays.
 
     Raises
     ------
     ValueError
-        Indices lie outside of the shape, pointers fall, or arrays have other lengths.
+        An index is outside of the shape, the index pointer decreases, or the arrays differ in length.
 
     Examples
     --------
@@ -145,38 +146,38 @@ def check_structure(name: str, X: Any) -> None:
     if X.ndim != 2:
         raise ValueError(f"{name} expected a matrix with 2 dimensions, got {_describe(X)}. Use X.reshape(1, -1).")
     try:
-        fault = ops.sparse_fault(X)
-    except (AttributeError, IndexError, OverflowError, TypeError, ValueError) as error:  # no arrays, or none of numbers
+        fault = ops.find_sparse_fault(X)
+    except (AttributeError, IndexError, OverflowError, TypeError, ValueError) as error:  # arrays missing, or no numbers
         fault = str(error)
     if fault:
         raise ValueError(
-            f"{name} expected a sparse matrix with valid indices, got {_describe(X)} in which {fault}. Build it again "
-            f"from valid row and column numbers, with its whole shape."
+            f"{name} expected a sparse matrix with valid indices, got {_describe(X)} in which {fault}. Build the "
+            f"matrix again from valid row and column indices and its full shape."
         )
 
 
 def check_embeddings(estimator: BaseEstimator, X: Any) -> Any:
-    """Check embeddings that no model has to know: a dense matrix of finite numbers on any device, as float32.
+    """Validate embeddings without reference to a fitted model: a dense matrix of finite numbers, returned as float32.
 
     Raises
     ------
     TypeError
-        It is sparse.
+        `X` is sparse.
     ValueError
-        It is not a matrix of finite numbers.
+        `X` is not a matrix of finite numbers.
     """
     name = type(estimator).__name__
     if not ops.is_on_gpu(X):
         _refuse_foreign_kinds(name, X)
         X = X if ops.is_sparse(X) else _convert_to_numbers(name, X)
-        with np.errstate(over="ignore"):  # what is too large becomes infinity, and that is refused
+        with np.errstate(over="ignore"):  # values beyond float32 become infinity, which check_array rejects
             return check_array(X, dtype=np.float32, estimator=estimator, input_name="X")
     refuse_sparse(estimator, X)
     return ops.cast(check_matrix(name, X), np.float32)
 
 
 def check_counts(estimator: BaseEstimator, X: Any) -> Any:
-    """Return the checked matrix `X` as it is, unless it has negative values, for a model of words.
+    """Return `X` unchanged, or raise an error if it has negative values. Used by models of word counts.
 
     Raises
     ------
@@ -187,36 +188,34 @@ def check_counts(estimator: BaseEstimator, X: Any) -> Any:
     if values.size and bool(values.min() < 0):
         name = type(estimator).__name__
         raise ValueError(
-            f"Negative values in data passed to {name}: it expected counts or weights of words, which are never "
-            f"negative, got {float(values.min()):g}. Use KrotovHopfield for embeddings and other signed data."
+            f"Negative values in data passed to {name}: expected counts or term weights >= 0, got "
+            f"{float(values.min()):g}. Use KrotovHopfield for embeddings and other signed data."
         )
     return X
 
 
 def refuse_sparse(estimator: BaseEstimator, X: Any) -> None:
-    """Say what to do with a sparse matrix where `estimator` wants embeddings."""
+    """Raise a TypeError if `X` is sparse, for estimators that need dense embeddings."""
     if ops.is_sparse(X):
         raise TypeError(
-            f"{type(estimator).__name__} wants dense embeddings and got a sparse matrix. Put "
-            f"TruncatedSVD(n_components=...) of sklearn.decomposition before it."
+            f"{type(estimator).__name__} expected dense embeddings, got a sparse matrix of shape {X.shape}. Add "
+            f"sklearn.decomposition.TruncatedSVD(n_components=...) before it."
         )
 
 
 def refuse_device(estimator: BaseEstimator, X: Any) -> None:
-    """Say what to do with a CuPy array where `estimator` computes on the host alone."""
+    """Raise a TypeError if `X` is a CuPy array, for estimators that run on the CPU only."""
     if ops.is_on_gpu(X):
-        raise TypeError(
-            f"{type(estimator).__name__} weighs counts in host memory and got a CuPy array. Move them there: X.get()."
-        )
+        raise TypeError(f"{type(estimator).__name__} expected counts in host memory, got a CuPy array. Use X.get().")
 
 
 def check_count(name: str, value: Any, least: int = 1) -> None:
-    """Check that the parameter `name` is an integer, `least` or more.
+    """Raise an error unless the parameter `name` is an integer >= `least`.
 
     Raises
     ------
     ValueError
-        It is not.
+        The value is not an integer, or less than `least`.
 
     Examples
     --------
@@ -229,93 +228,101 @@ def check_count(name: str, value: Any, least: int = 1) -> None:
 
 
 def check_labels(name: str, y: Any) -> Any:
-    """Check labels, one for each row: none is missing, and all are of one kind. `name` says who wants them.
+    """Validate labels, one for each sample: none is missing, and all are of one type.
+
+    `name` is the subject of the error messages.
 
     Returns
     -------
     ndarray
-        On the host, of the shape that came: rows of numbers pass too.
+        The labels on the host, in the shape given. Rows of numbers are accepted too.
 
     Raises
     ------
     TypeError
-        They are of several kinds, such as numbers and strings, or in a masked array.
+        The labels are of several types, such as numbers and strings, or in a masked array.
     ValueError
-        One is None, NaN, NaT or pandas.NA.
+        A label is None, NaN, NaT or pandas.NA.
     """
-    given = ops.to_host(y)
-    if isinstance(given, np.ma.MaskedArray):
-        raise TypeError(f"{name} expected labels, got {_describe(given)}. Leave out the rows that are masked.")
-    labels = np.asarray(given)
-    as_strings = labels.dtype.kind in "US" and not isinstance(given, np.ndarray)  # as NumPy does beside any string
-    found = np.atleast_1d(np.asarray(given, dtype=object) if as_strings else labels)
-    objects = found.dtype.kind == "O"
-    missing = np.vectorize(_is_missing, otypes=[bool])(found) if objects else found != found
+    y = ops.to_host(y)
+    if isinstance(y, np.ma.MaskedArray):
+        raise TypeError(f"{name} expected labels, got {_describe(y)}. Remove the masked rows.")
+    labels = np.asarray(y)
+    # NumPy converts the other entries of a list to strings if one is a string. The original entries are compared.
+    as_strings = labels.dtype.kind in "US" and not isinstance(y, np.ndarray)
+    entries = np.atleast_1d(np.asarray(y, dtype=object) if as_strings else labels)
+    has_objects = entries.dtype.kind == "O"
+    missing = np.vectorize(_is_missing, otypes=[bool])(entries) if has_objects else entries != entries
     if missing.any():
         raise ValueError(
-            f"{name} wants a label or a number for each row, and row {np.argwhere(missing)[0, 0]} has none: "
-            f"{found[missing][0]} came. Leave out such rows."
+            f"{name} expected a label or a number for each row, got {entries[missing][0]} in row "
+            f"{np.argwhere(missing)[0, 0]}. Remove the rows without a label."
         )
-    kinds = {_name_kind(label) for label in found.ravel()} if objects else set()
+    kinds = {_name_kind(label) for label in entries.ravel()} if has_objects else set()
     if len(kinds) > 1:
         raise TypeError(
-            f"{name} wants labels of one kind, all numbers or all strings, and got {' and '.join(sorted(kinds))}. "
-            f"Make all of them strings."
+            f"{name} expected labels of one type, all numbers or all strings, got {' and '.join(sorted(kinds))}. "
+            f"Convert all labels to strings."
         )
     return labels
 
 
 def check_targets(estimator: BaseEstimator, y: Any, n_rows: int) -> Any:
-    """Check what belongs to the rows of a matrix: a label each, a number each or a row of numbers each; None stays.
+    """Validate targets: a label, a number or a row of numbers for each row of the matrix. None is returned as None.
 
     Raises
     ------
     TypeError
-        Labels are of several kinds.
+        The labels are of several types.
     ValueError
-        There are not as many as rows, one is missing, or numbers among them are not finite.
+        The number of targets differs from the number of rows, a target is missing, or a number is not finite.
     """
     if y is None:
         return None
     name = type(estimator).__name__
     y = check_labels(name, y)
     if y.ndim not in (1, 2) or (y.ndim == 2 and y.dtype.kind not in "biuf"):
-        raise ValueError(f"{name} wants a label or a row of numbers for each row of X and got y of shape {y.shape}.")
+        raise ValueError(
+            f"{name} expected a label, a number or a row of numbers for each row of X, got y of shape {y.shape}. "
+            f"Pass a list or an array with {n_rows} entries."
+        )
     if len(y) != n_rows:
-        raise ValueError(f"{name} wants as many targets as rows and got {len(y)} of them for {n_rows} rows of X.")
+        raise ValueError(
+            f"{name} expected {n_rows} targets, one for each row of X, got {len(y)}. Pass X and y of the same samples."
+        )
     if y.dtype.kind == "f" and not np.isfinite(y).all():
-        raise ValueError(f"{name} wants finite targets and got infinity in y.")
+        raise ValueError(f"{name} expected finite targets, got infinity in y. Remove these rows.")
     return y.ravel() if y.ndim == 2 and y.shape[1] == 1 else y.copy()
 
 
 @contextmanager
 def restore_on_error(estimator: BaseEstimator) -> Iterator[None]:
-    """All or nothing: what `estimator` knew before comes back unless the block ends well."""
+    """Restore the attributes of `estimator` if the block raises an error."""
     before = dict(vars(estimator))
     try:
         yield
     except BaseException:
         for name in vars(estimator).keys() - before.keys():
             del vars(estimator)[name]
-        vars(estimator).update(before)  # and nothing is missing at any time, for other threads
+        vars(estimator).update(before)  # no attribute is missing at any time, so that other threads can use the model
         raise
 
 
 def _refuse_foreign_kinds(name: str, X: Any, advice: str | None = None) -> None:
-    """Say what to do with input that scikit-learn's checks would misread or explain badly."""
+    """Raise an error for input types that scikit-learn would misread, or for which its message does not help."""
     if type(X).__module__.startswith("dask."):
         raise TypeError(
-            f"{name} wants an array in memory and got a Dask collection. Call X.compute() if it fits, or "
-            f"partial_fit on one block after another."
+            f"{name} expected an array in memory, got a Dask collection. Use X.compute() if it fits into memory, or "
+            f"call partial_fit on each block."
         )
     if _is_text(X):
-        advice = advice or f"Put a vectorizer before it: make_pipeline(TfidfVectorizer(), {name}())."
-        raise TypeError(f"{name} wants a matrix of numbers and got text. {advice}")
+        advice = advice or f"Add a vectorizer before it: make_pipeline(TfidfVectorizer(), {name}())."
+        raise TypeError(f"{name} expected a matrix of numbers, got text. {advice}")
     rows = X if isinstance(X, list | tuple) else ()
     entries = getattr(X, "data", None) if ops.is_sparse(X) else X
     if any(isinstance(part, np.ma.MaskedArray) for part in (entries, *rows)):
         raise _build_type_error(
-            name, X, "NumPy would ignore the mask. Fill masked entries, for instance with X.filled(0)."
+            name, X, "NumPy would ignore the mask. Fill the masked entries, for example with X.filled(0)."
         )
     if isinstance(X, np.matrix):
         raise _build_type_error(name, X, "Use numpy.asarray(X).")
@@ -330,7 +337,7 @@ def _build_type_error(name: str, X: Any, advice: str) -> TypeError:
 
 
 def _describe(X: Any) -> str:
-    """The type, dtype and shape of what came, as far as it has them."""
+    """Return the type, dtype and shape of `X`, leaving out what it does not have."""
     shape, dtype = getattr(X, "shape", None), getattr(X, "dtype", None)
     of = " of" if shape is not None or dtype is not None else ""
     return (
@@ -346,13 +353,14 @@ def _is_from_torch(X: Any) -> bool:
 
 
 def _refuse_hidden_tensor(name: str, X: Any) -> None:
-    """Refuse a tensor that NumPy cannot read without moving or converting it."""
-    kind = X.device.type
-    if kind == "meta":
-        raise _build_type_error(name, X, "It is on the device 'meta' and holds no numbers. Compute it first.")
-    if kind != "cpu":
-        advice = f"It is on the device {short_repr(kind)}. Use X.cpu(), or cupy.from_dlpack(X) on a GPU."
-        raise _build_type_error(name, X, advice)
+    """Raise an error for a tensor that NumPy cannot read without moving or converting it."""
+    device = X.device.type
+    if device == "meta":
+        raise _build_type_error(name, X, "It is on the device 'meta' and contains no numbers. Compute it first.")
+    if device != "cpu":
+        raise _build_type_error(
+            name, X, f"It is on the device {short_repr(device)}. Use X.cpu(), or cupy.from_dlpack(X) on a GPU."
+        )
     if str(X.layout) != "torch.strided":
         raise _build_type_error(name, X, "Use X.to_dense(), or a SciPy sparse matrix.")
     if X.requires_grad:
@@ -364,9 +372,9 @@ def _refuse_hidden_tensor(name: str, X: Any) -> None:
 
 
 def _convert_to_numbers(name: str, X: Any) -> Any:
-    """Real numbers, of a type that scikit-learn reads as they are meant; sparse ones as `ops.as_matrix` gives them.
+    """Convert `X` to real numbers that scikit-learn reads without loss, and a sparse `X` by `ops.as_matrix`.
 
-    A table keeps its form, for the names of its columns.
+    A data frame is returned unchanged, so that scikit-learn can read its column names.
     """
     if ops.is_on_gpu(X):
         return X
@@ -374,7 +382,7 @@ def _convert_to_numbers(name: str, X: Any) -> Any:
         return _convert_sparse_to_numbers(name, X)
     if hasattr(X, "columns") and hasattr(X, "iloc"):
         if not len(X.columns):
-            raise ValueError(f"{name} expected at least one column, got {_describe(X)}. Look at the step before.")
+            raise ValueError(f"{name} expected at least one column, got {_describe(X)}. Check the previous step.")
         for position, dtype in enumerate(X.dtypes):
             _refuse_column(name, X, position, getattr(getattr(dtype, "categories", None), "dtype", dtype))
         return X
@@ -387,33 +395,33 @@ def _convert_to_numbers(name: str, X: Any) -> Any:
     elif array.dtype.kind not in "biuf":
         raise _build_number_error(name, X, array)
     if array.dtype.kind == "f" and array.dtype.itemsize > 8:
-        with np.errstate(over="ignore", under="ignore"):  # what is too large becomes infinity, and that is refused
+        with np.errstate(over="ignore", under="ignore"):  # values beyond float64 become infinity, which is rejected
             array = array.astype(np.float64)
-    return X if hasattr(X, "columns") else array  # other tables too
+    return X if hasattr(X, "columns") else array  # data frames of other libraries keep their column names too
 
 
 def _convert_sparse_to_numbers(name: str, X: Any) -> Any:
-    """A sparse matrix as `ops.as_matrix` gives it. Entries that come twice are added in float64, as more may fit in."""
+    """Convert a sparse matrix by `ops.as_matrix`. Duplicate entries are added in float64, to avoid overflow."""
     check_structure(name, X)
     if X.dtype.kind in "cmM":
         raise _build_number_error(name, X, X)
     try:
-        if X.dtype != bool and X.dtype not in (np.float32, np.float64):  # those of bool are joined by "or" in SciPy
+        if X.dtype != bool and X.dtype not in (np.float32, np.float64):  # SciPy joins boolean duplicates by "or"
             X = X.tocsr() if X.format in ("lil", "dok") else X.copy()
-            X.data = X.data.astype(np.float64)  # `X.astype` adds before that, in some versions
+            X.data = X.data.astype(np.float64)  # `X.astype` of some versions adds duplicates before the conversion
     except (OverflowError, TypeError, ValueError) as error:
         raise _build_conversion_error(name, X, error) from error
     return ops.as_matrix(X)
 
 
 def _convert_to_float64(name: str, X: Any, array: Any) -> Any:
-    """Numbers that are written as strings, or are Python objects."""
+    """Convert an array of strings or Python objects to float64."""
     if array.dtype.kind == "O":
-        foreign = (complex, np.complexfloating, np.datetime64, np.timedelta64, np.ma.core.MaskedConstant)
-        kinds = [kind for kind in set(map(type, array.ravel())) if issubclass(kind, foreign)]
-        if kinds:
+        refused = (complex, np.complexfloating, np.datetime64, np.timedelta64, np.ma.core.MaskedConstant)
+        types = [entry_type for entry_type in set(map(type, array.ravel())) if issubclass(entry_type, refused)]
+        if types:
             raise _build_type_error(
-                name, X, f"Among its entries is one of the type {kinds[0].__name__}. Make all numbers."
+                name, X, f"An entry is of the type {types[0].__name__}. Convert all entries to numbers."
             )
     try:
         return array.astype(np.float64)
@@ -422,54 +430,60 @@ def _convert_to_float64(name: str, X: Any, array: Any) -> Any:
 
 
 def _build_number_error(name: str, X: Any, array: Any) -> Exception:
-    """Why numbers of another kind are refused."""
+    """Return the error for an array whose dtype is not a real number."""
     kind = array.dtype.kind
     if kind == "c":
-        return ValueError(  # which scikit-learn's checks want, and these words
+        return ValueError(  # scikit-learn's estimator checks require this type and "Complex data not supported"
             f"{name} expected a matrix of real numbers, got {_describe(X)}: Complex data not supported. Use "
             f"X.real, or abs(X)."
         )
     if kind in "mM":
-        advice = "Count from some day on, for instance (X - X.min()) / numpy.timedelta64(1, 'D')."
-        return _build_type_error(name, X, f"It holds {array.dtype}. {advice}")
+        advice = "Use the number of days since a date, for example (X - X.min()) / numpy.timedelta64(1, 'D')."
+        return _build_type_error(name, X, f"Its entries are of {array.dtype}. {advice}")
     if array.dtype.names:
         return _build_type_error(name, X, "Use numpy.lib.recfunctions.structured_to_unstructured(X).")
-    return _build_type_error(name, X, f"It holds {array.dtype}. Use X.astype(numpy.float32).")
+    return _build_type_error(name, X, f"Its entries are of {array.dtype}. Use X.astype(numpy.float32).")
 
 
 def _build_conversion_error(name: str, X: Any, error: Exception) -> Exception:
-    """The same kind of error, with what was wanted, and what NumPy says."""
-    kind = ValueError if isinstance(error, ValueError | OverflowError) else TypeError
-    return kind(f"{name} expected a matrix of real numbers, got {_describe(X)}: {error}. Make all entries numbers.")
+    """Return an error of the same type, with the expected input and NumPy's message."""
+    error_type = ValueError if isinstance(error, ValueError | OverflowError) else TypeError
+    return error_type(
+        f"{name} expected a matrix of real numbers, got {_describe(X)}: {shorten(str(error), 200)}. Convert all "
+        f"entries to numbers."
+    )
 
 
 def _refuse_column(name: str, X: Any, position: int, dtype: Any) -> None:
-    """Refuse a column of a table that holds dates, complex numbers or other things than numbers."""
+    """Raise an error for a column of a data frame that contains dates, complex numbers or other non-numbers."""
     kind = getattr(dtype, "kind", "O")
     if kind in "biuf":
         return
-    what = f"Its column {short_repr(X.columns[position])} holds {dtype}."
+    column = f"The column {short_repr(X.columns[position])} is of {shorten(str(dtype), 100)}."
     if kind == "c":
-        raise ValueError(f"{name} expected a matrix of real numbers, got a table: Complex data not supported. {what}")
+        raise ValueError(
+            f"{name} expected a matrix of real numbers, got {_describe(X)}: Complex data not supported. {column} Use "
+            f"its real part or its absolute value."
+        )
     if kind in "mM":
-        raise _build_type_error(name, X, f"{what} Leave it out, or count days from some day on.")
+        raise _build_type_error(name, X, f"{column} Remove it, or use the number of days since a date.")
     try:
         np.asarray(X.iloc[:, position], dtype=np.float64)
     except (OverflowError, TypeError, ValueError) as error:
-        error_of = ValueError if isinstance(error, ValueError | OverflowError) else TypeError
-        raise error_of(
-            f"{name} expected a matrix of real numbers, got {_describe(X)}: {error}. {what} Leave it out, or encode "
-            f"it, for instance with sklearn.preprocessing.OneHotEncoder."
+        error_type = ValueError if isinstance(error, ValueError | OverflowError) else TypeError
+        raise error_type(
+            f"{name} expected a matrix of real numbers, got {_describe(X)}: {shorten(str(error), 100)}. {column} "
+            f"Remove it, or encode it, for example with sklearn.preprocessing.OneHotEncoder."
         ) from error
 
 
 def _is_text(X: Any) -> bool:
-    """Whether texts came where rows of numbers are wanted: one, a sequence, or a column or table of pandas."""
+    """Whether `X` is text: one string, a sequence of strings, or a series or data frame of strings."""
     rows = X.iloc[:1].to_numpy() if hasattr(X, "iloc") else np.atleast_1d(X) if isinstance(X, np.ndarray) else X
     if not isinstance(rows, list | tuple | np.ndarray):
         return isinstance(rows, str | bytes)
     first = rows[0] if len(rows) else None
-    if hasattr(X, "columns") and first is not None:  # a table may have numbers that are written as strings
+    if hasattr(X, "columns") and first is not None:  # a data frame may contain numbers as strings
         return len(first) > 0 and all(isinstance(entry, str) and not _is_number(entry) for entry in first)
     return isinstance(first, str | bytes)
 
@@ -483,59 +497,62 @@ def _is_number(entry: str) -> bool:
 
 
 def _is_missing(label: Any) -> bool:
-    """Whether a label is None, pandas.NA, or unlike itself as NaN and NaT are."""
+    """Whether a label is None, pandas.NA, or not equal to itself, as NaN and NaT are."""
     if label is None or type(label).__name__ == "NAType":
         return True
-    unlike = label != label
-    return isinstance(unlike, bool | np.bool_) and bool(unlike)
+    differs = label != label
+    return isinstance(differs, bool | np.bool_) and bool(differs)
 
 
 def _name_kind(label: Any) -> str:
-    """The kind of a label; within a kind, labels can be sorted."""
+    """Return the kind of a label, for messages. Labels of one kind can be sorted."""
     if isinstance(label, str):
         return "strings"
     return "numbers" if isinstance(label, Number | np.bool_) else type(label).__name__
 
 
 def _refuse_other_device(name: str, X: Any, like: Any) -> None:
-    """A model computes where it has learned; nothing is moved behind its user's back."""
+    """Raise a TypeError if `X` and the fitted model are on different devices; data are never moved implicitly."""
     if ops.is_on_gpu(X) and not ops.is_on_gpu(like):
         raise TypeError(
-            f"This {name} has learned on the CPU and got a CuPy array. Move that to the host, with X.get(), or fit the "
-            f"model on CuPy arrays."
+            f"{name} was fitted on the CPU and expected an array in host memory, got a CuPy array. Use X.get(), or fit "
+            f"the model on CuPy arrays."
         )
     if ops.is_on_gpu(like) and not ops.is_on_gpu(X):
-        there = "cupyx.scipy.sparse.csr_matrix(X)" if ops.is_sparse(X) else "cupy.asarray(X)"
+        conversion = "cupyx.scipy.sparse.csr_matrix(X)" if ops.is_sparse(X) else "cupy.asarray(X)"
         raise TypeError(
-            f"This {name} has learned on the GPU and got {type(X).__name__}, which is on the host. Move that to the "
-            f"GPU, with {there}, or the model to the host, with codebooks.to_host(model)."
+            f"{name} was fitted on the GPU and expected a CuPy array, got {type(X).__name__}. Use {conversion}, or "
+            f"move the model with codebooks.to_host(model)."
         )
 
 
 def _check_matrix_on_gpu(name: str, X: Any) -> Any:
-    """A CuPy matrix in the form that `codebooks.ops` takes; what scikit-learn checks of others is checked here."""
+    """Validate a CuPy matrix, which scikit-learn does not, and convert it to the form that `codebooks.ops` expects."""
     check_structure(name, X)
     if X.ndim != 2:
         raise ValueError(
-            f"{name} wants a matrix, an array with 2 dimensions, and got one of shape {X.shape}. Reshape a single row "
-            f"with X.reshape(1, -1)."
+            f"{name} expected a matrix with 2 dimensions, got {_describe(X)}. Reshape a single row with "
+            f"X.reshape(1, -1)."
         )
     if X.dtype.kind not in "biuf":
-        raise ValueError(f"{name} wants real numbers and got {X.dtype}. Use X.astype(cupy.float32).")
-    for what, n in zip(("row", "feature"), X.shape, strict=True):
+        raise ValueError(f"{name} expected real numbers, got {_describe(X)}. Use X.astype(cupy.float32).")
+    for axis, n in zip(("row", "feature"), X.shape, strict=True):
         if n == 0:
-            raise ValueError(f"{name} wants at least one {what} and got an array of shape {X.shape}.")
+            raise ValueError(f"{name} expected at least one {axis}, got {_describe(X)}. Check the previous step.")
     return ops.as_matrix(X)
 
 
 def _check_finite(name: str, X: Any) -> None:
-    """Refuse NaN and infinity where scikit-learn has not done so."""
+    """Raise an error for NaN and infinity that scikit-learn has not checked."""
     if not bool(ops.xp(X).isfinite(ops.entries(X)).all()):
-        raise ValueError(f"{name} wants finite numbers and got NaN or infinity. Look at the step before.")
+        raise ValueError(
+            f"{name} expected finite numbers, got NaN or infinity. Check the previous step, or use "
+            f"sklearn.impute.SimpleImputer."
+        )
 
 
 def _check_size(name: str, X: Any, reset: bool, allow_nan: bool = False) -> None:
-    """Refuse numbers whose squares overflow, or all become 0, and a matrix of nothing but zeros to learn from."""
+    """Raise an error if squares overflow or all underflow to 0, or (with `reset`) if all values are 0."""
     values = ops.entries(X)
     missing = ops.xp(values).isnan(values) if allow_nan else None
     if missing is not None and missing.any():
@@ -546,17 +563,17 @@ def _check_size(name: str, X: Any, reset: bool, allow_nan: bool = False) -> None
     limit = np.sqrt(np.finfo(X.dtype).max / max(values.size, 1)) / 4
     if largest > limit:
         raise ValueError(
-            f"{name} wants numbers below {limit:.1e} and got {largest:.1e}: squares would overflow "
-            f"{X.dtype}. Scale the data, for instance with sklearn.preprocessing.MaxAbsScaler."
+            f"{name} expected absolute values below {limit:.1e}, got {largest:.1e}: squares would overflow {X.dtype}. "
+            f"Scale the data, for example with sklearn.preprocessing.MaxAbsScaler."
         )
     least = np.sqrt(np.finfo(X.dtype).smallest_subnormal)
     if 0 < largest < least:
         raise ValueError(
-            f"{name} wants numbers above {least:.1e} and got {largest:.1e} at most: squares would all underflow "
-            f"{X.dtype} to 0. Scale the data, for instance X / abs(X).max()."
+            f"{name} expected a largest absolute value of at least {least:.1e}, got {largest:.1e}: all squares would "
+            f"underflow {X.dtype} to 0. Scale the data, for example X / abs(X).max()."
         )
     if reset and largest == 0:
         raise ValueError(
-            f"{name} got a matrix of shape {X.shape} that holds nothing but zeros, and there is nothing to learn from "
-            f"zeros. Look at the step before: a vectorizer may have dropped every term (min_df, stop_words)."
+            f"{name} expected values other than 0, got a matrix of shape {X.shape} that contains only zeros. Check the "
+            f"previous step: a vectorizer may have removed all terms (min_df, stop_words)."
         )

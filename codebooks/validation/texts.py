@@ -9,78 +9,90 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, issparse
 
-from codebooks.errors import short_repr
+from codebooks.errors import short_repr, shorten
 from codebooks.validation.arrays import check_matrix
 
 __all__ = ["check_count_matrix", "check_encoder_output", "check_texts", "is_matrix", "replace_surrogates"]
 
 
 def is_matrix(documents: Any) -> bool:
-    """Whether these are counts and no texts."""
+    """Whether `documents` is a matrix of counts, not a sequence of texts."""
     return issparse(documents) or (isinstance(documents, np.ndarray) and documents.ndim == 2)
 
 
 def check_count_matrix(documents: Any, *, empty: bool = False) -> Any:
-    """Counts as a CSR matrix of float32, which shares nothing with what came; with `empty`, of no rows too."""
+    """Return a copy of the counts as a CSR matrix of float32. With `empty`, a matrix without rows is accepted."""
     if not is_matrix(documents):
         raise TypeError(
-            f"This retriever was fitted on a matrix of counts and wants one again, with a row for each text; "
-            f"{type(documents).__name__} came."
+            f"The retriever was fitted on a matrix of counts and expected another one, with a row for each text, got "
+            f"{type(documents).__name__}. Use the vectorizer that made the first."
         )
-    given = check_matrix("The retriever", documents, least_rows=0 if empty else 1)
+    matrix = check_matrix("The retriever", documents, least_rows=0 if empty else 1)
     with np.errstate(over="ignore"):
-        counts = csr_matrix(given, dtype=np.float32, copy=True)
+        counts = csr_matrix(matrix, dtype=np.float32, copy=True)
     if not np.isfinite(counts.data).all():
-        raise ValueError("The retriever expected counts below 3.4e38, the most that float32 holds, got larger ones.")
+        largest = float(abs(matrix).max())
+        raise ValueError(f"The retriever expected counts below 3.4e38 (float32), got {largest:.1e}. Scale the counts.")
     return counts
 
 
 def check_texts(documents: Any, method: str, advice: str = "") -> list[str]:
-    """A list of texts, and nothing else among them. `advice` is for who gives a table of something else."""
+    """Return the documents as a list of strings. `advice` is added to the error for a table or a set."""
     if isinstance(documents, str | bytes):
-        raise TypeError(f"{method} wants a list of texts and got one text. Put it into a list: [text].")
+        raise TypeError(f"{method} expected a list of texts, got one text. Use a list: [text].")
     if not hasattr(documents, "__iter__"):
-        raise TypeError(f"{method} wants a list of texts and got {type(documents).__name__}.")
-    if issparse(documents) or isinstance(documents, Mapping | Set) or getattr(documents, "ndim", 1) != 1:
-        shape = f" of shape {documents.shape}" if hasattr(documents, "shape") else ""
         raise TypeError(
-            f"{method} wants a list of texts and got {type(documents).__name__}{shape}. Give them in their order; of a "
-            f"table give one column, as in table['text'].{advice}"
+            f"{method} expected a list of texts, got {type(documents).__name__}. Use a list or an array of strings."
+        )
+    if issparse(documents) or isinstance(documents, Mapping | Set) or getattr(documents, "ndim", 1) != 1:
+        raise TypeError(
+            f"{method} expected a list of texts, got {_describe(documents)}. Pass an ordered sequence, or one column "
+            f"of a table, such as table['text'].{advice}"
         )
     texts = list(documents)
     for i, text in enumerate(texts):
         if not isinstance(text, str):
-            raise TypeError(f"{method} wants texts, and number {i} is {type(text).__name__}: {short_repr(text)}.")
+            raise TypeError(
+                f"{method} expected a list of texts, got {type(text).__name__} at index {i}: {short_repr(text)}. "
+                f"Remove it, or convert it with str."
+            )
     return texts
 
 
 def replace_surrogates(text: str) -> str:
-    """A text with U+FFFD in place of each half of a broken pair, which no encoder takes."""
+    """Replace each lone surrogate of a text by U+FFFD, because encoders raise an error for them."""
     return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def check_encoder_output(vectors: Any, n_texts: int, giver: str, dtypes: tuple[type, ...]) -> NDArray[Any]:
-    """What an encoder gave, as a row of finite numbers for each text; of the first of these dtypes, unless of another.
+def check_encoder_output(vectors: Any, n_texts: int, parameter: str, dtypes: tuple[type, ...]) -> NDArray[Any]:
+    """Return the output of an encoder as a matrix of finite numbers, one row for each text.
 
-    `giver` is the setting that it comes from.
+    Other dtypes than `dtypes` are converted to the first of them. `parameter` is the parameter that gave the encoder.
     """
     try:
         if isinstance(vectors, np.ma.MaskedArray):
-            raise TypeError("a masked array, whose mask would be ignored")
+            raise TypeError("the mask would be ignored")
         rows = _from_torch(vectors) if hasattr(vectors, "detach") else np.asarray(vectors)
         if rows.dtype.kind in "cmM":
-            raise TypeError(f"{rows.dtype} is no real number")
-        with np.errstate(over="ignore"):  # what is too large becomes infinity, and that is refused
+            raise TypeError(f"{rows.dtype} is not a real number")
+        with np.errstate(over="ignore"):  # values beyond the dtype become infinity, which is rejected below
             rows = rows if rows.dtype in dtypes else rows.astype(dtypes[0])
     except (TypeError, ValueError) as error:
-        raise ValueError(f"The {giver} must give an array of numbers; {_describe(vectors)} came: {error}.") from error
+        raise ValueError(
+            f"The {parameter} must return an array of numbers, got {_describe(vectors)}: {shorten(str(error), 200)}. "
+            f"Return a float array with a row for each text."
+        ) from error
     if rows.ndim != 2 or len(rows) != n_texts or not rows.shape[1]:
         raise ValueError(
-            f"The {giver} must give a row of numbers for each text, shape ({n_texts}, n_dims); shape {rows.shape} came."
+            f"The {parameter} must return an array of shape ({n_texts}, n_dims), a row for each text, got shape "
+            f"{rows.shape}. Check that it encodes a list of texts."
         )
-    bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
-    if len(bad):
-        raise ValueError(f"The {giver} must give finite numbers; NaN or infinity came for {len(bad)} of its texts.")
+    n_bad = np.count_nonzero(~np.isfinite(rows).all(axis=1))
+    if n_bad:
+        raise ValueError(
+            f"The {parameter} must return finite numbers, got NaN or infinity for {n_bad} of {n_texts} texts. Check "
+            f"it, or remove these texts."
+        )
     return rows
 
 
@@ -92,6 +104,6 @@ def _from_torch(tensor: Any) -> NDArray[Any]:
         return tensor.float().numpy()
 
 
-def _describe(thing: Any) -> str:
-    shape = getattr(thing, "shape", None)
-    return type(thing).__name__ + (f" of shape {shape}" if shape is not None else "")
+def _describe(value: Any) -> str:
+    shape = getattr(value, "shape", None)
+    return type(value).__name__ + (f" of shape {shape}" if shape is not None else "")

@@ -448,7 +448,7 @@ BAD = {
     "index of counts": (["counts", "cat"], "counts was made of counts and knows no words"),
     "save onto a file": (
         ["good.txt", "cat", "--save", "two.csv"],
-        "--save: expected a new file or one that was saved before, got two.csv, another file. Choose another path",
+        "--save: expected a new file or a saved file to replace, got two.csv, another file. Choose another path",
     ),
     "save onto a folder": (["good.txt", "cat", "--save", "mine"], "got mine, a folder. Choose another"),
     "save below a file": (["good.txt", "cat", "--save", "good.txt/index"], "good.txt/index"),

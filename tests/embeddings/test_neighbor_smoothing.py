@@ -84,7 +84,7 @@ def test_fewer_rows_than_neighbors(algorithm, n):
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_empty_rows_stay_empty_and_are_nobodys_neighbors(algorithm):
+def test_zero_rows_stay_zero_and_are_not_neighbors(algorithm):
     X, _ = groups(40)
     with_empty = np.insert(X, [0, 20, 40], 0, axis=0)
     model = NeighborSmoothing(algorithm=algorithm).fit(with_empty)
@@ -94,7 +94,7 @@ def test_empty_rows_stay_empty_and_are_nobodys_neighbors(algorithm):
     np.testing.assert_allclose(np.delete(found, [0, 21, 42], axis=0), oracles.smoothed(X, X, 10, 0.5), atol=1e-12)
 
 
-def test_the_earlier_of_two_rows_that_are_equally_near():
+def test_ties_prefer_the_earlier_row():
     X = np.eye(6)
     found = NeighborSmoothing(2).fit_transform(X)
     np.testing.assert_allclose(found, oracles.smoothed(X, X, 2, 0.5), atol=1e-12)
@@ -129,7 +129,7 @@ def test_memory_is_bounded(algorithm):
     assert peak < 30 * 2**20  # all cosines would take 137 MB
 
 
-def test_smoothing_helps_a_learner_to_find_overlapping_groups():
+def test_smoothing_improves_clustering_of_overlapping_groups():
     X, labels = groups(1200, 200, 30, noise=3.0)
     new, new_labels = groups(1200, 200, 30, noise=3.0, seed=5)
     plain = make_pipeline(PartialWhitening(), KrotovHopfield(30, random_state=0)).fit(X)
@@ -139,7 +139,7 @@ def test_smoothing_helps_a_learner_to_find_overlapping_groups():
         assert gain[0] > gain[1] + 0.05
 
 
-def test_bad_input_is_refused_and_what_was_learned_is_kept():
+def test_invalid_input_is_rejected_and_attributes_are_restored():
     X, _ = groups()
     model = NeighborSmoothing().fit(X)
     before = model.transform(X)
@@ -157,13 +157,13 @@ def test_bad_input_is_refused_and_what_was_learned_is_kept():
 
 
 @pytest.mark.parametrize("settings", [{"n_neighbors": 0}, {"weight": 1.5}, {"weight": -0.1}, {"algorithm": "fast"}])
-def test_settings_out_of_range_are_refused(settings):
+def test_parameters_out_of_range_are_rejected(settings):
     with pytest.raises(ValueError, match=f"The '{next(iter(settings))}' parameter of NeighborSmoothing must be"):
         NeighborSmoothing(**settings).fit(groups()[0])
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_copies_do_alike(algorithm):
+def test_pickle_and_clone(algorithm):
     X, _ = groups()
     model = NeighborSmoothing(5, 0.3, algorithm=algorithm).fit(X)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).transform(X), model.transform(X))

@@ -15,12 +15,12 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from codebooks import KrotovHopfield, PairedHead
 from codebooks.embeddings._head_closed_form import compute_barlow_loss, compute_scatter_matrices, fit_closed_form_head
 from codebooks.embeddings._head_validation import (
-    Look,
+    FoldMetrics,
     choose_epoch,
     compute_chance_level,
     compute_first_ranks,
-    decide,
     describe_collapse,
+    evaluate_improvement,
     split_groups,
 )
 from codebooks.plots import plot_groups, plot_history
@@ -73,7 +73,7 @@ def test_canonical_axes_rank_as_the_head_does():
     np.testing.assert_allclose(fit_closed_form_head(X, groups, 1.0, 5, True), axes[:5], rtol=1e-10, atol=1e-12)
 
 
-def test_without_the_residual_path_what_is_not_shared_goes_to_zero():
+def test_head_without_residual_removes_directions_that_groups_do_not_share():
     X, groups = planted(200, 6, 8)
     weights = np.linalg.norm(fit_closed_form_head(X, groups, 0.01, None, False), axis=1)
     axes = np.linalg.norm(fit_closed_form_head(X, groups, 0.01, 8, True), axis=1)
@@ -108,18 +108,18 @@ def test_ranks_equal_slow_loops():
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_strangers_win_ties_that_rounding_hides(dtype):
+def test_ranks_count_ties_within_rounding_as_other_rows_first(dtype):
     friend = np.array([0.6, 0.8], dtype)
     stranger = np.nextafter(friend, dtype(0))
     Z = np.array([[1, 0], friend, stranger, [-1, 0]], dtype)
     np.testing.assert_array_equal(compute_first_ranks(Z, np.array([0, 0, 1, 1]), np.array([0])), [2])
 
 
-@pytest.mark.parametrize(("n_friends", "n_rows"), [(1, 1), (1, 9), (3, 9), (9, 9), (40, 2000)])
-def test_chance_is_what_random_orders_give(n_friends, n_rows):
+@pytest.mark.parametrize(("n_relevant", "n_rows"), [(1, 1), (1, 9), (3, 9), (9, 9), (40, 2000)])
+def test_chance_level_equals_the_mean_over_random_orders(n_relevant, n_rows):
     rng = np.random.default_rng(0)
-    drawn = [1 / (1 + rng.permutation(n_rows)[:n_friends].min()) for _ in range(4000)]
-    assert compute_chance_level(n_friends, n_rows) == pytest.approx(np.mean(drawn), abs=4 * np.std(drawn) / 60)
+    drawn = [1 / (1 + rng.permutation(n_rows)[:n_relevant].min()) for _ in range(4000)]
+    assert compute_chance_level(n_relevant, n_rows) == pytest.approx(np.mean(drawn), abs=4 * np.std(drawn) / 60)
 
 
 def test_folds_hold_out_whole_groups_and_each_once():
@@ -127,28 +127,28 @@ def test_folds_hold_out_whole_groups_and_each_once():
     folds = split_groups(groups)
     assert len(folds) == 5
     for fold in folds:
-        assert not set(groups[fold.learned]) & set(groups[fold.queries])
-        assert len(fold.among) == len(groups)
+        assert not set(groups[fold.train]) & set(groups[fold.queries])
+        assert len(fold.candidates) == len(groups)
     asked = np.concatenate([fold.queries for fold in folds])
     np.testing.assert_array_equal(np.sort(asked), np.arange(10, 62))  # rows that are alone are never asked for
     sizes = [len(set(groups[fold.queries])) for fold in folds]
     assert max(sizes) - min(sizes) <= 1
 
 
-def test_many_rows_are_judged_by_some():
+def test_folds_sample_queries_and_candidates_of_many_rows():
     groups = np.arange(60_000) // 2
     for fold in split_groups(groups):
         assert len(fold.queries) <= 2_000
-        assert len(fold.among) <= 40_000
-        assert np.isin(fold.queries, fold.among).all()
-        assert np.isin(fold.queries ^ 1, fold.among).all()  # where their friends are
+        assert len(fold.candidates) <= 40_000
+        assert np.isin(fold.queries, fold.candidates).all()
+        assert np.isin(fold.queries ^ 1, fold.candidates).all()  # the other row of the group
 
 
 def looks(*mrr):
-    return [Look(np.array([1 / one]), 0.0, 0.0) for one in mrr]
+    return [FoldMetrics(np.array([1 / one]), 0.0, 0.0) for one in mrr]
 
 
-def test_the_last_epoch_that_harms_nothing_new_is_taken():
+def test_choose_epoch_takes_the_last_within_one_standard_error():
     raw = looks(0.5, 0.5, 0.5)
     best, tied, worse = looks(0.60, 0.70, 0.65), looks(0.59, 0.66, 0.66), looks(0.52, 0.50, 0.51)
     assert choose_epoch(raw, [tied, best, tied, worse]) == 2
@@ -157,16 +157,16 @@ def test_the_last_epoch_that_harms_nothing_new_is_taken():
 
 
 @pytest.mark.parametrize(("gains", "kept"), [((0.1, 0.12, 0.11), True), ((0.1, -0.2, 0.1), False), ((0, 0, 0), False)])
-def test_a_gain_counts_from_one_standard_error_on(gains, kept):
+def test_head_is_kept_if_its_gain_exceeds_one_standard_error(gains, kept):
     groups = np.repeat(np.arange(6), 2)
     folds = split_groups(groups)
-    raw = [Look(np.full(4, 1 / 0.7), 0.0, 0.0) for _ in folds]
-    after = [Look(1 / (0.7 + gain + np.array([0.01, 0.01, -0.01, -0.01])), 0.0, 0.0) for gain in gains]
-    verdict = decide(raw, after, groups, folds)
-    assert verdict.improved == kept
-    assert verdict.gain == pytest.approx(np.mean(gains), abs=1e-3)
-    assert verdict.error == pytest.approx(np.std(gains, ddof=1) / np.sqrt(3), abs=1e-3)
-    assert (verdict.complaint == "") == kept
+    raw = [FoldMetrics(np.full(4, 1 / 0.7), 0.0, 0.0) for _ in folds]
+    after = [FoldMetrics(1 / (0.7 + gain + np.array([0.01, 0.01, -0.01, -0.01])), 0.0, 0.0) for gain in gains]
+    improvement = evaluate_improvement(raw, after, groups, folds)
+    assert improvement.improved == kept
+    assert improvement.gain == pytest.approx(np.mean(gains), abs=1e-3)
+    assert improvement.error == pytest.approx(np.std(gains, ddof=1) / np.sqrt(3), abs=1e-3)
+    assert (improvement.reason == "") == kept
 
 
 # -- kept or not -----------------------------------------------------------------------------------------------------
@@ -174,7 +174,7 @@ def test_a_gain_counts_from_one_standard_error_on(gains, kept):
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("seed", range(3))
-def test_a_head_that_helps_is_kept(seed):
+def test_head_that_improves_ranking_is_kept(seed):
     X, groups = planted(seed=seed)
     head = PairedHead(ridge=0.3).fit(X, groups)
     assert head.improved_
@@ -192,17 +192,17 @@ def test_a_head_that_helps_is_kept(seed):
 def test_a_head_that_changes_nothing_has_the_loss_of_no_head(redundancy):
     X, groups = planted(40, 5, 6)
     head = PairedHead(ridge=1e9, redundancy=redundancy)
-    with pytest.warns(UserWarning, match="keeps"):
+    with pytest.warns(UserWarning, match="does not change"):
         head.fit(X, groups)
     before, after = head.history_
     assert after["loss"] == pytest.approx(before["loss"], rel=1e-6)
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_shuffled_labels_fall_back_and_say_so(seed):
+def test_shuffled_labels_keep_the_identity_with_a_warning(seed):
     X, groups = planted(seed=seed)
     shuffled = np.random.default_rng(seed).permutation(groups)
-    with pytest.warns(UserWarning, match=r"keeps embeddings as they are .*(no nearer to their own group|not rank)"):
+    with pytest.warns(UserWarning, match=r"does not change the embeddings .*(no better than chance|not rank)"):
         head = PairedHead().fit(X, shuffled)
     assert head.improved_ is False
     np.testing.assert_array_equal(head.transform(X), X)
@@ -211,7 +211,7 @@ def test_shuffled_labels_fall_back_and_say_so(seed):
     assert len(head.history_) == 2
 
 
-def test_a_head_with_nothing_to_gain_falls_back():
+def test_head_without_gain_keeps_the_identity():
     X = np.repeat(np.eye(20), 4, axis=0) + 0.01 * np.random.default_rng(0).standard_normal((80, 20))
     with pytest.warns(UserWarning, match="does not rank held-out groups better than no head"):
         head = PairedHead().fit(X, np.repeat(np.arange(20), 4))
@@ -219,17 +219,17 @@ def test_a_head_with_nothing_to_gain_falls_back():
     assert head.gain_ == pytest.approx(0)
 
 
-def test_the_identity_has_all_features_whatever_was_asked_for():
+def test_identity_ignores_n_components():
     X, groups = planted()
-    with pytest.warns(UserWarning, match="keeps embeddings"):
+    with pytest.warns(UserWarning, match="does not change"):
         head = PairedHead(n_components=3).fit(X, np.random.default_rng(0).permutation(groups))
     assert head.transform(X).shape == X.shape
     assert len(head.get_feature_names_out()) == 16
 
 
-def test_equal_rows_are_given_back():
+def test_equal_rows_are_unchanged():
     X = np.ones((40, 4))
-    with pytest.warns(UserWarning, match="keeps embeddings as they are"):
+    with pytest.warns(UserWarning, match="does not change the embeddings"):
         head = PairedHead().fit(X, np.arange(40) // 4)
     np.testing.assert_array_equal(head.transform(X), X)
 
@@ -243,9 +243,9 @@ TOO_LITTLE = {
 
 
 @pytest.mark.parametrize("y", TOO_LITTLE.values(), ids=TOO_LITTLE)
-def test_what_cannot_be_judged_is_not_kept(y):
+def test_too_few_groups_keep_the_identity(y):
     X = np.random.default_rng(0).standard_normal((12, 4))
-    with pytest.warns(UserWarning, match=r"wants at least 4 groups of two rows, and \d+ of the \d+ groups"):
+    with pytest.warns(UserWarning, match=r"expected at least 4 groups of two rows, got \d+ among \d+ groups"):
         head = PairedHead().fit(X, y)
     assert not head.improved_
     assert head.history_ == []
@@ -263,7 +263,7 @@ def test_few_groups_make_fewer_folds(n_groups):
     assert np.isfinite(head.gain_error_)
 
 
-def test_rows_that_are_alone_change_no_head():
+def test_rows_alone_in_their_group_do_not_change_the_head():
     X, groups = planted()
     more = np.random.default_rng(1).standard_normal((30, 16))
     one = PairedHead(ridge=0.3).fit(X, groups)
@@ -279,19 +279,19 @@ def test_rows_that_are_alone_change_no_head():
         (np.diag([1.0, 1, 0, 0, 0, 0]), "lost rank"),
     ],
 )
-def test_collapse_is_named(head, complaint):
+def test_describe_collapse(head, complaint):
     X = np.random.default_rng(0).standard_normal((100, 6))
     assert complaint in describe_collapse(X, X @ head)
     assert describe_collapse(X, X) == ""
     assert describe_collapse(X + 100, X) == ""
 
 
-def test_a_collapsed_head_is_told():
+def test_collapsed_head_gives_a_warning():
     rng = np.random.default_rng(0)
     groups = np.repeat(np.arange(20), 4)
     X = np.hstack([rng.standard_normal((20, 1))[groups], 1e-3 * rng.standard_normal((80, 5))])
     X[:, 1:] += rng.standard_normal((80, 5))
-    with pytest.warns(UserWarning, match=r"collapsed: all outputs lie along one direction .* Try a larger ridge"):
+    with pytest.warns(UserWarning, match=r"collapsed: all outputs lie along one direction .* Use a larger ridge"):
         PairedHead(residual=False, ridge=1e-6).fit(X, groups)
 
 
@@ -319,7 +319,7 @@ def test_a_row_in_two_pairs_joins_them():
 # -- laws ------------------------------------------------------------------------------------------------------------
 
 
-def test_the_same_every_time_and_in_any_order():
+def test_result_does_not_depend_on_the_order_of_rows():
     X, groups = planted()
     one, two = PairedHead().fit(X, groups), PairedHead().fit(X, groups)
     np.testing.assert_array_equal(one.components_, two.components_)
@@ -338,7 +338,7 @@ def test_names_of_groups_do_not_matter():
 
 
 @pytest.mark.parametrize("form", [np.asfortranarray, np.ndarray.tolist, lambda X: np.repeat(X, 2, axis=0)[::2]])
-def test_any_form_of_the_same_numbers(form):
+def test_input_types_with_equal_values_give_equal_results(form):
     X, groups = planted()
     expected = PairedHead().fit(X, groups)
     head = PairedHead().fit(form(X), groups)
@@ -354,7 +354,7 @@ def test_float32_stays_float32():
     np.testing.assert_allclose(narrow.transform(X), wide.transform(X), atol=1e-4)
 
 
-def test_what_comes_out():
+def test_shapes_and_attributes_of_the_result():
     X, groups = planted()
     head = PairedHead(ridge=0.3).fit(X + 5, groups)
     np.testing.assert_allclose(head.mean_, X.mean(axis=0) + 5)
@@ -364,16 +364,16 @@ def test_what_comes_out():
     )
 
 
-def test_input_is_left_alone_and_never_given_back_itself():
+def test_transform_returns_a_copy_and_does_not_modify_its_input():
     X, groups = planted()
     before = X.copy()
-    with pytest.warns(UserWarning, match="keeps embeddings"):
+    with pytest.warns(UserWarning, match="does not change"):
         head = PairedHead().fit(X, np.random.default_rng(0).permutation(groups))
     assert not np.shares_memory(head.transform(X), X)
     np.testing.assert_array_equal(X, before)
 
 
-def test_copies_are_alike():
+def test_pickle_and_clone():
     X, groups = planted()
     head = PairedHead(ridge=1.0).fit(X, groups)
     again = pickle.loads(pickle.dumps(head))
@@ -381,7 +381,7 @@ def test_copies_are_alike():
     assert clone(head).get_params() == head.get_params()
 
 
-def test_names_and_frames():
+def test_feature_names_and_data_frames():
     pd = pytest.importorskip("pandas")
     X, groups = planted()
     head = PairedHead(n_components=3, ridge=0.3).fit(X, groups).set_output(transform="pandas")
@@ -390,7 +390,7 @@ def test_names_and_frames():
     assert isinstance(frame, pd.DataFrame)
 
 
-def test_it_stands_before_a_learner():
+def test_pipeline_with_a_learner():
     X, groups = planted(5, 40)
     pipeline = make_pipeline(PairedHead(ridge=0.3), KrotovHopfield(5, random_state=0))
     with warnings.catch_warnings():
@@ -404,50 +404,48 @@ GOOD = np.random.default_rng(0).standard_normal((20, 4))
 IN_FOURS = np.repeat(np.arange(5), 4)
 REFUSED = {
     "no y": (GOOD, None, ValueError, "requires y to be passed"),
-    "y too short": (GOOD, IN_FOURS[:-1], ValueError, "as many targets as rows and got 19 of them for 20 rows"),
-    "y a matrix": (GOOD, np.zeros((20, 2)), ValueError, "one group for each row and got y of shape"),
-    "NaN in y": (GOOD, np.r_[np.nan, np.zeros(19)], ValueError, "row 0 has none: .*nan.* came"),
-    "NaN in a list": (GOOD, ["a"] * 19 + [float("nan")], ValueError, "row 19 has none: nan came. Leave out such rows"),
-    "NaN among objects": (GOOD, np.array([1.0, np.nan] * 10, dtype=object), ValueError, "row 1 has none"),
-    "None in y": (GOOD, np.array([None, "a"] * 10, dtype=object), ValueError, "row 0 has none: None came"),
-    "mixed y": (GOOD, ["a", 1] * 10, TypeError, "labels of one kind, .* and got numbers and strings"),
+    "y too short": (GOOD, IN_FOURS[:-1], ValueError, "expected 20 targets, one for each row of X, got 19"),
+    "y a matrix": (GOOD, np.zeros((20, 2)), ValueError, "one group for each row, got y of shape"),
+    "NaN in y": (GOOD, np.r_[np.nan, np.zeros(19)], ValueError, "got .*nan.* in row 0"),
+    "NaN in a list": (GOOD, ["a"] * 19 + [float("nan")], ValueError, "got nan in row 19. Remove"),
+    "NaN among objects": (GOOD, np.array([1.0, np.nan] * 10, dtype=object), ValueError, "in row 1"),
+    "None in y": (GOOD, np.array([None, "a"] * 10, dtype=object), ValueError, "got None in row 0"),
+    "mixed y": (GOOD, ["a", 1] * 10, TypeError, "labels of one type, .* got numbers and strings"),
     "NaN": (np.where(GOOD > 2, np.nan, GOOD) * [1, 1, 1, np.nan], IN_FOURS, ValueError, "NaN"),
-    "zeros": (np.zeros((20, 4)), IN_FOURS, ValueError, "nothing but zeros"),
-    "sparse": (sparse.csr_matrix(GOOD), IN_FOURS, TypeError, "dense embeddings and got a sparse matrix"),
-    "text": (["a text"] * 20, IN_FOURS, TypeError, "matrix of numbers and got text"),
+    "zeros": (np.zeros((20, 4)), IN_FOURS, ValueError, "only zeros"),
+    "sparse": (sparse.csr_matrix(GOOD), IN_FOURS, TypeError, "dense embeddings, got a sparse matrix"),
+    "text": (["a text"] * 20, IN_FOURS, TypeError, "matrix of numbers, got text"),
 }
 
 
 @pytest.mark.parametrize(("X", "y", "error", "message"), REFUSED.values(), ids=REFUSED)
-def test_bad_input_is_refused(X, y, error, message):
+def test_invalid_input_is_rejected(X, y, error, message):
     with pytest.raises(error, match=message):
         PairedHead().fit(X, y)
 
 
-def test_bad_pairs_are_refused():
-    with pytest.raises(
-        ValueError, match=r"two rows for each pair and got A of shape \(20, 4\) and B of shape \(19, 4\)"
-    ):
+def test_pairs_of_different_shapes_are_rejected():
+    with pytest.raises(ValueError, match=r"same shape, row i of each a pair, got \(20, 4\) and \(19, 4\)"):
         PairedHead().fit_pairs(GOOD, GOOD[:-1])
-    with pytest.raises(ValueError, match=r"A of shape \(20, 4\) and B of shape \(20, 3\)"):
+    with pytest.raises(ValueError, match=r"got \(20, 4\) and \(20, 3\)"):
         PairedHead().fit_pairs(GOOD, GOOD[:, :3])
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"objective": "marginal"}, r"has no closed form. Use PairedHead\('marginal', solver='sgd'\)"),
-        ({"n_components": 5}, "n_components of at most the 4 features of X and got 5"),
+        ({"objective": "marginal"}, r"got 'marginal', which has no closed form. Use solver='sgd'"),
+        ({"n_components": 5}, "`n_components` must be at most the number of features, 4, got 5"),
         ({"ridge": 0}, "'ridge' parameter of PairedHead must be"),
         ({"solver": "adam"}, "'solver' parameter of PairedHead must be"),
     ],
 )
-def test_settings_that_do_not_go_together_are_refused(settings, message):
+def test_incompatible_parameters_are_rejected(settings, message):
     with pytest.raises(ValueError, match=message):
         PairedHead(**settings).fit(GOOD, IN_FOURS)
 
 
-def test_a_failed_fit_loses_nothing():
+def test_failed_fit_restores_attributes():
     X, groups = planted()
     head = PairedHead().fit(X, groups)
     before = head.transform(X)
@@ -460,7 +458,7 @@ def test_a_failed_fit_loses_nothing():
         PairedHead().transform(X)
 
 
-def test_without_torch_gradient_descent_says_what_to_install(monkeypatch):
+def test_missing_torch_error_names_the_command(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "torch", None)
     X, groups = planted()
     with pytest.raises(ImportError, match=r"pip install 'codebooks-learn\[text\]'"):
@@ -470,27 +468,27 @@ def test_without_torch_gradient_descent_says_what_to_install(monkeypatch):
 # -- figures ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_history_is_drawn():
+def test_plot_head_history():
     X, groups = planted()
     head = PairedHead(ridge=0.3).fit(X, groups)
     ax = plot_history(head)
     assert {line.get_label() for line in ax.lines} >= {"MRR", "loss", "distance to centroid", "isoscore"}
     assert ax.get_title(loc="left").endswith("kept")
     assert plot_history(head, ax=ax) is ax
-    with pytest.raises(ValueError, match="could not be judged"), pytest.warns(UserWarning, match="keeps"):
+    with pytest.raises(ValueError, match="must have a history"), pytest.warns(UserWarning, match="does not change"):
         plot_history(PairedHead().fit(X, np.zeros(len(X))))
 
 
-def test_groups_are_drawn_before_and_after():
+def test_plot_head_groups():
     X, groups = planted(12)
     figure = plot_groups(X, X @ np.diag(np.arange(1, 17)), groups, n_groups=5)
     assert [len(ax.collections) for ax in figure.axes] == [5, 5]
-    with pytest.raises(ValueError, match="72, 71 and 72 rows came"):
+    with pytest.raises(ValueError, match="got 72, 71 and 72"):
         plot_groups(X, X[:-1], groups)
 
 
 # scikit-learn's data has no more than three groups, which cannot be judged: the identity is kept, and it is said.
-@pytest.mark.filterwarnings("ignore:PairedHead keeps embeddings as they are")
+@pytest.mark.filterwarnings("ignore:PairedHead does not change the embeddings")
 @pytest.mark.filterwarnings("ignore:PairedHead collapsed")
 @parametrize_with_checks([PairedHead(), PairedHead(residual=False), PairedHead(n_components=1)])
 def test_scikit_learn_contract(estimator, check):

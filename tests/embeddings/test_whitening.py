@@ -58,7 +58,7 @@ def test_few_rows_are_enough(shape):
         np.testing.assert_array_equal(found, new - X)
 
 
-def test_what_is_learned():
+def test_attributes_equal_numpy():
     X = cone()
     model = PartialWhitening(0.5, 0.5, 1).fit(X)
     np.testing.assert_allclose(model.mean_, X.mean(axis=0))
@@ -76,7 +76,7 @@ def test_full_whitening_makes_the_covariance_the_identity():
     assert isoscore(PartialWhitening(1.0, 0.0).fit_transform(X)) == pytest.approx(1)
 
 
-def test_power_opens_the_cone_by_degrees():
+def test_isoscore_increases_with_power():
     X = cone()
     found = [isoscore(X)] + [isoscore(PartialWhitening(power).fit_transform(X)) for power in (0.25, 0.5, 1.0)]
     assert (np.diff(found) > 0).all()
@@ -84,12 +84,12 @@ def test_power_opens_the_cone_by_degrees():
     assert abs(average_cosine(PartialWhitening().fit_transform(X))) < 0.02
 
 
-def test_without_power_it_only_centres():
+def test_power_0_only_centers():
     X = cone()
     np.testing.assert_allclose(PartialWhitening(power=0).fit_transform(X), X - X.mean(axis=0), atol=1e-12)
 
 
-def test_all_but_the_top_leaves_nothing_along_the_top():
+def test_removed_directions_have_zero_variance():
     X = cone()
     model = PartialWhitening(power=0, n_remove=3)
     found = model.fit_transform(X)
@@ -99,7 +99,7 @@ def test_all_but_the_top_leaves_nothing_along_the_top():
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
 @pytest.mark.parametrize("shape", [(200, 12), (30, 40)])
-def test_blocks_one_after_another_equal_all_at_once(settings, shape):
+def test_partial_fit_over_blocks_equals_fit(settings, shape):
     X = cone(*shape)
     whole, parts = PartialWhitening(**settings).fit(X), PartialWhitening(**settings)
     for start, stop in ((0, 1), (1, 3), (3, 20), (20, len(X))):
@@ -111,7 +111,7 @@ def test_blocks_one_after_another_equal_all_at_once(settings, shape):
         np.testing.assert_allclose(parts.transform(X), whole.transform(X), atol=1e-8)
 
 
-def test_many_blocks_inside_fit(monkeypatch):
+def test_fit_in_many_blocks(monkeypatch):
     X = cone(1000, 20)
     expected = PartialWhitening().fit_transform(X)
     monkeypatch.setattr("codebooks.ops.cpu._BLOCK_BYTES", 10_000)
@@ -119,7 +119,7 @@ def test_many_blocks_inside_fit(monkeypatch):
 
 
 @pytest.mark.parametrize("settings", [{}, {"power": 1.0, "shrinkage": 0.0}, {"power": 0}], ids=str)
-def test_the_way_back(settings):
+def test_inverse_transform(settings):
     X, new = cone(), cone(10, seed=1)
     model = PartialWhitening(**settings).fit(X)
     np.testing.assert_allclose(model.inverse_transform(model.transform(new)), new, atol=1e-10)
@@ -128,7 +128,7 @@ def test_the_way_back(settings):
     np.testing.assert_allclose(small, new, atol=1e-4)
 
 
-def test_what_was_removed_comes_back_as_the_mean():
+def test_inverse_transform_of_removed_directions_is_the_mean():
     X = cone()
     model = PartialWhitening(n_remove=2).fit(X)
     back = model.inverse_transform(model.transform(X))
@@ -137,7 +137,7 @@ def test_what_was_removed_comes_back_as_the_mean():
     np.testing.assert_allclose(back - back @ top.T @ top, X - X @ top.T @ top, atol=1e-12)
 
 
-def test_rows_of_length_one_have_no_way_back():
+def test_normalize_has_no_inverse_transform():
     X = cone()
     model = PartialWhitening(normalize=True).fit(X)
     found, plain = model.transform(X), PartialWhitening().fit_transform(X)
@@ -154,7 +154,7 @@ def test_rows_of_length_one_have_no_way_back():
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
 @pytest.mark.parametrize("value", [0.1, 1e-20, 1e20])
 @pytest.mark.parametrize("n", [1, 2, 57])
-def test_rows_that_are_all_alike_are_only_centred(n, value, settings):
+def test_equal_rows_are_only_centered(n, value, settings):
     X = np.full((n, 5), value)
     model = PartialWhitening(**settings).fit(X)
     assert np.abs(model.transform(X)).max() <= 1e-14 * value
@@ -163,7 +163,7 @@ def test_rows_that_are_all_alike_are_only_centred(n, value, settings):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_without_shrinkage_an_unknown_direction_is_lost(dtype):
+def test_without_shrinkage_directions_without_variance_have_gain_0(dtype):
     X = cone().astype(dtype)
     X[:, 3] = X[:, 5] = 7
     model = PartialWhitening(1.0, 0.0).fit(X)
@@ -174,7 +174,7 @@ def test_without_shrinkage_an_unknown_direction_is_lost(dtype):
     assert np.isfinite(model.inverse_transform(model.transform(new))).all()
 
 
-def test_with_shrinkage_it_is_kept():
+def test_with_shrinkage_directions_without_variance_have_a_finite_gain():
     X = cone()
     X[:, 3] = 7
     new = X[:1] + np.eye(12)[[3]]
@@ -184,7 +184,7 @@ def test_with_shrinkage_it_is_kept():
     np.testing.assert_allclose(step, gain * np.eye(12)[[3]], atol=1e-9)
 
 
-def test_no_direction_is_removed_in_which_nothing_varies():
+def test_directions_without_variance_are_not_removed():
     line = np.outer(np.arange(5.0), [1, 2, 3])
     model = PartialWhitening(power=0, n_remove=2).fit(line)
     aside = np.cross([1, 2, 3], [1, 0, 0]).astype(float)
@@ -199,7 +199,7 @@ def test_repeated_rows_and_their_order_change_nothing():
     np.testing.assert_allclose(PartialWhitening().fit(X[::-1]).transform(X), expected, atol=1e-10)
 
 
-def test_large_means_do_no_harm():
+def test_large_means_do_not_change_the_result():
     X = cone()
     expected = PartialWhitening().fit_transform(X)
     np.testing.assert_allclose(PartialWhitening().fit_transform(X + 1e6), expected, atol=1e-6)
@@ -211,14 +211,14 @@ def test_large_means_do_no_harm():
 
 
 @pytest.mark.parametrize("form", [np.asfortranarray, lambda X: X.tolist(), lambda X: np.repeat(X, 2, axis=1)[:, ::2]])
-def test_any_dense_form(form):
+def test_dense_input_types(form):
     X = cone()
     np.testing.assert_allclose(
         PartialWhitening().fit_transform(form(X)), PartialWhitening().fit_transform(X), atol=1e-10
     )
 
 
-def test_read_only_and_memory_mapped_rows_are_left_alone(tmp_path):
+def test_read_only_and_memory_mapped_input_is_not_modified(tmp_path):
     X = cone().astype(np.float32)
     np.save(tmp_path / "X.npy", X)
     mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
@@ -228,7 +228,7 @@ def test_read_only_and_memory_mapped_rows_are_left_alone(tmp_path):
     np.testing.assert_array_equal(X, cone().astype(np.float32))
 
 
-def test_sparse_rows_are_told_where_to_go():
+def test_sparse_input_error_names_truncated_svd():
     X = sparse.random(50, 30, 0.3, format="csr", random_state=0)
     for call in (PartialWhitening().fit, PartialWhitening().partial_fit, PartialWhitening().fit(X.toarray()).transform):
         with pytest.raises(TypeError, match=r"sparse matrix.*TruncatedSVD"):
@@ -237,7 +237,7 @@ def test_sparse_rows_are_told_where_to_go():
     assert pipeline.fit_transform(X).shape == (50, 5)
 
 
-def test_a_failed_fit_loses_nothing():
+def test_failed_fit_restores_attributes():
     X = cone()
     model = PartialWhitening().fit(X)
     before = model.transform(X)
@@ -255,17 +255,17 @@ def test_a_failed_fit_loses_nothing():
 
 
 @pytest.mark.parametrize("settings", [{"power": 1.5}, {"power": -0.1}, {"shrinkage": -1}, {"n_remove": -1}], ids=str)
-def test_settings_out_of_range_are_refused(settings):
+def test_parameters_out_of_range_are_rejected(settings):
     with pytest.raises(ValueError, match=f"The '{next(iter(settings))}' parameter of PartialWhitening must be"):
         PartialWhitening(**settings).fit(cone())
 
 
-def test_something_has_to_be_left():
+def test_n_remove_must_be_less_than_n_features():
     with pytest.raises(ValueError, match=r"n_remove=12.*got 12"):
         PartialWhitening(n_remove=12).fit(cone())
 
 
-def test_copies_do_alike():
+def test_pickle_and_clone():
     X = cone()
     model = PartialWhitening(0.4, 0.3, 1, normalize=True).fit(X)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).transform(X), model.transform(X))
@@ -280,7 +280,7 @@ def test_features_keep_their_names():
     assert model.get_feature_names_out().tolist() == ["a", "b", "c"]
 
 
-def test_it_stands_before_a_learner():
+def test_pipeline_with_a_learner():
     rng = np.random.default_rng(0)
     groups = np.repeat(np.arange(3), 50)
     X = 5 + 3 * np.eye(3, 10)[groups] + 0.3 * rng.standard_normal((150, 10))

@@ -83,7 +83,7 @@ def test_a_head_that_helps_is_kept(objective):
 @pytest.mark.parametrize("seed", range(3))
 def test_shuffled_labels_fall_back(objective, seed):
     X, groups = planted(seed=seed)
-    with pytest.warns(UserWarning, match="keeps embeddings as they are"):
+    with pytest.warns(UserWarning, match="does not change the embeddings"):
         head = fast(objective, max_iter=3).fit(X, np.random.default_rng(seed).permutation(groups))
     assert not head.improved_
     np.testing.assert_array_equal(head.transform(X), X)
@@ -102,7 +102,7 @@ def test_scale_does_not_matter():
     np.testing.assert_allclose(two.candidate_, one.candidate_, atol=1e-3)
 
 
-@pytest.mark.filterwarnings("ignore:PairedHead keeps embeddings as they are")
+@pytest.mark.filterwarnings("ignore:PairedHead does not change the embeddings")
 @pytest.mark.parametrize("settings", [{"n_components": 3}, {"residual": False}, {"n_components": 12}])
 def test_shapes(settings):
     X, groups = planted()
@@ -112,7 +112,7 @@ def test_shapes(settings):
 
 def test_equal_rows_are_given_back():
     X = np.ones((40, 4))
-    with pytest.warns(UserWarning, match="keeps embeddings as they are"):
+    with pytest.warns(UserWarning, match="does not change the embeddings"):
         head = fast("marginal").fit(X, np.arange(40) // 4)
     np.testing.assert_array_equal(head.transform(X), X)
 

@@ -103,7 +103,7 @@ def test_documents_and_words_that_a_query_of_other_words_brings_to_mind(pipeline
         assert len(set(THEMES[rows])) == 1
 
 
-@pytest.mark.filterwarnings("ignore:PairedHead keeps embeddings as they are")
+@pytest.mark.filterwarnings("ignore:PairedHead does not change the embeddings")
 def test_with_a_head_that_has_learned_from_groups(folder, counted):
     X, terms = counted
     pipeline = make_pipeline(TextEmbedder(folder), PartialWhitening(), PairedHead(), KrotovHopfield(3, random_state=0))

@@ -14,7 +14,7 @@ def _is_of_cupy(name):
 
 
 def _forget_gpu():
-    """Drop the bodies for the device, so that they are imported afresh with the CuPy that is there now."""
+    """Remove the GPU bodies from the imported modules, so that they are imported again with the current CuPy."""
     sys.modules.pop(f"{OURS}.gpu", None)
     if OURS in sys.modules:
         vars(sys.modules[OURS]).pop("gpu", None)

@@ -20,7 +20,7 @@ ARCHITECTURES = ("sm_80", "sm_90")
 
 
 def kernel_names():
-    """What `gpu.py` asks CuPy to compile, by its own function; the file itself cannot be imported without CuPy."""
+    """The names that `gpu.py` passes to CuPy, by its own function; the module cannot be imported without CuPy."""
     tree = ast.parse((OPS / "gpu.py").read_text(encoding="utf-8"))
     wanted = ("_KERNEL", "kernel_names")
     parts = [
@@ -51,7 +51,9 @@ def test_every_kernel_is_asked_for():
 
 
 def test_every_kernel_that_is_launched_is_there():
-    launched = re.findall(r'_by_(?:warps|blocks|threads)\(\s*"(\w+)"', (OPS / "gpu.py").read_text(encoding="utf-8"))
+    launched = re.findall(
+        r'_launch_by_(?:warps|blocks|threads)\(\s*"(\w+)"', (OPS / "gpu.py").read_text(encoding="utf-8")
+    )
     assert set(launched) == {name.partition("<")[0] for name in NAMES}
 
 
@@ -59,8 +61,8 @@ def test_constants_are_those_of_the_python_files():
     constants = {name: int(value) for name, value in re.findall(r"\b([A-Z][A-Z0-9_]+) = (\d+)[,;]", SOURCE)}
     separations = {name.upper(): number for name, number in shared.SEPARATIONS.items()}
     assert constants.items() >= {name: separations[name] for name in ("SOFTMAX", "ENTMAX15", "MAX")}.items()
-    tile = re.search(r"_UNIT_TILE = (\d+)", (OPS / "gpu.py").read_text(encoding="utf-8"))
-    assert int(tile[1]) == constants["WARP"] * constants["UNITS_PER_LANE"]
+    tile = re.search(r"_COMPONENT_TILE = (\d+)", (OPS / "gpu.py").read_text(encoding="utf-8"))
+    assert int(tile[1]) == constants["WARP"] * constants["COMPONENTS_PER_LANE"]
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

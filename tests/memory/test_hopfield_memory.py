@@ -281,10 +281,10 @@ def test_a_failed_append_changes_nothing():
 )
 def test_targets_of_another_kind_are_refused(first, second, error):
     memory = HopfieldMemory().fit(np.eye(4)[:2], first)
-    with pytest.raises(error, match=r"partial_fit wants .* of (one|the) kind"):
+    with pytest.raises(error, match=r"partial_fit (wants|expected) .* of (one type|the kind)"):
         memory.partial_fit(np.eye(4)[2:], second)
     np.testing.assert_array_equal(memory.ids_, [0, 1])
-    with pytest.raises(TypeError, match="score wants labels of one kind") if error is TypeError else nullcontext():
+    with pytest.raises(TypeError, match="score expected labels of one type") if error is TypeError else nullcontext():
         memory.score(np.eye(4)[:2], second)
     emptied = memory.remove([0, 1]).partial_fit(np.eye(4)[2:], second)  # nothing is stored that it has to go with
     np.testing.assert_array_equal(emptied.targets_, second)
@@ -608,19 +608,19 @@ def test_a_child_may_search_a_memory_while_another_thread_of_its_parent_prepares
 import os, signal, threading
 import numpy as np
 from codebooks import HopfieldMemory, ops
-inside, enough, invert = threading.Event(), threading.Event(), ops.invert
+inside, enough, invert = threading.Event(), threading.Event(), ops.build_postings
 def slow(rows):
     inside.set()
     enough.wait()
     return invert(rows)
 memory = HopfieldMemory("dot", beta=1.0).fit(np.eye(3))
-ops.invert = slow
+ops.build_postings = slow
 threading.Thread(target=lambda: memory.transform(np.eye(3))).start()
 inside.wait()
 child = os.fork()
 if child == 0:
     signal.alarm(60)
-    ops.invert = invert
+    ops.build_postings = invert
     os._exit(int(memory.transform(np.eye(3)).sum()))
 status = os.waitpid(child, 0)[1]
 enough.set()

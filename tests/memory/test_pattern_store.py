@@ -25,7 +25,7 @@ class TestRows:
         X = random_rows().astype(dtype)
         for share in (0.02, 0.5):  # few weights, and so many that BLAS takes over
             weights = sparse.random(20, 60, share, format="csr", random_state=0, dtype=dtype)
-            found = ops.combine(weights, FORMS[form](X))
+            found = ops.combine_rows(weights, FORMS[form](X))
             assert sparse.issparse(found) == (form == "CSR")
             assert found.dtype == dtype
             tolerance = 1e-5 if dtype == np.float32 else 1e-12
@@ -35,7 +35,7 @@ class TestRows:
         X = random_rows().astype(dtype)
         like = FORMS[form](X[:1])
         for given in (X, sparse.csr_matrix(X)):
-            found = ops.in_form_of(given, like)
+            found = ops.convert_to_format_of(given, like)
             assert sparse.issparse(found) == sparse.issparse(like)
             np.testing.assert_array_equal(dense(found), X)
 
@@ -43,11 +43,11 @@ class TestRows:
         X = random_rows().astype(dtype)
         rows = FORMS[form](X)
         np.testing.assert_array_equal(dense(ops.stack_rows([rows[:7], rows[7:8], rows[8:]])), X)
-        mine = ops.own(rows)
+        mine = ops.copy_matrix(rows)
         ops.entries(mine)[...] = 1
         np.testing.assert_array_equal(dense(rows), X)
         assert sorted(set(ops.entries(rows).ravel()) | {0}) == sorted(set(X.ravel()))
-        reached = ops.ones_from(rows, 0.5)
+        reached = ops.binarize(rows, 0.5)
         assert reached.dtype == dtype
         np.testing.assert_array_equal(dense(reached), X >= 0.5)
 
@@ -58,7 +58,11 @@ class TestRows:
         assert ops.split_missing(rows)[1] is None
         gone = np.random.default_rng(1).random(X.shape) < 0.3
         given, missing = ops.split_missing(FORMS[form](np.where(gone, np.nan, X).astype(dtype)))
-        for found, wanted in ((given, np.where(gone, 0, X)), (missing, gone), (ops.erase(rows, missing), X * ~gone)):
+        for found, wanted in (
+            (given, np.where(gone, 0, X)),
+            (missing, gone),
+            (ops.zero_entries(rows, missing), X * ~gone),
+        ):
             assert found.dtype == dtype
             assert ops.is_sparse(found) == ops.is_sparse(rows)
             assert not ops.is_sparse(found) or ops.entries(found).all()

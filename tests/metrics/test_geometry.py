@@ -34,7 +34,7 @@ def ball(k, d, n=20_000):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("shape", [(40, 7), (5, 30), (2, 2), (1100, 3)])
 @pytest.mark.parametrize("name", MEASURES)
-def test_measures_equal_slow_loops(name, shape, dtype):
+def test_metrics_equal_slow_loops(name, shape, dtype):
     X = cone(*shape).astype(dtype)
     tolerance = 1e-5 if dtype == np.float32 else 1e-10
     assert MEASURES[name](X) == pytest.approx(getattr(oracles, name)(X), rel=tolerance, abs=tolerance)
@@ -51,7 +51,7 @@ def test_alignment_equals_slow_loops(shape, alpha):
 
 
 @pytest.mark.parametrize(("k", "expected"), [(1, 0.0), (2, 0.5), (3, 1.0)])
-def test_a_line_a_disk_and_a_ball(k, expected):
+def test_isoscore_of_a_line_a_disk_and_a_ball(k, expected):
     assert isoscore(ball(k, 3)) == pytest.approx(expected, abs=0.01)
 
 
@@ -62,20 +62,20 @@ def test_isoscore_counts_the_directions_in_use(k):
 
 
 @pytest.mark.parametrize("shape", [(40, 7), (5, 30)])
-def test_isoscore_sees_neither_mean_nor_scale_nor_rotation(shape):
+def test_isoscore_does_not_depend_on_mean_scale_and_rotation(shape):
     X = cone(*shape)
     turned = X @ ortho_group.rvs(shape[1], random_state=0)
     for other in (X + 100, 1e-6 * X, -X, turned):
         assert isoscore(other) == pytest.approx(isoscore(X), rel=1e-6)
 
 
-def test_isoscore_of_few_rows_has_a_bound():
+def test_isoscore_upper_bound_for_few_rows():
     X = np.random.default_rng(0).standard_normal((10, 500))
     assert isoscore(X) <= (10 - 2) / (500 - 1)
 
 
 @pytest.mark.parametrize("X", [[[1.0], [2.0]], [[0.1, 0.2]], [[0.1, 0.2, 0.3]] * 7, np.zeros((3, 2))], ids=str)
-def test_isoscore_is_unknown_where_nothing_varies(X):
+def test_isoscore_without_variance_is_nan(X):
     assert isnan(isoscore(X))
 
 
@@ -88,7 +88,7 @@ def test_average_cosine_of_zero_rows_and_sparse_ones():
     assert isnan(average_cosine([[1.0, 2.0]]))
 
 
-def test_uniformity_knows_its_ends():
+def test_uniformity_of_equal_and_of_random_directions():
     assert uniformity([[1.0, 0.0], [-1.0, 0.0]], t=3) == pytest.approx(-12)
     assert uniformity([[1.0, 2.0], [2.0, 4.0]]) == pytest.approx(0, abs=1e-12)
     everywhere = np.random.default_rng(0).standard_normal((2000, 300))
@@ -97,7 +97,7 @@ def test_uniformity_knows_its_ends():
     assert isnan(uniformity([[1.0, 2.0]]))
 
 
-def test_uniformity_of_a_draw_is_near_that_of_all():
+def test_uniformity_of_a_random_sample_is_close_to_the_full_value():
     X = cone(3000, 20)
     everything = uniformity(X, n_rows=None)
     assert uniformity(X, n_rows=1000) == pytest.approx(everything, abs=0.05)
@@ -112,21 +112,21 @@ def cosines(X):
 
 
 @pytest.mark.parametrize("measure", MEASURES.values(), ids=MEASURES)
-def test_bad_numbers_are_refused(measure):
+def test_nan_and_infinity_are_rejected(measure):
     for bad in ([[np.nan, 1.0]], [[np.inf, 1.0]], np.empty((0, 3))):
         with pytest.raises(ValueError):
             measure(bad)
 
 
-def test_bad_arguments():
+def test_invalid_arguments_are_rejected():
     X = cone()
-    with pytest.raises(ValueError, match=r"one shape.*\(40, 7\) and \(39, 7\) came"):
+    with pytest.raises(ValueError, match=r"same shape.*got \(40, 7\) and \(39, 7\)"):
         alignment(X, X[1:])
-    with pytest.raises(ValueError, match="alpha must be above zero"):
+    with pytest.raises(ValueError, match="`alpha` must be"):
         alignment(X, X, 0)
-    with pytest.raises(ValueError, match="t must be above zero"):
+    with pytest.raises(ValueError, match="`t` must be"):
         uniformity(X, -1)
-    with pytest.raises(ValueError, match="n_rows must be 2 or more"):
+    with pytest.raises(ValueError, match="`n_rows` must be an integer >= 2"):
         uniformity(X, n_rows=1)
     for measure in (isoscore, uniformity):
         with pytest.raises(TypeError, match="dense"):
@@ -136,7 +136,7 @@ def test_bad_arguments():
 # -- the benchmark ---------------------------------------------------------------------------------------------------
 
 
-def test_the_benchmark_says_whether_its_bars_are_met():
+def test_benchmark_reports_whether_its_thresholds_are_met():
     y = np.repeat(np.arange(4), 50)
     X = cone(200, 12) + 4 * np.eye(4, 12)[y]
     for rows in (
@@ -154,13 +154,13 @@ def test_the_benchmark_says_whether_its_bars_are_met():
     assert [row["model"] for row in rows if "bar" in row] == [geometry.DEFAULTS]
 
 
-def test_a_row_is_not_its_own_neighbour():
+def test_benchmark_neighbours_exclude_the_row_itself():
     X = np.array([[1.0, 0.0], [5.0, 1.0], [0.0, 1.0]])
     assert geometry.find_nearest(X).tolist() == [1, 0, 1]
     assert geometry.find_nearest(X[:2], X[1:]).tolist() == [0, 0]
 
 
-def test_the_benchmark_reads_its_data_and_writes_a_file(tmp_path, monkeypatch, capsys):
+def test_benchmark_reads_its_data_and_writes_a_file(tmp_path, monkeypatch, capsys):
     def lay(path, lines):
         path.parent.mkdir(parents=True, exist_ok=True)
         with gzip.open(path, "wt", encoding="utf-8", newline="") as file:

@@ -121,7 +121,7 @@ def test_whole_rankings_equal_slow_loops_and_trec_eval(name, rankings):
 
 
 @pytest.mark.parametrize("score", [entry[0] for entry in SCORES.values()], ids=SCORES)
-def test_every_form_of_the_same_rankings_scores_alike(score, rankings):
+def test_equal_rankings_in_other_types_have_equal_scores(score, rankings):
     ranked, relevant = rankings
     expected = score(ranked, relevant, k=10)
     np.testing.assert_array_equal(score(as_matrix(ranked), relevant, k=10), expected)
@@ -139,14 +139,14 @@ def test_ids_alone_have_grade_1():
         assert metrics.ranking_scores(ranked, relevant) == graded
 
 
-def test_nothing_keeps_its_rank():
+def test_empty_ranks_are_counted():
     assert metrics.reciprocal_rank([[-1, -1, 7]], [[7]]) == pytest.approx(1 / 3)
     assert metrics.reciprocal_rank([[7, -1, -1]], [[7]]) == 1.0
     assert metrics.ndcg([[-1, -1]], [{-1: 3, 2: 1}]) == 0.0  # -1 is nobody's id
 
 
 @pytest.mark.parametrize("ranked", [[["a", "", ""], ["", "b", ""]], np.array([["a", "", ""], ["", "b", ""]])])
-def test_an_empty_name_is_nothing_as_minus_1_is(ranked):
+def test_empty_string_and_minus_1_are_empty_ranks(ranked):
     relevant = [["a", "c"], {"b": 2, "c": 1}]
     by_number = [[0, -1, -1], [-1, 1, -1]], [[0, 2], {1: 2, 2: 1}]
     for score in (
@@ -161,7 +161,7 @@ def test_an_empty_name_is_nothing_as_minus_1_is(ranked):
     assert metrics.ranking_scores(ranked, relevant) == metrics.ranking_scores(*by_number)
 
 
-def test_rankings_of_nothing_score_0():
+def test_empty_rankings_score_0():
     for ranked in ([[], []], np.empty((2, 0), dtype=int), np.full((2, 5), -1)):
         found = metrics.ranking_scores(ranked, [[1], []])
         assert found.pop("n_queries") == 1
@@ -181,7 +181,7 @@ def test_by_hand():
     assert metrics.accuracy_at(ranked, relevant, [1, 2]).tolist() == [0.5, 1.0]
 
 
-def test_the_mean_is_over_queries_that_can_be_judged(rankings):
+def test_mean_leaves_out_queries_without_relevant_documents(rankings):
     ranked, relevant = rankings
     judged = known(relevant)
     assert len(judged) < N_QUERIES
@@ -194,7 +194,7 @@ def test_the_mean_is_over_queries_that_can_be_judged(rankings):
 
 
 @pytest.mark.parametrize("score", [metrics.recall_at, metrics.accuracy_at, metrics.precision_at])
-def test_one_call_gives_every_k(score, rankings):
+def test_several_ks_equal_one_call_for_each_k(score, rankings):
     curve = score(*rankings)
     assert curve.shape == (10,)
     np.testing.assert_allclose(curve, [score(*rankings, ks=k) for k in range(1, 11)])
@@ -223,29 +223,29 @@ def test_all_scores_at_once(rankings):
 
 
 BAD = {
-    "a document twice": ([[1, 2, 1]], [[1]], ValueError, "1 came twice for query 0"),
-    "a name twice": ([["a"], ["b", "b"]], [["a"], ["b"]], ValueError, "'b' came twice for query 1"),
+    "a document twice": ([[1, 2, 1]], [[1]], ValueError, "1 twice for query 0"),
+    "a name twice": ([["a"], ["b", "b"]], [["a"], ["b"]], ValueError, "'b' twice for query 1"),
     "too few judgements": ([[1], [2]], [[1]], ValueError, "2 rankings and 1 judgements"),
-    "nothing relevant": ([[1]], [{1: 0}], ValueError, "none came"),
-    "no queries": ([], [], ValueError, "none came"),
+    "nothing relevant": ([[1]], [{1: 0}], ValueError, "got none"),
+    "no queries": ([], [], ValueError, "got none"),
     "a grade of nan": ([[1]], [{1: np.nan}], ValueError, "finite"),
-    "names and numbers": ([[1, 2]], [["1", "2"]], TypeError, "rankings have numbers and judgements strings"),
-    "numbers and names": ([["1"]], [{1: 1}], TypeError, "rankings have strings and judgements numbers"),
+    "names and numbers": ([[1, 2]], [["1", "2"]], TypeError, "numbers in `ranked` and strings"),
+    "numbers and names": ([["1"]], [{1: 1}], TypeError, "strings in `ranked` and numbers"),
     "one ranking": (np.array([1, 2]), [[1]], TypeError, r"shape \(2,\)"),
-    "one list": ([1, 2], [[1], [2]], TypeError, "1 came for query 0"),
-    "scores": (np.array([[0.5, 0.1]]), [[1]], TypeError, "type float64"),
-    "a string": (["abc"], [["a"]], TypeError, "'abc' came"),
-    "one relevant id": ([[1]], [1], TypeError, "1 came for query 0"),
+    "one list": ([1, 2], [[1], [2]], TypeError, "got 1 for query 0"),
+    "scores": (np.array([[0.5, 0.1]]), [[1]], TypeError, "array of float64"),
+    "a string": (["abc"], [["a"]], TypeError, "got 'abc'"),
+    "one relevant id": ([[1]], [1], TypeError, "got 1 for query 0"),
 }
 
 
 @pytest.mark.parametrize(("ranked", "relevant", "error", "message"), BAD.values(), ids=BAD)
-def test_bad_input_is_refused(ranked, relevant, error, message):
+def test_invalid_rankings_are_rejected(ranked, relevant, error, message):
     with pytest.raises(error, match=message):
         metrics.ndcg(ranked, relevant)
 
 
-def test_bad_settings_are_refused():
+def test_invalid_parameters_are_rejected():
     for call in (
         lambda: metrics.ndcg([[1]], [[1]], k=0),
         lambda: metrics.average_precision([[1]], [[1]], k=1.5),
@@ -262,7 +262,7 @@ def test_bad_settings_are_refused():
         metrics.ndcg([[1]], [[1]], gains="square")
 
 
-def test_bootstrap_covers_as_often_as_it_says():
+def test_bootstrap_coverage_equals_its_level():
     rng = np.random.default_rng(0)
     draws = rng.beta(2, 5, (300, 80))
     intervals = np.array([metrics.bootstrap_interval(row, n_resamples=400) for row in draws])
@@ -288,13 +288,13 @@ def test_bootstrap_is_seeded_and_leaves_nan_out(monkeypatch):
 @pytest.mark.parametrize(
     ("values", "options", "message"),
     [
-        ([[0.1, 0.2]], {}, "one value a query"),
-        ([np.nan], {}, "none came"),
-        ([], {}, "none came"),
+        ([[0.1, 0.2]], {}, "one number for each query"),
+        ([np.nan], {}, "got none"),
+        ([], {}, "got none"),
         ([0.5], {"level": 95}, "between 0 and 1"),
         ([0.5], {"n_resamples": 0}, "`n_resamples` must be an integer"),
     ],
 )
-def test_bootstrap_refuses(values, options, message):
+def test_bootstrap_rejects_invalid_values(values, options, message):
     with pytest.raises(ValueError, match=message):
         metrics.bootstrap_interval(values, **options)

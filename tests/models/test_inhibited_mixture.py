@@ -101,7 +101,7 @@ def test_updates_between_leanings(shape, n_rows, period, monkeypatch):
     """Every fourth, and of a large order every so many rows, but no more than twenty updates apart."""
     monkeypatch.setattr(inhibited_mixture, "_LARGE_ORDER", 5)
     leaned = []
-    monkeypatch.setattr(ops, "pull_apart", lambda W, amount: leaned.append(len(leaned)) or W)
+    monkeypatch.setattr(ops, "orthogonalize_partially", lambda W, amount: leaned.append(len(leaned)) or W)
     model = InhibitedMixture(shape[0], random_state=0)
     X = np.random.default_rng(0).random((n_rows, shape[1]))
     found = []

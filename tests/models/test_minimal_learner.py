@@ -48,7 +48,7 @@ class RunningMeans(CodebookLearner):
         return State(W, even, 0 * even, int(rng.randint(2**31 - 1)), 0)
 
     def _compute_statistics(self, X, state):
-        found = ops.nearest(X, state.components, state.inhibition, 1)
+        found = ops.find_nearest(X, state.components, state.inhibition, 1)
         weight = ops.reciprocal(found.norms)[:, None]
         return sum_statistics(found, ops.scatter_rows(np.zeros_like(state.components), found.index, weight, X))
 

@@ -81,8 +81,8 @@ def test_rows_of_a_vocabulary_larger_than_the_entries_of_a_minibatch(planted, mo
     model = MultinomialMixture(4, random_state=0)
     start = model._initialize_state(planted[0], 4, np.random.RandomState(0))
     seen = []
-    lift = ops.lift
-    monkeypatch.setattr(ops, "lift", lambda *how: seen.append(len(how[2])) or lift(*how))
+    lift = ops.compute_log_lifts
+    monkeypatch.setattr(ops, "compute_log_lifts", lambda *how: seen.append(len(how[2])) or lift(*how))
     expected, _ = oracles.multinomial_mixture_step({name: getattr(start, name) for name in FIELDS}, X.toarray())
     found, _ = model._step(X, start, LATER)
     gates, known = model._encode(X, start)
@@ -254,8 +254,8 @@ def test_shares_are_the_fixed_point_that_the_docstring_gives(planted):
     X = planted[0][:50]
     model = MultinomialMixture(6, random_state=0).fit(planted[0])
     words = oracles.weigh_entries(X.toarray(), np.exp(-model.log_scale_), np.sqrt(6))
-    table, saliency, _ = oracles.lift(model.components_, model.mass_, range(X.shape[1]), 0.1, 0.3, 3.0)
-    gates, _, _ = oracles.responsibilities(words @ table.T, 1 / model.mean_saliency_, model.inhibition_, np.inf)
+    table, saliency, _ = oracles.compute_log_lifts(model.components_, model.mass_, range(X.shape[1]), 0.1, 0.3, 3.0)
+    gates, _, _ = oracles.compute_responsibilities(words @ table.T, 1 / model.mean_saliency_, model.inhibition_, np.inf)
     start = (gates + model.n_rows_ / model.n_rows_.sum()) / 2
     how = saliency / model.mean_saliency_, smoothed(model), start, gates, 10, 0.01
     assert_allclose(model.transform(X), oracles.fold_in(words, *how), rtol=1e-8, atol=1e-12)
@@ -273,8 +273,8 @@ def test_one_row_is_read_as_among_others(planted):
 def gates_of(model, X):
     """The gate of the component that wins each row."""
     words = oracles.weigh_entries(X.toarray(), np.exp(-model.log_scale_), np.sqrt(6))
-    table, _, _ = oracles.lift(model.components_, model.mass_, range(X.shape[1]), 0.1, 0.3, 3.0)
-    gates, _, _ = oracles.responsibilities(words @ table.T, 1 / model.mean_saliency_, model.inhibition_, np.inf)
+    table, _, _ = oracles.compute_log_lifts(model.components_, model.mass_, range(X.shape[1]), 0.1, 0.3, 3.0)
+    gates, _, _ = oracles.compute_responsibilities(words @ table.T, 1 / model.mean_saliency_, model.inhibition_, np.inf)
     return gates[np.arange(len(gates)), model.predict(X)]
 
 

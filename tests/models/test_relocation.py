@@ -283,7 +283,7 @@ def test_an_idle_component_takes_half_of_the_worst_explaining_one(learner, p, fo
     found = model._revive_idle(FORMATS[form](X), state)
     for old, field in zip(before, state, strict=True):
         np.testing.assert_array_equal(field, old)
-    rows = X[oracles.nearest(X, scaled(state.components), np.zeros(4), 1)[0][:, 0] == parent]
+    rows = X[oracles.find_nearest(X, scaled(state.components), np.zeros(4), 1)[0][:, 0] == parent]
     unit = state.components[parent] / lengths[parent]
     direction, width = oracles.principal_direction(rows, unit)
     expected = scaled(np.array([unit + 0.3 * width * direction, unit - 0.3 * width * direction]))
@@ -324,7 +324,7 @@ def test_revived_orthogonal_components_are_orthonormal(form):
     state = state._replace(components=oracles.nearest_orthonormal(state.components))
     found = model._revive_idle(FORMATS[form](X), state)
     np.testing.assert_allclose(found.components @ found.components.T, np.eye(4), atol=1e-10)
-    won = oracles.nearest(X, found.components, found.inhibition, 1)[0][:, 0]
+    won = oracles.find_nearest(X, found.components, found.inhibition, 1)[0][:, 0]
     assert len(set(won)) == 4
 
 
@@ -359,7 +359,7 @@ def test_many_idle_components_divide_one_group_in_one_step(learner):
     model = learner(8, inhibition=None, random_state=0).partial_fit(X)
     W = np.vstack([scaled(X.sum(axis=0)), -np.ones((7, 30))])
     found = model._revive_idle(X, model._get_state()._replace(components=W, usage=np.r_[1.0, np.zeros(7)]))
-    won = oracles.nearest(X, scaled(found.components), np.zeros(8), 1)[0][:, 0]
+    won = oracles.find_nearest(X, scaled(found.components), np.zeros(8), 1)[0][:, 0]
     assert len(set(won)) == 8
     np.testing.assert_allclose(found.usage.sum(), 1)
     assert (found.usage > 0).all()

@@ -35,6 +35,11 @@ def given(kind, seed=0):
     return W, X, X.any(axis=1).astype(float), np.abs(rng.standard_normal(n_units)) / 5
 
 
+def learn(rule, W, X, scale, rate, handicap, n_active, threshold=-1, signed=True):
+    selection = {"handicap": handicap, "n_active": n_active, "threshold": threshold, "signed": signed}
+    return getattr(ops, rule)(W, X, scale, rate, **selection)
+
+
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("rule", RULES)
@@ -44,7 +49,7 @@ def test_rows_one_after_another(rule, kind, form):
     for signed, (n_active, threshold) in product((True, False), ((1, None), (3, None), (99, None), (0, 0.6))):
         for less in (0 * handicap, handicap):
             least = -1 if threshold is None else threshold
-            found = getattr(ops, rule)(W, FORMS[form](X), scale, 0.1, less, min(n_active, len(W)), least, signed)
+            found = learn(rule, W, FORMS[form](X), scale, 0.1, less, min(n_active, len(W)), least, signed)
             expected = RULES[rule](W, X, 0.1, n_active, threshold, signed, less)
             assert_allclose(found, expected, rtol=0, atol=1e-9)
             assert_allclose(found @ found.T, np.eye(len(W)), rtol=0, atol=1e-12)
@@ -55,9 +60,9 @@ def test_rows_one_after_another(rule, kind, form):
 def test_rows_are_scaled_and_thresholds_are_not(rule):
     W, X, _, handicap = given("wide")
     scale = np.random.default_rng(1).uniform(0.5, 2, len(X)) * X.any(axis=1)
-    found = getattr(ops, rule)(W, X, scale, 0.1, handicap, 2, -1, True)
+    found = learn(rule, W, X, scale, 0.1, handicap, 2)
     assert_allclose(found, RULES[rule](W, scale[:, None] * X, 0.1, 2, None, True, handicap), atol=1e-10)
-    found = getattr(ops, rule)(W, X, np.full(len(X), 2.0), 0.1, handicap, 0, 0.6, True)
+    found = learn(rule, W, X, np.full(len(X), 2.0), 0.1, handicap, 0, 0.6)
     assert_allclose(found, RULES[rule](W, 2 * X, 0.1, 0, 1.2, True, handicap), atol=1e-10)
 
 
@@ -65,8 +70,8 @@ def test_rows_are_scaled_and_thresholds_are_not(rule):
 @pytest.mark.parametrize("form", ["read-only", "int64 indices", "view", "float32"])
 def test_any_form_of_rows(rule, form):
     W, X, scale, handicap = given("wide")
-    arguments = scale, 0.1, handicap, 2, -1, True
-    expected = getattr(ops, rule)(W, X, *arguments)
+    arguments = scale, 0.1, handicap, 2
+    expected = learn(rule, W, X, *arguments)
     rows = sparse.csr_matrix(X)
     if form == "read-only":
         for part in (rows.data, rows.indices, rows.indptr, W):
@@ -78,7 +83,7 @@ def test_any_form_of_rows(rule, form):
         rows = ops.view_rows(sparse.csr_matrix(X[order]), np.argsort(order))
     else:
         W, rows = W.astype(np.float32), rows.astype(np.float32)
-    found = getattr(ops, rule)(W, rows, *arguments)
+    found = learn(rule, W, rows, *arguments)
     assert found.dtype == W.dtype
     assert_allclose(found, expected, rtol=0, atol=1e-4 if form == "float32" else 1e-12)
 
@@ -88,7 +93,9 @@ def test_any_form_of_rows(rule, form):
 def test_a_rotation_is_the_exponential_of_its_generator(n_active, rate):
     W, X, _, _ = given("wide")
     for x in X[:3]:
-        found = ops.rotate_to_rows(W, x[None], np.ones(1), rate, np.zeros(6), n_active, -1, True)
+        found = ops.rotate_to_rows(
+            W, x[None], np.ones(1), rate, handicap=np.zeros(6), n_active=n_active, threshold=-1, signed=True
+        )
         explained = oracles.sparse_codes(W, x[None], np.zeros(6), n_active, None, True)[0] @ W
         rotation = expm(-rate * (np.outer(explained, x) - np.outer(x, explained)))
         assert_allclose(found, W @ rotation.T, rtol=0, atol=1e-12)
@@ -100,7 +107,7 @@ def test_units_stay_orthonormal_over_thousands_of_rows(rule, dtype):
     rng = np.random.default_rng(0)
     W = ops.nearest_orthonormal(rng.standard_normal((12, 16)).astype(dtype))
     X = (rng.standard_normal((5000, 16)) / 4).astype(dtype)
-    found = getattr(ops, rule)(W, X, np.ones(5000), 0.1, np.zeros(12), 4, -1, True)
+    found = learn(rule, W, X, np.ones(5000), 0.1, np.zeros(12), 4)
     assert_allclose(found @ found.T, np.eye(12), rtol=0, atol=1e-5 if dtype == np.float32 else 1e-12)
     assert np.abs(found - W).max() > 0.1
 
@@ -109,5 +116,5 @@ def test_units_stay_orthonormal_over_thousands_of_rows(rule, dtype):
 def test_wild_rates_and_rows_within_the_codebook_leave_numbers(rule):
     W, X, _, handicap = given("square")
     for rate, rows in ((1e6, X), (0.1, W), (0.1, X @ W.T @ W), (1e-300, X)):
-        found = getattr(ops, rule)(W, rows, np.ones(len(rows)), rate, 0 * handicap, 2, -1, True)
+        found = learn(rule, W, rows, np.ones(len(rows)), rate, 0 * handicap, 2)
         assert np.isfinite(found).all()

@@ -1,6 +1,6 @@
-"""Work that is shared among threads is done once and to its end, whoever does it: by the caller alone where it has to.
+"""`threads.run` completes all pieces of work once, by the calling thread alone if no other thread can start.
 
-Kernels are functions of Python here, on threads of the process under test; what ends or forks is a fresh interpreter.
+Kernels are Python functions here. Tests of forks and of the end of an interpreter use fresh interpreters.
 """
 
 import os
@@ -17,7 +17,7 @@ from codebooks.ops import threads
 
 
 def add_one(start, stop, out):
-    time.sleep(0.001)  # who has taken a piece takes no other at once
+    time.sleep(0.001)  # a thread does not take two pieces in a row
     for i in range(start, stop):
         out[i] += 1
 
@@ -26,14 +26,14 @@ def add_one(start, stop, out):
 def fresh_threads(monkeypatch):
     """Four threads are allowed, and none of them has started."""
     monkeypatch.setattr(threads.config, "NUMBA_NUM_THREADS", 4)
-    threads._worker.cache_clear()
+    threads._start_worker.cache_clear()
     yield
-    threads._worker.cache_clear()
+    threads._start_worker.cache_clear()
 
 
 @pytest.fixture
 def few_threads(request, monkeypatch):
-    """So many threads can be started, and no more."""
+    """Limit the number of threads that can start."""
     start, left = threading.Thread.start, [None] * request.param
 
     def start_if_allowed(thread):
@@ -55,15 +55,15 @@ class TestRun:
             assert sorted(i for piece in pieces for i in range(*piece)) == list(range(n_items))
 
     @pytest.mark.parametrize("few_threads", [0, 1, 2], indirect=True)
-    def test_where_few_threads_can_be_started(self, few_threads):
-        """A piece whose thread did not start is done by one of the others, and by one only."""
+    def test_run_with_fewer_threads_than_allowed(self, few_threads):
+        """A piece whose thread did not start is run by exactly one other thread."""
         out = np.zeros(64)
         for n_calls in range(1, 21):
             threads.run(add_one, len(out), 10**9, out)
             assert_array_equal(out, n_calls)
 
-    def test_a_call_does_not_wait_for_another(self):
-        """The caller does what threads that are busy elsewhere have not begun."""
+    def test_run_does_not_wait_for_busy_threads(self):
+        """The calling thread runs pieces that busy threads have not started."""
         together, over, out = threading.Barrier(5), threading.Event(), np.zeros(64)
         in_time = []
 
@@ -80,11 +80,11 @@ class TestRun:
         assert_array_equal(out, 1)
         assert in_time == [True] * 4
 
-    def test_an_error_in_any_piece_comes_out(self):
+    def test_run_raises_errors_of_all_pieces(self):
         together = threading.Barrier(4)
 
         def fail(start, stop, at):
-            together.wait()  # so each piece has a thread of its own
+            together.wait()  # so each piece has its own thread
             if start == at:
                 raise ValueError(f"at {at}")
 
@@ -96,30 +96,30 @@ class TestRun:
 # -- fresh interpreters ----------------------------------------------------------------------------------------------
 
 
-def work_to_be_done():
-    """Whether `run` does all of the work, on several threads where these can be had."""
+def run_pieces():
+    """Return whether `run` completes all pieces, on several threads if they can start."""
     out = np.zeros(64)
     threads.run(add_one, len(out), 10**9, out)
     return bool((out == 1).all())
 
 
 def wait_for_the_end():
-    """Return when the main thread has ended, and no thread pool takes jobs any more."""
+    """Wait until the main thread has ended and thread pools accept no more jobs."""
     with suppress(RuntimeError):
         while True:
             with ThreadPoolExecutor(1) as pool:
                 pool.submit(time.sleep, 0.01)
 
 
-@pytest.mark.parametrize("before", ["", "test_threads.work_to_be_done()"], ids=["the first", "a later"])
+@pytest.mark.parametrize("before", ["", "test_threads.run_pieces()"], ids=["the first", "a later"])
 @pytest.mark.parametrize("when", ["a thread outlives the main one", "at exit"])
-def test_work_is_done_when_the_interpreter_ends(fresh_python, before, when):
+def test_run_during_interpreter_shutdown(fresh_python, before, when):
     code = f"""
 import atexit, threading, test_threads
 {before}
 def at_the_end():
     test_threads.wait_for_the_end()
-    print(test_threads.work_to_be_done())
+    print(test_threads.run_pieces())
 if {when == "at exit"}:
     atexit.register(at_the_end)
 else:
@@ -128,9 +128,9 @@ else:
     assert fresh_python(code, NUMBA_NUM_THREADS="4").split() == ["True"]
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks nothing")
-def test_a_child_may_use_blas_where_another_thread_did(fresh_python):
-    """And on as many threads as before: a fork waits until BLAS has them again."""
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_blas_in_a_forked_child_while_another_thread_limits_it(fresh_python):
+    """The child has the original number of threads, because a fork waits until the limit ends."""
     code = """
 import os, threading
 from threadpoolctl import threadpool_info
@@ -139,7 +139,7 @@ def how_many():
     return {one["filepath"]: one["num_threads"] for one in threadpool_info()}
 before, inside, enough, ended = how_many(), threading.Event(), threading.Event(), []
 def compute():
-    with threads.blas_alone():
+    with threads.limit_blas_to_one_thread():
         inside.set()
         enough.wait(0.5)
         ended.append(True)
@@ -147,7 +147,7 @@ threading.Thread(target=compute).start()
 inside.wait()
 child = os.fork()
 if child == 0:
-    with threads.blas_alone():
+    with threads.limit_blas_to_one_thread():
         pass
     os._exit(7 if ended and how_many() == before else 3)
 enough.set()

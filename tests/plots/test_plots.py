@@ -33,7 +33,7 @@ def words_of(ax):
     return [text.get_text() for text in ax.texts]
 
 
-def test_a_topic_is_bars_under_words():
+def test_plot_topic_draws_words_on_bars():
     ax = plot_topic(topics(4)[1], coherence=-0.25, n_words=4)
     assert words_of(ax) == ["apple", "a_word_that_is_longer_tha…", "$x_1$", "über"]
     np.testing.assert_allclose([bar.get_width() for bar in ax.patches], [1, 1 / 2, 1 / 3, 1 / 4])
@@ -50,29 +50,29 @@ def test_a_topic_is_bars_under_words():
         (float("nan"), None, "topic 0"),
     ],
 )
-def test_the_title_says_what_is_known(usage, coherence, title):
+def test_plot_topic_title(usage, coherence, title):
     assert plot_topic(Topic(0, ("a",), (1.0,), usage), coherence).get_title(loc="left") == title
 
 
-def test_the_largest_come_first_with_their_coherence():
+def test_plot_topics_sorts_by_usage():
     figure = plot_topics(topics(3), coherence=[0.1, 0.2, 0.3])
     titles = [ax.get_title(loc="left") for ax in figure.axes]
     assert titles == ["topic 2 · 50.0 % · NPMI .30", "topic 1 · 33.3 % · NPMI .20", "topic 0 · 16.7 % · NPMI .10"]
 
 
-def test_topics_left_out_are_told():
+def test_plot_topics_states_the_topics_left_out():
     figure = plot_topics(topics(30), n_topics=20, title="a_$b$.csv")
     assert len(figure.axes) == 20
     assert figure.texts[0].get_text() == "a_$b$.csv · the 20 largest of 30 topics"
     assert not any("largest" in text.get_text() for text in plot_topics(topics(20)).texts)
 
 
-def test_without_a_title_no_room_is_left_for_one():
+def test_plot_topics_height_with_and_without_title():
     without, titled = plot_topics(topics(3)), plot_topics(topics(3), title="a.csv")
-    rooms = [
+    heights = [
         (1 - max(ax.get_position().y1 for ax in figure.axes)) * figure.get_figheight() for figure in (without, titled)
     ]
-    assert rooms == pytest.approx([0.42, 0.8])
+    assert heights == pytest.approx([0.42, 0.8])
     heights = [ax.get_position().height * figure.get_figheight() for figure in (without, titled) for ax in figure.axes]
     np.testing.assert_allclose(heights, heights[0])
 
@@ -87,7 +87,7 @@ def test_without_a_title_no_room_is_left_for_one():
         (float("nan"), None, ["bar"]),
     ],
 )
-def test_the_legend_tells_of_what_there_is(usage, coherence, legend):
+def test_plot_topics_legend(usage, coherence, legend):
     figure = plot_topics([Topic(0, ("a",), (1.0,), usage)], coherence)
     assert [part.partition(":")[0] for part in figure.texts[-1].get_text().split(" · ")] == legend
 
@@ -99,7 +99,7 @@ def test_plot_topic_bars_are_in_order_of_length_among_the_first_words():
     np.testing.assert_allclose([bar.get_y() + bar.get_height() / 2 for bar in ax.patches], [0, 1, 2])
 
 
-def test_a_topic_of_many_words_has_room_for_them(tmp_path):
+def test_plot_topic_words_do_not_overlap(tmp_path):
     ax = plot_topic(Topic(0, WORDS * 4, tuple(range(36, 0, -1)), 0.1), n_words=36)
     ax.figure.savefig(tmp_path / "a.png")
     boxes = [text.get_window_extent() for text in ax.texts]
@@ -108,7 +108,7 @@ def test_a_topic_of_many_words_has_room_for_them(tmp_path):
 
 @pytest.mark.parametrize("n_words", [3, 8])
 @pytest.mark.parametrize("n", [1, 5, 12, 20])
-def test_no_text_overlaps_another_or_leaves_the_figure(tmp_path, n, n_words):
+def test_plot_topics_texts_do_not_overlap(tmp_path, n, n_words):
     figure = plot_topics(topics(n), np.linspace(-1, 1, n), n_words, title="documents.csv · 1,234,567 documents")
     figure.savefig(tmp_path / "a.png")
     texts = [text for ax in figure.axes for text in [*ax.texts, ax.title, ax._left_title]] + figure.texts
@@ -120,25 +120,25 @@ def test_no_text_overlaps_another_or_leaves_the_figure(tmp_path, n, n_words):
     assert (high <= figure.bbox.max).all()
 
 
-def test_one_may_draw_into_a_figure_of_ones_own():
+def test_plot_topic_with_ax():
     mine = Figure().add_subplot()
     assert plot_topic(topics(1)[0], ax=mine) is mine
     assert plot_usage(topics(1), ax=mine) is mine
 
 
-def test_a_topic_without_words_is_an_empty_panel():
+def test_plot_topic_without_words():
     figure = plot_topics([Topic(0, (), (), 0.0)])
     assert words_of(figure.axes[0]) == []
 
 
-def test_usage_is_sorted_and_in_percent():
+def test_plot_usage_is_sorted_and_in_percent():
     ax = plot_usage([*topics(3), Topic(3, (), (), float("nan"))])
     np.testing.assert_allclose([bar.get_height() for bar in ax.patches], [50, 100 / 3, 100 / 6, 0])
     assert [label.get_text() for label in ax.get_xticklabels()] == ["2", "1", "0", "3"]
 
 
 @pytest.mark.parametrize("n", [1, 10, 30, 120, 1200])
-def test_the_numbers_of_topics_do_not_overlap_in_a_figure_that_a_page_can_hold(tmp_path, n):
+def test_plot_usage_tick_labels_do_not_overlap(tmp_path, n):
     ax = plot_usage(topics(n))
     ax.figure.savefig(tmp_path / "a.png")
     assert 6 <= ax.figure.get_figwidth() <= 12
@@ -149,14 +149,14 @@ def test_the_numbers_of_topics_do_not_overlap_in_a_figure_that_a_page_can_hold(t
     assert len(boxes) >= min(n, 20)
 
 
-def test_bad_arguments():
+def test_plot_topics_rejects_invalid_arguments():
     with pytest.raises(ValueError, match="at least one topic"):
         plot_topics([])
-    with pytest.raises(ValueError, match="each of the 3 topics; 2 came"):
+    with pytest.raises(ValueError, match="each of the 3 topics, got 2"):
         plot_topics(topics(3), [0.1, 0.2])
 
 
-def test_pyplot_is_not_touched(fresh_python):
+def test_pyplot_is_not_imported(fresh_python):
     code = "import sys; from codebooks.plots import plot_topics; print('matplotlib.pyplot' in sys.modules)"
     assert fresh_python(code).split() == ["False"]
     assert sys.modules.get("matplotlib.pyplot") is None or not sys.modules["matplotlib.pyplot"].get_fignums()
@@ -167,7 +167,7 @@ def selection(best, numbers, error=0.1):
     return Selection(best, "", [{**row, "n_components": n} for n in numbers])
 
 
-def test_a_selection_shows_the_merit_and_its_parts():
+def test_plot_selection_draws_merit_and_its_parts():
     ax = plot_selection(selection(5, [2, 5, 30]))
     lines = {line.get_label(): line for line in ax.lines}
     np.testing.assert_allclose(lines["merit, the sum"].get_xydata(), [[2, 0.6], [5, 0.6], [30, 0.6]])
@@ -175,12 +175,12 @@ def test_a_selection_shows_the_merit_and_its_parts():
     np.testing.assert_allclose(lines["half the agreement"].get_ydata(), 0.4)
     band = ax.collections[0].get_paths()[0].vertices[:, 1]
     assert (band.min(), band.max()) == pytest.approx((0.5, 0.7))
-    assert ax.get_title(loc="left") == "5 units"
+    assert ax.get_title(loc="left") == "5 components"
     assert ax.lines[0].get_xdata()[0] == 5  # the mark
 
 
 @pytest.mark.parametrize("numbers", [[7], [2, 3], range(2, 31), range(2, 200, 20)])
-def test_a_selection_fits_its_figure(tmp_path, numbers):
+def test_plot_selection_legend_and_title_do_not_overlap(tmp_path, numbers):
     ax = plot_selection(selection(numbers[0], numbers))
     ax.figure.savefig(tmp_path / "a.png")
     title, legend = ax._left_title.get_window_extent(), ax.get_legend().get_window_extent()
@@ -190,7 +190,7 @@ def test_a_selection_fits_its_figure(tmp_path, numbers):
     assert all(float(tick).is_integer() for tick in ax.get_xticks())
 
 
-def test_a_selection_may_be_drawn_into_a_figure_of_ones_own():
+def test_plot_selection_with_ax():
     mine = Figure().add_subplot()
     assert plot_selection(selection(2, [2, 3]), ax=mine) is mine
 
@@ -199,7 +199,7 @@ def cone(n=300, d=12):
     return 2 + np.random.default_rng(0).standard_normal((n, d)) * np.geomspace(3, 0.1, d)
 
 
-def test_isotropy_shows_cosines_and_variances():
+def test_plot_whitening_draws_cosines_and_variances():
     X = cone()
     cosines, variances = plot_whitening(X, X - X.mean(axis=0)).axes
     told = []
@@ -218,7 +218,7 @@ def test_isotropy_shows_cosines_and_variances():
 
 
 @pytest.mark.parametrize(("n", "d"), [(2, 2), (5, 400), (2000, 3), (50, 1)])
-def test_isotropy_of_any_shape_fits_its_figure(tmp_path, n, d):
+def test_plot_whitening_texts_are_inside_the_figure(tmp_path, n, d):
     X = cone(n, d).astype(np.float32)
     figure = plot_whitening(X, PartialWhitening().fit_transform(X))
     figure.savefig(tmp_path / "a.png")
@@ -227,7 +227,7 @@ def test_isotropy_of_any_shape_fits_its_figure(tmp_path, n, d):
     assert all(box.x0 >= 0 and box.y0 >= 0 and box.x1 <= figure.bbox.x1 + 1 for box in boxes)
 
 
-def test_ticks_of_cosines_stand_apart(tmp_path):
+def test_plot_whitening_tick_labels_do_not_overlap(tmp_path):
     X = cone()
     figure = plot_whitening(X - X.mean(axis=0), X)
     figure.savefig(tmp_path / "a.png")
@@ -238,7 +238,7 @@ def test_ticks_of_cosines_stand_apart(tmp_path):
     assert all(left.x1 + left.height < right.x0 for left, right in pairwise(boxes))
 
 
-def test_isotropy_where_nothing_varies(tmp_path):
+def test_plot_whitening_without_variance(tmp_path):
     X = np.full((20, 3), 0.5)
     figure = plot_whitening(X, PartialWhitening().fit_transform(X))
     figure.savefig(tmp_path / "a.png")
@@ -247,18 +247,18 @@ def test_isotropy_where_nothing_varies(tmp_path):
     assert "unknown" in variances.get_legend().get_texts()[0].get_text()
 
 
-def test_isotropy_may_be_drawn_into_axes_of_ones_own():
+def test_plot_whitening_with_axes():
     X, mine = cone(), Figure()
     assert plot_whitening(X, X, n_rows=50, axes=mine.subplots(1, 2)) is mine
     part = mine.subfigures()
     assert plot_whitening(X, X, n_rows=50, axes=part.subplots(1, 2)) is mine
 
 
-def test_isotropy_wants_the_same_rows():
+def test_plot_whitening_rejects_different_rows():
     X = cone()
-    with pytest.raises(ValueError, match=r"same rows; 300 and 299 came"):
+    with pytest.raises(ValueError, match=r"same rows, got 300 and 299"):
         plot_whitening(X, X[1:])
-    with pytest.raises(ValueError, match="n_rows must be 2 or more"):
+    with pytest.raises(ValueError, match="`n_rows` must be an integer >= 2"):
         plot_whitening(X, X, n_rows=1)
     with pytest.raises(ValueError, match="minimum of 2"):
         plot_whitening(X[:1], X[:1])
@@ -271,15 +271,15 @@ def head(*mrr, loss=(2.0, 1.0), improved=True):
     return SimpleNamespace(history_=history, n_iter_=int(np.argmax(mrr[1:])) + 1, improved_=improved)
 
 
-def test_a_head_of_one_epoch_is_a_row_for_each_number_and_one_of_more_is_lines(tmp_path):
+def test_plot_history_of_one_and_of_several_epochs(tmp_path):
     ax = plot_history(head(0.5, 0.6))
     ax.figure.savefig(tmp_path / "a.png")
     lines = {line.get_label(): line for line in ax.lines}
     for row, (name, share) in enumerate({"MRR": 120, "loss": 50, "distance to centroid": 100, "isoscore": 100}.items()):
         np.testing.assert_allclose(lines[name].get_xydata(), [[100, row], [share, row]])
-    told = [label.get_text().split("\n") for label in ax.get_yticklabels()]
-    assert told[:2] == [["MRR", ".500 → .600"], ["loss", "2.000 → 1.000"]]
-    assert told[3] == ["isoscore", "12.2 → 12.2"]
+    labels = [label.get_text().split("\n") for label in ax.get_yticklabels()]
+    assert labels[:2] == [["MRR", ".500 → .600"], ["loss", "2.000 → 1.000"]]
+    assert labels[3] == ["isoscore", "12.2 → 12.2"]
     assert ax.get_title(loc="left") == "MRR .500 → .600, kept"
     assert ax.yaxis_inverted()
 
@@ -290,12 +290,12 @@ def test_a_head_of_one_epoch_is_a_row_for_each_number_and_one_of_more_is_lines(t
     assert ax.get_xlabel() == "epoch"
 
 
-def test_a_change_of_little_looks_little():
+def test_plot_history_axis_has_a_minimum_width():
     low, high = plot_history(head(0.500, 0.501, loss=(1.0, 1.001))).get_xlim()
     assert low <= 90 < 110 <= high
 
 
-def test_of_one_epoch_what_is_not_known_at_its_start_is_left_out():
+def test_plot_history_leaves_out_measures_without_an_initial_value():
     ax = plot_history(head(0.5, 0.6, loss=(np.nan, 1.0)))
     assert [label.get_text().split("\n")[0] for label in ax.get_yticklabels()] == [
         "MRR",
@@ -304,7 +304,7 @@ def test_of_one_epoch_what_is_not_known_at_its_start_is_left_out():
     ]
 
 
-def test_groups_left_out_are_told():
+def test_plot_groups_states_the_groups_left_out():
     X, groups = cone(60), np.repeat(np.arange(10), 6)
     assert plot_groups(X, X, groups).legends[0].get_title().get_text() == "the 8 largest of 10 groups"
     assert plot_groups(X, X, groups, n_groups=10).legends[0].get_title().get_text() == ""
@@ -319,3 +319,17 @@ def test_plot_accuracy_at_k_draws_a_line_for_each_ranking():
     assert len({(line.get_color(), line.get_linestyle()) for line in ax.lines}) == 6
     np.testing.assert_allclose(ax.lines[0].get_ydata(), [1 / 3] + 9 * [2 / 3])
     assert ax.lines[0].get_xdata().tolist() == list(range(1, 11))
+
+
+def test_figures_and_axes_have_a_png_for_notebooks():
+    shown = [
+        plot_topics(topics(2)),
+        plot_topic(topics(1)[0]),
+        plot_usage(topics(2)),
+        plot_selection(selection(2, [2, 3])),
+        plot_history(head(0.5, 0.6)),
+        plot_groups(cone(9), cone(9), np.repeat([0, 1, 2], 3)),
+        plot_whitening(cone(9), cone(9)),
+        plot_accuracy_at_k({"words": [[1]]}, [[1]]),
+    ]
+    assert all(plot._repr_png_().startswith(b"\x89PNG") for plot in shown)

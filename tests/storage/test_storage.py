@@ -1,4 +1,4 @@
-"""Saved files: what goes in comes out, damage is an error, and a kill at any moment leaves the old or the new."""
+"""Saved files: round trips, damaged files, and interrupted saves, which leave the old or the new file."""
 
 import errno
 import json
@@ -50,15 +50,15 @@ needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="forks, signals
 
 
 def generation(n, size=500):
-    """Arrays that all tell the same number."""
+    """Arrays that all contain the same number."""
     return {"first": np.full(size, n), "second": np.full((7, 3), float(n)), "none": np.zeros((0, n % 5))}
 
 
 def generation_of(arrays, about):
-    """The number that a whole file tells; fails the test on a mixture."""
-    told = {int(value) for array in arrays.values() for value in np.unique(array)} | {about["n"]}
-    assert len(told) == 1
-    return told.pop()
+    """The number in all arrays of a file; fails if they differ."""
+    values = {int(value) for array in arrays.values() for value in np.unique(array)} | {about["n"]}
+    assert len(values) == 1
+    return values.pop()
 
 
 def save(path, n, **kwargs):
@@ -70,12 +70,12 @@ def load(path, **kwargs):
 
 
 def left_behind(path):
-    """What lies beside a saved file."""
+    """Other files in the folder of a saved file."""
     return sorted(name for name in os.listdir(Path(path).parent) if name != Path(path).name)
 
 
 def reseal(path, change):
-    """Rewrite the header of a file as somebody who knows the format would; `change` edits it, or returns bytes."""
+    """Rewrite the header of a file with valid checksums; `change` edits the header, or returns bytes."""
     raw = Path(path).read_bytes()
     n_bytes = int.from_bytes(raw[16:24], "little")
     header = json.loads(raw[24 : 24 + n_bytes])
@@ -114,7 +114,7 @@ def saved(tmp_path):
     ],
     ids=lambda array: f"{array.dtype.str}{array.shape}",
 )
-def test_arrays_come_back(tmp_path, array, verify):
+def test_save_and_load_arrays(tmp_path, array, verify):
     save_arrays(tmp_path / "index", {"a": array}, {}, kind="Example")
     (name, found), *others = load_arrays(tmp_path / "index", kind="Example", verify=verify)[0].items()
     assert (name, others) == ("a", [])
@@ -127,32 +127,32 @@ def test_arrays_come_back(tmp_path, array, verify):
             found.flags.writeable = True
 
 
-def test_array_of_a_saved_file_is_aligned(tmp_path):
+def test_loaded_arrays_are_aligned(tmp_path):
     save_arrays(tmp_path / "index", {"a": np.zeros(3, np.int8), "b": np.zeros(5, np.complex128)}, {}, kind="Example")
     arrays = load_arrays(tmp_path / "index", kind="Example")[0]
     assert all(array.ctypes.data % 64 == 0 for array in arrays.values())
 
 
-def test_arrays_are_mapped_and_plain(saved):
+def test_loaded_arrays_are_memory_mapped_plain_arrays(saved):
     found = load_arrays(saved, kind="Example")[0]["first"]
     assert type(found) is np.ndarray
     assert isinstance(found.base, mmap.mmap)
     assert found.flags.aligned
 
 
-def test_about_comes_back(tmp_path):
+def test_save_and_load_description(tmp_path):
     about = {"none": None, "yes": True, "n": 2**70, "x": 0.1, "texts": TEXTS[:-2], "deep": {"a": [{}, [], ""]}, "": 1}
     save_arrays(tmp_path / "index", {}, about, kind="Example")
     assert load_arrays(tmp_path / "index", kind="Example") == ({}, about)
 
 
-def test_order_of_arrays_is_kept(tmp_path):
+def test_order_of_arrays_is_preserved(tmp_path):
     names = ["z", "a", "m_2", "0"]
     save_arrays(tmp_path / "index", {name: np.zeros(1) for name in names}, {}, kind="Example")
     assert list(load_arrays(tmp_path / "index", kind="Example")[0]) == names
 
 
-def test_strings_come_back():
+def test_pack_and_unpack_strings():
     assert unpack_strings(*pack_strings(TEXTS)) == TEXTS
     assert unpack_strings(*pack_strings([])) == []
     assert unpack_strings(*pack_strings([""])) == [""]
@@ -161,7 +161,7 @@ def test_strings_come_back():
     assert unpack_strings(*pack_strings(many)) == many
 
 
-def test_strings_come_back_from_a_file(tmp_path):
+def test_save_and_load_packed_strings(tmp_path):
     text, offsets = pack_strings(TEXTS)
     save_arrays(tmp_path / "index", {"text": text, "offsets": offsets}, {}, kind="Example")
     arrays = load_arrays(tmp_path / "index", kind="Example")[0]
@@ -184,14 +184,14 @@ def test_strings_come_back_from_a_file(tmp_path):
         ([97, 98], np.array([0, 2], np.int32)),
     ],
 )
-def test_damaged_strings_are_refused(text, offsets):
+def test_unpack_strings_of_invalid_arrays(text, offsets):
     for function in (unpack_strings, check_strings):
         with pytest.raises(ValueError, match="Pack the strings again"):
             function(np.array(text, np.uint8), np.array(offsets))
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 50])
-def test_strings_are_checked_to_the_last_chunk(monkeypatch, chunk):
+def test_check_strings_in_chunks(monkeypatch, chunk):
     monkeypatch.setattr(strings, "_CHUNK", chunk)
     text, offsets = pack_strings(TEXTS * 3)
     check_strings(text, offsets)
@@ -203,8 +203,8 @@ def test_strings_are_checked_to_the_last_chunk(monkeypatch, chunk):
 
 
 @pytest.mark.parametrize("strings", ["abc", [b"abc"], ["a", None]])
-def test_only_strings_are_packed(strings):
-    with pytest.raises(TypeError, match="wanted"):
+def test_pack_strings_of_other_types(strings):
+    with pytest.raises(TypeError, match="`strings` must"):
         pack_strings(strings)
 
 
@@ -214,23 +214,23 @@ def test_only_strings_are_packed(strings):
 @pytest.mark.parametrize(
     ("array", "advice"),
     [
-        (np.array([{}, []], object), "without pickle"),
+        (np.array([{}, []], object), "needs pickle"),
         (np.array(["a"]), "pack_strings"),
         (np.array([b"a"]), "pack_strings"),
-        (np.zeros(2, [("a", "f8"), ("b", object)]), "without pickle"),
+        (np.zeros(2, [("a", "f8"), ("b", object)]), "needs pickle"),
         (np.zeros(2, "M8[s]"), "dtype datetime64"),
         (np.ma.array([1, 2], mask=[0, 1]), "MaskedArray"),
         ([1, 2], "got list"),
     ],
 )
-def test_what_is_no_array_of_numbers_is_refused(saved, array, advice):
+def test_save_arrays_that_are_not_numeric(saved, array, advice):
     with pytest.raises(TypeError, match=advice):
         save_arrays(saved, {"a": array}, {}, kind="Example")
     assert load(saved) == 1
 
 
 @pytest.mark.parametrize("name", ["", "A", "a b", "../a", "a/b", "a.npy", "é", "a\n", "a" * 101, "-", 3])
-def test_names_are_plain(tmp_path, name):
+def test_save_arrays_with_invalid_names(tmp_path, name):
     with pytest.raises(ValueError, match="Rename it"):
         save_arrays(tmp_path / "index", {name: np.zeros(1)}, {}, kind="Example")
     assert not list(tmp_path.iterdir())
@@ -239,18 +239,18 @@ def test_names_are_plain(tmp_path, name):
 @pytest.mark.parametrize(
     "value", [(1, 2), {1: 2}, float("nan"), [float("inf")], {1, 2}, np.float32(1), np.zeros(2), b"", "\ud83d\ude00"]
 )
-def test_about_that_json_would_change_is_refused(tmp_path, value):
+def test_save_description_that_json_would_change(tmp_path, value):
     with pytest.raises(TypeError, match="as 'key'"):
         save_arrays(tmp_path / "index", {}, {"fine": 1, "key": value}, kind="Example")
 
 
 @pytest.mark.parametrize("value", [json.loads("[" * 20 + "]" * 20), {"a": 10**5000}], ids=["deep", "long"])
-def test_about_that_could_not_be_loaded_is_refused(tmp_path, value):
+def test_save_description_that_could_not_be_loaded(tmp_path, value):
     with pytest.raises(TypeError, match="as 'key'"):
         save_arrays(tmp_path / "index", {}, {"key": value}, kind="Example")
 
 
-def test_about_that_is_too_large_is_refused(saved, monkeypatch):
+def test_save_description_that_is_too_large(saved, monkeypatch):
     monkeypatch.setattr(array_file, "_LARGEST_HEADER", 5000)
     with pytest.raises(ValueError, match="at most 5000 bytes"):
         save_arrays(saved, {}, {"key": "long" * 5000}, kind="Example")
@@ -258,39 +258,39 @@ def test_about_that_is_too_large_is_refused(saved, monkeypatch):
     assert left_behind(saved) == []
 
 
-def test_missing_file_and_folder_are_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"there is none.*nowhere"):
+def test_load_missing_file_and_folder(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no such file.*nowhere"):
         load_arrays(tmp_path / "nowhere", kind="Example")
-    with pytest.raises(OSError, match="something else"):
+    with pytest.raises(OSError, match="not a regular file"):
         load_arrays(tmp_path, kind="Example")
     (tmp_path / "file").touch()
-    with pytest.raises(DamagedFileError, match="file is cut off, or was not saved by this library"):
+    with pytest.raises(DamagedFileError, match="file is truncated, or was not saved by this library"):
         load_arrays(tmp_path / "file", kind="Example")
 
 
 @pytest.mark.parametrize(("path", "error"), [("a\0b", ValueError), (b"index", TypeError), (None, TypeError)])
-def test_what_is_no_path_is_refused(path, error):
+def test_load_invalid_path(path, error):
     for function in (check_place, lambda path: save(path, 1), load):
-        with pytest.raises(error, match=r"expected a path .* Name"):
+        with pytest.raises(error, match="`path` must"):
             function(path)
 
 
 @needs_posix
-def test_pipe_is_refused_and_not_waited_for(tmp_path):
+def test_load_pipe_raises_without_waiting(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(OSError, match="something else"):
+    with pytest.raises(OSError, match="not a regular file"):
         load_arrays(tmp_path / "pipe", kind="Example")
     assert not is_saved_file(tmp_path / "pipe")
     with pytest.raises(FileExistsError):
         save(tmp_path / "pipe", 1)
 
 
-def test_another_kind_is_refused(saved):
+def test_load_another_kind(saved):
     with pytest.raises(ValueError, match=r"expected a saved Other, got .*index, a saved Example\."):
         load_arrays(saved, kind="Other")
 
 
-def test_a_newer_format_is_refused(tmp_path, monkeypatch):
+def test_load_newer_format(tmp_path, monkeypatch):
     monkeypatch.setattr(array_file, "_FORMAT", 3)
     save(tmp_path / "index", 1)
     monkeypatch.undo()
@@ -300,9 +300,9 @@ def test_a_newer_format_is_refused(tmp_path, monkeypatch):
     assert load(tmp_path / "index") == 2
 
 
-def test_the_format_that_was_a_folder_is_refused(tmp_path):
+def test_load_folder_of_format_1(tmp_path):
     (tmp_path / "index.json").write_bytes(b'{\n "codebooks_format": 1,\n "kind": "Example"\n}')
-    with pytest.raises(ValueError, match=r"a folder in format 1 .* Make it again"):
+    with pytest.raises(ValueError, match=r"a folder in format 1 .* Fit the model again"):
         load(tmp_path)
     assert is_saved_file(tmp_path)
     with pytest.raises(FileExistsError, match="a folder"):
@@ -310,17 +310,17 @@ def test_the_format_that_was_a_folder_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"mine", array_file._MAGIC[1:]])
-def test_a_file_of_the_users_own_is_refused(tmp_path, content):
+def test_save_does_not_replace_other_files(tmp_path, content):
     (tmp_path / "notes").write_bytes(content)
     assert not is_saved_file(tmp_path / "notes")
     for refused in (check_place, lambda path: save(path, 1)):
-        with pytest.raises(FileExistsError, match="Choose another path; nothing was changed"):
+        with pytest.raises(FileExistsError, match="Choose another path; the file was not changed"):
             refused(tmp_path / "notes")
     assert (tmp_path / "notes").read_bytes() == content
     assert left_behind(tmp_path / "notes") == []
 
 
-def test_a_place_that_is_free_is_accepted(tmp_path, saved):
+def test_check_place_of_a_free_path(tmp_path, saved):
     for place in (tmp_path / "nowhere", tmp_path / "a" / "b", saved, str(saved)):
         check_place(place)
     with pytest.raises(FileExistsError, match=r"a folder\. Choose another path"):
@@ -328,7 +328,7 @@ def test_a_place_that_is_free_is_accepted(tmp_path, saved):
     assert os.listdir(tmp_path) == ["index"]
 
 
-def test_a_saved_file_is_recognised(tmp_path, saved):
+def test_is_saved_file(tmp_path, saved):
     assert is_saved_file(saved)
     assert is_saved_file(str(saved))
     (tmp_path / "file").touch()
@@ -338,12 +338,12 @@ def test_a_saved_file_is_recognised(tmp_path, saved):
     assert is_saved_file(saved)  # by its beginning, so that it can be replaced
 
 
-def test_folders_above_are_made(tmp_path):
+def test_save_creates_missing_folders(tmp_path):
     save(tmp_path / "a" / "b", 1)
     assert load(str(tmp_path / "a" / "b")) == 1
 
 
-# -- who may read ----------------------------------------------------------------------------------------------------
+# -- permissions ----------------------------------------------------------------------------------------------------
 
 
 def mode(path):
@@ -351,7 +351,7 @@ def mode(path):
 
 
 @needs_posix
-def test_new_file_and_folders_are_private_at_every_moment(tmp_path, monkeypatch):
+def test_new_file_and_folders_are_always_private(tmp_path, monkeypatch):
     seen, write = set(), array_file._write
 
     def looked_at(file, *args):
@@ -372,7 +372,7 @@ def test_new_file_and_folders_are_private_at_every_moment(tmp_path, monkeypatch)
 
 @needs_posix
 @pytest.mark.parametrize("chosen", [0o600, 0o640, 0o444])
-def test_mode_of_a_replaced_file_is_kept(saved, chosen):
+def test_save_keeps_the_mode_of_a_replaced_file(saved, chosen):
     saved.chmod(chosen)
     folder = mode(saved.parent)
     save(saved, 2)
@@ -384,7 +384,7 @@ def test_mode_of_a_replaced_file_is_kept(saved, chosen):
 # -- damage ----------------------------------------------------------------------------------------------------------
 
 
-def test_any_byte_flipped_is_an_error(saved):
+def test_load_with_any_byte_changed(saved):
     draw, content = random.Random(0), saved.read_bytes()
     header = 24 + int.from_bytes(content[16:24], "little") + 32
     places = [*range(header), *draw.sample(range(header, len(content)), 200), *range(len(content) - 64, len(content))]
@@ -405,8 +405,8 @@ def test_any_byte_flipped_is_an_error(saved):
     assert load(saved) == 1
 
 
-def test_a_disk_that_fails_is_an_os_error(saved, monkeypatch):
-    """Everything is read before it is mapped: a page of a map that cannot be read would end the process."""
+def test_load_from_a_failing_disk_raises_os_error(saved, monkeypatch):
+    """The file is read before it is mapped, because an unreadable page of a map would end the process."""
 
     class Failing:
         def __init__(self, file):
@@ -430,18 +430,18 @@ def test_a_disk_that_fails_is_an_os_error(saved, monkeypatch):
 
 
 @pytest.mark.parametrize("verify", [True, False])
-def test_a_file_cut_off_or_grown_is_an_error(saved, verify):
+def test_load_truncated_or_extended_file(saved, verify):
     content = saved.read_bytes()
     for n_bytes in {*range(200), *range(200, len(content), 37), len(content) - 1}:
         saved.write_bytes(content[:n_bytes])
         with pytest.raises(DamagedFileError, match=r"index .* Restore"):
             load_arrays(saved, kind="Example", verify=verify)
     saved.write_bytes(content + b"\0")
-    with pytest.raises(DamagedFileError, match=rf"index has {len(content) + 1} bytes where {len(content)} .* Restore"):
+    with pytest.raises(DamagedFileError, match=rf"index has {len(content) + 1} bytes instead of {len(content)}.* Rest"):
         load_arrays(saved, kind="Example", verify=verify)
 
 
-def test_saving_over_a_damaged_file_repairs_it(saved):
+def test_save_replaces_a_damaged_file(saved):
     saved.write_bytes(saved.read_bytes()[:100])
     save(saved, 2)
     assert load(saved) == 2
@@ -478,7 +478,7 @@ FORGED_ARRAYS = [
 
 
 @pytest.mark.parametrize("change", FORGED_ARRAYS, ids=str)
-def test_a_forged_array_is_an_error(saved, change):
+def test_load_forged_array(saved, change):
     reseal(saved, lambda header: header["arrays"]["first"].update(change))
     with pytest.raises(DamagedFileError, match="index"):
         load_arrays(saved, kind="Example", verify="sha256" in change)
@@ -507,19 +507,19 @@ FORGED_HEADERS = {
 
 
 @pytest.mark.parametrize("change", FORGED_HEADERS.values(), ids=FORGED_HEADERS)
-def test_a_forged_header_is_an_error(saved, change):
+def test_load_forged_header(saved, change):
     reseal(saved, change)
     with pytest.raises(DamagedFileError, match="index"):
         load_arrays(saved, kind="Example", verify=False)
 
 
-def test_a_header_of_unchanged_content_is_accepted(saved):
-    """What the tests above do to a header is not an error by itself."""
+def test_load_rewritten_header_with_the_same_content(saved):
+    """The forging of the tests above does not itself cause their errors."""
     reseal(saved, lambda header: None)
     assert load(saved) == 1
 
 
-def test_a_header_that_claims_to_be_huge_is_an_error(saved):
+def test_load_header_with_a_huge_length(saved):
     raw = saved.read_bytes()
     for n_bytes in (2**63, 2**40, 2**24 + 1, len(raw)):
         saved.write_bytes(raw[:16] + n_bytes.to_bytes(8, "little") + raw[24:])
@@ -531,7 +531,7 @@ def test_a_header_that_claims_to_be_huge_is_an_error(saved):
 
 
 class FullDisk:
-    """A file that raises at the n-th time that something is written to it."""
+    """A file that raises at its n-th write."""
 
     def __init__(self, file, n, error):
         self.file, self.n, self.error = file, n, error
@@ -548,7 +548,7 @@ class FullDisk:
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()], ids=["full", "stop"])
 @pytest.mark.parametrize("at", range(6))
-def test_a_full_disk_changes_nothing(saved, tmp_path, monkeypatch, at, error):
+def test_save_to_a_full_disk_keeps_the_old_file(saved, tmp_path, monkeypatch, at, error):
     write = array_file._write
     monkeypatch.setattr(array_file, "_write", lambda file, *args: write(FullDisk(file, at, error), *args))
     for path in (saved, tmp_path / "above" / "new"):
@@ -559,7 +559,7 @@ def test_a_full_disk_changes_nothing(saved, tmp_path, monkeypatch, at, error):
     assert list((tmp_path / "above").iterdir()) == []
 
 
-def test_a_save_stays_where_it_was_begun(tmp_path, monkeypatch):
+def test_save_with_a_changed_working_directory(tmp_path, monkeypatch):
     """Another thread changes the working directory meanwhile."""
     write = array_file._write
     (tmp_path / "elsewhere").mkdir()
@@ -576,7 +576,7 @@ def test_a_save_stays_where_it_was_begun(tmp_path, monkeypatch):
 
 
 @needs_posix
-def test_a_folder_above_need_not_be_readable(tmp_path, monkeypatch):
+def test_save_below_an_unreadable_folder(tmp_path, monkeypatch):
     opened = os.open
 
     def barred(path, *args, **kwargs):
@@ -591,7 +591,7 @@ def test_a_folder_above_need_not_be_readable(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
-def test_an_interrupt_at_any_line_leaves_one_whole(tmp_path, monkeypatch):
+def test_interrupted_save_leaves_a_complete_file(tmp_path, monkeypatch):
     """Stop a save at every line of the package in turn."""
 
     def stopped_at(line, path):
@@ -661,7 +661,7 @@ for line in sys.stdin:
 @pytest.mark.slow
 @needs_posix
 @pytest.mark.parametrize("begun", [True, False])
-def test_a_kill_at_any_moment_leaves_one_whole(tmp_path, begun):
+def test_killed_save_leaves_a_complete_file(tmp_path, begun):
     path, draw, found, left = tmp_path / "index", random.Random(0), -1, 0
     if begun:
         save(path, 0, size=20_000)
@@ -731,7 +731,7 @@ print(line, sorted(outcomes), left)
 
 @pytest.mark.slow
 @needs_posix
-def test_a_kill_at_every_line_leaves_one_whole(tmp_path, fresh_python):
+def test_save_killed_at_every_line_leaves_a_complete_file(tmp_path, fresh_python):
     code = KILLED_AT_EVERY_LINE.format(tests=str(Path(__file__).parents[1]), path=str(tmp_path / "index"))
     n_lines, *outcomes, left = fresh_python(code).replace(",", " ").split()
     assert int(n_lines) > 100
@@ -739,7 +739,7 @@ def test_a_kill_at_every_line_leaves_one_whole(tmp_path, fresh_python):
     assert int(left) == 1
 
 
-def test_files_of_the_user_beside_a_save_stay(saved):
+def test_save_keeps_other_files_in_the_folder(saved):
     (saved.parent / ".codebooks-mine.tmp").write_bytes(b"mine")
     (saved.parent / f".codebooks-{'0' * 32}.tmp").mkdir()
     for n in range(2, 5):
@@ -753,7 +753,7 @@ def test_files_of_the_user_beside_a_save_stay(saved):
 
 
 def at_once(*functions, until=lambda: True, least=2.0, most=600.0):
-    """Run each over and over in its own thread, for some seconds and `until`; what they raised comes back."""
+    """Run each function repeatedly in its own thread, for some seconds and `until`; return the errors."""
     started, raised = time.monotonic(), []
 
     def goes_on():
@@ -776,7 +776,7 @@ def at_once(*functions, until=lambda: True, least=2.0, most=600.0):
 
 
 @needs_posix
-def test_readers_find_one_whole_while_others_save(saved):
+def test_load_during_concurrent_saves(saved):
     numbers = iter(range(2, 10**9))
     lock, seen = threading.Lock(), set()
 
@@ -799,8 +799,8 @@ def test_readers_find_one_whole_while_others_save(saved):
 
 
 @needs_posix
-def test_a_save_leaves_alone_a_save_under_way(saved, monkeypatch):
-    """A save begins, another one ends meanwhile, then the first ends: it wins, whole."""
+def test_save_keeps_temporary_files_of_running_saves(saved, monkeypatch):
+    """A save that begins before and ends after another one wins."""
     write = array_file._write
     under_way, go_on = threading.Event(), threading.Event()
 
@@ -824,7 +824,7 @@ def test_a_save_leaves_alone_a_save_under_way(saved, monkeypatch):
 
 
 @needs_posix
-def test_a_part_that_is_removed_before_it_is_locked_is_made_again(saved, monkeypatch):
+def test_save_recreates_a_temporary_file_removed_before_the_lock(saved, monkeypatch):
     lock, taken = array_file._lock, []
 
     def removed_first(file):
@@ -838,7 +838,7 @@ def test_a_part_that_is_removed_before_it_is_locked_is_made_again(saved, monkeyp
     assert len(taken[0]) == 1
 
 
-def test_without_locks_only_old_leftovers_go(saved, monkeypatch):
+def test_save_without_locks_removes_old_temporary_files_only(saved, monkeypatch):
     monkeypatch.setattr(array_file, "_lock", lambda _: None)
     young, old = (saved.parent / f".codebooks-{digit * 32}.tmp" for digit in "01")
     for path in (young, old):
@@ -850,7 +850,7 @@ def test_without_locks_only_old_leftovers_go(saved, monkeypatch):
 
 
 @needs_posix
-def test_what_was_loaded_outlives_a_save(saved):
+def test_loaded_arrays_remain_valid_after_a_save(saved):
     arrays, about = load_arrays(saved, kind="Example")
     save(saved, 2)
     assert generation_of(arrays, about) == 1
@@ -859,21 +859,21 @@ def test_what_was_loaded_outlives_a_save(saved):
 
 
 @needs_posix
-def test_a_symbolic_link_to_a_file_is_that_file(saved, tmp_path):
+def test_save_follows_symbolic_links(saved, tmp_path):
     (tmp_path / "link").symlink_to(saved)
     save(tmp_path / "link", 2)
     assert load(saved) == load(tmp_path / "link") == 2
     assert (tmp_path / "link").is_symlink()
     (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
-    with pytest.raises(FileExistsError, match="link to nowhere"):
+    with pytest.raises(FileExistsError, match="link to a missing file"):
         save(tmp_path / "dangling", 1)
 
 
 @pytest.mark.slow
 @needs_posix
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
-def test_a_live_interrupt_is_a_keyboard_interrupt(saved):
-    """The real signal, at random moments."""
+def test_keyboard_interrupt_during_a_save(saved):
+    """Real signals at random moments."""
     draw = random.Random(1)
     before = signal.getsignal(signal.SIGALRM)
     signal.signal(signal.SIGALRM, signal.default_int_handler)
