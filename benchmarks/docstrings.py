@@ -127,10 +127,10 @@ def _collect_in_subprocess(packages: list[str]) -> list[_Docstring]:
     options = ["-W", "ignore", *["-O"] * sys.flags.optimize]
     done = subprocess.run([sys.executable, *options, "-c", code], stdin=subprocess.DEVNULL, capture_output=True)
     if done.returncode or not done.stdout:
-        said = done.stderr.decode(errors="replace").strip()
+        message = done.stderr.decode(errors="replace").strip()
         raise RuntimeError(
             f"Collecting the docstrings of {', '.join(packages)} failed: the interpreter that imported them ended "
-            f"with code {done.returncode}: {said[-300:]} Leave out the package that does so."
+            f"with code {done.returncode}: {message[-300:]} Leave out the package that does so."
         )
     return [_Docstring(*row) for row in json.loads(done.stdout)]
 

@@ -63,7 +63,7 @@ LARGEST_LOSS_OF_SCORE, LARGEST_LOSS_WHILE_UNUSED, LARGEST_LOSS_OF_AGREEMENT = 0.
 LARGEST_LOSS_OF_RECALL, RECOGNISABLE = 0.05, 0.5
 N_STARTS, MOST_FOR_STARTS = 10, 50  # starts of the peer up to this number of components, else one
 MOST_FOR_SEEDS = 200  # one seed for more components
-N_STEPS = 30  # rounds that refine an orthonormal codebook
+N_STEPS = 30  # steps that refine orthonormal components
 N_PATTERNS = 500
 NOISE, MASKED = 0.25, 0.3  # length of the noise by the distance to the nearest other pattern; share of entries hidden
 
@@ -123,7 +123,7 @@ def learn(model: Any, data: Any) -> Any:
 def select_evaluation_rows(data: Any) -> tuple[Any, np.ndarray | None]:
     """Select the evaluation rows that are not empty, and their groups."""
     rows = np.zeros(data.X.shape[0], bool)
-    rows[data.judged] = True
+    rows[data.evaluated] = True
     rows &= np.asarray(abs(data.X).sum(axis=1)).ravel() > 0
     return data.X[rows], None if data.y is None else data.y[rows]
 
@@ -165,9 +165,9 @@ def measure_peers(data: Any, seed: int) -> dict[str, Figures]:
 
 def fit_peer(data: Any, *, scaled: bool, seed: int) -> tuple[np.ndarray, np.ndarray, float]:
     """Return centres and labels of the best of several starts (streams: the median), and the seconds of one."""
-    X, judged = data.X, select_evaluation_rows(data)[0]
+    X, evaluated = data.X, select_evaluation_rows(data)[0]
     if scaled:
-        X, judged = normalize(X), normalize(judged)
+        X, evaluated = normalize(X), normalize(evaluated)
     found, taken = [], []
     for i in range(N_STARTS if data.n_components <= MOST_FOR_STARTS else 1):
         settings = {"n_init": 1, "random_state": 1000 * seed + i}
@@ -179,11 +179,11 @@ def fit_peer(data: Any, *, scaled: bool, seed: int) -> tuple[np.ndarray, np.ndar
                 for batch in data.batches:
                     model.partial_fit(X[batch])
             else:
-                model = KMeans(data.n_components, **settings).fit(judged)
+                model = KMeans(data.n_components, **settings).fit(evaluated)
         taken.append(time.perf_counter() - start)
-        found.append((-model.score(judged), i, model))
+        found.append((-model.score(evaluated), i, model))
     model = sorted(found)[len(found) // 2 if data.order == "stream" else 0][2]
-    return model.cluster_centers_, model.predict(judged), median(taken)
+    return model.cluster_centers_, model.predict(evaluated), median(taken)
 
 
 def compute_explained_energy(Z: Any, components: np.ndarray) -> float:
