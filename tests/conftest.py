@@ -36,7 +36,7 @@ def fresh_python():
 
 
 @pytest.fixture(scope="session")
-def asked_meanwhile():
+def query_in_threads():
     """Return a context manager under which threads query repeatedly, and which yields the list of their errors.
 
     The block starts after each thread has queried once.

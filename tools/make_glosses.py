@@ -1,8 +1,8 @@
 """Make codebooks/datasets/data/glosses.tsv.gz from the files of WordNet 3.0: python tools/make_glosses.py FOLDER.
 
 FOLDER contains data.noun and index.noun (Debian: package wordnet-base, folder /usr/share/wordnet). From each of 13
-lexicographer files 320 synsets are selected, evenly spaced, among those that are the first sense of their first word and
-have a definition of 12 to 24 words. Synsets with offensive or sexual content are excluded.
+lexicographer files 320 synsets are selected, evenly spaced, among those that are the first sense of their first word
+and have a definition of 12 to 24 words. Synsets with offensive or sexual content are excluded.
 """
 
 import gzip
