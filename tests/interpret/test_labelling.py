@@ -62,13 +62,13 @@ def equal(found, expected):
 @pytest.mark.parametrize("form", FORMATS)
 def test_name_by_documents_equals_plain_search(documents, form, n):
     X, labels = documents
-    equal(choose_words_by_documents(FORMATS[form](X), labels, 5, n), oracles.name_by_documents(X, labels, 5, n))
+    equal(choose_words_by_documents(FORMATS[form](X), labels, 5, n), oracles.choose_words_by_documents(X, labels, 5, n))
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_name_by_documents_equals_plain_search_with_more_words_than_candidates(seed):
     X, labels = random_documents(80, seed)
-    equal(choose_words_by_documents(X, labels, 5, 4), oracles.name_by_documents(X, labels, 5, 4))
+    equal(choose_words_by_documents(X, labels, 5, 4), oracles.choose_words_by_documents(X, labels, 5, 4))
 
 
 @pytest.mark.parametrize("other", [("n_rounds", 0), ("n_rounds", 1), ("weakness", 0), ("repetition", 0)])
@@ -76,7 +76,10 @@ def test_each_part_of_the_search_changes_the_result(documents, other):
     """The comparisons above would not see a part that changes no word."""
     X, labels = documents
     words = {
-        n: [[name[1] for name in oracles.name_by_documents(X, labels, 4, n, **how)] for how in ({}, dict([other]))]
+        n: [
+            [name[1] for name in oracles.choose_words_by_documents(X, labels, 4, n, **how)]
+            for how in ({}, dict([other]))
+        ]
         for n in (2, 3, 5, 10)
     }
     assert any(found != changed for found, changed in words.values())
@@ -183,7 +186,7 @@ def test_long_lists_hold_the_words_of_highest_score(documents, monkeypatch):
     monkeypatch.setattr(naming, "_LONGEST", 4)
     for name, row in zip(choose_words_by_documents(X, labels, 4, 5), oracles.word_scores(X, labels, 4), strict=True):
         assert name.columns.tolist() == select_largest(row, 5).tolist()
-    equal(choose_words_by_documents(X, labels, 4, 4), oracles.name_by_documents(X, labels, 4, 4))
+    equal(choose_words_by_documents(X, labels, 4, 4), oracles.choose_words_by_documents(X, labels, 4, 4))
 
 
 @pytest.mark.parametrize("n", [2, 5])

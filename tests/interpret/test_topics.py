@@ -121,7 +121,9 @@ def test_naming_by_documents_equals_slow_loops(as_format, documents):
     terms = [f"word{w}" for w in range(12)]
     for n in (2, 6, 12):
         found = topic_words(model, as_format(documents), feature_names=terms, n_words=n)
-        for topic, (scores, columns) in zip(found, oracles.name_by_documents(documents, labels, 3, n), strict=True):
+        for topic, (scores, columns) in zip(
+            found, oracles.choose_words_by_documents(documents, labels, 3, n), strict=True
+        ):
             assert topic.words == tuple(terms[w] for w in columns)
             np.testing.assert_allclose(topic.weights, scores[columns], rtol=1e-12)
             assert "word5" not in topic.words
@@ -147,7 +149,7 @@ def test_method_documents_differs_from_method_weights():
 def test_component_with_all_documents_has_words():
     X = np.array([[1, 2, 0, 0, 0], [0, 1, 1, 0, 0], [0, 3, 1, 1, 0]])
     (found,) = topic_words(FixedLabels(np.ones((1, 5)), [0, 0, 0]).fit(), X, feature_names=TERMS)
-    ((scores, columns),) = oracles.name_by_documents(X, [0, 0, 0], 1, 10)
+    ((scores, columns),) = oracles.choose_words_by_documents(X, [0, 0, 0], 1, 10)
     assert found.words == tuple(TERMS[w] for w in columns) == ("goal", "loan", "bank", "match")
     np.testing.assert_allclose(found.weights, scores[columns], rtol=1e-12)
     assert found.usage == 1.0
