@@ -495,14 +495,14 @@ def test_pickle_clone_and_seed():
         assert other.score(X) == memory.score(X)
 
 
-def test_queries_while_other_threads_add_and_remove_patterns(asked_meanwhile):
+def test_queries_while_other_threads_add_and_remove_patterns(query_in_threads):
     X = words(400, 300)
     memory = HopfieldMemory("cosine", separation="max").fit(sparse.csr_matrix(X[:200]))
 
     def search():
         np.testing.assert_array_equal(memory.transform(X[:150]).toarray(), X[:150])
 
-    with asked_meanwhile(search) as failures:
+    with query_in_threads(search) as failures:
         for i in range(200, len(X), 20):
             memory.partial_fit(sparse.csr_matrix(X[i : i + 20]))
             memory.remove(memory.ids_[-5:])

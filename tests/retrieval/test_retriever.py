@@ -348,13 +348,13 @@ class TestAddAndRemove:
         assert list(retriever.texts_) == [TEXTS[i] for i in (0, 2, 3, 4)]
         assert HopfieldRetriever().fit(TEXTS[:4]).texts_ is None
 
-    def test_search_during_add_and_remove(self, asked_meanwhile):
+    def test_search_during_add_and_remove(self, query_in_threads):
         retriever = HopfieldRetriever(feedback=0).fit(TEXTS[:100])
 
         def search():
             np.testing.assert_array_equal(np.concatenate(retriever.search(TEXTS[:20], k=1).ids), np.arange(20))
 
-        with asked_meanwhile(search) as failures:
+        with query_in_threads(search) as failures:
             for i in range(100, 200, 10):
                 retriever.add(TEXTS[i : i + 10]).remove(retriever.ids_[-3:])
         assert not failures
