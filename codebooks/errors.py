@@ -1,4 +1,4 @@
-"""Messages of errors: `UserError`, which readers of files and the command line raise, and values in short."""
+"""`UserError`, which file readers and the command line raise, and helpers that keep error messages short."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 
 __all__ = ["UserError", "short_repr", "shorten", "shorten_errors"]
 
-_LONGEST = 500  # characters of a message
+_MAX_LENGTH = 500  # characters of a message
 
 
 class UserError(ValueError):
-    """What a user can put right; the message is one sentence that says how, of at most 500 characters."""
+    """An error that the user can correct; the message says how, in at most 500 characters."""
 
     def __init__(self, message: str):
-        super().__init__(shorten(message, _LONGEST))
+        super().__init__(shorten(message, _MAX_LENGTH))
 
 
 _repr = Repr()
@@ -24,7 +24,7 @@ _repr.maxstring = _repr.maxother = _repr.maxlong = 60
 
 
 def short_repr(value: Any) -> str:
-    """A value that a user gave as Python writes it, on one line of about 60 characters, for a message about it.
+    """Return the `repr` of a value on one line, shortened to at most 120 characters, for an error message.
 
     Examples
     --------
@@ -36,17 +36,17 @@ def short_repr(value: Any) -> str:
 
 @contextmanager
 def shorten_errors() -> Iterator[None]:
-    """Shorten the messages of errors of other libraries, which may hold a whole value."""
+    """Shorten messages of errors from other libraries, which may contain a whole value."""
     try:
         yield
     except (TypeError, ValueError) as error:
-        if len(str(error)) <= _LONGEST:
+        if len(str(error)) <= _MAX_LENGTH:
             raise
-        raise type(error)(shorten(str(error), _LONGEST)) from None
+        raise type(error)(shorten(str(error), _MAX_LENGTH)) from None
 
 
 def shorten(text: str, length: int) -> str:
-    """The text, or its beginning and its end with three dots between, of `length` characters in all."""
+    """Return the text, or its beginning and end joined by an ellipsis, of at most `length` characters."""
     if len(text) <= length:
         return text
     end = length // 3

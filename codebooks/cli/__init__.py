@@ -1,4 +1,4 @@
-"""The command line: text in; topics, a figure and a model out, or what a search finds."""
+"""The command line `codebooks`: topics, labels of new documents, and search."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Run the command line; this is the console script `codebooks`."""
+    """Run the command line. This is the console script `codebooks`."""
     try:
         from codebooks.cli.app import run
 
         run()
-    except KeyboardInterrupt:  # before a command runs, or after it
+    except KeyboardInterrupt:  # before or after a command
         print("codebooks: interrupted", file=sys.stderr)
         sys.exit(130)

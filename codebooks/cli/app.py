@@ -1,4 +1,4 @@
-"""The commands under one name, and what stands before them."""
+"""The typer application: all commands, and the options before a command."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ from codebooks.cli.parsing import Command, expand_groups
 from codebooks.cli.search import search
 from codebooks.cli.topics import topics
 
-# Commands import what they compute with where they use it: --help must not wait for that.
+# Commands import numerical packages when they run, so that --help is fast.
 
 app = typer.Typer(
-    help="""Find the topics of documents without labels, assign new documents to them, and search.
+    help="""Find topics in documents, assign new documents to topics, and search documents. No labels are needed.
 
 \b
-codebooks topics --demo                     on definitions of nouns, part of the package
-codebooks topics reviews.csv --column text  on your own file; writes into topics/
-codebooks assign topics new.txt
-codebooks search reviews.csv --column text "slow delivery\"""",
+Examples:
+  codebooks topics --demo                     find topics in sample documents
+  codebooks topics reviews.csv --column text  find topics in a file; write results to topics/
+  codebooks assign topics new.txt             label new documents with these topics
+  codebooks search reviews.csv --column text "slow delivery\"""",
     context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
     add_completion=False,
@@ -38,40 +39,42 @@ codebooks search reviews.csv --column text "slow delivery\"""",
 )
 for name, command in (("topics", topics), ("assign", assign), ("search", search)):
     app.command(name, cls=Command)(report_errors(expand_groups(command)))
-index = typer.Typer(help="What is in a saved index, and documents that come and go.", no_args_is_help=True)
-for name, change in (("info", info), ("add", add), ("remove", remove)):
-    index.command(name, cls=Command)(report_errors(expand_groups(change)))
+index = typer.Typer(help="Describe a saved index, add documents to it, or remove some.", no_args_is_help=True)
+for name, subcommand in (("info", info), ("add", add), ("remove", remove)):
+    index.command(name, cls=Command)(report_errors(expand_groups(subcommand)))
 app.add_typer(index, name="index")
 
 
 def run() -> None:
     """Run the command line."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # a terminal that lacks a letter is no reason to lose the work
+        if isinstance(stream, TextIOWrapper):  # terminals without Unicode show escapes instead of an error
             stream.reconfigure(errors="backslashreplace")
-    with _orderly_end():
+    with _exit_on_sigterm():
         app(prog_name="codebooks")
 
 
 @contextmanager
-def _orderly_end() -> Iterator[None]:
-    """Let SIGTERM end the block as an error would: what was written aside is removed."""
+def _exit_on_sigterm() -> Iterator[None]:
+    """Convert SIGTERM to SystemExit within the block, so that temporary files are removed."""
 
-    def end(*_: object) -> NoReturn:
+    def exit_process(*_: object) -> NoReturn:
         raise SystemExit(128 + signal.SIGTERM)
 
-    alone = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-    if alone:  # only the main thread may ask for signals, and nobody else has asked for this one
-        signal.signal(signal.SIGTERM, end)
+    # Only the main thread may set a handler, and an existing handler stays.
+    is_main = threading.current_thread() is threading.main_thread()
+    is_default = is_main and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    if is_default:
+        signal.signal(signal.SIGTERM, exit_process)
     try:
         yield
     finally:
-        if alone:
+        if is_default:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(is_set: bool) -> None:
+    if is_set:
         print("codebooks", codebooks.__version__)
         raise typer.Exit
 
@@ -82,4 +85,4 @@ def options(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Hold what stands before a command."""
+    """Define the options before a command."""

@@ -1,4 +1,4 @@
-"""`codebooks assign`: new documents, labelled by a saved model."""
+"""`codebooks assign`: label new documents with a saved model."""
 
 # ruff: noqa: UP045 - the oldest typer that we support reads Optional[X], not X | None
 
@@ -29,33 +29,37 @@ from codebooks.errors import UserError
 
 def assign(
     model: Annotated[
-        Path, typer.Argument(metavar="MODEL", help="The model.skops that `topics` wrote, or the folder that holds it.")
+        Path, typer.Argument(metavar="MODEL", help="The file model.skops that `topics` wrote, or its folder.")
     ],
-    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="New text, in any form that `topics` reads.")],
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="New documents, in any format that `topics` reads.")],
     *,
     column: Column = None,
     reading: ReadingOptions,
-    out: Annotated[Optional[Path], typer.Option(help="The CSV file to write; left out, it is printed.")] = None,
+    out: Annotated[
+        Optional[Path], typer.Option(help="The CSV file to write. By default, the table is printed.")
+    ] = None,
     reject_below: Annotated[
-        Optional[float], typer.Option(help="Give topic -1 to documents of less strength than this.")
+        Optional[float], typer.Option(help="Assign documents with a lower strength to topic -1.")
     ] = None,
     overwrite: Overwrite = False,
     raw: Raw = False,
     trust: Annotated[
         bool,
         typer.Option(
-            "--trust", help="Load a pickle (model.joblib) too. That can run any code: know who made the file."
+            "--trust",
+            help="Allow pickles (model.joblib) and other classes. Loading them can run any code: use it only for files "
+            "that you trust.",
         ),
     ] = False,
 ) -> None:
     """Label new documents with a saved model.
 
-    Gives the topic of each as CSV, with its strength and what the topic is about. Strength is the probability that the
-    document is about this topic and no other (multinomial) or the cosine of the document with its topic (other models),
-    1 at best.
+    Writes a CSV table with the topic of each document, the strength of the assignment, and the words of the topic. The
+    strength is the probability of the topic (multinomial) or the cosine of the document with its topic (other models).
+    Its largest value is 1.
     """
     if reject_below is not None and not -1 <= reject_below <= 1:
-        raise UserError(f"--reject-below is a probability or a cosine, from -1 to 1; {reject_below} came.")
+        raise UserError(f"--reject-below must be a number from -1 to 1, got {reject_below}.")
     if out is not None:
         refuse_overwriting([out], overwrite)
     pipeline = load_model(model, trust)
@@ -72,4 +76,4 @@ def assign(
         with write_atomically(out.parent, [out.name]) as folder, report_write_errors(out.parent):
             save_csv(folder / out.name, rows, raw)
     if documents.n_empty:
-        print(f"codebooks: empty documents skipped: {documents.n_empty:,}", file=sys.stderr)
+        print(f"codebooks: skipped empty documents: {documents.n_empty:,}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Files that appear as a whole or not at all, and tables."""
+"""Atomic writing of several files, and CSV tables."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ import typer
 from codebooks.cli.control_characters import remove_controls
 from codebooks.errors import UserError
 
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that are there already.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")]
 Raw = Annotated[
     bool,
     typer.Option(
         "--raw",
-        help="Write cells as they are. Left out, those that begin with = + - @ get an apostrophe in front, so that a "
-        "spreadsheet does not run them.",
+        help="Write cells unchanged. By default, cells that begin with = + - @ get a leading apostrophe, so that "
+        "spreadsheets do not run them as formulas.",
     ),
 ]
-_FORMULA = re.compile(r"\s*[=+\-@＝＋－＠]|[\t\r]")  # how a cell begins that a spreadsheet runs
+_FORMULA = re.compile(r"\s*[=+\-@＝＋－＠]|[\t\r]")  # the beginning of a cell that a spreadsheet runs
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
 
 
 @contextmanager
 def write_atomically(out: Path, names: Sequence[str]) -> Iterator[Path]:
-    """A folder to write files into that move to `out` one by one when all went well; else nothing has changed there.
+    """Create a temporary folder for files, and move them to `out` if the block succeeds.
 
-    It stands in `out`, or in the nearest folder above that exists: on the same file system, so that moving is renaming.
+    The folder is in `out` or its nearest existing parent, and thus on the same file system, so files move by renaming.
     """
     with report_write_errors(out):
-        if taken := [str(out / name) for name in names if (out / name).is_dir()]:
-            raise UserError(f"{taken[0]} is a folder, and a file is to be written there; choose another --out.")
+        if folders := [str(out / name) for name in names if (out / name).is_dir()]:
+            raise UserError(f"cannot write the file {folders[0]}: it is a folder; choose another --out.")
         nearest = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
-        aside = tempfile.TemporaryDirectory(prefix=".codebooks-", dir=nearest)
-    with aside as folder:
+        temporary = tempfile.TemporaryDirectory(prefix=".codebooks-", dir=nearest)
+    with temporary as folder:
         yield Path(folder)
         with report_write_errors(out):
             out.mkdir(parents=True, exist_ok=True)
@@ -51,7 +51,7 @@ def write_atomically(out: Path, names: Sequence[str]) -> Iterator[Path]:
 
 @contextmanager
 def report_write_errors(place: Path, option: str = "--out") -> Iterator[None]:
-    """Let a full disk, or a place that cannot be written to, be told as one. Work of another kind stays outside."""
+    """Convert errors of writing, such as a full disk, to `UserError`. Use it only around code that writes."""
     try:
         yield
     except OSError as error:
@@ -59,31 +59,36 @@ def report_write_errors(place: Path, option: str = "--out") -> Iterator[None]:
 
 
 def refuse_overwriting(files: Sequence[Path], overwrite: bool) -> None:
-    """Refuse to replace files unless that is asked for. To be called before long work."""
-    taken = [str(file) for file in files if file.is_file()]
-    if taken and not overwrite:
-        others = f" and {len(taken) - 1} more" if len(taken) > 1 else ""
-        raise UserError(f"{taken[0]}{others} would be replaced; choose another --out, or give --overwrite.")
+    """Raise an error if files exist and `overwrite` is not set. Call it before long computations."""
+    existing = [str(file) for file in files if file.is_file()]
+    if existing and not overwrite:
+        others = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
+        raise UserError(f"{existing[0]}{others} would be replaced; choose another --out, or use --overwrite.")
 
 
 def save_csv(path: Path, rows: Iterable[tuple[Any, ...]], raw: bool = False) -> None:
-    """Write a table into a file, in UTF-8."""
-    # A file name that is not UTF-8 itself must not stop the table.
+    """Write a table to a file in UTF-8."""
+    # Names of documents may be file names that are not valid UTF-8.
     with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
         write_csv(file, rows, raw)
 
 
 def write_csv(file: TextIO, rows: Iterable[tuple[Any, ...]], raw: bool = False) -> None:
-    """Write a table with commas, for a terminal without control characters.
+    """Write a table as CSV; remove control characters if the file is a terminal.
 
-    Unless `raw`, a cell that a spreadsheet would run as a formula gets an apostrophe in front.
+    Unless `raw`, a cell that a spreadsheet would run as a formula gets a leading apostrophe.
     """
-    change: list[Callable[[str], str]] = [] if raw else [_escape_formula]
+    filters: list[Callable[[str], str]] = [] if raw else [_escape_formula]
     if file.isatty():
-        change.append(remove_controls)
+        filters.append(remove_controls)
     write = csv.writer(file, lineterminator="\n").writerow
     for row in rows:
-        write([reduce(lambda cell, one: one(cell), change, cell) if isinstance(cell, str) else cell for cell in row])
+        write(
+            [
+                reduce(lambda cell, function: function(cell), filters, cell) if isinstance(cell, str) else cell
+                for cell in row
+            ]
+        )
 
 
 def _escape_formula(cell: str) -> str:

@@ -1,4 +1,4 @@
-"""What every command says, and how: mistakes in one sentence, progress, tables."""
+"""Output to the terminal: error messages, notes, progress and tables."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 def report_errors(command: Callable[..., None]) -> Callable[..., None]:
-    """Turn what goes wrong into one sentence.
+    """Print errors of a command as one sentence, and exit.
 
-    Exit code 2 is for what a user can put right, 1 for a file that fails, 130 for Ctrl-C.
+    The exit code is 2 for errors that the user can correct, 1 for errors of files, and 130 for Ctrl-C.
     """
 
     @wraps(command)
@@ -31,9 +31,9 @@ def report_errors(command: Callable[..., None]) -> Callable[..., None]:
             print("error:", *remove_controls(str(error)).split(), file=sys.stderr)
             raise typer.Exit(2) from None
         except OSError as error:
-            if error.filename is None:  # a pipe that is closed, which typer knows, or a bug of ours
+            if error.filename is None:  # a closed pipe, which typer handles, or a bug
                 raise
-            problem = f"{error.filename} cannot be used: {error.strerror}; put that right and run again."
+            problem = f"cannot use {error.filename}: {error.strerror}; correct this and run the command again."
             print("error:", *remove_controls(problem).split(), file=sys.stderr)
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
@@ -45,31 +45,31 @@ def report_errors(command: Callable[..., None]) -> Callable[..., None]:
 
 @contextmanager
 def report_print_errors() -> Iterator[None]:
-    """Turn a full disk under what is printed into one sentence and exit code 1."""
+    """Report errors of standard output, such as a full disk, in one sentence with exit code 1."""
     try:
         yield
         sys.stdout.flush()
     except BrokenPipeError:
-        raise  # who reads has had enough, and typer ends quietly
+        raise  # the reader closed the pipe; typer exits silently
     except OSError as error:
         with suppress(OSError):
-            sys.stdout.close()  # or Python tries again at its end, and tells that too
-        print(f"error: cannot print: {error.strerror or error}; print elsewhere.", file=sys.stderr)
+            sys.stdout.close()  # else Python flushes again at exit, and prints a second error
+        print(f"error: cannot print: {error.strerror or error}; redirect the output to another place.", file=sys.stderr)
         raise typer.Exit(1) from None
 
 
 def print_note(sentence: str) -> None:
-    """Say what was assumed or left out, beside the output."""
+    """Print a note about assumptions or skipped input to standard error."""
     print("codebooks:", *remove_controls(sentence).split(), file=sys.stderr)
 
 
 def format_count(n: int, noun: str) -> str:
-    """A number and what is counted: 1 document, 1,000 documents."""
+    """Format a number with a noun in singular or plural: 1 document, 1,000 documents."""
     return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
 def create_console() -> Console:
-    """What prints tables and sentences as they are, in the width of the terminal."""
+    """Create a console that prints tables and text without markup, in the width of the terminal."""
     from rich.console import Console
 
     return Console(markup=False, emoji=False, highlight=False)
@@ -77,7 +77,7 @@ def create_console() -> Console:
 
 @contextmanager
 def show_progress(quiet: bool, n_steps: int) -> Iterator[Callable[[str], None]]:
-    """A bar on the terminal that is gone when the work is done; call it with the name of each step."""
+    """Show a progress bar during the block; call the yielded function with the name of each step."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -85,10 +85,10 @@ def show_progress(quiet: bool, n_steps: int) -> Iterator[Callable[[str], None]]:
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     hidden = quiet or not console.is_terminal
     with Progress(*columns, console=console, transient=True, disable=hidden) as progress:
-        task = progress.add_task("", total=n_steps, completed=-1)  # a step counts when the next one begins
+        task = progress.add_task("", total=n_steps, completed=-1)  # a step is complete when the next one begins
         yield lambda name: progress.update(task, description=name, advance=1)
 
 
 def format_score(score: float, digits: int) -> str:
-    """A number, or nothing for nan: a topic of one word has no coherence."""
+    """Format a number; an empty string for NaN, the coherence of a topic with one word."""
     return "" if score != score else f"{score:.{digits}f}"

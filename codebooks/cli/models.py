@@ -1,4 +1,4 @@
-"""Models of the command line as files: saved by skops, so that loading one runs no code."""
+"""Saving and loading of models as skops files, which contain no executable code."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from codebooks.errors import UserError
 
 FILE = "model.skops"  # in the folder that `topics` writes
-# Classes that a file may name, beside those of scikit-learn and NumPy that skops itself trusts.
+# Classes that a file may contain, besides those of scikit-learn and NumPy that skops trusts.
 TRUSTED = [
     "codebooks.models.inhibited_mixture.InhibitedMixture",
     "codebooks.models.krotov_hopfield.KrotovHopfield",
@@ -32,25 +32,25 @@ def save_model(pipeline: Any, file: Path) -> None:
 
 
 def load_model(place: str | Path, trust: bool = False) -> Any:
-    """Load the Pipeline of a file that `codebooks topics` wrote, or of the folder that holds it.
+    """Load the Pipeline that `codebooks topics` wrote, from its file or folder.
 
     Parameters
     ----------
     place : str or Path
         The file or folder.
     trust : bool, default=False
-        Whether the file may be a pickle, or may hold other classes than those of codebooks and scikit-learn. Loading
-        such a file can run any code, so know who made it.
+        Whether the file may be a pickle, or may contain other classes than those of codebooks and scikit-learn. Loading
+        such a file can run any code: set it only for files from a source that you trust.
 
     Returns
     -------
     sklearn.pipeline.Pipeline
-        Its attribute `topics_` lists a `Topic` for each component.
+        Its attribute `topics_` contains a `Topic` for each component.
 
     Raises
     ------
     UserError
-        There is no model, or it cannot be loaded, or only if it is trusted.
+        If there is no model, it cannot be loaded, or it requires `trust`.
     """
     from sklearn.pipeline import Pipeline
 
@@ -64,23 +64,21 @@ def load_model(place: str | Path, trust: bool = False) -> Any:
         raise
     except Exception as error:  # a broken file can raise anything
         reason = f"{type(error).__name__}: {error!s:.200}"
-        raise UserError(
-            f"{file} cannot be loaded as a model ({reason}); make it again with codebooks topics."
-        ) from error
+        raise UserError(f"cannot load the model {file} ({reason}); create it again with codebooks topics.") from error
     if not isinstance(pipeline, Pipeline) or "topics_" not in vars(pipeline):
-        raise UserError(f"{file} is not a model of ours; make one with codebooks topics.")
+        raise UserError(f"{file} is not a model of codebooks; create one with codebooks topics.")
     return pipeline
 
 
 def _find_file(place: Path) -> Path:
     if not place.exists():
-        raise UserError(f"there is no model {place}; make one with codebooks topics.")
+        raise UserError(f"there is no model {place}; create one with codebooks topics.")
     if not place.is_dir():
         return place
     for name in (FILE, "model.joblib"):
         if (place / name).is_file():
             return place / name
-    raise UserError(f"the folder {place} has no {FILE} in it; make one with codebooks topics.")
+    raise UserError(f"the folder {place} contains no {FILE}; create one with codebooks topics.")
 
 
 def _load_skops(file: Path, trust: bool) -> Any:
@@ -89,8 +87,8 @@ def _load_skops(file: Path, trust: bool) -> Any:
     unknown = [name for name in get_untrusted_types(file=file) if name not in TRUSTED]
     if unknown and not trust:
         raise UserError(
-            f"{file} holds {', '.join(unknown)!s:.200}, which a model of codebooks topics does not; "
-            "if you know who made it, give --trust."
+            f"{file} contains {', '.join(unknown)!s:.200}, which models of codebooks topics do not contain; "
+            "if you trust the file, use --trust."
         )
     return load(file, trusted=[*TRUSTED, *unknown])
 
@@ -98,15 +96,13 @@ def _load_skops(file: Path, trust: bool) -> Any:
 def _load_pickle(file: Path, trust: bool) -> Any:
     with file.open("rb") as opened:
         start = opened.read(2)
-    # Protocol 2 and later, and what joblib compresses by zlib, gzip, bz2, xz and lzma.
+    # Pickle protocol 2 and later, and joblib files compressed by zlib, gzip, bz2, xz and lzma.
     if not start.startswith((b"\x80", b"x", b"\x1f\x8b", b"BZ", b"\xfd7", b"]\0")):
-        raise UserError(
-            f"{file} is not a model; give the {FILE} that codebooks topics wrote, or the folder that holds it."
-        )
+        raise UserError(f"{file} is not a model; pass the {FILE} that codebooks topics wrote, or its folder.")
     if not trust:
         raise UserError(
-            f"{file} may be a pickle, and loading one can run code; if you know who made it, give --trust, "
-            "else make it again with codebooks topics."
+            f"{file} may be a pickle, and loading a pickle can run any code; if you trust the file, use --trust, "
+            "else create the model again with codebooks topics."
         )
     import joblib
 

@@ -1,4 +1,4 @@
-"""How the arguments of a command are parsed, and options that several commands share."""
+"""Parsing of command arguments, and groups of options that several commands share."""
 
 from __future__ import annotations
 
@@ -16,29 +16,28 @@ from codebooks.cli.control_characters import remove_controls
 
 
 class Command(TyperCommand):
-    """A command that refuses an option that is given twice, where the last one would win silently."""
+    """A command that raises an error if a single-valued option is given twice."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the arguments."""
         try:
-            _, _, given = self.make_parser(ctx).parse_args(args=list(args))
+            _, _, options = self.make_parser(ctx).parse_args(args=list(args))
             option: Any
-            for option, n_times in Counter(given).items():
+            for option, n_times in Counter(options).items():
                 if n_times > 1 and not getattr(option, "multiple", True) and not getattr(option, "is_flag", True):
-                    print(f"error: {option.opts[0]} is given {n_times} times; give it once.", file=sys.stderr)
+                    print(f"error: {option.opts[0]} must be set once, got {n_times} times.", file=sys.stderr)
                     raise typer.Exit(2)
             return super().parse_args(ctx, args)
-        except Exception as error:  # of click or of what typer has instead of it
+        except Exception as error:  # of click, or of the copy of click in typer
             if isinstance(message := getattr(error, "message", None), str):
                 error.message = remove_controls(message)  # type: ignore[attr-defined]
             raise
 
 
 def expand_groups(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of its groups as options of its own.
+    """Replace the option groups of a command by their options.
 
-    A group is a parameter whose annotation is a NamedTuple, each field of which is annotated as an option. Its options
-    stand in the place of the group.
+    A group is a parameter that is annotated by a NamedTuple. Each field of the NamedTuple is annotated as an option.
     """
     hints = get_type_hints(command, include_extras=True)
     groups = {name: kind for name, kind in hints.items() if hasattr(kind, "_field_defaults")}
@@ -53,8 +52,10 @@ def expand_groups(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def run(**values: Any) -> None:
-        given = {name: group(**{field: values.pop(field) for field in group._fields}) for name, group in groups.items()}
-        command(**values, **given)
+        grouped = {
+            name: group(**{field: values.pop(field) for field in group._fields}) for name, group in groups.items()
+        }
+        command(**values, **grouped)
 
     run.__signature__ = Signature(options)  # type: ignore[attr-defined]
     run.__annotations__ = {option.name: option.annotation for option in options}

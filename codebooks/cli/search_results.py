@@ -1,4 +1,4 @@
-"""What a query finds, and how it is told: in a table, or as JSON."""
+"""Search results, and their output as a table or as JSON."""
 
 from __future__ import annotations
 
@@ -15,61 +15,61 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-MOST_WORDS = 6  # that are shown of those which the memory added; JSON has them all
-SNIPPET = 160  # characters, in JSON
-MARGIN = 18  # columns of the table that hold no text
-_RULER = re.compile(r"([-=~*_#^.])\1{3,}")  # under a heading
+MAX_WORDS = 6  # of the added words and of the words of a result; JSON contains all words of a result
+SNIPPET_LENGTH = 160  # characters, in JSON
+MARGIN = 18  # columns of the terminal beside the text
+_RULER = re.compile(r"([-=~*_#^.])\1{3,}")  # an underlined heading
 
 
 class Hit(NamedTuple):
-    """A document that was found."""
+    """A document in the results of a query."""
 
     id: Any
     weight: float
-    matched: dict[str, float]  # words of the query, and what each gives to the weight
-    added: dict[str, float]  # the same for words that the memory added
-    text: str  # empty where the index keeps no texts
+    matched: dict[str, float]  # words of the query, and their contributions to the weight
+    added: dict[str, float]  # the same for words that feedback added
+    text: str  # empty if the index does not contain texts
     columns: dict[str, str]  # values of the other columns of a table; empty for a saved index
 
     @property
     def line(self) -> str:
-        """The text on one line, without rulers."""
+        """Text on one line, without underlines of headings."""
         return join_lines(_RULER.sub(" ", self.text))
 
     def extract(self, length: int) -> str:
-        """The part of the text that holds the words which gave most; those that were asked for count more."""
+        """Extract the part of the text with the largest contributions; words of the query count more."""
         added = {word: value / 4 for word, value in self.added.items()}
         return extract_snippet(self.line, {**added, **self.matched}, length)
 
 
-class Found(NamedTuple):
-    """All that a query finds."""
+class QueryResult(NamedTuple):
+    """The results of a query."""
 
     query: str
     hits: list[Hit]  # best first
-    expansion: list[Any]  # AddedTerm: words that the memory added to the query, and who brought them
+    expansion: list[Any]  # AddedTerm: words that feedback added to the query, and their documents
     ignored: list[str]  # function words of the query
-    seconds: float  # of searching alone
+    seconds: float  # of the search only
 
 
-def find_documents(retriever: Any, query: str, n_hits: int, columns: dict[Any, dict[str, str]]) -> Found:
-    """Search, and explain each hit; `columns` has values of other columns by id."""
-    retriever.search([query], 1)  # compiles
+def find_documents(retriever: Any, query: str, n_hits: int, columns: dict[Any, dict[str, str]]) -> QueryResult:
+    """Search for a query, and explain each result; `columns` contains the values of other columns by id."""
+    retriever.search([query], 1)  # compiles, and computes the weights
     n_hits = min(n_hits, max(len(retriever), 1))
     started = perf_counter()
     [ids], [scores] = retriever.search([query], n_hits)
     seconds = perf_counter() - started
-    found = dict(zip(ids.tolist(), scores.tolist(), strict=True))
-    texts = _load_texts(retriever, found)
+    scores_by_id = dict(zip(ids.tolist(), scores.tolist(), strict=True))
+    texts = _load_texts(retriever, scores_by_id)
     hits = []
-    for id, weight in found.items():
+    for id, weight in scores_by_id.items():
         matched, added = retriever.explain(query, id)
         hits.append(Hit(id, weight, matched, added, texts.get(id, ""), columns.get(id, {})))
-    return Found(query, hits, retriever.expand(query, MOST_WORDS), retriever.ignored_terms(query), seconds)
+    return QueryResult(query, hits, retriever.expand(query, MAX_WORDS), retriever.ignored_terms(query), seconds)
 
 
 def _load_texts(retriever: Any, ids: Collection[Any]) -> dict[Any, str]:
-    """The texts of these documents; none where the index keeps none."""
+    """Load the texts of these documents; empty if the index does not contain texts."""
     if retriever.texts_ is None:
         return {}
     import numpy as np
@@ -81,58 +81,58 @@ def _load_texts(retriever: Any, ids: Collection[Any]) -> dict[Any, str]:
 # -- JSON ------------------------------------------------------------------------------------------------------------
 
 
-def format_json_lines(found: Found) -> Iterable[str]:
-    """An object for each hit, in ASCII."""
-    for rank, hit in enumerate(found.hits, 1):
-        shown = {
-            "query": found.query,
+def format_json_lines(result: QueryResult) -> Iterable[str]:
+    """Yield a JSON object in ASCII for each result."""
+    for rank, hit in enumerate(result.hits, 1):
+        fields = {
+            "query": result.query,
             "rank": rank,
             "weight": hit.weight,
             "id": hit.id,
-            "snippet": hit.extract(SNIPPET),
+            "snippet": hit.extract(SNIPPET_LENGTH),
             "text": hit.text,
             "matched": hit.matched,
             "added": hit.added,
         }
-        yield json.dumps({**shown, "columns": hit.columns} if hit.columns else shown)
+        yield json.dumps({**fields, "columns": hit.columns} if hit.columns else fields)
 
 
 # -- a table ---------------------------------------------------------------------------------------------------------
 
 
-def print_results(found: Found, quiet: bool) -> None:
-    """Print what was found; unless quiet, also what the memory made of the query."""
+def print_results(result: QueryResult, quiet: bool) -> None:
+    """Print the results of a query; unless quiet, also the words that feedback adds."""
     console = create_console()
     if not quiet:
-        _print_query(found, console)
-    if found.hits:
-        _print_hits(found.hits, console)
+        _print_query(result, console)
+    if result.hits:
+        _print_hits(result.hits, console)
 
 
-def describe_empty_result(found: Found, stop_words: bool) -> str:
-    """A sentence for a query that finds nothing."""
-    aside = f", {', '.join(map(join_lines, found.ignored))} aside" if found.ignored else ""
-    aside += "; stop words were left out of the index" if stop_words else ""
-    return f"nothing found for {join_lines(found.query)!r}: no document has any of its words{aside}"
+def describe_empty_result(result: QueryResult, stop_words: bool) -> str:
+    """Return a sentence about a query without results."""
+    ignored = f" (ignored: {', '.join(map(join_lines, result.ignored))})" if result.ignored else ""
+    excluded = "; stop words are not in the index" if stop_words else ""
+    return f"nothing found for {join_lines(result.query)!r}: no document contains its words{ignored}{excluded}"
 
 
-def _print_query(found: Found, console: Console) -> None:
-    """The query, and for each document that brought words to it, these words."""
+def _print_query(result: QueryResult, console: Console) -> None:
+    """Print the query, and the words that feedback adds, with the document that each comes from."""
     from rich.text import Text
 
-    console.print(Text(join_lines(found.query), "bold"))
-    if found.ignored:
-        console.print(Text(f"ignored: {', '.join(map(join_lines, found.ignored))}", "dim"))
-    brought: dict[str, list[str]] = {}
-    for term in found.expansion:
+    console.print(Text(join_lines(result.query), "bold"))
+    if result.ignored:
+        console.print(Text(f"ignored: {', '.join(map(join_lines, result.ignored))}", "dim"))
+    words_by_document: dict[str, list[str]] = {}
+    for term in result.expansion:
         for id, _ in term.because[:1]:
-            brought.setdefault(join_lines(str(id)), []).append(join_lines(term.term))
-    if brought:
-        console.print("the memory adds")
-    for name, words in brought.items():
-        told = Text(f"  {', '.join(words)}"), Text(f"from {name}", "dim")
-        apart = " " if sum(map(len, told)) < console.width else "\n    "
-        console.print(Text(apart).join(told))
+            words_by_document.setdefault(join_lines(str(id)), []).append(join_lines(term.term))
+    if words_by_document:
+        console.print("added words")
+    for name, words in words_by_document.items():
+        parts = Text(f"  {', '.join(words)}"), Text(f"from {name}", "dim")
+        separator = " " if sum(map(len, parts)) < console.width else "\n    "
+        console.print(Text(separator).join(parts))
 
 
 def _print_hits(hits: Sequence[Hit], console: Console) -> None:
@@ -149,24 +149,26 @@ def _print_hits(hits: Sequence[Hit], console: Console) -> None:
 
 
 def _format_hit(hit: Hit, width: int) -> Text:
-    """The name of a document, its part that shows why, and the words that count."""
+    """Format the id of a document, a snippet, and the words that match."""
     from rich.text import Text
 
     lines = [Text(join_lines(str(hit.id)), "bold")]
     if hit.text:
         lines.append(_highlight(hit.extract(_compute_snippet_length(hit.line, width)), hit))
-    reasons = [_format_words(how, words) for how, words in (("matched", hit.matched), ("added", hit.added)) if words]
-    lines.append(Text("; ".join(reasons), "dim"))
+    matches = [
+        _format_words(label, words) for label, words in (("matched", hit.matched), ("added", hit.added)) if words
+    ]
+    lines.append(Text("; ".join(matches), "dim"))
     return Text("\n").join(lines)
 
 
-def _format_words(how: str, words: Iterable[str]) -> str:
-    first = [join_lines(word) for word in words]
-    return f"{how} {', '.join(first[:MOST_WORDS])}{', …' if len(first) > MOST_WORDS else ''}"
+def _format_words(label: str, words: Iterable[str]) -> str:
+    names = [join_lines(word) for word in words]
+    return f"{label} {', '.join(names[:MAX_WORDS])}{', …' if len(names) > MAX_WORDS else ''}"
 
 
 def _compute_snippet_length(text: str, width: int) -> int:
-    """How many characters of a text fill nearly two lines; some scripts take two columns for each."""
+    """Return the number of characters that fill nearly two lines; those of some scripts are two columns wide."""
     from rich.cells import cell_len
 
     part = text[:1000]
@@ -174,11 +176,11 @@ def _compute_snippet_length(text: str, width: int) -> int:
 
 
 def _highlight(text: str, hit: Hit) -> Text:
-    """Words of the query green, words that the memory added cyan."""
+    """Colour words of the query green, and words that feedback added cyan."""
     from rich.text import Text
 
-    marked = Text(text)
+    highlighted = Text(text)
     for word in re.finditer(r"\w+", text):
         style = "green" if word.group().lower() in hit.matched else "cyan" if word.group().lower() in hit.added else ""
-        marked.stylize(style, *word.span())
-    return marked
+        highlighted.stylize(style, *word.span())
+    return highlighted

@@ -1,4 +1,4 @@
-"""Sources of text: a file, a folder, standard input, or the corpus of the package."""
+"""Options for reading documents from a file, a folder, standard input, or the sample corpus."""
 
 # ruff: noqa: UP045 - the oldest typer that we support reads Optional[X], not X | None
 
@@ -13,14 +13,15 @@ from codebooks.cli.console import print_note
 from codebooks.cli.readers import STANDARD_INPUT, Documents, UserError, is_standard_input, read_documents
 
 Column = Annotated[
-    Optional[str], typer.Option(help="The column of a table that holds the text; needless where it has only one.")
+    Optional[str], typer.Option(help="The text column of a table. Required if there are several columns.")
 ]
 Columns = Annotated[
     Optional[list[str]],
     typer.Option(
         "--column",
         metavar="NAME[:WEIGHT]",
-        help="The column of a table that holds the text; give it again for more. The words of title:2 count twice.",
+        help="The text column of a table. Repeat the option for several columns. With title:2, words of title count "
+        "twice.",
         show_default=False,
     ),
 ]
@@ -29,7 +30,7 @@ IdColumn = Annotated[
     typer.Option(
         "--id",
         metavar="COLUMN",
-        help="The column of a table that names the documents; left out, the number of their row does, from 0.",
+        help="The column of a table with the ids of the documents. By default, rows are numbered from 0.",
         show_default=False,
     ),
 ]
@@ -38,29 +39,31 @@ IdColumn = Annotated[
 Encoding = Annotated[
     Optional[str],
     typer.Option(
-        metavar="NAME", help="Of text that is not UTF-8, such as cp1252; left out, it is detected.", show_default=False
+        metavar="NAME", help="The encoding of the text, such as cp1252. By default, it is detected.", show_default=False
     ),
 ]
 NoHeader = Annotated[
-    bool, typer.Option("--no-header", help="The first row of a table is a document; columns are called 0, 1, 2.")
+    bool,
+    typer.Option("--no-header", help="Read the first row of a table as a document. The columns are named 0, 1, 2."),
 ]
-SkipBadLines = Annotated[bool, typer.Option("--skip-bad-lines", help="Leave out malformed rows, and say how many.")]
+SkipBadLines = Annotated[bool, typer.Option("--skip-bad-lines", help="Skip malformed rows, and print their number.")]
 Where = Annotated[
     Optional[str],
     typer.Option(
         metavar="COLUMN=VALUE",
-        help="Only documents with this value in this column of a table; COLUMN= for an empty cell, or null in JSON.",
+        help="Search only documents with this value in this column of a table. COLUMN= selects empty cells, or null in "
+        "JSON.",
         show_default=False,
     ),
 ]
-FollowLinks = Annotated[bool, typer.Option("--follow-links", help="Read what symbolic links in a folder lead to.")]
+FollowLinks = Annotated[bool, typer.Option("--follow-links", help="Follow symbolic links in a folder.")]
 
 
-MOST_TIMES = 100  # that the words of a column count
+MAX_COLUMN_WEIGHT = 100
 
 
 class ReadingOptions(NamedTuple):
-    """How text is read: options of every command that reads text."""
+    """Options of every command that reads documents."""
 
     id_column: IdColumn = None
     encoding: Encoding = None
@@ -70,19 +73,19 @@ class ReadingOptions(NamedTuple):
 
 
 class Source(NamedTuple):
-    """What the user says of the text to read."""
+    """The source of the documents, and the options for reading it."""
 
-    place: Path | None  # None for the demo
+    path: Path | None  # None for the demo
     columns: tuple[str, ...] = ()
     options: ReadingOptions = ReadingOptions()
     where: str | None = None
 
     def read(self, keep_columns: bool = False) -> tuple[Documents, str]:
-        """The documents, and what they are called. What was assumed is printed."""
-        if self.place is None:
+        """Read the documents, print notes about assumptions, and return the documents and the name of the source."""
+        if self.path is None:
             return self._read_demo()
         documents = read_documents(
-            self.place,
+            self.path,
             self.columns or None,
             self.options.id_column,
             encoding=self.options.encoding,
@@ -94,26 +97,26 @@ class Source(NamedTuple):
         )
         for sentence in documents.notes:
             print_note(sentence)
-        return documents, STANDARD_INPUT if is_standard_input(self.place) else self.place.resolve().name
+        return documents, STANDARD_INPUT if is_standard_input(self.path) else self.path.resolve().name
 
     def _parse_where(self) -> tuple[str, str] | None:
         if self.where is None:
             return None
         column, sign, value = self.where.partition("=")
         if not column or not sign:
-            raise UserError(f"--where must be COLUMN=VALUE; {self.where[:80]!r} came.")
+            raise UserError(f"--where must be COLUMN=VALUE, got {self.where[:80]!r}.")
         return column, value
 
     def _read_demo(self) -> tuple[Documents, str]:
-        for option in self.given():
-            raise UserError(f"--demo has no columns; leave out {option}.")
+        for option in self.list_set_options():
+            raise UserError(f"--demo has no columns; omit {option}.")
         from codebooks.datasets import load_glosses
 
         corpus = load_glosses()
         return Documents(corpus.documents, corpus.ids or [], 0), corpus.name
 
-    def given(self) -> list[str]:
-        """The options that are given."""
+    def list_set_options(self) -> list[str]:
+        """Return the names of the options that are set."""
         options = {
             "--column": self.columns,
             "--id": self.options.id_column,
@@ -123,31 +126,29 @@ class Source(NamedTuple):
         return [name for name, value in options.items() if value not in (None, False, ()) and name != "--id-column"]
 
 
-def load_documents(
-    place: Path | None, demo: bool, column: str | None, options: ReadingOptions
-) -> tuple[Documents, str]:
-    """The documents of a place or of the demo, and what they are called."""
-    if demo == (place is not None):
-        raise UserError("give either a SOURCE of text or --demo; see codebooks topics --help.")
-    return Source(place, () if column is None else (column,), options).read()
+def load_documents(path: Path | None, demo: bool, column: str | None, options: ReadingOptions) -> tuple[Documents, str]:
+    """Read the documents of a file, a folder or the demo, and return them and the name of the source."""
+    if demo == (path is not None):
+        raise UserError("pass either SOURCE or --demo; see codebooks topics --help.")
+    return Source(path, () if column is None else (column,), options).read()
 
 
-def parse_columns(given: list[str] | None) -> dict[str, int]:
-    """The columns of `--column NAME[:WEIGHT]`, and the number of times that the words of each count."""
+def parse_columns(arguments: list[str] | None) -> dict[str, int]:
+    """Parse `--column NAME[:WEIGHT]`, and return the weight of each column."""
     weights: dict[str, int] = {}
-    for text in given or []:
+    for text in arguments or []:
         head, _, tail = text.rpartition(":")
         name, weight = (head, int(tail)) if head and tail.isdecimal() else (text, 1)
-        if not 1 <= weight <= MOST_TIMES:
-            raise UserError(f"--column {text} must have a weight from 1 to {MOST_TIMES}, a whole number.")
+        if not 1 <= weight <= MAX_COLUMN_WEIGHT:
+            raise UserError(f"the weight of --column must be an integer from 1 to {MAX_COLUMN_WEIGHT}, got {text}.")
         if name in weights:
-            raise UserError(f"--column {name} is given twice; give each column once.")
+            raise UserError(f"--column {name} must be set once, got it twice.")
         weights[name] = weight
     return weights
 
 
-def count_columns_again(retriever: Any, documents: Documents, weights: dict[str, int], first: int = 0) -> None:
-    """Count the words of columns with a weight as often as that says, in documents from this position on."""
+def apply_column_weights(retriever: Any, documents: Documents, weights: dict[str, int], first: int = 0) -> None:
+    """Multiply the counts of words by the weights of their columns, in documents from position `first` on."""
     for i, weight in enumerate(weights.values()):
         if weight > 1:
-            retriever._count_again([parts[i] for parts in documents.parts], weight - 1, first)
+            retriever._add_counts([parts[i] for parts in documents.parts], weight - 1, first)

@@ -1,4 +1,4 @@
-"""Which words count: the options of all commands that read text, and the analyzer that they make."""
+"""Options of tokenization that several commands share, and the analyzer that they define."""
 
 # ruff: noqa: UP045 - the oldest typer that we support reads Optional[X], not X | None
 
@@ -22,7 +22,8 @@ Language = Annotated[
     str,
     typer.Option(
         metavar="CODE",
-        help="Of the text, such as de or de,en, for its stop words; auto detects it, none has no stop words.",
+        help="Language of the text, such as de or de,en, which sets the stop words. auto detects it; none uses no stop "
+        "words.",
     ),
 ]
 StopWords = Annotated[
@@ -30,26 +31,31 @@ StopWords = Annotated[
     typer.Option(
         "--stop-words",
         metavar="FILE",
-        help="A text file of words to leave out beside those of the language.",
+        help="A text file of further stop words, besides those of the language.",
         show_default=False,
     ),
 ]
 NoStopWords = Annotated[
-    bool, typer.Option("--no-stop-words", help="Keep the commonest words of the language.", show_default=False)
+    bool,
+    typer.Option(
+        "--no-stop-words", help="Keep the stop words of the language, its most common words.", show_default=False
+    ),
 ]
 Stem = Annotated[
     bool,
-    typer.Option("--stem", help="Count forms of a word as one, such as library and libraries.", show_default=False),
+    typer.Option(
+        "--stem", help="Count the forms of a word together, such as library and libraries.", show_default=False
+    ),
 ]
 Ngrams = Annotated[
-    int, typer.Option("--ngrams", metavar="N", help="Count sequences of up to N words beside single words.")
+    int, typer.Option("--ngrams", metavar="N", help="Count sequences of up to N words, besides single words.")
 ]
 MinDf = Annotated[
     Optional[str],
     typer.Option(
         "--min-df",
         metavar="N",
-        help="Leave out words in fewer than N documents, or in less than this share, such as 0.01.",
+        help="Omit words in fewer than N documents, or in a smaller share of them, such as 0.01.",
         show_default=False,
     ),
 ]
@@ -58,7 +64,7 @@ MaxDf = Annotated[
     typer.Option(
         "--max-df",
         metavar="N",
-        help="Leave out words in more than N documents, or in more than this share, such as 0.5.",
+        help="Omit words in more than N documents, or in a larger share of them, such as 0.5.",
         show_default=False,
     ),
 ]
@@ -66,15 +72,15 @@ TokenPattern = Annotated[
     Optional[str],
     typer.Option(
         metavar="REGEX",
-        help="A regular expression that matches a word, in place of the rules for words and codes.",
+        help="A regular expression that matches a word. It replaces the rules for words and codes.",
         show_default=False,
     ),
 ]
-MOST_NGRAMS = 5
+MAX_NGRAMS = 5
 
 
 class WordOptions(NamedTuple):
-    """What the user chose."""
+    """Options of tokenization, with their defaults."""
 
     language: Language = "auto"
     stop_words: StopWords = None
@@ -85,14 +91,14 @@ class WordOptions(NamedTuple):
     max_df: MaxDf = None
     token_pattern: TokenPattern = None
 
-    def given(self) -> list[str]:
-        """The options that are not at their default."""
+    def list_set_options(self) -> list[str]:
+        """Return the names of options that differ from their default."""
         defaults = WordOptions()
         names = [name for name in self._fields if getattr(self, name) != getattr(defaults, name)]
         return [f"--{name.replace('_', '-')}" for name in names]
 
-    def make_analyzer(self, texts: Sequence[str], **settings: Any) -> tuple[TextAnalyzer, str]:
-        """An analyzer for these documents, and a sentence about their language, empty if there is nothing to say."""
+    def create_analyzer(self, texts: Sequence[str], **settings: Any) -> tuple[TextAnalyzer, str]:
+        """Create an analyzer for these documents, and a note about their language, which may be empty."""
         from codebooks.text.analyzer import TextAnalyzer
 
         language = {"none": None, "auto": "auto"}.get(self.language, self.language.split(","))
@@ -100,31 +106,31 @@ class WordOptions(NamedTuple):
             language=language,
             stem=self.stem,
             token_pattern=self._check_pattern_option(),
-            ngram_range=self._ngram_range(),
+            ngram_range=self._check_ngrams(),
         )
         try:
-            found = analyzer.set_params(**settings).detect(texts)
+            detection = analyzer.set_params(**settings).detect(texts)
         except (ImportError, ValueError) as error:
             raise UserError(str(error).replace("`language`", "--language")) from error
-        own = [] if self.stop_words is None else _read_words(self.stop_words)
-        if own or self.no_stop_words:
+        extra = [] if self.stop_words is None else _read_words(self.stop_words)
+        if extra or self.no_stop_words:
             by_language = [] if self.no_stop_words else analyzer.language_stop_words()
-            analyzer.set_params(stop_words=[*by_language, *own])
+            analyzer.set_params(stop_words=[*by_language, *extra])
         if language != "auto" or (self.no_stop_words and not self.stem):
             return analyzer.resolve(), ""
-        shown = " and ".join(found.languages) or "none recognised"
-        unsure = "" if found.is_sure else ", which is uncertain: set --language, for example --language de"
-        return analyzer.resolve(), f"language: {shown}{unsure}"
+        names = " and ".join(detection.languages) or "none recognized"
+        advice = "" if detection.is_sure else " (uncertain; set it, for example --language de)"
+        return analyzer.resolve(), f"language: {names}{advice}"
 
-    def document_frequencies(self, min_df: int, max_df: float) -> dict[str, int | float]:
-        """Bounds for a vectorizer; those given here where the user gives none."""
-        least = min_df if self.min_df is None else _parse_frequency("--min-df", self.min_df)
-        most = max_df if self.max_df is None else _parse_frequency("--max-df", self.max_df)
-        return {"min_df": least, "max_df": most}
+    def parse_document_frequencies(self, min_df: int, max_df: float) -> dict[str, int | float]:
+        """Return bounds of document frequencies for a vectorizer; the arguments are the defaults."""
+        lower = min_df if self.min_df is None else _parse_frequency("--min-df", self.min_df)
+        upper = max_df if self.max_df is None else _parse_frequency("--max-df", self.max_df)
+        return {"min_df": lower, "max_df": upper}
 
-    def _ngram_range(self) -> tuple[int, int]:
-        if not 1 <= self.ngrams <= MOST_NGRAMS:
-            raise UserError(f"--ngrams must be from 1 to {MOST_NGRAMS}; {self.ngrams} came.")
+    def _check_ngrams(self) -> tuple[int, int]:
+        if not 1 <= self.ngrams <= MAX_NGRAMS:
+            raise UserError(f"--ngrams must be an integer from 1 to {MAX_NGRAMS}, got {self.ngrams}.")
         return 1, self.ngrams
 
     def _check_pattern_option(self) -> str | None:
@@ -132,30 +138,30 @@ class WordOptions(NamedTuple):
             try:
                 n_groups = re.compile(self.token_pattern).groups
             except (re.error, OverflowError, RecursionError) as error:
-                raise UserError(f"--token-pattern is not a regular expression: {error}.") from error
+                raise UserError(f"--token-pattern must be a regular expression: {error}.") from error
             if n_groups > 1:
-                raise UserError(f"--token-pattern has {n_groups} groups; use (?:...) for all but one.")
+                raise UserError(
+                    f"--token-pattern must have at most one group, got {n_groups}; use (?:...) for the others."
+                )
         return self.token_pattern
 
 
 def _parse_frequency(option: str, text: str) -> int | float:
-    """A count of documents, or a share of them."""
+    """Parse a number of documents, or a share of them."""
     try:
         value = float(text) if "." in text else int(text)
     except ValueError:
         value = -1
     if value < 0 or (value == 0 and isinstance(value, int)) or (isinstance(value, float) and not value <= 1):
-        raise UserError(
-            f"{option} must be a number of documents, 1 or more, or a share from 0.0 to 1.0; {text[:40]!r} came."
-        )
+        raise UserError(f"{option} must be an integer >= 1 or a share from 0.0 to 1.0, got {text[:40]!r}.")
     return value
 
 
 def _read_words(file: Path) -> list[str]:
     try:
-        text, assumed = decode(file.read_bytes(), file)
+        text, note = decode(file.read_bytes(), file)
     except OSError as error:
-        raise UserError(f"cannot read the stop words {file}: {error.strerror or error}.") from error
-    if assumed:
-        print_note(assumed)
+        raise UserError(f"cannot read the file of stop words {file}: {error.strerror or error}.") from error
+    if note:
+        print_note(note)
     return text.split()

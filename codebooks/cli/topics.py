@@ -1,4 +1,4 @@
-"""`codebooks topics`: documents in; topics, a figure, tables and a model out."""
+"""`codebooks topics`: find topics, and write tables, a figure and a model."""
 
 # ruff: noqa: UP045 - the oldest typer that we support reads Optional[X], not X | None
 
@@ -32,16 +32,16 @@ from codebooks.cli.readers import Documents, UserError
 from codebooks.cli.sources import Column, ReadingOptions, load_documents
 from codebooks.cli.text_options import WordOptions
 
-MODELS = {  # how the user spells it -> its name in `codebooks`
+MODELS = {  # value of --model -> class in `codebooks`
     "multinomial": "MultinomialMixture",
     "krotov-hopfield": "KrotovHopfield",
     "mixture": "InhibitedMixture",
     "osc": "OrthogonalSparseCoding",
 }
-FOR_WORDS, FOR_EMBEDDINGS = "multinomial", "krotov-hopfield"  # what is taken unless asked
-MOST_TOPICS = 20  # unless asked for more
+FOR_WORDS, FOR_EMBEDDINGS = "multinomial", "krotov-hopfield"  # default models
+MAX_DEFAULT_TOPICS = 20
 FILES = ("topics.csv", "codes.csv", "topics.png", models.FILE)
-N_STEPS = 5  # of the work, for the progress bar; embedding is one more
+N_STEPS = 5  # of the progress bar, without embedding
 
 
 def topics(
@@ -49,15 +49,15 @@ def topics(
         Optional[Path],
         typer.Argument(
             metavar="SOURCE",
-            help="A .txt with a document per line; a .csv, .tsv or .jsonl with a document per row; or a folder of "
-            ".txt, .md and .rst files; also compressed (.gz, .bz2, .xz, .zip). - is standard input, a document per "
-            "line.",
+            help="A .txt file with a document per line; a .csv, .tsv or .jsonl file with a document per row; a folder "
+            "of .txt, .md and .rst files; or - for standard input with a document per line. Files may be compressed "
+            "(.gz, .bz2, .xz, .zip).",
             show_default=False,
         ),
     ] = None,
     demo: Annotated[
         bool,
-        typer.Option("--demo", help="Read definitions of nouns, part of the package; leave out SOURCE."),
+        typer.Option("--demo", help="Use the sample documents of the package, definitions of nouns. Omit SOURCE."),
     ] = False,
     *,
     column: Column = None,
@@ -67,13 +67,14 @@ def topics(
         typer.Option(
             "--topics",
             "-k",
-            help=f"How many; left out, {MOST_TOPICS}, or the square root of half the documents where that is less.",
+            help=f"Number of topics. The default is the square root of half the number of documents, at most "
+            f"{MAX_DEFAULT_TOPICS}.",
         ),
     ] = None,
     model: Annotated[
         Optional[str],
         typer.Option(
-            help=f"What learns: {', '.join(MODELS)}. Left out, {FOR_WORDS}, or {FOR_EMBEDDINGS} with --embed.",
+            help=f"Model: {', '.join(MODELS)}. The default is {FOR_WORDS}, or {FOR_EMBEDDINGS} with --embed.",
             show_default=False,
         ),
     ] = None,
@@ -81,35 +82,34 @@ def topics(
         Optional[str],
         typer.Option(
             metavar="ENCODER",
-            help="Group documents by meaning instead of by their words: the name or folder of a sentence-transformers "
-            "model that embeds them. Needs codebooks-learn[text].",
+            help="Group documents by sentence embeddings instead of words. ENCODER is the name or folder of a "
+            "sentence-transformers model. Requires codebooks-learn[text].",
             show_default=False,
         ),
     ] = None,
     options: WordOptions,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same topics.")] = 0,
-    out: Annotated[Path, typer.Option(help=f"The folder for {', '.join(FILES)}.")] = Path("topics"),
+    seed: Annotated[int, typer.Option(help="Seed of random numbers. The same seed gives the same topics.")] = 0,
+    out: Annotated[Path, typer.Option(help=f"The folder to write {', '.join(FILES)} to.")] = Path("topics"),
     overwrite: Overwrite = False,
     raw: Raw = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Print only errors, and what is assumed about the text.")
-    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors, and notes about the input.")] = False,
 ) -> None:
     """Find the topics of your documents.
 
-    Prints them, and writes a table of the topics, one with the topic of every document, a figure and the model. Words
-    are weighted by tf-idf. A word counts if it is no number or letter and occurs in enough documents (1 of fewer than
-    50, 2 of fewer than 500, 3 of fewer than 5000, else 5) and, from 50 documents on, in no more than half of them.
+    Prints the topics, and writes a table of the topics, a table with the topic of each document, a figure and the
+    model. Words are weighted by tf-idf. Numbers, single letters and rare words are omitted: a word must occur in 2
+    documents if there are at least 50, in 3 if there are at least 500, in 5 if there are at least 5000. With at least
+    50 documents, words in more than half of them are omitted too.
 
-    With --embed documents are grouped by what an encoder takes them to mean, and the words tell what the groups are
-    about. The model that is written holds the encoder by its name.
+    With --embed, documents are grouped by sentence embeddings, and words describe the groups. The saved model contains
+    the name of the encoder, not the encoder itself.
     """
     if model is None:
         model = FOR_WORDS if embed is None else FOR_EMBEDDINGS
     if model not in MODELS:
-        raise UserError(f"there is no model {model!r}; choose one of: {', '.join(MODELS)}.")
+        raise UserError(f"--model must be one of {', '.join(MODELS)}, got {model!r}.")
     if embed is not None and model == FOR_WORDS:
-        raise UserError(f"{FOR_WORDS} learns from words, not from embeddings; leave out --model or --embed.")
+        raise UserError(f"--model {FOR_WORDS} requires words, not embeddings; omit --model or --embed.")
     refuse_overwriting([out / name for name in FILES], overwrite)
     from sklearn.pipeline import Pipeline
 
@@ -120,7 +120,7 @@ def topics(
         step("loading (the first run compiles)")
         codebooks.warmup(memory=False)
         step("counting words")
-        vectorizer, X, told = _vectorize(documents.texts, options)
+        vectorizer, X, language_note = _vectorize(documents.texts, options)
         preparation, features = Pipeline([("vectorizer", vectorizer)]), X
         if embed is not None:
             step("embedding")
@@ -130,72 +130,71 @@ def topics(
         seconds = _fit(learner, features)
         step("drawing and writing")
         pipeline = Pipeline([*preparation.steps, ("learner", learner)])
-        found = _describe_topics(pipeline, features, X, vectorizer.get_feature_names_out(), seconds)
+        result = _describe_topics(pipeline, features, X, vectorizer.get_feature_names_out(), seconds)
         with report_write_errors(out):
-            _write_files(folder, found, documents, name, raw)
+            _write_files(folder, result, documents, name, raw)
     if not quiet:
         with report_print_errors():
-            _print_topics(found, documents, out, told)
+            _print_topics(result, documents, out, language_note)
 
 
-# -- learning --------------------------------------------------------------------------------------------------------
+# -- fitting ---------------------------------------------------------------------------------------------------------
 
 
-class Found(NamedTuple):
-    """What came out of learning, in the order of the documents and of the units."""
+class TopicsResult(NamedTuple):
+    """The fitted pipeline, its topics, and the assignment of the documents."""
 
-    pipeline: Any  # vectorizer or embedder, and learner, fitted
+    pipeline: Any  # fitted; vectorizer or embedder, then the model
     topics: list[Any]
     coherence: Any  # (n_topics,) NPMI
-    labels: Any  # (n_documents,) the topic of each, -1 for none
-    strength: Any  # (n_documents,) how well it fits, as `find_strongest_components` measures it
-    seconds: float  # of learning alone
+    labels: Any  # (n_documents,) topic of each document, -1 for none
+    strength: Any  # (n_documents,) strength of the assignment, see `find_strongest_components`
+    seconds: float  # of fitting only
     n_terms: int
 
     def sort_by_size(self) -> list[tuple[Any, float]]:
-        """Topics and their coherence; equal shares go by number."""
+        """Return topics and their coherence by descending size, ties by id."""
         return sorted(zip(self.topics, self.coherence, strict=True), key=lambda pair: -pair[0].usage)
 
 
-def _choose_n_topics(wanted: int | None, n_documents: int) -> int:
-    if wanted is None:
-        return min(n_documents, MOST_TOPICS, max(2, round((n_documents / 2) ** 0.5)))
-    if wanted < 1:
-        raise UserError(f"--topics must be 1 or more; {wanted} came.")
-    if wanted > n_documents:
-        raise UserError(f"{wanted} topics need {wanted} documents or more; {n_documents} came. Lower --topics.")
-    return wanted
+def _choose_n_topics(n_topics: int | None, n_documents: int) -> int:
+    if n_topics is None:
+        return min(n_documents, MAX_DEFAULT_TOPICS, max(2, round((n_documents / 2) ** 0.5)))
+    if n_topics < 1:
+        raise UserError(f"--topics must be an integer >= 1, got {n_topics}.")
+    if n_topics > n_documents:
+        raise UserError(f"--topics must be at most the number of documents, {n_documents}, got {n_topics}.")
+    return n_topics
 
 
 def _vectorize(texts: list[str], options: WordOptions) -> tuple[Any, Any, str]:
-    """The vectorizer, the words that it counts, and a sentence about the language."""
+    """Return the vectorizer, the matrix of the documents, and a note about the language."""
     import numpy as np
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     from codebooks.text.counting import fit_transform
 
-    fewest = next((df for df, below in ((1, 50), (2, 500), (3, 5000)) if len(texts) < below), 5)
-    bounds = options.document_frequencies(fewest, 1.0 if len(texts) < 50 else 0.5)
-    analyzer, told = options.make_analyzer(texts, numbers=options.token_pattern is not None, parts=False)
+    min_df = next((df for df, limit in ((1, 50), (2, 500), (3, 5000)) if len(texts) < limit), 5)
+    bounds = options.parse_document_frequencies(min_df, 1.0 if len(texts) < 50 else 0.5)
+    analyzer, note = options.create_analyzer(texts, numbers=options.token_pattern is not None, parts=False)
     vectorizer = TfidfVectorizer(sublinear_tf=True, dtype=np.float32, analyzer=analyzer, **bounds)
     try:
-        return vectorizer, fit_transform(vectorizer, texts), told
+        return vectorizer, fit_transform(vectorizer, texts), note
     except ValueError as error:  # scikit-learn: "empty vocabulary", "no terms remain"
-        advice = "Give more text." if options.no_stop_words else "Try --no-stop-words, or give more text."
+        advice = "Add more text." if options.no_stop_words else "Try --no-stop-words, or add more text."
         if options.min_df is not None or options.max_df is not None:
             advice = "Change --min-df or --max-df."
         raise UserError(
-            f"no word of the {len(texts)} documents is left to learn from: codebooks topics --help says which count. "
-            + advice
+            f"no word of the {len(texts)} documents meets the conditions in codebooks topics --help. " + advice
         ) from error
 
 
 def _fit(learner: Any, X: Any) -> float:
-    """Fit the learner, and say how many seconds that took."""
+    """Fit the model, and return the time in seconds."""
     started = perf_counter()
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".* components win no sample")  # told below the table
-        warnings.filterwarnings("ignore", "The gates give nearly all rows")  # topics are labels here
+        warnings.filterwarnings("ignore", ".* components win no sample")  # printed below the table
+        warnings.filterwarnings("ignore", "The gates give nearly all rows")  # only the labels are used here
         try:
             learner.fit(X)
         except ValueError as error:
@@ -203,23 +202,23 @@ def _fit(learner: Any, X: Any) -> float:
     return perf_counter() - started
 
 
-def _describe_topics(pipeline: Any, features: Any, X: Any, terms: Any, seconds: float) -> Found:
-    """Name the units, from `features` that the learner saw and `X` that counts words, which may be one matrix."""
+def _describe_topics(pipeline: Any, features: Any, X: Any, terms: Any, seconds: float) -> TopicsResult:
+    """Describe the components by words, from the input of the model and the matrix of words, which may be the same."""
     from codebooks.interpret.topics import topic_words
     from codebooks.metrics import npmi_per_topic
 
     learner = pipeline[-1]
     labels, strength = find_strongest_components(learner, features)
-    named = topic_words(learner, X, feature_names=terms, labels=None if features is X else labels)
-    pipeline.topics_ = named  # so that `assign` calls them what the table does
-    coherence = npmi_per_topic(named, X, feature_names=terms)
-    return Found(pipeline, named, coherence, labels, strength, seconds, len(terms))
+    topics = topic_words(learner, X, feature_names=terms, labels=None if features is X else labels)
+    pipeline.topics_ = topics  # for `assign`
+    coherence = npmi_per_topic(topics, X, feature_names=terms)
+    return TopicsResult(pipeline, topics, coherence, labels, strength, seconds, len(terms))
 
 
-# -- telling ---------------------------------------------------------------------------------------------------------
+# -- output ----------------------------------------------------------------------------------------------------------
 
 
-def _print_topics(found: Found, documents: Documents, out: Path, told: str) -> None:
+def _print_topics(result: TopicsResult, documents: Documents, out: Path, language_note: str) -> None:
     import numpy as np
     from rich import box
     from rich.table import Table
@@ -231,7 +230,7 @@ def _print_topics(found: Found, documents: Documents, out: Path, told: str) -> N
     for heading in ("topic", "share", "NPMI"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("words", overflow="fold")
-    for topic, score in found.sort_by_size():
+    for topic, score in result.sort_by_size():
         if topic.usage > 0:
             table.add_row(
                 str(topic.id),
@@ -241,48 +240,48 @@ def _print_topics(found: Found, documents: Documents, out: Path, told: str) -> N
             )
     console.print(table)
 
-    judged = found.coherence[~np.isnan(found.coherence)]
-    mean = f"mean NPMI {judged.mean():.2f}, " if len(judged) else ""
-    sizes = f"{format_count(len(documents.texts), 'document')}, {format_count(found.n_terms, 'term')}"
+    defined = result.coherence[~np.isnan(result.coherence)]
+    mean = f"mean NPMI {defined.mean():.2f}, " if len(defined) else ""
+    sizes = f"{format_count(len(documents.texts), 'document')}, {format_count(result.n_terms, 'term')}"
     console.print(
-        f"{sizes}; learned in {found.seconds:.2f} s; {mean}diversity {topic_diversity(found.topics):.2f}",
+        f"{sizes}; fitted in {result.seconds:.2f} s; {mean}diversity {topic_diversity(result.topics):.2f}",
         soft_wrap=True,
     )
-    if told:
-        console.print(told, soft_wrap=True)
-    if idle := [str(topic.id) for topic in found.topics if topic.usage == 0]:
+    if language_note:
+        console.print(language_note, soft_wrap=True)
+    if idle := [str(topic.id) for topic in result.topics if topic.usage == 0]:
         console.print(
-            f"{len(idle)} of {format_count(len(found.topics), 'topic')} without a document: number {', '.join(idle)}; "
-            "a lower --topics would do",
+            f"{len(idle)} of {format_count(len(result.topics), 'topic')} without documents: {', '.join(idle)}; "
+            "use a smaller --topics",
             soft_wrap=True,
         )
     if documents.n_empty:
-        console.print(f"empty documents skipped: {documents.n_empty:,}")
-    if lost := int((found.labels < 0).sum()):
-        console.print(f"documents with none of the terms, given topic -1: {lost:,}")
-    place = remove_controls(str(out))
-    console.print(f"wrote {', '.join(FILES)} into {place}", soft_wrap=True)
-    console.print(f"label new text: codebooks assign {shlex.quote(place)} SOURCE", soft_wrap=True)
+        console.print(f"skipped empty documents: {documents.n_empty:,}")
+    if n_unassigned := int((result.labels < 0).sum()):
+        console.print(f"documents without any of the terms (topic -1): {n_unassigned:,}")
+    folder = remove_controls(str(out))
+    console.print(f"wrote {', '.join(FILES)} to {folder}", soft_wrap=True)
+    console.print(f"label new documents: codebooks assign {shlex.quote(folder)} SOURCE", soft_wrap=True)
 
 
 # -- writing ---------------------------------------------------------------------------------------------------------
 
 
-def _write_files(folder: Path, found: Found, documents: Documents, name: str, raw: bool) -> None:
+def _write_files(folder: Path, result: TopicsResult, documents: Documents, name: str, raw: bool) -> None:
     from codebooks.plots import plot_topics
 
     rows: list[tuple[Any, ...]] = [("topic", "documents", "share", "npmi", "words")]
-    for topic, score in found.sort_by_size():
-        count = (found.labels == topic.id).sum()
+    for topic, score in result.sort_by_size():
+        count = (result.labels == topic.id).sum()
         rows.append(
             (topic.id, count, f"{topic.usage:.4f}", format_score(score, 4), " ".join(map(shorten_word, topic.words)))
         )
     save_csv(folder / "topics.csv", rows, raw)
-    save_csv(folder / "codes.csv", build_assignment_rows(documents, found.labels, found.strength, found.topics), raw)
-    named = [replace(topic, words=tuple(map(shorten_word, topic.words))) for topic in found.topics]
+    save_csv(folder / "codes.csv", build_assignment_rows(documents, result.labels, result.strength, result.topics), raw)
+    topics = [replace(topic, words=tuple(map(shorten_word, topic.words))) for topic in result.topics]
     title = f"{remove_controls(name)} · {format_count(len(documents.texts), 'document')}"
-    figure = plot_topics(named, found.coherence, title=title)
+    figure = plot_topics(topics, result.coherence, title=title)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # a script that the font lacks is shown as boxes
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # characters that the font lacks appear as boxes
         figure.savefig(folder / "topics.png", dpi=120)
-    save_model(found.pipeline, folder / models.FILE)
+    save_model(result.pipeline, folder / models.FILE)

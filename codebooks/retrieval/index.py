@@ -1,4 +1,4 @@
-"""Counted documents, weighted and inverted: what a retriever searches. It never changes; additions make another one."""
+"""`TermIndex`: the counts, weights and inverted index of documents. It is immutable; additions create another one."""
 
 from __future__ import annotations
 
@@ -14,29 +14,28 @@ from codebooks._fork_safe_lock import ForkSafeLock
 from codebooks.retrieval.bm25 import BM25Transformer
 from codebooks.text.analyzer import TextAnalyzer
 
-__all__ = ["FADED", "TermIndex", "Weighted", "drop_columns", "find_invalid_counts"]
+__all__ = ["FUNCTION_WORD_WEIGHT", "TermIndex", "WeightedDocuments", "drop_columns", "find_invalid_counts"]
 
-# Upper bounds of counts that BM25 weighs, and of the absolute value of numbers that are weights already: sums of
-# squares stay finite in float32. BM25 needs one count of at least the lower bound.
+# Upper bounds of counts for BM25, and of the absolute value of weights: sums of squares stay finite in float32. BM25
+# needs one count of at least the lower bound.
 _LARGEST_COUNT, _LARGEST_NUMBER = 1e9, 1e15
 _SMALLEST_COUNT = 1e-20
 
-# A stop word is a function word where more than this share of the documents, and more than this number of them, have
-# it.
-_COMMON, _FEWEST_DOCUMENTS = 0.02, 5
+# A stop word is a function word if it occurs in more than this share, and in more than this number, of the documents.
+_COMMON_SHARE, _COMMON_COUNT = 0.02, 5
 
-# What a function word counts beside others in queries, and in lengths of documents: enough to choose between equals.
-FADED, _FADED_LENGTH = 1e-3, 1e-4
+# Weight of a function word beside other terms in queries, and in lengths of documents: it only breaks ties.
+FUNCTION_WORD_WEIGHT, _FUNCTION_WORD_LENGTH = 1e-3, 1e-4
 
-# Two threads do not weigh the same at once. One lock for all: it survives a fork, as one in each would not.
-_weighing = ForkSafeLock()
+# Two threads must not compute the same weights. There is one lock for all indexes because it must survive a fork.
+_weighting_lock = ForkSafeLock()
 
 
-class Weighted(NamedTuple):
-    """What is derived from all counts together."""
+class WeightedDocuments(NamedTuple):
+    """Arrays that are computed from all counts together."""
 
     rows: Any  # CSR (n_documents, n_terms), float32, weights of terms
-    absent: np.ndarray  # (n_terms,) what a term gives to documents that lack it
+    absent: np.ndarray  # (n_terms,) weight of a term in documents that do not contain it
     reciprocals: np.ndarray  # (n_documents,) 1 / length of each row, 0 for an empty one
     postings: ops.Postings
 
@@ -49,13 +48,13 @@ class TermIndex:
     counts : CSR matrix of shape (n_documents, n_terms), float32
     ids : ndarray of shape (n_documents,), int64 or str
     weighting : "bm25", transformer of counts, or None
-        Not fitted; a clone of it is fitted to all counts. "bm25" is `BM25Transformer()`; None leaves them as they are.
+        Not fitted; a clone of it is fitted to all counts. "bm25" is `BM25Transformer()`; None uses the counts.
     texts : sequence of str, optional
         The documents themselves.
     next_id : int
-        What the next document without a name is called.
+        The id of the next document that is added without one.
     vectorizer : transformer of text to counts, optional
-        What has counted the terms, fitted.
+        The fitted transformer that counted the terms.
     """
 
     def __init__(
@@ -73,7 +72,7 @@ class TermIndex:
         self.texts = texts
         self.next_id = len(ids) if next_id is None else next_id
         self.vectorizer = vectorizer
-        self._weighted: Weighted | None = None
+        self._weighted: WeightedDocuments | None = None
         self._terms: np.ndarray | None = None
         self._stop_columns: tuple[np.ndarray, np.ndarray] | None = None
 
@@ -87,75 +86,76 @@ class TermIndex:
         return len(self.ids)
 
     @property
-    def weighted(self) -> Weighted:
-        """Weights of all documents, and where to find them; made when first asked for, while other threads wait."""
+    def weighted(self) -> WeightedDocuments:
+        """Weights and inverted index, computed at the first access while other threads wait."""
         if self._weighted is None:
-            with _weighing:
+            with _weighting_lock:
                 if self._weighted is None:
-                    self._weighted = self._weigh()
+                    self._weighted = self._compute_weights()
         return self._weighted
 
     @property
     def terms(self) -> np.ndarray:
-        """Names of the columns, sorted out once."""
+        """Names of the columns, computed once."""
         if self._terms is None:
-            by_number = self.vectorizer is None
-            self._terms = (
-                np.arange(self.counts.shape[1]).astype(str) if by_number else self.vectorizer.get_feature_names_out()
-            )
+            if self.vectorizer is None:
+                self._terms = np.arange(self.counts.shape[1]).astype(str)
+            else:
+                self._terms = self.vectorizer.get_feature_names_out()
         return self._terms
 
     @property
     def stop_columns(self) -> tuple[np.ndarray, np.ndarray]:
-        """Columns of the stop words of the language, and of those that are function words here; found once.
+        """Columns of the stop words of the language, and of those that are function words here; computed once.
 
-        A stop word that few documents have, such as "interest" or "bill" in English, says what they are about. There
-        are none where the vectorizer was given by the user.
+        A stop word in few documents, such as "interest" or "bill" in English, is a content word. A vectorizer of the
+        user has no stop words here.
         """
         if self._stop_columns is None:
-            found, frequency = np.empty(0, np.int64), np.bincount(self.counts.indices, minlength=self.counts.shape[1])
+            stop_words = np.empty(0, np.int64)
+            frequency = np.bincount(self.counts.indices, minlength=self.counts.shape[1])
             analyzer = getattr(self.vectorizer, "analyzer", None)
             if isinstance(analyzer, TextAnalyzer) and analyzer.stop_words is None:
                 columns = [self.vectorizer.vocabulary_.get(word) for word in analyzer.language_stop_words()]
-                found = np.array([column for column in columns if column is not None], np.int64)
-            is_common = frequency[found] > max(_COMMON * len(self), _FEWEST_DOCUMENTS)
-            self._stop_columns = found, found[is_common]
+                stop_words = np.array([column for column in columns if column is not None], np.int64)
+            is_common = frequency[stop_words] > max(_COMMON_SHARE * len(self), _COMMON_COUNT)
+            self._stop_columns = stop_words, stop_words[is_common]
         return self._stop_columns
 
     def append_rows(
         self, counts: Any, ids: np.ndarray, texts: Sequence[str] | None, next_id: int, vectorizer: Any
     ) -> TermIndex:
-        """The index with more documents; they may have more terms."""
+        """Return the index with more documents, which may have more terms."""
         counts = ops.stack_rows([_widen(self.counts, counts.shape[1]), counts])
         texts = None if self.texts is None else [*self.texts, *(texts or ())]
         return TermIndex(counts, np.concatenate([self.ids, ids]), self.weighting, texts, next_id, vectorizer)
 
     def replace_counts(self, counts: Any) -> TermIndex:
-        """The index with other counts of the same terms."""
+        """Return the index with other counts of the same terms."""
         return TermIndex(counts, self.ids, self.weighting, self.texts, self.next_id, self.vectorizer)
 
-    def select_rows(self, kept: np.ndarray) -> TermIndex:
-        """The index of these documents only, given by position."""
-        texts = None if self.texts is None else [self.texts[i] for i in kept]
-        counts = ops.take_rows(self.counts, kept)
-        return TermIndex(counts, self.ids[kept], self.weighting, texts, self.next_id, self.vectorizer)
+    def select_rows(self, positions: np.ndarray) -> TermIndex:
+        """Return the index of the documents at these positions."""
+        texts = None if self.texts is None else [self.texts[i] for i in positions]
+        counts = ops.take_rows(self.counts, positions)
+        return TermIndex(counts, self.ids[positions], self.weighting, texts, self.next_id, self.vectorizer)
 
-    def _weigh(self) -> Weighted:
-        """Weights of all terms. Function words hardly count in the lengths of documents."""
+    def _compute_weights(self) -> WeightedDocuments:
+        """Compute the weights of all terms; function words have little effect on the lengths of documents."""
         _, function_words = self.stop_columns
         counts = self.counts
         if len(function_words):
             others = np.setdiff1d(np.arange(counts.shape[1]), function_words)
             more_rows, more_absent = self._weigh_counts(drop_columns(counts, others))
             counts = counts.copy()
-            counts.data[np.isin(counts.indices, function_words)] *= _FADED_LENGTH
+            counts.data[np.isin(counts.indices, function_words)] *= _FUNCTION_WORD_LENGTH
         rows, absent = self._weigh_counts(counts)
         if len(function_words):
             rows, absent = drop_columns(rows, function_words), absent.copy()
             absent[function_words] = 0
             rows, absent = csr_matrix(rows + more_rows), absent + more_absent
             rows.sort_indices()
-        return Weighted(rows, absent, ops.reciprocal(ops.row_norms(rows)), ops.build_postings(rows))
+        return WeightedDocuments(rows, absent, ops.reciprocal(ops.row_norms(rows)), ops.build_postings(rows))
 
     def _weigh_counts(self, counts: Any) -> tuple[Any, np.ndarray]:
         absent = np.zeros(counts.shape[1], np.float32)
@@ -167,7 +167,7 @@ class TermIndex:
 
 
 def drop_columns(counts: Any, columns: np.ndarray) -> Any:
-    """A CSR matrix without the entries of these columns; the same object where there are none."""
+    """Return a CSR matrix without the entries of these columns; the same object if there are no columns."""
     if not len(columns):
         return counts
     is_kept = np.ones(counts.shape[1], bool)
@@ -178,14 +178,14 @@ def drop_columns(counts: Any, columns: np.ndarray) -> Any:
 
 
 def find_invalid_counts(data: np.ndarray, are_weighted: bool) -> str | None:
-    """Describe the numbers that cannot be counts of terms; None if there are none. Nothing is copied.
+    """Describe values that cannot be counts of terms, without a copy; None if all are valid.
 
     Parameters
     ----------
     data : ndarray
-        The stored numbers of a sparse matrix.
+        The stored values of a sparse matrix.
     are_weighted : bool
-        Whether a weighting is applied to them, as BM25 is: then they must not be negative.
+        Whether a weighting such as BM25 is applied to them, so that they must not be negative.
     """
     if not len(data):
         return None
@@ -203,5 +203,5 @@ def find_invalid_counts(data: np.ndarray, are_weighted: bool) -> str | None:
 
 
 def _widen(X: Any, n_columns: int) -> Any:
-    """`X` with more columns, which are empty."""
+    """Return `X` with empty columns appended."""
     return csr_matrix((X.data, X.indices, X.indptr), shape=(X.shape[0], n_columns))

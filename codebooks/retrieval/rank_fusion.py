@@ -1,4 +1,4 @@
-"""Scores by words and by embeddings as one."""
+"""Fusion of word scores and embedding scores for hybrid search."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ __all__ = ["merge_candidates", "rank_candidates", "rescore_by_embedding"]
 
 
 def merge_candidates(one: NDArray, other: NDArray) -> NDArray:
-    """Join two lists of positions for each query; -1 is nothing, and what is in both is there once.
+    """Merge two lists of positions for each query without duplicates; -1 is padding.
 
     Examples
     --------
     >>> merge_candidates(np.array([[7, 3, -1]]), np.array([[3, 5]]))
     array([[ 7,  3, -1, -1,  5]])
     """
-    is_known = (other[:, :, None] == one[:, None, :]).any(axis=2)
-    return np.concatenate([one, np.where(is_known, -1, other)], axis=1)
+    is_duplicate = (other[:, :, None] == one[:, None, :]).any(axis=2)
+    return np.concatenate([one, np.where(is_duplicate, -1, other)], axis=1)
 
 
 def rescore_by_embedding(position: NDArray, queries: NDArray, documents: NDArray) -> NDArray:
-    """Cosines of queries with chosen documents, negative ones as 0; 0 where there is no document or no direction."""
+    """Compute cosines of queries with selected documents, at least 0; 0 for padding and for zero vectors."""
     cosines = np.zeros(position.shape)
-    for i, chosen in enumerate(position):
-        there = chosen >= 0
-        rows = documents[chosen[there]]
+    for i, candidates in enumerate(position):
+        is_document = candidates >= 0
+        rows = documents[candidates[is_document]]
         lengths = np.linalg.norm(rows, axis=1) * np.linalg.norm(queries[i])
-        cosines[i, there] = rows @ queries[i] / np.where(lengths > 0, lengths, np.inf)
+        cosines[i, is_document] = rows @ queries[i] / np.where(lengths > 0, lengths, np.inf)
     return cosines.clip(0, None)
 
 
 def rank_candidates(position: NDArray, score: NDArray, k: int) -> tuple[NDArray, NDArray]:
-    """Sort documents by falling score, ties to the lower position, and keep the first `k` with a score above 0.
+    """Sort documents by descending score, ties to the lower position, and keep the first `k` with a score above 0.
 
     Examples
     --------

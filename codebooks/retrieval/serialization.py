@@ -1,7 +1,7 @@
-"""Conversion of a retriever to named arrays and a JSON description, and back, with every check that loading needs.
+"""Conversion of a `HopfieldRetriever` to named arrays and a JSON description, and back, with validation of all content.
 
-Nothing in a saved index is executed, opened or trusted. Weights and the inverted index are not saved: they are computed
-from the counts, so they cannot disagree with them.
+Saved content is never executed and never opened as a path. Weights and the inverted index are not saved: they are
+computed from the counts, so they are always consistent with them.
 """
 
 from __future__ import annotations
@@ -43,18 +43,19 @@ __all__ = [
     "set_vocabulary",
 ]
 
-# The description of a part that only its owner can make again.
+# The description of a part that is not saved, so that the caller of `load` passes it.
 OWN = "own"
-# Token patterns that every index may use: each takes time that is linear in the length of the text.
+# Token patterns that every index may use: their time is linear in the length of the text.
 _SAFE_PATTERNS = frozenset({r"(?u)\b\w\w+\b", r"(?u)\b\w+\b", r"\b\w\w+\b", r"\b\w+\b", r"\w+"})
-# n-grams of more words or characters make a short query take a gigabyte.
+# Longer n-grams need gigabytes of memory for a short query.
 _LONGEST_NGRAM = 20
-# Document ids are an array of equally wide strings. It may have this many times the bytes of the ids, or the least.
-_WIDEST_IDS, _LEAST_WIDTH = 100, 2**28
+# Document ids are an array of strings of equal width. Its size is limited to this multiple of the bytes of the ids, or
+# to this number of bytes if that is larger.
+_MAX_PADDING, _MIN_IDS_LIMIT = 100, 2**28
 
 
 class InvalidIndexError(ValueError):
-    """The content of a saved index breaks a rule; the message says which one."""
+    """The content of a saved index is invalid; the message describes the problem."""
 
 
 def _require(is_valid: Any, problem: str) -> None:
@@ -63,7 +64,7 @@ def _require(is_valid: Any, problem: str) -> None:
 
 
 class PackedTexts(Sequence):
-    """Texts that are decoded when they are asked for."""
+    """Packed texts that are decoded at access."""
 
     def __init__(self, text: np.ndarray, offsets: np.ndarray):
         self.text, self.offsets = text, offsets
@@ -75,7 +76,7 @@ class PackedTexts(Sequence):
         if isinstance(i, slice):
             return [self[j] for j in range(*i.indices(len(self)))]
         if not -len(self) <= i < len(self):
-            raise IndexError(f"there are {len(self)} texts, and number {i} was asked for")
+            raise IndexError(f"text index must be < {len(self)}, got {i}")
         i = int(i) % len(self)
         return bytes(self.text[self.offsets[i] : self.offsets[i + 1]]).decode("utf-8", "surrogatepass")
 
@@ -100,7 +101,7 @@ def _are_strings(value: Any) -> bool:
 
 
 def _is_language(value: Any) -> bool:
-    """Whether these are codes of languages that are known here."""
+    """Return whether the value is a code or a list of codes of supported languages."""
     if type(value) is not str and not _are_strings(value):
         return False
     try:
@@ -110,7 +111,7 @@ def _is_language(value: Any) -> bool:
 
 
 def _is_analyzer(value: Any) -> bool:
-    """Whether a `TextAnalyzer` is described, as `describe` does it."""
+    """Return whether the value is a description of a `TextAnalyzer` by `describe`."""
     return (
         type(value) is dict
         and set(value) == set(_ANALYZER)
@@ -131,7 +132,7 @@ def _build_bounds(least: int) -> tuple[int, int]:
     return least, _LONGEST_NGRAM
 
 
-# What each setting of a saved TextAnalyzer may be.
+# Valid values of the parameters of a saved TextAnalyzer.
 _ANALYZER: dict[str, Callable[[Any], bool]] = {
     "language": lambda value: value is None or _is_language(value),
     "stop_words": lambda value: value is None or value == "auto" or _are_strings(value),
@@ -141,9 +142,9 @@ _ANALYZER: dict[str, Callable[[Any], bool]] = {
     "segmenter": _is_one_of("auto", "budoux", "bigrams"),
     **dict.fromkeys(("stem", "lowercase", "fold_accents", "parts", "numbers"), _is_one_of(False, True)),
 }
-# What each setting of a saved CountVectorizer may be. A vectorizer with other settings is not saved.
+# Valid values of the parameters of a saved CountVectorizer. A vectorizer with other values is not saved.
 _VECTORIZER: dict[str, Callable[[Any], bool]] = {
-    "input": _is_one_of("content"),  # the others open each query as a file
+    "input": _is_one_of("content"),  # other values open each query as a file
     "encoding": lambda value: type(value) is str and len(value) <= 40,
     "decode_error": _is_one_of("strict", "ignore", "replace"),
     "strip_accents": _is_one_of(None, "ascii", "unicode"),
@@ -169,7 +170,7 @@ _SETTINGS = {CountVectorizer.__name__: _VECTORIZER, BM25Transformer.__name__: _W
 
 
 def describe(part: Any) -> Any:
-    """Describe a vectorizer or weighting as JSON: None, a name, or its class and settings; `OWN` where JSON cannot."""
+    """Describe a vectorizer or weighting for JSON: None, a name, or its class and parameters; `OWN` if impossible."""
     if part is None or isinstance(part, str):
         return part
     if type(part) not in (CountVectorizer, BM25Transformer):
@@ -183,11 +184,11 @@ def describe(part: Any) -> Any:
             if type(settings["analyzer"]) is TextAnalyzer:
                 settings["analyzer"] = _describe_analyzer(settings["analyzer"])
         description = {"class": type(part).__name__, "settings": settings}
-        kept = json.loads(json.dumps(description, allow_nan=False))
-        _check_description(kept, type(part).__name__)
+        restored = json.loads(json.dumps(description, allow_nan=False))
+        _check_description(restored, type(part).__name__)
     except (TypeError, ValueError, RecursionError):
         return OWN
-    return kept if kept == description else OWN
+    return restored if restored == description else OWN
 
 
 def _describe_analyzer(analyzer: TextAnalyzer) -> dict[str, Any]:
@@ -200,20 +201,20 @@ def _describe_analyzer(analyzer: TextAnalyzer) -> dict[str, Any]:
 
 
 def _check_description(description: Any, kind: str) -> None:
-    """Refuse a description that `describe` does not write for a part of this class."""
+    """Raise an error if `describe` cannot have written this description for a part of this class."""
     _require(
         type(description) is dict
         and set(description) == {"class", "settings"}
         and description["class"] == kind
         and type(description["settings"]) is dict,
-        f"expected the settings of a {kind}, got {short_repr(description)}",
+        f"expected the parameters of a {kind}, got {short_repr(description)}",
     )
     settings, rules = description["settings"], _SETTINGS[kind]
-    _check_keys(settings, rules, f"settings of {kind}")
+    _check_keys(settings, rules, f"parameters of {kind}")
     for name, is_valid in rules.items():
         _require(
             is_valid(settings[name]),
-            f"{kind} has the setting {name}={short_repr(settings[name])}, which is not allowed",
+            f"{kind} has the invalid parameter {name}={short_repr(settings[name])}",
         )
     if kind == BM25Transformer.__name__:
         try:
@@ -222,18 +223,18 @@ def _check_description(description: Any, kind: str) -> None:
             raise InvalidIndexError(str(error)) from error
 
 
-def _check_keys(found: Any, expected: Any, what: str) -> None:
-    difference = sorted(set(found) ^ set(expected))
-    _require(not difference, f"the {what} lack or have in excess: {', '.join(map(repr, difference[:5]))}"[:200])
+def _check_keys(keys: Any, expected: Any, what: str) -> None:
+    difference = sorted(set(keys) ^ set(expected))
+    _require(not difference, f"missing or unexpected {what}: {', '.join(map(repr, difference[:5]))}"[:200])
 
 
 def has_unsafe_pattern(description: Any) -> bool:
-    """Whether a vectorizer is described that splits texts by a regular expression that may take exponential time."""
+    """Return whether a described vectorizer has a token pattern that may take exponential time."""
     return isinstance(description, dict) and not set(_list_patterns(description)) <= _SAFE_PATTERNS
 
 
 def _list_patterns(description: dict[str, Any]) -> list[str]:
-    """The regular expressions that split texts; those that are unusual first."""
+    """Return the token patterns, unsafe ones first."""
     settings = description["settings"]
     patterns = [settings["token_pattern"]]
     if isinstance(settings["analyzer"], dict) and settings["analyzer"]["token_pattern"] is not None:
@@ -242,19 +243,21 @@ def _list_patterns(description: dict[str, Any]) -> list[str]:
 
 
 def _check_pattern(pattern: str) -> None:
-    """Refuse what is no regular expression that a CountVectorizer can use."""
+    """Raise an error if a CountVectorizer cannot use this regular expression."""
     try:
         n_groups = re.compile(pattern).groups
     except (re.error, OverflowError, RecursionError, ValueError) as error:
         raise InvalidIndexError(f"token_pattern is not a regular expression: {error}") from error
-    _require(n_groups <= 1, f"token_pattern has {n_groups} groups, and at most one is allowed")
+    _require(n_groups <= 1, f"token_pattern must have at most one group, got {n_groups}")
 
 
 def rebuild(description: Any, own: Any, name: str, terms: list[str] | None = None) -> Any:
-    """Make the part that was described; `own`, which the caller has to give, for a part that was not saved."""
+    """Create a part from its description, or return `own`, the argument of the caller, if the part was not saved."""
     if description == OWN:
         if own is None:
-            raise ValueError(f"The {name} of this retriever is not in the file. Pass it again: load(path, {name}=...).")
+            raise ValueError(
+                f"`{name}` must be given because it was not saved, got None. Pass it: load(path, {name}=...)."
+            )
         return own
     if not isinstance(description, dict):
         return description
@@ -280,20 +283,20 @@ def _rebuild_analyzer(settings: dict[str, Any]) -> TextAnalyzer:
     )
     if analyzer.segmenter == "budoux" and not has_segmenter():
         raise ValueError(
-            "This retriever was saved with words of the package budoux, which is not installed. "
+            "This retriever needs the package budoux, which is not installed. "
             'Install it: pip install "codebooks-learn[words]".'
         )
     return analyzer
 
 
 def pack_vocabulary(vectorizer: Any) -> dict[str, np.ndarray]:
-    """The terms of a vectorizer in the order of its columns."""
+    """Pack the terms of a vectorizer in the order of its columns."""
     text, offsets = pack_strings(list(vectorizer.get_feature_names_out()))
     return {"terms_text": text, "terms_offsets": offsets}
 
 
 def set_vocabulary(vectorizer: Any, terms: list[str]) -> Any:
-    """Make a `CountVectorizer` one that is fitted to these terms."""
+    """Set the fitted vocabulary of a `CountVectorizer` to these terms."""
     vectorizer.fixed_vocabulary_ = vectorizer.vocabulary is not None
     vectorizer.vocabulary_ = {term: column for column, term in enumerate(terms)}
     return vectorizer
@@ -303,7 +306,7 @@ def set_vocabulary(vectorizer: Any, terms: list[str]) -> Any:
 
 
 def pack_index(index: TermIndex) -> dict[str, np.ndarray]:
-    """The arrays of an index, without those that are computed from the counts."""
+    """Return the arrays of an index that cannot be computed from the counts."""
     counts = index.counts
     arrays = {
         "counts_data": counts.data,
@@ -321,11 +324,11 @@ def pack_index(index: TermIndex) -> dict[str, np.ndarray]:
 
 
 class SavedIndex(NamedTuple):
-    """A saved index whose every part was checked."""
+    """The validated content of a saved index."""
 
-    settings: dict[str, Any]  # of the retriever
-    vectorizer: Any  # descriptions
-    weighting: Any
+    settings: dict[str, Any]  # parameters of the retriever
+    vectorizer: Any  # description
+    weighting: Any  # description
     is_default_vectorizer: bool
     next_id: int
     counts: Any
@@ -333,7 +336,7 @@ class SavedIndex(NamedTuple):
     texts: PackedTexts | None
     terms: list[str] | None
     embeddings: np.ndarray | None
-    probes: np.ndarray | None  # embeddings of texts that every retriever knows
+    probes: np.ndarray | None  # embeddings of fixed texts, to compare embedders
 
 
 _ABOUT = ("settings", "vectorizer", "default_vectorizer", "weighting", "next_id")
@@ -352,35 +355,37 @@ _OPTIONAL = (
 
 
 def read_index(arrays: dict[str, np.ndarray], about: dict[str, Any], names: Sequence[str], trust: bool) -> SavedIndex:
-    """Check a saved index in one pass over its arrays, which are not copied.
+    """Validate a saved index in one pass over its arrays, without copies.
 
     Parameters
     ----------
     arrays, about
-        As `load_arrays` returns them.
+        The results of `load_arrays`.
     names : sequence of str
-        The settings of a retriever that are saved.
+        The saved parameters of a retriever.
     trust : bool
-        Whether any token pattern is allowed.
+        Whether to accept any token pattern.
 
     Raises
     ------
     InvalidIndexError
-        Something is not as a retriever writes it, or two parts disagree.
+        If a part is invalid, or two parts are inconsistent.
     """
     _check_keys(about, _ABOUT, "fields")
     _check_keys(set(arrays) - set(_OPTIONAL), _COUNTS, "arrays")
     vectorizer, weighting, next_id = about["vectorizer"], about["weighting"], about["next_id"]
-    _require(type(about["settings"]) is dict, f"expected a dictionary as settings, got {short_repr(about['settings'])}")
-    _check_keys(about["settings"], names, "settings")
+    _require(
+        type(about["settings"]) is dict, f"expected a dictionary of parameters, got {short_repr(about['settings'])}"
+    )
+    _check_keys(about["settings"], names, "parameters")
     _require(type(about["default_vectorizer"]) is bool, "default_vectorizer is not true or false")
     _require(_is_count(next_id, 0, LARGEST_ID + 1), f"expected next_id in 0..2**63-1, got {short_repr(next_id)}")
     if vectorizer not in (None, OWN):
         _check_description(vectorizer, CountVectorizer.__name__)
         _require(
             trust or not has_unsafe_pattern(vectorizer),
-            f"its token_pattern {short_repr(_list_patterns(vectorizer)[0])} is a regular expression that may never "
-            f"end on some texts, and is used only if you trust the file: HopfieldRetriever.load(path, trust=True)",
+            f"its token_pattern {short_repr(_list_patterns(vectorizer)[0])} is a regular expression that may take "
+            f"exponential time. If you trust the file, use HopfieldRetriever.load(path, trust=True)",
         )
         for pattern in _list_patterns(vectorizer):
             _check_pattern(pattern)
@@ -392,37 +397,40 @@ def read_index(arrays: dict[str, np.ndarray], about: dict[str, Any], names: Sequ
     packed_terms = _read_strings(arrays, "terms", n_terms)
     _require(
         (packed_terms is None) == (vectorizer is None or vectorizer == OWN),
-        "the vocabulary is missing, or belongs to no vectorizer",
+        "the vocabulary is missing, or has no vectorizer",
     )
     terms = None
     if packed_terms is not None:
         terms = unpack_strings(packed_terms.text, packed_terms.offsets)
-        _require(len(set(terms)) == len(terms), "a term is in the vocabulary twice")
+        _require(len(set(terms)) == len(terms), "the vocabulary contains a term twice")
     ids = _read_ids(arrays, n_documents, next_id)
     embeddings = _read_embeddings(arrays["embeddings"], n_documents) if "embeddings" in arrays else None
-    _require(("probes" in arrays) == (embeddings is not None), "probes stand beside no embeddings, or are missing")
+    _require(
+        ("probes" in arrays) == (embeddings is not None),
+        "there are probes without embeddings, or embeddings without probes",
+    )
     probes = _read_embeddings(arrays["probes"], len(arrays["probes"])) if embeddings is not None else None
-    _require(embeddings is None or vectorizer is not None, "embeddings belong to documents that have no texts")
+    _require(embeddings is None or vectorizer is not None, "there are embeddings, but the documents are not texts")
     is_default = about["default_vectorizer"]
     settings = about["settings"]
-    of_documents = counts, ids, texts, terms, embeddings
-    return SavedIndex(settings, vectorizer, weighting, is_default, next_id, *of_documents, probes)
+    document_parts = counts, ids, texts, terms, embeddings
+    return SavedIndex(settings, vectorizer, weighting, is_default, next_id, *document_parts, probes)
 
 
 def restore_index(saved: SavedIndex, weighting: Any, vectorizer: Any) -> TermIndex:
-    """The index that was saved. Its arrays stay where they are."""
+    """Create the index from a saved one, without copies of its arrays."""
     return TermIndex(saved.counts, saved.ids, weighting, saved.texts, saved.next_id, vectorizer)
 
 
 def restore_memory(embeddings: np.ndarray) -> HopfieldMemory:
-    """The memory of embedded documents."""
+    """Create the memory of embedded documents."""
     return HopfieldMemory.from_store(embeddings, similarity="cosine")
 
 
 def _count_document_frequencies(indices: np.ndarray, n_terms: int) -> np.ndarray:
-    """In how many documents each term occurs."""
+    """Count the documents that contain each term."""
     total = np.zeros(n_terms, np.int64)
-    step = max(n_terms, 2**20)  # bincount copies what it counts
+    step = max(n_terms, 2**20)  # bincount copies its input
     for start in range(0, len(indices), step):
         total += np.bincount(indices[start : start + step], minlength=n_terms)
     return total
@@ -443,10 +451,10 @@ def _read_counts(arrays: dict[str, np.ndarray], are_weighted: bool) -> Any:
         _check_vector(array, name, np.int32, np.int64)
     _check_vector(df, "document_frequencies", np.int64)
     n_entries, n_terms = len(data), len(df)
-    _require(len(indices) == n_entries, f"there are {n_entries} counts and {len(indices)} columns of counts")
+    _require(len(indices) == n_entries, f"expected {n_entries} counts_indices, got {len(indices)}")
     _require(
         len(indptr) and indptr[0] == 0 and indptr[-1] == n_entries and (indptr[:-1] <= indptr[1:]).all(),
-        f"counts_indptr does not rise from 0 to the number of counts, {n_entries}",
+        f"counts_indptr does not ascend from 0 to the number of counts, {n_entries}",
     )
     if n_entries:
         lowest, highest = int(indices.min()), int(indices.max())
@@ -455,19 +463,19 @@ def _read_counts(arrays: dict[str, np.ndarray], are_weighted: bool) -> Any:
             f"expected counts_indices in 0..{n_terms - 1}, got {lowest}..{highest}",
         )
         descends = indices[1:] < indices[:-1]
-        descends[indptr[(indptr > 0) & (indptr < n_entries)] - 1] = False  # between two documents
+        descends[indptr[(indptr > 0) & (indptr < n_entries)] - 1] = False  # at the end of a document
         _require(not descends.any(), "counts_indices are not in ascending order within a document")
     problem = find_invalid_counts(data, are_weighted)
-    _require(problem is None, f"counts_data has {problem}")
+    _require(problem is None, f"counts_data contains {problem}")
     _require(
         np.array_equal(_count_document_frequencies(indices, n_terms), df),
-        "document_frequencies do not follow from the counts",
+        "document_frequencies differ from those of the counts",
     )
     return csr_matrix((data, indices, indptr), shape=(len(indptr) - 1, n_terms))
 
 
 def _read_strings(arrays: dict[str, np.ndarray], name: str, n: int) -> PackedTexts | None:
-    """Checked strings that are saved under this name; None if there are none."""
+    """Return the validated strings of this name; None if they are missing."""
     parts = [arrays[f"{name}_{part}"] for part in ("text", "offsets") if f"{name}_{part}" in arrays]
     if not parts:
         return None
@@ -483,7 +491,7 @@ def _read_strings(arrays: dict[str, np.ndarray], name: str, n: int) -> PackedTex
 
 def _read_ids(arrays: dict[str, np.ndarray], n_documents: int, next_id: int) -> np.ndarray:
     packed = _read_strings(arrays, "ids", n_documents)
-    _require((packed is None) == ("ids" in arrays), "document ids are saved twice or not at all")
+    _require((packed is None) == ("ids" in arrays), "document ids are missing or saved twice")
     if packed is None:
         ids = arrays["ids"]
         _check_vector(ids, "ids", np.int64)
@@ -492,18 +500,18 @@ def _read_ids(arrays: dict[str, np.ndarray], n_documents: int, next_id: int) -> 
             lowest, highest = int(ids.min()), int(ids.max())
             _require(lowest >= 0 and highest < next_id, f"expected ids in 0..{next_id - 1}, got {lowest}..{highest}")
     else:
-        _require(_is_narrow(packed.offsets), "one id is so long that all of them together do not fit into memory")
+        _require(_is_narrow(packed.offsets), "an id is so long that the array of all ids does not fit into memory")
         ids = np.array(unpack_strings(packed.text, packed.offsets), dtype=str)
         _require((ids != "").all(), "an id is empty")
     ordered = ids if len(ids) < 2 or (ids[:-1] < ids[1:]).all() else np.sort(ids)
-    _require(len(ids) < 2 or (ordered[:-1] != ordered[1:]).all(), "two documents have one id")
+    _require(len(ids) < 2 or (ordered[:-1] != ordered[1:]).all(), "two documents have the same id")
     return ids
 
 
 def _is_narrow(offsets: np.ndarray) -> bool:
-    """Whether strings of these lengths fit into an array of equally wide ones without much waste."""
+    """Return whether an array of strings of equal width has little padding for strings of these lengths."""
     longest = int(np.diff(offsets).max(initial=0))
-    return 4 * longest * (len(offsets) - 1) <= max(_WIDEST_IDS * int(offsets[-1]), _LEAST_WIDTH)
+    return 4 * longest * (len(offsets) - 1) <= max(_MAX_PADDING * int(offsets[-1]), _MIN_IDS_LIMIT)
 
 
 def _read_embeddings(embeddings: np.ndarray, n_documents: int) -> np.ndarray:
@@ -518,5 +526,5 @@ def _read_embeddings(embeddings: np.ndarray, n_documents: int) -> np.ndarray:
     )
     with np.errstate(all="ignore"):
         norms = ops.row_norms(embeddings)
-    _require(np.isfinite(norms).all(), "an embedding has NaN, infinite or too large numbers")
+    _require(np.isfinite(norms).all(), "an embedding contains NaN, infinite or too large numbers")
     return embeddings

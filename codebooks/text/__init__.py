@@ -1,1 +1,1 @@
-"""Words to vectors, and searching among them."""
+"""Text analysis: tokenization, languages, stop words, and vocabularies."""

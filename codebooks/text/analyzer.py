@@ -1,4 +1,4 @@
-"""`TextAnalyzer`: the words of a text in any language, for the vectorizers of scikit-learn and for ours."""
+"""`TextAnalyzer`: tokenization of texts in any language, for the vectorizers of scikit-learn."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from codebooks.text.languages import (
 )
 from codebooks.text.markup import strip_markup
 from codebooks.text.segmentation import has_segmenter
-from codebooks.text.term_rules import Remembered, build_rules, split_text
+from codebooks.text.term_rules import Cache, build_rules, split_text
 from codebooks.text.term_table import TermTable
 from codebooks.validation.texts import check_texts
 
@@ -35,67 +35,70 @@ __all__ = ["TextAnalyzer", "build_table"]
 
 _NORMAL_FORMS = ("NFKC", "NFC", "NFKD", "NFD", None)
 _SEGMENTERS = ("auto", "budoux", "bigrams")
-_DETECTED, _DETECTED_LENGTH = 2000, 20_000  # documents, and characters of each, that tell the language of a corpus
-_SAMPLE, _SAMPLE_LENGTH = 60, 1000  # stretches that tell the language of a document, and characters that hold as many
+# Numbers of documents, and of characters of each, from which the language of a corpus is detected.
+_N_DOCUMENTS, _DOCUMENT_LENGTH = 2000, 20_000
+# Numbers of stretches from which the language of a document is detected, and of characters that contain as many.
+_SAMPLE, _SAMPLE_LENGTH = 60, 1000
 
-_LONG_TEXT = 400  # characters from which a compiled table finds the terms of a text faster
+_LONG_TEXT = 400  # characters; a compiled table is faster for longer texts
 
 
 class TextAnalyzer(DocumentationLink, BaseEstimator):
     r"""Split texts of any language into words.
 
-    It is a callable for the parameter `analyzer` of `CountVectorizer` and `TfidfVectorizer`, and the default of
-    `HopfieldRetriever`.
+    Pass it as `analyzer` to `CountVectorizer` and `TfidfVectorizer`. Prefer it to their default for texts in other
+    languages than English, or with codes, identifiers, HTML or addresses. It is the default of `HopfieldRetriever`.
 
-    - Combining marks stay in their word, so words of Hindi, Tamil or vowelled Arabic are whole.
+    - Combining marks are part of their word, so words of Hindi, Tamil or vowelled Arabic are complete.
     - Chinese, Japanese and Thai are split by the package `budoux` if it is installed, else into bigrams of characters.
     - A code or identifier, such as `L14-2`, `C++`, `snake_case` or `getUserById`, is a word, and its parts of two
       characters or more are words too. Of other compounds, such as `well-known`, only the parts are words.
-    - HTML, addresses of pages and mail, encoded data, minified lines, words of more than 64 characters and what English
-      contracts (`'ll`, `'ve`) are not words.
+    - HTML, addresses of pages and mail, encoded data, minified lines, words of more than 64 characters and English
+      contractions (`'ll`, `'ve`) are omitted.
 
     Parameters
     ----------
     language : "auto", str, sequence of str, or None, default="auto"
-        The language as a code of two letters, or several of them; it decides about stop words and stems. With "auto",
-        `fit` detects it from all documents; without `fit`, each document is judged by itself, and one of an uncertain
-        language keeps its stop words. None means no language.
+        Code or codes of the language, which determines stop words and stems. With "auto", `fit` detects it from all
+        documents; without `fit`, it is detected for each document, and a document of an uncertain language keeps its
+        stop words. Set it if the documents are short or detection is uncertain. None means no language.
     stop_words : "auto", sequence of str, or None, default="auto"
-        Words that are left out. "auto" takes the list of the language: that of scikit-learn for English, that of the
-        package `stopwordsiso` for others. Give a list to use it instead, or None to keep all words.
+        Words that are omitted. "auto" uses the list of the language: that of scikit-learn for English, and that of the
+        package `stopwordsiso` for other languages. Pass a list to use it instead, or None to keep all words.
     stem : bool, default=False
-        Whether words are replaced by their stems. Needs the package `snowballstemmer`.
+        Whether to replace words by their stems. Set True for small corpora or languages with many word forms. Requires
+        the package `snowballstemmer`.
     lowercase : bool, default=True
-        Whether upper and lower case are the same.
+        Whether to convert words to lower case.
     fold_accents : bool, default=False
-        Whether `café` and `cafe` are the same word, and Arabic and Hebrew with and without vowel points. Set it to True
-        where many writers leave accents out.
+        Whether to remove accents, so that `café` and `cafe` are the same word, and the vowel points of Arabic and
+        Hebrew. Set True if many writers omit accents.
     normalization : {"NFKC", "NFC", "NFKD", "NFD"} or None, default="NFKC"
-        The Unicode normal form. "NFKC" makes full-width letters and ligatures plain ones.
+        The Unicode normal form. "NFKC" converts full-width letters and ligatures to plain letters.
     token_pattern : str, optional
         A regular expression of words that replaces the rules for words and codes.
     ngram_range : tuple (min_n, max_n), default=(1, 1)
-        Lengths of the sequences of words that are terms. Parts of codes are terms by themselves only.
+        Least and largest number of words of a term. Parts of codes are single terms only.
     parts : bool, default=True
         Whether the parts of codes and identifiers are words too.
     numbers : bool, default=True
-        Whether plain numbers and single letters are words. False leaves out `2004`, `3.5` and `x`, not `457-5-4`;
-        it suits topics.
+        Whether plain numbers and single letters are words. False omits `2004`, `3.5` and `x`, but not `457-5-4`; set
+        it for topics.
     segmenter : {"auto", "budoux", "bigrams"}, default="auto"
-        How Chinese, Japanese and Thai are split; "auto" is "budoux" if that is installed.
+        Method of splitting Chinese, Japanese and Thai; "auto" is "budoux" if that is installed, else "bigrams".
 
     Attributes
     ----------
     language_ : tuple of str
-        Codes of the languages in use after `fit`, by falling share; empty if none was recognised.
+        Codes of the languages of the fitted documents, by descending share; empty if none was recognized.
     language_shares_ : dict of str to float
-        Share of each language in those parts of the documents whose language is clear, if `language="auto"`.
+        Share of each language in the parts of the documents with a clear language, if `language="auto"`.
     is_language_sure_ : bool
         Whether `language_` is clear. If it is not, set `language`.
 
     See Also
     --------
-    HopfieldRetriever : Search; it uses this analyzer unless another vectorizer is given.
+    HopfieldRetriever : Search documents; this analyzer is its default.
 
     Examples
     --------
@@ -142,7 +145,7 @@ class TextAnalyzer(DocumentationLink, BaseEstimator):
         self.segmenter = segmenter
 
     def fit(self, documents: Sequence[str], y: Any = None) -> TextAnalyzer:
-        """Detect the language of documents.
+        """Detect the languages of documents.
 
         Parameters
         ----------
@@ -156,21 +159,22 @@ class TextAnalyzer(DocumentationLink, BaseEstimator):
         Warns
         -----
         UserWarning
-            The language is uncertain, and stop words or stems depend on it.
+            If the language is uncertain, and stop words or stems depend on it.
         """
-        found = self.detect(documents)
-        if not found.is_sure and self._needs_language():
-            seen = ", ".join(f"{code} {share:.0%}" for code, share in [*found.shares.items()][:3]) or "none recognised"
+        detection = self.detect(documents)
+        if not detection.is_sure and self._needs_language():
+            shares = [f"{code} {share:.0%}" for code, share in detection.shares.items()][:3]
             warnings.warn(
-                f"TextAnalyzer is unsure of the language of the documents ({seen}); it uses the stop words of "
-                f"{' and '.join(found.languages) or 'none'}. Set `language`, for example TextAnalyzer(language='de').",
+                f"The language of the documents is uncertain ({', '.join(shares) or 'none recognized'}); TextAnalyzer "
+                f"uses the stop words of {' and '.join(detection.languages) or 'none'}. Set `language`, for example "
+                f"TextAnalyzer(language='de').",
                 UserWarning,
                 stacklevel=2,
             )
         return self
 
     def detect(self, documents: Sequence[str]) -> Detection:
-        """Fit without a warning.
+        """Detect the languages of documents as `fit` does, without a warning.
 
         Parameters
         ----------
@@ -179,30 +183,30 @@ class TextAnalyzer(DocumentationLink, BaseEstimator):
         Returns
         -------
         Detection
-            `languages`, `shares` and `is_sure`, which are kept as attributes too.
+            `languages`, `shares` and `is_sure`, which are also stored as attributes.
         """
         texts = check_texts(documents, "TextAnalyzer")
         self._check_settings()
         if self.language == "auto":
-            sample = texts[:: max(1, len(texts) // _DETECTED)]
-            found = detect_languages([strip_markup(text[:_DETECTED_LENGTH]) for text in sample])
+            sample = texts[:: max(1, len(texts) // _N_DOCUMENTS)]
+            detection = detect_languages([strip_markup(text[:_DOCUMENT_LENGTH]) for text in sample])
         else:
-            found = Detection(check_language(self.language), {}, True)
-        self.language_, self.language_shares_, self.is_language_sure_ = found
-        return found
+            detection = Detection(check_language(self.language), {}, True)
+        self.language_, self.language_shares_, self.is_language_sure_ = detection
+        return detection
 
     def language_stop_words(self) -> list[str]:
-        """List the stop words of the languages in use.
+        """Return the stop words of the set or detected languages.
 
         Returns
         -------
         list of str
             In alphabetical order; empty before `fit` with `language="auto"`.
         """
-        return sorted({*chain.from_iterable(map(load_stop_words, self._languages() or ()))})
+        return sorted({*chain.from_iterable(map(load_stop_words, self._get_languages() or ()))})
 
     def has_stop_words(self) -> bool:
-        """Say whether any words are left out.
+        """Return whether there are stop words.
 
         Returns
         -------
@@ -211,7 +215,7 @@ class TextAnalyzer(DocumentationLink, BaseEstimator):
         return bool(self.language_stop_words()) if isinstance(self.stop_words, str) else bool(self.stop_words)
 
     def resolve(self) -> TextAnalyzer:
-        """Copy the analyzer with what `fit` detected as its settings, so that clones of it keep that.
+        """Return a copy with the detected language as its parameter, which clones of it keep.
 
         Returns
         -------
@@ -234,11 +238,11 @@ class TextAnalyzer(DocumentationLink, BaseEstimator):
         Returns
         -------
         list of str
-            Each word before its parts, in the order of the text.
+            Words in the order of the text, each before its parts.
         """
         if not isinstance(document, str):
             raise TypeError(f"TextAnalyzer expected a str, got {type(document).__name__}. Decode or convert it first.")
-        settings = self._settings()
+        settings = self._get_settings()
         state = vars(self).get("_state")
         if state is None or state.settings != settings:
             self._check_settings()
@@ -253,7 +257,7 @@ class TextAnalyzer(DocumentationLink, BaseEstimator):
         return rules.analyze_text(text) if stretches is None else rules.analyze(stretches)
 
     def clean(self, document: str) -> str:
-        """Remove markup and data from a text, and bring its characters into a normal form.
+        """Remove markup and data from a text, and normalize its characters.
 
         Parameters
         ----------
@@ -267,7 +271,7 @@ class TextAnalyzer(DocumentationLink, BaseEstimator):
 
     # -- settings ----------------------------------------------------------------------------------------------------
 
-    def _settings(self) -> tuple[Any, ...]:
+    def _get_settings(self) -> tuple[Any, ...]:
         return (
             *(self.language, self.stop_words, self.stem, self.lowercase, self.fold_accents, self.normalization),
             *(self.token_pattern, self.ngram_range, self.parts, self.numbers, self.segmenter),
@@ -278,7 +282,7 @@ class TextAnalyzer(DocumentationLink, BaseEstimator):
         return bool(self.stem) or (isinstance(self.stop_words, str) and self.stop_words == "auto")
 
     def used_segmenter(self) -> str:
-        """Name the segmenter that "auto" stands for.
+        """Return the segmenter, with "auto" replaced by the one in use.
 
         Returns
         -------
@@ -301,7 +305,9 @@ class TextAnalyzer(DocumentationLink, BaseEstimator):
                     f"`token_pattern` must be a regular expression, got {short_repr(self.token_pattern)}: {error}."
                 ) from error
             if n_groups > 1:
-                raise ValueError(f"`token_pattern` must have one group at most, got {n_groups}. Use (?:...).")
+                raise ValueError(
+                    f"`token_pattern` must have at most one group, got {n_groups}. Use (?:...) for the others."
+                )
         words = self.stop_words
         if isinstance(words, str) and words != "auto":
             raise ValueError(
@@ -309,7 +315,7 @@ class TextAnalyzer(DocumentationLink, BaseEstimator):
                 f"Use [{short_repr(words)}]."
             )
         if words is not None and not all(isinstance(word, str) for word in words):
-            raise TypeError("`stop_words` must be a list of str, and some of its entries are not.")
+            raise TypeError("`stop_words` must be a list of str, got other entries. Convert them to str.")
         lengths = self.ngram_range
         if len(lengths) != 2 or not all(isinstance(n, int) for n in lengths) or not 1 <= lengths[0] <= lengths[1]:
             raise ValueError(
@@ -318,12 +324,12 @@ class TextAnalyzer(DocumentationLink, BaseEstimator):
         if self.language != "auto":
             languages = check_language(self.language)
             if self.stem and self.language is None:
-                raise ValueError("`stem` must be False without a language; got stem=True, language=None.")
+                raise ValueError("`stem` must be False if `language` is None, got True. Set `language`.")
             if self.stem and languages:
                 load_stemmer(languages[0])
 
-    def _languages(self) -> tuple[str, ...] | None:
-        """The languages of all documents; None where each is judged by itself."""
+    def _get_languages(self) -> tuple[str, ...] | None:
+        """Return the languages of all documents; None if they are detected for each document."""
         if self.language != "auto":
             return check_language(self.language)
         return vars(self).get("language_", None if self._needs_language() else ())
@@ -333,30 +339,30 @@ class TextAnalyzer(DocumentationLink, BaseEstimator):
 
 
 def build_table(analyzer: TextAnalyzer) -> TermTable | None:
-    """A table of the terms of an analyzer; None if they do not depend on each stretch of text alone."""
+    """Build the term table of an analyzer; None if its terms do not depend on single stretches of text only."""
     analyzer._check_settings()
-    languages = analyzer._languages()
+    languages = analyzer._get_languages()
     if languages is None or analyzer.token_pattern is not None or analyzer.ngram_range != (1, 1):
         return None
-    return build_rules(analyzer, languages).make_table()
+    return build_rules(analyzer, languages).build_table()
 
 
 class _State:
-    """What is derived from the settings of an analyzer."""
+    """Objects that are derived from the parameters of an analyzer."""
 
     def __init__(self, settings: tuple[Any, ...], analyzer: TextAnalyzer):
         self.settings = settings
-        self.languages = analyzer._languages()
+        self.languages = analyzer._get_languages()
         self.pattern = re.compile(analyzer.token_pattern or "")
-        self.rules = Remembered(partial(build_rules, analyzer))
-        self._codes = Remembered(find_languages_of_word)
+        self.rules = Cache(partial(build_rules, analyzer))
+        self._codes = Cache(find_languages_of_word)
 
     def detect(self, text: str, stretches: list[str] | None) -> tuple[str, ...]:
-        """The language of one document; a long one is given without its stretches."""
+        """Detect the language of one document; `stretches` is None for a long one."""
         if not text.isascii():
             return detect_language(text)
         if stretches is None:
-            stretches = split_text(text[:_SAMPLE_LENGTH])[:-1]  # the last may be cut
+            stretches = split_text(text[:_SAMPLE_LENGTH])[:-1]  # the last one may be incomplete
             if len(stretches) < _SAMPLE:
                 stretches = split_text(text)
         sample = set(stretches[:_SAMPLE])

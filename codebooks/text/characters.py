@@ -1,4 +1,4 @@
-"""Characters of words in all scripts, and forms in which they are compared."""
+"""Character classes of all scripts, and normalization of characters."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 __all__ = ["MARKS", "NO_SPACES", "fold_accents", "has_no_spaces", "lower_case", "strip_formats"]
 
-# Scripts that are written without blanks between words: Thai, Lao, Myanmar, Khmer, Kana and Han.
+# Scripts that are written without spaces between words: Thai, Lao, Myanmar, Khmer, Kana and Han.
 NO_SPACES = (
     "\u0e01-\u0eff\u1000-\u109f\u1780-\u17ff\u3041-\u3096\u30a1-\u30ff\u31f0-\u31ff"
     "\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
@@ -16,8 +16,8 @@ NO_SPACES = (
 _NO_SPACES = re.compile(f"[{NO_SPACES}]")
 
 
-def _character_class(codes: Iterable[int]) -> str:
-    """The inside of a regular expression's [...] for these code points, in ascending order."""
+def _build_character_class(codes: Iterable[int]) -> str:
+    """Build the content of [...] in a regular expression for these ascending code points."""
     ranges: list[list[int]] = []
     for code in codes:
         if ranges and code == ranges[-1][1] + 1:
@@ -27,10 +27,10 @@ def _character_class(codes: Iterable[int]) -> str:
     return "".join(f"{chr(first)}-{chr(last)}" for first, last in ranges)
 
 
-# Combining marks, such as accents, vowel signs and points. Those above U+1FFFF are variants of a form.
-MARKS = _character_class(code for code in range(0x300, 0x20000) if unicodedata.category(chr(code))[0] == "M")
+# Combining marks, such as accents, vowel signs and points. Those above U+1FFFF only select variants.
+MARKS = _build_character_class(code for code in range(0x300, 0x20000) if unicodedata.category(chr(code))[0] == "M")
 
-# Characters that change how letters look but not which word it is: soft hyphens, joiners, marks of direction, tatweel.
+# Characters that change the appearance of a word only: soft hyphens, joiners, direction marks, tatweel.
 _FORMATS = re.compile("[\u00ad\u0640\u200c-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff\ufe00-\ufe0f]+")
 _OTHER_SIGNS = str.maketrans(
     {**dict.fromkeys("\u2018\u2019\u201b\u00b4\u02bc\u05f3", "'"), "\u2010": "-", "\u2011": "-", "\u200b": " "}
@@ -46,12 +46,12 @@ _TURKISH = str.maketrans({"I": "ı", "İ": "i"})
 
 
 def has_no_spaces(text: str) -> bool:
-    """Whether a text has letters of a script that is written without blanks between words."""
+    """Return whether a text contains letters of a script that is written without spaces between words."""
     return not text.isascii() and _NO_SPACES.search(text) is not None
 
 
 def strip_formats(text: str, normalization: str | None) -> str:
-    """A text in a normal form, with one kind of apostrophe and without characters that only change its looks."""
+    """Normalize a text, unify its apostrophes, and remove characters that change only its appearance."""
     if text.isascii():
         return text
     if _HAS_OTHER_SIGNS.search(text):
@@ -60,13 +60,13 @@ def strip_formats(text: str, normalization: str | None) -> str:
         text = _FORMATS.sub("", text)
     if normalization is not None:
         text = unicodedata.normalize(normalization, text)  # type: ignore[arg-type]
-        if "\u0e4d" in text:  # NFKC splits a Thai vowel
+        if "\u0e4d" in text:  # NFKC decomposes a Thai vowel
             text = text.replace("\u0e4d\u0e32", "\u0e33")
     return text
 
 
 def lower_case(text: str, turkish: bool = False) -> str:
-    """A text in lower case, so that a word in capitals is the same word."""
+    """Convert a text to lower case, so that words in capitals match."""
     if turkish:
         text = text.translate(_TURKISH)
     text = text.lower()
@@ -74,7 +74,7 @@ def lower_case(text: str, turkish: bool = False) -> str:
 
 
 def fold_accents(text: str) -> str:
-    """A text without accents, and without the vowel points of Arabic and Hebrew."""
+    """Remove accents, and the vowel points of Arabic and Hebrew."""
     if text.isascii():
         return text
     plain = _ACCENTS.sub("", unicodedata.normalize("NFD", text))

@@ -1,4 +1,4 @@
-"""Words of a stretch of text without blanks: codes and identifiers whole and in parts, contractions without stubs."""
+"""Words of a stretch of text without spaces, with the parts of codes, identifiers and compounds."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Callable
 
 from codebooks.text.characters import MARKS, NO_SPACES
 
-__all__ = ["BESIDE", "JOINERS", "LONGEST_WORD", "SIGNS", "find_words", "is_plain"]
+__all__ = ["JOINERS", "LONGEST_WORD", "SIGNS", "TRAILING_SIGNS", "find_words", "is_plain"]
 
-# Characters that may stand within a word beside letters, digits and marks.
+# Characters that a word may contain, besides letters, digits and marks.
 JOINERS = "._-'`&/:@+#"
-BESIDE = ".:'`-_"  # at the end of a stretch without blanks, these are no part of a word
-# No word goes across these signs, nor across blanks.
+TRAILING_SIGNS = ".:'`-_"  # not part of a word at the end of a stretch
+# These signs separate words, as spaces do.
 SIGNS = "".join(chr(code) for code in range(128) if not chr(code).isalnum() and chr(code) not in JOINERS)
 SIGNS += "–—“”„…«»、。"
-LONGEST_WORD = 64  # characters; what is longer is data
+LONGEST_WORD = 64  # characters; longer strings are data
 _SHORTEST_DATA = 24
 
 _LETTERS = rf"(?:[^\W_{NO_SPACES}][{MARKS}]*)+"
@@ -48,14 +48,14 @@ _ELISIONS = frozenset("ldjmtsnc") | frozenset(
 
 
 def find_words(text: str, segment: Callable[[str], list[tuple[str, ...]]], parts: bool) -> list[tuple[str, ...]]:
-    """The words of a text, each before its parts.
+    """Find the words of a stretch of text, each with its parts.
 
     Parameters
     ----------
     text : str
         In its original case.
     segment : callable
-        Splits letters of scripts that have no blanks between words.
+        Function that splits letters of scripts without spaces between words.
     parts : bool
         Whether the parts of codes and identifiers are words too.
     """
@@ -75,7 +75,7 @@ def find_words(text: str, segment: Callable[[str], list[tuple[str, ...]]], parts
 
 
 def is_plain(text: str) -> bool:
-    """Whether a text is a single word of ASCII letters and digits, and no identifier in camel case."""
+    """Return whether a text is a single word of ASCII letters and digits, and not in camel case."""
     if not (text.isalnum() and text.isascii() and len(text) <= LONGEST_WORD):
         return False
     return text.islower() or text.isupper() or text[1:].islower() or text.isdigit()
@@ -95,20 +95,20 @@ def _split(compound: str) -> list[tuple[str, ...]]:
         return [(compound, *(part for part in pieces[:-1] if len(part) > 2))]
     if "'" in compound or "`" in compound:
         compound = compound.replace("`", "'")
-        bare = _remove_contraction(compound)
-        if bare != compound:
-            return _split(bare) if bare else []
+        base = _remove_contraction(compound)
+        if base != compound:
+            return _split(base) if base else []
         if len(pieces) == 2:  # O'Brien, don't
             latin = [part for part in pieces if len(part) > 2 and part < _END_OF_LATIN]
             return [(compound, *(latin if pieces[1].lower() != "t" else ()))]
-    shown = [part for piece in pieces for part in _split_camel_case(piece) if 1 < len(part) <= LONGEST_WORD]
+    parts = [part for piece in pieces for part in _split_camel_case(piece) if 1 < len(part) <= LONGEST_WORD]
     if len(compound) > LONGEST_WORD or not _is_code(compound, pieces):
-        return [(part,) for part in shown]
-    return [(compound, *(() if _MEASURE.fullmatch(compound) else [part for part in shown if part != compound]))]
+        return [(part,) for part in parts]
+    return [(compound, *(() if _MEASURE.fullmatch(compound) else [part for part in parts if part != compound]))]
 
 
 def _is_code(compound: str, pieces: list[str]) -> bool:
-    """Whether a compound means more than its pieces do: R2-D2, C++, U.S., snake_case, getUserById; not well-known."""
+    """Return whether a compound is a code or identifier: R2-D2, C++, U.S., snake_case, getUserById; not well-known."""
     return (
         len(pieces) == 1
         or "_" in compound
@@ -120,7 +120,7 @@ def _is_code(compound: str, pieces: list[str]) -> bool:
 
 
 def _split_camel_case(piece: str) -> list[str]:
-    """A piece itself, and its parts if it is written in camel case."""
+    """Return a piece and its parts in camel case."""
     if piece.isalpha() and (piece.islower() or piece.isupper()):
         return [piece]
     base = piece.rstrip("+#")
@@ -133,7 +133,7 @@ def _split_camel_case(piece: str) -> list[str]:
 
 
 def _remove_contraction(word: str) -> str:
-    """A word without what is contracted with it: John's, they've, l'homme, dell'arte; don't as it is."""
+    """Remove contracted words: John's, they've, l'homme, dell'arte; don't is unchanged."""
     first, _, rest = word.partition("'")
     if first.lower() in _ELISIONS and rest.lower() not in _STUBS:
         return rest
@@ -144,7 +144,7 @@ def _remove_contraction(word: str) -> str:
 
 
 def _is_data(compound: str) -> bool:
-    """Whether a compound is encoded data, such as base64: it changes between cases and digits all the time."""
+    """Return whether a compound is encoded data, such as base64, with frequent changes of case and digits."""
     return (
         _DATA.fullmatch(compound) is not None
         and len(_TURNS.findall(compound)) > len(compound) / 4

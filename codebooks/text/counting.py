@@ -1,4 +1,4 @@
-"""Counts of the terms of many documents. `HopfieldRetriever` and `codebooks topics` use it."""
+"""Fast term counts of many documents. `HopfieldRetriever` and `codebooks topics` use it."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from codebooks.text.term_table import TermTable
 
 __all__ = ["fit_transform"]
 
-_MANY_CHARACTERS = 1_000_000  # for fewer, it does not pay to load the compiler
+_MANY_CHARACTERS = 1_000_000  # for fewer, loading the compiler costs more time than it saves
 
 
 def fit_transform(vectorizer: Any, texts: Sequence[str]) -> Any:
-    """Compute `vectorizer.fit_transform(texts)`, with a `TextAnalyzer` and much text in half the time.
+    """Compute `vectorizer.fit_transform(texts)`, in half the time for a `TextAnalyzer` and many texts.
 
     Parameters
     ----------
     vectorizer : transformer of text to counts
-        A `CountVectorizer` or `TfidfVectorizer` asks for counts by a method of its own; that one is replaced meanwhile.
+        The counting method of a `CountVectorizer` or `TfidfVectorizer` is replaced during the call.
     texts : sequence of str
 
     Returns
     -------
     matrix of shape (n_texts, n_terms)
     """
-    table = _table_of(vectorizer) if sum(map(len, texts)) >= _MANY_CHARACTERS else None
+    table = _build_term_table(vectorizer) if sum(map(len, texts)) >= _MANY_CHARACTERS else None
     if table is None:
         return vectorizer.fit_transform(texts)
     vectorizer._count_vocab = lambda documents, _: _count(vectorizer, table, documents)
@@ -39,7 +39,7 @@ def fit_transform(vectorizer: Any, texts: Sequence[str]) -> Any:
         del vectorizer._count_vocab
 
 
-def _table_of(vectorizer: Any) -> TermTable | None:
+def _build_term_table(vectorizer: Any) -> TermTable | None:
     analyzer = getattr(vectorizer, "analyzer", None)
     if not hasattr(vectorizer, "_count_vocab") or type(analyzer) is not TextAnalyzer:
         return None
@@ -49,11 +49,11 @@ def _table_of(vectorizer: Any) -> TermTable | None:
 
 
 def _count(vectorizer: Any, table: TermTable, texts: Sequence[str]) -> tuple[dict[str, int], Any]:
-    """The vocabulary of texts and counts of its terms, as scikit-learn wants them."""
+    """Return the vocabulary of texts and the counts of its terms, in the format of scikit-learn."""
     indices, counts, indptr = table.count(map(vectorizer.analyzer.clean, texts))
-    if not table.vocabulary:  # scikit-learn's own error
+    if not table.vocabulary:  # raises the error of scikit-learn
         return type(vectorizer)._count_vocab(vectorizer, [], False)
-    terms = sorted(table.vocabulary)  # scikit-learn sorts them too, and is fast where they are sorted already
+    terms = sorted(table.vocabulary)  # scikit-learn sorts them too, and is fast for sorted terms
     columns = np.empty(len(terms), np.int32)
     columns[[table.vocabulary[term] for term in terms]] = np.arange(len(terms))
     X = csr_matrix((counts.astype(vectorizer.dtype), columns[indices], indptr), shape=(len(texts), len(terms)))

@@ -1,4 +1,4 @@
-"""A vectorizer whose vocabulary grows with new texts."""
+"""Extension of the vocabulary of a fitted vectorizer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["extend_vocabulary"]
 
 
 def extend_vocabulary(vectorizer: Any, texts: Sequence[str]) -> Any:
-    """A vectorizer that also counts the terms of these texts, where it learned its terms from documents."""
+    """Return a vectorizer that also counts the terms of these texts, if its vocabulary was learned from documents."""
     if type(vectorizer) is not CountVectorizer or vectorizer.fixed_vocabulary_ or not texts:
         return vectorizer
     analyze, vocabulary = vectorizer.build_analyzer(), dict(vectorizer.vocabulary_)
@@ -21,6 +21,6 @@ def extend_vocabulary(vectorizer: Any, texts: Sequence[str]) -> Any:
             vocabulary.setdefault(term, len(vocabulary))
     if len(vocabulary) == len(vectorizer.vocabulary_):
         return vectorizer
-    grown = clone(vectorizer)
-    grown.fixed_vocabulary_, grown.vocabulary_ = False, vocabulary
-    return grown
+    extended = clone(vectorizer)
+    extended.fixed_vocabulary_, extended.vocabulary_ = False, vocabulary
+    return extended

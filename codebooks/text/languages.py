@@ -1,4 +1,4 @@
-"""Languages: which one a text is in, its stop words and its stemmer."""
+"""Language detection, stop words and stemmers."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _SCRIPTS = {  # scripts of one language
 _IN_SCRIPT = {code: re.compile(f"[{letters}]") for code, letters in _SCRIPTS.items()}
 _MANY_KANA = 0.05  # of the Kana and Han of a Japanese text
 _CYRILLIC = re.compile("[\u0400-\u04ff]")
-_OF_ONE_CYRILLIC = {  # letters that the languages behind it lack
+_OF_ONE_CYRILLIC = {  # letters that no later language of this table has
     "be": re.compile("[ў]"),
     "mk": re.compile("[ѓќѕ]"),
     "uk": re.compile("[їєґ]"),
@@ -73,23 +73,26 @@ _CONTRACTED = {f"{word}{negation}" for word in _NEGATED for negation in ("n't", 
 _ENGLISH = ENGLISH_STOP_WORDS | _CONTRACTED | {"e.g", "i.e", "a.m", "p.m"}
 
 _WORD = re.compile(rf"(?:[^\W\d_][{MARKS}]*)+")
-# Blocks of a sample, characters of a block of short documents, of a document that is one, and of it that are read.
+# Number of blocks of a sample, and characters: of a block of short documents, of a document that is a block by itself,
+# and the largest number that is read of a document.
 _BLOCKS, _BLOCK, _LONG_ENOUGH, _FROM_ONE = 200, 1200, 300, 2400
-_LEAST_SHARE = 0.08  # of the different words of a text, that are stop words of its language
-_LEAST_PART = 0.15  # of the blocks with a language, that makes it one of the corpus
-_SURE_PART, _DECIDED_PART = 0.8, 0.3  # of them, that all these languages have; and of all blocks, that have a language
+_LEAST_SHARE = 0.08  # of stop words of its language among the distinct words of a text
+_LEAST_PART = 0.15  # of a language of the corpus among the blocks with a clear language
+# Least share of these languages together, and of blocks with a clear language among all blocks, for a sure detection.
+_SURE_PART, _DECIDED_PART = 0.8, 0.3
 
 
 class Detection(NamedTuple):
-    """The languages of a corpus.
+    """The detected languages of a corpus.
 
     Attributes
     ----------
     languages : tuple of str
-        Codes by falling share; empty where none is recognised.
+        Codes by descending share; empty if none is recognized.
     shares : dict of str to float
-        The share of each detected language among those parts of a sample whose language is clear.
+        Share of each detected language among the parts of a sample with a clear language.
     is_sure : bool
+        Whether the languages are clear.
     """
 
     languages: tuple[str, ...]
@@ -98,7 +101,7 @@ class Detection(NamedTuple):
 
 
 def detect_languages(documents: Sequence[str]) -> Detection:
-    """Detect the languages of a corpus by its scripts and by the stop words in it."""
+    """Detect the languages of a corpus by its scripts and its stop words."""
     blocks = _sample_blocks(documents)
     votes = Counter(code for block in blocks for code in _detect_one(block))
     n_decided = max(1, sum(votes.values()))
@@ -113,12 +116,12 @@ def detect_languages(documents: Sequence[str]) -> Detection:
 
 
 def detect_language(text: str) -> tuple[str, ...]:
-    """The language of one text, as a tuple; an empty one where that is not sure."""
+    """Detect the language of one text, as a tuple, which is empty if the language is uncertain."""
     return _detect_one(text[:_BLOCK])
 
 
 def _sample_blocks(documents: Sequence[str]) -> list[str]:
-    """Blocks of text from all over a corpus: long documents, and short ones together."""
+    """Sample blocks of text from the whole corpus: long documents, and short ones joined."""
     total = sum(min(len(text), _FROM_ONE) for text in documents)
     step = max(1, total // (_BLOCKS * _BLOCK))
     blocks, block, size = [], [], 0
@@ -149,28 +152,28 @@ def _split_words(text: str) -> list[str]:
 
 
 def _count_hits(words: Iterable[str]) -> Counter[str]:
-    """The number of different stop words that each language has among these words."""
+    """Count the distinct stop words of each language among these words."""
     return Counter(code for word in set(words) for code in find_languages_of_word(word))
 
 
 def find_languages_of_word(word: str) -> tuple[str, ...]:
-    """The languages in which a word is a stop word."""
+    """Return the languages in which a word is a stop word."""
     return _index_stop_words().get(word.lower(), ())
 
 
 def choose_language(hits: Counter[str], n_words: int, fewest: int = 3, lead: float = 1.2) -> tuple[str, ...]:
-    """The language that has clearly the most stop words among some words, as a tuple; else an empty one.
+    """Choose the language with clearly the most stop words, as a tuple, which is empty if there is none.
 
     Parameters
     ----------
     hits : Counter
-        The number of different stop words of each language.
+        Number of distinct stop words of each language.
     n_words : int
-        The number of different words.
+        Number of distinct words.
     fewest : int
-        The number of stop words that the first language must have.
+        Least number of stop words of the first language.
     lead : float
-        The number of times that the first language must have those of the second.
+        Least ratio of the numbers of the first and the second language.
     """
     if not hits:
         return ()
@@ -181,7 +184,7 @@ def choose_language(hits: Counter[str], n_words: int, fewest: int = 3, lead: flo
 
 
 def _detect_by_script(letters: str) -> str | None:
-    """The language of a script that is of one language alone, and has most letters here."""
+    """Detect the language by a script that only one language uses, if most letters belong to it."""
     counts = {code: len(pattern.findall(letters)) for code, pattern in _IN_SCRIPT.items()}
     code = max(counts, key=counts.__getitem__)
     if code in ("zh", "ja"):
@@ -190,8 +193,8 @@ def _detect_by_script(letters: str) -> str | None:
     if counts[code] > len(letters) / 2:
         return code
     if len(_CYRILLIC.findall(letters)) > len(letters) / 2:
-        found = (code for code, pattern in _OF_ONE_CYRILLIC.items() if pattern.search(letters))
-        return next(found, "bg" if "ъ" in letters else None)
+        codes = (code for code, pattern in _OF_ONE_CYRILLIC.items() if pattern.search(letters))
+        return next(codes, "bg" if "ъ" in letters else None)
     return None
 
 
@@ -200,10 +203,10 @@ def _detect_by_script(letters: str) -> str | None:
 
 @cache
 def load_stop_words(code: str) -> frozenset[str]:
-    """The stop words of a language, in lower case; none where there is no list of them."""
+    """Load the stop words of a language in lower case; empty if there is no list."""
     import stopwordsiso
 
-    if code == "en":  # the list there has words of content, such as computer, problem and research
+    if code == "en":  # their list contains content words, such as computer, problem and research
         return _ENGLISH
     return frozenset(stopwordsiso.stopwords(code)) if stopwordsiso.has_lang(code) else frozenset()
 
@@ -212,12 +215,12 @@ def load_stop_words(code: str) -> frozenset[str]:
 def _index_stop_words() -> dict[str, tuple[str, ...]]:
     import stopwordsiso
 
-    listed: dict[str, list[str]] = {}
+    codes_by_word: dict[str, list[str]] = {}
     for code in sorted(stopwordsiso.langs()):
         for word in load_stop_words(code):
             if len(word) > 1:
-                listed.setdefault(word, []).append(code)
-    return {word: tuple(codes) for word, codes in listed.items()}
+                codes_by_word.setdefault(word, []).append(code)
+    return {word: tuple(codes) for word, codes in codes_by_word.items()}
 
 
 @cache
@@ -228,16 +231,16 @@ def _list_codes() -> frozenset[str]:
 
 
 def check_language(language: str | Iterable[str] | None) -> tuple[str, ...]:
-    """Codes of languages, such as "pt" for "pt_BR"; an empty tuple for None."""
-    given = [] if language is None else [language] if isinstance(language, str) else list(language)
+    """Validate languages, and return their codes, such as "pt" for "pt_BR"; an empty tuple for None."""
+    names = [] if language is None else [language] if isinstance(language, str) else list(language)
     codes = []
-    for name in given:
+    for name in names:
         code = re.split("[-_]", name.lower())[0] if isinstance(name, str) else ""
         code = {"nb": "no", "nn": "no"}.get(code, code)
         if code not in _list_codes():
             raise ValueError(
                 f'`language` must be "auto", None or a code of two letters, got {short_repr(name)}. '
-                f"Known codes: {' '.join(sorted(_list_codes()))}."
+                f"Valid codes: {' '.join(sorted(_list_codes()))}."
             )
         codes.append(code)
     return tuple(dict.fromkeys(codes))
@@ -245,11 +248,11 @@ def check_language(language: str | Iterable[str] | None) -> tuple[str, ...]:
 
 @cache
 def load_stemmer(code: str) -> Callable[[str], str]:
-    """A function from words of a language to their stems."""
+    """Load the function that returns the stem of a word of a language."""
     if code not in _STEMMERS:
         raise ValueError(
             f"`stem` must be False for the language {short_repr(code)}, which has no stemmer. "
-            f"Languages that have one: {' '.join(sorted(_STEMMERS))}."
+            f"Languages with a stemmer: {' '.join(sorted(_STEMMERS))}."
         )
     try:
         import snowballstemmer

@@ -1,4 +1,4 @@
-"""Removal of what stands in a text but is no word of it: HTML, addresses, encoded data and minified lines."""
+"""Removal of HTML, addresses, encoded data and minified lines from texts."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _ENTITY = re.compile(
 )
 _ADDRESS = re.compile(r"(?:https?|ftps?|file|s3|git|ssh)://\S+|www\.\S+|mailto:\S+", re.IGNORECASE)
 _UUENCODED = re.compile(r"\nM[!-`]{60}(?=\s)")
-# A line of this length with fewer blanks than one in this number of characters is data, such as minified source text.
-_LONG_LINE, _CHARACTERS_PER_BLANK = 300, 30
+# A line of this length with fewer than one space per this number of characters is data, such as minified source code.
+_LONG_LINE, _CHARACTERS_PER_SPACE = 300, 30
 
 
 def strip_markup(text: str) -> str:
-    """The text with a blank in place of HTML tags, addresses and data, and with characters in place of entities."""
+    """Replace HTML tags, addresses and data by spaces, and entities by characters."""
     if len(text) >= _LONG_LINE:
         text = _remove_data(text)
     if "<" in text:
@@ -65,7 +65,7 @@ def _has_long_line(text: str) -> bool:
 def _is_data(line: str) -> bool:
     return (
         len(line) >= _LONG_LINE
-        and len(line) > _CHARACTERS_PER_BLANK * (line.count(" ") + line.count("\t"))
+        and len(line) > _CHARACTERS_PER_SPACE * (line.count(" ") + line.count("\t"))
         and not has_no_spaces(line)
     )
 

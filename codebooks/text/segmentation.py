@@ -1,4 +1,4 @@
-"""Words of scripts that are written without blanks, by a segmenter or as bigrams of characters."""
+"""Segmentation of scripts without spaces between words, by the package budoux or into bigrams of characters."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from codebooks.text.characters import MARKS
 
 __all__ = ["has_segmenter", "is_grammar", "segment"]
 
-_LONGEST_RUN = 100_000  # characters without a blank or a sign between them; a longer one is no text
+_LONGEST_RUN = 100_000  # characters without spaces and signs; longer runs are data
 _HAN = re.compile(r"[\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af]+")
 _KANA = re.compile(r"[\u3041-\u3096\u30a1-\u30ff\u31f0-\u31ff]")
 _HIRAGANA = re.compile(r"[\u3041-\u3096]+")
@@ -31,32 +31,32 @@ _MODELS = {
 
 
 def has_segmenter() -> bool:
-    """Whether budoux is installed."""
+    """Return whether budoux is installed."""
     return find_spec("budoux") is not None
 
 
 def is_grammar(word: str) -> bool:
-    """Whether a Japanese word is short and of Hiragana alone, as most endings and particles are."""
+    """Return whether a Japanese word is short and all Hiragana, as most endings and particles are."""
     return len(word) <= 2 and _HIRAGANA.fullmatch(word) is not None
 
 
 def segment(run: str, by_model: bool, japanese: bool = False) -> list[tuple[str, ...]]:
-    """Split characters of scripts without blanks into words.
+    """Split a run of characters of scripts without spaces into words.
 
     Parameters
     ----------
     run : str
-        Letters of these scripts alone.
+        Letters of these scripts only.
     by_model : bool
-        Whether budoux finds the words of Chinese, Japanese and Thai. Else, and for other scripts, words are bigrams of
+        Whether to split Chinese, Japanese and Thai by budoux. Otherwise, and for other scripts, words are bigrams of
         characters.
     japanese : bool
-        Whether Han characters are Japanese although no Kana stands among them.
+        Whether Han characters without Kana are Japanese.
 
     Returns
     -------
     list of tuple of str
-        For each word itself and then its parts.
+        Each word, followed by its parts.
     """
     if len(run) > _LONGEST_RUN:
         return []
@@ -73,13 +73,13 @@ def segment(run: str, by_model: bool, japanese: bool = False) -> list[tuple[str,
 
 
 def _make_bigrams(run: str) -> list[str]:
-    """Bigrams of all characters, and single Han characters, which are words too."""
+    """Return the bigrams of all characters, and single Han characters, which are words too."""
     pairs = [run[i : i + 2] for i in range(len(run) - 1)]
     return pairs + _HAN.findall(run) if len(run) == 1 else pairs + [one for one in run if _HAN.match(one)]
 
 
 def _make_pairs(clusters: list[str]) -> list[str]:
-    """Bigrams of letters with their marks."""
+    """Return the bigrams of letters with their marks."""
     if len(clusters) < 2:
         return clusters
     return [first + second for first, second in pairwise(clusters)]
@@ -99,7 +99,7 @@ def _load_parser(model: str) -> Callable[[str], list[str]]:
         ) from error
     if model != "ja":
         return getattr(budoux, _MODELS[model])().parse
-    words = files(budoux) / "models" / "ja_word.json"  # older releases split Japanese into phrases only
+    words = files(budoux) / "models" / "ja_word.json"  # missing in older releases, which split into phrases
     if not words.is_file():
         return budoux.load_default_japanese_parser().parse
     return budoux.Parser(json.loads(words.read_text(encoding="utf-8"))).parse

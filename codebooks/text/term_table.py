@@ -1,4 +1,4 @@
-"""Terms of long texts, by a compiled table of the stretches that they consist of. `TextAnalyzer` uses it."""
+"""Terms of long texts by a compiled hash table of their stretches. `TextAnalyzer` uses it."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from typing import Any
 import numpy as np
 
 from codebooks._fork_safe_lock import ForkSafeLock
-from codebooks.text.compounds import BESIDE, LONGEST_WORD, SIGNS
+from codebooks.text.compounds import LONGEST_WORD, SIGNS, TRAILING_SIGNS
 
 __all__ = ["TermTable"]
 
-_BLOCK = 2**20  # characters of documents that are looked up at a time
-_END = b"\xff"  # of a document; UTF-8 has no such byte
-_MOST_STRETCHES, _MOST_BYTES = 2**20, 2**26  # that a table remembers from one text to the next
+_BLOCK = 2**20  # characters of documents that are processed at a time
+_END = b"\xff"  # end of a document; this byte does not occur in UTF-8
+_MAX_STRETCHES, _MAX_BYTES = 2**20, 2**26  # of a table; it is cleared above
 
-# A table is changed by one thread at a time.
-_changing = ForkSafeLock(delays_forks=True)
+# Only one thread at a time may change a table.
+_table_lock = ForkSafeLock(delays_forks=True)
 
 
 class TermTable:
-    """The terms of stretches of text without blanks, which are analysed once.
+    """A table of the terms of stretches of text without spaces; each distinct stretch is analyzed once.
 
     Parameters
     ----------
     analyze : callable
-        Gives the terms of a stretch.
+        Returns the terms of a stretch.
     is_lowered : bool
         Whether a plain ASCII word has the same terms in upper and in lower case.
     """
@@ -53,9 +53,9 @@ class TermTable:
         self._word_array = np.empty(2**11, object)
 
     def analyze(self, text: str) -> list[str]:
-        """The terms of a text, in its order."""
-        with _changing:
-            if self._size[0] > _MOST_STRETCHES or len(self._keys) > _MOST_BYTES:
+        """Return the terms of a text, in its order."""
+        with _table_lock:
+            if self._size[0] > _MAX_STRETCHES or len(self._keys) > _MAX_BYTES:
                 self._clear()
             stretches, n_stretches = self._find_stretches(_encode(text))
             self._analyze_new(n_stretches)
@@ -63,7 +63,7 @@ class TermTable:
             return self._word_array.take(terms).tolist()
 
     def count(self, texts: Iterable[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Count the terms of documents, whose numbers are in `vocabulary` then.
+        """Count the terms of documents, and add new terms to `vocabulary`.
 
         Parameters
         ----------
@@ -75,7 +75,7 @@ class TermTable:
             Arrays of a CSR matrix. Columns are not in order within a row.
         """
         parts = [(np.empty(0, np.int32), np.empty(0, np.int64), np.zeros(1, np.int64))]
-        with ThreadPoolExecutor(1) as thread:  # it looks up one block while new stretches of another are analysed here
+        with ThreadPoolExecutor(1) as thread:  # finds the stretches of the next block
             for stretches, n_stretches in _compute_ahead(thread, self._find_stretches, _join_blocks(texts)):
                 self._analyze_new(n_stretches)
                 terms, ends = self._kernels.gather_terms(stretches, self._bounds, self._terms)
@@ -84,7 +84,7 @@ class TermTable:
         return indices, counts, np.cumsum(n_entries)
 
     def _find_stretches(self, encoded: bytes) -> tuple[np.ndarray, int]:
-        """The numbers of the stretches of documents, -1 where one ends, and how many stretches there are by now."""
+        """Return the numbers of the stretches of documents, -1 at the end of each, and the size of the table."""
         text, position, parts = np.frombuffer(encoded, np.uint8), 0, []
         while True:
             stretches = np.empty(len(text) - position, np.int32)
@@ -101,7 +101,7 @@ class TermTable:
             self._grow(len(text) - position)
 
     def _grow(self, n_bytes: int) -> None:
-        """Make room for more stretches, or for more letters of stretches."""
+        """Enlarge the arrays of stretches, or of their letters."""
         n_keys = int(self._size[0])
         if n_keys < len(self._ends):
             n_used = int(self._ends[n_keys - 1]) if n_keys else 0
@@ -114,7 +114,7 @@ class TermTable:
         self._ends = _enlarge(self._ends, 2 * n_keys)
 
     def _analyze_new(self, last: int) -> None:
-        """Enter the terms of new stretches, up to this number of stretches."""
+        """Add the terms of new stretches, up to this number of stretches."""
         first = self._n_analyzed
         if first >= last:
             return
@@ -138,31 +138,31 @@ class TermTable:
             bounds.append(len(numbers))
             begin = end
         n_terms = int(self._bounds[first])
-        self._terms = _make_room(self._terms, n_terms + len(numbers))
+        self._terms = _ensure_size(self._terms, n_terms + len(numbers))
         self._terms[n_terms : n_terms + len(numbers)] = numbers
-        self._word_array = _make_room(self._word_array, len(words))
+        self._word_array = _ensure_size(self._word_array, len(words))
         self._word_array[self._n_words : len(words)] = words[self._n_words :]
         self._n_words = len(words)
-        self._bounds = _make_room(self._bounds, last + 1)
+        self._bounds = _ensure_size(self._bounds, last + 1)
         self._bounds[first + 1 : last + 1] = bounds
         self._bounds[first + 1 : last + 1] += n_terms
         self._n_analyzed = last
 
 
 def _compute_ahead(thread: Executor, function: Callable[[Any], Any], inputs: Iterable[Any]) -> Iterator[Any]:
-    """Results of a function in another thread, which computes one while the one before is used."""
-    before = None
-    for one in inputs:
-        coming = thread.submit(function, one)
-        if before is not None:
-            yield before.result()
-        before = coming
-    if before is not None:
-        yield before.result()
+    """Yield results of a function; another thread computes the next one meanwhile."""
+    previous = None
+    for argument in inputs:
+        current = thread.submit(function, argument)
+        if previous is not None:
+            yield previous.result()
+        previous = current
+    if previous is not None:
+        yield previous.result()
 
 
 def _join_blocks(texts: Iterable[str]) -> Iterator[bytes]:
-    """Texts together, each with a byte that ends it."""
+    """Join texts to blocks, each text with an end byte."""
     block, size = [], 0
     for text in texts:
         block.append(_encode(text))
@@ -193,15 +193,15 @@ def _classify_bytes(kernels: Any) -> np.ndarray:
                 kernels.DIGIT if character.isdigit() else kernels.LOWER if character.islower() else kernels.UPPER
             )
         else:
-            kinds[code] = kernels.BESIDE if character in BESIDE else kernels.SIGN
+            kinds[code] = kernels.BESIDE if character in TRAILING_SIGNS else kernels.SIGN
     leads = {_encode(chr(code))[0] for code in range(128, 2**16) if _is_break(chr(code))}
     kinds[sorted(leads)] = kernels.MAYBE_BREAK
     kinds[_END[0]] = kernels.END
     return kinds
 
 
-def _make_room(array: np.ndarray, n: int) -> np.ndarray:
-    """The array, or a larger one with the same entries."""
+def _ensure_size(array: np.ndarray, n: int) -> np.ndarray:
+    """Return the array, or a larger one with the same entries."""
     return array if n <= len(array) else _enlarge(array, max(n, 2 * len(array)))
 
 

@@ -50,8 +50,8 @@ def run(monkeypatch, capsys, tmp_path):
         monkeypatch.setattr(sys, "argv", ["codebooks", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
             cli.main()
-        said = capsys.readouterr()
-        return Done(ended.value.code or 0, said.out, said.err)
+        captured = capsys.readouterr()
+        return Done(ended.value.code or 0, captured.out, captured.err)
 
     return run
 
@@ -92,23 +92,23 @@ def files(folder):
 # -- topics ----------------------------------------------------------------------------------------------------------
 
 
-def test_topics_tells_and_writes_what_it_found(run, text, tmp_path):
+def test_topics_prints_a_summary_and_writes_files(run, text, tmp_path):
     text.write_text("\n".join([*texts(), "", "!!! 12 3"]), encoding="utf-8")
     done = run("topics", text, "-k", 3)
     assert (done.code, done.err) == (0, "")
-    for said in ("31 documents, 24 terms; learned in ", "mean NPMI", "empty documents skipped: 1", "topic -1: 1"):
-        assert said in done.out
+    for phrase in ("31 documents, 24 terms; fitted in ", "mean NPMI", "skipped empty documents: 1", "(topic -1): 1"):
+        assert phrase in done.out
     assert "codebooks assign topics SOURCE" in done.out
 
     assert {path.name for path in (tmp_path / "topics").iterdir()} == set(cli.topics.FILES)
-    found = table((tmp_path / "topics/topics.csv").read_text(encoding="utf-8"))
-    assert sorted(sorted(row["words"].split()) for row in found) == sorted(map(sorted, THEMES.values()))
-    assert [int(row["documents"]) for row in found] == [10, 10, 10]
-    assert all(row["share"] == "0.3333" and -1 <= float(row["npmi"]) <= 1 for row in found)
+    rows = table((tmp_path / "topics/topics.csv").read_text(encoding="utf-8"))
+    assert sorted(sorted(row["words"].split()) for row in rows) == sorted(map(sorted, THEMES.values()))
+    assert [int(row["documents"]) for row in rows] == [10, 10, 10]
+    assert all(row["share"] == "0.3333" and -1 <= float(row["npmi"]) <= 1 for row in rows)
     assert (tmp_path / "topics/topics.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_codes_name_the_topic_of_each_document(run, text, tmp_path):
+def test_codes_csv_contains_the_topic_of_each_document(run, text, tmp_path):
     text.write_text("\n".join(["", *texts(), "12"]), encoding="utf-8")
     run("topics", text, "-k", 3)
     pipeline = load_model(tmp_path / "topics")
@@ -177,7 +177,7 @@ def no_figure(*arguments, **options):
     return Blank()
 
 
-def test_ids_name_documents(run, monkeypatch, tmp_path):
+def test_id_column(run, monkeypatch, tmp_path):
     monkeypatch.setattr("codebooks.plots.plot_topics", no_figure)
     records = [{"id": 100 + n if n % 2 else f"é, {n}", "text": text} for n, text in enumerate(texts())]
     (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, records)))
@@ -204,14 +204,15 @@ def test_standard_input(run, monkeypatch, tmp_path):
     assert titles == ["standard input · 30 documents"]
 
 
-def test_what_is_assumed_is_told(run, monkeypatch, tmp_path):
+def test_notes_about_assumptions(run, monkeypatch, tmp_path):
     (tmp_path / "b\x1b[31m.csv").write_text("red lamp\n" + "\n".join(texts()) + '\n"open', encoding="cp1252")
     done = run("topics", "b\x1b[31m.csv", "-k", 3, "--skip-bad-lines", "--quiet")
     assert (done.code, done.out) == (0, "")
     assert done.err.splitlines() == [
-        "codebooks: b [31m.csv is not UTF-8 and was read as cp1252; if letters are wrong, give its --encoding.",
-        "codebooks: the first line of b [31m.csv, 'red lamp', is read as a header; else give --no-header.",
-        "codebooks: malformed lines skipped: 1",
+        "codebooks: b [31m.csv is not UTF-8 and was read as cp1252; if letters are wrong, set --encoding.",
+        "codebooks: the first line of b [31m.csv, 'red lamp', is read as a header; "
+        "if it is a document, use --no-header.",
+        "codebooks: skipped malformed lines: 1",
     ]
     assert run("assign", "topics", "b\x1b[31m.csv", "--no-header", "--skip-bad-lines", "--encoding", "cp1252").code == 0
 
@@ -233,14 +234,14 @@ def test_the_same_seed_gives_the_same_tables(run, text, tmp_path):
         assert one == two != three
 
 
-def test_language_and_names_are_the_users_own(run, tmp_path):
+def test_other_languages_and_special_characters_in_names(run, tmp_path):
     source, out = tmp_path / "[bold] мой $x$.txt", tmp_path / "out [red] folder"
     source.write_text("кот спит на окне\nкот и пёс спят\nthe of and 数据\nthe of and 主题", encoding="utf-8")
     done = run("topics", source, "--no-stop-words", "-k", 2, "--out", out)
     assert (done.code, done.err) == (0, "")
     assert "кот" in done.out
     assert "the, " in done.out
-    assert f"into {out}\n" in done.out
+    assert f"to {out}\n" in done.out
     assert f"assign '{out}'" in done.out
     assert (
         "the" not in run("topics", source, "-k", 2, "--language", "ru,en").out.split("words")[1].split("documents")[0]
@@ -250,15 +251,15 @@ def test_language_and_names_are_the_users_own(run, tmp_path):
 @pytest.mark.parametrize(
     ("n_documents", "n_topics"), [(1, 1), (2, 2), (8, 2), (18, 3), (200, 10), (800, 20), (10**6, 20)]
 )
-def test_small_corpora_get_fewer_topics(n_documents, n_topics):
+def test_default_number_of_topics(n_documents, n_topics):
     assert cli.topics._choose_n_topics(None, n_documents) == n_topics
 
 
-def test_idle_topics_are_told_and_do_not_warn(run, text, tmp_path):
+def test_topics_without_documents_are_printed(run, text, tmp_path):
     text.write_text("goal match\n" * 9, encoding="utf-8")
     done = run("topics", text, "-k", 4)
     assert (done.code, done.err) == (0, "")
-    assert "3 of 4 topics without a document: number " in done.out
+    assert "3 of 4 topics without documents: " in done.out
     assert [row["documents"] for row in table((tmp_path / "topics/topics.csv").read_text())] == ["9", "0", "0", "0"]
 
 
@@ -270,7 +271,7 @@ def test_a_topic_of_one_word_has_no_coherence(run, text, tmp_path):
     assert (tmp_path / "topics/topics.csv").read_text() == "topic,documents,share,npmi,words\n0,3,1.0000,,goal\n"
 
 
-def test_what_stands_in_out_stays_or_is_replaced_as_a_whole(run, text, tmp_path):
+def test_overwrite_replaces_only_written_files(run, text, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     (out / "mine.txt").write_text("mine")
@@ -286,44 +287,47 @@ def test_what_stands_in_out_stays_or_is_replaced_as_a_whole(run, text, tmp_path)
 # -- what goes wrong -------------------------------------------------------------------------------------------------
 
 BAD = {
-    "no source": ([], "give either a SOURCE"),
-    "two sources": (["good.txt", "--demo"], "give either a SOURCE"),
-    "columns of the demo": (["--demo", "--column", "text"], "leave out --column"),
-    "ids of the demo": (["--demo", "--id", "id"], "--demo has no columns; leave out --id."),
+    "no source": ([], "pass either SOURCE"),
+    "two sources": (["good.txt", "--demo"], "pass either SOURCE"),
+    "columns of the demo": (["--demo", "--column", "text"], "omit --column"),
+    "ids of the demo": (["--demo", "--id", "id"], "--demo has no columns; omit --id."),
     "missing file": (["none.txt"], "cannot read none.txt: No such file"),
-    "no column chosen": (["two.csv"], "choose one with --column: id, text"),
-    "wrong column": (["two.csv", "--column", "body"], "has no column 'body'; it has: id, text"),
-    "column of a text": (["good.txt", "--column", "text"], "leave out --column"),
-    "wrong column of ids": (["two.csv", "--column", "text", "--id", "key"], "has no column 'key'; it has: id, text"),
-    "ids of a text": (["good.txt", "--id", "id"], "good.txt has no columns; leave out --id"),
-    "ids of a folder": (["topics", "--id", "id"], "topics has no columns; leave out --id"),
+    "no column chosen": (["two.csv"], "select one with --column: id, text"),
+    "wrong column": (["two.csv", "--column", "body"], "has no column 'body'; use one of: id, text"),
+    "column of a text": (["good.txt", "--column", "text"], "omit --column"),
+    "wrong column of ids": (
+        ["two.csv", "--column", "text", "--id", "key"],
+        "has no column 'key'; use one of: id, text",
+    ),
+    "ids of a text": (["good.txt", "--id", "id"], "good.txt has no columns; omit --id"),
+    "ids of a folder": (["topics", "--id", "id"], "topics has no columns; omit --id"),
     "one id twice": (
         ["twice.csv", "--column", "text", "--id", "id"],
-        "lines 2 and 4 of twice.csv both have 'a' in 'id'",
+        "lines 2 and 4 of twice.csv both have the id 'a'",
     ),
-    "no id": (["twice.csv", "--column", "text", "--id", "key"], "line 3 of twice.csv has no id in 'key'"),
-    "not text": (["latin.txt", "--encoding", "ascii"], "latin.txt is not ascii (at byte 2); give another --encoding"),
+    "no id": (["twice.csv", "--column", "text", "--id", "key"], "line 3 of twice.csv has no id in the column 'key'"),
+    "not text": (["latin.txt", "--encoding", "ascii"], "latin.txt is not ascii (at byte 2); set another --encoding"),
     "an option twice": (
         ["two.csv", "--column", "text", "--column", "id"],
-        "--column is given 2 times; give it once.",
+        "--column must be set once, got 2 times.",
     ),
     "out is taken": (["good.txt", "--out", "old"], "old/topics.csv would be replaced; choose another --out, or"),
-    "empty documents": (["blank.txt"], "blank.txt holds no text"),
+    "empty documents": (["blank.txt"], "blank.txt must contain text"),
     "malformed csv": (["open.csv"], "line 2 of open.csv"),
     "malformed jsonl": (["broken.jsonl"], "line 2 of broken.jsonl"),
-    "unknown kind": (["a.pdf"], "a.pdf is of no kind"),
-    "too many topics": (["good.txt", "-k", "31"], "31 topics need 31 documents or more; 30 came"),
-    "no topics": (["good.txt", "-k", "0"], "--topics must be 1 or more; 0 came"),
+    "unknown kind": (["a.pdf"], "a.pdf must be a folder or a .txt"),
+    "too many topics": (["good.txt", "-k", "31"], "--topics must be at most the number of documents, 30, got 31"),
+    "no topics": (["good.txt", "-k", "0"], "--topics must be an integer >= 1, got 0"),
     "unknown model": (
         ["good.txt", "--model", "lda"],
-        "there is no model 'lda'; choose one of: multinomial, krotov-hopfield",
+        "--model must be one of multinomial, krotov-hopfield",
     ),
     "seed": (["good.txt", "--seed", "-1"], "random_state"),
     "only stop words": (["stop.txt"], "Try --no-stop-words"),
-    "only numbers": (["numbers.txt", "--no-stop-words"], "no word of the 2 documents is left"),
+    "only numbers": (["numbers.txt", "--no-stop-words"], "no word of the 2 documents meets"),
     "out is a file": (["good.txt", "--out", "good.txt"], "cannot write to good.txt"),
     "out in a file": (["good.txt", "--out", "good.txt/out"], "cannot write to good.txt/out"),
-    "out holds a folder": (["good.txt", "--out", "taken", "--overwrite"], "taken/topics.csv is a folder"),
+    "out holds a folder": (["good.txt", "--out", "taken", "--overwrite"], "taken/topics.csv: it is a folder"),
 }
 CONTENTS = {
     "good.txt": "\n".join(texts()).encode(),
@@ -353,7 +357,7 @@ def before(tmp_path):
 
 
 @pytest.mark.parametrize("what", BAD)
-def test_bad_input_is_one_sentence_and_harms_nothing(run, before, tmp_path, what):
+def test_invalid_input_is_one_sentence_and_changes_no_files(run, before, tmp_path, what):
     arguments, sentence = BAD[what]
     done = run("topics", *arguments)
     assert (done.code, done.out) == (2, "")
@@ -363,7 +367,7 @@ def test_bad_input_is_one_sentence_and_harms_nothing(run, before, tmp_path, what
     assert files(tmp_path) == before
 
 
-def test_a_stranger_sees_no_traceback(before, tmp_path):
+def test_error_prints_no_traceback(before, tmp_path):
     done = python("-m", "codebooks", "topics", "latin.txt", "--encoding", "ascii", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr.startswith("error: latin.txt is not ascii")
@@ -372,7 +376,7 @@ def test_a_stranger_sees_no_traceback(before, tmp_path):
 
 
 @pytest.mark.parametrize("out", ["topics", "new/folder"])
-def test_ctrl_c_harms_nothing(run, monkeypatch, before, tmp_path, out):
+def test_ctrl_c_changes_no_files(run, monkeypatch, before, tmp_path, out):
     def interrupted(*arguments):
         raise KeyboardInterrupt
 
@@ -383,7 +387,7 @@ def test_ctrl_c_harms_nothing(run, monkeypatch, before, tmp_path, out):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are others there")
-def test_a_real_ctrl_c(before, tmp_path):
+def test_sigint_of_a_process(before, tmp_path):
     code = """
 import os, signal, sys, time
 from codebooks import MultinomialMixture, cli
@@ -416,7 +420,7 @@ main()"""
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are others there")
-def test_sigterm_leaves_nothing_behind(before, tmp_path):
+def test_sigterm_removes_temporary_files(before, tmp_path):
     code = """
 import os, signal, sys, time
 from codebooks import MultinomialMixture, cli
@@ -430,7 +434,7 @@ cli.main()"""
     assert not list(tmp_path.rglob(".codebooks-*"))
 
 
-def test_sigterm_is_heard_only_meanwhile(run, monkeypatch, before):
+def test_sigterm_handler_is_restored(run, monkeypatch, before):
     def terminated(*arguments):
         signal.getsignal(signal.SIGTERM)(signal.SIGTERM, None)
 
@@ -448,7 +452,7 @@ def test_sigterm_is_heard_only_meanwhile(run, monkeypatch, before):
         signal.signal(signal.SIGTERM, earlier)
 
 
-def test_a_full_disk_harms_nothing(run, monkeypatch, before, tmp_path):
+def test_full_disk_changes_no_files(run, monkeypatch, before, tmp_path):
     def full(*arguments, **options):
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -458,19 +462,19 @@ def test_a_full_disk_harms_nothing(run, monkeypatch, before, tmp_path):
     assert files(tmp_path) == before
 
 
-def test_a_full_disk_elsewhere_is_told_by_the_name_of_its_file(run, monkeypatch, before, tmp_path):
+def test_full_disk_of_another_file_is_one_sentence(run, monkeypatch, before, tmp_path):
     def full(*arguments):
         raise OSError(errno.ENOSPC, "No space left on device", "/elsewhere/cached")
 
     monkeypatch.setattr(MultinomialMixture, "fit", full)
-    sentence = "error: /elsewhere/cached cannot be used: No space left on device; put that right and run again.\n"
+    sentence = "error: cannot use /elsewhere/cached: No space left on device; correct this and run the command again.\n"
     assert run("topics", "good.txt") == Done(1, "", sentence)
     assert files(tmp_path) == before
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
-def test_a_full_disk_under_what_is_printed_is_told(run, monkeypatch, model, text, tmp_path):
-    sentence = "error: cannot print: No space left on device; print elsewhere.\n"
+def test_full_disk_of_standard_output_is_one_sentence(run, monkeypatch, model, text, tmp_path):
+    sentence = "error: cannot print: No space left on device; redirect the output to another place.\n"
     with open("/dev/full", "w") as full:
         done = python("-m", "codebooks", "assign", model, text, cwd=tmp_path, stdout=full)
         assert (done.returncode, done.stderr) == (1, sentence)
@@ -480,7 +484,7 @@ def test_a_full_disk_under_what_is_printed_is_told(run, monkeypatch, model, text
 
 
 @pytest.mark.parametrize("bug", [ZeroDivisionError(), OSError(errno.ENOMEM, "Cannot allocate memory")])
-def test_a_bug_of_ours_shows_where_it_is(run, monkeypatch, before, tmp_path, bug):
+def test_bugs_print_a_traceback(run, monkeypatch, before, tmp_path, bug):
     def buggy(*arguments):
         raise bug
 
@@ -490,7 +494,7 @@ def test_a_bug_of_ours_shows_where_it_is(run, monkeypatch, before, tmp_path, bug
     assert files(tmp_path) == before
 
 
-def test_a_terminal_that_lacks_letters_loses_nothing(text, tmp_path, monkeypatch):
+def test_terminal_without_unicode_prints_escapes(text, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONIOENCODING", "ascii")
     done = python("-m", "codebooks", "topics", "text.txt", "-k", "3", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
@@ -500,7 +504,7 @@ def test_a_terminal_that_lacks_letters_loses_nothing(text, tmp_path, monkeypatch
 # -- assign ----------------------------------------------------------------------------------------------------------
 
 
-def test_assign_is_predict(run, model, text):
+def test_assign_equals_predict(run, model, text):
     pipeline = load_model(model)
     done = run("assign", model, text)
     assert (done.code, done.err) == (0, "")
@@ -512,7 +516,7 @@ def test_assign_is_predict(run, model, text):
     assert all(row["words"] == words[row["topic"]] for row in rows)
 
 
-def test_models_are_saved_without_pickle_and_pickles_are_loaded_if_trusted(run, model, text, tmp_path):
+def test_pickled_models_require_trust(run, model, text, tmp_path):
     with zipfile.ZipFile(model / "model.skops") as archive:
         assert {Path(name).suffix for name in archive.namelist()} <= {".json", ".npy", ".npz"}
     assert run("assign", model / "model.skops", text).out == run("assign", model, text).out
@@ -522,7 +526,7 @@ def test_models_are_saved_without_pickle_and_pickles_are_loaded_if_trusted(run, 
     assert run("assign", "old", text, "--trust") == run("assign", model, text)
 
 
-def test_assign_rejects(run, text, tmp_path):
+def test_assign_reject_below(run, text, tmp_path):
     run("topics", text, "-k", 3, "--model", "krotov-hopfield")
     model = tmp_path / "topics"
     threshold = float(np.median([float(row["strength"]) for row in table(run("assign", model, text).out)]))
@@ -536,7 +540,7 @@ def test_assign_rejects(run, text, tmp_path):
     assert 0 < (expected < 0).sum() < len(rows)
 
 
-def test_assign_rejects_as_predict_does(run, model, tmp_path):
+def test_assign_reject_below_equals_predict(run, model, tmp_path):
     mixed = [f"{one} {other}" for one, other in zip(texts()[:-1], texts()[1:], strict=True)]
     (tmp_path / "mixed.txt").write_text("\n".join(mixed), encoding="utf-8")
     rows = table(run("assign", model, "mixed.txt", "--reject-below", 0.9).out)
@@ -545,10 +549,10 @@ def test_assign_rejects_as_predict_does(run, model, tmp_path):
     assert 0 < (expected < 0).sum() < len(rows)
 
 
-def test_assign_writes_a_file(run, model, tmp_path):
+def test_assign_out(run, model, tmp_path):
     (tmp_path / "new.csv").write_text('id,text\n1,"striker\n\n"\n2,\n3,crème\n4,unheard\n', encoding="utf-8")
     done = run("assign", model, "new.csv", "--column", "text", "--out", "there/new.csv")
-    assert done == Done(0, "", "codebooks: empty documents skipped: 1\n")
+    assert done == Done(0, "", "codebooks: skipped empty documents: 1\n")
     rows = table((tmp_path / "there/new.csv").read_text(encoding="utf-8"))
     assert [row["document"] for row in rows] == ["0", "2", "3"]
     assert rows[0]["topic"] != rows[1]["topic"] != rows[2]["topic"] == "-1"
@@ -559,24 +563,27 @@ def test_assign_writes_a_file(run, model, tmp_path):
     ("arguments", "sentence"),
     [
         (["none.skops", "good.txt"], "there is no model none.skops"),
-        (["good.txt", "good.txt"], "good.txt is not a model; give the model.skops that"),
-        (["topics", "good.txt"], "the folder topics has no model.skops in it"),
-        (["pickle.joblib", "good.txt"], "pickle.joblib may be a pickle, and loading one can run code; if you know"),
-        (["code.skops", "good.txt"], "code.skops holds posixpath.join, which a model of codebooks topics does not"),
-        (["stranger.skops", "good.txt"], "stranger.skops is not a model of ours"),
+        (["good.txt", "good.txt"], "good.txt is not a model; pass the model.skops that"),
+        (["topics", "good.txt"], "the folder topics contains no model.skops"),
+        (["pickle.joblib", "good.txt"], "pickle.joblib may be a pickle, and loading a pickle can run any code"),
+        (["code.skops", "good.txt"], "code.skops contains posixpath.join"),
+        (["stranger.skops", "good.txt"], "stranger.skops is not a model of codebooks"),
         (["good.skops", "none.txt"], "cannot read none.txt"),
-        (["good.skops", "two.csv"], "choose one with --column"),
-        (["good.skops", "good.txt", "--id", "id"], "good.txt has no columns; leave out --id"),
-        (["good.skops", "twice.csv", "--column", "text", "--id", "id"], "lines 2 and 4 of twice.csv both have 'a'"),
+        (["good.skops", "two.csv"], "select one with --column"),
+        (["good.skops", "good.txt", "--id", "id"], "good.txt has no columns; omit --id"),
+        (
+            ["good.skops", "twice.csv", "--column", "text", "--id", "id"],
+            "lines 2 and 4 of twice.csv both have the id 'a'",
+        ),
         (
             ["good.skops", "good.txt", "--reject-below", "2"],
-            "--reject-below is a probability or a cosine, from -1 to 1; 2.0 came",
+            "--reject-below must be a number from -1 to 1, got 2.0",
         ),
-        (["good.skops", "good.txt", "--out", "topics"], "topics is a folder"),
+        (["good.skops", "good.txt", "--out", "topics"], "topics: it is a folder"),
         (["good.skops", "good.txt", "--out", "good.txt/a"], "cannot write to good.txt"),
     ],
 )
-def test_bad_input_of_assign(run, model, before, tmp_path, arguments, sentence):
+def test_invalid_input_of_assign(run, model, before, tmp_path, arguments, sentence):
     (tmp_path / "good.skops").write_bytes((model / "model.skops").read_bytes())
     joblib.dump(load_model(model), tmp_path / "pickle.joblib", compress=3)
     skops.io.dump(MultinomialMixture(), tmp_path / "stranger.skops")
@@ -589,7 +596,7 @@ def test_bad_input_of_assign(run, model, before, tmp_path, arguments, sentence):
     assert files(tmp_path) == before
 
 
-def test_cells_do_not_run_in_a_spreadsheet(run, model, tmp_path):
+def test_csv_cells_are_escaped_for_spreadsheets(run, model, tmp_path):
     ids = ["=1+1", "+cmd", "-cmd", "@x", "\t=1", " =2", "＝3", "-5", "a=b"]
     (tmp_path / "a.jsonl").write_text("\n".join(json.dumps({"id": id, "text": "goal"}) for id in ids))
     rows = table(run("assign", model, "a.jsonl", "--column", "text", "--id", "id").out)
@@ -603,7 +610,7 @@ def test_cells_do_not_run_in_a_spreadsheet(run, model, tmp_path):
     assert table((tmp_path / "topics/codes.csv").read_text(encoding="utf-8"))[0]["document"] == "'=1+1"
 
 
-def test_a_terminal_gets_no_control_characters(run, model, monkeypatch, capsys, tmp_path):
+def test_control_characters_are_removed_on_a_terminal(run, model, monkeypatch, capsys, tmp_path):
     name = "a\x1b]0;title\x07\u202eb\x9b31m"
     (tmp_path / "a.jsonl").write_text(json.dumps({"id": name, "text": "goal"}))
     arguments = ("assign", model, "a.jsonl", "--column", "text", "--id", "id")
@@ -611,12 +618,12 @@ def test_a_terminal_gets_no_control_characters(run, model, monkeypatch, capsys, 
     monkeypatch.setattr(type(sys.stdout), "isatty", lambda self: True)
     assert "a ]0;title  b 31m" in run(*arguments).out
     for arguments in (["assign", model, f"{name}.txt"], ["topics", "--model", name], ["topics", f"--{name}"]):
-        said = run(*arguments).err
-        assert "title" in said
-        assert not set("\u202e\x9b\x1b\x07") & set(said)
+        error = run(*arguments).err
+        assert "title" in error
+        assert not set("\u202e\x9b\x1b\x07") & set(error)
 
 
-def test_a_long_word_is_cut_where_it_is_shown(run, tmp_path):
+def test_long_words_are_shortened_in_output(run, tmp_path):
     long, endless = "x" * 60, "y" * 1_000_000
     (tmp_path / "a.txt").write_text("\n".join([f"goal {long}"] * 3 + [f"goal\n{endless}"]))
     done = run("topics", "a.txt", "-k", 1)
@@ -627,9 +634,9 @@ def test_a_long_word_is_cut_where_it_is_shown(run, tmp_path):
     assert "y" * 20 not in done.out + written  # it is no word
 
 
-def test_one_document_is_no_documents(run, text):
+def test_singular_of_one_document(run, text):
     text.write_text("goal match\n")
-    assert "1 document, 2 terms; learned" in run("topics", text).out
+    assert "1 document, 2 terms; fitted" in run("topics", text).out
     assert run("search", text, "goal").out.count("1 document, 2 terms") == 1
 
 
@@ -645,13 +652,13 @@ def test_version_and_help(run):
     assert "can run any code" in " ".join(run("assign", "-h").out.split())
 
 
-def test_help_waits_for_nothing_heavy(fresh_python):
+def test_help_imports_no_numerical_packages(fresh_python):
     code = "import sys, codebooks.cli.app; print(*{name.partition('.')[0] for name in sys.modules})"
     assert {"numpy", "scipy", "sklearn", "numba", "matplotlib", "torch", "skops"}.isdisjoint(fresh_python(code).split())
 
 
 @pytest.mark.parametrize("name", cli.topics.MODELS)
-def test_every_model_learns(run, text, tmp_path, name):
+def test_every_model(run, text, tmp_path, name):
     done = run("topics", text, "--model", name, "-k", 3, "--out", tmp_path / "out")
     assert done.code == 0, done.err
     assert done.err == ""

@@ -51,7 +51,7 @@ class StandIn(TransformerMixin, BaseEstimator):
 
 @pytest.fixture
 def run(monkeypatch, capsys, tmp_path):
-    """Run the command line in this process, in a folder of its own; gives exit code, output and errors."""
+    """Run the command line in this process, in a temporary folder; return exit code, output and errors."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "text.txt").write_text("\n".join(texts()), encoding="utf-8")
 
@@ -59,8 +59,8 @@ def run(monkeypatch, capsys, tmp_path):
         monkeypatch.setattr(sys, "argv", ["codebooks", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
             cli.main()
-        said = capsys.readouterr()
-        return ended.value.code or 0, said.out, said.err
+        captured = capsys.readouterr()
+        return ended.value.code or 0, captured.out, captured.err
 
     return run
 
@@ -77,23 +77,23 @@ def table(text):
 
 
 @pytest.mark.parametrize("model", [name for name in MODELS if name != "multinomial"])
-def test_topics_by_meaning_are_told_in_words(run, encoder, tmp_path, model):
+def test_topics_embed_describes_topics_by_words(run, encoder, tmp_path, model):
     code, out, err = run("topics", "text.txt", "-k", 3, "--embed", encoder, "--model", model)
     assert (code, err) == (0, "")
-    assert "30 documents, 24 terms; learned in " in out
-    found = table((tmp_path / "topics/topics.csv").read_text(encoding="utf-8"))
-    assert [int(row["documents"]) for row in found] == [10, 10, 10]
+    assert "30 documents, 24 terms; fitted in " in out
+    rows = table((tmp_path / "topics/topics.csv").read_text(encoding="utf-8"))
+    assert [int(row["documents"]) for row in rows] == [10, 10, 10]
 
-    assert all(any(set(row["words"].split()) <= set(words) for words in THEMES.values()) for row in found)
+    assert all(any(set(row["words"].split()) <= set(words) for words in THEMES.values()) for row in rows)
 
 
-def test_the_model_of_words_refuses_embeddings(run, encoder):
+def test_multinomial_model_with_embed_raises_an_error(run, encoder):
     code, out, err = run("topics", "text.txt", "-k", 3, "--embed", encoder, "--model", "multinomial")
     assert (code, out) == (2, "")
-    assert "multinomial learns from words, not from embeddings" in err
+    assert "--model multinomial requires words, not embeddings" in err
 
 
-def test_the_model_holds_the_encoder_by_its_name_and_assigns(run, encoder, tmp_path):
+def test_saved_model_contains_the_name_of_the_encoder(run, encoder, tmp_path):
     run("topics", "text.txt", "-k", 3, "--embed", encoder, "--quiet")
     pipeline = load_model(tmp_path / "topics")
     assert [name for name, _ in pipeline.steps] == ["embedder", "isotropy", "smoothing", "learner"]
@@ -111,31 +111,31 @@ def test_the_model_holds_the_encoder_by_its_name_and_assigns(run, encoder, tmp_p
 
 
 @pytest.mark.parametrize(("n_topics", "n_neighbors"), [(1, 10), (3, 5), (30, 1)])
-def test_few_documents_are_smoothed_with_few_neighbors(run, encoder, tmp_path, n_topics, n_neighbors):
+def test_number_of_smoothing_neighbors(run, encoder, tmp_path, n_topics, n_neighbors):
     run("topics", "text.txt", "-k", n_topics, "--embed", encoder, "--quiet")
     assert load_model(tmp_path / "topics")["smoothing"].n_neighbors == n_neighbors
 
 
-def test_demo_by_meaning(run, encoder, monkeypatch, tmp_path):
+def test_demo_with_embed(run, encoder, monkeypatch, tmp_path):
     ids = [f"a.b{number}" for number in range(30)]
     monkeypatch.setattr(datasets, "load_glosses", lambda: Corpus(texts(), ids, "glosses", ids))
     assert run("topics", "--demo", "--embed", encoder, "--quiet") == (0, "", "")
     assert (tmp_path / "topics/model.skops").is_file()
 
 
-def test_a_folder_is_known_from_everywhere(run, encoder, tmp_path):
+def test_encoder_folder_is_stored_as_an_absolute_path(run, encoder, tmp_path):
     (tmp_path / "model").mkdir()
     run("topics", "text.txt", "-k", 3, "--embed", "model", "--quiet")
     assert load_model(tmp_path / "topics")["embedder"].encoder == str((tmp_path / "model").resolve())
 
 
-def test_an_encoder_that_is_not_there_is_told_in_a_sentence_and_nothing_is_written(run, encoder, tmp_path):
+def test_missing_encoder_is_one_sentence_and_writes_no_files(run, encoder, tmp_path):
     code, out, err = run("topics", "text.txt", "--embed", "unknown")
     assert (code, out, err) == (2, "", "error: no model 'unknown'; look at the spelling.\n")
     assert not (tmp_path / "topics").exists()
 
 
-def test_a_missing_extra_is_told_with_the_command_that_brings_it(run, monkeypatch):
+def test_missing_extra_names_the_pip_command(run, monkeypatch):
     class Missing:
         def find_spec(self, name, path=None, target=None):
             if name in MISSING:

@@ -43,8 +43,8 @@ def run(monkeypatch, capsys, tmp_path):
         monkeypatch.setattr(sys, "argv", ["codebooks", "search", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
             cli.main()
-        said = capsys.readouterr()
-        return Done(ended.value.code or 0, said.out, said.err)
+        captured = capsys.readouterr()
+        return Done(ended.value.code or 0, captured.out, captured.err)
 
     return run
 
@@ -75,13 +75,13 @@ def files(folder):
 
 
 @pytest.mark.parametrize("feedback", [0, 1])
-def test_search_is_the_retriever(run, text, retriever, feedback):
+def test_search_equals_retriever_search(run, text, retriever, feedback):
     retriever.set_params(feedback=feedback)
     queries = ["cat mouse", "kitten"]
     rows = hits(run(text, *queries, "-k", 3, "--feedback", feedback, "--json"))
-    for query, found in zip(queries, zip(*retriever.search(queries, 3), strict=True), strict=True):
+    for query, results in zip(queries, zip(*retriever.search(queries, 3), strict=True), strict=True):
         mine = [row for row in rows if row["query"] == query]
-        there = [(id, weight) for id, weight in zip(*found, strict=True) if id]
+        there = [(id, weight) for id, weight in zip(*results, strict=True) if id]
         assert [row["id"] for row in mine] == [id for id, _ in there]
         assert [row["rank"] for row in mine] == list(range(1, len(there) + 1))
         np.testing.assert_allclose([row["weight"] for row in mine], [weight for _, weight in there], rtol=1e-6)
@@ -91,11 +91,11 @@ def test_search_is_the_retriever(run, text, retriever, feedback):
     assert any(row["added"] for row in rows) == bool(feedback)
 
 
-def test_the_memory_is_told_above_the_table(run, text, retriever):
+def test_added_words_are_printed_above_the_table(run, text, retriever):
     done = run(text, "sofa")
     assert (done.code, done.err) == (0, "")
     above, below = done.out.split("document\n" if "document\n" in done.out else "document ", 1)
-    assert above.startswith("sofa\nthe memory adds\n")
+    assert above.startswith("sofa\nadded words\n")
     for term in retriever.expand("sofa", 6):
         assert term.term in above
         assert f"from {term.because[0][0]}\n" in above
@@ -105,41 +105,41 @@ def test_the_memory_is_told_above_the_table(run, text, retriever):
     assert "Katze schläft; the cat and the kitten" in below
 
     plain = run(text, "sofa", "--feedback", 0).out
-    assert "the memory adds" not in plain
+    assert "added words" not in plain
     assert "added" not in plain
 
 
-def test_quiet_is_hits_alone(run, text):
+def test_quiet_prints_only_results(run, text):
     done = run(text, "sofa", "--quiet")
     assert (done.code, done.err) == (0, "")
     assert done.out.split()[:3] == ["rank", "weight", "document"]
-    assert "the memory adds" not in done.out
+    assert "added words" not in done.out
     assert "built in" not in done.out
 
 
-def test_hits_end_where_nothing_more_is_found(run, text):
+def test_hits_above_the_number_of_matches(run, text):
     assert [row["id"] for row in hits(run(text, "piano", "--feedback", 0, "--json"))] == ["2"]
     assert len(hits(run(text, "cat", "-k", 1, "--json"))) == 1
     assert hits(run(text, "cat", "-k", 10**15, "--json")) == hits(run(text, "cat", "--json"))
 
 
-def test_an_index_of_nothing(run, retriever):
+def test_search_of_an_empty_index(run, retriever):
     retriever.remove(retriever.ids_).save("index")
     done = run("index", "cat")
     assert done.code == 0
     assert "nothing found for 'cat'" in done.out
 
 
-def test_nothing_found_is_no_error(run, text):
+def test_search_without_matches_exits_with_zero(run, text):
     done = run(text, "zebra", "cat")
     assert (done.code, done.err) == (0, "")
-    assert done.out.startswith("nothing found for 'zebra': no document has any of its words\n")
+    assert done.out.startswith("nothing found for 'zebra': no document contains its words\n")
     assert "matched cat" in done.out
-    said = "nothing found for 'zebra': no document has any of its words\n"
-    assert run(text, "zebra", "--json") == Done(0, "", said)
+    message = "nothing found for 'zebra': no document contains its words\n"
+    assert run(text, "zebra", "--json") == Done(0, "", message)
 
 
-def test_function_words_are_named_where_they_are_ignored(run, tmp_path):
+def test_ignored_function_words_are_printed(run, tmp_path):
     (tmp_path / "many.txt").write_text("\n".join(TEXTS * 9), encoding="utf-8")
     assert "ignored: of, the\n" in run("many.txt", "the sound of the piano").out
     assert "ignored" not in run("many.txt", "piano").out
@@ -147,10 +147,10 @@ def test_function_words_are_named_where_they_are_ignored(run, tmp_path):
     assert "ignored" not in run("many.txt", "piano", "--no-stop-words").out
 
 
-def test_all_words_count(run, text):
-    found = hits(run(text, "the", "--feedback", 0, "--json"))
+def test_search_of_stop_words(run, text):
+    rows = hits(run(text, "the", "--feedback", 0, "--json"))
     by_hand = HopfieldRetriever(CountVectorizer(analyzer=TextAnalyzer(stop_words=None)), feedback=0).fit(TEXTS)
-    assert [int(row["id"]) for row in found] == by_hand.search("the").ids[0].tolist()
+    assert [int(row["id"]) for row in rows] == by_hand.search("the").ids[0].tolist()
     assert "stop words" not in run(text, "zebra", "--no-stop-words").out
 
 
@@ -185,7 +185,7 @@ def test_every_kind_of_source(run, tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
-def test_ids_name_documents_and_stay_in_an_index(run, tmp_path, name):
+def test_id_column_is_saved_in_an_index(run, tmp_path, name):
     ids = ["cat-1", "desk 2", "007", "é", "-1", "x,y"]
     rows = [{"id": id, "text": text} for id, text in zip(ids, TEXTS, strict=True)]
     with (tmp_path / "a.csv").open("w", encoding="utf-8", newline="") as file:
@@ -212,32 +212,32 @@ def test_demo(run, monkeypatch):
     assert [row["id"] for row in hits(run("--demo", "piano", "bread", "-k", 1, "--json"))] == ["a.b2", "a.b5"]
 
 
-def test_empty_documents_are_told(run, text):
+def test_empty_documents_are_counted(run, text):
     text.write_text("\n".join(["", *TEXTS, " "]), encoding="utf-8")
     done = run(text, "piano")
-    assert "empty documents skipped: 2" in done.out
+    assert "skipped empty documents: 2" in done.out
     assert [row["id"] for row in hits(run(text, "piano", "-k", 1, "--json"))] == ["3"]
 
 
 # -- a saved index ---------------------------------------------------------------------------------------------------
 
 
-def test_a_saved_index_finds_the_same(run, text, tmp_path):
+def test_saved_index_returns_the_same_results(run, text, tmp_path):
     queries = ("cat mouse", "kitten", "schläft")
     made = run(text, *queries, "--json", "--save", "index")
     text.unlink()
     loaded = run("index", *queries, "--json")
     assert hits(made) == hits(loaded)
     assert len(hits(loaded)) > 3
-    told = run("index", "kitten")
-    assert "6 documents, 29 terms; loaded in " in told.out
+    done = run("index", "kitten")
+    assert "6 documents, 29 terms; loaded in " in done.out
     assert hits(run("index", "sofa", "--feedback", 0, "--json"))[0]["added"] == {}
 
 
-def test_saving_needs_no_query_and_replaces_an_index(run, text, tmp_path):
+def test_save_without_query_and_over_an_index(run, text, tmp_path):
     done = run(text, "--save", "new index")
     assert (done.code, done.err) == (0, "")
-    assert "wrote the index new index\nsearch it again: codebooks search 'new index' QUERY\n" in done.out
+    assert "saved the index new index\nsearch it again: codebooks search 'new index' QUERY\n" in done.out
     (tmp_path / "other.txt").write_text("one zebra", encoding="utf-8")
     assert run("other.txt", "--save", "new index", "--quiet") == Done(0, "", "")
     assert [row["snippet"] for row in hits(run("new index", "zebra", "--json"))] == ["one zebra"]
@@ -245,13 +245,13 @@ def test_saving_needs_no_query_and_replaces_an_index(run, text, tmp_path):
     assert len(hits(run("new index", "zebra", "--json"))) == 1
 
 
-def test_texts_beside_a_foreign_index_json_are_texts(run, tmp_path):
+def test_folder_of_texts_with_an_index_json(run, tmp_path):
     write_folder(tmp_path / "site")
     (tmp_path / "site" / "index.json").write_text('{"pages": 6}')
     assert [row["id"] for row in hits(run("site", "piano", "--feedback", 0, "--json"))] == ["é3.md"]
 
 
-def test_a_place_that_is_taken_is_told_before_the_work(run, monkeypatch, text, tmp_path):
+def test_save_over_another_file_is_refused_before_reading(run, monkeypatch, text, tmp_path):
     monkeypatch.setattr(HopfieldRetriever, "fit", None)
     write_folder(tmp_path / "mine")
     done = run(text, "cat", "--save", "mine")
@@ -259,7 +259,7 @@ def test_a_place_that_is_taken_is_told_before_the_work(run, monkeypatch, text, t
     assert done.err.startswith("error: --save: expected a file to save into, got mine, a folder. Choose another path.")
 
 
-def test_feedback_is_of_the_search_and_not_of_the_index(run, text):
+def test_feedback_option_of_a_saved_index(run, text):
     run(text, "--feedback", 0, "--save", "index")
     assert HopfieldRetriever.load("index").feedback == 1
 
@@ -272,7 +272,7 @@ def test_an_index_without_texts(run, retriever):
     assert hits(run("index", "piano", "-k", 1, "--json"))[0]["snippet"] == ""
 
 
-def test_numbers_as_names(run):
+def test_integer_ids(run):
     HopfieldRetriever(keep_texts=True).fit(TEXTS).save("index")
     assert [row["id"] for row in hits(run("index", "cat", "--feedback", 0, "--json"))] == [0, 3]
     assert "A mouse and a keyboard" in run("index", "desk").out
@@ -300,24 +300,24 @@ def weights(done):
 
 
 @pytest.mark.parametrize("file", ["rows.csv", "rows.jsonl"])
-def test_columns_with_weights_count_as_often_as_they_say(run, tmp_path, file):
+def test_column_weights(run, tmp_path, file):
     write_table(tmp_path / file)
     repeated = [{"id": row["id"], "text": f"{row['title']}\n" * 3 + row["body"]} for row in TABLE]
     (tmp_path / "repeated.jsonl").write_text("\n".join(map(json.dumps, repeated)), encoding="utf-8")
     options = ("lamp", "--id", "id", "--json", "--feedback", 0)
-    wanted = weights(run("repeated.jsonl", *options, "--column", "text"))
+    expected = weights(run("repeated.jsonl", *options, "--column", "text"))
     columns = ("--column", "title:3", "--column", "body")
     done = run(file, *options, *columns, "--save", "index")
-    assert weights(done) == pytest.approx(wanted)
-    assert next(iter(wanted)) == "a"
+    assert weights(done) == pytest.approx(expected)
+    assert next(iter(expected)) == "a"
     assert hits(done)[0]["text"] == "red lamp\nit shines"
-    assert weights(run("index", "lamp", "--json", "--feedback", 0)) == pytest.approx(wanted)
+    assert weights(run("index", "lamp", "--json", "--feedback", 0)) == pytest.approx(expected)
     first = weights(run(file, *options, "--column", "title", "--column", "body:3"))
     assert next(iter(first)) == "b"
 
 
 @pytest.mark.parametrize("file", ["rows.csv", "rows.jsonl"])
-def test_json_has_the_other_columns_of_a_table(run, tmp_path, file):
+def test_json_contains_other_columns(run, tmp_path, file):
     write_table(tmp_path / file)
     columns = ("--column", "title", "--column", "body")
     shown = {row["id"]: row["columns"] for row in hits(run(file, "red", *columns, "--id", "id", "--json"))}
@@ -325,20 +325,20 @@ def test_json_has_the_other_columns_of_a_table(run, tmp_path, file):
     assert hits(run(file, "red", *columns, "--json"))[0]["columns"].keys() == {"id", "lang", "n"}
 
 
-def test_json_of_texts_without_columns_has_none(run, text):
+def test_json_of_texts_without_columns(run, text):
     assert "columns" not in hits(run(text, "cat", "--json"))[0]
 
 
 @pytest.mark.parametrize(
     ("columns", "sentence"),
     [
-        (["title", "title:2"], "--column title is given twice"),
-        (["title:0"], "--column title:0 must have a weight from 1 to 100"),
-        (["title:101"], "must have a weight from 1 to 100"),
+        (["title", "title:2"], "--column title must be set once"),
+        (["title:0"], "the weight of --column must be an integer from 1 to 100, got title:0"),
+        (["title:101"], "got title:101"),
         (["title:x"], "has no column 'title:x'"),
     ],
 )
-def test_weights_of_columns_are_checked(run, tmp_path, columns, sentence):
+def test_invalid_column_weights(run, tmp_path, columns, sentence):
     write_table(tmp_path / "rows.csv")
     done = run("rows.csv", "lamp", *(part for column in columns for part in ("--column", column)))
     assert (done.code, done.err.count("\n")) == (2, 1)
@@ -348,7 +348,7 @@ def test_weights_of_columns_are_checked(run, tmp_path, columns, sentence):
 # -- how it looks ----------------------------------------------------------------------------------------------------
 
 
-def test_the_table_fits_the_terminal(run, monkeypatch, tmp_path):
+def test_table_width_equals_terminal_width(run, monkeypatch, tmp_path):
     words = [f"word{number}" for number in range(400)]
     random.Random(0).shuffle(words)
     (tmp_path / "long.jsonl").write_text(json.dumps({"text": " ".join(words)}) + '\n{"text": "short"}')
@@ -363,14 +363,14 @@ def test_the_table_fits_the_terminal(run, monkeypatch, tmp_path):
     assert len(lines[120][0]) > 100
 
 
-def test_no_text_moves_the_cursor(run, tmp_path):
+def test_control_characters_of_texts_are_removed(run, tmp_path):
     (tmp_path / "evil.jsonl").write_text(json.dumps({"text": "goal \x1b[2J [red]match\x07 \ttab\n\n----------\nend"}))
     done = run("evil.jsonl", "goal", "--no-stop-words")
     assert "goal [2J [red]match tab end" in done.out
     assert not set("\x1b\x07\t\r") & set(done.out)
 
 
-def test_output_that_lacks_letters_loses_nothing(text, tmp_path):
+def test_output_without_unicode_prints_escapes(text, tmp_path):
     path = os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
         [sys.executable, "-m", "codebooks", "search", "text.txt", "schläft"],
@@ -384,13 +384,13 @@ def test_output_that_lacks_letters_loses_nothing(text, tmp_path):
     assert r"schl\xe4ft" in done.stdout
 
 
-def test_a_snippet_holds_the_words_that_are_worth_most():
+def test_snippet_contains_words_of_largest_weight():
     text = " ".join(["alpha", *["x"] * 100, "alpha", "y", "beta", *["x"] * 100, "alpha", *["x"] * 100, "gamma"])
-    found = extract_snippet(text, {"alpha": 1, "beta": 1, "gamma": 1.5}, 40)
-    assert "alpha y beta" in found
-    assert found.startswith("… x")
-    assert found.endswith("x …")
-    assert len(found) <= 40 + 4
+    snippet = extract_snippet(text, {"alpha": 1, "beta": 1, "gamma": 1.5}, 40)
+    assert "alpha y beta" in snippet
+    assert snippet.startswith("… x")
+    assert snippet.endswith("x …")
+    assert len(snippet) <= 40 + 4
     assert extract_snippet(text, {"gamma": 1}, 40).endswith(" x gamma")
     assert extract_snippet(text, {"alpha": 1}, 40).startswith("alpha x")
     assert extract_snippet(text, {}, 40).startswith("alpha x")
@@ -402,50 +402,56 @@ def test_a_snippet_holds_the_words_that_are_worth_most():
 
 
 @pytest.mark.parametrize("length", [1, 7, 30, 1000])
-def test_a_snippet_is_a_stretch_of_the_text(length):
+def test_snippet_is_a_part_of_the_text(length):
     rng = random.Random(length)
     for _ in range(100):
         words = rng.choices(["a", "bb", "word", "猫" * 9, "supercalifragilistic", "É"], k=rng.randint(0, 60))
         text = join_lines(" ".join(words))
-        found = extract_snippet(text, {rng.choice(["bb", "word", "é", "none"]): 1.0}, length)
-        inner = found.removeprefix("… ").removesuffix(" …")
+        snippet = extract_snippet(text, {rng.choice(["bb", "word", "é", "none"]): 1.0}, length)
+        inner = snippet.removeprefix("… ").removesuffix(" …")
         assert inner in text
         assert len(inner) <= length
-        assert (found == text) == (len(text) <= length)
+        assert (snippet == text) == (len(text) <= length)
 
 
 # -- what goes wrong -------------------------------------------------------------------------------------------------
 
 BAD = {
-    "nothing": ([], "give DOCS, a file or folder, or --demo, and a QUERY"),
-    "empty name": (["", "cat"], "give DOCS, a file or folder, or --demo, and a QUERY"),
-    "empty query of the demo": (["--demo", ""], "a QUERY is empty"),
-    "no query": (["good.txt"], "give a QUERY behind good.txt"),
-    "no query of the demo": (["--demo"], "give a QUERY behind --demo"),
-    "empty query": (["good.txt", "cat", " "], "a QUERY is empty"),
+    "nothing": ([], "pass DOCS, a file or folder, or --demo, and a QUERY"),
+    "empty name": (["", "cat"], "pass DOCS, a file or folder, or --demo, and a QUERY"),
+    "empty query of the demo": (["--demo", ""], "QUERY must contain words"),
+    "no query": (["good.txt"], "pass a QUERY after good.txt"),
+    "no query of the demo": (["--demo"], "pass a QUERY after --demo"),
+    "empty query": (["good.txt", "cat", " "], "QUERY must contain words"),
     "missing file": (["none.txt", "cat"], "cannot read none.txt: No such file"),
-    "unknown kind": (["a.pdf", "cat"], "a.pdf is of no kind"),
-    "no column chosen": (["two.csv", "cat"], "choose one with --column: id, text"),
-    "columns of the demo": (["--demo", "cat", "--column", "text"], "leave out --column"),
-    "ids of the demo": (["--demo", "cat", "--id", "id"], "--demo has no columns; leave out --id."),
-    "ids of a text": (["good.txt", "cat", "--id", "id"], "good.txt has no columns; leave out --id"),
+    "unknown kind": (["a.pdf", "cat"], "a.pdf must be a folder or a .txt"),
+    "no column chosen": (["two.csv", "cat"], "select one with --column: id, text"),
+    "columns of the demo": (["--demo", "cat", "--column", "text"], "omit --column"),
+    "ids of the demo": (["--demo", "cat", "--id", "id"], "--demo has no columns; omit --id."),
+    "ids of a text": (["good.txt", "cat", "--id", "id"], "good.txt has no columns; omit --id"),
     "one id twice": (
         ["twice.csv", "cat", "--column", "text", "--id", "id"],
-        "lines 2 and 3 of twice.csv both have 'a'",
+        "lines 2 and 3 of twice.csv both have the id 'a'",
     ),
-    "no hits": (["good.txt", "cat", "-k", "0"], "--hits must be 1 or more; 0 came"),
-    "much feedback": (["good.txt", "cat", "--feedback", "2"], "--feedback must be 0, plain BM25, or 1"),
-    "only stop words": (["stop.txt", "cat", "--stop-words", "stop.txt"], "Try --no-stop-words, or give more text"),
-    "only signs": (["signs.txt", "cat", "--no-stop-words"], "has a word to search by. Give more text"),
-    "neither texts nor index": (["mine", "cat"], "Nor is it a saved index."),
-    "no index of ours": (["foreign", "cat"], "foreign has no .txt, .md, .rst file in it. Nor is it a saved index."),
-    "column of an index": (["index", "cat", "--column", "text"], "leave out --column"),
-    "ids of an index": (["index", "cat", "--id", "id"], "index is an index that has its ids already; leave out --id."),
-    "stop words of an index": (["index", "cat", "--no-stop-words"], "leave out --no-stop-words"),
-    "damaged index": (["damaged", "cat"], "damaged cannot be loaded as an index"),
+    "no hits": (["good.txt", "cat", "-k", "0"], "--hits must be an integer >= 1, got 0"),
+    "much feedback": (["good.txt", "cat", "--feedback", "2"], "--feedback must be 0 (plain BM25) or 1"),
+    "only stop words": (["stop.txt", "cat", "--stop-words", "stop.txt"], "Try --no-stop-words, or add more text"),
+    "only signs": (["signs.txt", "cat", "--no-stop-words"], "contains a word to search for. Add more text"),
+    "neither texts nor index": (["mine", "cat"], "It is not a saved index either."),
+    "no index of ours": (
+        ["foreign", "cat"],
+        "foreign contains no .txt, .md, .rst file. It is not a saved index either.",
+    ),
+    "column of an index": (["index", "cat", "--column", "text"], "omit --column"),
+    "ids of an index": (
+        ["index", "cat", "--id", "id"],
+        "index is a saved index, whose words and ids are fixed; omit --id.",
+    ),
+    "stop words of an index": (["index", "cat", "--no-stop-words"], "omit --no-stop-words"),
+    "damaged index": (["damaged", "cat"], "cannot load the index damaged"),
     "index of an earlier version": (["old", "cat"], "old, a folder in format 1 that an earlier version"),
-    "index with a slow pattern": (["slow", "cat"], "is a regular expression that may never end on some texts"),
-    "index of counts": (["counts", "cat"], "counts was made of counts and knows no words"),
+    "index with a slow pattern": (["slow", "cat"], "is a regular expression that may take exponential time"),
+    "index of counts": (["counts", "cat"], "counts was built from counts"),
     "save onto a file": (
         ["good.txt", "cat", "--save", "two.csv"],
         "--save: expected a new file or a saved file to replace, got two.csv, another file. Choose another path",
@@ -482,7 +488,7 @@ def before(tmp_path, retriever):
 
 
 @pytest.mark.parametrize("what", BAD)
-def test_bad_input_is_one_sentence_and_harms_nothing(run, before, tmp_path, what):
+def test_invalid_input_is_one_sentence_and_changes_no_files(run, before, tmp_path, what):
     arguments, sentence = BAD[what]
     done = run(*arguments)
     assert (done.code, done.out) == (2, "")
@@ -492,7 +498,7 @@ def test_bad_input_is_one_sentence_and_harms_nothing(run, before, tmp_path, what
     assert files(tmp_path) == before
 
 
-def test_ctrl_c_harms_nothing(run, monkeypatch, before, tmp_path):
+def test_ctrl_c_changes_no_files(run, monkeypatch, before, tmp_path):
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
@@ -502,7 +508,7 @@ def test_ctrl_c_harms_nothing(run, monkeypatch, before, tmp_path):
     assert not (tmp_path / "new").exists()
 
 
-def test_a_full_disk_is_told(run, monkeypatch, before, tmp_path):
+def test_full_disk_is_one_sentence(run, monkeypatch, before, tmp_path):
     def full(*arguments):
         raise OSError(28, "No space left on device")
 
@@ -514,11 +520,11 @@ def test_a_full_disk_is_told(run, monkeypatch, before, tmp_path):
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
 @pytest.mark.parametrize("options", [[], ["--quiet"], ["--json"]], ids=" ".join)
-def test_a_full_disk_under_what_is_printed_is_told(run, monkeypatch, text, options):
+def test_full_disk_of_standard_output_is_one_sentence(run, monkeypatch, text, options):
     with open("/dev/full", "w") as full:
         monkeypatch.setattr(sys, "stdout", full)
         done = run(text, "cat", *options)
-    assert done == Done(1, "", "error: cannot print: No space left on device; print elsewhere.\n")
+    assert done == Done(1, "", "error: cannot print: No space left on device; redirect the output to another place.\n")
 
 
 # -- a saved index that changes ----------------------------------------------------------------------------------------
@@ -533,8 +539,8 @@ def index(monkeypatch, capsys, run, text):
         monkeypatch.setattr(sys, "argv", ["codebooks", "index", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
             cli.main()
-        said = capsys.readouterr()
-        return Done(ended.value.code or 0, said.out, said.err)
+        captured = capsys.readouterr()
+        return Done(ended.value.code or 0, captured.out, captured.err)
 
     return index
 
@@ -543,10 +549,10 @@ def found_by(run, query):
     return [json.loads(line)["id"] for line in run("saved", query, "--json", "--feedback", 0).out.splitlines()]
 
 
-def test_documents_are_added_to_an_index_and_removed(index, run, tmp_path):
+def test_index_add_and_remove(index, run, tmp_path):
     assert "documents   6\n" in index("info", "saved").out
     (tmp_path / "more.txt").write_text("A zebra in the kitchen.\nA zebra eats.\n", encoding="utf-8")
-    assert index("add", "saved", "more.txt") == Done(0, "added 2 documents, 8 in all\n", "")
+    assert index("add", "saved", "more.txt") == Done(0, "added 2 documents, 8 in total\n", "")
     assert sorted(found_by(run, "zebra")) == ["6", "7"]
     (tmp_path / "named.csv").write_text("id,text\nz,zebra crossing\n", encoding="utf-8")
     assert index("add", "saved", "named.csv", "--id", "id", "--column", "text").code == 0
@@ -556,7 +562,7 @@ def test_documents_are_added_to_an_index_and_removed(index, run, tmp_path):
     assert "documents   7\n" in index("info", "saved").out
 
 
-def test_documents_are_added_with_the_options_of_search(index, run, tmp_path):
+def test_index_add_with_reading_options(index, run, tmp_path):
     (tmp_path / "more.csv").write_bytes("café zebra;1\nbad\nblue zebra;2\n".encode("cp1252"))
     options = ("--encoding", "cp1252", "--no-header", "--skip-bad-lines", "--column", "0:2", "--id", "1")
     done = index("add", "saved", "more.csv", *options)
@@ -564,21 +570,21 @@ def test_documents_are_added_with_the_options_of_search(index, run, tmp_path):
     assert "already taken" in done.err
     options = (*options[:-1], "0")
     done = index("add", "saved", "more.csv", *options)
-    assert (done.code, done.out) == (0, "added 2 documents, 8 in all\n")
-    assert "malformed lines skipped: 1" in done.err
+    assert (done.code, done.out) == (0, "added 2 documents, 8 in total\n")
+    assert "skipped malformed lines: 1" in done.err
     assert found_by(run, "café") == ["café zebra"]
 
 
-def test_documents_that_are_added_have_weighted_columns_as_those_that_were_there(index, run, tmp_path):
+def test_index_add_with_column_weights(index, run, tmp_path):
     write_table(tmp_path / "all.csv")
     write_table(tmp_path / "first.csv", TABLE[:1])
     write_table(tmp_path / "rest.csv", TABLE[1:])
     columns = ("--id", "id", "--column", "title:3", "--column", "body")
     query = ("red lamp", "--json", "--feedback", 0)
-    wanted = weights(run("all.csv", *query, *columns))
+    expected = weights(run("all.csv", *query, *columns))
     assert run("first.csv", *columns, "--save", "grown", "-q").code == 0
     assert index("add", "grown", "rest.csv", *columns).code == 0
-    assert weights(run("grown", *query)) == pytest.approx(wanted)
+    assert weights(run("grown", *query)) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("command", [["topics"], ["search"], ["assign"], ["index", "add"]], ids=" ".join)
@@ -586,9 +592,9 @@ def test_commands_that_read_text_have_the_same_options(run, monkeypatch, capsys,
     monkeypatch.setattr(sys, "argv", ["codebooks", *command, "--help"])
     with pytest.raises(SystemExit):
         cli.main()
-    told = capsys.readouterr().out
+    help_text = capsys.readouterr().out
     for option in ("--column", "--id", "--encoding", "--no-header", "--skip-bad-lines", "--follow-links"):
-        assert told.count(f"{option} ") == 1
+        assert help_text.count(f"{option} ") == 1
 
 
 @pytest.mark.parametrize(
@@ -597,11 +603,11 @@ def test_commands_that_read_text_have_the_same_options(run, monkeypatch, capsys,
         (["remove", "saved", "2", "none"], "saved has no document none; nothing was removed"),
         (["add", "saved", "more.csv", "--id", "id", "--column", "text"], "already taken: 2"),
         (["add", "saved", "nothing.txt"], "nothing.txt"),
-        (["info", "text.txt"], "text.txt is no index of codebooks search"),
-        (["remove", "text.txt", "1"], "text.txt cannot be loaded as an index"),
+        (["info", "text.txt"], "text.txt is not a saved index"),
+        (["remove", "text.txt", "1"], "cannot load the index text.txt"),
     ],
 )
-def test_a_change_that_is_refused_changes_nothing(index, run, tmp_path, arguments, sentence):
+def test_failed_change_of_an_index_keeps_the_file(index, run, tmp_path, arguments, sentence):
     (tmp_path / "more.csv").write_text("id,text\n2,zebra\nz,zebra\n", encoding="utf-8")
     before = (tmp_path / "saved").read_bytes()
     done = index(*arguments)
@@ -612,12 +618,12 @@ def test_a_change_that_is_refused_changes_nothing(index, run, tmp_path, argument
 
 
 @pytest.mark.parametrize("query", ["+cat -mouse", '"black keys"', "cat AND mouse", "kit*"])
-def test_operators_are_told_to_be_words(run, text, query):
-    assert "are no operators; words are searched" in run(text, query).err
+def test_operators_print_a_note(run, text, query):
+    assert "are not operators; only words are searched" in run(text, query).err
     assert run(text, query.replace("-", "").replace("+", "").replace("AND", "and").strip('"*')).err == ""
 
 
-def test_json_has_the_whole_text(run, tmp_path):
+def test_json_contains_the_complete_text(run, tmp_path):
     whole = "cat\n-----\n" + "purr " * 500
     (tmp_path / "long.jsonl").write_text(json.dumps({"text": whole}) + "\n", encoding="utf-8")
     [hit] = map(json.loads, run("long.jsonl", "cat", "--json").out.splitlines())
@@ -625,7 +631,7 @@ def test_json_has_the_whole_text(run, tmp_path):
 
 
 @pytest.mark.parametrize("file", ["rows.csv", "rows.jsonl"])
-def test_where_keeps_rows_with_a_value(run, tmp_path, file):
+def test_where_selects_rows(run, tmp_path, file):
     rows = [("red lamp", "en", 3), ("red lamp", "fr", 3), ("blue lamp", "en", 4)]
     table = "text,lang,n\n" + "".join(f"{t},{lang},{n}\n" for t, lang, n in rows) + "green lamp,it,\n"
     (tmp_path / "rows.csv").write_text(table)
@@ -644,7 +650,7 @@ def test_where_keeps_rows_with_a_value(run, tmp_path, file):
     if file == "rows.jsonl":
         assert ids("--where", "about.lang=fr") == ["1"]
     for where, sentence in (
-        ("lang=de", "has 'de' in 'lang'"),
+        ("lang=de", "has the value 'de' in the column 'lang'"),
         ("no=en", "has no column 'no'"),
         ("lang", "must be COLUMN="),
     ):

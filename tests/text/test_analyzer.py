@@ -61,7 +61,7 @@ def test_analyzer_compares_forms_of_letters(one, other):
 
 
 @pytest.mark.parametrize(("one", "other"), [("Café", "cafe"), ("Łódź", "lodz"), ("كِتَابٌ", "كتاب"), ("שָׁלוֹם", "שלום")])
-def test_analyzer_folds_accents_when_asked(one, other):
+def test_analyzer_fold_accents(one, other):
     assert TextAnalyzer(fold_accents=True)(one) == [other]
     assert TextAnalyzer()(one) != [other]
 
@@ -86,13 +86,13 @@ def test_analyzer_lower_case_of_turkish():
         ("3.14 10:30 550e8400-e29b", ["3.14", "10:30", "550e8400-e29b", "550e8400", "e29b"]),
     ],
 )
-def test_analyzer_emits_codes_whole_and_in_parts(text, words):
+def test_analyzer_returns_codes_and_their_parts(text, words):
     assert TextAnalyzer(stop_words=None)(text) == words
     whole = TextAnalyzer(stop_words=None, parts=False)(text)
     assert set(whole) <= set(words)
 
 
-def test_search_finds_whole_codes_first_and_parts_second():
+def test_search_ranks_complete_codes_before_parts():
     documents = [
         "Article L14-3 on water",
         "Article L14-2 on water",
@@ -122,7 +122,7 @@ def test_search_finds_whole_codes_first_and_parts_second():
         ("x" * 65 + " red", ["red"]),
     ],
 )
-def test_analyzer_leaves_out_markup_addresses_and_stubs(text, words):
+def test_analyzer_omits_markup_addresses_and_contractions(text, words):
     assert ENGLISH(text) == words
 
 
@@ -132,7 +132,7 @@ def test_analyzer_elisions():
 
 
 @pytest.mark.parametrize("text", ["a" * 30_000_000, "a-" * 10_000_000, "<script>" * 300_000, "a@" * 5_000_000])
-def test_analyzer_takes_seconds_for_a_word_of_millions_of_characters(text):
+def test_analyzer_time_of_a_word_of_millions_of_characters(text):
     started = time.perf_counter()
     assert ENGLISH(text) == []
     assert time.perf_counter() - started < 10
@@ -151,7 +151,7 @@ THAI = ["ฉันรักประเทศไทยและอาหาร�
 
 @pytest.mark.parametrize("segmenter", ["budoux", "bigrams"])
 @pytest.mark.parametrize(
-    ("documents", "query", "found"),
+    ("documents", "query", "positions"),
     [
         (CHINESE, "北京", [0, 1]),
         (CHINESE, "城市", [2]),
@@ -160,22 +160,22 @@ THAI = ["ฉันรักประเทศไทยและอาหาร�
         (THAI, "ประเทศ", [0, 2]),
     ],
 )
-def test_search_of_scripts_without_blanks(segmenter, documents, query, found):
+def test_search_of_scripts_without_spaces(segmenter, documents, query, positions):
     if segmenter == "budoux":
         pytest.importorskip("budoux")
     vectorizer = CountVectorizer(analyzer=TextAnalyzer(segmenter=segmenter))
-    hits = HopfieldRetriever(vectorizer, feedback=0).fit(documents).search(query, len(found))
-    assert sorted(hits.ids[0].tolist()) == found
+    hits = HopfieldRetriever(vectorizer, feedback=0).fit(documents).search(query, len(positions))
+    assert sorted(hits.ids[0].tolist()) == positions
 
 
-def test_segmenter_auto_is_bigrams_where_budoux_is_missing(monkeypatch):
+def test_segmenter_auto_without_budoux(monkeypatch):
     monkeypatch.setattr(segmentation, "find_spec", lambda name: None)
     analyze = TextAnalyzer(stop_words=None)
     assert analyze("北京大学") == ["北京", "京大", "大学", "北", "京", "大", "学"]
     assert analyze.resolve().segmenter == "bigrams"
 
 
-def test_segmenter_budoux_that_is_missing_is_an_error_with_the_command(monkeypatch):
+def test_missing_budoux_names_the_pip_command(monkeypatch):
     segmentation._load_parser.cache_clear()
     monkeypatch.setitem(sys.modules, "budoux", None)
     with pytest.raises(ImportError, match=r'pip install "codebooks-learn\[words\]"'):
@@ -201,8 +201,8 @@ def test_segmenter_budoux_that_is_missing_is_an_error_with_the_command(monkeypat
     ],
 )
 def test_analyzer_detects_the_language(documents, languages, is_sure):
-    found = TextAnalyzer().detect(documents)
-    assert (found.languages, found.is_sure) == (languages, is_sure)
+    detection = TextAnalyzer().detect(documents)
+    assert (detection.languages, detection.is_sure) == (languages, is_sure)
 
 
 def test_analyzer_detects_two_languages_of_long_documents():
@@ -212,7 +212,7 @@ def test_analyzer_detects_two_languages_of_long_documents():
 
 
 def test_analyzer_warns_of_an_uncertain_language():
-    with pytest.warns(UserWarning, match=r"unsure of the language .* Set `language`"):
+    with pytest.warns(UserWarning, match=r"language of the documents is uncertain .* Set `language`"):
         TextAnalyzer().fit(["cat", "dog"])
     assert TextAnalyzer(stop_words=None).fit(["cat", "dog"]).is_language_sure_ is False
 
@@ -232,7 +232,7 @@ def test_analyzer_stems():
     assert TextAnalyzer(language="de", stem=True)("die Häuser") == ["haus"]
 
 
-def test_stemmer_that_is_missing_is_an_error_with_the_command(monkeypatch):
+def test_missing_stemmer_names_the_pip_command(monkeypatch):
     from codebooks.text.languages import load_stemmer
 
     load_stemmer.cache_clear()
@@ -259,7 +259,7 @@ def test_analyzer_ngrams_numbers_and_pattern():
     ("settings", "error", "message"),
     [
         ({"language": "klingon"}, ValueError, r'`language` must be "auto", None or a code .* got \'klingon\''),
-        ({"language": None, "stem": True}, ValueError, "`stem` must be False without a language"),
+        ({"language": None, "stem": True}, ValueError, "`stem` must be False if `language` is None"),
         ({"language": "zh", "stem": True}, ValueError, "no stemmer"),
         ({"stop_words": "english"}, ValueError, "`stop_words` must be"),
         ({"stop_words": [1]}, TypeError, "list of str"),
@@ -268,12 +268,12 @@ def test_analyzer_ngrams_numbers_and_pattern():
         ({"ngram_range": (2, 1)}, ValueError, "`ngram_range` must be"),
     ],
 )
-def test_analyzer_refuses_bad_settings(settings, error, message):
+def test_analyzer_invalid_parameters_raise_an_error(settings, error, message):
     with pytest.raises(error, match=message):
         TextAnalyzer(**settings)("text")
 
 
-def test_analyzer_refuses_what_is_no_text():
+def test_analyzer_of_a_non_string_raises_an_error():
     with pytest.raises(TypeError, match="expected a str, got bytes"):
         ENGLISH(b"text")
     with pytest.raises(TypeError, match="list of texts"):
@@ -288,7 +288,7 @@ def test_analyzer_set_params_takes_effect():
     assert analyzer("the Lampe und") == ["the", "lampe"]
 
 
-def test_analyzer_is_pickled_and_cloned():
+def test_analyzer_pickle_and_clone():
     analyzer = TextAnalyzer(ngram_range=(1, 2)).fit(GERMAN)
     text = "Das ist der Hund und die L14-2"
     loaded = pickle.loads(pickle.dumps(analyzer))
@@ -310,21 +310,21 @@ def test_retriever_saves_and_loads_its_analyzer(tmp_path):
     loaded = HopfieldRetriever.load(tmp_path / "index")
     assert loaded.vectorizer_.analyzer.get_params() == retriever.vectorizer_.analyzer.get_params()
     queries = ["und", "katze", "L14-2", "北京", "und kein Baum"]
-    for found, wanted in zip(loaded.search(queries).ids, retriever.search(queries).ids, strict=True):
-        np.testing.assert_array_equal(found, wanted)
+    for ids, expected in zip(loaded.search(queries).ids, retriever.search(queries).ids, strict=True):
+        np.testing.assert_array_equal(ids, expected)
     assert "neuland" in loaded.add(["Neuland"]).terms_.tolist()
 
 
-def test_retriever_load_needs_trust_for_the_pattern_of_an_analyzer(tmp_path):
+def test_retriever_load_requires_trust_for_the_pattern_of_an_analyzer(tmp_path):
     vectorizer = CountVectorizer(analyzer=TextAnalyzer(token_pattern=r"(?:a+)+b"))
     HopfieldRetriever(vectorizer).fit(["aab"]).save(tmp_path / "index")
-    with pytest.raises(DamagedFileError, match="used only if you trust the file"):
+    with pytest.raises(DamagedFileError, match="If you trust the file"):
         HopfieldRetriever.load(tmp_path / "index")
     loaded = HopfieldRetriever.load(tmp_path / "index", trust=True)
     assert loaded.vectorizer_.analyzer.token_pattern == r"(?:a+)+b"
 
 
-def test_retriever_load_needs_the_segmenter_of_its_index(tmp_path, monkeypatch):
+def test_retriever_load_requires_the_segmenter_of_its_index(tmp_path, monkeypatch):
     pytest.importorskip("budoux")
     HopfieldRetriever().fit(CHINESE).save(tmp_path / "index")
     monkeypatch.setattr(segmentation, "find_spec", lambda name: None)
@@ -384,12 +384,12 @@ def test_cli_options_of_words(run, tmp_path):
     ("options", "message"),
     [
         (["--language", "xx"], "--language must be"),
-        (["--stop-words", "missing.txt"], "cannot read the stop words missing.txt"),
-        (["--ngrams", "9"], "--ngrams must be from 1 to 5"),
-        (["--min-df", "0"], "--min-df must be a number of documents, 1 or more"),
-        (["--min-df", "few"], "--min-df must be a number of documents, 1 or more, or a share"),
+        (["--stop-words", "missing.txt"], "cannot read the file of stop words missing.txt"),
+        (["--ngrams", "9"], "--ngrams must be an integer from 1 to 5"),
+        (["--min-df", "0"], "--min-df must be an integer >= 1"),
+        (["--min-df", "few"], "--min-df must be an integer >= 1 or a share"),
         (["--max-df", "1.5"], "--max-df must be"),
-        (["--token-pattern", "("], "--token-pattern is not a regular expression"),
+        (["--token-pattern", "("], "--token-pattern must be a regular expression"),
     ],
 )
 def test_cli_options_of_words_are_checked(run, tmp_path, options, message):
@@ -406,11 +406,11 @@ def test_cli_search_of_chinese_and_of_an_index(run, tmp_path):
     assert (code, "nothing found" in out) == (0, False)
     assert run("search", "index", "北京", "--json", "--feedback", 0)[1].count('"id"') == 2
     code, _, err = run("search", "index", "北京", "--ngrams", 2)
-    assert (code, "leave out --ngrams" in err) == (2, True)
+    assert (code, "omit --ngrams" in err) == (2, True)
 
 
 @pytest.mark.parametrize("pattern", ["(", "(a)(b)"])
-def test_token_pattern_that_cannot_be_used_is_refused(pattern):
+def test_invalid_token_pattern_raises_an_error(pattern):
     with pytest.raises(ValueError, match="`token_pattern` must"):
         TextAnalyzer(token_pattern=pattern)("a b")
 

@@ -102,9 +102,9 @@ def always_table(monkeypatch):
         {},
     ],
 )
-def test_term_table_gives_the_words_of_analysis_in_python(analyze_in_python, always_table, monkeypatch, settings):
+def test_term_table_equals_analysis_in_python(analyze_in_python, always_table, monkeypatch, settings):
     texts = make_texts()
-    monkeypatch.setattr(term_table, "_MOST_STRETCHES", 3000)  # it is made anew on the way
+    monkeypatch.setattr(term_table, "_MAX_STRETCHES", 3000)  # it is made anew on the way
     analyze = TextAnalyzer(**settings)
     assert [*map(analyze, texts)] == analyze_in_python(settings, texts)
     tables = [rules._table for rules in analyze._state.rules.values() if rules._table is not None]
@@ -143,12 +143,12 @@ def test_counts_of_other_settings_equal_those_of_the_vectorizer(always_table, se
     assert (counting.fit_transform(vectorizer, texts) != vectorizer.fit_transform(texts)).nnz == 0
 
 
-def test_counts_without_a_word_are_the_error_of_the_vectorizer(always_table):
+def test_counts_without_words_raise_the_error_of_the_vectorizer(always_table):
     with pytest.raises(ValueError, match="empty vocabulary"):
         counting.fit_transform(CountVectorizer(analyzer=TextAnalyzer(language="en")), ["the", "", "!"])
 
 
-def test_retriever_and_topics_count_much_text_by_the_table(monkeypatch):
+def test_retriever_and_topics_use_the_table_for_many_texts(monkeypatch):
     from codebooks.cli.text_options import WordOptions
     from codebooks.cli.topics import _vectorize
 
@@ -160,7 +160,7 @@ def test_retriever_and_topics_count_much_text_by_the_table(monkeypatch):
     assert X.shape == (1000, 9)
 
 
-def test_term_table_goes_on_after_an_error_in_analysis():
+def test_term_table_after_an_error_in_analysis():
     def analyze(stretch):
         if is_broken and stretch == "b":
             raise ImportError
@@ -175,14 +175,15 @@ def test_term_table_goes_on_after_an_error_in_analysis():
 
 def test_term_table_in_several_threads(analyze_in_python, always_table):
     texts = make_texts(200)
-    analyze, found = TextAnalyzer(language="en"), {}
+    analyze, words_by_step = TextAnalyzer(language="en"), {}
     threads = [
-        threading.Thread(target=lambda i=i: found.update({i: [*map(analyze, texts[::i])]})) for i in (1, -1, 2, -2)
+        threading.Thread(target=lambda i=i: words_by_step.update({i: [*map(analyze, texts[::i])]}))
+        for i in (1, -1, 2, -2)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     expected = analyze_in_python({"language": "en"}, texts)
-    assert all(words == expected[::step] for step, words in found.items())
-    assert len(found) == 4
+    assert all(words == expected[::step] for step, words in words_by_step.items())
+    assert len(words_by_step) == 4
