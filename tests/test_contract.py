@@ -89,7 +89,8 @@ def list_cases(is_listed):
     ]
 
 
-every_setting = pytest.mark.parametrize(("learner", "settings"), list_cases(lambda settings: True))
+CASES = list_cases(lambda settings: True)
+every_setting = pytest.mark.parametrize(("learner", "settings"), CASES)
 every_path = pytest.mark.parametrize(("learner", "settings"), list_cases(lambda settings: settings in PATHS))
 every_learner = pytest.mark.parametrize(("learner", "settings"), list_cases(lambda settings: not settings))
 # Their codes sum to 1.

@@ -107,6 +107,18 @@ def test_one_step_equals_that_of_the_cpu(cp, learner, settings, X):
             assert_allclose(found, expected, rtol=tolerance, atol=tolerance, err_msg=name)
 
 
+@pytest.mark.parametrize("learner", [KrotovHopfield, InhibitedMixture, OrthogonalSparseCoding, MultinomialMixture])
+def test_a_weighted_fit_equals_that_of_the_cpu(cp, learner, X):
+    weights = np.arange(120) % 4
+    how = {"shuffle": False, "max_iter": 2}
+    here = build(learner, {}, **how).fit(X[:120], sample_weight=weights)
+    there = build(learner, {}, **how).fit(moved(X[:120]), sample_weight=cp.asarray(weights))
+    assert_allclose(ops.to_host(there.components_), here.components_, atol=1e-8)
+    assert_allclose(ops.to_host(there.usage_), here.usage_)
+    score = here.score(X[:120], sample_weight=weights)
+    assert there.score(moved(X[:120]), sample_weight=weights) == pytest.approx(score)
+
+
 # Whole fits are slow on the simulated device. Those of dense samples are made with default settings only, and not with
 # `MultinomialMixture`, which converts samples to CSR.
 WHOLE_FITS = [
