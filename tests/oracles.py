@@ -116,19 +116,20 @@ def weigh_entries(X, weight, length):
     return out
 
 
-def sum_column_logs(X, offset, wanted):
+def sum_column_logs(X, offset, wanted, sample_weight=None):
     """Sums and counts of `codebooks.ops.sum_column_logs`."""
     X = wide(X)
     sums, counts = np.zeros(X.shape[1]), np.zeros(X.shape[1])
-    for row in X:
+    for i, row in enumerate(X):
+        count = 1 if sample_weight is None else sample_weight[i]
         filled = np.flatnonzero(row > 0)
         if len(filled) == 0:
             continue
         level = np.log(np.sqrt(np.mean([(row[j] / np.exp(offset[j])) ** 2 for j in filled])))
         for j in filled:
             if wanted[j]:
-                sums[j] += np.log(row[j]) - level
-                counts[j] += 1
+                sums[j] += count * (np.log(row[j]) - level)
+                counts[j] += count
     return sums, counts
 
 

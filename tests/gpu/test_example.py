@@ -1,4 +1,4 @@
-"""The example of a GPU runs on a device as well."""
+"""The GPU example runs on a device."""
 
 import runpy
 from pathlib import Path
