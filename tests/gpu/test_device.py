@@ -1,4 +1,4 @@
-"""What only a real device can show: large matrices, memory that runs out, several processes, real collections."""
+"""Tests that need a real device: large matrices, exhausted memory, several processes, real collections."""
 
 import json
 import os
@@ -25,7 +25,7 @@ def free_memory(cp):
     cp.get_default_memory_pool().free_all_blocks()
 
 
-def test_a_matrix_larger_than_half_the_memory(cp):
+def test_fit_of_a_matrix_larger_than_half_the_memory(cp):
     free, _ = cp.cuda.runtime.memGetInfo()
     n_features = 256
     n_rows = int(0.55 * free) // (4 * n_features)
@@ -39,7 +39,7 @@ def test_a_matrix_larger_than_half_the_memory(cp):
 
 
 @pytest.mark.parametrize("build", [KrotovHopfield, HopfieldMemory])
-def test_out_of_memory_raises_and_keeps_the_fitted_model(cp, build):
+def test_out_of_memory_error_keeps_the_fitted_model(cp, build):
     X = cp.random.random((1000, 20), dtype=np.float32)
     model = build(random_state=0).fit(X)
     before = pickle.dumps(model)
@@ -94,7 +94,7 @@ def test_int64_indices(cp):
 
 @pytest.mark.skipif(not os.environ.get("CODEBOOKS_DATA"), reason="needs the collections under $CODEBOOKS_DATA")
 @pytest.mark.parametrize("learner", [KrotovHopfield, InhibitedMixture, OrthogonalSparseCoding])
-def test_nmi_on_bbc_news_equals_that_of_the_cpu(cp, learner):
+def test_clusters_of_real_documents_equal_those_of_the_cpu(cp, learner):
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     from benchmarks.corpus_folder import load_corpus
@@ -107,7 +107,7 @@ def test_nmi_on_bbc_news_equals_that_of_the_cpu(cp, learner):
     assert abs(nmi[0] - nmi[1]) <= 0.01
 
 
-def test_recall_allocates_less_than_all_scores(cp):
+def test_recall_memory_is_below_a_table_of_all_scores(cp):
     rng = cp.random.RandomState(0)
     patterns = rng.standard_normal((200_000, 64), dtype=np.float32)
     queries = patterns[:20_000] + 0.3 * rng.standard_normal((20_000, 64), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Tests of the simulation of CuPy: valid kernels run, and errors are reported."""
+"""The simulation of CuPy: correct kernels run, and incorrect ones raise errors."""
 
 import numpy as np
 import pytest
@@ -113,7 +113,7 @@ def only_simulated(is_simulated):
         pytest.skip("tests errors that a real device does not report, or that end the process")
 
 
-# -- kernels that are right ------------------------------------------------------------------------------------------
+# -- correct kernels ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -136,7 +136,7 @@ def test_ordered_compaction(cp, kernel):
         assert (found[n:] == -1).all()
 
 
-def test_warp_shuffles_and_votes(cp, kernel):
+def test_warp_and_block_synchronization(cp, kernel):
     out, doubles = cp.zeros((6, 64), np.int32), cp.zeros(64)
     kernel("meetings")((1,), (64,), (out, doubles))
     t = np.arange(64)
@@ -171,7 +171,7 @@ def test_elementwise_kernel_broadcasts(cp):
     assert_array_equal(found.get(), x * y + np.float32(0.5))
 
 
-# -- invalid kernels -------------------------------------------------------------------------------------------------
+# -- incorrect kernels ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("only_simulated")
@@ -185,7 +185,7 @@ def test_elementwise_kernel_broadcasts(cp):
         ("reads_outside_of_mask", "reads_outside_of_mask: __shfl_sync of lane 0 reads lane 20, which is not in"),
     ],
 )
-def test_barrier_without_all_threads_raises(kernel, name, message):
+def test_invalid_synchronization_raises(kernel, name, message):
     kernel(name)((2,), (64,), (np.int32(0),))
     for _ in range(2):
         with pytest.raises(cuda.CUDADriverError, match=message):
@@ -194,7 +194,7 @@ def test_barrier_without_all_threads_raises(kernel, name, message):
 
 
 @pytest.mark.usefixtures("only_simulated")
-def test_missing_barrier_changes_results(cp, kernel):
+def test_missing_barrier_gives_wrong_results(cp, kernel):
     right = np.arange(64)[::-1]
     for wrong in (False, True):
         out = cp.zeros((2, 64), np.int32)
@@ -205,7 +205,7 @@ def test_missing_barrier_changes_results(cp, kernel):
 
 @pytest.mark.usefixtures("only_simulated")
 @pytest.mark.parametrize("where", [-1, 10, 70, -64])
-def test_write_outside_of_an_array_raises(cp, kernel, where):
+def test_write_outside_an_array(cp, kernel, where):
     out, other = cp.zeros(10, np.float32), cp.zeros(10, np.float32)
     kernel("outside")((1,), (1,), (out, np.int32(9)))
     for _ in range(2):
@@ -216,7 +216,7 @@ def test_write_outside_of_an_array_raises(cp, kernel, where):
 
 
 @pytest.mark.usefixtures("only_simulated")
-def test_write_outside_of_a_view_raises_outside_of_its_base(cp, kernel):
+def test_write_outside_a_view(cp, kernel):
     out = cp.zeros(10, np.float32)
     kernel("outside")((1,), (1,), (out[4:6], np.int32(3)))  # inside of the base array
     assert out.get()[7] == 1
@@ -233,7 +233,7 @@ def test_write_outside_of_a_view_raises_outside_of_its_base(cp, kernel):
         ("deep", np.int32(1), "more than 64 kB of local memory"),
     ],
 )
-def test_fatal_errors_of_kernels_raise(cp, kernel, name, argument, message):
+def test_fatal_errors_raise(cp, kernel, name, argument, message):
     out = cp.zeros(1, np.float32 if name == "far_outside" else np.int32)
     with pytest.raises(cuda.CUDADriverError, match=f"{name}: .*{message}"):
         kernel(name)((1,), (32,), (out, argument))
@@ -241,7 +241,7 @@ def test_fatal_errors_of_kernels_raise(cp, kernel, name, argument, message):
 
 
 @pytest.mark.usefixtures("only_simulated")
-def test_write_to_an_empty_array_raises(cp, kernel):
+def test_write_to_an_empty_array(cp, kernel):
     with pytest.raises(cuda.CUDADriverError, match="an illegal address"):
         kernel("outside")((1,), (1,), (cp.zeros(0, np.float32), np.int32(0)))
 
@@ -265,7 +265,7 @@ def test_write_to_an_empty_array_raises(cp, kernel):
         (1, "list", "Unsupported type"),
     ],
 )
-def test_kernel_arguments_of_wrong_type_raise(cp, kernel, position, value, message):
+def test_kernel_arguments_of_wrong_types(cp, kernel, position, value, message):
     right = [cp.zeros(3, np.float32), np.int32(1), np.float32(1), np.bool_(True)]
     kernel("takes")((1,), (1,), tuple(right))
     if isinstance(value, str):
@@ -281,7 +281,7 @@ def test_kernel_arguments_of_wrong_type_raise(cp, kernel, position, value, messa
     [((0,), (1,), 0), ((1,), (0,), 0), ((1,), (1025,), 0), ((1, 65536), (1,), 0), ((1,), (32, 33), 0),
      ((1,), (1, 1, 65), 0), ((1,), (1,), (48 << 10) + 1)],
 )  # fmt: skip
-def test_launch_sizes_outside_of_limits_raise(cp, kernel, grid, block, shared):
+def test_invalid_launch_configurations(cp, kernel, grid, block, shared):
     out = cp.zeros(10, np.float32)
     with pytest.raises(cuda.CUDADriverError, match="outside: CUDA_ERROR_INVALID_VALUE"):
         kernel("outside")(grid, block, (out, np.int32(0)), shared_mem=shared)
@@ -297,7 +297,7 @@ def test_wrong_number_of_kernel_arguments_raises(cp, kernel):
 @pytest.mark.parametrize(
     "body", ["int64_t i = 0; out[i] = 1;", "out[0] = INFINITY;", "out[0] = std::max(1, 2);", "out[0] = min(1, 2ll);"]
 )
-def test_names_unknown_to_nvrtc_do_not_compile(cp, body):
+def test_source_that_nvrtc_does_not_compile(cp, body):
     module = cp.RawModule(code=f'extern "C" __global__ void f(float* out) {{ {body} }}')
     with pytest.raises(cuda.CompileException):
         module.compile()
@@ -359,7 +359,7 @@ def test_indexing_one_element_is_a_view(a):
         lambda cp, a: a.__iadd__(np.ones(4)),
     ],
 )
-def test_operations_that_cupy_refuses_raise_type_error(cp, a, call):
+def test_calls_that_raise_type_error(cp, a, call):
     with pytest.raises(TypeError):
         call(cp, a)
 
@@ -375,12 +375,12 @@ def test_operations_that_cupy_refuses_raise_type_error(cp, a, call):
         lambda cp, a: cp.asarray(np.array(["text"])),
     ],
 )
-def test_values_that_cupy_refuses_raise_value_error(cp, a, call):
+def test_calls_that_raise_value_error(cp, a, call):
     with pytest.raises(ValueError):
         call(cp, a)
 
 
-def test_names_missing_in_cupy_are_missing(cp, a):
+def test_simulation_has_only_names_of_cupy(cp, a):
     for of, name in ((a, "sums"), (a, "__index__"), (a, "searchsort"), (cp, "fromregex"), (cp.linalg, "multi_dot_")):
         assert not hasattr(of, name)
     with pytest.raises(NotImplementedError):
@@ -396,7 +396,7 @@ def test_casts_in_place(cp, a):
 
 
 @pytest.mark.usefixtures("only_simulated")
-def test_assignment_of_several_values_to_one_element_raises(cp, a):
+def test_assignment_with_repeated_indices(cp, a):
     a[cp.asarray([0, 0])] = cp.ones((2, 4), np.float32)
     with pytest.raises(ValueError, match="several values"):
         a[cp.asarray([0, 0]), 0] = cp.asarray([1, 2], np.float32)
@@ -419,7 +419,7 @@ def test_memory_layouts_of_results(cp, a):
 
 
 @pytest.mark.usefixtures("only_simulated")
-def test_new_memory_is_filled_with_nan(cp, a):
+def test_new_memory_contains_nan(cp, a):
     for found in (cp.empty((2, 3)), cp.empty(3, np.float32), cp.empty_like(a), cp.ndarray((2,))):
         assert np.isnan(found.get()).all()
     assert (cp.empty(3, np.int32).get() == -1).all()
@@ -480,7 +480,7 @@ def test_sparse_matrices_equal_scipy(cp, a):
         (lambda sparse, X: sparse.csr_matrix((X.data, X.indices - 1, X.indptr), X.shape) @ X.T, IndexError),
     ],
 )
-def test_sparse_operations_that_cupy_refuses_raise(cp, a, call, error):
+def test_unsupported_calls_of_sparse_matrices(cp, a, call, error):
     from cupyx.scipy import sparse
 
     with pytest.raises(error):
@@ -531,7 +531,7 @@ def test_launches_and_transfers_are_counted(cp, kernel):
 
 
 @pytest.mark.usefixtures("only_simulated")
-def test_memory_is_freed():
+def test_memory_is_released():
     n = len(memory.table.alive)
     kept = [memory.allocate(10, np.float32) for _ in range(5)]
     assert len(memory.table.alive) == n + 5
