@@ -35,7 +35,7 @@ class Done(NamedTuple):
 
 @pytest.fixture
 def run(monkeypatch, capsys, tmp_path):
-    """Run `codebooks search` in this process, in a folder of its own, on a terminal of 80 columns."""
+    """Run `codebooks search` in this process, in a temporary folder, on a terminal of 80 columns."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
 
@@ -58,7 +58,7 @@ def text(tmp_path):
 
 @pytest.fixture
 def retriever():
-    """What the command line is to find, by hand."""
+    """The expected retriever."""
     return HopfieldRetriever().fit(TEXTS, ids=list("012345"))
 
 
@@ -359,7 +359,7 @@ def test_table_width_equals_terminal_width(run, monkeypatch, tmp_path):
         assert max(map(len, done.out.splitlines())) <= width
         lines[width] = [line for line in done.out.splitlines() if "word" in line]
         assert words[200] in done.out
-        assert len(lines[width]) == 3  # two of the text, and one that says what matched
+        assert len(lines[width]) == 3  # two lines of text, and one of matched words
     assert len(lines[120][0]) > 100
 
 
@@ -438,7 +438,7 @@ BAD = {
     "only stop words": (["stop.txt", "cat", "--stop-words", "stop.txt"], "Try --no-stop-words, or add more text"),
     "only signs": (["signs.txt", "cat", "--no-stop-words"], "contains a word to search for. Add more text"),
     "neither texts nor index": (["mine", "cat"], "It is not a saved index either."),
-    "no index of ours": (
+    "folder that is no index": (
         ["foreign", "cat"],
         "foreign contains no .txt, .md, .rst file. It is not a saved index either.",
     ),
@@ -474,7 +474,7 @@ CONTENTS = {
 
 @pytest.fixture
 def before(tmp_path, retriever):
-    """Files of the user's, and what is in them."""
+    """Files of the user, and their content."""
     for name, content in CONTENTS.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(content)
