@@ -1,1 +1,1 @@
-"""Measured claims: `python -m benchmarks quality|speed|memory` writes results/*.json and prints the tables."""
+"""Benchmarks: `python -m benchmarks COMMAND` writes results/*.json and prints tables."""

@@ -3,10 +3,10 @@
 import argparse
 
 from benchmarks import corpora
-from benchmarks.contenders import CONTENDERS
-from benchmarks.engines import ENGINES as SEARCHERS
+from benchmarks.engines import ENGINES
+from benchmarks.models import MODELS
 
-MODELS, ENGINES = list(CONTENDERS), list(SEARCHERS)
+MODEL_NAMES, ENGINE_NAMES = list(MODELS), list(ENGINES)
 RETRIEVAL = ("quality", "speed", "large", "words", "images", "mnist")
 EMBEDDINGS = ("geometry", "heads", "topics")
 
@@ -14,38 +14,44 @@ EMBEDDINGS = ("geometry", "heads", "topics")
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    quality = commands.add_parser("quality", help="topics of words against labels, ours and those of other packages")
+    quality = commands.add_parser("quality", help="topic models of this and of other packages against labels")
     quality.add_argument("--on", choices=["report", "choosing", "offline"], default="report")
     quality.add_argument("--seeds", type=int, default=5)
     quality.add_argument(
         "--models",
         nargs="+",
-        choices=MODELS,
+        choices=MODEL_NAMES,
         metavar="MODEL",
-        help=f"any of: {', '.join(MODELS)}; default: all of them",
+        help=f"any of: {', '.join(MODEL_NAMES)}; default: all of them",
     )
     speed = commands.add_parser(
         "speed", help="fit times, one epoch against one product, coherence, import, compilation"
     )
     speed.add_argument(
-        "--device", choices=["cpu", "gpu"], default="cpu", help="gpu: the CPU of the same machine beside"
+        "--device", choices=["cpu", "gpu"], default="cpu", help="gpu: compared with the CPU of the same machine"
     )
-    commands.add_parser("memory", help="growth of the resident set while fitting a matrix of 500 MB")
-    commands.add_parser("images", help="orthonormal codebooks: planted bases, photographs, the published rule")
-    zoo = commands.add_parser("zoo", help="defaults on many kinds of data with known groups, beside KMeans")
+    commands.add_parser("memory", help="growth of the resident set during a fit of a matrix of 500 MB")
+    commands.add_parser("images", help="orthonormal dictionaries: planted bases and photographs")
+    zoo = commands.add_parser("zoo", help="defaults on many kinds of data with known groups, compared with KMeans")
     zoo.add_argument("--seeds", type=int, default=3)
-    zoo.add_argument("--size", type=float, default=1.0, help="number of rows, as a multiple of that of the report")
+    zoo.add_argument("--size", type=float, default=1.0, help="number of rows, relative to the stored results")
     zoo.add_argument(
-        "--sets", nargs="+", default=[], help="generators of tests/zoo.py; default: all, and write results"
+        "--sets", nargs="+", default=[], help="generators of tests/zoo.py; default: all; results are written only then"
     )
-    retrieval = commands.add_parser("retrieval", help="search against BM25 and others, and what a memory brings back")
+    retrieval = commands.add_parser(
+        "retrieval", help="search compared with BM25 and others, and recall of an associative memory"
+    )
     retrieval.add_argument("--part", nargs="+", choices=RETRIEVAL, default=list(RETRIEVAL), help="default: all")
     retrieval.add_argument("--on", choices=["report", "choosing"], default="report", help="collections of `quality`")
     retrieval.add_argument(
-        "--engines", nargs="+", choices=ENGINES, metavar="ENGINE", help=f"of `quality`, any of: {', '.join(ENGINES)}"
+        "--engines",
+        nargs="+",
+        choices=ENGINE_NAMES,
+        metavar="ENGINE",
+        help=f"of `quality`, any of: {', '.join(ENGINE_NAMES)}",
     )
     embeddings = commands.add_parser(
-        "embeddings", help="sentence embeddings: isotropy, heads from known groups, topics"
+        "embeddings", help="sentence embeddings: whitening, heads from known groups, topics"
     )
     embeddings.add_argument("--part", nargs="+", choices=EMBEDDINGS, default=list(EMBEDDINGS), help="default: all")
     commands.add_parser("readme", help="write the figures of results/ into README.md and benchmarks/RESULTS.md")
@@ -55,7 +61,7 @@ def main() -> None:
         from benchmarks.quality import run
 
         cases = {"report": corpora.REPORT, "choosing": corpora.CHOOSING, "offline": corpora.OFFLINE}[arguments.on]
-        models = arguments.models or MODELS
+        models = arguments.models or MODEL_NAMES
         command = f"python -m benchmarks quality --on {arguments.on} --seeds {arguments.seeds}"
         run(cases, models, arguments.seeds, f"quality-{arguments.on}", command)
     elif arguments.command == "speed":
@@ -89,23 +95,23 @@ def main() -> None:
 
 
 def run_retrieval(part: str, on: str, engines: list[str] | None) -> None:
-    """Run one part of the benchmark of search and recall."""
+    """Run one part of the benchmark of retrieval."""
     if part == "quality":
         from benchmarks import retrieval
 
-        retrieval.run(on, engines or ENGINES)
+        retrieval.run(on, engines or ENGINE_NAMES)
     elif part == "speed":
-        from benchmarks import throughput
+        from benchmarks import search_throughput
 
-        throughput.run()
+        search_throughput.run()
     elif part in ("words", "images"):
-        from benchmarks import recall
+        from benchmarks import associative_memory
 
-        (recall.run_words if part == "words" else recall.run_images)()
+        (associative_memory.run_words if part == "words" else associative_memory.run_images)()
     else:
-        from benchmarks import scale
+        from benchmarks import search_scale
 
-        (scale.run_large if part == "large" else scale.run_mnist)()
+        (search_scale.run_large if part == "large" else search_scale.run_mnist)()
 
 
 def run_embeddings(part: str) -> None:
@@ -119,9 +125,9 @@ def run_embeddings(part: str) -> None:
 
         heads.run()
     else:
-        from benchmarks import meaning
+        from benchmarks import embedding_topics
 
-        meaning.run()
+        embedding_topics.run()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""How each corpus becomes a matrix, for us and for our peers alike.
+"""Corpora as matrices, the same for our learners and for their peers.
 
-Rows keep the order of the files, which is often sorted by label: our learners shuffle, the peers are
-batch methods or shuffle themselves. Documents without a single term are dropped, and counted.
+Rows keep the order of the files, which is often sorted by label: our learners shuffle; the peers are batch methods or
+shuffle. Documents without a term are dropped and counted.
 """
 
 import csv
@@ -23,7 +23,7 @@ from codebooks.datasets import Corpus
 
 
 class Matrix(NamedTuple):
-    """A corpus, ready to learn from.
+    """A corpus as matrices.
 
     Attributes
     ----------
@@ -31,14 +31,14 @@ class Matrix(NamedTuple):
     X : csr_matrix of shape (n_documents, n_terms), float32
         Sublinear tf-idf with rows of length 1, indices sorted.
     counts : csr_matrix of shape (n_documents, n_terms), float32
-        How often each term occurs, for models of counts.
+        Counts of terms, for models of counts.
     terms : ndarray of shape (n_terms,) of str
     labels : ndarray of shape (n_documents,), int64
     n_labels : int
     documents : list of str
         The texts of the rows; empty for images.
     n_dropped : int
-        Documents that were left out because they hold none of the terms.
+        Number of dropped documents, which contain none of the terms.
     """
 
     name: str
@@ -52,12 +52,12 @@ class Matrix(NamedTuple):
 
 
 class Recipe(NamedTuple):
-    """What differs between corpora: the source, how words are counted, how many classes stay."""
+    """The source of a corpus, the options of its vectorizer, and the number of classes to keep."""
 
     source: str
     words: dict[str, Any]
     n_largest: int | None = None
-    published_vocabulary: bool = True  # where the source has one
+    published_vocabulary: bool = True  # if the source has one
 
 
 RAW = {"stop_words": "english", "min_df": 5, "max_df": 0.5}
@@ -80,7 +80,7 @@ RECIPES = {
     "docstrings": Recipe("docstrings", RAW),
 }
 
-# (name, number of components). Defaults are chosen on the first and judged on the second, never the reverse.
+# (name, number of components). Defaults are chosen on CHOOSING and evaluated on REPORT, never the reverse.
 CHOOSING = (("bbc", 5), ("bbc", 20), ("m10", 10), ("stackoverflow", 20), ("biomedical", 20), ("dbpedia_it", 5))
 REPORT = (
     ("newsgroups", 20),
@@ -93,44 +93,46 @@ REPORT = (
     ("banking77", 77),
     ("bbc_raw", 5),
 )
-NEW_FORMS = ("bbc_raw",)  # the same documents as a corpus of CHOOSING: shown with REPORT, marked, and not counted
-OFFLINE = (("docstrings", 20), ("digits", 10))  # what anyone can run: no download, no CODEBOOKS_DATA
+NEW_FORMS = ("bbc_raw",)  # the documents of a corpus of CHOOSING; marked, and not counted
+OFFLINE = (("docstrings", 20), ("digits", 10))  # available without download and without CODEBOOKS_DATA
 
 
-def data_folder(name: str) -> Path:
-    """Where the files of a data set lie."""
+def get_data_folder(name: str) -> Path:
+    """Return the folder of a data set."""
     folder = os.environ.get("CODEBOOKS_DATA")
     if not folder:
-        raise FileNotFoundError(f"The data set {name!r} is found through the environment variable CODEBOOKS_DATA.")
+        raise FileNotFoundError(
+            f"The data set {name!r} needs the environment variable CODEBOOKS_DATA, the folder of the data sets."
+        )
     return Path(folder) / name
 
 
 @cache
 def load(name: str) -> Matrix:
-    """Load a corpus of `RECIPES`, or scikit-learn's "digits", as matrices.
+    """Load a corpus of `RECIPES`, or "digits" of scikit-learn, as matrices.
 
     Raises
     ------
     ValueError
         If no recipe has this name.
     FileNotFoundError
-        If the corpus needs CODEBOOKS_DATA and is not there.
+        If the corpus needs CODEBOOKS_DATA and is missing.
     """
     if name == "digits":
-        return _digits()
+        return _load_digits()
     if name not in RECIPES:
-        raise ValueError(f"No corpus is called {name!r}; choose one of {', '.join([*RECIPES, 'digits'])}.")
+        raise ValueError(f"`name` must be one of {', '.join([*RECIPES, 'digits'])}, got {name!r}.")
     recipe = RECIPES[name]
     corpus = LOADERS.get(recipe.source, load_corpus)(recipe.source)
     if recipe.n_largest is not None:
-        corpus = _largest_classes(corpus, recipe.n_largest)
+        corpus = _select_largest_classes(corpus, recipe.n_largest)
     vocabulary = corpus.vocabulary if recipe.published_vocabulary else None
     vectorizer = CountVectorizer(vocabulary=vocabulary, dtype=np.float32, **recipe.words)
     counts = vectorizer.fit_transform(corpus.documents)
-    return _matrix(name, counts, vectorizer.get_feature_names_out(), corpus.labels, corpus.documents)
+    return _make_matrix(name, counts, vectorizer.get_feature_names_out(), corpus.labels, corpus.documents)
 
 
-def _matrix(name: str, counts: Any, terms: np.ndarray, labels: Any, documents: list[str]) -> Matrix:
+def _make_matrix(name: str, counts: Any, terms: np.ndarray, labels: Any, documents: list[str]) -> Matrix:
     kept = np.flatnonzero(counts.getnnz(axis=1))
     n_dropped = counts.shape[0] - len(kept)
     counts = sparse.csr_matrix(counts[kept])
@@ -141,28 +143,28 @@ def _matrix(name: str, counts: Any, terms: np.ndarray, labels: Any, documents: l
     return Matrix(name, X, counts, terms, labels, len(classes), [documents[i] for i in kept], n_dropped)
 
 
-def _banking77(name: str) -> Corpus:
-    """Questions to a bank, and the intent of each: the training part, then the test part."""
+def _load_banking77(name: str) -> Corpus:
+    """Load questions to a bank and their intents: the training part, then the test part."""
     rows: list[list[str]] = []
     for part in ("train", "test"):
-        with gzip.open(data_folder(name) / f"{part}.csv.gz", "rt", encoding="utf-8", newline="") as lines:
+        with gzip.open(get_data_folder(name) / f"{part}.csv.gz", "rt", encoding="utf-8", newline="") as lines:
             rows += list(csv.reader(lines))[1:]
     texts, intents = map(list, zip(*rows, strict=True))
     return Corpus(texts, intents, name)
 
 
-LOADERS = {"docstrings": lambda _: load_docstrings(), "banking77": _banking77}
+LOADERS = {"docstrings": lambda _: load_docstrings(), "banking77": _load_banking77}
 
 
-def _largest_classes(corpus: Corpus, n: int) -> Corpus:
+def _select_largest_classes(corpus: Corpus, n: int) -> Corpus:
     classes, sizes = np.unique(corpus.labels, return_counts=True)
     largest = set(classes[np.argsort(-sizes, kind="stable")[:n]])  # equal sizes: by name
     kept = [i for i, label in enumerate(corpus.labels) if label in largest]
     return corpus._replace(documents=[corpus.documents[i] for i in kept], labels=[corpus.labels[i] for i in kept])
 
 
-def _digits() -> Matrix:
-    """Images of 8 x 8: the grey values as they are, and the same with rows of length 1."""
+def _load_digits() -> Matrix:
+    """Load images of 8 x 8 pixels: grey values as counts, and the same with rows of length 1."""
     digits = load_digits()
     pixels = sparse.csr_matrix(digits.data.astype(np.float32))
     terms = np.array(digits.feature_names, dtype=object)

@@ -20,7 +20,7 @@ __all__ = ["load_corpus"]
 
 
 class _Source(NamedTuple):
-    """How the file of one corpus is read: what differs from corpus to corpus, and nothing else."""
+    """The file of one corpus and how its rows are read."""
 
     file: str
     document: Callable[[dict[str, Any]], str] = itemgetter("text")
@@ -30,12 +30,12 @@ class _Source(NamedTuple):
     vocabulary: str | None = None
 
 
-def _with_title(row: dict[str, Any]) -> str:
+def _join_title(row: dict[str, Any]) -> str:
     return f"{row['title']}\n{row['text']}"
 
 
-def _without_quotes(row: dict[str, Any]) -> str:
-    """Drop the lines that answer to another post, and the line that says whose they are."""
+def _remove_quotes(row: dict[str, Any]) -> str:
+    """Remove quoted lines of other posts and the line that introduces them."""
     return re.sub(r"(?m)^(>|\|).*$|^.*(writes|wrote):?\s*$", "", row["text"])
 
 
@@ -46,11 +46,11 @@ _SOURCES = {
     "octis_bbc_news": _LEMMAS,
     "octis_m10": _LEMMAS,
     "octis_dbpedia_it": _LEMMAS,
-    "newsgroups20": _Source("docs.jsonl.gz", document=_without_quotes, vocabulary="octis_vocabulary.txt.gz"),
-    "bbc_news": _Source("docs.jsonl.gz", document=_with_title),
+    "newsgroups20": _Source("docs.jsonl.gz", document=_remove_quotes, vocabulary="octis_vocabulary.txt.gz"),
+    "bbc_news": _Source("docs.jsonl.gz", document=_join_title),
     "reuters21578": _Source(
         "docs.jsonl.gz",
-        document=_with_title,
+        document=_join_title,
         label=lambda row: row["topics"][0],
         keep=lambda row: len(row["topics"]) == 1,
     ),
@@ -64,8 +64,8 @@ _SOURCES = {
 def load_corpus(name: str) -> Corpus:
     """Load a labelled corpus from the folder that the environment variable CODEBOOKS_DATA names.
 
-    Documents come in the order of the file, which is often sorted by label. 20 Newsgroups come without
-    headers and quoted lines, Reuters-21578 with its single-topic documents only.
+    Documents keep the order of the file, which is often sorted by label. 20 Newsgroups are read without headers and
+    quoted lines, of Reuters-21578 the documents with one topic.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def load_corpus(name: str) -> Corpus:
     ValueError
         If no corpus has this name.
     FileNotFoundError
-        If CODEBOOKS_DATA is unset, or the file is not where it says.
+        If CODEBOOKS_DATA is not set, or the file does not exist.
 
     Examples
     --------
@@ -93,41 +93,41 @@ def load_corpus(name: str) -> Corpus:
     (2225, ['business', 'entertainment', 'politics', 'sport', 'tech'])
     """
     if name not in _SOURCES:
-        raise ValueError(f"No corpus is called {short_repr(name)}; choose one of {', '.join(_SOURCES)}.")
+        raise ValueError(f"`name` must be one of {', '.join(_SOURCES)}, got {short_repr(name)}.")
     source = _SOURCES[name]
-    rows = [row for row in _rows(_data_file(name, source.file), source.columns) if source.keep(row)]
+    rows = [row for row in _read_rows(_find_file(name, source.file), source.columns) if source.keep(row)]
     return Corpus(
         documents=[source.document(row) for row in rows],
         labels=[source.label(row) for row in rows],
         name=name,
-        vocabulary=_text(_data_file(name, source.vocabulary)).split() if source.vocabulary else None,
+        vocabulary=_read_text(_find_file(name, source.vocabulary)).split() if source.vocabulary else None,
     )
 
 
-def _data_file(name: str, file: str) -> Path:
+def _find_file(name: str, file: str) -> Path:
     folder = os.environ.get("CODEBOOKS_DATA")
     if not folder:
         raise FileNotFoundError(
-            f"To load {short_repr(name)}, set the environment variable CODEBOOKS_DATA to the folder that holds the "
-            "data sets; benchmarks/DATA.md in the repository tells where each comes from."
+            f"To load {short_repr(name)}, set the environment variable CODEBOOKS_DATA to the folder of the data sets; "
+            "benchmarks/DATA.md lists their sources."
         )
     path = Path(folder, name, file)
     if not path.is_file():
         raise FileNotFoundError(
-            f"{short_repr(name)} should be in {path}, as CODEBOOKS_DATA says, but there is no such file; "
-            "benchmarks/DATA.md in the repository tells where to get it and how to lay out the folder."
+            f"{short_repr(name)} is expected in {path}, below CODEBOOKS_DATA; there is no such file. "
+            "benchmarks/DATA.md describes where to get it and the layout of the folder."
         )
     return path
 
 
-def _text(path: Path) -> str:
-    # newline="": a carriage return inside a field is text, and must not end a row.
+def _read_text(path: Path) -> str:
+    # newline="": a carriage return inside a field does not end a row.
     with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
         return file.read()
 
 
-def _rows(path: Path, columns: tuple[str, ...] | None) -> Iterable[dict[str, Any]]:
-    lines = StringIO(_text(path), newline="")
+def _read_rows(path: Path, columns: tuple[str, ...] | None) -> Iterable[dict[str, Any]]:
+    lines = StringIO(_read_text(path), newline="")
     if path.name.endswith(".jsonl.gz"):
         return map(json.loads, lines)
     return csv.DictReader(lines, columns, delimiter="\t", quoting=csv.QUOTE_NONE)

@@ -1,4 +1,4 @@
-"""The docstrings of installed packages as a corpus: collected apart, and kept in the user's cache folder."""
+"""Docstrings of installed packages as a corpus, collected in a subprocess and cached in the user's cache folder."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from codebooks.datasets.corpus import Corpus
+from codebooks.errors import short_repr
 
 __all__ = ["load_docstrings"]
 
-_DISTRIBUTIONS = {"sklearn": "scikit-learn"}  # where the import has another name than the distribution
+_DISTRIBUTIONS = {"sklearn": "scikit-learn"}  # if the import name differs from that of the distribution
 
 # Importing these has effects (GUI toolkits, switched-on experiments, deprecation notices) or yields copies.
 _SKIPPED = {"backends", "conftest", "distutils", "experimental", "externals", "pylab", "setup", "sphinxext"}
@@ -40,22 +41,21 @@ def load_docstrings(
     min_length: int = 200,
     cache: bool = True,
 ) -> Corpus:
-    """Collect the public docstrings of installed packages: real text that needs no network.
+    """Collect the public docstrings of installed packages as a corpus that needs no network.
 
-    The packages are imported with their public submodules; what cannot be imported is left out. That is done in an
-    interpreter of its own: nothing depends on what this one has imported, and nothing is imported or printed here.
-    Modules, classes, functions, methods and ufuncs each give one document, under the module that they are at
-    home in; texts that occur twice are kept once. Documents are sorted by qualified name.
+    The packages are imported with their public submodules in a new interpreter, so that the result does not depend on
+    earlier imports and this process imports and prints nothing. Modules that cannot be imported are left out. Modules,
+    classes, functions, methods and ufuncs give one document each, under the public module that defines them; duplicate
+    texts are kept once. Documents are sorted by qualified name.
 
     Parameters
     ----------
     packages : iterable of str
-        Names to import; those that are not installed are left out.
+        Import names; packages that are not installed are left out.
     min_length : int
         Shorter docstrings are left out (characters, without indentation).
     cache : bool
-        Read and write a file in the user's cache folder, valid for these versions of the packages and of
-        Python.
+        Read and write a file in the user's cache folder, valid for these versions of the packages and of Python.
 
     Returns
     -------
@@ -79,7 +79,7 @@ def load_docstrings(
     wanted = sorted({packages} if isinstance(packages, str) else set(map(str, packages)))
     installed = [package for package in wanted if _is_installed(package)]
     if not installed:
-        raise ValueError(f"None of the packages {wanted} is installed; name one that can be imported.")
+        raise ValueError(f"`packages` must contain an installed package, got {short_repr(wanted)}.")
     versions = [_get_version(package) for package in installed]
     file = _get_cache_file(installed, versions, min_length) if cache and all(versions) else None
     corpus = file and _read_cache(file)
@@ -117,8 +117,8 @@ class _Docstring(NamedTuple):
 
 
 def _collect_in_subprocess(packages: list[str]) -> list[_Docstring]:
-    """Collect in a new interpreter: imports may add names to modules, and cannot be undone."""
-    if getattr(sys, "frozen", False) or not sys.executable:  # what could be started is not Python
+    """Collect in a new interpreter, because imports may add names to modules and cannot be undone."""
+    if getattr(sys, "frozen", False) or not sys.executable:  # there is no Python interpreter to start
         return _collect_docstrings(packages)
     path = [place for place in sys.path if isinstance(place, str)] + [str(Path(__file__).parents[1])]
     code = (
@@ -127,24 +127,24 @@ def _collect_in_subprocess(packages: list[str]) -> list[_Docstring]:
     options = ["-W", "ignore", *["-O"] * sys.flags.optimize]
     done = subprocess.run([sys.executable, *options, "-c", code], stdin=subprocess.DEVNULL, capture_output=True)
     if done.returncode or not done.stdout:
-        said = done.stderr.decode(errors="replace").strip()
+        message = done.stderr.decode(errors="replace").strip()
         raise RuntimeError(
-            f"wanted the docstrings of {', '.join(packages)}, and the interpreter that imported them ended with code "
-            f"{done.returncode}: {said[-1000:]} Leave out the package that does so."
+            f"Collecting the docstrings of {', '.join(packages)} failed: the interpreter that imported them ended "
+            f"with code {done.returncode}: {message[-300:]} Leave out the package that does so."
         )
     return [_Docstring(*row) for row in json.loads(done.stdout)]
 
 
 def _print_collected(packages: list[str]) -> None:
-    """Print what is collected, and nothing that foreign modules print when they are imported."""
+    """Print the collected docstrings, without the output of imported modules."""
     with os.fdopen(os.dup(1), "w") as out:
         os.dup2(2, 1)
         out.write(json.dumps(_collect_docstrings(packages)))
 
 
 def _collect_docstrings(packages: list[str]) -> list[_Docstring]:
-    found: dict[str, _Docstring] = {}  # text -> the shortest of its names: copies and inherited texts go
-    # All are imported before any is read: an import may add names to modules that came before it.
+    found: dict[str, _Docstring] = {}  # text -> its shortest name, which removes copies and inherited texts
+    # All modules are imported before any is read, because an import may add names to earlier modules.
     modules = [module for package in packages for module in _iterate_modules(package)]
     for doc in _iterate_docstrings(modules):
         found[doc.text] = min(doc, found.get(doc.text, doc), key=_Docstring.rank)
@@ -155,7 +155,7 @@ def _iterate_modules(name: str) -> Iterator[ModuleType]:
     """Yield a module and its public submodules, parents first, in the order of their names."""
     try:
         module = importlib.import_module(name)
-    except (Exception, SystemExit):  # an optional dependency is missing, or a script wants to run
+    except (Exception, SystemExit):  # an optional dependency is missing, or the module is a script
         return
     yield module
     submodules = sorted(info.name for info in pkgutil.iter_modules(getattr(module, "__path__", [])))
@@ -165,18 +165,18 @@ def _iterate_modules(name: str) -> Iterator[ModuleType]:
 
 
 def _iterate_docstrings(modules: list[ModuleType]) -> Iterator[_Docstring]:
-    """Yield the docstrings of modules, of what is at home in them, and of its methods."""
+    """Yield the docstrings of modules, of the objects that they define, and of their methods."""
     for module in modules:
         subpackage = ".".join(module.__name__.split(".")[:2])
         for id_, thing in _list_members(module):
             text = getattr(thing, "__doc__", None)
-            # An instance has a text of its own, or shows that of its class.
+            # The text of an instance may be that of its class.
             if isinstance(text, str) and (isinstance(thing, type) or text != type(thing).__doc__):
                 yield _Docstring(id_, subpackage, _remove_random_output(inspect.cleandoc(text)))
 
 
 def _remove_random_output(text: str) -> str:
-    """Undo what differs from run to run: SciPy prints fresh random numbers and sets into some texts."""
+    """Remove text that differs between runs: SciPy prints random numbers and sets into some docstrings."""
     text = re.sub(r"(?m)^.*# may vary$\n?", "", text)
     return re.sub(r"(?<={)'\w+'(, '\w+')+(?=})", lambda names: ", ".join(sorted(names[0].split(", "))), text)
 
@@ -184,15 +184,17 @@ def _remove_random_output(text: str) -> str:
 def _list_members(module: ModuleType) -> Iterator[tuple[str, Any]]:
     yield module.__name__, module
     for name, thing in _list_public_names(module):
-        if callable(thing) and _is_at_home(thing, module):
+        if callable(thing) and _is_defined_in(thing, module):
             yield f"{module.__name__}.{name}", thing
             for method_name, method in _list_public_names(thing) if isinstance(thing, type) else ():
-                if callable(getattr(method, "__func__", method)):  # what a classmethod or staticmethod wraps
+                if callable(
+                    getattr(method, "__func__", method)
+                ):  # the function that a classmethod or staticmethod wraps
                     yield f"{module.__name__}.{name}.{method_name}", method
 
 
-def _is_at_home(thing: Any, module: ModuleType) -> bool:
-    """Tell whether the module is the public part of the path where `thing` is defined, or lies below it."""
+def _is_defined_in(thing: Any, module: ModuleType) -> bool:
+    """Return whether the module is the public part of the path that defines `thing`, or lies below it."""
     home = re.sub(r"\._.*", "", str(getattr(thing, "__module__", None) or module.__name__))
     return f"{module.__name__}.".startswith(f"{home}.")
 
@@ -210,7 +212,7 @@ def _get_version(package: str) -> str | None:
 
 
 def _get_cache_file(packages: list[str], versions: list[str | None], min_length: int) -> Path | None:
-    """Name the file after all that its content depends on; the first number changes with this code."""
+    """Return a file named after everything that its content depends on; the first number changes with this code."""
     python = [platform.python_version(), sys.flags.optimize]  # python -OO strips docstrings
     key = json.dumps([3, packages, versions, python, min_length])
     folder = _get_cache_folder()
@@ -222,12 +224,12 @@ def _get_cache_folder() -> Path | None:
         return Path(chosen, "codebooks")
     try:
         return Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "codebooks"
-    except RuntimeError:  # a user without a home, as in some containers
+    except RuntimeError:  # a user without a home folder, as in some containers
         return None
 
 
 def _read_cache(file: Path) -> Corpus | None:
-    """Read a cached corpus; None if there is none, or none that can be read."""
+    """Read a cached corpus; return None if it is missing or cannot be read."""
     try:
         return Corpus(**json.loads(gzip.decompress(file.read_bytes())))
     except (OSError, EOFError, ValueError, TypeError, zlib.error):
@@ -235,7 +237,7 @@ def _read_cache(file: Path) -> Corpus | None:
 
 
 def _write_cache(file: Path, corpus: Corpus) -> None:
-    """Write aside, then rename: whoever reads at the same time sees all or nothing. No cache is no error."""
+    """Write to a temporary file and rename it, so that other processes never read a part. Ignore a failure to write."""
     packed = gzip.compress(json.dumps(corpus._asdict()).encode(), compresslevel=6, mtime=0)
     with suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)

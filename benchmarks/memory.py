@@ -1,4 +1,4 @@
-"""Memory: how much the resident set grows while a CSR matrix of 500 MB is learned from, in a fresh process."""
+"""Growth of the resident set during a fit of a CSR matrix of 500 MB, in a fresh process."""
 
 import json
 import subprocess
@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from benchmarks.report import table, write
+from benchmarks.report import format_table, write
 
 N_ROWS, N_FEATURES, PER_ROW, N_UNITS = 1_300_000, 20_000, 50, 50
 
 
-def synthetic(n_rows: int, n_features: int, per_row: int) -> sparse.csr_matrix:
-    """Rows of `per_row` words each, drawn by Zipf's law, without a dense or a sorted copy on the way."""
+def make_sparse_rows(n_rows: int, n_features: int, per_row: int) -> sparse.csr_matrix:
+    """Return rows of `per_row` words each, drawn by Zipf's law, without a dense or sorted copy."""
     rng = np.random.default_rng(0)
     indices = np.empty(n_rows * per_row, np.int32)
-    # One word from each of `per_row` slices of the vocabulary: distinct and sorted as they come.
+    # One word from each of `per_row` slices of the vocabulary, so that words are distinct and sorted.
     width = n_features // per_row
     weights = 1 / np.arange(1, width + 1)
     ends = np.cumsum(weights / weights.sum())
@@ -31,19 +31,19 @@ def synthetic(n_rows: int, n_features: int, per_row: int) -> sparse.csr_matrix:
     return sparse.csr_matrix((data, indices, indptr), shape=(n_rows, width * per_row))
 
 
-def resident(kind: str) -> float:
-    """Resident set in MB: "VmRSS" now, "VmHWM" at its highest since it was last reset."""
+def read_resident_set(kind: str) -> float:
+    """Return the resident set in MB: "VmRSS" is the current one, "VmHWM" the largest since the last reset."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return float(next(line for line in lines if line.startswith(kind)).split()[1]) / 1024
 
 
-def measured() -> dict[str, Any]:
-    """What the fresh process does: build, warm up, reset the high-water mark, fit, compare."""
+def measure_growth() -> dict[str, Any]:
+    """Fit the matrix and return the growth; runs in the fresh process."""
     from codebooks import KrotovHopfield
 
-    X = synthetic(N_ROWS, N_FEATURES, PER_ROW)
+    X = make_sparse_rows(N_ROWS, N_FEATURES, PER_ROW)
     KrotovHopfield(N_UNITS, max_iter=1, random_state=0).fit(X[:2000])
-    before = resident("VmRSS")
+    before = read_resident_set("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")
     model = KrotovHopfield(N_UNITS, max_iter=2, random_state=0).fit(X)
     megabyte = 2**20
@@ -53,14 +53,14 @@ def measured() -> dict[str, Any]:
         "matrix MB": (X.data.nbytes + X.indices.nbytes + X.indptr.nbytes) / megabyte,
         "minibatch MB": minibatch,
         "codebook MB": codebook,
-        "growth MB": resident("VmHWM") - before,
+        "growth MB": read_resident_set("VmHWM") - before,
         "bar MB": minibatch + 6 * codebook + 64,
     }
 
 
 def run() -> None:
-    code = "import json; from benchmarks import memory; print(json.dumps(memory.measured()))"
+    code = "import json; from benchmarks import memory; print(json.dumps(memory.measure_growth()))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     rows = [json.loads(done.stdout)]
     write("memory", rows, "python -m benchmarks memory")
-    print(table(rows, list(rows[0])))
+    print(format_table(rows, list(rows[0])))

@@ -1,6 +1,6 @@
 """Topic models of other packages, with the part of scikit-learn's interface that the benchmarks use.
 
-Their input is documents as tokens, not a matrix: `tokenize` makes them, `train` learns from them, and `fit` does both.
+Their input is tokens instead of a matrix: `tokenize` makes the tokens, `train` fits the model, and `fit` does both.
 Benchmarks time `train` alone. Each model uses one thread.
 """
 
@@ -15,23 +15,23 @@ from scipy import sparse
 from sklearn.base import BaseEstimator
 
 
-def tokens(counts: Any) -> list[list[str]]:
-    """Documents as lists of column numbers, each as often as the term occurs."""
+def make_tokens(counts: Any) -> list[list[str]]:
+    """Return documents as lists of column numbers, repeated by their counts."""
     counts = sparse.csr_matrix(counts)
     columns = np.repeat(counts.indices, counts.data.astype(np.int64)).astype(str).tolist()
     ends = np.append(0, np.asarray(counts.sum(axis=1), dtype=np.int64).cumsum())
     return [columns[start:stop] for start, stop in pairwise(ends)]
 
 
-def _by_column(weights: np.ndarray, vocabulary: list[str], n_features: int) -> np.ndarray:
-    """Weights of a model's own vocabulary, placed in the columns of the matrix."""
+def _place_columns(weights: np.ndarray, vocabulary: list[str], n_features: int) -> np.ndarray:
+    """Place the weights of a model's own vocabulary in the columns of the matrix."""
     components = np.zeros((len(weights), n_features))
     components[:, np.array(vocabulary, dtype=np.int64)] = weights
     return components
 
 
 class _TokenModel(BaseEstimator):
-    """A model that learns from tokens and labels the documents that it was trained on.
+    """Base class of models that learn from tokens and label their training documents.
 
     Attributes
     ----------
@@ -48,15 +48,15 @@ class _TokenModel(BaseEstimator):
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any = None) -> _TokenModel:
-        """Learn from a matrix of counts; rows must not be empty."""
+        """Fit to a matrix of counts; rows must not be empty."""
         return self.train(self.tokenize(X))
 
     def tokenize(self, X: Any) -> Any:
-        """Return the documents in the form from which the package learns."""
+        """Return the documents in the format of the package."""
         raise NotImplementedError
 
     def train(self, documents: Any) -> _TokenModel:
-        """Learn from what `tokenize` returned."""
+        """Fit to the documents that `tokenize` returned."""
         raise NotImplementedError
 
 
@@ -71,18 +71,18 @@ class GSDMM(_TokenModel):
         import topica
 
         self.n_features_in_ = X.shape[1]
-        return topica.Corpus.from_documents(tokens(X))
+        return topica.Corpus.from_documents(make_tokens(X))
 
     def train(self, documents: Any) -> GSDMM:
-        """Draw the component of each document, as many times as `topica` does by default."""
+        """Sample the component of each document, with the default number of sweeps of `topica`."""
         import topica
 
         model = topica.GSDMM(self.n_components, seed=self.random_state)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # all components are used: their number is given
+            warnings.simplefilter("ignore", UserWarning)  # about the number of components, which is given
             model.fit(documents)
         self.labels_ = np.asarray(model.doc_cluster, dtype=np.int64)
-        self.components_ = _by_column(model.topic_word, model.vocabulary, self.n_features_in_)
+        self.components_ = _place_columns(model.topic_word, model.vocabulary, self.n_features_in_)
         self.n_iter_ = model.fit_history[-1][0]
         return self
 
@@ -100,12 +100,12 @@ class TomotopyLDA(_TokenModel):
 
         self.n_features_in_ = X.shape[1]
         model = LDAModel(k=self.n_components, seed=self.random_state)
-        for document in tokens(X):
+        for document in make_tokens(X):
             model.add_doc(document)
         return model
 
     def train(self, documents: Any) -> TomotopyLDA:
-        """Run the sweeps in one worker."""
+        """Run the sweeps with one worker."""
         documents.train(self.n_sweeps, workers=1)
         self.model_ = documents
         self.n_iter_ = self.n_sweeps
@@ -113,11 +113,11 @@ class TomotopyLDA(_TokenModel):
 
     @property
     def labels_(self) -> np.ndarray:
-        """The largest topic of each document."""
+        """Topic with the largest share of each document."""
         return np.array([np.argmax(document.get_topic_dist()) for document in self.model_.docs])
 
     @property
     def components_(self) -> np.ndarray:
         """Probability of each term in each topic."""
         weights = np.array([self.model_.get_topic_word_dist(topic) for topic in range(self.n_components)])
-        return _by_column(weights, list(self.model_.used_vocabs), self.n_features_in_)
+        return _place_columns(weights, list(self.model_.used_vocabs), self.n_features_in_)

@@ -1,15 +1,15 @@
-"""Topics against labels and against each other: every model at its defaults, on one thread, medians over seeds.
+"""Quality of topic models: every model at its defaults, on one thread, medians over seeds.
 
-Labels are used to score only. NPMI counts whole documents as windows, a pair that never occurs together as -1 (Bouma).
-Words are judged in two ways:
+Labels are used for scoring only. NPMI takes whole documents as windows; a pair that never occurs together counts -1
+(Bouma). Words are evaluated in two ways:
 
 - "all named alike": a random half of the documents chooses the words of every model from its labels, by
-  `codebooks.topic_words(..., method="documents")`. NPMI is counted on that half and on the other half;
-- "as a user sees each": the words that each model gives by itself. Those of peers are the ten with the largest
+  `codebooks.topic_words(..., method="documents")`. NPMI is computed on that half and on the other half;
+- "as a user sees each": the words of each model itself. Those of peers are the ten with the largest
   weights, ours those of `codebooks.topic_words(pipeline, documents)`. All documents took part in the fit, so that there
-  is no other half, and NPMI is counted on all of them.
+  is no other half, and NPMI is computed on all of them.
 
-Components that win no document have no words in either.
+Components without documents have no words in either.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,19 +21,19 @@ from sklearn.metrics import adjusted_mutual_info_score
 
 import codebooks
 from benchmarks import corpora
-from benchmarks.contenders import CONTENDERS, PEERS, RECOMMENDED, is_installed
-from benchmarks.fits import Fit, fit_or_load, peak_memory
-from benchmarks.naming import judge_words
-from benchmarks.report import read, table, write
+from benchmarks.model_fits import Fit, fit_or_load, measure_peak_memory
+from benchmarks.models import MODELS, PEERS, RECOMMENDED, is_installed
+from benchmarks.report import format_table, read, write
+from benchmarks.topic_words import evaluate_words
 from codebooks import metrics
 
 
 class View(NamedTuple):
-    """One of the two tables: how words are chosen, and which figures are compared."""
+    """One of the two tables: the way of choosing words and the figures that are compared."""
 
     title: str
     figures: tuple[str, ...]
-    beside: tuple[str, ...] = ()  # shown, and not compared
+    beside: tuple[str, ...] = ()  # shown without comparison
 
 
 AGREEMENT = ("NMI", "ARI", "purity")
@@ -43,7 +43,7 @@ COLUMNS = [
     *("corpus", "K", "model", "NMI", "AMI", "ARI", "purity", "TD", "NPMI same half", "NPMI other half"),
     *("own TD", "own NPMI", "used", "seconds", "memory MB", "passes", "seeds"),
 ]
-TIE = 0.005  # medians of few seeds do not tell less apart
+TIE = 0.005  # smaller differences are noise of the seeds
 SLOW_SECONDS, N_SLOW_SEEDS = 60, 3  # peers that take longer are fitted with fewer seeds
 LEGEND = (
     "TD and NPMI: words by documents, chosen on one half; own: the words that a model itself gives, NPMI on all "
@@ -52,17 +52,17 @@ LEGEND = (
 )
 
 
-def judge(fit: Fit, corpus: corpora.Matrix, k: int, seed: int) -> dict[str, float]:
-    """Every figure of one fit."""
+def evaluate(fit: Fit, corpus: corpora.Matrix, k: int, seed: int) -> dict[str, float]:
+    """Compute all figures of one fit."""
     agreement = metrics.agreement(corpus.labels, fit.labels)
     used = np.unique(fit.labels[fit.labels >= 0])
-    words = [fit.words[component] for component in used]  # a component without documents is no topic
+    words = [fit.words[component] for component in used]  # components without documents are not topics
     return {
         "NMI": agreement.nmi,
         "AMI": float(adjusted_mutual_info_score(corpus.labels, fit.labels)),
         "ARI": agreement.ari,
         "purity": agreement.purity,
-        **judge_words(fit.labels, corpus.X, corpus.counts, corpus.terms, k, seed),
+        **evaluate_words(fit.labels, corpus.X, corpus.counts, corpus.terms, k, seed),
         "own TD": metrics.topic_diversity(words),
         "own NPMI": metrics.npmi(words, corpus.counts, feature_names=corpus.terms),
         "used": float(len(used)),
@@ -73,21 +73,21 @@ def judge(fit: Fit, corpus: corpora.Matrix, k: int, seed: int) -> dict[str, floa
 
 
 def measure(name: str, corpus: corpora.Matrix, k: int, n_seeds: int) -> dict[str, Any]:
-    """One row: medians over seeds, and the lowest and the highest value of each figure."""
+    """Return a row with medians over seeds and the range of each figure."""
     runs: list[dict[str, float]] = []
     for seed in range(n_seeds):
         if name in PEERS and seed >= N_SLOW_SEEDS and runs[0]["seconds"] > SLOW_SECONDS:
             break
-        runs.append(judge(fit_or_load(name, corpus, k, seed), corpus, k, seed))
+        runs.append(evaluate(fit_or_load(name, corpus, k, seed), corpus, k, seed))
     columns = {key: [run[key] for run in runs] for key in runs[0]}
-    package = CONTENDERS[name].package
+    package = MODELS[name].package
     return {
         "corpus": corpus.name,
         "K": k,
         "labels": corpus.n_labels,
         "model": name,
         **{key: float(np.median(values)) for key, values in columns.items()},
-        "memory MB": peak_memory(name, corpus, k),
+        "memory MB": measure_peak_memory(name, corpus, k),
         "seeds": len(runs),
         "package": f"{package} {version(package)}" if name in PEERS else "",
         "range": {key: [min(values), max(values)] for key, values in columns.items()},
@@ -95,37 +95,40 @@ def measure(name: str, corpus: corpora.Matrix, k: int, n_seeds: int) -> dict[str
 
 
 def run(cases: Sequence[tuple[str, int]], models: Iterable[str], n_seeds: int, result: str, command: str) -> None:
-    """Measure `models` on the corpora of `cases`, (name, number of components), and report; keep other models' rows.
+    """Measure `models` on cases (corpus, number of components), write and print the rows; keep those of other models.
 
-    Fits of peers are loaded from `results/fits` where they are there; remove the folder to make them anew.
+    Fits of peers are loaded from `results/fits` if they exist; remove the folder to repeat them.
     """
-    asked = list(models)
-    if unknown := [name for name in asked if name not in CONTENDERS]:
-        raise ValueError(f"expected models among {', '.join(CONTENDERS)}; got {', '.join(unknown)}.")
+    requested = list(models)
+    if unknown := [name for name in requested if name not in MODELS]:
+        raise ValueError(f"`models` must be among {', '.join(MODELS)}, got {', '.join(unknown)}.")
     codebooks.warmup()
-    missing = [name for name in asked if not is_installed(name)]
+    missing = [name for name in requested if not is_installed(name)]
     for name in missing:
-        print(f"{name} is left out, its earlier rows are kept: pip install {CONTENDERS[name].package}")
-    models = [name for name in asked if name not in missing]
+        print(f"{name} is not installed, its earlier rows are kept: pip install {MODELS[name].package}")
+    models = [name for name in requested if name not in missing]
     before = {(row["corpus"], row["K"], row["model"]): row for row in read(result)}
     for name, k in cases:
         corpus = corpora.load(name)
         for model in models:
             before[name, k, model] = row = measure(model, corpus, k, n_seeds)
-            print(table([row], COLUMNS).splitlines()[-1], flush=True)
-        rows = [before[case, n, model] for case, n in cases for model in CONTENDERS if (case, n, model) in before]
+            print(format_table([row], COLUMNS).splitlines()[-1], flush=True)
+        rows = [before[case, n, model] for case, n in cases for model in MODELS if (case, n, model) in before]
         write(result, rows, command)
-    print("\n" + table(rows, COLUMNS) + "\n\n" + LEGEND)
+    print("\n" + format_table(rows, COLUMNS) + "\n\n" + LEGEND)
     for model in models:
         if model not in PEERS:
             print(f"\n{model} less the best of its peers:")
             for view in (ALIKE, OWN):
-                print(f"\n{view.title}\n" + table(compared(rows, view, model), ["corpus", "K", *view.figures]))
-                print(summary(rows, view, model))
+                print(
+                    f"\n{view.title}\n"
+                    + format_table(compare_with_peers(rows, view, model), ["corpus", "K", *view.figures])
+                )
+                print(summarize_cells(rows, view, model))
 
 
-def compared(rows: list[dict[str, Any]], view: View = OWN, model: str = RECOMMENDED) -> list[dict[str, Any]]:
-    """By how much `model` is ahead of the best peer in each figure, a row for each corpus that has both."""
+def compare_with_peers(rows: list[dict[str, Any]], view: View = OWN, model: str = RECOMMENDED) -> list[dict[str, Any]]:
+    """Return the difference of `model` and the best peer in each figure, a row for each corpus."""
     cells = []
     for name, k in dict.fromkeys((row["corpus"], row["K"]) for row in rows):
         group = {row["model"]: row for row in rows if (row["corpus"], row["K"]) == (name, k)}
@@ -136,14 +139,16 @@ def compared(rows: list[dict[str, Any]], view: View = OWN, model: str = RECOMMEN
     return cells
 
 
-def summary(rows: list[dict[str, Any]], view: View = OWN, model: str = RECOMMENDED) -> str:
-    """In how many cells, corpus by figure, `model` is at least the best peer less `TIE`, and its worst cell.
+def summarize_cells(rows: list[dict[str, Any]], view: View = OWN, model: str = RECOMMENDED) -> str:
+    """Summarise in how many cells (corpus by figure) `model` is at least the best peer less `TIE`, and its worst cell.
 
-    New forms of corpora on which defaults were chosen are not counted.
+    Corpora of `NEW_FORMS` are not counted.
     """
     rows = [row for row in rows if row["corpus"] not in corpora.NEW_FORMS]
     gains = {
-        f"{row['corpus']} {row['K']} {key}": row[key] for row in compared(rows, view, model) for key in view.figures
+        f"{row['corpus']} {row['K']} {key}": row[key]
+        for row in compare_with_peers(rows, view, model)
+        for key in view.figures
     }
     if not gains:
         return "no peer to compare with"

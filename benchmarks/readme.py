@@ -1,17 +1,17 @@
-"""Figures of README.md and benchmarks/RESULTS.md, written from results/*.json so that none is typed by hand."""
+"""Write the figures of README.md and benchmarks/RESULTS.md from results/*.json."""
 
 import json
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from benchmarks.contenders import OURS, PEERS, RECOMMENDED
 from benchmarks.corpora import NEW_FORMS
-from benchmarks.quality import ALIKE, OWN, View, summary
-from benchmarks.report import RESULTS, table
+from benchmarks.models import OURS, PEERS, RECOMMENDED
+from benchmarks.quality import ALIKE, OWN, View, summarize_cells
+from benchmarks.report import RESULTS, format_table
 
 README = RESULTS.parent / "README.md"
-EVERYTHING = RESULTS.parent / "benchmarks" / "RESULTS.md"
+RESULTS_PAGE = RESULTS.parent / "benchmarks" / "RESULTS.md"
 SHOWN_MEMORIES = ("defaults", "dot, softmax, beta 2.5", "cosine, sparsemax", "dot, max", "containment, max")
 SHOWN_IMAGE_MEMORIES = ("defaults", "cosine, softmax", "euclidean, sparsemax", "dot, sparsemax", "NearestNeighbors(1)")
 # Images stored, noise, share masked.
@@ -21,54 +21,54 @@ GEOMETRY_MODELS = ("raw", "centred", "PartialWhitening()", "PartialWhitening(pow
 
 
 def load(name: str) -> dict[str, Any]:
-    """Read what a benchmark has written."""
+    """Load the results of a benchmark."""
     return json.loads((RESULTS / f"{name}.json").read_text())
 
 
-# -- a few figures, for the README -----------------------------------------------------------------------------------
+# -- README.md --------------------------------------------------------------------------------------------------------
 
 
-def side_by_side(rows: list[dict[str, Any]], case: str, rival: str, rivals: Sequence[str], figure: str) -> str:
-    """One figure, a line for each case and a column for each rival, the best in bold."""
+def format_side_by_side(rows: list[dict[str, Any]], case: str, rival: str, rivals: Sequence[str], figure: str) -> str:
+    """Format one figure with a line for each case and a column for each rival, the best in bold."""
     found = {(row[case], row[rival]): row[figure] for row in rows if row.get(rival) in rivals and figure in row}
     lines = []
     for name in dict.fromkeys(name for name, _ in found):
         shown = {each: f"{found[name, each]:.3f}" if (name, each) in found else "" for each in rivals}
         best = max(filter(None, shown.values()), key=float)
         lines.append({case: name} | {each: f"**{s}**" if s == best else s for each, s in shown.items()})
-    return table(lines, [case, *rivals])
+    return format_table(lines, [case, *rivals])
 
 
-def of_texts(name: str) -> list[dict[str, Any]]:
-    """Rows of the corpora of texts."""
+def load_text_rows(name: str) -> list[dict[str, Any]]:
+    """Load the rows of text corpora."""
     return [row for row in load(name)["rows"] if row["corpus"] != "digits"]
 
 
-def topics() -> str:
-    """The recommended model beside its peers."""
-    rows = [row for row in of_texts("quality-report") if row["corpus"] not in NEW_FORMS]
+def format_topics() -> str:
+    """Format the recommended model and its peers."""
+    rows = [row for row in load_text_rows("quality-report") if row["corpus"] not in NEW_FORMS]
     rows = [{**row, "corpus": f"{row['corpus']}, {row['K']} topics"} for row in rows]
-    return side_by_side(rows, "corpus", "model", compared_models(rows), "NMI")
+    return format_side_by_side(rows, "corpus", "model", list_compared_models(rows), "NMI")
 
 
-def compared_models(rows: list[dict[str, Any]]) -> list[str]:
-    """The recommended model and its peers, where they were measured."""
+def list_compared_models(rows: list[dict[str, Any]]) -> list[str]:
+    """List the recommended model and its measured peers."""
     measured = {row.get("model") for row in rows}
     return [model for model in (RECOMMENDED, *PEERS) if model in measured]
 
 
-def cells() -> str:
-    """In how many cells the recommended model is at least level with its peers."""
-    rows = of_texts("quality-report")
-    return "\n".join(f"- {summary(rows, view)}" for view in (OWN, ALIKE))
+def format_cells() -> str:
+    """Format the number of cells in which the recommended model is at least level with its peers."""
+    rows = load_text_rows("quality-report")
+    return "\n".join(f"- {summarize_cells(rows, view)}" for view in (OWN, ALIKE))
 
 
-# -- everything ------------------------------------------------------------------------------------------------------
+# -- RESULTS.md ------------------------------------------------------------------------------------------------------
 
 
-def quality(name: str, view: View) -> str:
-    """The recommended model and its peers, the best figure of each corpus of texts in bold; then a count of cells."""
-    measured = of_texts(name)
+def format_quality(name: str, view: View) -> str:
+    """Format the recommended model and its peers, the best figure of each text corpus in bold, and a count of cells."""
+    measured = load_text_rows(name)
     rows = [dict(row) for row in measured if row["model"] in (RECOMMENDED, *PEERS)]
     for case in dict.fromkeys((row["corpus"], row["K"]) for row in rows):
         group = [row for row in rows if (row["corpus"], row["K"]) == case]
@@ -83,13 +83,13 @@ def quality(name: str, view: View) -> str:
             row["seeds"] = f"{row['seeds']}"
     costs = ("used", "seconds", "memory MB", "seeds") if view is OWN else ()
     extra = ("AMI",) if view is OWN else ()
-    shown = table(rows, ["corpus", "K", "model", *view.figures, *view.beside, *extra, *costs])
-    return f"{shown}\n\n{summary(measured, view)}."
+    shown = format_table(rows, ["corpus", "K", "model", *view.figures, *view.beside, *extra, *costs])
+    return f"{shown}\n\n{summarize_cells(measured, view)}."
 
 
-def ours(name: str) -> str:
-    """Our learners and the peers side by side: means over the corpora of texts."""
-    measured = [row for row in of_texts(name) if row["corpus"] not in NEW_FORMS]
+def format_our_learners(name: str) -> str:
+    """Format our learners and the peers: means over the text corpora."""
+    measured = [row for row in load_text_rows(name) if row["corpus"] not in NEW_FORMS]
     n_cases = len({(row["corpus"], row["K"]) for row in measured})
     columns = list(dict.fromkeys((*ALIKE.figures, *ALIKE.beside, *OWN.figures)))
     rows = []
@@ -97,17 +97,17 @@ def ours(name: str) -> str:
         own = [row for row in measured if row["model"] == model]
         if len(own) == n_cases:
             rows.append({"model": model} | {key: sum(row[key] for row in own) / len(own) for key in columns})
-    return table(rows, ["model", *columns])
+    return format_table(rows, ["model", *columns])
 
 
-def speed() -> str:
-    """Times as ratios first: they travel better than seconds."""
+def format_speed() -> str:
+    """Format speed; ratios come first, because they depend less on the machine than seconds."""
     content = load("speed")
     rows = {(row["what"], row.get("model")): row for row in content["rows"]}
     lines = []
     for what in dict.fromkeys(what for what, _ in rows if what.startswith("fit, ")):
         own, *peers = (rows[what, model] for model in (RECOMMENDED, *PEERS) if (what, model) in rows)
-        times = ", ".join(f"{peer['model']} {_times(peer['times ours'])} times" for peer in peers)
+        times = ", ".join(f"{peer['model']} {_format_ratio(peer['times ours'])} times" for peer in peers)
         lines.append(f"- {what}: {own['seconds']:.2f} s; {times} that")
     epochs = {row["model"]: row["ratio"] for row in content["rows"] if row["what"].startswith("epoch")}
     ratios = ", ".join(f"{name} {epochs[name]:.2f}" for name in OURS)
@@ -124,18 +124,18 @@ def speed() -> str:
     return "\n".join(lines)
 
 
-def _times(ratio: float) -> str:
+def _format_ratio(ratio: float) -> str:
     return f"{ratio:.1f}" if ratio < 10 else f"{ratio:.0f}"
 
 
-def memory() -> str:
-    """How much the process grew."""
+def format_memory() -> str:
+    """Format the growth of the process."""
     (row,) = load("memory")["rows"]
     return f"- learning from a CSR matrix of {row['matrix MB']:.0f} MB: the process grows by {row['growth MB']:.0f} MB"
 
 
-def images() -> str:
-    """Bases that were planted, photographs, and the published rule as a kernel."""
+def format_images() -> str:
+    """Format the results on planted bases, on photographs, and of the published rule as a kernel."""
     rows = load("images")["rows"]
     planted = [row for row in rows if "atoms recovered" in row]
     shares = ", ".join(f"{row['model']} {row['atoms recovered']:.0%}" for row in planted)
@@ -153,8 +153,8 @@ def images() -> str:
     )
 
 
-def zoo() -> str:
-    """A line a set: score, NMI and unused components of the learners at their defaults, and of their peers."""
+def format_zoo() -> str:
+    """Format a line for each set: score, NMI and unused components of the learners and of KMeans."""
     content = load("zoo")
     models = {
         "KrotovHopfield": "KH",
@@ -172,11 +172,11 @@ def zoo() -> str:
             line[f"{models[row['model']]} {figure}"] = f"{value:g}" if figure == "unused" else value
     figures = [f"{short} {figure}" for short in models.values() for figure in ("score", "NMI")]
     unused = [f"{short} unused" for short in models.values()]
-    return table(lines.values(), ["data", "K", "groups", *figures, *unused])
+    return format_table(lines.values(), ["data", "K", "groups", *figures, *unused])
 
 
-def zoo_of_memory() -> str:
-    """A line a set: shares of patterns that come back, and shares whose own pattern is the nearest."""
+def format_zoo_memory() -> str:
+    """Format a line for each set: shares of recovered patterns, and shares whose own pattern is the nearest."""
     rows = [row for row in load("zoo")["rows"] if "stored" in row]
     lines: dict[str, dict[str, Any]] = {}
     for row in rows:
@@ -184,26 +184,28 @@ def zoo_of_memory() -> str:
         own = row["model"] == "HopfieldMemory"
         shown = ("stored", "noisy", "masked") if own else ("noisy", "masked")
         line |= {f"{what}{'' if own else ', nearest'}": row[what] for what in shown}
-    return table(lines.values(), ["data", "patterns", "stored", "noisy", "noisy, nearest", "masked", "masked, nearest"])
+    return format_table(
+        lines.values(), ["data", "patterns", "stored", "noisy", "noisy, nearest", "masked", "masked, nearest"]
+    )
 
 
-def zoo_below_floor() -> str:
-    """The cells below the floor, or that there are none."""
+def format_zoo_faults() -> str:
+    """Format the cells below the floor."""
     rows = [row for row in load("zoo")["rows"] if row["faults"]]
-    return table(rows, ["data", "model", "faults"]) if rows else "No cell is below the floor."
+    return format_table(rows, ["data", "model", "faults"]) if rows else "No cell is below the floor."
 
 
-def retrieval() -> str:
-    """Figures of every engine on every collection, the best in bold; then ours query by query."""
+def format_retrieval() -> str:
+    """Format the figures of every engine on every collection, the best in bold, and paired comparisons of ours."""
     rows = load("retrieval-report")["rows"]
     gains = [row for row in rows if "p" in row]
-    said = [_gains(rival, gains) for rival in dict.fromkeys(row["against"] for row in gains)]
-    tables = [_engines(rows, figures) for figures in (("MAP", "nDCG@10"), ("accuracy@1", "MRR"))]
-    return "\n".join([*tables[:1], "", *tables[1:], "", "MAP with feedback, query by query:", "", *said])
+    comparisons = [_format_gains(rival, gains) for rival in dict.fromkeys(row["against"] for row in gains)]
+    tables = [_format_engines(rows, figures) for figures in (("MAP", "nDCG@10"), ("accuracy@1", "MRR"))]
+    return "\n".join([*tables[:1], "", *tables[1:], "", "MAP with feedback, query by query:", "", *comparisons])
 
 
-def _engines(rows: list[dict[str, Any]], names: Sequence[str]) -> str:
-    """A table with a line for each engine, and a column for each of these figures on each collection."""
+def _format_engines(rows: list[dict[str, Any]], names: Sequence[str]) -> str:
+    """Format a table with a line for each engine and a column for each figure on each collection."""
     figures = {(row["collection"], row["engine"]): row for row in rows if "MAP" in row}
     collections = list(dict.fromkeys(name for name, _ in figures))
     columns = [f"{name.split('_')[0]} {figure}" for figure in names for name in collections]
@@ -215,33 +217,33 @@ def _engines(rows: list[dict[str, Any]], names: Sequence[str]) -> str:
         best = max(line[column] for line in lines)
         for line in lines:
             line[column] = f"**{line[column]:.3f}**" if line[column] == best else f"{line[column]:.3f}"
-    return table(lines, ["engine", *columns])
+    return format_table(lines, ["engine", *columns])
 
 
-def _gains(rival: str, rows: list[dict[str, Any]]) -> str:
+def _format_gains(rival: str, rows: list[dict[str, Any]]) -> str:
     parts = [
         f"{row['collection'].split('_')[0]} {row['MAP gain']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f}, "
-        f"p {_chance(row['p'])})"
+        f"p {_format_p_value(row['p'])})"
         for row in rows
         if row["against"] == rival
     ]
     return f"- over {rival}: {', '.join(parts)}"
 
 
-def _chance(p: float) -> str:
+def _format_p_value(p: float) -> str:
     return "< .001" if p < 0.001 else f"{p:.3f}"
 
 
-def search_speed() -> str:
-    """Queries per second as ratios, then a million patterns, then all of MNIST."""
+def format_search_speed() -> str:
+    """Format queries per second as ratios, latencies of a million patterns, and times on MNIST."""
     content = load("retrieval-speed")
     lines = []
     for what in dict.fromkeys(row["what"] for row in content["rows"]):
         theirs, *own = (row for row in content["rows"] if row["what"] == what)
-        said = [f"{row['engine'].removeprefix('ours, ')} {row['times bm25s']:.1f} times that" for row in own]
+        parts = [f"{row['engine'].removeprefix('ours, ')} {row['times bm25s']:.1f} times that" for row in own]
         if "seconds to index" in theirs:
-            said.append(f"indexing {theirs['seconds to index']:.1f} s, ours {own[0]['seconds to index']:.1f} s")
-        lines.append(f"- {what}: bm25s {theirs['queries per second']:,.0f} a second; {'; '.join(said)}")
+            parts.append(f"indexing {theirs['seconds to index']:.1f} s, ours {own[0]['seconds to index']:.1f} s")
+        lines.append(f"- {what}: bm25s {theirs['queries per second']:,.0f} a second; {'; '.join(parts)}")
     for row in load("retrieval-large")["rows"]:
         times = ", ".join(f"{key.removesuffix(' ms')} {row[key]:.1f} ms" for key in row if key.endswith(" ms"))
         grown = f"beside a matrix of {row['matrix MB']:.0f} MB the process grows by {row['growth MB']:.0f} MB"
@@ -254,88 +256,88 @@ def search_speed() -> str:
     return "\n".join(lines)
 
 
-def recall() -> str:
-    """Sets of words that come back to the last word, the defaults beside the plain rule (softmax, beta 2.5)."""
+def format_word_recall() -> str:
+    """Format the exact recovery of sets of words, of the defaults and of other settings."""
     rows = [row for row in load("retrieval-words")["rows"] if row["memory"] in SHOWN_MEMORIES]
-    return table(rows, list(rows[0]))
+    return format_table(rows, list(rows[0]))
 
 
-def recall_of_images() -> str:
-    """Images that come back, in some of the trials."""
+def format_image_recall() -> str:
+    """Format the shares of recovered images, for some trials."""
     found: dict[tuple, dict[str, Any]] = {}
     for row in load("retrieval-images")["rows"]:
         trial = row["n_stored"], row["noise"], row["masked"]
         line = found.setdefault(trial, dict(zip(("stored", "noise", "masked"), map(str, trial), strict=True)))
         line[row["memory"]] = row["recovered"]
-    return table([found[trial] for trial in SHOWN_TRIALS], ["stored", "noise", "masked", *SHOWN_IMAGE_MEMORIES])
+    return format_table([found[trial] for trial in SHOWN_TRIALS], ["stored", "noise", "masked", *SHOWN_IMAGE_MEMORIES])
 
 
-def heads() -> str:
-    """What a head gains on groups that it has seen, and on groups that it has not."""
+def format_heads() -> str:
+    """Format the gain of a head on groups of its fit and on held-out groups."""
     rows = load("embeddings-heads")["rows"]
     seen = [row for row in rows if row["groups"] == "seen" and "shuffled" not in row["head"]]
-    said = ", ".join(f"{row['head']} {row['accuracy@1']:.3f}" for row in seen)
-    lines = [f"- banking77, nearest neighbour has the same intent: {said}"]
+    accuracies = ", ".join(f"{row['head']} {row['accuracy@1']:.3f}" for row in seen)
+    lines = [f"- banking77, nearest neighbour has the same intent: {accuracies}"]
     for data in dict.fromkeys(row["data"] for row in rows if "MRR" in row):
         before, after = (row["MRR"] for row in rows if row["data"] == data)
         lines.append(f"- {data}, groups held out, MRR: no head {before:.3f}, default {after:.3f}")
     return "\n".join(lines)
 
 
-def cone() -> str:
-    """How even embeddings are, and what that costs."""
+def format_geometry() -> str:
+    """Format the isotropy of embeddings and the accuracy of nearest neighbours."""
     rows = [row for row in load("embeddings-geometry")["rows"] if "IsoScore" in row]
     shown = [row for row in rows if row["model"] in GEOMETRY_MODELS]
-    return table(shown, ["data", "model", "IsoScore", "mean cosine", "accuracy@1"])
+    return format_table(shown, ["data", "model", "IsoScore", "mean cosine", "accuracy@1"])
 
 
-def meaning() -> str:
-    """Topics on sentence embeddings."""
+def format_embedding_topics() -> str:
+    """Format topics on sentence embeddings."""
     rows = [{**row, "topics": f"{row['topics']:.0f}"} for row in load("embeddings-topics")["rows"]]
-    return table(rows, ["corpus", "model", "NMI", "ARI", "purity", "NPMI", "TD", "topics", "outliers"])
+    return format_table(rows, ["corpus", "model", "NMI", "ARI", "purity", "NPMI", "TD", "topics", "outliers"])
 
 
 PARTS = {
     README: {
-        "topics": topics,
-        "cells": cells,
+        "topics": format_topics,
+        "cells": format_cells,
     },
-    EVERYTHING: {
-        "images": images,
-        "ours": lambda: ours("quality-report"),
-        "quality-report, own words": lambda: quality("quality-report", OWN),
-        "quality-report, alike": lambda: quality("quality-report", ALIKE),
-        "quality-offline": lambda: quality("quality-offline", OWN),
-        "speed": speed,
-        "memory": memory,
-        "zoo": zoo,
-        "zoo of memory": zoo_of_memory,
-        "zoo below the floor": zoo_below_floor,
-        "retrieval": retrieval,
-        "search speed": search_speed,
-        "recall": recall,
-        "recall of images": recall_of_images,
-        "heads": heads,
-        "cone": cone,
-        "meaning": meaning,
+    RESULTS_PAGE: {
+        "images": format_images,
+        "ours": lambda: format_our_learners("quality-report"),
+        "quality-report, own words": lambda: format_quality("quality-report", OWN),
+        "quality-report, alike": lambda: format_quality("quality-report", ALIKE),
+        "quality-offline": lambda: format_quality("quality-offline", OWN),
+        "speed": format_speed,
+        "memory": format_memory,
+        "zoo": format_zoo,
+        "zoo of memory": format_zoo_memory,
+        "zoo below the floor": format_zoo_faults,
+        "retrieval": format_retrieval,
+        "search speed": format_search_speed,
+        "recall": format_word_recall,
+        "recall of images": format_image_recall,
+        "heads": format_heads,
+        "cone": format_geometry,
+        "meaning": format_embedding_topics,
     },
 }
 
 
-def written(text: str, parts: dict[str, Callable[[], str]], where: str) -> str:
-    """`text` with what stands between the markers of each part replaced."""
+def replace_parts(text: str, parts: dict[str, Callable[[], str]], where: str) -> str:
+    """Replace the text between the markers of each part."""
     for name, part in parts.items():
         opening, closing = f"<!-- {name} -->", f"<!-- end of {name} -->"
         new = f"{opening}\n{part()}\n{closing}"
         text, n_found = re.subn(f"{opening}.*?{closing}", lambda _, new=new: new, text, flags=re.DOTALL)
         if n_found != 1:
             raise SystemExit(
-                f"{where} wants the markers {opening} and {closing} once; they stand there {n_found} times."
+                f"{where} must contain the markers {opening} and {closing} once, got {n_found} times. Correct them."
             )
     return text
 
 
 def run() -> None:
-    """Write all figures anew."""
+    """Write all figures."""
     for path, parts in PARTS.items():
-        path.write_text(written(path.read_text(encoding="utf-8"), parts, path.name), encoding="utf-8")
+        path.write_text(replace_parts(path.read_text(encoding="utf-8"), parts, path.name), encoding="utf-8")

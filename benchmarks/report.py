@@ -1,4 +1,4 @@
-"""Where results go: one JSON file a benchmark, and tables in Markdown."""
+"""Results of benchmarks as JSON files and as Markdown tables."""
 
 import json
 import os
@@ -17,10 +17,10 @@ from numba.core import config
 RESULTS = Path(__file__).parents[1] / "results"
 
 
-def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
+def describe_machine() -> dict[str, Any]:
+    """Return the processor, the number of cores and the versions of packages."""
     return {
-        "processor": _processor(),
+        "processor": _get_processor_name(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "threads": config.NUMBA_NUM_THREADS,
         "python": platform.python_version(),
@@ -32,32 +32,36 @@ def machine() -> dict[str, Any]:
 
 
 def write(name: str, rows: Sequence[dict[str, Any]], command: str, peers: Sequence[str] = ()) -> None:
-    """Write rows with the machine, the versions of further packages, and the command that made them."""
+    """Write rows with the machine, the versions of further packages and the command."""
     RESULTS.mkdir(exist_ok=True)
-    content = {"command": command, "machine": machine() | {peer: version(peer) for peer in peers}, "rows": rows}
+    content = {
+        "command": command,
+        "machine": describe_machine() | {peer: version(peer) for peer in peers},
+        "rows": rows,
+    }
     (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
 
 
 def read(name: str) -> list[dict[str, Any]]:
-    """Rows that were written before; none where there are none."""
+    """Read the rows of earlier results; return an empty list if there are none."""
     path = RESULTS / f"{name}.json"
     return json.loads(path.read_text())["rows"] if path.exists() else []
 
 
-def table(rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> str:
-    """Rows as a Markdown table."""
+def format_table(rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> str:
+    """Format rows as a Markdown table."""
     lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
-    lines += ["| " + " | ".join(_cell(row.get(column, "")) for column in columns) + " |" for row in rows]
+    lines += ["| " + " | ".join(_format_cell(row.get(column, "")) for column in columns) + " |" for row in rows]
     return "\n".join(lines)
 
 
-def _cell(value: Any) -> str:
+def _format_cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
     return str(value)
 
 
-def _processor() -> str:
+def _get_processor_name() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))

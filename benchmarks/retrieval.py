@@ -1,8 +1,7 @@
-"""How well and how fast documents are found: ours against BM25, two classical kinds of feedback, and vectors.
+"""Quality and speed of retrieval: ours compared with BM25, two classical kinds of feedback, and vectors.
 
-Every engine reads the same counts. MAP and MRR are over rankings of 1,000 documents. Two engines are compared query by
-query: the interval of the mean difference by bootstrap, and how often a difference as large comes about when signs are
-drawn (a paired randomisation test).
+Every engine reads the same counts. MAP and MRR are over rankings of 1,000 documents. Engines are compared query by
+query: a bootstrap interval of the mean difference, and the p-value of a paired randomisation test.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import engines, judged
-from benchmarks.clock import seconds
+from benchmarks import engines, retrieval_collections
 from benchmarks.engines import ENGINES, Found
-from benchmarks.judged import Collection
-from benchmarks.report import read, table, write
+from benchmarks.report import format_table, read, write
+from benchmarks.retrieval_collections import Collection
+from benchmarks.timing import measure_seconds
 from codebooks import metrics
 
 DEPTH = 1000
@@ -28,13 +27,13 @@ N_DRAWS = 10_000
 
 
 def measure(build: Callable[[Any], Any], collection: Collection) -> tuple[dict[str, float], np.ndarray, Found]:
-    """All figures of an engine, the average precision of each query, and the ten best documents of each."""
-    build(collection.counts[:50]).search(collection.queries[:5], 10)  # what is compiled is compiled here
+    """Return all figures of an engine, the average precision of each query, and its ten best documents."""
+    build(collection.counts[:50]).search(collection.queries[:5], 10)  # compiles kernels
     engine = build(collection.counts)
-    # Ours makes its index when it is first asked.
-    to_index = seconds(lambda: build(collection.counts).search(collection.queries[:1], 10))
+    # Ours builds its index at the first search.
+    to_index = measure_seconds(lambda: build(collection.counts).search(collection.queries[:1], 10))
     ten = engine.search(collection.queries, 10)
-    taken = median(seconds(lambda: engine.search(collection.queries, 10)) for _ in range(3))
+    taken = median(measure_seconds(lambda: engine.search(collection.queries, 10)) for _ in range(3))
     ids = engine.search(collection.queries, DEPTH).ids
     figures = metrics.ranking_scores(ids, collection.relevant)
     figures = {name: value for name, value in figures.items() if not name.startswith(("recall@", "precision@"))}
@@ -43,26 +42,26 @@ def measure(build: Callable[[Any], Any], collection: Collection) -> tuple[dict[s
     return figures | speed, np.asarray(metrics.average_precision(ids, collection.relevant, per_query=True)), ten
 
 
-def quality(collection: Collection, names: Sequence[str] = tuple(ENGINES)) -> list[dict[str, Any]]:
-    """A row an engine, and what our feedback changes against each of its rivals."""
+def measure_collection(collection: Collection, names: Sequence[str] = tuple(ENGINES)) -> list[dict[str, Any]]:
+    """Measure engines on a collection, and compare our feedback with each of its rivals."""
     rows, precision, found = [], {}, {}
     for name in names:
         figures, precision[name], found[name] = measure(ENGINES[name], collection)
         rows.append({"collection": collection.name, "engine": name, **figures})
-        print(table(rows[-1:], ["collection", "engine", *FIGURES, SPEED]).splitlines()[-1], flush=True)
+        print(format_table(rows[-1:], ["collection", "engine", *FIGURES, SPEED]).splitlines()[-1], flush=True)
     for rival in RIVALS:
         if OURS in precision and rival in precision:
             gain = compare(precision[OURS], precision[rival])
             rows.append({"collection": collection.name, "engine": OURS, "against": rival, **gain})
     for one, other in (("BM25", WITHOUT_FEEDBACK), ("LSA + faiss", "LSA + HopfieldMemory")):
         if one in found and other in found:
-            share = float(engines.same_but_for_ties(found[one], found[other]).mean())
+            share = float(engines.are_equal_up_to_ties(found[one], found[other]).mean())
             rows.append({"collection": collection.name, "engine": other, "same ten as": one, "share": share})
     return rows
 
 
 def compare(ours: np.ndarray, theirs: np.ndarray) -> dict[str, float]:
-    """The mean difference of two scores per query, where it lies in 95 of 100 samples, and its p-value."""
+    """Compute the mean difference of two scores per query, its 95 % bootstrap interval and its p-value."""
     difference = ours - theirs
     low, high = metrics.bootstrap_interval(difference)
     signs = np.random.default_rng(0).choice([-1.0, 1.0], (N_DRAWS, len(difference)))
@@ -72,18 +71,23 @@ def compare(ours: np.ndarray, theirs: np.ndarray) -> dict[str, float]:
 
 
 def run(on: str = "report", names: Sequence[str] = tuple(ENGINES)) -> None:
-    """Measure some engines on the collections for choosing or for reporting; the rows of the others stay."""
+    """Measure engines on the collections for choosing or for reporting; keep the rows of other engines."""
     result, rows = f"retrieval-{on}", []
     before = [row for row in read(result) if row["engine"] not in names and "against" not in row]
-    for name in {"choosing": judged.CHOOSING, "report": judged.REPORT}[on]:
-        new = quality(judged.load(name), names)
-        rows += sorted([row for row in before if row["collection"] == name] + new, key=_place)
+    for name in {"choosing": retrieval_collections.CHOOSING, "report": retrieval_collections.REPORT}[on]:
+        new = measure_collection(retrieval_collections.load(name), names)
+        rows += sorted([row for row in before if row["collection"] == name] + new, key=_get_sort_key)
     write(result, rows, f"python -m benchmarks retrieval --part quality --on {on}", PEERS)
-    print("\n" + table([row for row in rows if "MAP" in row], ["collection", "engine", *FIGURES, SPEED]))
-    print("\n" + table([row for row in rows if "p" in row], ["collection", "against", "MAP gain", "low", "high", "p"]))
-    print("\n" + table([row for row in rows if "share" in row], ["collection", "engine", "same ten as", "share"]))
+    print("\n" + format_table([row for row in rows if "MAP" in row], ["collection", "engine", *FIGURES, SPEED]))
+    print(
+        "\n"
+        + format_table([row for row in rows if "p" in row], ["collection", "against", "MAP gain", "low", "high", "p"])
+    )
+    print(
+        "\n" + format_table([row for row in rows if "share" in row], ["collection", "engine", "same ten as", "share"])
+    )
 
 
-def _place(row: dict[str, Any]) -> tuple[bool, bool, int]:
-    """Figures first, in the order of the engines; comparisons behind them."""
+def _get_sort_key(row: dict[str, Any]) -> tuple[bool, bool, int]:
+    """Sort figures in the order of the engines, before comparisons."""
     return "against" in row, "share" in row, list(ENGINES).index(row["engine"])

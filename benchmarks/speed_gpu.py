@@ -1,11 +1,10 @@
-"""How fast on a GPU: against two cores of the same machine, and against what the device can do at all.
+"""Speed on a GPU, compared with two cores of the same machine and with the limits of the device.
 
-Minutes on a GPU are few, so one run does everything, in less than eight of them. A part is a function that yields
-cases, a name and a generator of rows each. A case that fails leaves a row that says so, and the others go on; results
-are written after every case. CuPy and the sizes are arguments: with NumPy in CuPy's place and small sizes, every part
-runs anywhere, and that is how the tests find slips of the pen.
+One run measures everything in less than eight minutes. A part is a function that yields cases, each a name and a
+generator of rows. A case that fails gives a row with the error, and the others continue; results are written after
+every case. CuPy and the sizes are arguments, so that tests run every part with NumPy in place of CuPy and small sizes.
 
-Every time has the device finished before and after. First calls, which compile kernels, stand apart.
+The device is synchronised before and after each measurement. First calls, which compile kernels, are separate columns.
 """
 
 import faulthandler
@@ -30,37 +29,37 @@ from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from benchmarks import corpora, report
-from benchmarks.clock import seconds
-from benchmarks.contenders import OURS
-from benchmarks.recall import mnist
+from benchmarks.associative_memory import load_mnist
+from benchmarks.models import OURS
+from benchmarks.timing import measure_seconds
 from codebooks import HopfieldMemory, KrotovHopfield, metrics, ops
 
 COMMAND = "python -m benchmarks speed --device gpu"
-# The bars, as they were set for an H200.
+# Required figures, set for an H200.
 TIMES_TWO_CORES = {"Krotov-Hopfield": 40, "documents": 25}
 SHARE_OF_PRODUCT = {1_000: 0.15, 20_000: 0.5}
 SHARE_OF_BANDWIDTH = 0.4
 SHARE_OF_RECALL = 0.6
 NMI_DIFFERENCE = 0.01
 
-FRUGAL_AFTER = 420  # seconds from which on everything is measured once
-STOP_AFTER = 450  # and from which on no case is begun
-END_AFTER = 478  # and after which all ends, whatever is under way: what is measured has been written
+FRUGAL_AFTER = 420  # seconds after which everything is measured once
+STOP_AFTER = 450  # seconds after which no case is started
+END_AFTER = 478  # seconds after which the process ends; finished rows are written
 REPEATS = 5
-WARM_ROWS, WARM_PASSES = 100_000, 5  # what a model begins with, before whole epochs
+WARM_ROWS, WARM_PASSES = 100_000, 5  # rows and epochs of a model before whole epochs
 COMPILING_ROWS = 2_000  # enough to compile every kernel of the CPU
-SCHEDULES_ENDED = 10_000  # updates after which every schedule has reached its end
+SCHEDULES_ENDED = 10_000  # updates after which all schedules have ended
 NOISE = 1.0  # of queries, in standard deviations of the memories
 DENSITY = 0.19  # of MNIST: the share of pixels that are not zero
-COLUMNS = ("part", "what", "asked", "measured", "met", "seconds", "first call seconds", "CPU seconds")
+COLUMNS = ("part", "what", "required", "measured", "met", "seconds", "first call seconds", "CPU seconds")
 
 
 class Sizes(NamedTuple):
-    """How large everything is; the defaults are those of the bars."""
+    """Sizes of the data; the required figures refer to the defaults."""
 
     copy_bytes: int = 4 * 2**30
     images: tuple[int, int] = (60_000, 784)
-    units: int = 2_000
+    components: int = 2_000
     image_batches: tuple[int, ...] = (1_000, 20_000)
     documents: int = 1_000_000
     words: int = 50_000
@@ -70,35 +69,35 @@ class Sizes(NamedTuple):
     memories: int = 1_000_000
     dimensions: int = 384
     queries: int = 10_000
-    query_block: int = 1_000  # of the plain product: its scores take 4 GB
+    query_block: int = 1_000  # block of the plain product, with 4 GB of scores
     top: int = 10
-    fit_units: int = 50
+    fit_components: int = 50
 
 
 class Budget:
-    """How much time has gone, and how often something may be measured still."""
+    """Elapsed time, and the number of repetitions that it allows."""
 
     def __init__(self) -> None:
-        self._initialize_state = time.perf_counter()
+        self._start = time.perf_counter()
 
-    def used(self) -> float:
-        """Seconds since the beginning."""
-        return time.perf_counter() - self._initialize_state
+    def get_seconds(self) -> float:
+        """Return the seconds since the start."""
+        return time.perf_counter() - self._start
 
-    def repeats(self, wanted: int = REPEATS) -> int:
-        """As often as wanted, and once when time runs out."""
-        return wanted if self.used() < FRUGAL_AFTER else 1
+    def get_repeats(self, wanted: int = REPEATS) -> int:
+        """Return the wanted number of repetitions, or 1 if time is short."""
+        return wanted if self.get_seconds() < FRUGAL_AFTER else 1
 
     def is_spent(self) -> bool:
-        """Whether it is too late to begin anything."""
-        return self.used() > STOP_AFTER
+        """Return whether no further case may start."""
+        return self.get_seconds() > STOP_AFTER
 
 
 class LeftOutError(Exception):
-    """Why a case is not measured here, where that is nobody's fault."""
+    """Reason why a case is not measured on this machine, which is not a failure."""
 
 
-Known = dict[str, float]  # figures that later cases are compared with
+Figures = dict[str, float]  # figures of earlier cases, for comparison
 Rows = Iterator[dict[str, Any]]
 Cases = Iterator[tuple[str, Rows]]
 
@@ -106,69 +105,69 @@ Cases = Iterator[tuple[str, Rows]]
 # -- arithmetic --------------------------------------------------------------------------------------------------------
 
 
-def ratio(seconds_of_other: float | None, seconds_of_ours: float | None) -> float | None:
-    """How many times as long the other takes; None if one is unknown.
+def compute_ratio(seconds_of_other: float | None, seconds_of_ours: float | None) -> float | None:
+    """Compute the ratio of two times; None if one is missing.
 
-    Where the other is one product and we do that product and more, this is the share of its rate that we reach.
+    If the other is one product and ours contains this product, the ratio is our share of its rate.
     """
     if not seconds_of_other or not seconds_of_ours:
         return None
     return seconds_of_other / seconds_of_ours
 
 
-def share_of_bandwidth(n_bytes: float, taken: float, bandwidth: float | None) -> float | None:
-    """The part of a bandwidth, in bytes a second, that moving so many bytes in this time is; None if it is unknown."""
+def compute_bandwidth_share(n_bytes: float, taken: float, bandwidth: float | None) -> float | None:
+    """Compute the share of a bandwidth, in bytes per second, that a transfer reaches; None if it is missing."""
     return n_bytes / taken / bandwidth if bandwidth else None
 
 
-def at_least(measured: float | None, bar: float | None, unit: str) -> dict[str, Any]:
-    """What was asked, what was measured, and whether that is enough; without a bar only the unit is told."""
-    return _judged(measured, bar, "at least", unit, lambda: measured >= bar)
+def require_at_least(measured: float | None, bar: float | None, unit: str) -> dict[str, Any]:
+    """Compare a figure with the smallest allowed one; without a bar only the unit is reported."""
+    return _compare_with_bar(measured, bar, "at least", unit, lambda: measured >= bar)
 
 
-def at_most(measured: float | None, bar: float | None, unit: str) -> dict[str, Any]:
-    """As `at_least`, where less is better."""
-    return _judged(measured, bar, "at most", unit, lambda: measured <= bar)
+def require_at_most(measured: float | None, bar: float | None, unit: str) -> dict[str, Any]:
+    """Compare a figure with the largest allowed one."""
+    return _compare_with_bar(measured, bar, "at most", unit, lambda: measured <= bar)
 
 
-def below(measured: float | None, bar: float | None, unit: str) -> dict[str, Any]:
-    """As `at_most`, where the bar itself is too much."""
-    return _judged(measured, bar, "below", unit, lambda: measured < bar)
+def require_below(measured: float | None, bar: float | None, unit: str) -> dict[str, Any]:
+    """Compare a figure with a bar that must not be reached."""
+    return _compare_with_bar(measured, bar, "below", unit, lambda: measured < bar)
 
 
-def _judged(measured: Any, bar: Any, word: str, unit: str, is_met: Callable[[], bool]) -> dict[str, Any]:
+def _compare_with_bar(measured: Any, bar: Any, word: str, unit: str, is_met: Callable[[], bool]) -> dict[str, Any]:
     if bar is None:
-        return {"asked": f"({unit})", "measured": measured, "met": ""}
+        return {"required": f"({unit})", "measured": measured, "met": ""}
     met = "unknown" if measured is None else "yes" if is_met() else "no"
-    return {"asked": f"{word} {bar:g} {unit}", "measured": measured, "met": met}
+    return {"required": f"{word} {bar:g} {unit}", "measured": measured, "met": met}
 
 
-# -- clocks ------------------------------------------------------------------------------------------------------------
+# -- timing ------------------------------------------------------------------------------------------------------------
 
 
-def clocked(where: Any, work: Callable[[], Any]) -> tuple[Any, float]:
-    """What `work` gives and how long it takes, with the device of `where` idle before and after."""
-    given: list[Any] = []
+def measure_call(where: Any, work: Callable[[], Any]) -> tuple[Any, float]:
+    """Return the result and the seconds of a call, with the device of `where` synchronised before and after."""
+    results: list[Any] = []
 
     def work_and_wait() -> None:
-        given.append(work())
+        results.append(work())
         ops.synchronize(where)
 
     ops.synchronize(where)
-    taken = seconds(work_and_wait)
-    return given[0], taken
+    taken = measure_seconds(work_and_wait)
+    return results[0], taken
 
 
-def median_seconds(where: Any, work: Callable[[], Any], repeats: int) -> float:
-    """The median time of some calls; results are dropped before the next."""
-    return median(clocked(where, work)[1] for _ in range(repeats))
+def measure_median_seconds(where: Any, work: Callable[[], Any], repeats: int) -> float:
+    """Return the median time of some calls; each result is freed before the next call."""
+    return median(measure_call(where, work)[1] for _ in range(repeats))
 
 
 @contextmanager
-def two_cores() -> Iterator[None]:
-    """Work as on a machine of two cores: so many threads of ours, and of BLAS."""
+def limit_to_two_cores() -> Iterator[None]:
+    """Limit BLAS and the kernels of this library to two threads."""
     allowed = config.NUMBA_NUM_THREADS
-    config.NUMBA_NUM_THREADS = min(2, allowed)  # `codebooks.ops.threads` looks at it before every piece of work
+    config.NUMBA_NUM_THREADS = min(2, allowed)  # `codebooks.ops.threads` reads it before every call
     try:
         with threadpool_limits(limits=2):
             yield
@@ -179,10 +178,10 @@ def two_cores() -> Iterator[None]:
 # -- data --------------------------------------------------------------------------------------------------------------
 
 
-def images(shape: tuple[int, int]) -> tuple[np.ndarray, str]:
-    """MNIST, or a matrix of that shape and density where it is not at hand; and which of the two it is."""
+def load_images(shape: tuple[int, int]) -> tuple[np.ndarray, str]:
+    """Load MNIST, or a random matrix of the same shape and density if it is missing; also return its name."""
     try:
-        return mnist()[: shape[0]], "MNIST"
+        return load_mnist()[: shape[0]], "MNIST"
     except FileNotFoundError:
         rng = np.random.default_rng(0)
         pixels = rng.random(shape, dtype=np.float32)
@@ -190,13 +189,13 @@ def images(shape: tuple[int, int]) -> tuple[np.ndarray, str]:
         return pixels, "random pixels as dense as MNIST"
 
 
-def documents(cp: Any, n_rows: int, n_words: int, per_row: int, n_topics: int) -> sparse.csr_matrix:
-    """Rows of `per_row` different words, on the host, drawn where `cp` computes: a device draws 60 million at once.
+def draw_documents(cp: Any, n_rows: int, n_words: int, per_row: int, n_topics: int) -> sparse.csr_matrix:
+    """Draw rows of `per_row` distinct words on the device of `cp` and return them on the host.
 
-    The vocabulary is cut into `per_row` slices and a row has one word of each, so words differ and are sorted as they
-    come. In the first half of the slices the r-th word has a probability like 1 / r: these are the words that all rows
-    have in common. In the second half each topic has an order of its own, and low ranks are likelier still: without
-    topics, units would find nothing to share, and an epoch would be one of repairs.
+    The vocabulary is cut into `per_row` slices and a row has one word of each, so that words are distinct and sorted.
+    In the first half of the slices the r-th word has a probability proportional to 1 / r, in all rows alike. In the
+    second half each topic has its own order of words and prefers low ranks. Without topics, an epoch would mainly
+    relocate components.
     """
     rng, width = cp.random.default_rng(0), n_words // per_row
     share = 1 / np.arange(1, width + 1)
@@ -213,8 +212,8 @@ def documents(cp: Any, n_rows: int, n_words: int, per_row: int, n_topics: int) -
     return sparse.csr_matrix((ops.to_host(values), indices, starts), shape=(n_rows, n_words))
 
 
-def corpus() -> corpora.Matrix:
-    """20 Newsgroups, or what everybody has."""
+def load_corpus() -> corpora.Matrix:
+    """Load 20 Newsgroups, or the corpus that needs no download."""
     try:
         return corpora.load("newsgroups")
     except FileNotFoundError:
@@ -224,42 +223,46 @@ def corpus() -> corpora.Matrix:
 # -- 1: ceilings -------------------------------------------------------------------------------------------------------
 
 
-def ceilings(cp: Any, sizes: Sizes, budget: Budget, known: Known) -> Cases:
-    """What the device can do: everything else is held against that."""
-    yield "our kernels", _first_kernel(cp)
-    yield "copy", _copy(cp, sizes, budget, known)
-    yield "product", _product(cp, sizes, budget, known)
+def measure_ceilings(cp: Any, sizes: Sizes, budget: Budget, figures: Figures) -> Cases:
+    """Measure the limits of the device, with which other parts are compared."""
+    yield "our kernels", _measure_first_kernel(cp)
+    yield "copy", _measure_copy(cp, sizes, budget, figures)
+    yield "product", _measure_product(cp, sizes, budget, figures)
 
 
-def _first_kernel(cp: Any) -> Rows:
-    taken = clocked(cp.zeros(1), lambda: ops.row_norms(cp.ones((2, 2), np.float32)))[1]
+def _measure_first_kernel(cp: Any) -> Rows:
+    taken = measure_call(cp.zeros(1), lambda: ops.row_norms(cp.ones((2, 2), np.float32)))[1]
     yield {"what": "the first of our kernels (CuPy compiles all, and keeps them on disk)", "first call seconds": taken}
 
 
-def _copy(cp: Any, sizes: Sizes, budget: Budget, known: Known) -> Rows:
+def _measure_copy(cp: Any, sizes: Sizes, budget: Budget, figures: Figures) -> Rows:
     n, once = sizes.copy_bytes // 4, min(sizes.copy_bytes // 4, 2**24)
     source = cp.empty((max(n // once, 1), once), np.float32)
     source[...] = cp.random.default_rng(0).random(once, dtype=np.float32)
     target = cp.empty_like(source)
-    clocked(source, lambda: cp.copyto(target, source))
-    taken = median_seconds(source, lambda: cp.copyto(target, source), 2 * budget.repeats())
-    known["bandwidth"] = 2 * source.nbytes / taken
+    measure_call(source, lambda: cp.copyto(target, source))
+    taken = measure_median_seconds(source, lambda: cp.copyto(target, source), 2 * budget.get_repeats())
+    figures["bandwidth"] = 2 * source.nbytes / taken
     what = f"copy of {source.nbytes / 2**30:.1f} GiB on the device"
-    yield {"what": what, "seconds": taken, **at_least(known["bandwidth"] / 1e9, None, "GB/s, read and written")}
-
-
-def _product(cp: Any, sizes: Sizes, budget: Budget, known: Known) -> Rows:
-    draw = cp.random.default_rng(0)
-    X, W = (draw.random((n, sizes.images[1]), dtype=np.float32) for n in (sizes.images[0], sizes.units))
-    first = clocked(X, lambda: X @ W.T)[1]
-    known["image product"] = median_seconds(X, lambda: X @ W.T, budget.repeats())
-    (n_rows, n_features), n_units = X.shape, len(W)
-    rate = 2 * n_rows * n_features * n_units / known["image product"]
     yield {
-        "what": f"product {n_rows:,} x {n_features} x {n_units:,}, float32 without TF32",
-        "seconds": known["image product"],
+        "what": what,
+        "seconds": taken,
+        **require_at_least(figures["bandwidth"] / 1e9, None, "GB/s, read and written"),
+    }
+
+
+def _measure_product(cp: Any, sizes: Sizes, budget: Budget, figures: Figures) -> Rows:
+    draw = cp.random.default_rng(0)
+    X, W = (draw.random((n, sizes.images[1]), dtype=np.float32) for n in (sizes.images[0], sizes.components))
+    first = measure_call(X, lambda: X @ W.T)[1]
+    figures["image product"] = measure_median_seconds(X, lambda: X @ W.T, budget.get_repeats())
+    (n_rows, n_features), n_components = X.shape, len(W)
+    rate = 2 * n_rows * n_features * n_components / figures["image product"]
+    yield {
+        "what": f"product {n_rows:,} x {n_features} x {n_components:,}, float32 without TF32",
+        "seconds": figures["image product"],
         "first call seconds": first,
-        **at_least(rate / 1e12, None, "TFLOP/s"),
+        **require_at_least(rate / 1e12, None, "TFLOP/s"),
     }
 
 
@@ -267,52 +270,52 @@ def _product(cp: Any, sizes: Sizes, budget: Budget, known: Known) -> Rows:
 
 
 class Epoch(NamedTuple):
-    """An epoch on the device, after the schedules have ended."""
+    """Results of an epoch on the device, after all schedules have ended."""
 
-    start: Any  # the state that it begins with
-    end: Any  # and that it ends with
+    start: Any  # state before the epoch
+    end: Any  # state after the epoch
     taken: float
-    first: float  # seconds of the first one, with what it compiles
-    order: float  # seconds of it that go into the order of rows, which the host makes
-    n_idle: int  # units that nothing is left of at the end: many of them would say that the data is odd
+    first: float  # seconds of the first epoch, with compilation
+    order: float  # seconds for the order of rows, which the host draws
+    n_idle: int  # number of unused components at the end; many of them mean unsuitable data
 
 
-def one_epoch(model: Any, X: Any, state: Any) -> Any:
-    """The state after an epoch, always over the same minibatches."""
+def run_epoch(model: Any, X: Any, state: Any) -> Any:
+    """Return the state after an epoch, always over the same minibatches."""
     return model._run_epoch(X, state, 1, np.random.RandomState(1))[0]
 
 
-def device_epoch(model: Any, X: Any, repeats: int, directions: Any = None) -> Epoch:
-    """Time an epoch from the state after another one; `directions` is where units begin, if not where they choose.
+def measure_device_epoch(model: Any, X: Any, repeats: int, directions: Any = None) -> Epoch:
+    """Time an epoch that starts after another one; `directions` are initial components, if not those of the model.
 
-    Units that choose may begin alike, so they get a few passes over some rows in which idle ones are revived; later
-    none are, as in `benchmarks.speed`.
+    Initial components of the model may be similar, so that a few passes over some rows relocate idle ones before; the
+    timed epoch relocates none, as in `benchmarks.speed`.
     """
-    few = ops.take_rows(X, slice(0, min(WARM_ROWS, X.shape[0])))
+    first_rows = ops.take_rows(X, slice(0, min(WARM_ROWS, X.shape[0])))
     model, rng, state = model.set_params(revive=directions is None), np.random.RandomState(0), None
     for _ in range(WARM_PASSES if directions is None else 1):
-        state = model._run_epoch(few, state, 0, rng)[0]
+        state = model._run_epoch(first_rows, state, 0, rng)[0]
     if directions is not None:
         state = state._replace(components=directions)
     model, state = model.set_params(revive=False), state._replace(n_updates=SCHEDULES_ENDED)
-    start, first = clocked(X, lambda: one_epoch(model, X, state))
-    end, second = clocked(X, lambda: one_epoch(model, X, start))
-    taken = median([second, *(clocked(X, lambda: one_epoch(model, X, start))[1] for _ in range(repeats - 1))])
-    order = seconds(lambda: list(model._draw_minibatches(X.shape[0], np.random.RandomState(1))))
+    start, first = measure_call(X, lambda: run_epoch(model, X, state))
+    end, second = measure_call(X, lambda: run_epoch(model, X, start))
+    taken = median([second, *(measure_call(X, lambda: run_epoch(model, X, start))[1] for _ in range(repeats - 1))])
+    order = measure_seconds(lambda: list(model._draw_minibatches(X.shape[0], np.random.RandomState(1))))
     return Epoch(start, end, taken, first, order, int(ops.to_host((end.usage == 0).sum())))
 
 
-def two_core_epoch(model: Any, X: Any, epoch: Epoch, repeats: int) -> tuple[float, float]:
-    """Seconds of the same epoch on two cores of the CPU, and how far the units that come out lie from the device's."""
+def measure_two_core_epoch(model: Any, X: Any, epoch: Epoch, repeats: int) -> tuple[float, float]:
+    """Time the same epoch on two cores; also return the largest difference of components from the device."""
     start = type(epoch.start)(*map(ops.to_host, epoch.start))
-    with two_cores():
-        one_epoch(model, X[:COMPILING_ROWS], start)
-        runs = [clocked(X, lambda: one_epoch(model, X, start)) for _ in range(repeats)]
+    with limit_to_two_cores():
+        run_epoch(model, X[:COMPILING_ROWS], start)
+        runs = [measure_call(X, lambda: run_epoch(model, X, start)) for _ in range(repeats)]
     ours, theirs = runs[0][0].components, ops.to_host(epoch.end.components)
     return median(taken for _, taken in runs), float(np.abs(ours - theirs).max() / np.abs(ours).max())
 
 
-def _epoch_rows(
+def _measure_epoch_rows(
     model: Any,
     X: Any,
     on_host: Any,
@@ -322,114 +325,129 @@ def _epoch_rows(
     repeats: tuple[int, int],
     directions: Any = None,
 ) -> Rows:
-    """Two rows: the epoch against a ceiling, then against two cores."""
-    epoch = device_epoch(model, X, repeats[0], directions)
+    """Yield two rows: the epoch compared with a limit of the device, then with two cores."""
+    epoch = measure_device_epoch(model, X, repeats[0], directions)
     times = {"seconds": epoch.taken, "first call seconds": epoch.first, "order of rows seconds": epoch.order}
-    times["idle units"] = epoch.n_idle
+    times["idle components"] = epoch.n_idle
     yield {"what": f"{what}: share of the ceiling", **times, **judge(epoch.taken)}
-    on_cpu, difference = two_core_epoch(model, on_host, epoch, repeats[1])
+    on_cpu, difference = measure_two_core_epoch(model, on_host, epoch, repeats[1])
     yield {
         "what": f"{what}: against two cores",
         "seconds": epoch.taken,
         "CPU seconds": on_cpu,
-        "largest difference of units": difference,
-        **at_least(ratio(on_cpu, epoch.taken), least, "times two CPU cores"),
+        "largest difference of components": difference,
+        **require_at_least(compute_ratio(on_cpu, epoch.taken), least, "times two CPU cores"),
     }
 
 
 # -- 2: Krotov-Hopfield ------------------------------------------------------------------------------------------------
 
 
-def krotov_hopfield(cp: Any, sizes: Sizes, budget: Budget, known: Known) -> Cases:
-    """An epoch of many units, in small and in large minibatches, and what torch and cuML need for their nearest."""
-    on_host, name = images(sizes.images)
+def measure_krotov_hopfield(cp: Any, sizes: Sizes, budget: Budget, figures: Figures) -> Cases:
+    """Measure an epoch of many components, in small and large minibatches, and comparable work of torch and cuML."""
+    on_host, name = load_images(sizes.images)
     X = cp.asarray(on_host)
-    chosen = np.sort(np.random.RandomState(0).permutation(len(on_host))[: sizes.units])
-    directions = np.resize(on_host[chosen], (sizes.units, on_host.shape[1]))  # a row each: none stays idle
+    chosen = np.sort(np.random.RandomState(0).permutation(len(on_host))[: sizes.components])
+    directions = np.resize(
+        on_host[chosen], (sizes.components, on_host.shape[1])
+    )  # each is a row, so that none stays idle
     directions = directions / np.maximum(np.linalg.norm(directions, 3, axis=1, keepdims=True), 1e-30)
     start = cp.asarray(directions.astype(np.float32))
     for size in sizes.image_batches:
-        yield f"minibatches of {size:,}", _units_epoch(X, on_host, name, size, start, sizes, budget, known)
+        yield (
+            f"minibatches of {size:,}",
+            _measure_components_epoch(X, on_host, name, size, start, sizes, budget, figures),
+        )
     size = sizes.image_batches[-1]
-    yield "torch, an epoch of k-means", _torch_k_means(X, start, size, budget, known)
-    yield "cuML, a pass of KMeans", _cuml_k_means(X, start, budget, known)
+    yield "torch, an epoch of k-means", _measure_torch_k_means(X, start, size, budget, figures)
+    yield "cuML, a pass of KMeans", _measure_cuml_k_means(X, start, budget, figures)
 
 
-def _units_epoch(
-    X: Any, on_host: Any, name: str, size: int, start: Any, sizes: Sizes, budget: Budget, known: Known
+def _measure_components_epoch(
+    X: Any, on_host: Any, name: str, size: int, start: Any, sizes: Sizes, budget: Budget, figures: Figures
 ) -> Rows:
-    model = KrotovHopfield(sizes.units, p=3, batch_size=size, random_state=0)
+    model = KrotovHopfield(sizes.components, p=3, batch_size=size, random_state=0)
     share = SHARE_OF_PRODUCT.get(size)
 
     def judge(taken: float) -> dict[str, Any]:
-        known[f"epoch, {size}"] = taken
-        return at_least(ratio(known.get("image product"), taken), share, "of the product's rate")
+        figures[f"epoch, {size}"] = taken
+        return require_at_least(compute_ratio(figures.get("image product"), taken), share, "of the product's rate")
 
-    what = f"epoch of {name}, {X.shape[0]:,} x {X.shape[1]}, {sizes.units:,} units, p=3, minibatches of {size:,}"
-    least, repeats = TIMES_TWO_CORES["Krotov-Hopfield"], (budget.repeats(), budget.repeats(2))
-    yield from _epoch_rows(model, X, on_host, what, judge, least, repeats, start)
+    what = (
+        f"epoch of {name}, {X.shape[0]:,} x {X.shape[1]}, {sizes.components:,} components, p=3, minibatches of {size:,}"
+    )
+    least, repeats = TIMES_TWO_CORES["Krotov-Hopfield"], (budget.get_repeats(), budget.get_repeats(2))
+    yield from _measure_epoch_rows(model, X, on_host, what, judge, least, repeats, start)
 
 
-def _torch_k_means(X: Any, start: Any, size: int, budget: Budget, known: Known) -> Rows:
-    torch = _torch()
+def _measure_torch_k_means(X: Any, start: Any, size: int, budget: Budget, figures: Figures) -> Rows:
+    torch = _import_torch()
     rows, centres = torch.from_dlpack(X), torch.nn.functional.normalize(torch.from_dlpack(start))
 
     def epoch() -> Any:
-        units, order = centres, torch.randperm(len(rows), device=rows.device)
+        components, order = centres, torch.randperm(len(rows), device=rows.device)
         for chosen in order.split(size):
             batch = rows[chosen]
-            best = torch.topk(batch @ units.T, 2, dim=1).indices[:, 0]
-            units = torch.nn.functional.normalize(units + torch.zeros_like(units).index_add_(0, best, batch))
-        return units
+            best = torch.topk(batch @ components.T, 2, dim=1).indices[:, 0]
+            sums = torch.zeros_like(components).index_add_(0, best, batch)
+            components = torch.nn.functional.normalize(components + sums)
+        return components
 
-    first, taken = _torch_seconds(torch, rows, epoch, budget.repeats())
+    first, taken = _measure_torch_seconds(torch, rows, epoch, budget.get_repeats())
     what = f"torch: product, top 2 and sums of an epoch of spherical k-means, minibatches of {size:,}"
-    yield _beside(what, taken, first, known.get(f"epoch, {size}"))
+    yield _make_comparison(what, taken, first, figures.get(f"epoch, {size}"))
 
 
-def _cuml_k_means(X: Any, start: Any, budget: Budget, known: Known) -> Rows:
-    k_means = _imported("cuml.cluster").KMeans
+def _measure_cuml_k_means(X: Any, start: Any, budget: Budget, figures: Figures) -> Rows:
+    k_means = _import_peer("cuml.cluster").KMeans
     how = {"n_clusters": len(start), "init": start, "n_init": 1, "max_iter": 1, "tol": 0.0}
-    first = clocked(X, lambda: k_means(**how).fit(X))[1]
-    taken = median_seconds(X, lambda: k_means(**how).fit(X), budget.repeats())
-    ours = min((value for name, value in known.items() if name.startswith("epoch, ")), default=None)
-    yield _beside("cuML: KMeans, one pass", taken, first, ours)
+    first = measure_call(X, lambda: k_means(**how).fit(X))[1]
+    taken = measure_median_seconds(X, lambda: k_means(**how).fit(X), budget.get_repeats())
+    ours = min((value for name, value in figures.items() if name.startswith("epoch, ")), default=None)
+    yield _make_comparison("cuML: KMeans, one pass", taken, first, ours)
 
 
 # -- 3: documents ------------------------------------------------------------------------------------------------------
 
 
-def topics(cp: Any, sizes: Sizes, budget: Budget, known: Known) -> Cases:
-    """An epoch over many sparse rows."""
+def measure_topics(cp: Any, sizes: Sizes, budget: Budget, figures: Figures) -> Cases:
+    """Measure epochs over many sparse rows."""
     made: list[Any] = []
-    taken = seconds(lambda: made.append(documents(cp, sizes.documents, sizes.words, sizes.per_document, sizes.topics)))
+    taken = measure_seconds(
+        lambda: made.append(draw_documents(cp, sizes.documents, sizes.words, sizes.per_document, sizes.topics))
+    )
     on_host = made.pop()
     X = ops.to_device_of(on_host, cp.zeros(1))
     yield "documents", iter([{"what": f"making {sizes.documents:,} documents", "seconds": taken}])
     for name in ("OSC", "mixture"):
         for size in sizes.document_batches:
             model = OURS[name].build(sizes.topics, 0).set_params(batch_size=size)
-            yield f"{name}, minibatches: {size}", _topics_epoch(model, X, on_host, name, size, sizes, budget, known)
+            yield (
+                f"{name}, minibatches: {size}",
+                _measure_topics_epoch(model, X, on_host, name, size, sizes, budget, figures),
+            )
 
 
-def _topics_epoch(
-    model: Any, X: Any, on_host: Any, name: str, size: Any, sizes: Sizes, budget: Budget, known: Known
+def _measure_topics_epoch(
+    model: Any, X: Any, on_host: Any, name: str, size: Any, sizes: Sizes, budget: Budget, figures: Figures
 ) -> Rows:
     n_bytes = 2 * on_host.nnz * sizes.topics * 4
 
     def judge(taken: float) -> dict[str, Any]:
-        share = share_of_bandwidth(n_bytes, taken, known.get("bandwidth"))
-        return at_least(share, SHARE_OF_BANDWIDTH, "of the copy bandwidth, at 2 nnz K 4 bytes")
+        share = compute_bandwidth_share(n_bytes, taken, figures.get("bandwidth"))
+        return require_at_least(share, SHARE_OF_BANDWIDTH, "of the copy bandwidth, at 2 nnz K 4 bytes")
 
     what = f"{name}, epoch of {on_host.shape[0]:,} documents, K={sizes.topics}, minibatches: {size}"
-    yield from _epoch_rows(model, X, on_host, what, judge, TIMES_TWO_CORES["documents"], (budget.repeats(), 1))
+    yield from _measure_epoch_rows(
+        model, X, on_host, what, judge, TIMES_TWO_CORES["documents"], (budget.get_repeats(), 1)
+    )
 
 
 # -- 4: recall ---------------------------------------------------------------------------------------------------------
 
 
-def recall(cp: Any, sizes: Sizes, budget: Budget, known: Known) -> Cases:
-    """Noisy copies of dense memories, each of which brings back ten."""
+def measure_recall(cp: Any, sizes: Sizes, budget: Budget, figures: Figures) -> Cases:
+    """Measure the recall of ten patterns for each noisy copy of a dense pattern."""
     draw = cp.random.default_rng(0)
     memories = draw.standard_normal((sizes.memories, sizes.dimensions), dtype=np.float32)
     meant = np.random.RandomState(0).randint(sizes.memories, size=sizes.queries)
@@ -437,150 +455,161 @@ def recall(cp: Any, sizes: Sizes, budget: Budget, known: Known) -> Cases:
     queries = memories[cp.asarray(meant)] + np.float32(NOISE) * noise
     del noise
     memory = HopfieldMemory(random_state=0)
-    yield "product", _blocks_of_product(memories, queries, sizes, budget, known)
-    yield "fit and beta", _fit_memory(memory, memories)
-    yield "recall", _recall(cp, memory, queries, meant, sizes, budget, known)
-    yield "recall on the CPU", _recall_on_cpu(memory, memories, queries, sizes, budget)
-    yield "torch, top 10", _torch_recall(memory, memories, queries, sizes, budget, known)
+    yield "product", _measure_blocked_product(memories, queries, sizes, budget, figures)
+    yield "fit and beta", _measure_memory_fit(memory, memories)
+    yield "recall", _measure_recall(cp, memory, queries, meant, sizes, budget, figures)
+    yield "recall on the CPU", _measure_recall_on_cpu(memory, memories, queries, sizes, budget)
+    yield "torch, top 10", _measure_torch_recall(memory, memories, queries, sizes, budget, figures)
 
 
-def _blocks_of_product(memories: Any, queries: Any, sizes: Sizes, budget: Budget, known: Known) -> Rows:
+def _measure_blocked_product(memories: Any, queries: Any, sizes: Sizes, budget: Budget, figures: Figures) -> Rows:
     def product() -> None:
         for start in range(0, len(queries), sizes.query_block):
             queries[start : start + sizes.query_block] @ memories.T
 
-    first = clocked(queries, product)[1]
-    known["recall product"] = median_seconds(queries, product, budget.repeats())
-    rate = 2 * len(queries) * memories.size / known["recall product"]
+    first = measure_call(queries, product)[1]
+    figures["recall product"] = measure_median_seconds(queries, product, budget.get_repeats())
+    rate = 2 * len(queries) * memories.size / figures["recall product"]
     yield {
         "what": f"product {len(queries):,} x {memories.shape[1]} x {len(memories):,}, {sizes.query_block:,} at a time",
-        "seconds": known["recall product"],
+        "seconds": figures["recall product"],
         "first call seconds": first,
-        **at_least(rate / 1e12, None, "TFLOP/s"),
+        **require_at_least(rate / 1e12, None, "TFLOP/s"),
     }
 
 
-def _fit_memory(memory: HopfieldMemory, memories: Any) -> Rows:
-    yield {"what": "storing", "seconds": clocked(memories, lambda: memory.fit(memories))[1]}
-    beta, taken = clocked(memories, lambda: memory.beta_)
+def _measure_memory_fit(memory: HopfieldMemory, memories: Any) -> Rows:
+    yield {"what": "storing", "seconds": measure_call(memories, lambda: memory.fit(memories))[1]}
+    beta, taken = measure_call(memories, lambda: memory.beta_)
     what = f"estimating beta ({memory.similarity_}, sparsemax)"
-    yield {"what": what, "first call seconds": taken, **at_least(beta, None, "beta")}
+    yield {"what": what, "first call seconds": taken, **require_at_least(beta, None, "beta")}
 
 
-def _recall(
-    cp: Any, memory: HopfieldMemory, queries: Any, meant: np.ndarray, sizes: Sizes, budget: Budget, known: Known
+def _measure_recall(
+    cp: Any, memory: HopfieldMemory, queries: Any, meant: np.ndarray, sizes: Sizes, budget: Budget, figures: Figures
 ) -> Rows:
-    first = clocked(queries, lambda: memory.recall(queries, sizes.top))[1]
+    first = measure_call(queries, lambda: memory.recall(queries, sizes.top))[1]
     _free(cp)
-    before = _pool_bytes(cp, "used_bytes")
-    (ids, weights), taken = clocked(queries, lambda: memory.recall(queries, sizes.top))
-    after = _pool_bytes(cp, "total_bytes")  # a pool gives nothing back by itself, so this is the most it has held
-    more = [clocked(queries, lambda: memory.recall(queries, sizes.top))[1] for _ in range(budget.repeats(3) - 1)]
-    known["recall"] = median([taken, *more])
+    before = _get_pool_bytes(cp, "used_bytes")
+    (ids, weights), taken = measure_call(queries, lambda: memory.recall(queries, sizes.top))
+    after = _get_pool_bytes(cp, "total_bytes")  # a pool frees nothing by itself, so that this is its peak
+    more = [
+        measure_call(queries, lambda: memory.recall(queries, sizes.top))[1] for _ in range(budget.get_repeats(3) - 1)
+    ]
+    figures["recall"] = median([taken, *more])
     yield {
         "what": f"recall of {sizes.queries:,} among {sizes.memories:,}, sparsemax, top {sizes.top}",
-        "seconds": known["recall"],
+        "seconds": figures["recall"],
         "first call seconds": first,
         "share of queries whose original comes first": float((ops.to_host(ids)[:, 0] == meant).mean()),
         "patterns with weight among these": float(ops.to_host((weights > 0).sum(axis=1).mean())),
-        **at_least(ratio(known.get("recall product"), known["recall"]), SHARE_OF_RECALL, "of the product's rate"),
+        **require_at_least(
+            compute_ratio(figures.get("recall product"), figures["recall"]), SHARE_OF_RECALL, "of the product's rate"
+        ),
     }
     if before is None:
-        raise LeftOutError("Memory is counted by CuPy's pool, and this is not CuPy.")
+        raise LeftOutError("Memory is counted by the pool of CuPy, which is not in use.")
     whole = sizes.queries * sizes.memories * 4
-    held = (after - before) / whole
+    share = (after - before) / whole
     yield {
         "what": f"memory taken by recall, in matrices of all scores ({whole / 1e9:.1f} GB)",
         "GB": (after - before) / 1e9,
         "GB in use before": before / 1e9,
-        **below(held, 1, "of that matrix"),
+        **require_below(share, 1, "of that matrix"),
     }
 
 
-def _recall_on_cpu(memory: HopfieldMemory, memories: Any, queries: Any, sizes: Sizes, budget: Budget) -> Rows:
-    few = queries[: max(sizes.queries // 10, 1)]
-    taken = median_seconds(few, lambda: memory.recall(few, sizes.top), budget.repeats(3))
-    on_host, asked = ops.to_host(memories), ops.to_host(few)
-    there = HopfieldMemory(memory.similarity_, beta=memory.beta_).fit(on_host)
-    there.recall(asked[:2], sizes.top)  # derives what the stored rows need
-    on_cpu = seconds(lambda: there.recall(asked, sizes.top))
+def _measure_recall_on_cpu(memory: HopfieldMemory, memories: Any, queries: Any, sizes: Sizes, budget: Budget) -> Rows:
+    first_queries = queries[: max(sizes.queries // 10, 1)]
+    taken = measure_median_seconds(
+        first_queries, lambda: memory.recall(first_queries, sizes.top), budget.get_repeats(3)
+    )
+    patterns, host_queries = ops.to_host(memories), ops.to_host(first_queries)
+    host_memory = HopfieldMemory(memory.similarity_, beta=memory.beta_).fit(patterns)
+    host_memory.recall(host_queries[:2], sizes.top)  # computes what is derived from the patterns
+    on_cpu = measure_seconds(lambda: host_memory.recall(host_queries, sizes.top))
     yield {
-        "what": f"recall of {len(few):,}, against all cores",
+        "what": f"recall of {len(first_queries):,}, against all cores",
         "seconds": taken,
         "CPU seconds": on_cpu,
-        **at_least(ratio(on_cpu, taken), None, "times all CPU cores"),
+        **require_at_least(compute_ratio(on_cpu, taken), None, "times all CPU cores"),
     }
 
 
-def _torch_recall(
-    memory: HopfieldMemory, memories: Any, queries: Any, sizes: Sizes, budget: Budget, known: Known
+def _measure_torch_recall(
+    memory: HopfieldMemory, memories: Any, queries: Any, sizes: Sizes, budget: Budget, figures: Figures
 ) -> Rows:
-    torch = _torch()
+    torch = _import_torch()
     normalize, beta = torch.nn.functional.normalize, memory.beta_
-    stored, asked = normalize(torch.from_dlpack(memories)), torch.from_dlpack(queries)
+    stored, torch_queries = normalize(torch.from_dlpack(memories)), torch.from_dlpack(queries)
 
     def top() -> None:
-        for block in asked.split(sizes.query_block):
+        for block in torch_queries.split(sizes.query_block):
             torch.topk(torch.softmax(beta * (normalize(block) @ stored.T), dim=1), sizes.top, dim=1)
 
-    first, taken = _torch_seconds(torch, asked, top, budget.repeats(3))
+    first, taken = _measure_torch_seconds(torch, torch_queries, top, budget.get_repeats(3))
     what = f"torch: product, softmax and top {sizes.top}, {sizes.query_block:,} queries at a time"
-    yield _beside(what, taken, first, known.get("recall"))
+    yield _make_comparison(what, taken, first, figures.get("recall"))
 
 
 # -- 5: fit and transform ----------------------------------------------------------------------------------------------
 
 
-def fits(cp: Any, sizes: Sizes, budget: Budget, known: Known) -> Cases:
-    """Our models at their defaults on a corpus that people have, against all cores of this machine."""
-    data = corpus()
+def measure_fits(cp: Any, sizes: Sizes, budget: Budget, figures: Figures) -> Cases:
+    """Measure our models at their defaults on a corpus, compared with all cores of this machine."""
+    data = load_corpus()
     X = ops.to_device_of(data.X, cp.zeros(1))
     for name in OURS:
-        yield name, _fit(name, data, X, sizes.fit_units, budget)
+        yield name, _measure_fit(name, data, X, sizes.fit_components, budget)
 
 
-def _fit(name: str, data: corpora.Matrix, X: Any, n_units: int, budget: Budget) -> Rows:
-    def measured(rows: Any) -> tuple[Any, float, float, float]:
-        model, first = clocked(rows, lambda: OURS[name].build(n_units, 0).fit(rows))
-        taken = median_seconds(rows, lambda: OURS[name].build(n_units, 0).fit(rows), budget.repeats(3))
+def _measure_fit(name: str, data: corpora.Matrix, X: Any, n_components: int, budget: Budget) -> Rows:
+    def measure(rows: Any) -> tuple[Any, float, float, float]:
+        model, first = measure_call(rows, lambda: OURS[name].build(n_components, 0).fit(rows))
+        taken = measure_median_seconds(rows, lambda: OURS[name].build(n_components, 0).fit(rows), budget.get_repeats(3))
         model.transform(rows)
-        return model, taken, first, median_seconds(rows, lambda: model.transform(rows), budget.repeats())
+        return model, taken, first, measure_median_seconds(rows, lambda: model.transform(rows), budget.get_repeats())
 
-    model, fit, first, transform = measured(X)
+    model, fit, first, transform = measure(X)
     times = {"seconds": fit, "first call seconds": first}
-    yield {"what": f"{name}, fit of {data.name} {data.X.shape}, K={n_units}", **times, "epochs": model.n_iter_}
-    there, cpu_fit, _, cpu_transform = measured(data.X)
+    yield {"what": f"{name}, fit of {data.name} {data.X.shape}, K={n_components}", **times, "epochs": model.n_iter_}
+    cpu_model, cpu_fit, _, cpu_transform = measure(data.X)
     unit = "times all CPU cores"
     for method, ours, theirs in (("fit", fit, cpu_fit), ("transform", transform, cpu_transform)):
         what = f"{name}, {method}, against all cores"
-        yield {"what": what, "seconds": ours, "CPU seconds": theirs, **at_least(ratio(theirs, ours), None, unit)}
-    nmi = [metrics.agreement(data.labels, ops.to_host(one.labels_)).nmi for one in (model, there)]
+        yield {
+            "what": what,
+            "seconds": ours,
+            "CPU seconds": theirs,
+            **require_at_least(compute_ratio(theirs, ours), None, unit),
+        }
+    nmi = [metrics.agreement(data.labels, ops.to_host(one.labels_)).nmi for one in (model, cpu_model)]
     yield {
         "what": f"{name}, NMI, device and CPU",
         "NMI": nmi,
-        "same label": float((ops.to_host(model.labels_) == there.labels_).mean()),
-        **at_most(abs(nmi[0] - nmi[1]), NMI_DIFFERENCE, "apart"),
+        "same label": float((ops.to_host(model.labels_) == cpu_model.labels_).mean()),
+        **require_at_most(abs(nmi[0] - nmi[1]), NMI_DIFFERENCE, "apart"),
     }
 
 
-# -- others ------------------------------------------------------------------------------------------------------------
+# -- peers -------------------------------------------------------------------------------------------------------------
 
 
-def _imported(name: str) -> Any:
+def _import_peer(name: str) -> Any:
     if find_spec(name.partition(".")[0]) is None:
         raise LeftOutError(f"{name.partition('.')[0]} is not installed.")
     return import_module(name)
 
 
-def _torch() -> Any:
-    """Torch, in full float32."""
-    torch = _imported("torch")
+def _import_torch() -> Any:
+    """Import torch and set full float32 precision."""
+    torch = _import_peer("torch")
     torch.set_float32_matmul_precision("highest")
     return torch
 
 
-def _torch_seconds(torch: Any, where: Any, work: Callable[[], Any], repeats: int) -> tuple[float, float]:
-    """The first call, and the median of further ones."""
+def _measure_torch_seconds(torch: Any, where: Any, work: Callable[[], Any], repeats: int) -> tuple[float, float]:
+    """Return the seconds of the first call, and the median of later ones."""
 
     def wait() -> None:
         if where.is_cuda:
@@ -588,33 +617,33 @@ def _torch_seconds(torch: Any, where: Any, work: Callable[[], Any], repeats: int
 
     def once() -> float:
         wait()
-        return seconds(lambda: (work(), wait()))
+        return measure_seconds(lambda: (work(), wait()))
 
     first = once()
     return first, median(once() for _ in range(repeats))
 
 
-def _beside(what: str, taken: float, first: float, ours: float | None) -> dict[str, Any]:
-    judged = at_least(ratio(taken, ours), None, "times ours")
-    return {"what": what, "seconds": taken, "first call seconds": first, **judged}
+def _make_comparison(what: str, taken: float, first: float, ours: float | None) -> dict[str, Any]:
+    comparison = require_at_least(compute_ratio(taken, ours), None, "times ours")
+    return {"what": what, "seconds": taken, "first call seconds": first, **comparison}
 
 
 # -- the run -----------------------------------------------------------------------------------------------------------
 
-PARTS: dict[str, Callable[[Any, Sizes, Budget, Known], Cases]] = {
-    "ceilings": ceilings,
-    "Krotov-Hopfield": krotov_hopfield,
-    "topics": topics,
-    "recall": recall,
-    "fit": fits,
+PARTS: dict[str, Callable[[Any, Sizes, Budget, Figures], Cases]] = {
+    "ceilings": measure_ceilings,
+    "Krotov-Hopfield": measure_krotov_hopfield,
+    "topics": measure_topics,
+    "recall": measure_recall,
+    "fit": measure_fits,
 }
 
 
-def measured(cp: Any, sizes: Sizes, budget: Budget, parts: Iterable[str] | None = None) -> Rows:
-    """All rows, as they come; what fails is a row too."""
-    known: Known = {}
+def measure_parts(cp: Any, sizes: Sizes, budget: Budget, parts: Iterable[str] | None = None) -> Rows:
+    """Yield all rows as they are measured; failures are rows too."""
+    figures: Figures = {}
     for part in PARTS if parts is None else parts:
-        cases = PARTS[part](cp, sizes, budget, known)
+        cases = PARTS[part](cp, sizes, budget, figures)
         while True:
             case = None
             try:
@@ -622,25 +651,25 @@ def measured(cp: Any, sizes: Sizes, budget: Budget, parts: Iterable[str] | None 
                     raise LeftOutError("No time was left.")
                 case, rows = next(cases)
                 for row in rows:
-                    yield {"part": part, **_plain(row), "at second": budget.used()}
+                    yield {"part": part, **_convert_scalars(row), "at second": budget.get_seconds()}
             except StopIteration:
                 break
-            except Exception as error:  # whatever it is, the others go on
-                yield {"part": part, "what": case or part, **_complaint(error), "at second": budget.used()}
+            except Exception as error:  # other cases continue after any failure
+                yield {"part": part, "what": case or part, **_describe_error(error), "at second": budget.get_seconds()}
                 if case is None:
-                    break  # nothing more of this part can be prepared
-            del rows  # what it holds can be freed
+                    break  # the part cannot yield further cases
+            del rows  # frees the data of the case
             _free(cp)
-        cases.close()  # drops the data of the part
+        cases.close()  # frees the data of the part
         _free(cp)
 
 
-def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    """A row that can be written as JSON."""
+def _convert_scalars(row: dict[str, Any]) -> dict[str, Any]:
+    """Convert NumPy scalars of a row, so that it can be written as JSON."""
     return {key: value.item() if isinstance(value, np.generic) else value for key, value in row.items()}
 
 
-def _complaint(error: Exception) -> dict[str, Any]:
+def _describe_error(error: Exception) -> dict[str, Any]:
     if isinstance(error, LeftOutError):
         return {"met": f"left out: {error}"}
     words = " ".join(f"{type(error).__name__}: {error}".split()).replace("|", "/")
@@ -649,53 +678,55 @@ def _complaint(error: Exception) -> dict[str, Any]:
 
 
 def _free(cp: Any) -> None:
-    """Give back what nobody holds."""
+    """Free unused memory on the device."""
     gc.collect()
-    with suppress(Exception):  # after a fault on the device even this fails, and the fault has been told
+    with suppress(Exception):  # fails after a fault on the device, which is already reported
         if hasattr(cp, "get_default_memory_pool"):
             cp.get_default_memory_pool().free_all_blocks()
         if "torch" in sys.modules and sys.modules["torch"].cuda.is_available():
             sys.modules["torch"].cuda.empty_cache()
 
 
-def _pool_bytes(cp: Any, what: str) -> int | None:
-    """A figure of CuPy's pool; None where there is no pool."""
+def _get_pool_bytes(cp: Any, what: str) -> int | None:
+    """Return a figure of the pool of CuPy, or None if there is no pool."""
     return getattr(cp.get_default_memory_pool(), what)() if hasattr(cp, "get_default_memory_pool") else None
 
 
-def device_module() -> Any:
-    """CuPy, with a device and without TF32.
+def import_cupy() -> Any:
+    """Import CuPy, without TF32, and check that it has a device.
 
     Raises
     ------
     SystemExit
-        There is none: exit code 1 and a sentence.
+        If CuPy or a device is missing.
     """
     os.environ.pop("CUPY_TF32", None)
-    os.environ["NVIDIA_TF32_OVERRIDE"] = "0"  # which cuBLAS obeys, whoever calls it
+    os.environ["NVIDIA_TF32_OVERRIDE"] = "0"  # read by cuBLAS
     try:
         import cupy
     except ImportError as error:
-        raise SystemExit(f"`{COMMAND}` wants CuPy, which cannot be imported here: {error}.") from error
+        raise SystemExit(
+            f"`{COMMAND}` needs CuPy, which cannot be imported: {error}. Install the extra `gpu`."
+        ) from error
     try:
         n_devices = cupy.cuda.runtime.getDeviceCount()
     except Exception as error:
-        raise SystemExit(f"`{COMMAND}` wants a CUDA device, and CuPy finds none here: {error}.") from error
+        raise SystemExit(f"`{COMMAND}` needs a CUDA device, and CuPy finds none: {error}.") from error
     if not n_devices:
-        raise SystemExit(f"`{COMMAND}` wants a CUDA device, and there is none here.")
+        raise SystemExit(f"`{COMMAND}` needs a CUDA device, and CuPy finds none.")
     return cupy
 
 
-def device(cp: Any) -> dict[str, Any]:
-    """What the figures were measured on."""
+def describe_device(cp: Any) -> dict[str, Any]:
+    """Return the device, the driver, versions and the machine."""
     runtime = cp.cuda.runtime
     name = runtime.getDeviceProperties(cp.cuda.Device().id)["name"]
-    machine = report.machine()
+    machine = report.describe_machine()
     return {
         "device": name.decode() if isinstance(name, bytes) else str(name),
-        "driver": _driver(),
-        "CUDA of the driver": _cuda_version(runtime.driverGetVersion()),
-        "CUDA runtime": _cuda_version(runtime.runtimeGetVersion()),
+        "driver": _get_driver_version(),
+        "CUDA of the driver": _format_cuda_version(runtime.driverGetVersion()),
+        "CUDA runtime": _format_cuda_version(runtime.runtimeGetVersion()),
         "CuPy": cp.__version__,
         "TF32": "off",
         "processor": machine["processor"],
@@ -704,27 +735,27 @@ def device(cp: Any) -> dict[str, Any]:
     }
 
 
-def _cuda_version(number: int) -> str:
+def _format_cuda_version(number: int) -> str:
     return f"{number // 1000}.{number % 1000 // 10}"
 
 
-def _driver() -> str:
-    asked = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+def _get_driver_version() -> str:
+    command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
     try:
-        told = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=20).stdout.split()
+        version = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout.split()
     except (OSError, subprocess.SubprocessError):
-        told = []
-    return told[0] if told else "unknown"
+        version = []
+    return version[0] if version else "unknown"
 
 
-def slug(name: str) -> str:
-    """A name of a device as part of the name of a file."""
+def make_slug(name: str) -> str:
+    """Convert the name of a device for use in the name of a file."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
 def run(sizes: Sizes | None = None) -> None:
-    """Measure everything, write it as it comes, and print tables."""
-    # What hangs on a device cannot be interrupted from Python: then the process says where it hung, and ends.
+    """Measure all parts, write rows as they are measured, and print tables."""
+    # Work that hangs on a device cannot be interrupted from Python: the process prints the stack and ends.
     faulthandler.dump_traceback_later(END_AFTER, exit=True, file=sys.__stderr__)
     try:
         _run(sizes or Sizes())
@@ -733,37 +764,37 @@ def run(sizes: Sizes | None = None) -> None:
 
 
 def _run(sizes: Sizes) -> None:
-    budget, cp = Budget(), device_module()
-    about = device(cp)
-    name, rows = f"speed-gpu-{slug(about['device'])}", []
-    print(_told(about), flush=True)
-    for row in measured(cp, sizes, budget):
+    budget, cp = Budget(), import_cupy()
+    about = describe_device(cp)
+    name, rows = f"speed-gpu-{make_slug(about['device'])}", []
+    print(_format_row(about), flush=True)
+    for row in measure_parts(cp, sizes, budget):
         rows.append(row)
-        print(_told(row), flush=True)
+        print(_format_row(row), flush=True)
         if "traceback" in row:
             print(row["traceback"], file=sys.stderr, flush=True)
-        write(name, about, rows, budget.used())
-    used = budget.used()
+        write(name, about, rows, budget.get_seconds())
+    used = budget.get_seconds()
     write(name, about, rows, used)
-    print(f"\n{tables(rows)}\n\n{used:.0f} s in all; results/{name}.json")
+    print(f"\n{format_tables(rows)}\n\n{used:.0f} s in all; results/{name}.json")
 
 
-def _told(row: dict[str, Any]) -> str:
-    """A row in one line."""
+def _format_row(row: dict[str, Any]) -> str:
+    """Format a row as one line."""
     values = {key: f"{value:.4g}" if isinstance(value, float) else value for key, value in row.items()}
     return "; ".join(f"{key}: {value}" for key, value in values.items() if value != "" and key != "traceback")
 
 
 def write(name: str, about: dict[str, Any], rows: list[dict[str, Any]], used: float) -> None:
-    """Write rows, the first of which is about the device and how long everything took."""
+    """Write rows; the first describes the device and the total time."""
     report.write(name, [{"part": "device", **about, "total seconds": used}, *rows], COMMAND)
 
 
-def tables(rows: list[dict[str, Any]]) -> str:
-    """A table for each part, without columns that say nothing in it."""
+def format_tables(rows: list[dict[str, Any]]) -> str:
+    """Format a table for each part, without empty columns."""
     filled = [{key: value for key, value in row.items() if value not in (None, "")} for row in rows]
     by_part = [[row for row in filled if row["part"] == part] for part in dict.fromkeys(row["part"] for row in rows)]
     return "\n\n".join(
-        report.table(of_part, [column for column in COLUMNS if any(column in row for row in of_part)])
+        report.format_table(of_part, [column for column in COLUMNS if any(column in row for row in of_part)])
         for of_part in by_part
     )

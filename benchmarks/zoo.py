@@ -1,17 +1,17 @@
-"""The zoo of `tests/zoo.py`: learners and the memory at their defaults on many kinds of data, beside scikit-learn.
+"""Learners and the memory at their defaults on the data sets of `tests/zoo.py`, compared with scikit-learn.
 
-For each set and learner: unused components, score, agreement with the true groups and seconds, at the defaults, with
-`revive=False` and with `inhibition=None`. The peer is KMeans, the best of ten starts by its own objective, on the rows
-scaled to length 1 and on the rows as they are: its score is that of the scaled rows, its agreement the better of the
-two. Streams are learned from with `partial_fit`; there the peer is MiniBatchKMeans with the same minibatches, the
-middle one of ten starts, because a stream does not come twice.
+Figures of each set and learner: unused components, score, agreement with the true groups and seconds, at the defaults,
+with `revive=False` and with `inhibition=None`. The peer is KMeans, the best of ten starts by its own objective, on the
+rows scaled to length 1 and on the unscaled rows: its score is that of the scaled rows, its agreement the better of the
+two. Streams use `partial_fit`; their peer is MiniBatchKMeans with the same minibatches, the median of ten starts,
+because a stream cannot be read twice.
 
-OrthogonalSparseCoding has a peer of its own, because no orthonormal codebook can have the score of KMeans where groups
-have large cosines: the orthonormal codebook nearest to the centres of KMeans, refined by alternating labels and
-codebook (not refined for streams, whose rows are gone).
+OrthogonalSparseCoding has its own peer, because orthonormal components cannot reach the score of KMeans if groups have
+large cosines: the orthonormal matrix nearest to the centres of KMeans, refined by alternating labels and components
+(not refined for streams).
 
-MultinomialMixture is asked where rows are words or other things that are there or not, and judged by agreement alone:
-its score is a likelihood.
+MultinomialMixture is fitted to counts and binary rows only, and compared by agreement alone, because its score is a
+likelihood.
 """
 
 import importlib.util
@@ -30,12 +30,12 @@ from sklearn.metrics.pairwise import cosine_similarity, euclidean_distances
 from sklearn.preprocessing import normalize
 
 import codebooks
-from benchmarks.report import table, write
+from benchmarks.report import format_table, write
 from codebooks import HopfieldMemory, InhibitedMixture, KrotovHopfield, MultinomialMixture, OrthogonalSparseCoding
 
 
 def load_sets() -> Any:
-    """The module `tests/zoo.py`, which is no part of a package."""
+    """Import the module `tests/zoo.py`, which is not part of a package."""
     spec = importlib.util.spec_from_file_location("zoo", Path(__file__).parents[1] / "tests" / "zoo.py")
     assert spec is not None
     assert spec.loader is not None
@@ -57,13 +57,13 @@ VARIANTS: dict[str, dict[str, Any]] = {
     UNINHIBITED: {"inhibition": None},
 }
 PEER, ORTHONORMAL, NEIGHBOURS = "KMeans", "KMeans made orthonormal", "nearest neighbour"
-# The floor: at most so much below `revive=False` and the peer in score, and below the peer in agreement.
+# The floor: largest losses in score against `revive=False` and the peer, and in agreement against the peer.
 LARGEST_LOSS_OF_SCORE, LARGEST_LOSS_WHILE_UNUSED, LARGEST_LOSS_OF_AGREEMENT = 0.02, 0.01, 0.05
-# The floor of the memory: at most so much below the nearest neighbour.
+# The floor of the memory: largest loss against the nearest neighbour.
 LARGEST_LOSS_OF_RECALL, RECOGNISABLE = 0.05, 0.5
-N_STARTS, MOST_FOR_STARTS = 10, 50  # starts of the peer where it has at most so many components, else one
-MOST_FOR_SEEDS = 200  # one seed where there are more components
-N_STEPS = 30  # rounds that refine an orthonormal codebook
+N_STARTS, MOST_FOR_STARTS = 10, 50  # starts of the peer up to this number of components, else one
+MOST_FOR_SEEDS = 200  # one seed for more components
+N_STEPS = 30  # steps that refine orthonormal components
 N_PATTERNS = 500
 NOISE, MASKED = 0.25, 0.3  # length of the noise by the distance to the nearest other pattern; share of entries hidden
 
@@ -72,7 +72,7 @@ RECALL_COLUMNS = ["data", "patterns", "model", "stored", "noisy", "masked", "sec
 
 
 class Figures(NamedTuple):
-    """What is measured of one model on one set."""
+    """Figures of one model on one set."""
 
     unused: int
     score: float
@@ -85,31 +85,31 @@ class Figures(NamedTuple):
 
 
 def is_refused(learner: str, data: Any) -> bool:
-    """Whether a learner is not asked: orthonormal components are at most as many as the features, and words count."""
+    """Return whether a learner is not fitted to a set: too many orthonormal components, or data without counts."""
     if learner == "MultinomialMixture":
         return data.kind not in ("text", "binary", "stream") or bool(data.X.min() < 0)
     return learner == "OrthogonalSparseCoding" and data.n_components > data.X.shape[1]
 
 
-def variants_of(learner: str) -> list[str]:
-    """The variants that a learner has."""
+def list_variants(learner: str) -> list[str]:
+    """List the variants of a learner."""
     return [DEFAULTS] if learner == "MultinomialMixture" else list(VARIANTS)
 
 
 def measure(learner: str, variant: str, data: Any, seed: int) -> Figures:
-    """Learn from a set in the way that it wants, and take every figure on the rows that are judged."""
+    """Fit a learner and compute all figures on the evaluation rows."""
     model = LEARNERS[learner](data.n_components, random_state=seed, **VARIANTS[variant])
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of unused components, which are counted here
+        warnings.simplefilter("ignore", UserWarning)  # about unused components, which are counted here
         start = time.perf_counter()
         learn(model, data)
         seconds = time.perf_counter() - start
-    X, y = judged_rows(data)
-    return Figures(*judge(model.predict(X), y, data.n_components, model.score(X)), seconds)
+    X, y = select_evaluation_rows(data)
+    return Figures(*evaluate(model.predict(X), y, data.n_components, model.score(X)), seconds)
 
 
 def learn(model: Any, data: Any) -> Any:
-    """Fit a learner to a set, or give it the minibatches of a stream."""
+    """Fit a learner to a set, or to the minibatches of a stream."""
     if data.order == "stream":
         for batch in data.batches:
             model.partial_fit(data.X[batch])
@@ -120,16 +120,16 @@ def learn(model: Any, data: Any) -> Any:
     return model.fit(data.X)
 
 
-def judged_rows(data: Any) -> tuple[Any, np.ndarray | None]:
-    """The rows that are judged and not empty, and their groups."""
+def select_evaluation_rows(data: Any) -> tuple[Any, np.ndarray | None]:
+    """Select the evaluation rows that are not empty, and their groups."""
     rows = np.zeros(data.X.shape[0], bool)
-    rows[data.judged] = True
+    rows[data.evaluated] = True
     rows &= np.asarray(abs(data.X).sum(axis=1)).ravel() > 0
     return data.X[rows], None if data.y is None else data.y[rows]
 
 
-def judge(labels: np.ndarray, y: np.ndarray | None, n_components: int, score: float) -> tuple[Any, ...]:
-    """Unused components, score, and both kinds of mutual information with the true groups."""
+def evaluate(labels: np.ndarray, y: np.ndarray | None, n_components: int, score: float) -> tuple[Any, ...]:
+    """Return unused components, score, and normalised and adjusted mutual information with the true groups."""
     unused = int((np.bincount(labels[labels >= 0], minlength=n_components) == 0).sum())
     if y is None:
         return unused, score, None, None
@@ -142,14 +142,14 @@ def judge(labels: np.ndarray, y: np.ndarray | None, n_components: int, score: fl
 
 
 def measure_peers(data: Any, seed: int) -> dict[str, Figures]:
-    """KMeans on rows of length 1, with the better agreement of that and of rows as they are; and made orthonormal."""
-    X, y = judged_rows(data)
+    """Measure KMeans, with the better agreement of scaled and unscaled rows, and KMeans made orthonormal."""
+    X, y = select_evaluation_rows(data)
     Z = normalize(X)
     centres, labels, seconds = fit_peer(data, scaled=True, seed=seed)
-    own = Figures(*judge(labels, y, data.n_components, explained_energy(Z, normalize(centres))), seconds)
+    own = Figures(*evaluate(labels, y, data.n_components, compute_explained_energy(Z, normalize(centres))), seconds)
     if y is not None:
         _, labels, _ = fit_peer(data, scaled=False, seed=seed)
-        raw = Figures(*judge(labels, y, data.n_components, 0.0), seconds)
+        raw = Figures(*evaluate(labels, y, data.n_components, 0.0), seconds)
         own = own._replace(nmi=max(own.nmi, raw.nmi), ami=max(own.ami, raw.ami))
     if data.n_components > X.shape[1]:
         return {PEER: own}
@@ -159,77 +159,76 @@ def measure_peers(data: Any, seed: int) -> dict[str, Figures]:
     labels = np.asarray(Z @ basis.T).argmax(axis=1)
     return {
         PEER: own,
-        ORTHONORMAL: Figures(*judge(labels, y, data.n_components, explained_energy(Z, basis)), seconds),
+        ORTHONORMAL: Figures(*evaluate(labels, y, data.n_components, compute_explained_energy(Z, basis)), seconds),
     }
 
 
 def fit_peer(data: Any, *, scaled: bool, seed: int) -> tuple[np.ndarray, np.ndarray, float]:
-    """Centres and labels of the best of several starts (the middle one for streams), and the seconds of one start."""
-    X, judged = data.X, judged_rows(data)[0]
+    """Return centres and labels of the best of several starts (streams: the median), and the seconds of one."""
+    X, evaluated = data.X, select_evaluation_rows(data)[0]
     if scaled:
-        X, judged = normalize(X), normalize(judged)
+        X, evaluated = normalize(X), normalize(evaluated)
     found, taken = [], []
     for i in range(N_STARTS if data.n_components <= MOST_FOR_STARTS else 1):
         settings = {"n_init": 1, "random_state": 1000 * seed + i}
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of fewer distinct rows than components
+            warnings.simplefilter("ignore")  # about fewer distinct rows than components
             start = time.perf_counter()
             if data.order == "stream":
                 model = MiniBatchKMeans(data.n_components, **settings)
                 for batch in data.batches:
                     model.partial_fit(X[batch])
             else:
-                model = KMeans(data.n_components, **settings).fit(judged)
+                model = KMeans(data.n_components, **settings).fit(evaluated)
         taken.append(time.perf_counter() - start)
-        found.append((-model.score(judged), i, model))
+        found.append((-model.score(evaluated), i, model))
     model = sorted(found)[len(found) // 2 if data.order == "stream" else 0][2]
-    return model.cluster_centers_, model.predict(judged), median(taken)
+    return model.cluster_centers_, model.predict(evaluated), median(taken)
 
 
-def explained_energy(Z: Any, units: np.ndarray) -> float:
-    """The figure that `CodebookLearner.score` gives, of rows and units of length 1, computed anew."""
-    return float(np.mean(np.asarray(Z @ units.T).max(axis=1).clip(0, None) ** 2))
+def compute_explained_energy(Z: Any, components: np.ndarray) -> float:
+    """Compute the score of learners independently, for rows and components of length 1."""
+    return float(np.mean(np.asarray(Z @ components.T).max(axis=1).clip(0, None) ** 2))
 
 
 def refine_orthonormal(Z: Any, centres: np.ndarray, n_steps: int) -> np.ndarray:
-    """The best orthonormal codebook met while labels and codebook are improved in turn."""
-    basis = nearest_orthonormal(np.asarray(centres, np.float64))
-    best, best_energy = basis, explained_energy(Z, basis)
+    """Return the best orthonormal components while labels and components are improved in turn."""
+    basis = find_nearest_orthonormal(np.asarray(centres, np.float64))
+    best, best_energy = basis, compute_explained_energy(Z, basis)
     for _ in range(n_steps):
         codes = np.asarray(Z @ basis.T)
         winner = codes.argmax(axis=1)
         kept = np.zeros_like(codes)
         rows = np.arange(len(codes))
         kept[rows, winner] = codes[rows, winner].clip(0, None)
-        basis = nearest_orthonormal(np.asarray(kept.T @ Z) + 1e-3 * basis)
-        energy = explained_energy(Z, basis)
+        basis = find_nearest_orthonormal(np.asarray(kept.T @ Z) + 1e-3 * basis)
+        energy = compute_explained_energy(Z, basis)
         if energy > best_energy:
             best, best_energy = basis, energy
     return best
 
 
-def nearest_orthonormal(M: np.ndarray) -> np.ndarray:
-    """The matrix with orthonormal rows that is nearest to `M`."""
+def find_nearest_orthonormal(M: np.ndarray) -> np.ndarray:
+    """Return the matrix with orthonormal rows nearest to `M`."""
     left, _, right = np.linalg.svd(M, full_matrices=False)
     return left @ right
 
 
 def find_faults(learner: str, figures: dict[str, Figures], peers: dict[str, Figures], data: Any) -> list[str]:
-    """What breaks the floor, as sentences; nothing where all holds.
+    """Return violations of the floor as sentences.
 
     - The score at the defaults is at most .02 below that of `revive=False` and of the peer.
-    - No component is unused while rows are worse explained than they could be: while the score is more than .01 below
-      that of the peer, which uses as many as it can.
+    - No component is unused if the score is more than .01 below that of the peer, which uses as many as it can.
     - The agreement is at most .05 below that of the peer.
 
-    OrthogonalSparseCoding is held to the agreement of KMeans as far as the orthonormal peer reaches it, to the score of
-    `revive=False` alone, and may have as many unused components as these two. Where all rows point nearly one way, the
-    orthonormal codebook with the best score has one component for all of them, and does not tell groups apart: score
-    and agreement cannot both be had.
+    For OrthogonalSparseCoding the bounds are the agreement of KMeans as far as the orthonormal peer reaches it, the
+    score of `revive=False` alone, and the unused components of these two. If all rows have nearly the same direction,
+    the orthonormal components with the best score describe all rows by one component and do not separate groups, so
+    that score and agreement cannot both be good.
     """
     own, peer = figures[DEFAULTS], peers[PEER]
     if learner == "MultinomialMixture":
-        return faults_of_agreement(own, peer)
+        return find_agreement_faults(own, peer)
     unrevived = figures[UNREVIVED]
     needless = data.n_components if own.score > peer.score - LARGEST_LOSS_WHILE_UNUSED else 0
     rivals = {UNREVIVED: unrevived, "peer": peer}
@@ -246,11 +245,11 @@ def find_faults(learner: str, figures: dict[str, Figures], peers: dict[str, Figu
     ]
     if own.unused > needless:
         faults.append(f"{own.unused} of {data.n_components} components are unused")
-    return faults + faults_of_agreement(own, peer)
+    return faults + find_agreement_faults(own, peer)
 
 
-def faults_of_agreement(own: Figures, peer: Figures) -> list[str]:
-    """One sentence where the agreement breaks the floor."""
+def find_agreement_faults(own: Figures, peer: Figures) -> list[str]:
+    """Return a sentence if the agreement violates the floor."""
     if own.nmi is None or peer.nmi is None or own.nmi >= peer.nmi - LARGEST_LOSS_OF_AGREEMENT:
         return []
     return [f"NMI {own.nmi:.3f}, peer {peer.nmi:.3f}"]
@@ -260,20 +259,20 @@ def faults_of_agreement(own: Figures, peer: Figures) -> list[str]:
 
 
 class Recall(NamedTuple):
-    """Shares of patterns that come back, unchanged and alone."""
+    """Shares of patterns that are recovered, unchanged and unmixed."""
 
     patterns: int
-    stored: float  # asked as they are stored
+    stored: float  # queries equal to the patterns
     noisy: float  # with noise of a quarter of the distance to the nearest other pattern
     masked: float  # with a part of the entries set to zero
     seconds: float
 
 
 def measure_memory(data: Any, seed: int) -> dict[str, Recall]:
-    """HopfieldMemory at its defaults, and the nearest pattern: by distance of noisy rows, by cosine of masked ones."""
-    patterns = distinct_rows(data.X, N_PATTERNS)
+    """Measure HopfieldMemory at its defaults, and nearest patterns by distance (noisy) or cosine (masked)."""
+    patterns = select_distinct_rows(data.X, N_PATTERNS)
     if patterns.dtype.kind != "f":
-        patterns = patterns.astype(np.float64)  # noise is no integer
+        patterns = patterns.astype(np.float64)  # noise is not an integer
     dense = patterns.toarray() if sparse.issparse(patterns) else patterns
     wide = dense.astype(np.float64)
     distances = euclidean_distances(wide)
@@ -288,31 +287,33 @@ def measure_memory(data: Any, seed: int) -> dict[str, Recall]:
 
     tolerance = np.maximum(0.01 * gap, 1e-5 * np.linalg.norm(wide, axis=1))
 
-    def share_back(found: Any) -> float:
-        completed = found.toarray() if sparse.issparse(found) else found
+    def compute_recovered_share(rows: Any) -> float:
+        completed = rows.toarray() if sparse.issparse(rows) else rows
         return float((np.linalg.norm(completed - wide, axis=1) <= tolerance).mean())
 
     start = time.perf_counter()
     memory = HopfieldMemory(random_state=seed).fit(patterns)
     as_stored = type(patterns) if sparse.issparse(patterns) else np.asarray
-    shares = [share_back(memory.transform(as_stored(rows.astype(dense.dtype)))) for rows in (wide, noisy, masked)]
+    shares = [
+        compute_recovered_share(memory.transform(as_stored(rows.astype(dense.dtype)))) for rows in (wide, noisy, masked)
+    ]
     seconds = time.perf_counter() - start
-    by_distance = share_nearest(-euclidean_distances(noisy, wide))
-    by_cosine = share_nearest(cosine_similarity(masked, wide))
+    by_distance = compute_share_nearest(-euclidean_distances(noisy, wide))
+    by_cosine = compute_share_nearest(cosine_similarity(masked, wide))
     neighbours = Recall(len(wide), 1.0, by_distance, by_cosine, 0.0)
     return {"HopfieldMemory": Recall(len(wide), *shares, seconds), NEIGHBOURS: neighbours}
 
 
-def share_nearest(scores: np.ndarray) -> float:
-    """Share of queries, one a pattern, to which their own pattern is nearer than any other; a tie tells nothing."""
+def compute_share_nearest(scores: np.ndarray) -> float:
+    """Compute the share of queries whose own pattern is nearer than any other; ties do not count."""
     own = np.diagonal(scores).copy()
     others = scores.copy()
     np.fill_diagonal(others, -np.inf)
     return float((own > others.max(axis=1) + 1e-9 * np.abs(own)).mean())
 
 
-def distinct_rows(X: Any, n: int) -> Any:
-    """The first distinct rows that are not empty, at most `n`."""
+def select_distinct_rows(X: Any, n: int) -> Any:
+    """Select the first `n` distinct rows that are not empty."""
     found: dict[bytes, int] = {}
     for i in range(X.shape[0]):
         row = X[[i]].toarray()[0] if sparse.issparse(X) else X[i]
@@ -323,10 +324,10 @@ def distinct_rows(X: Any, n: int) -> Any:
     return X[list(found.values())]
 
 
-def find_faults_of_memory(recall: dict[str, Recall]) -> list[str]:
-    """What breaks the floor: every stored row comes back, and of damaged rows nearly as many as have it nearest.
+def find_memory_faults(recall: dict[str, Recall]) -> list[str]:
+    """Return violations of the floor: every stored row is recovered, and of damaged rows nearly the share of the peer.
 
-    Damage that leaves less than half of the rows recognisable is not judged.
+    Damage after which less than half of the rows have their own pattern nearest is ignored.
     """
     own, neighbours = recall["HopfieldMemory"], recall[NEIGHBOURS]
     faults = [f"{own.stored:.3f} of the stored rows come back"] if own.stored < 1 else []
@@ -341,26 +342,26 @@ def find_faults_of_memory(recall: dict[str, Recall]) -> list[str]:
 
 
 def run(n_seeds: int = 3, size: float = 1.0, names: Sequence[str] = ()) -> None:
-    """Measure, write results/zoo.json where every set was asked for, and print the tables."""
+    """Measure the sets, write results/zoo.json if all sets are measured, and print the tables."""
     codebooks.warmup()
     sets = [make for make in load_sets().ZOO if not names or make.__name__ in names]
     rows: list[dict[str, Any]] = []
     for make in sets:
-        new = [*rows_of_learners(make, n_seeds, size), *rows_of_memory(make, n_seeds, size)]
+        new = [*measure_learner_rows(make, n_seeds, size), *measure_memory_rows(make, n_seeds, size)]
         rows += new
         for row in new:
-            print(table([row], COLUMNS if "score" in row else RECALL_COLUMNS).splitlines()[-1], flush=True)
+            print(format_table([row], COLUMNS if "score" in row else RECALL_COLUMNS).splitlines()[-1], flush=True)
     if not names:
         write("zoo", rows, f"python -m benchmarks zoo --seeds {n_seeds} --size {size:g}")
-    print("\n" + table([row for row in rows if "score" in row], COLUMNS))
-    print("\n" + table([row for row in rows if "stored" in row], RECALL_COLUMNS))
+    print("\n" + format_table([row for row in rows if "score" in row], COLUMNS))
+    print("\n" + format_table([row for row in rows if "stored" in row], RECALL_COLUMNS))
     broken = [row for row in rows if row.get("faults")]
     print(f"\n{len(broken)} cells below the floor:\n")
-    print(table(broken, ["data", "model", "faults"]))
+    print(format_table(broken, ["data", "model", "faults"]))
 
 
-def rows_of_learners(make: Callable[[int, float], Any], n_seeds: int, size: float) -> Iterator[dict[str, Any]]:
-    """A row for each learner, variant and peer: medians over seeds, and the faults of all seeds."""
+def measure_learner_rows(make: Callable[[int, float], Any], n_seeds: int, size: float) -> Iterator[dict[str, Any]]:
+    """Yield a row for each learner, variant and peer: medians over seeds, and the faults of all seeds."""
     figures: dict[tuple[str, str], list[Figures]] = {}
     faults: dict[str, list[str]] = {}
     for seed in range(n_seeds):
@@ -369,7 +370,7 @@ def rows_of_learners(make: Callable[[int, float], Any], n_seeds: int, size: floa
         for learner in LEARNERS:
             if is_refused(learner, data):
                 continue
-            own = {variant: measure(learner, variant, data, seed) for variant in variants_of(learner)}
+            own = {variant: measure(learner, variant, data, seed) for variant in list_variants(learner)}
             faults.setdefault(learner, []).extend(
                 f"seed {seed}: {fault}" for fault in find_faults(learner, own, peers, data)
             )
@@ -398,14 +399,14 @@ def rows_of_learners(make: Callable[[int, float], Any], n_seeds: int, size: floa
         }
 
 
-def rows_of_memory(make: Callable[[int, float], Any], n_seeds: int, size: float) -> Iterator[dict[str, Any]]:
-    """A row for the memory and one for the nearest neighbour: medians over seeds."""
+def measure_memory_rows(make: Callable[[int, float], Any], n_seeds: int, size: float) -> Iterator[dict[str, Any]]:
+    """Yield a row for the memory and one for the nearest neighbour: medians over seeds."""
     found = []
     faults = []
     for seed in range(n_seeds):
         data = make(seed, size)
         found.append(measure_memory(data, seed))
-        faults += [f"seed {seed}: {fault}" for fault in find_faults_of_memory(found[-1])]
+        faults += [f"seed {seed}: {fault}" for fault in find_memory_faults(found[-1])]
     for model in found[0]:
         runs = [recall[model] for recall in found]
         medians = {what: median(getattr(run, what) for run in runs) for what in Recall._fields}

@@ -15,9 +15,9 @@ TESTS = Path(__file__).parent
 
 @pytest.fixture(scope="session")
 def fresh_python():
-    """Run code in a new interpreter that finds what this one finds; what it prints comes back.
+    """Return a function that runs code in a new interpreter with the same import path and returns the output.
 
-    The function fails the test unless the interpreter ends well. Its other arguments are environment variables.
+    The function fails the test if the exit code is not 0. Keyword arguments are environment variables.
     """
 
     def run(code, timeout=1200, **environment):
@@ -36,34 +36,37 @@ def fresh_python():
 
 
 @pytest.fixture(scope="session")
-def asked_meanwhile():
-    """A block beside which threads ask and ask; each has asked once when it begins. What goes wrong comes as a list."""
+def query_in_threads():
+    """Return a context manager under which threads query repeatedly, and which yields the list of their errors.
+
+    The block starts after each thread has queried once.
+    """
 
     @contextmanager
-    def block(ask, n_threads=3):
+    def run_threads(query, n_threads=3):
         failures, stop = [], threading.Event()
-        begun = [threading.Event() for _ in range(n_threads)]
+        started = [threading.Event() for _ in range(n_threads)]
 
-        def work(has_begun):
+        def work(has_started):
             try:
                 while not stop.is_set():
-                    ask()
-                    has_begun.set()
-            except BaseException as error:  # whatever it is, it fails the test
+                    query()
+                    has_started.set()
+            except BaseException as error:  # any error fails the test
                 failures.append(error)
             finally:
-                has_begun.set()
+                has_started.set()
 
-        threads = [threading.Thread(target=work, args=(one,)) for one in begun]
+        threads = [threading.Thread(target=work, args=(event,)) for event in started]
         for thread in threads:
             thread.start()
         try:
-            for one in begun:
-                one.wait()
+            for event in started:
+                event.wait()
             yield failures
         finally:
             stop.set()
             for thread in threads:
                 thread.join()
 
-    return block
+    return run_threads

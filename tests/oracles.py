@@ -1,13 +1,14 @@
-"""What the code should compute, written again in plain slow loops: the other side of the comparisons in the tests.
+"""Reference implementations in plain loops, with which tests compare the results of `codebooks`.
 
-NumPy only. Every function takes dense arrays, computes in float64, gives new arrays, and knows nothing of `codebooks`.
+NumPy only, without imports from `codebooks`. Every function takes dense arrays, computes in float64 and returns new
+arrays. Functions named after a primitive of `codebooks.ops` compute the same.
 """
 
 import numpy as np
 
 
 def wide(a):
-    """A float64 copy."""
+    """Copy to float64."""
     return np.array(a, dtype=np.float64, order="C")
 
 
@@ -36,7 +37,7 @@ def accumulate(G, X):
 def top_k(scores, k):
     out = np.zeros((len(scores), k), np.int64)
     for i, row in enumerate(wide(scores)):
-        # Python's sort keeps the order of equals, so the lower index comes first.
+        # Python's sort is stable, so that the lower index comes first.
         out[i] = sorted(range(len(row)), key=lambda j, row=row: -row[j])[:k]
     return out
 
@@ -64,7 +65,7 @@ def chosen_products(Q, X, index):
 
 
 def gather_largest(index, weight, X, n):
-    """The weighted sums of chosen rows, with zeros for all but the `n` largest entries; -1 names no row."""
+    """Sum chosen rows with weights and keep the `n` largest entries; -1 is no row."""
     weight, X = wide(weight), wide(X)
     out = np.zeros((len(index), X.shape[1]))
     for i in range(len(index)):
@@ -115,19 +116,20 @@ def weigh_entries(X, weight, length):
     return out
 
 
-def sum_column_logs(X, offset, wanted):
+def sum_column_logs(X, offset, wanted, sample_weight=None):
     """Sums and counts of `codebooks.ops.sum_column_logs`."""
     X = wide(X)
     sums, counts = np.zeros(X.shape[1]), np.zeros(X.shape[1])
-    for row in X:
+    for i, row in enumerate(X):
+        count = 1 if sample_weight is None else sample_weight[i]
         filled = np.flatnonzero(row > 0)
         if len(filled) == 0:
             continue
         level = np.log(np.sqrt(np.mean([(row[j] / np.exp(offset[j])) ** 2 for j in filled])))
         for j in filled:
             if wanted[j]:
-                sums[j] += np.log(row[j]) - level
-                counts[j] += 1
+                sums[j] += count * (np.log(row[j]) - level)
+                counts[j] += count
     return sums, counts
 
 
@@ -223,21 +225,22 @@ def find_nearest(X, W, handicap, k):
 
 
 def nearest_orthonormal(M):
-    """The polar factor by a singular value decomposition; one of several where `M` has lost rank."""
+    """Compute the polar factor by a singular value decomposition; not unique if `M` has not full rank."""
     left, _, right = np.linalg.svd(wide(M), full_matrices=False)
     return left @ right
 
 
 def distance_to_orthonormal(M):
-    """Frobenius distance of `M` to the nearest matrix with orthonormal rows, which no loss of rank leaves open."""
+    """Compute the Frobenius distance of `M` to the nearest matrix with orthonormal rows, unique for any rank."""
     return np.sqrt(np.sum((np.linalg.svd(wide(M), compute_uv=False) - 1) ** 2))
 
 
-# -- competing hidden units ------------------------------------------------------------------------------------------
+# -- Krotov-Hopfield learning
+# --------------------------------------------------------------------------------------------
 
 
 def metric(W, p):
-    """`sgn(W) |W|^(p-1)`, whose dot product with a row is the unit's score."""
+    """Compute `sgn(W) |W|^(p-1)`, whose dot product with a row is the score of the component."""
     W = wide(W)
     out = np.zeros(W.shape)
     for position, w in np.ndenumerate(W):
@@ -247,29 +250,29 @@ def metric(W, p):
 
 
 def krotov_hopfield_step(W, V, p, rank, repulsion, rate, precision=1e-30):
-    """One minibatch of the rule that Krotov and Hopfield published.
+    """Compute one minibatch of the rule published by Krotov and Hopfield.
 
     Parameters
     ----------
-    W : (n_units, n_features) weights, one unit a row
-    V : (n_rows, n_features) the minibatch, one input a row, used as it is
+    W : (n_components, n_features) weights, a component in each row
+    V : (n_rows, n_features) the minibatch, a sample in each row, not scaled
     p : exponent of the metric
-    rank : place of the unit that is pushed away when units are sorted by score; the winner has place 1, so 2 at least
-    repulsion : how hard it is pushed
-    rate : how far the largest entry of the step moves
-    precision : the least that the step is divided by
+    rank : rank of the component that is repelled, by score; the winner has rank 1, so that it is at least 2
+    repulsion : strength of the repulsion
+    rate : size of the largest entry of the step
+    precision : smallest divisor of the step
 
     Returns
     -------
-    (n_units, n_features) new weights, not scaled
+    (n_components, n_features) new weights, not scaled
     """
     W, V = wide(W), wide(V)
     scores = similarity(V, metric(W, p))
     order = top_k(scores, rank)
     step = np.zeros(W.shape)
     for b in range(len(V)):
-        for unit, gain in ((order[b, 0], 1.0), (order[b, rank - 1], -repulsion)):
-            step[unit] += gain * (V[b] - scores[b, unit] * W[unit])
+        for component, gain in ((order[b, 0], 1.0), (order[b, rank - 1], -repulsion)):
+            step[component] += gain * (V[b] - scores[b, component] * W[component])
     largest = 0.0
     for entry in step.flat:
         largest = max(largest, abs(entry))
@@ -277,18 +280,18 @@ def krotov_hopfield_step(W, V, p, rank, repulsion, rate, precision=1e-30):
 
 
 def gates(scores, inhibition, temperature, n_active):
-    """Shares that units take of each row: softmax over the `n_active` with the largest score less inhibition."""
+    """Compute the shares of components in each row: softmax over the `n_active` largest scores minus inhibition."""
     ranked = wide(scores) - wide(inhibition)
     order = top_k(ranked, n_active)
-    shown = np.full(ranked.shape, -np.inf)
+    active = np.full(ranked.shape, -np.inf)
     for i in range(len(ranked)):
-        for unit in order[i]:
-            shown[i, unit] = ranked[i, unit] / temperature
-    return softmax(shown)
+        for component in order[i]:
+            active[i, component] = ranked[i, component] / temperature
+    return softmax(active)
 
 
 def unexplained_energy(X, directions, winners):
-    """The share of a row's energy that its winner leaves unexplained: a mean over the rows with a winner, in [0, 1]."""
+    """Compute the mean share of energy that winners leave unexplained, over rows with a winner, in [0, 1]."""
     X, norms, total, n_rows = wide(X), row_norms(X), 0.0, 0
     for x, norm, winner in zip(X, norms, winners, strict=True):
         if winner >= 0:
@@ -298,25 +301,25 @@ def unexplained_energy(X, directions, winners):
 
 
 def krotov_hopfield_batch_step(W, mass, inhibition, usage, X, p, rank, repulsion, keep, temperature=None):
-    """One minibatch of the rule that goes to the fixed point at once.
+    """Compute one minibatch of the batch rule, which moves directly to the fixed point.
 
-    Every row, scaled to length 1, is added to the unit that wins it and, times `-repulsion`, to the unit at `rank`;
-    units are ranked by score minus inhibition. What a unit has gathered before, `mass` times its weights, counts
-    `keep`; the sum scaled to p-norm 1 is the new unit.
+    Every row, scaled to length 1, is added to its winner and, times `-repulsion`, to the component at `rank`;
+    components are ranked by score minus inhibition. The old sum of a component, `mass` times its weights, has the
+    weight `keep`; the sum scaled to p-norm 1 is the new component.
 
     Parameters
     ----------
-    W : (n_units, n_features) weights, one unit a row
-    mass : (n_units,) p-norms of the sums that the units stand for
-    inhibition : (n_units,) what is taken off the scores before units are ranked
-    usage : (n_units,) share of rows won; a rival smaller than the winner is pushed less
-    X : (n_rows, n_features) the minibatch; rows of zeros do not count. With p = 2 a row pushes by the cube root of the
-        sine of its angle to the winner.
+    W : (n_components, n_features) weights, a component in each row
+    mass : (n_components,) p-norms of the sums of the components
+    inhibition : (n_components,) subtracted from the scores before ranking
+    usage : (n_components,) share of rows won; a rival smaller than the winner is repelled less
+    X : (n_rows, n_features) the minibatch; rows of zeros do not count. With p = 2 the repulsion of a row is scaled by
+        the cube root of the sine of its angle to the winner.
     p : exponent of the metric and of the norm
-    rank : place of the rival; the winner has place 1, so 2 at least (with one unit, 1 and no repulsion)
-    repulsion : how hard it is pushed
-    keep : share of the old sums that stays, from 0 to 1
-    temperature : where given, the three best units share each row by their gates, and there is no rival
+    rank : rank of the rival; the winner has rank 1, so that it is at least 2 (with one component, 1 and no repulsion)
+    repulsion : strength of the repulsion
+    keep : weight of the old sums, from 0 to 1
+    temperature : if given, the three best components share each row by their gates, without a rival
 
     Returns
     -------
@@ -324,8 +327,8 @@ def krotov_hopfield_batch_step(W, mass, inhibition, usage, X, p, rank, repulsion
     """
     W, X, direction, norms = wide(W), wide(X), metric(W, p), row_norms(X)
     total = np.zeros(W.shape)
-    for unit in range(len(W)):
-        total[unit] = keep * mass[unit] * W[unit]
+    for component in range(len(W)):
+        total[component] = keep * mass[component] * W[component]
     winners = np.full(len(X), -1)
     for b in range(len(X)):
         if norms[b] == 0:
@@ -344,10 +347,10 @@ def krotov_hopfield_batch_step(W, mass, inhibition, usage, X, p, rank, repulsion
             size *= max(1 - scores[winner] ** 2, 0.0) ** (1 / 6)
         total[rival] -= repulsion * size * (x - scores[rival] * W[rival])
     new_mass = np.zeros(len(W))
-    for unit in range(len(W)):
-        new_mass[unit] = np.sum(np.abs(total[unit]) ** p) ** (1 / p)
-        if new_mass[unit] > 0:
-            W[unit] = total[unit] / new_mass[unit]
+    for component in range(len(W)):
+        new_mass[component] = np.sum(np.abs(total[component]) ** p) ** (1 / p)
+        if new_mass[component] > 0:
+            W[component] = total[component] / new_mass[component]
     return W, new_mass, winners
 
 
@@ -355,7 +358,7 @@ def krotov_hopfield_batch_step(W, mass, inhibition, usage, X, p, rank, repulsion
 
 
 def kept_first(projections, length, handicap, n_active, threshold, signed):
-    """Units by falling rank, those that keep their projection first, and how many these are."""
+    """Sort components by decreasing rank, those with a kept projection first, and count these."""
     values = np.abs(projections) if signed else wide(projections)
     ranked = top_k((values - wide(handicap) * length)[None], len(values))[0]
     if threshold is None:
@@ -366,7 +369,7 @@ def kept_first(projections, length, handicap, n_active, threshold, signed):
 
 
 def sparse_codes(W, X, handicap, n_active, threshold, signed):
-    """Projections of rows on orthonormal units, zero where they are not kept."""
+    """Compute projections of rows on orthonormal components, zero if not kept."""
     W, X = wide(W), wide(X)
     codes = np.zeros((len(X), len(W)))
     for i, x in enumerate(X):
@@ -377,21 +380,21 @@ def sparse_codes(W, X, handicap, n_active, threshold, signed):
 
 
 def orthogonal_sparse_coding_epoch(W, X, rate, n_active, threshold=None, signed=True, handicap=0.0):
-    """The rule that Schuetze, Barth and Martinetz published, for one row after another.
+    """Run the rule published by Schuetze, Barth and Martinetz, row by row.
 
     Parameters
     ----------
-    W : (n_units, n_features) orthonormal units, one a row
-    X : (n_rows, n_features) the rows, used as they are; rows of zeros do not count
-    rate : how far a kept unit moves towards what is left of a row
-    n_active : how many units are kept, where there is no threshold
-    threshold : least projection of a kept unit, or None
+    W : (n_components, n_features) orthonormal components, one in each row
+    X : (n_rows, n_features) the rows, not scaled; rows of zeros do not count
+    rate : step of a kept component towards the residual of a row
+    n_active : number of kept components if there is no threshold
+    threshold : smallest projection of a kept component, or None
     signed : whether projections are compared by magnitude, as published, or by value
-    handicap : (n_units,) or number, what is taken off the cosines before units are ranked
+    handicap : (n_components,) or number, subtracted from the cosines before ranking
 
     Returns
     -------
-    (n_units, n_features) new units
+    (n_components, n_features) new components
     """
     W = wide(W)
     handicap = np.broadcast_to(wide(handicap), len(W))
@@ -413,16 +416,16 @@ def orthogonal_sparse_coding_epoch(W, X, rate, n_active, threshold=None, signed=
 
 
 def geodesic_epoch(W, X, rate, n_active, threshold=None, signed=True, handicap=0.0):
-    """Steps along geodesics of the rotations, one row after another, by their series; arguments as above.
+    """Rotate components along geodesics, row by row, by the series of the exponential; arguments as above.
 
-    The units are multiplied by the exponential of `rate (x y' - y x')`, with y what the kept units explain of the row.
+    The components are multiplied by the exponential of `rate (x y' - y x')`, with y the reconstruction of the row.
     """
     W = wide(W)
     handicap = np.broadcast_to(wide(handicap), len(W))
     for x in wide(X):
         explained = sparse_codes(W, x[None], handicap, n_active, threshold, signed)[0] @ W
         generator = rate * (np.outer(x, explained) - np.outer(explained, x))
-        # Halved until the series converges fast, then squared as often.
+        # Halved until the series converges fast, then squared the same number of times.
         halvings = max(0, int(np.ceil(np.log2(max(np.abs(generator).sum(), 1e-300)))) + 3)
         term, rotation = np.eye(len(x)), np.eye(len(x))
         for n in range(1, 20):
@@ -435,7 +438,7 @@ def geodesic_epoch(W, X, rate, n_active, threshold=None, signed=True, handicap=0
 
 
 def inhibited_codes(W, X, handicap, n_active, threshold, signed):
-    """The sparse codes, with `handicap` times the length of the row taken off their magnitude, which stays above 0."""
+    """Compute sparse codes, with magnitudes reduced by `handicap` times the length of the row, at least to 0."""
     codes, handicap = sparse_codes(W, X, handicap, n_active, threshold, signed), np.broadcast_to(handicap, len(W))
     for i, norm in enumerate(row_norms(X)):
         for k in range(len(W)):
@@ -444,11 +447,11 @@ def inhibited_codes(W, X, handicap, n_active, threshold, signed):
 
 
 def procrustes_step(W, moment, handicap, X, n_active, signed, keep, hold, threshold=None, scale=1.0):
-    """The new units and the new moment: the polar factor of decayed sums of rows times weights.
+    """Compute the new components, the polar factor of decayed sums of rows times weights, and the new moment.
 
-    A row counts with length 1, and its weight for a unit is its code less the handicap. When `signed`, rows count as
-    they are, with their codes times `scale`. A trace `hold` of the old units, measured in what a unit has gathered
-    along itself on average, keeps units where they are that nothing pulls.
+    Rows are scaled to length 1, and the weight of a row for a component is its code minus the handicap. If `signed`,
+    rows are not scaled, and weights are codes times `scale`. The old components are added with the weight `hold` times
+    the mean projection of the sums on them, so that components without rows do not move.
     """
     X, norms = wide(X), row_norms(X)
     if signed:
@@ -468,32 +471,32 @@ def procrustes_step(W, moment, handicap, X, n_active, signed, keep, hold, thresh
 
 
 def orthogonalize_partially(W, amount):
-    """`(1 - amount) W + amount polar(W)`, rows scaled to length 1."""
+    """Compute `(1 - amount) W + amount polar(W)`, rows scaled to length 1."""
     return blend_directions((1 - amount) * wide(W), np.full(len(W), amount), nearest_orthonormal(W))[0]
 
 
 def inhibited_mixture_step(W, mass, inhibition, X, n_active, temperature, orthogonality, keep):
-    """One minibatch of experts that share rows by their gates.
+    """Compute one minibatch of the mixture, in which components share rows by their gates.
 
-    Every row, scaled to length 1, is added to each expert as often as its gate says. What an expert has gathered
-    before, `mass` times its direction, counts `keep`; the sum scaled to length 1 is the new expert. Then experts lean
-    towards the nearest orthonormal set, which the learner does at every fourth minibatch.
+    Every row, scaled to length 1, is added to each component with its gate as weight. The old sum of a component,
+    `mass` times its direction, has the weight `keep`; the sum scaled to length 1 is the new component. Then components
+    move towards the nearest orthonormal set, as the learner does at every fourth minibatch.
 
     Parameters
     ----------
-    W : (n_experts, n_features) directions of length 1
-    mass : (n_experts,) lengths of the sums that the experts stand for
-    inhibition : (n_experts,) what is taken off the scores before the gate
+    W : (n_components, n_features) directions of length 1
+    mass : (n_components,) lengths of the sums of the components
+    inhibition : (n_components,) subtracted from the scores before the gate
     X : (n_rows, n_features) the minibatch; rows of zeros do not count
-    n_active : how many experts share a row
+    n_active : number of components that share a row
     temperature : divisor in the gate
-    orthogonality : how far experts lean, from 0 to 1; 0 where they do not
-    keep : share of the old sums that stays, from 0 to 1
+    orthogonality : weight of the orthonormal set, from 0 to 1
+    keep : weight of the old sums, from 0 to 1
 
     Returns
     -------
-    tuple of the new directions, the new mass, the mean score of each expert, the share of rows that it wins, and the
-    share of a row's energy that its winner leaves unexplained, a mean over rows
+    tuple of the new directions, the new mass, the mean score of each component, the share of rows that it wins, and the
+    mean share of energy that winners leave unexplained
     """
     W, X, norms = wide(W), wide(X), row_norms(X)
     total, scores, wins, n_rows, rest = np.zeros(W.shape), np.zeros(len(W)), np.zeros(len(W)), 0, 0.0
@@ -502,8 +505,8 @@ def inhibited_mixture_step(W, mass, inhibition, X, n_active, temperature, orthog
             continue
         score = similarity(x[None] / norm, W)
         gate = gates(score, inhibition, temperature, n_active)
-        for expert in range(len(W)):
-            total[expert] += gate[0, expert] * x / norm
+        for component in range(len(W)):
+            total[component] += gate[0, component] * x / norm
         scores += score[0]
         winner = top_k(score - wide(inhibition), 1)[0, 0]
         wins[winner] += 1
@@ -513,13 +516,14 @@ def inhibited_mixture_step(W, mass, inhibition, X, n_active, temperature, orthog
     return orthogonalize_partially(W, orthogonality), mass, scores / n_rows, wins / n_rows, rest / n_rows
 
 
-# -- revival ---------------------------------------------------------------------------------------------------------
+# -- multinomial mixture, relocation
+# ---------------------------------------------------------------------------------------------------------
 
 
 def multinomial_mixture_step(state, X):
-    """One update of a mixture of word distributions, its state a dictionary of arrays, from the rows of a minibatch.
+    """Update a mixture of word distributions, a dictionary of arrays, from the rows of a minibatch.
 
-    Returns the next state, and the score of the winner of each row, 0 for an empty one.
+    Return the next state, and the score of the winner of each row, 0 for empty rows.
     """
     old, X = {name: wide(value) for name, value in state.items()}, wide(X)
     n_components, n_features = old["components"].shape
@@ -562,59 +566,60 @@ def multinomial_mixture_step(state, X):
 
 
 def errors_of_components(X, W, inhibition, usage):
-    """Usage times the mean unexplained energy of the rows won, with the mean over all rows as one more of them."""
+    """Compute usage times the mean unexplained energy of the rows won, with the mean over all rows added once."""
     index, score, norms, _ = find_nearest(X, W, inhibition, 1)
     errors = [(index[i, 0], min(max(1 - score[i, 0] ** 2, 0.0), 1.0)) for i in range(len(norms)) if norms[i] > 0]
     overall = sum(error for _, error in errors) / len(errors)
     out = np.zeros(len(W))
     for k in range(len(W)):
-        own = [error for unit, error in errors if unit == k]
+        own = [error for component, error in errors if component == k]
         out[k] = usage[k] * (sum(own) + overall) / (len(own) + 1)
     return out
 
 
 def pairs_by_error(errors, idle):
-    """Pairs (parent, idle): each time the component with the largest error is divided, as long as it has rows."""
+    """Return pairs (parent, idle): the component with the largest error is divided repeatedly while it has rows."""
     errors, pairs, without_rows = dict(enumerate(errors)), [], set()
-    for unit in idle:
+    for component in idle:
         parent = max(errors, key=lambda k: (errors[k], -k))
         if parent in without_rows or errors[parent] <= 0:
             return pairs
         errors[parent] /= 2
-        errors[unit] = errors[parent]
-        without_rows |= {parent, unit}
-        pairs.append((parent, unit))
+        errors[component] = errors[parent]
+        without_rows |= {parent, component}
+        pairs.append((parent, component))
     return pairs
 
 
-def principal_direction(rows, unit):
-    """The direction beside `unit` in which rows of length 1 vary most, and the sine by the mean of their cosines."""
+def principal_direction(rows, component):
+    """Return the direction of largest variance beside `component`, and the sine of the mean cosine."""
     rows = wide(rows) / row_norms(rows)[:, None]
-    beside = rows - np.outer(rows @ unit, unit)
+    beside = rows - np.outer(rows @ component, component)
     _, vectors = np.linalg.eigh(covariance(beside))
-    return vectors[:, -1], np.sqrt(1 - np.mean(rows @ unit) ** 2)
+    return vectors[:, -1], np.sqrt(1 - np.mean(rows @ component) ** 2)
 
 
-# -- words for units -------------------------------------------------------------------------------------------------
+# -- words of components
+# --------------------------------------------------------------------------------------------------
 
 
-def word_scores(X, labels, n_units):
-    """The score of every word for each unit: its share of the unit's documents times the log of its lift, or 0."""
-    has, labels, scores = wide(X) != 0, np.asarray(labels), np.zeros((n_units, np.shape(X)[1]))
-    for unit in range(n_units):
+def word_scores(X, labels, n_components):
+    """Compute the score of words for components: share of the documents times the log of the lift, at least 0."""
+    has, labels, scores = wide(X) != 0, np.asarray(labels), np.zeros((n_components, np.shape(X)[1]))
+    for component in range(n_components):
         share, overall = np.zeros(has.shape[1]), has.mean(axis=0)
-        if (labels == unit).any():
-            share = has[labels == unit].mean(axis=0)
+        if (labels == component).any():
+            share = has[labels == component].mean(axis=0)
         for w in np.flatnonzero(share):
             lift = share[w] / overall[w]
-            scores[unit, w] = share[w] * np.log(lift) if lift > 1 + 1e-12 else 0
-        if not scores[unit].any():
-            scores[unit] = share
+            scores[component, w] = share[w] * np.log(lift) if lift > 1 + 1e-12 else 0
+        if not scores[component].any():
+            scores[component] = share
     return scores
 
 
 def cautious_npmi(has):
-    """NPMI of every two columns, from n - sqrt(n) where n rows hold both, and -1 where n is 0 or 1."""
+    """Compute NPMI of all pairs of columns from n - sqrt(n) common rows, and -1 if n is 0 or 1."""
     n_rows, n_words = has.shape
     values = np.full((n_words, n_words), -1.0)
     for a in range(n_words):
@@ -626,56 +631,63 @@ def cautious_npmi(has):
     return values
 
 
-def name_by_documents(X, labels, n_units, n, n_candidates=None, ceiling=0.5, weakness=0.5, repetition=0.65, n_rounds=3):
-    """The scores of all words and the words chosen, the best first, for each unit; None where it wins no document.
+def choose_words_by_documents(
+    X, labels, n_components, n, n_candidates=None, ceiling=0.5, weakness=0.5, repetition=0.65, n_rounds=3
+):
+    """Return the scores of all words and the chosen words, best first, for each component; None without documents.
 
-    The objective of a unit's words is the mean NPMI of their pairs, at most `ceiling` each, plus the mean of `weakness`
-    times the decimal log of their scores, relative to the best, less `repetition` for each that another unit lists.
-    Units take turns; each makes the one exchange of a word that raises it most, until none does.
+    The objective of the words of a component is the mean NPMI of their pairs, at most `ceiling` each, plus the mean of
+    `weakness` times the decimal log of their scores relative to the best, minus `repetition` for each word that another
+    component lists. Components take turns in exchanging the word that raises the objective most, until none does.
     """
-    scores, npmi = word_scores(X, labels, n_units), cautious_npmi(wide(X) != 0)
+    scores, npmi = word_scores(X, labels, n_components), cautious_npmi(wide(X) != 0)
     pools = [
         sorted(np.flatnonzero(row).tolist(), key=lambda w, row=row: (-row[w].round(12), w))[: n_candidates or n + 50]
         for row in scores
     ]
     listed = [pool[:n] for pool in pools]
 
-    def objective(unit, words):
-        elsewhere = {w for other, list_ in enumerate(listed) if other != unit for w in list_}
-        own = [weakness * np.log10(scores[unit, w] / scores[unit].max()) - repetition * (w in elsewhere) for w in words]
-        company = [min(npmi[a, b], ceiling) for place, a in enumerate(words) for b in words[:place]]
-        return sum(own) / n + (sum(company) * 2 / (n * (n - 1)) if n > 1 else 0)
+    def objective(component, words):
+        elsewhere = {w for other, list_ in enumerate(listed) if other != component for w in list_}
+        own = [
+            weakness * np.log10(scores[component, w] / scores[component].max()) - repetition * (w in elsewhere)
+            for w in words
+        ]
+        coherence = [min(npmi[a, b], ceiling) for place, a in enumerate(words) for b in words[:place]]
+        return sum(own) / n + (sum(coherence) * 2 / (n * (n - 1)) if n > 1 else 0)
 
     for _ in range(n_rounds):
-        for unit, pool in enumerate(pools):
+        for component, pool in enumerate(pools):
             while True:
-                words, found = listed[unit], []
-                now = objective(unit, words)
-                for comes in [w for w in pool if w not in words]:
-                    for goes in sorted(words, key=pool.index, reverse=True):
-                        changed = [w for w in words if w != goes] + [comes]
-                        found.append((objective(unit, changed) - now, sorted(changed, key=pool.index)))
+                words, found = listed[component], []
+                now = objective(component, words)
+                for added in [w for w in pool if w not in words]:
+                    for removed in sorted(words, key=pool.index, reverse=True):
+                        changed = [w for w in words if w != removed] + [added]
+                        found.append((objective(component, changed) - now, sorted(changed, key=pool.index)))
                 most = max((gain for gain, _ in found), default=0)
                 if most < 1e-12:
                     break
-                listed[unit] = next(words for gain, words in found if gain > most - 1e-12)
-    return [(scores[unit], listed[unit]) if unit in labels else None for unit in range(n_units)]
+                listed[component] = next(words for gain, words in found if gain > most - 1e-12)
+    return [
+        (scores[component], listed[component]) if component in labels else None for component in range(n_components)
+    ]
 
 
-# -- weights of words ------------------------------------------------------------------------------------------------
+# -- BM25 weights -----------------------------------------------------------------------------------------------------
 
 
 def bm25(X, variant, k1=1.5, b=0.75, delta=0.5, k1_of_terms=None):
-    """What each term gives to the score of each document, also where a document lacks it; all rows of X are the corpus.
+    """Compute the contribution of each term to the score of each document; the rows of X are the corpus.
 
-    For "bm25-adpt" the k1 of each term is given.
+    "bm25-adpt" needs the k1 of each term.
     """
     X = wide(X)
     n_documents, n_terms = X.shape
     mean_length = sum(sum(row) for row in X) / n_documents
 
     def ratio(part, whole):
-        return part / whole if part > 0 else 0.0  # 0 / 0 in empty documents, and where k1 is 0
+        return part / whole if part > 0 else 0.0  # 0 / 0 in empty documents, and if k1 is 0
 
     out = np.zeros(X.shape)
     for t in range(n_terms):
@@ -703,7 +715,7 @@ def bm25(X, variant, k1=1.5, b=0.75, delta=0.5, k1_of_terms=None):
 
 
 def information_gains(X, t, b):
-    """G_0, G_1, ... of term t, as many as some document has occurrences of it, 20 at most, and at least two."""
+    """Compute G_0, G_1, ... of term t up to its largest number of occurrences, at least 2 and at most 20."""
     X = wide(X)
     n_documents = len(X)
     mean_length = sum(sum(row) for row in X) / n_documents
@@ -722,7 +734,7 @@ def information_gains(X, t, b):
 
 
 def adapted_k1(X, t, k1, b):
-    """The k in [0.01, 100] whose curve of saturation is nearest to the gains of term t, by ever finer grids."""
+    """Find k in [0.01, 100] whose saturation curve is nearest to the gains of term t, by successively finer grids."""
     gains = information_gains(X, t, b)
     if len(gains) < 3 or gains[1] <= 0:
         return k1
@@ -739,7 +751,7 @@ def adapted_k1(X, t, k1, b):
 
 
 # -- rankings --------------------------------------------------------------------------------------------------------
-# Of one query: a ranking is a list of ids or -1, `grades` a dict with a relevant document at least.
+# For one query: a ranking is a list of ids or -1, `grades` a dictionary with at least one relevant document.
 
 
 def dcg(grades, exponential=False):
@@ -788,7 +800,7 @@ def softmax_weights(z):
 
 
 def sparsemax_weights(z):
-    """Martins and Astudillo 2016, algorithm 1: sort, find the support, subtract the threshold."""
+    """Compute sparsemax by algorithm 1 of Martins and Astudillo (2016): support, then threshold."""
     z = wide(z)
     falling = sorted(z, reverse=True)
     for n in range(1, len(z) + 1):
@@ -799,7 +811,7 @@ def sparsemax_weights(z):
 
 
 def entmax15_weights(z):
-    """Peters, Niculae and Martins 2019, by bisection of the sum of squares."""
+    """Compute 1.5-entmax (Peters, Niculae and Martins 2019) by bisection of the sum of squares."""
     half = wide(z) / 2
     low, high = half.max() - 1, half.max()
     for _ in range(200):
@@ -827,7 +839,7 @@ SEPARATIONS = {
 
 
 def conjugate(z, weights, kind):
-    """`p'z` less the penalty of p, at the weights p that maximise it."""
+    """Compute `p'z` minus the penalty of p, at the weights p that maximise it."""
     p = wide(weights)
     if kind == "softmax":
         penalty = sum(v * np.log(v) for v in p if v > 0)
@@ -841,10 +853,10 @@ def conjugate(z, weights, kind):
 
 
 def memory_scores(q, patterns, similarity, penalty):
-    """The score of each pattern, over the features that the query has: NaN is missing."""
-    scores, there = [], ~np.isnan(q)
-    q = wide(q)[there]
-    for x in wide(patterns)[:, there]:
+    """Compute the score of each pattern over the features of the query that are not NaN."""
+    scores, observed = [], ~np.isnan(q)
+    q = wide(q)[observed]
+    for x in wide(patterns)[:, observed]:
         score = float(wide(q) @ x)
         if similarity == "cosine":
             score /= np.sqrt(q @ q) * np.sqrt(x @ x) or 1
@@ -857,7 +869,7 @@ def memory_scores(q, patterns, similarity, penalty):
 
 
 def memory_step(q, patterns, similarity, penalty, kind, beta):
-    """Weights of all patterns, and the completed query: equal patterns compete as one and share evenly."""
+    """Compute the weights of all patterns and the completed query; equal patterns count once and share the weight."""
     patterns = wide(patterns)
     distinct = np.unique(patterns, axis=0)
     scores = memory_scores(q, distinct, similarity, penalty)
@@ -872,7 +884,7 @@ def memory_step(q, patterns, similarity, penalty, kind, beta):
 
 
 def memory_beta(q, patterns, similarity, penalty, margin, least):
-    """The inverse temperature that leaves the best pattern alone where others lack twice as much as it does."""
+    """Compute the inverse temperature that selects one pattern if the score gap of others is twice as large."""
     own = memory_scores(q, np.nan_to_num(q)[None], similarity, penalty)[0]
     lacking = abs(own - memory_scores(q, patterns, similarity, penalty).max())
     return max(least, margin / max(lacking, 1e-12))
@@ -880,18 +892,18 @@ def memory_beta(q, patterns, similarity, penalty, margin, least):
 
 def memory_energy(q, patterns, similarity, penalty, kind, beta):
     q, distinct = wide(q), np.unique(wide(patterns), axis=0)
-    z, nothing = beta * memory_scores(q, distinct, similarity, penalty), np.zeros(len(distinct))
+    z, zeros = beta * memory_scores(q, distinct, similarity, penalty), np.zeros(len(distinct))
     value = conjugate(z, SEPARATIONS[kind](z), kind)
-    at_rest = conjugate(nothing, SEPARATIONS[kind](nothing), kind)
+    at_zero = conjugate(zeros, SEPARATIONS[kind](zeros), kind)
     longest = max(x @ x for x in distinct)
-    return -value / beta + q @ q / 2 + longest / 2 + at_rest / beta
+    return -value / beta + q @ q / 2 + longest / 2 + at_zero / beta
 
 
 # -- the retriever ---------------------------------------------------------------------------------------------------
 
 
 def feedback_step(q, W, n_documents, n_terms, weight):
-    """A completed query, from counts q and weighted documents W."""
+    """Complete a query from its counts q and weighted documents W."""
     q, W = wide(q), wide(W)
     scores = [max(float(w @ q), 0.0) for w in W]
     order = sorted(range(len(W)), key=lambda i: (-scores[i], i))
@@ -915,17 +927,17 @@ def _unit(v):
 
 
 def limited_scores(query, completed, W):
-    """Scores of documents for a completed query: what was added counts up to a limit."""
+    """Compute scores of documents for a completed query, with a limit on the score of added terms."""
     W = wide(W)
     own = wide(query) / max(np.sqrt(wide(query) @ wide(query)), 1e-300)
-    given, brought = W @ own, W @ (wide(completed) - own)
-    first = [d for d in np.argsort(-given, kind="stable")[:2] if given[d] > 0]
-    limit = min([brought[d] for d in first], default=0)
-    return given + np.minimum(brought, min(limit, 3 * max(given, default=0)))
+    plain, added = W @ own, W @ (wide(completed) - own)
+    first = [d for d in np.argsort(-plain, kind="stable")[:2] if plain[d] > 0]
+    limit = min([added[d] for d in first], default=0)
+    return plain + np.minimum(added, min(limit, 3 * max(plain, default=0)))
 
 
 def hybrid_scores(query, completed, W, embedded, E, weight):
-    """Weighted means of scores by words, over the largest possible, and of cosines."""
+    """Average scores by words, relative to the largest possible score, and cosines with weights."""
     own = wide(query) / max(np.sqrt(wide(query) @ wide(query)), 1e-300)
     words = limited_scores(query, completed, W).clip(0) / max(4 * (own @ wide(W).max(axis=0)), 1e-300)
     lengths = np.sqrt((wide(E) ** 2).sum(axis=1)) * np.sqrt((wide(embedded) ** 2).sum())
@@ -937,7 +949,7 @@ def hybrid_scores(query, completed, W, embedded, E, weight):
 
 
 def covariance(X):
-    """Mean of the outer products of rows less their mean."""
+    """Average the outer products of centred rows."""
     X = wide(X)
     mean, out = X.mean(axis=0), np.zeros((X.shape[1], X.shape[1]))
     for x in X:
@@ -945,12 +957,12 @@ def covariance(X):
     return out
 
 
-def opened(fitted, X, power, shrinkage, n_remove=0):
-    """Rows of X less the mean of the fitted ones, each direction scaled by its eigenvalue and the leading ones gone."""
+def whiten(fitted, X, power, shrinkage, n_remove=0):
+    """Centre rows by the fitted mean, scale principal directions by eigenvalues and remove the leading ones."""
     fitted, X = wide(fitted), wide(X)
     values, vectors = np.linalg.eigh(covariance(fitted))
     out = np.zeros(X.shape)
-    for place in range(len(values) - n_remove):  # ascending: the last ones lead
+    for place in range(len(values) - n_remove):  # eigenvalues ascend
         direction = vectors[:, place]
         gain = (values[place] + shrinkage * values.mean()) ** (-power / 2)
         for i, x in enumerate(X):
@@ -958,8 +970,8 @@ def opened(fitted, X, power, shrinkage, n_remove=0):
     return out
 
 
-def smoothed(fitted, X, n_neighbors, weight):
-    """Each row of X averaged with the fitted rows of largest cosine to it, the earlier of equals."""
+def smooth(fitted, X, n_neighbors, weight):
+    """Average each row of X with the fitted rows of largest cosine; among equal cosines the first are taken."""
     rows = [_unit(row) for row in wide(fitted) if row.any()]
     out = np.zeros(wide(X).shape)
     for i, x in enumerate(wide(X)):
@@ -972,7 +984,7 @@ def smoothed(fitted, X, n_neighbors, weight):
 
 
 def isoscore(X):
-    """IsoScore in the steps of its authors: rotate, take variances, scale to length sqrt(d), distance from all ones."""
+    """Compute IsoScore by its published steps: rotate, take variances, scale to length sqrt(d), distance from ones."""
     X = wide(X)
     d = X.shape[1]
     _, vectors = np.linalg.eigh(covariance(X))
@@ -1003,7 +1015,7 @@ def uniformity(X, t=2):
 
 
 def spread_inside_groups(X, groups):
-    """Covariance of rows around the mean of their group, over rows less groups."""
+    """Compute the covariance of rows within groups, divided by the number of rows minus groups."""
     X = wide(X)
     names = sorted(set(groups))
     out = np.zeros((X.shape[1], X.shape[1]))
@@ -1016,7 +1028,7 @@ def spread_inside_groups(X, groups):
 
 
 def first_rank(Z, groups, i):
-    """The rank of the first row of the group of row i, itself left out, by cosine; strangers win ties."""
+    """Compute the rank of the first other row of the group of row i, by cosine; rows of other groups win ties."""
     Z = wide(Z)
     cosines = [Z[i] @ Z[j] / (np.sqrt(Z[i] @ Z[i]) * np.sqrt(Z[j] @ Z[j])) for j in range(len(Z))]
     best = max(cosines[j] for j in range(len(Z)) if j != i and groups[j] == groups[i])
@@ -1024,7 +1036,7 @@ def first_rank(Z, groups, i):
 
 
 def barlow_loss(one, two, redundancy):
-    """Barlow's loss of two views, each feature standardised."""
+    """Compute the Barlow Twins loss of two views with standardised features."""
     one, two = wide(one), wide(two)
     loss = 0.0
     for i in range(one.shape[1]):
@@ -1036,7 +1048,7 @@ def barlow_loss(one, two, redundancy):
 
 
 def contrast(one, two, groups, temperature):
-    """Minus the log-probability of each row's partner among all partners, those of its group's other rows left out."""
+    """Compute the mean negative log-probability of the partner of a row, without partners of its group."""
     loss = 0.0
     for i in range(len(one)):
         chances = []
@@ -1048,13 +1060,13 @@ def contrast(one, two, groups, temperature):
 
 
 def marginal_contrast(Z, groups, temperature):
-    """Minus the log of the probability that any row of the group is drawn, by softmax of cosines with all others."""
+    """Compute the mean negative log-probability of the group of a row, by softmax of cosines with all other rows."""
     loss = 0.0
     for i in range(len(Z)):
         chances = np.zeros(len(Z))
         for j in range(len(Z)):
             if j != i:
                 chances[j] = np.exp(Z[i] @ Z[j] / (np.linalg.norm(Z[i]) * np.linalg.norm(Z[j])) / temperature)
-        friends = [groups[j] == groups[i] for j in range(len(Z))]
-        loss -= np.log(chances[friends].sum() / chances.sum()) / len(Z)
+        same_group = [groups[j] == groups[i] for j in range(len(Z))]
+        loss -= np.log(chances[same_group].sum() / chances.sum()) / len(Z)
     return loss

@@ -1,8 +1,8 @@
-"""A pytest plugin, `-p rounding`, under which BLAS and LAPACK round as on a processor that nobody has.
+"""A pytest plugin, `-p rounding`, that disturbs the rounding of BLAS and LAPACK, as on another processor.
 
-Each `a @ b` of dense arrays in the package gets errors of up to two units of rounding, and so does the input of each
-decomposition. They are drawn by the shapes of the arguments, so identical calls agree to the last bit and others do
-not, which is all that BLAS promises. Products that are exact, as those of small whole numbers, stay exact.
+Each `a @ b` of dense arrays in the package gets errors of up to two units in the last place, and so does the input of
+each decomposition. The errors depend on the shapes of the arguments, so that identical calls agree to the last bit and
+others do not, as BLAS guarantees. Exact products, such as those of small integers, stay exact.
 """
 
 import ast
@@ -13,27 +13,27 @@ from importlib.machinery import PathFinder, SourceFileLoader
 
 import numpy as np
 
-# Numba reads the source of its functions, and none of them calls BLAS.
-KERNELS = ("adding", "completion", "likelihood", "postings", "scoring", "separation", "sequential", "subsets")
+# Numba reads the source of compiled functions, which do not call BLAS.
+KERNELS = ("kernels_", "inverted_index")
 DECOMPOSITIONS = {"eigh", "eigvalsh", "qr", "svd"}
-LARGE = 10_000_000  # a product of so many terms takes too long in long double, and passes for inexact
+LARGE = 10_000_000  # larger products take too long in long double and are treated as inexact
 n_changed = 0
 
 
-def errors(shape, dtype, *seed):
+def draw_errors(shape, dtype, *seed):
     return np.finfo(dtype).eps * np.random.default_rng(seed).integers(-2, 3, shape).astype(dtype)
 
 
-def product(a, b):
+def multiply(a, b):
     global n_changed
-    found = a @ b
-    if not (type(a) is type(b) is np.ndarray and isinstance(found, np.ndarray) and found.dtype.kind == "f"):
-        return found
-    wide = np.float64 if found.dtype == np.float32 else np.longdouble
+    result = a @ b
+    if not (type(a) is type(b) is np.ndarray and isinstance(result, np.ndarray) and result.dtype.kind == "f"):
+        return result
+    wide = np.float64 if result.dtype == np.float32 else np.longdouble
     is_small = wide is np.float64 or a.size * b.shape[-1] < LARGE
-    inexact = a.astype(wide) @ b.astype(wide) != found if is_small else np.ones(found.shape, bool)
+    inexact = a.astype(wide) @ b.astype(wide) != result if is_small else np.ones(result.shape, bool)
     n_changed += np.count_nonzero(inexact)
-    return found + inexact * (np.abs(a) @ np.abs(b)) * errors(found.shape, found.dtype, *a.shape, *b.shape)
+    return result + inexact * (np.abs(a) @ np.abs(b)) * draw_errors(result.shape, result.dtype, *a.shape, *b.shape)
 
 
 class Decompositions:
@@ -42,14 +42,14 @@ class Decompositions:
         if name not in DECOMPOSITIONS:
             return function
 
-        def disturbed(M):
-            change = errors(M.shape, M.dtype, *M.shape)
+        def decompose(M):
+            change = draw_errors(M.shape, M.dtype, *M.shape)
             return function(M * (1 + (change + change.T if name.startswith("eig") else change)))
 
-        return disturbed
+        return decompose
 
 
-class Rewriting(ast.NodeTransformer):
+class ProductTransformer(ast.NodeTransformer):
     def visit_BinOp(self, node):
         self.generic_visit(node)
         if not isinstance(node.op, ast.MatMult):
@@ -63,20 +63,24 @@ class Rewriting(ast.NodeTransformer):
 
 
 class Loader(SourceFileLoader):
-    def get_code(self, fullname):  # never the bytecode that is kept beside the source
-        tree = Rewriting().visit(ast.parse(self.get_data(self.path)))
+    def get_code(self, fullname):  # never uses cached bytecode
+        tree = ProductTransformer().visit(ast.parse(self.get_data(self.path)))
         return compile(ast.fix_missing_locations(tree), self.path, "exec")
 
 
 class Finder(MetaPathFinder):
     def find_spec(self, name, path, target=None):
         spec = PathFinder.find_spec(name, path) if name.partition(".")[0] == "codebooks" else None
-        if spec is not None and name.rpartition(".")[2] not in KERNELS and isinstance(spec.loader, SourceFileLoader):
+        if (
+            spec is not None
+            and not name.rpartition(".")[2].startswith(KERNELS)
+            and isinstance(spec.loader, SourceFileLoader)
+        ):
             spec.loader = Loader(name, spec.origin)
         return spec
 
 
-builtins.rounded_product = product
+builtins.rounded_product = multiply
 builtins.rounded_linalg = lambda module: Decompositions() if module is np else module.linalg
 sys.meta_path.insert(0, Finder())
 
@@ -84,4 +88,4 @@ sys.meta_path.insert(0, Finder())
 def pytest_sessionfinish(session):
     if not n_changed:
         session.exitstatus = 1
-        print("No product was rounded otherwise: the plugin does not see how the package calls BLAS.")
+        print("No product was disturbed: the plugin does not rewrite the calls of BLAS in the package.")

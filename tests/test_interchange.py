@@ -109,7 +109,7 @@ def test_a_learner_in_the_place_of_umap(learner, embeddings, groups):
 
 
 def test_learning_block_by_block(learner, embeddings, groups):
-    """A learner that is told of a block after another, as `BERTopic.partial_fit` does."""
+    """`partial_fit` on one block after another, as `BERTopic.partial_fit` calls it."""
     order = np.random.default_rng(0).permutation(100)
     model = BERTopicCalls(PartialWhitening().fit(embeddings), learner)
     for _ in range(10):

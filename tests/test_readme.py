@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.readme import PARTS, written
+from benchmarks.readme import PARTS, replace_parts
 
 README = Path(__file__).parents[1] / "README.md"
 TEXT = README.read_text(encoding="utf-8")
@@ -36,4 +36,4 @@ def test_readme_paths_exist(path):
 @pytest.mark.parametrize("path", PARTS, ids=lambda path: path.name)
 def test_tables_equal_the_stored_results(path):
     text = path.read_text(encoding="utf-8")
-    assert written(text, PARTS[path], path.name) == text, "run `python -m benchmarks readme`"
+    assert replace_parts(text, PARTS[path], path.name) == text, "run `python -m benchmarks readme`"

@@ -69,7 +69,7 @@ def test_mixture_finds_the_planted_number_exactly(n_topics, settings):
     found = choose_n_components(MultinomialMixture(), X)
     assert (found.n_components, found.n_broad) == (n_topics, n_topics)
     assert found.reason.startswith(f"Use {n_topics} components. Models of ")
-    assert plot_selection(found).get_title(loc="left") == f"{n_topics} units"
+    assert plot_selection(found).get_title(loc="left") == f"{n_topics} components"
     assert "matching" in str(found)
 
 

@@ -493,7 +493,7 @@ def test_counts_are_copied():
         ([True, False], "2 integers or 2 strings"),
         (np.array([True, False], object), "2 integers or 2 strings"),
         ([0.5, 1.5], "2 integers or 2 strings"),
-        (np.array(["a", "a"], object), "already in use: a"),
+        (np.array(["a", "a"], object), "occur twice: a"),
     ],
 )
 def test_invalid_ids_are_rejected(ids, words):

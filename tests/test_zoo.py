@@ -1,4 +1,4 @@
-"""The learners and the memory at their defaults hold the floor on every set of the zoo, and the zoo is what it says."""
+"""Defaults of the learners and the memory against the floor on every set of the zoo, and tests of the sets."""
 
 from functools import cache
 
@@ -17,9 +17,9 @@ from benchmarks.zoo import DEFAULTS, LEARNERS, ORTHONORMAL, PEER, UNREVIVED, Fig
 from codebooks import KrotovHopfield
 
 SEED = 0
-SIZES = {"clothing_1000": 0.15}  # 150 components; of all others a quarter of the rows
+SIZES = {"clothing_1000": 0.15}  # 150 components; other sets have a quarter of their rows
 SIZE = 0.25
-REAL = {"digits", "digits_40", "digits_in_bytes", "iris", "wine", "breast_cancer"}  # groups that nobody planted
+REAL = {"digits", "digits_40", "digits_in_bytes", "iris", "wine", "breast_cancer"}  # real groups, not planted
 
 
 @cache
@@ -38,7 +38,7 @@ CELLS = [(name, learner) for name in NAMES for learner in LEARNERS if not benchm
 
 @pytest.fixture(autouse=True, scope="module")
 def one_thread():
-    """One thread for BLAS and OpenMP: the sets are small, and threads that wait for each other take longer."""
+    """Limit BLAS and OpenMP to one thread, which is faster on small sets."""
     with threadpool_limits(1):
         yield
 
@@ -48,21 +48,21 @@ def one_thread():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "learner"), CELLS)
-def test_learner_defaults_hold_the_floor(name, learner):
-    variants = {DEFAULTS, UNREVIVED} & set(benchmark.variants_of(learner))
+def test_learner_defaults_reach_the_floor(name, learner):
+    variants = {DEFAULTS, UNREVIVED} & set(benchmark.list_variants(learner))
     figures = {variant: benchmark.measure(learner, variant, draw_set(name), SEED) for variant in variants}
     assert not benchmark.find_faults(learner, figures, measure_peers(name), draw_set(name))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-def test_memory_defaults_hold_the_floor(name):
-    assert not benchmark.find_faults_of_memory(benchmark.measure_memory(draw_set(name), SEED))
+def test_memory_defaults_reach_the_floor(name):
+    assert not benchmark.find_memory_faults(benchmark.measure_memory(draw_set(name), SEED))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "learner"), [cell for cell in CELLS if draw_set(cell[0]).same_as])
-def test_scale_and_dtype_leave_the_result_as_it_is(name, learner):
+def test_results_are_equal_for_scaled_data_and_other_dtypes(name, learner):
     data = draw_set(name)
     (base,) = (draw_set(other) for other in NAMES if draw_set(other).name == data.same_as)
     ours, theirs = (
@@ -91,14 +91,14 @@ def test_sets_are_functions_of_seed_and_size(name):
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in REAL and draw_set(name).y is not None])
-def test_planted_groups_are_there_to_be_found(name):
-    X, y = benchmark.judged_rows(draw_set(name))
+def test_planted_groups_are_separated(name):
+    X, y = benchmark.select_evaluation_rows(draw_set(name))
     Z = normalize(X)
     means = normalize(np.array([np.asarray(Z[y == group].mean(axis=0)).ravel() for group in np.unique(y)]))
     assert normalized_mutual_info_score(y, (Z @ means.T).argmax(axis=1)) > 0.95
 
 
-def test_every_kind_is_in_the_zoo():
+def test_zoo_contains_every_kind_order_and_dtype():
     sets = [draw_set(name) for name in NAMES]
     assert len({data.name for data in sets}) == len(sets) >= 30
     assert {data.kind for data in sets} == {
@@ -114,22 +114,22 @@ def test_every_kind_is_in_the_zoo():
 # -- the benchmark ----------------------------------------------------------------------------------------------------
 
 
-def test_score_of_the_peer_is_that_of_the_learners():
+def test_compute_explained_energy_equals_score_of_learners():
     data = draw_set("tfidf_balanced")
     model = KrotovHopfield(8, random_state=0).fit(data.X)
-    energy = benchmark.explained_energy(normalize(data.X), normalize(model.components_))
+    energy = benchmark.compute_explained_energy(normalize(data.X), normalize(model.components_))
     assert energy == pytest.approx(model.score(data.X), abs=1e-9)
 
 
-def test_orthonormal_peer_is_orthonormal_and_finds_an_orthonormal_basis():
+def test_refine_orthonormal_recovers_an_orthonormal_basis():
     Z = np.repeat(np.eye(6), [160, 20, 20, 20, 20, 20], axis=0)
     skewed = normalize(np.eye(6) + 0.3)
     basis = benchmark.refine_orthonormal(Z, skewed, 30)
     np.testing.assert_allclose(basis @ basis.T, np.eye(6), atol=1e-12)
-    assert benchmark.explained_energy(Z, basis) == pytest.approx(1)
+    assert benchmark.compute_explained_energy(Z, basis) == pytest.approx(1)
 
 
-def test_every_break_of_the_floor_is_found():
+def test_find_faults_reports_every_violation_of_the_floor():
     data = draw_set("repeated_rows")
     good = Figures(unused=0, score=0.9, nmi=0.9, ami=0.9, seconds=0)
     peers = {PEER: good, ORTHONORMAL: good._replace(score=0.7, unused=2)}
@@ -148,31 +148,31 @@ def test_every_break_of_the_floor_is_found():
     assert faults("OrthogonalSparseCoding", score=0.69, unused=2, unrevived=low) == []
     assert faults("OrthogonalSparseCoding", score=0.69, unused=3, unrevived=low) == ["3 of 6 components are unused"]
     assert faults("OrthogonalSparseCoding", score=0.67, unrevived=low) == ["score 0.670, revive=False 0.700"]
-    blind = {PEER: good, ORTHONORMAL: good._replace(nmi=0.0)}
-    assert faults("OrthogonalSparseCoding", nmi=0.0, peers=blind) == []
-    assert faults("InhibitedMixture", nmi=0.0, peers=blind) == ["NMI 0.000, peer 0.900"]
+    without_groups = {PEER: good, ORTHONORMAL: good._replace(nmi=0.0)}
+    assert faults("OrthogonalSparseCoding", nmi=0.0, peers=without_groups) == []
+    assert faults("InhibitedMixture", nmi=0.0, peers=without_groups) == ["NMI 0.000, peer 0.900"]
     nearest = Recall(10, 1, 1, 0.8, 0)
     for own, n_faults in (
         (nearest, 0),
         (nearest._replace(stored=0.9), 1),
         (nearest._replace(noisy=0.9, masked=0.7), 2),
     ):
-        assert len(benchmark.find_faults_of_memory({"HopfieldMemory": own, benchmark.NEIGHBOURS: nearest})) == n_faults
+        assert len(benchmark.find_memory_faults({"HopfieldMemory": own, benchmark.NEIGHBOURS: nearest})) == n_faults
 
 
-def test_zoo_is_measured_and_written(tmp_path, monkeypatch, capsys):
+def test_zoo_benchmark_writes_rows_and_tables(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(report, "RESULTS", tmp_path)
     monkeypatch.setattr(codebooks, "warmup", lambda: None)
     monkeypatch.setattr(benchmark, "load_sets", lambda: zoo)
     monkeypatch.setattr(zoo, "ZOO", (zoo.unit_length, zoo.isotropic_noise, zoo.late_topics))
     benchmark.run(n_seeds=2, size=0.1)
     rows = report.read("zoo")
-    learned = [row for row in rows if "score" in row]
-    assert len(learned) == 3 * (3 * 3 + 2) + 1  # words are in one of them
-    assert len(rows) - len(learned) == 3 * 2
-    assert all(0 < row["score"] <= 1 for row in learned if row["model"] != "MultinomialMixture")
-    assert all(row["seconds"] > 0 for row in learned)
-    assert {row["data"] for row in learned if row["NMI"] == ""} == {"noise"}
+    learner_rows = [row for row in rows if "score" in row]
+    assert len(learner_rows) == 3 * (3 * 3 + 2) + 1  # one set has counts, for MultinomialMixture
+    assert len(rows) - len(learner_rows) == 3 * 2
+    assert all(0 < row["score"] <= 1 for row in learner_rows if row["model"] != "MultinomialMixture")
+    assert all(row["seconds"] > 0 for row in learner_rows)
+    assert {row["data"] for row in learner_rows if row["NMI"] == ""} == {"noise"}
     assert "cells below the floor" in capsys.readouterr().out
     benchmark.run(n_seeds=1, size=0.1, names=["unit_length"])
-    assert report.read("zoo") == rows  # a part is printed only
+    assert report.read("zoo") == rows  # results of some sets are only printed

@@ -1,8 +1,8 @@
-"""A zoo of data: small data sets of many kinds whose true groups are known.
+"""Small data sets of many kinds with known groups, for tests and benchmarks of defaults.
 
-Each generator is a function of a seed and a size, and gives the same `DataSet` for the same arguments. `size=1` is the
-size for benchmarks; a smaller size has fewer rows, and fewer components where there are hundreds. Groups are planted
-with margins, so that agreement with them is a figure of the learner and not of chance. Nothing here imports our code.
+Each generator is a function of a seed and a size, and returns the same `DataSet` for the same arguments. `size=1` is
+the size for benchmarks; smaller sizes have fewer rows, and fewer components if there are hundreds. Groups are planted
+with margins, so that disagreement is an error of the learner. The module does not import `codebooks`.
 """
 
 from collections.abc import Callable
@@ -16,17 +16,17 @@ from sklearn.feature_extraction.text import TfidfTransformer
 
 
 class DataSet(NamedTuple):
-    """Rows, their true groups, and how a learner is to be given them."""
+    """Samples, their true groups, and the way of fitting a learner to them."""
 
     name: str
     X: Any  # (n_samples, n_features), dense or CSR
-    y: np.ndarray | None  # true group of each row, -1 for a row of no group; None where there are no groups
-    n_components: int  # number of components that a learner is asked for
+    y: np.ndarray | None  # true group of each row, -1 for a row without group; None if there are no groups
+    n_components: int  # number of components of the learner
     kind: str  # "pixels", "patches", "text", "embeddings", "signals", "binary", "table" or "stream"
     order: str = "shuffled"  # "shuffled": fit; "given": fit with shuffle=False; "stream": partial_fit over `batches`
-    batches: tuple[slice, ...] = ()  # minibatches in the order of their arrival, where the order is "given" or "stream"
-    judged: slice = slice(None)  # rows that score and agreement are taken on
-    same_as: str | None = None  # name of the set whose result this one must have
+    batches: tuple[slice, ...] = ()  # minibatches in order, if the order is "given" or "stream"
+    evaluated: slice = slice(None)  # rows for score and agreement
+    same_as: str | None = None  # name of the set with the same result
     notes: str = ""
 
     @property
@@ -42,46 +42,46 @@ SIDE = 28  # images are SIDE x SIDE pixels
 # -- parts ------------------------------------------------------------------------------------------------------------
 
 
-def n_rows(n: int, size: float, least: int = 100) -> int:
-    """Number of rows of a set that has `n` of them at size 1."""
+def scale_n_rows(n: int, size: float, least: int = 100) -> int:
+    """Return the number of rows of a set that has `n` rows at size 1."""
     return max(least, round(n * size))
 
 
 def draw_labels(rng: np.random.Generator, *group_sizes: int) -> np.ndarray:
-    """Labels of groups of given sizes, in random order."""
+    """Draw labels of groups of given sizes, in random order."""
     return rng.permutation(np.repeat(np.arange(len(group_sizes)), group_sizes))
 
 
 def draw_even_labels(rng: np.random.Generator, n: int, n_groups: int) -> np.ndarray:
-    """Labels of groups of equal size, in random order."""
+    """Draw labels of groups of equal size, in random order."""
     return rng.permutation(np.arange(n) % n_groups)
 
 
 def draw_directions(rng: np.random.Generator, n: int, n_features: int) -> np.ndarray:
-    """Random vectors of length 1 whose cosines are at most .4."""
-    found: list[np.ndarray] = []
-    while len(found) < n:
+    """Draw vectors of length 1 with cosines of at most .4."""
+    directions: list[np.ndarray] = []
+    while len(directions) < n:
         vector = rng.standard_normal(n_features)
         vector /= np.linalg.norm(vector)
-        if all(abs(vector @ other) <= 0.4 for other in found):
-            found.append(vector)
-    return np.array(found)
+        if all(abs(vector @ other) <= 0.4 for other in directions):
+            directions.append(vector)
+    return np.array(directions)
 
 
 def draw_around(rng: np.random.Generator, centres: np.ndarray, y: np.ndarray, spread: Any) -> np.ndarray:
-    """Rows around the centre of their group; the noise of a row has about the length `spread`."""
+    """Draw rows around the centre of their group; the noise of a row has about the length `spread`."""
     noise = rng.standard_normal((len(y), centres.shape[1])) / np.sqrt(centres.shape[1])
     return centres[y] + np.broadcast_to(spread, len(y))[:, None] * noise
 
 
 def scale_to_unit_length(X: np.ndarray) -> np.ndarray:
-    """Rows of length 1; rows of zeros stay zeros."""
+    """Scale rows to length 1; rows of zeros stay zeros."""
     norms = np.linalg.norm(X, axis=1, keepdims=True)
     return X / np.where(norms > 0, norms, 1)
 
 
-def pixel_grid() -> tuple[np.ndarray, np.ndarray]:
-    """Horizontal and vertical places of the pixels of an image, from -1 to 1, one image as a row."""
+def make_pixel_grid() -> tuple[np.ndarray, np.ndarray]:
+    """Return horizontal and vertical positions of the pixels of an image, from -1 to 1, as rows."""
     line = np.linspace(-1, 1, SIDE)
     v, u = np.meshgrid(line, line, indexing="ij")
     return u.ravel(), v.ravel()
@@ -91,7 +91,7 @@ def pixel_grid() -> tuple[np.ndarray, np.ndarray]:
 
 
 def digits(seed: int, size: float, n_components: int = 10) -> DataSet:
-    """Handwritten digits, 8 x 8, of scikit-learn; the seed draws the order of rows."""
+    """Handwritten digits of scikit-learn, 8 x 8, in random order."""
     X, y = load_digits(return_X_y=True)
     order = np.random.default_rng(seed).permutation(len(X))
     name = "digits" if n_components == 10 else f"digits, K={n_components}"
@@ -113,7 +113,7 @@ def bumps(seed: int, size: float, n_components: int = 12) -> DataSet:
     """A smooth bump at one of 12 places on a background of 1: all rows point nearly one way."""
     rng = np.random.default_rng(seed)
     t = np.linspace(0, 1, 784)
-    y = rng.integers(0, 12, n_rows(3000, size))
+    y = rng.integers(0, 12, scale_n_rows(3000, size))
     X = 1 + 2 * np.exp(-(((t - (y[:, None] + 0.5) / 12) / 0.06) ** 2)) + 0.05 * rng.random((len(y), len(t)))
     name = "bumps" if n_components == 12 else f"bumps, K={n_components}"
     return DataSet(name, X, y, n_components, "pixels", notes="cosines of groups are near .8")
@@ -130,7 +130,7 @@ def bumps_20(seed: int, size: float) -> DataSet:
 
 
 def strokes(seed: int, size: float, n_components: int = 10) -> DataSet:
-    """Polylines of three strokes: 10 characters, whose points move a little in each row."""
+    """Polylines of three strokes: 10 characters, with small random displacements of their points."""
     rng = np.random.default_rng(seed)
     templates: list[np.ndarray] = []
     drawn: list[np.ndarray] = []
@@ -140,7 +140,7 @@ def strokes(seed: int, size: float, n_components: int = 10) -> DataSet:
         if all(image @ other < 0.5 for other in drawn):
             templates.append(points[0])
             drawn.append(image)
-    y = draw_even_labels(rng, n_rows(3000, size), 10)
+    y = draw_even_labels(rng, scale_n_rows(3000, size), 10)
     points = np.array(templates)[y] + rng.normal(0, 0.05, (len(y), 4, 2))
     X = draw_polylines(points).astype(np.float32)
     name = "strokes" if n_components == 10 else f"strokes, K={n_components}"
@@ -153,8 +153,8 @@ def strokes_40(seed: int, size: float) -> DataSet:
 
 
 def draw_polylines(points: np.ndarray) -> np.ndarray:
-    """Images (n, SIDE^2) of the polylines through `points` (n, n_points, 2), pixels from 0 to 1."""
-    pixels = np.stack(pixel_grid(), axis=1)
+    """Draw images (n, SIDE^2) of polylines through `points` (n, n_points, 2), pixels from 0 to 1."""
+    pixels = np.stack(make_pixel_grid(), axis=1)
     images = np.zeros((len(points), len(pixels)))
     for i, polyline in enumerate(points):
         nearest = np.full(len(pixels), np.inf)
@@ -167,22 +167,22 @@ def draw_polylines(points: np.ndarray) -> np.ndarray:
 
 
 def clothing(seed: int, size: float, n_components: int = 8) -> DataSet:
-    """Filled shapes in grey, of 8 kinds of clothing; size, place, brightness and shading differ from row to row."""
+    """Filled shapes of 8 kinds of clothing in grey, with random size, position, brightness and shading."""
     rng = np.random.default_rng(seed)
-    y = draw_even_labels(rng, n_rows(3000 if n_components == 8 else 5000, size), 8)
+    y = draw_even_labels(rng, scale_n_rows(3000 if n_components == 8 else 5000, size), 8)
     name = "clothing" if n_components == 8 else "clothing, many components"
     return DataSet(name, draw_clothing(rng, y), y, n_components, "pixels", notes="shapes overlap")
 
 
 def clothing_1000(seed: int, size: float) -> DataSet:
     """The same with a component for every fifth row: 1,000 at size 1."""
-    return clothing(seed, size, n_rows(1000, size))
+    return clothing(seed, size, scale_n_rows(1000, size))
 
 
 def draw_clothing(rng: np.random.Generator, y: np.ndarray) -> np.ndarray:
-    """Images (n, SIDE^2), float32, of the kinds `y` of clothing, pixels from 0 to 1."""
+    """Draw images (n, SIDE^2), float32, of the kinds `y` of clothing, pixels from 0 to 1."""
     n = len(y)
-    grid_u, grid_v = pixel_grid()
+    grid_u, grid_v = make_pixel_grid()
     place = rng.normal(0, 0.03, (2, n, 1))
     width, height = rng.normal(1, 0.08, (2, n, 1)).clip(0.7, 1.3)
     u, v = (grid_u - place[0]) / width, (grid_v - place[1]) / height
@@ -209,7 +209,7 @@ def draw_clothing(rng: np.random.Generator, y: np.ndarray) -> np.ndarray:
 def natural_patches(seed: int, size: float, centred: bool = False) -> DataSet:
     """Patches, 8 x 8, of images whose amplitude spectrum falls as 1/f; centred ones have negative values."""
     rng = np.random.default_rng(seed)
-    n, width, side = n_rows(4000, size), 128, 8
+    n, width, side = scale_n_rows(4000, size), 128, 8
     frequency = np.hypot(np.fft.fftfreq(width)[:, None], np.fft.rfftfreq(width))
     frequency[0, 0] = np.inf
     spectra = np.fft.rfft2(rng.standard_normal((10, width, width))) / frequency
@@ -241,10 +241,10 @@ def draw_counts(
     words_per_topic: int = 40,
     n_background: int = 200,
 ) -> sparse.csr_matrix:
-    """Counts of words of documents, (n, n_topics * words_per_topic + n_background), float64.
+    """Draw counts of words of documents, (n, n_topics * words_per_topic + n_background), float64.
 
-    The row i of `mixture` holds the shares of topics in document i; the part `share` of the words comes from them, the
-    rest from words that all topics have. The first word comes from a topic, so no document is without one.
+    Row i of `mixture` contains the shares of topics in document i. A share of the words comes from these topics, the
+    rest from common words. The first word always comes from a topic.
     """
     n, n_topics = mixture.shape
     lengths = np.maximum(rng.poisson(length, n), 2)
@@ -260,41 +260,41 @@ def draw_counts(
 
 
 def draw_zipf(rng: np.random.Generator, n_words: int, n: int) -> np.ndarray:
-    """Numbers of words whose frequency falls with their rank."""
+    """Draw words by Zipf's law."""
     frequency = 1 / np.arange(1, n_words + 1)
     return rng.choice(n_words, n, p=frequency / frequency.sum())
 
 
-def weigh(counts: sparse.csr_matrix) -> sparse.csr_matrix:
-    """Counts as tf-idf, rows of length 1."""
+def apply_tfidf(counts: sparse.csr_matrix) -> sparse.csr_matrix:
+    """Convert counts to tf-idf with rows of length 1."""
     return TfidfTransformer(sublinear_tf=True).fit_transform(counts)
 
 
-def one_topic(y: np.ndarray) -> np.ndarray:
-    """The mixture of documents of one topic each."""
+def make_one_topic_mixture(y: np.ndarray) -> np.ndarray:
+    """Return the mixture of documents with one topic each."""
     return np.eye(y.max() + 1)[y]
 
 
 def counts_balanced(seed: int, size: float) -> DataSet:
     """Counts of words, 8 topics of equal size."""
     rng = np.random.default_rng(seed)
-    y = draw_even_labels(rng, n_rows(2000, size), 8)
-    return DataSet("counts", draw_counts(rng, one_topic(y), 60), y, 8, "text")
+    y = draw_even_labels(rng, scale_n_rows(2000, size), 8)
+    return DataSet("counts", draw_counts(rng, make_one_topic_mixture(y), 60), y, 8, "text")
 
 
 def counts_with_stop_words(seed: int, size: float) -> DataSet:
-    """Counts of words, 8 topics; most words of a row are among ten that all rows have: mean cosine .9."""
+    """Counts of words, 8 topics; most words of a row are among ten common words: mean cosine .9."""
     rng = np.random.default_rng(seed)
-    y = draw_even_labels(rng, n_rows(2000, size), 8)
-    X = draw_counts(rng, one_topic(y), 200, share=0.25, words_per_topic=20, n_background=10)
+    y = draw_even_labels(rng, scale_n_rows(2000, size), 8)
+    X = draw_counts(rng, make_one_topic_mixture(y), 200, share=0.25, words_per_topic=20, n_background=10)
     return DataSet("counts with stop words", X, y, 8, "text")
 
 
 def bursty_counts(seed: int, size: float) -> DataSet:
-    """Counts of words, 8 topics; a word that occurs once often occurs many times, and lengths of rows differ."""
+    """Counts of words, 8 topics, with bursts: words that occur often occur many times, and lengths of rows differ."""
     rng = np.random.default_rng(seed)
-    y = draw_even_labels(rng, n_rows(2000, size), 8)
-    X = draw_counts(rng, one_topic(y), 60)
+    y = draw_even_labels(rng, scale_n_rows(2000, size), 8)
+    X = draw_counts(rng, make_one_topic_mixture(y), 60)
     X.data *= np.ceil(rng.pareto(1.5, X.nnz).clip(0, 30) + 1e-9)
     return DataSet("bursty counts", X, y, 8, "text")
 
@@ -302,70 +302,78 @@ def bursty_counts(seed: int, size: float) -> DataSet:
 def tfidf_balanced(seed: int, size: float) -> DataSet:
     """tf-idf, 8 topics of equal size."""
     rng = np.random.default_rng(seed)
-    y = draw_even_labels(rng, n_rows(2000, size), 8)
-    return DataSet("tf-idf", weigh(draw_counts(rng, one_topic(y), 60)), y, 8, "text")
+    y = draw_even_labels(rng, scale_n_rows(2000, size), 8)
+    return DataSet("tf-idf", apply_tfidf(draw_counts(rng, make_one_topic_mixture(y), 60)), y, 8, "text")
 
 
 def tfidf_few_components(seed: int, size: float) -> DataSet:
     """tf-idf, 12 topics and 6 components."""
     rng = np.random.default_rng(seed)
-    y = draw_even_labels(rng, n_rows(2000, size), 12)
-    return DataSet("tf-idf, K=6 of 12", weigh(draw_counts(rng, one_topic(y), 60)), y, 6, "text")
+    y = draw_even_labels(rng, scale_n_rows(2000, size), 12)
+    return DataSet("tf-idf, K=6 of 12", apply_tfidf(draw_counts(rng, make_one_topic_mixture(y), 60)), y, 6, "text")
 
 
 def tfidf_many_components(seed: int, size: float) -> DataSet:
     """tf-idf, 8 topics and 30 components."""
     rng = np.random.default_rng(seed)
-    y = draw_even_labels(rng, n_rows(2000, size), 8)
-    return DataSet("tf-idf, K=30 of 8", weigh(draw_counts(rng, one_topic(y), 60)), y, 30, "text")
+    y = draw_even_labels(rng, scale_n_rows(2000, size), 8)
+    return DataSet("tf-idf, K=30 of 8", apply_tfidf(draw_counts(rng, make_one_topic_mixture(y), 60)), y, 30, "text")
 
 
 def tfidf_skewed(seed: int, size: float) -> DataSet:
-    """tf-idf, 6 topics, each 2.5 times the next one: 100 to 1."""
+    """tf-idf, 6 topics whose sizes fall from 100 to 1."""
     rng = np.random.default_rng(seed)
-    sizes = np.geomspace(n_rows(2000, size, least=500), n_rows(20, size, least=5), 6).round().astype(int)
+    sizes = np.geomspace(scale_n_rows(2000, size, least=500), scale_n_rows(20, size, least=5), 6).round().astype(int)
     y = draw_labels(rng, *sizes)
-    return DataSet("tf-idf, 100 to 1", weigh(draw_counts(rng, one_topic(y), 60)), y, 6, "text")
+    return DataSet("tf-idf, 100 to 1", apply_tfidf(draw_counts(rng, make_one_topic_mixture(y), 60)), y, 6, "text")
 
 
 def one_large_topic(seed: int, size: float) -> DataSet:
     """tf-idf, one topic of 4,000 rows and nine of 40."""
     rng = np.random.default_rng(seed)
-    small = n_rows(40, size, least=10)
+    small = scale_n_rows(40, size, least=10)
     y = draw_labels(rng, 100 * small, *[small] * 9)
-    return DataSet("tf-idf, one of 4,000 and nine of 40", weigh(draw_counts(rng, one_topic(y), 60)), y, 10, "text")
+    return DataSet(
+        "tf-idf, one of 4,000 and nine of 40",
+        apply_tfidf(draw_counts(rng, make_one_topic_mixture(y), 60)),
+        y,
+        10,
+        "text",
+    )
 
 
 def titles(seed: int, size: float) -> DataSet:
     """tf-idf of titles of 6 words, 10 topics."""
     rng = np.random.default_rng(seed)
-    y = draw_even_labels(rng, n_rows(4000, size), 10)
-    X = weigh(draw_counts(rng, one_topic(y), 6, share=0.7, words_per_topic=30))
+    y = draw_even_labels(rng, scale_n_rows(4000, size), 10)
+    X = apply_tfidf(draw_counts(rng, make_one_topic_mixture(y), 6, share=0.7, words_per_topic=30))
     return DataSet("titles", X, y, 10, "text", notes="many titles share no word, so groups are not compact")
 
 
 def articles(seed: int, size: float, dtype: Any = np.float64) -> DataSet:
     """tf-idf of articles of 300 words, 10 topics."""
     rng = np.random.default_rng(seed)
-    y = draw_even_labels(rng, n_rows(1000, size), 10)
-    X = weigh(draw_counts(rng, one_topic(y), 300, words_per_topic=100, n_background=1000)).astype(dtype)
+    y = draw_even_labels(rng, scale_n_rows(1000, size), 10)
+    X = apply_tfidf(draw_counts(rng, make_one_topic_mixture(y), 300, words_per_topic=100, n_background=1000)).astype(
+        dtype
+    )
     if dtype is np.float64:
         return DataSet("articles", X, y, 10, "text")
     return DataSet("articles, float32", X, y, 10, "text", same_as="articles")
 
 
 def articles_float32(seed: int, size: float) -> DataSet:
-    """The same in half the precision."""
+    """The same in float32."""
     return articles(seed, size, np.float32)
 
 
 def two_topics_a_row(seed: int, size: float) -> DataSet:
-    """tf-idf, 8 topics, two of them in each row: three quarters from the first, which is the truth, and a quarter."""
+    """tf-idf, 8 topics, two of them in each row: three quarters from the first, which is the label, and a quarter."""
     rng = np.random.default_rng(seed)
-    y = draw_even_labels(rng, n_rows(2000, size), 8)
+    y = draw_even_labels(rng, scale_n_rows(2000, size), 8)
     second = (y + rng.integers(1, 8, len(y))) % 8
     mixture = 0.75 * np.eye(8)[y] + 0.25 * np.eye(8)[second]
-    return DataSet("two topics in each row", weigh(draw_counts(rng, mixture, 120)), y, 8, "text")
+    return DataSet("two topics in each row", apply_tfidf(draw_counts(rng, mixture, 120)), y, 8, "text")
 
 
 def repeated_rows(seed: int, size: float, n_copies: int = 160) -> DataSet:
@@ -381,16 +389,16 @@ def repeated_rows_1000(seed: int, size: float) -> DataSet:
 
 def fewer_rows_than_components(seed: int, size: float) -> DataSet:
     """Five distinct rows and eight components, of which three cannot be used."""
-    y = draw_even_labels(np.random.default_rng(seed), n_rows(200, size, least=50), 5)
+    y = draw_even_labels(np.random.default_rng(seed), scale_n_rows(200, size, least=50), 5)
     rows = draw_directions(np.random.default_rng(seed), 5, 32)
     return DataSet("five distinct rows, K=8", rows[y], y, 8, "embeddings")
 
 
 def repeated_sentence(seed: int, size: float, part: float = 0.1) -> DataSet:
-    """tf-idf of titles, 8 topics; one sentence stands in the given part of the rows, and is a group of its own."""
+    """tf-idf of titles, 8 topics; a share of the rows is one repeated sentence, which is a separate group."""
     rng = np.random.default_rng(seed)
-    y = draw_even_labels(rng, n_rows(2000, size), 8)
-    counts = draw_counts(rng, one_topic(y), 15, words_per_topic=30).tolil()
+    y = draw_even_labels(rng, scale_n_rows(2000, size), 8)
+    counts = draw_counts(rng, make_one_topic_mixture(y), 15, words_per_topic=30).tolil()
     copies = np.sort(rng.choice(len(y), round(part * len(y)), replace=False))
     counts[copies] = 0
     sentence = counts.shape[1] - 1 - np.arange(0, 100, 10)  # rare words
@@ -399,7 +407,7 @@ def repeated_sentence(seed: int, size: float, part: float = 0.1) -> DataSet:
     y = y.copy()
     y[copies] = 8
     name = f"one sentence in {100 * part:.0f} % of the rows"
-    return DataSet(name, weigh(counts.tocsr()), y, 9, "text")
+    return DataSet(name, apply_tfidf(counts.tocsr()), y, 9, "text")
 
 
 def repeated_sentence_30(seed: int, size: float) -> DataSet:
@@ -415,9 +423,9 @@ def repeated_sentence_50(seed: int, size: float) -> DataSet:
 def nearly_repeated_rows(seed: int, size: float) -> DataSet:
     """tf-idf of titles, 8 topics, and a template of 8 words with a changing number in 40 % of the rows."""
     rng = np.random.default_rng(seed)
-    y = draw_even_labels(rng, n_rows(2000, size), 8)
+    y = draw_even_labels(rng, scale_n_rows(2000, size), 8)
     n_copies = round(0.4 * len(y))
-    counts = draw_counts(rng, one_topic(y), 15, words_per_topic=30)
+    counts = draw_counts(rng, make_one_topic_mixture(y), 15, words_per_topic=30)
     template = np.zeros((n_copies, 8 + 300))
     template[:, :8] = 1
     template[np.arange(n_copies), 8 + rng.integers(0, 300, n_copies)] = 1
@@ -425,16 +433,18 @@ def nearly_repeated_rows(seed: int, size: float) -> DataSet:
     copies = sparse.hstack([sparse.csr_matrix((n_copies, counts.shape[1])), sparse.csr_matrix(template)])
     y = np.r_[y[n_copies:], np.full(n_copies, 8)]
     order = rng.permutation(len(y))
-    X = weigh(sparse.csr_matrix(sparse.vstack([wider, copies]))[order])
+    X = apply_tfidf(sparse.csr_matrix(sparse.vstack([wider, copies]))[order])
     return DataSet("a template with a changing number", X, y[order], 9, "text")
 
 
 def with_empty_rows(seed: int, size: float) -> DataSet:
     """tf-idf, 8 topics; a fifth of the rows is empty."""
     rng = np.random.default_rng(seed)
-    y = draw_even_labels(rng, n_rows(2000, size), 8)
+    y = draw_even_labels(rng, scale_n_rows(2000, size), 8)
     filled = rng.random(len(y)) > 0.2
-    X = weigh(sparse.csr_matrix(sparse.diags(filled.astype(float)) @ draw_counts(rng, one_topic(y), 60)))
+    X = apply_tfidf(
+        sparse.csr_matrix(sparse.diags(filled.astype(float)) @ draw_counts(rng, make_one_topic_mixture(y), 60))
+    )
     X.eliminate_zeros()
     return DataSet("tf-idf, a fifth of the rows empty", X, np.where(filled, y, -1), 8, "text")
 
@@ -442,8 +452,8 @@ def with_empty_rows(seed: int, size: float) -> DataSet:
 def very_wide(seed: int, size: float) -> DataSet:
     """Counts of 40,000 words in few documents, 6 topics."""
     rng = np.random.default_rng(seed)
-    y = draw_even_labels(rng, n_rows(300, size, least=120), 6)
-    X = draw_counts(rng, one_topic(y), 300, words_per_topic=2_000, n_background=28_000)
+    y = draw_even_labels(rng, scale_n_rows(300, size, least=120), 6)
+    X = draw_counts(rng, make_one_topic_mixture(y), 300, words_per_topic=2_000, n_background=28_000)
     return DataSet("very wide, sparse", X.astype(np.float32), y, 6, "text")
 
 
@@ -451,10 +461,10 @@ def very_wide(seed: int, size: float) -> DataSet:
 
 
 def narrow_cone(seed: int, size: float) -> DataSet:
-    """Embeddings whose mean cosine is .9, as those of untreated language models; 10 groups, float32."""
+    """Embeddings with a mean cosine of .9, as of language models without whitening; 10 groups, float32."""
     rng = np.random.default_rng(seed)
     *centres, common = draw_directions(rng, 11, 64)
-    y = draw_even_labels(rng, n_rows(2000, size), 10)
+    y = draw_even_labels(rng, scale_n_rows(2000, size), 10)
     X = common + 0.35 * draw_around(rng, np.array(centres), y, 0.6)
     return DataSet("narrow cone", X.astype(np.float32), y, 10, "embeddings")
 
@@ -462,7 +472,7 @@ def narrow_cone(seed: int, size: float) -> DataSet:
 def offset(seed: int, size: float) -> DataSet:
     """Groups around a point far from zero: cosines of all rows are above .99."""
     rng = np.random.default_rng(seed)
-    y = draw_even_labels(rng, n_rows(2000, size), 10)
+    y = draw_even_labels(rng, scale_n_rows(2000, size), 10)
     X = 3 + draw_around(rng, 2 * draw_directions(rng, 10, 64), y, 0.8)
     return DataSet("offset", X, y, 10, "embeddings")
 
@@ -470,7 +480,7 @@ def offset(seed: int, size: float) -> DataSet:
 def unit_length(seed: int, size: float, n_components: int = 12, factor: float = 1.0) -> DataSet:
     """Embeddings of length 1, 12 groups."""
     rng = np.random.default_rng(seed)
-    y = draw_even_labels(rng, n_rows(2400, size), 12)
+    y = draw_even_labels(rng, scale_n_rows(2400, size), 12)
     X = factor * scale_to_unit_length(draw_around(rng, draw_directions(rng, 12, 64), y, 0.8))
     if factor != 1:
         return DataSet(f"unit length, times {factor:g}", X, y, n_components, "embeddings", same_as="unit length")
@@ -508,7 +518,7 @@ def bumps_huge(seed: int, size: float) -> DataSet:
 def unequal_spread(seed: int, size: float) -> DataSet:
     """Groups whose noise is from .2 to 1.2 times the length of their centre."""
     rng = np.random.default_rng(seed)
-    y = draw_even_labels(rng, n_rows(2000, size), 10)
+    y = draw_even_labels(rng, scale_n_rows(2000, size), 10)
     X = draw_around(rng, draw_directions(rng, 10, 64), y, np.linspace(0.2, 1.2, 10)[y])
     return DataSet("unequal spread", X, y, 10, "embeddings")
 
@@ -516,7 +526,7 @@ def unequal_spread(seed: int, size: float) -> DataSet:
 def lengths_vary(seed: int, size: float) -> DataSet:
     """Groups of directions; the lengths of rows differ by a factor of 1,000."""
     rng = np.random.default_rng(seed)
-    y = draw_even_labels(rng, n_rows(2000, size), 10)
+    y = draw_even_labels(rng, scale_n_rows(2000, size), 10)
     X = draw_around(rng, draw_directions(rng, 10, 64), y, 0.7) * 10 ** rng.uniform(-1.5, 1.5, (len(y), 1))
     return DataSet("lengths vary", X, y, 10, "embeddings")
 
@@ -524,7 +534,7 @@ def lengths_vary(seed: int, size: float) -> DataSet:
 def wide_and_dense(seed: int, size: float) -> DataSet:
     """Dense rows of 5,000 features, 5 groups, float32."""
     rng = np.random.default_rng(seed)
-    y = draw_even_labels(rng, n_rows(400, size), 5)
+    y = draw_even_labels(rng, scale_n_rows(400, size), 5)
     X = draw_around(rng, draw_directions(rng, 5, 5000), y, 1.0)
     return DataSet("very wide, dense", X.astype(np.float32), y, 5, "embeddings")
 
@@ -532,13 +542,13 @@ def wide_and_dense(seed: int, size: float) -> DataSet:
 def very_tall(seed: int, size: float) -> DataSet:
     """100,000 rows of three features, 3 groups."""
     rng = np.random.default_rng(seed)
-    y = draw_even_labels(rng, n_rows(100_000, size), 3)
+    y = draw_even_labels(rng, scale_n_rows(100_000, size), 3)
     return DataSet("very tall", np.abs(draw_around(rng, np.eye(3), y, 0.35)), y, 3, "embeddings")
 
 
 def isotropic_noise(seed: int, size: float) -> DataSet:
-    """N(0, 1): no groups at all."""
-    X = np.random.default_rng(seed).standard_normal((n_rows(1500, size), 32))
+    """Noise, N(0, 1), without groups."""
+    X = np.random.default_rng(seed).standard_normal((scale_n_rows(1500, size), 32))
     return DataSet("noise", X, None, 10, "embeddings", notes="no groups")
 
 
@@ -548,32 +558,32 @@ def isotropic_noise(seed: int, size: float) -> DataSet:
 def waveforms(seed: int, size: float) -> DataSet:
     """Signals of zero mean: 8 waves under a window, amplitudes .5 to 2, and noise."""
     rng = np.random.default_rng(seed)
-    y = draw_even_labels(rng, n_rows(2000, size), 8)
+    y = draw_even_labels(rng, scale_n_rows(2000, size), 8)
     X = draw_waves(8)[y] * rng.uniform(0.5, 2, (len(y), 1)) + rng.normal(0, 0.15, (len(y), 128))
     return DataSet("waveforms", X, y, 8, "signals")
 
 
 def opposite_waveforms(seed: int, size: float) -> DataSet:
-    """Signals of zero mean: 4 waves, either way up, which are groups of their own."""
+    """Signals of zero mean: 4 waves and their negatives, as separate groups."""
     rng = np.random.default_rng(seed)
-    y = draw_even_labels(rng, n_rows(2000, size), 8)
+    y = draw_even_labels(rng, scale_n_rows(2000, size), 8)
     X = np.vstack([draw_waves(4), -draw_waves(4)])[y] + rng.normal(0, 0.15, (len(y), 128))
     return DataSet("opposite waveforms", X, y, 8, "signals", notes="cosines of groups are -1")
 
 
 def draw_waves(n: int) -> np.ndarray:
-    """Waves of rising frequency under a window, (n, 128)."""
+    """Compute waves of rising frequency under a window, (n, 128)."""
     t = np.linspace(-1, 1, 128)
     return np.array([np.sin(np.pi * (2 + 2 * i) * t + 0.5) * np.exp(-2 * t**2) for i in range(n)])
 
 
 def binary_rows(seed: int, size: float) -> DataSet:
-    """Zeros and ones: 10 prototypes of 20 ones in 100, of which some are missing and some are too many."""
+    """Zeros and ones: 10 prototypes of 20 ones in 100 features, with missing and additional ones."""
     rng = np.random.default_rng(seed)
     prototypes = np.zeros((10, 100), bool)
     for prototype in prototypes:
         prototype[rng.choice(100, 20, replace=False)] = True
-    y = draw_even_labels(rng, n_rows(2000, size), 10)
+    y = draw_even_labels(rng, scale_n_rows(2000, size), 10)
     chance = np.where(prototypes[y], 0.8, 0.03)
     X = (rng.random(chance.shape) < chance).astype(np.float32)
     return DataSet("binary rows", sparse.csr_matrix(X), y, 10, "binary")
@@ -587,7 +597,7 @@ def one_hot_columns(seed: int, size: float) -> DataSet:
         values = rng.integers(0, 6, 6)
         if all((values == other).sum() <= 2 for other in prototypes):
             prototypes.append(values)
-    y = draw_even_labels(rng, n_rows(2000, size), 8)
+    y = draw_even_labels(rng, scale_n_rows(2000, size), 8)
     values = np.array(prototypes)[y]
     values = np.where(rng.random(values.shape) < 0.2, rng.integers(0, 6, values.shape), values)
     X = np.eye(6)[values].reshape(len(y), 36)
@@ -597,7 +607,7 @@ def one_hot_columns(seed: int, size: float) -> DataSet:
 def one_category(seed: int, size: float) -> DataSet:
     """One category of ten values, one-hot; each value is half as frequent as the one before."""
     rng = np.random.default_rng(seed)
-    sizes = (n_rows(3000, size, least=1000) * 0.5 ** np.arange(1, 11)).astype(int) + 3
+    sizes = (scale_n_rows(3000, size, least=1000) * 0.5 ** np.arange(1, 11)).astype(int) + 3
     y = draw_labels(rng, *sizes)
     return DataSet("one category, one-hot", sparse.csr_matrix(np.eye(10)[y]), y, 10, "binary")
 
@@ -618,7 +628,7 @@ def breast_cancer(seed: int, size: float) -> DataSet:
 
 
 def draw_table(name: str, load: Callable[..., Any], seed: int, n_groups: int) -> DataSet:
-    """A table of scikit-learn, its rows in random order."""
+    """Load a table of scikit-learn with rows in random order."""
     X, y = load(return_X_y=True)
     order = np.random.default_rng(seed).permutation(len(X))
     notes = "groups are of size and shape, not of direction"
@@ -629,30 +639,32 @@ def draw_table(name: str, load: Callable[..., Any], seed: int, n_groups: int) ->
 
 
 def cut_batches(n: int, n_batches: int) -> tuple[slice, ...]:
-    """Minibatches of equal size, in order."""
+    """Cut rows into minibatches of equal size, in order."""
     edges = np.linspace(0, n, n_batches + 1).astype(int)
     return tuple(slice(int(a), int(b)) for a, b in pairwise(edges))
 
 
 def sorted_rows(seed: int, size: float) -> DataSet:
-    """Embeddings, 10 groups, sorted by group, learned from in minibatches of two groups in the given order."""
+    """Embeddings, 10 groups, sorted by group, fitted in minibatches of two groups without shuffling."""
     rng = np.random.default_rng(seed)
-    y = np.sort(draw_even_labels(rng, n_rows(2000, size), 10))
+    y = np.sort(draw_even_labels(rng, scale_n_rows(2000, size), 10))
     X = draw_around(rng, draw_directions(rng, 10, 64), y, 0.7)
     return DataSet("sorted by group", X, y, 10, "stream", order="given", batches=cut_batches(len(y), 5))
 
 
 def sorted_text(seed: int, size: float) -> DataSet:
-    """tf-idf, 8 topics, sorted by topic; each pass shuffles."""
+    """tf-idf, 8 topics, sorted by topic, fitted with shuffling."""
     rng = np.random.default_rng(seed)
-    y = np.sort(draw_even_labels(rng, n_rows(2000, size), 8))
-    return DataSet("tf-idf, sorted by topic", weigh(draw_counts(rng, one_topic(y), 60)), y, 8, "stream")
+    y = np.sort(draw_even_labels(rng, scale_n_rows(2000, size), 8))
+    return DataSet(
+        "tf-idf, sorted by topic", apply_tfidf(draw_counts(rng, make_one_topic_mixture(y), 60)), y, 8, "stream"
+    )
 
 
 def late_groups(seed: int, size: float) -> DataSet:
     """A stream of embeddings, 10 groups: five are missing in the first fifth of the minibatches."""
     rng = np.random.default_rng(seed)
-    n = n_rows(4000, size)
+    n = scale_n_rows(4000, size)
     first = n // 5
     y = np.r_[draw_even_labels(rng, first, 5), draw_even_labels(rng, n - first, 10)]
     X = draw_around(rng, draw_directions(rng, 10, 64), y, 0.7)
@@ -662,33 +674,33 @@ def late_groups(seed: int, size: float) -> DataSet:
 def late_topics(seed: int, size: float) -> DataSet:
     """A stream of tf-idf, 8 topics: two are missing in the first third of the minibatches."""
     rng = np.random.default_rng(seed)
-    n = n_rows(4000, size)
+    n = scale_n_rows(4000, size)
     first = n // 3
     y = np.r_[draw_even_labels(rng, first, 6), draw_even_labels(rng, n - first, 8)]
-    X = weigh(draw_counts(rng, one_topic(y), 60))
+    X = apply_tfidf(draw_counts(rng, make_one_topic_mixture(y), 60))
     return DataSet("stream, topics missing at first", X, y, 8, "stream", order="stream", batches=cut_batches(n, 20))
 
 
 def sorted_stream(seed: int, size: float) -> DataSet:
-    """A stream sorted by group, 6 groups, that comes three times; a minibatch has one group."""
+    """A stream sorted by group, 6 groups, repeated three times; a minibatch has one group."""
     rng = np.random.default_rng(seed)
-    y = np.sort(draw_even_labels(rng, n_rows(1200, size), 6))
+    y = np.sort(draw_even_labels(rng, scale_n_rows(1200, size), 6))
     X = draw_around(rng, draw_directions(rng, 6, 32), y, 0.6)
     batches = 3 * cut_batches(len(y), 6)
     return DataSet("stream, sorted by group", X, y, 6, "stream", order="stream", batches=batches)
 
 
 def drifting_stream(seed: int, size: float) -> DataSet:
-    """A stream of embeddings, 8 groups, whose centres turn by 60 degrees; the last fifth is judged."""
+    """A stream of embeddings, 8 groups, whose centres rotate by 60 degrees; the last fifth is evaluated."""
     rng = np.random.default_rng(seed)
-    n = n_rows(4000, size)
+    n = scale_n_rows(4000, size)
     y = draw_even_labels(rng, n, 8)
     start, end = np.split(np.linalg.qr(rng.standard_normal((64, 16)))[0].T, 2)
     angle = np.linspace(0, np.pi / 3, n)[:, None]
     X = np.cos(angle) * start[y] + np.sin(angle) * end[y]
     X += 0.6 * rng.standard_normal(X.shape) / 8
-    batches, judged = cut_batches(n, 20), slice(n - n // 5, n)
-    return DataSet("stream, drifting", X, y, 8, "stream", order="stream", batches=batches, judged=judged)
+    batches, evaluated = cut_batches(n, 20), slice(n - n // 5, n)
+    return DataSet("stream, drifting", X, y, 8, "stream", order="stream", batches=batches, evaluated=evaluated)
 
 
 ZOO: tuple[Generator, ...] = (

@@ -1,8 +1,8 @@
 """Make codebooks/datasets/data/glosses.tsv.gz from the files of WordNet 3.0: python tools/make_glosses.py FOLDER.
 
-FOLDER holds data.noun and index.noun (Debian: package wordnet-base, folder /usr/share/wordnet). From each of 13
-lexicographer files 320 synsets are taken, evenly spaced, among those that are the first sense of their first word and
-have a definition of 12 to 24 words. Synsets with offensive or sexual content are left out.
+FOLDER contains data.noun and index.noun (Debian: package wordnet-base, folder /usr/share/wordnet). From each of 13
+lexicographer files 320 synsets are selected, evenly spaced, among those that are the first sense of their first word
+and have a definition of 12 to 24 words. Synsets with offensive or sexual content are excluded.
 """
 
 import gzip
@@ -26,7 +26,7 @@ FILES = {
     "substance": 27,
     "time": 28,
 }
-LEFT_OUT = re.compile(
+EXCLUDED = re.compile(
     r"\bslur|offensive|disparag|derogat|obscen|vulgar|contempt|racial|\brace of people|caucasian|mongolian race|negro"
     r"|suicide|concentration camp|prostitut|\brape\b|\bgay\b|sexual|sex acts|genital|intercourse|copulat|semen\b"
     r"|penis|vagina|uter[iu]|scrotum|testic|nipple",
@@ -35,7 +35,7 @@ LEFT_OUT = re.compile(
 
 
 def read_lines(file):
-    """Yield the entries of a file of WordNet, without its head."""
+    """Yield the entries of a file of WordNet, without its header."""
     for line in file.read_text(encoding="utf-8").splitlines():
         if not line.startswith(" "):
             yield line
@@ -47,7 +47,7 @@ def main(folder):
     for line in read_lines(folder / "index.noun"):
         fields = line.split()
         first[fields[0]] = fields[6 + int(fields[3])]
-    found = {label: [] for label in FILES}
+    texts_of = {label: [] for label in FILES}
     label_of = {number: label for label, number in FILES.items()}
     for line in read_lines(folder / "data.noun"):
         head, gloss = line.split(" | ", 1)
@@ -58,11 +58,11 @@ def main(folder):
             int(number) in label_of
             and first.get(word.lower()) == synset
             and SHORTEST <= len(definition.split()) <= LONGEST
-            and not LEFT_OUT.search(text)
+            and not EXCLUDED.search(text)
         ):
-            found[label_of[int(number)]].append(text)
+            texts_of[label_of[int(number)]].append(text)
     rows = []
-    for label, texts in found.items():
+    for label, texts in texts_of.items():
         n_rows = min(PER_FILE, len(texts))
         rows += [(texts[i * len(texts) // n_rows], label) for i in range(n_rows)]
     lines = [f"{label}\t{text}\n" for text, label in sorted(rows, key=lambda row: (row[0].casefold(), row))]

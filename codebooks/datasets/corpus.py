@@ -1,4 +1,4 @@
-"""What every loader of text gives."""
+"""`Corpus`: documents with labels, as the loaders of text corpora return them."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ __all__ = ["Corpus"]
 
 
 class Corpus(NamedTuple):
-    """Documents and what is known about them.
+    """Documents with labels and ids.
 
     Attributes
     ----------
     documents : list of str
         One text per document.
     labels : list of str
-        The class of each document, for scoring only.
+        The class of each document, for evaluation.
     target : ndarray of shape (n_documents,)
         The labels as integers: positions in `target_names`.
     target_names : list of str
         The distinct labels in alphabetical order.
     name : str
-        What the corpus is called.
+        The name of the corpus.
     ids : list of str or None
-        A name for each document, where it has one; for docstrings the qualified name.
+        The id of each document, such as the defined term; None if there are none.
     vocabulary : list of str or None
-        The words that the makers of the corpus chose, where they published them.
+        The vocabulary that the authors of the corpus published, if any.
     """
 
     documents: list[str]

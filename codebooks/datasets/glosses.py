@@ -33,12 +33,12 @@ def load_glosses() -> Corpus:
     Notes
     -----
     From each lexicographer file, the selection takes 320 synsets in even steps (fewer of "phenomenon" and "time", which
-    have fewer), among those that are the first sense of their first word and whose definition, without example
+    have fewer), among those that are the first sense of their first word and for which the definition, without example
     sentences, has 12 to 24 words. Synsets with offensive or sexual content are left out. `tools/make_glosses.py` in the
     source repository makes the file.
 
     WordNet 3.0 is copyright 2006 by Princeton University. Its licence permits use, modification and distribution with
-    the notice in `LICENSE-WordNet.txt`, which lies beside the file.
+    the notice in `LICENSE-WordNet.txt`, in the same folder as the file.
 
     References
     ----------

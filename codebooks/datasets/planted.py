@@ -1,4 +1,4 @@
-"""Word counts drawn from known topics, to see whether they are found again."""
+"""`make_planted_corpus`: word counts drawn from known topics, to test whether a model finds them."""
 
 from __future__ import annotations
 
@@ -45,27 +45,28 @@ def make_planted_corpus(
     balance: float = 1.0,
     random_state: int | np.random.Generator | None = 0,
 ) -> PlantedCorpus:
-    """Draw word counts from known topics, to see whether they are found again.
+    """Draw a corpus of word counts from known topics, to test whether a model finds them.
 
-    Each topic has words of its own, and all share the background words; the frequency of both falls with
-    the rank (Zipf). A document has one topic and a Poisson number of words. At the defaults the margins are
-    wide: a sane clusterer finds the labels.
+    Each topic has its own words, and all topics share the background words; the frequency of both decreases with the
+    rank (Zipf). A document has one topic and a Poisson number of words. With the default parameters topics are well
+    separated.
 
     Parameters
     ----------
     n_documents, n_topics : int
-        Sizes.
+        Number of documents and of topics.
     words_per_topic, n_background : int
-        Words that one topic has alone, and words that all share.
+        Number of words of each topic, and number of words that all topics share.
     length : int
-        Mean number of words per document; no document is empty.
+        Mean number of words in a document; no document is empty. Reduce it for short texts.
     purity : float
-        The share of words that come from the document's own topic, in (0, 1]; the rest is background.
+        Share of words from the topic of the document, in (0, 1]; the others are background. Reduce it for a harder
+        problem.
     balance : float
-        The size of each topic over that of the one before, in (0, 1]: 1 makes all equal, less makes them
-        shrink geometrically. Every topic keeps one document at least.
+        Ratio of the size of each topic to that of the previous one, in (0, 1]: with 1 all sizes are equal, with less
+        they decrease geometrically. Each topic has at least one document.
     random_state : int, Generator or None
-        Seed of the one generator that everything is drawn from.
+        Seed of all random numbers.
 
     Returns
     -------
@@ -75,7 +76,11 @@ def make_planted_corpus(
     Raises
     ------
     ValueError
-        If there are fewer documents than topics, or `purity` or `balance` is not in (0, 1].
+        There are fewer documents than topics, `length` is negative, or `purity` or `balance` is not in (0, 1].
+
+    See Also
+    --------
+    load_glosses : A small corpus of real text.
 
     Examples
     --------
@@ -86,14 +91,14 @@ def make_planted_corpus(
     """
     if n_documents < n_topics:
         raise ValueError(
-            f"Every topic needs a document, but n_documents={n_documents} is below n_topics={n_topics}; "
-            f"ask for {n_topics} documents or more."
+            f"`n_documents` must be at least n_topics={n_topics}, got {short_repr(n_documents)}. Use more documents or "
+            f"fewer topics."
         )
     if not isinstance(length, Real) or not length >= 0:
-        raise ValueError(f"`length` must be a mean number of words, 0 or more, got {short_repr(length)}.")
+        raise ValueError(f"`length` must be a mean number of words >= 0, got {short_repr(length)}. The default is 40.")
     for name, share in {"purity": purity, "balance": balance}.items():
         if not 0 < share <= 1:
-            raise ValueError(f"{name} must be above 0 and at most 1, but is {share}.")
+            raise ValueError(f"`{name}` must be > 0 and <= 1, got {short_repr(share)}. Use 1 for the maximum.")
     with shorten_errors():
         rng = np.random.default_rng(random_state)
     topics = _make_topics(n_topics, words_per_topic, n_background, purity)
@@ -119,13 +124,13 @@ def _make_topics(n_topics: int, words_per_topic: int, n_background: int, purity:
 
 
 def _make_zipf_frequencies(n: int) -> np.ndarray:
-    """Give frequencies that fall with the rank, as those of natural language do."""
+    """Return frequencies that are inversely proportional to the rank (Zipf's law)."""
     weight = 1 / np.arange(1, n + 1)
     return weight / weight.sum()
 
 
 def _compute_topic_sizes(n_documents: int, n_topics: int, balance: float) -> np.ndarray:
-    """Share documents out, one to each topic first; what rounding leaves goes to the largest fractions."""
+    """Return the number of documents of each topic, at least 1; the remainder of rounding goes to large fractions."""
     share = balance ** np.arange(n_topics)
     quota = (n_documents - n_topics) * share / share.sum()
     sizes = 1 + np.floor(quota).astype(int)

@@ -50,7 +50,7 @@ class FoldMetrics(NamedTuple):
     """Metrics of the transformed queries of a fold."""
 
     ranks: NDArray[np.float64]  # of the first other row of each query's group
-    distance: float  # mean distance of unit rows to the centroid of their group
+    distance: float  # mean distance of rows of length 1 to the centroid of their group
     isoscore: float
 
     @property

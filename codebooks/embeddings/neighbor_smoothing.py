@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from codebooks import ops
 from codebooks.base import ArrayTransformer, Interval, OneToOneFeatureMixin, StrOptions, fit_context, iterate_row_blocks
 from codebooks.models.cosine import normalize_rows
 from codebooks.validation.arrays import refuse_sparse, restore_on_error
+
+if TYPE_CHECKING:
+    from typing import Self
 
 __all__ = ["NeighborSmoothing"]
 
@@ -100,7 +103,7 @@ class NeighborSmoothing(OneToOneFeatureMixin, ArrayTransformer):
         self.algorithm = algorithm
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any = None) -> NeighborSmoothing:
+    def fit(self, X: Any, y: Any = None) -> Self:
         """Store the rows of `X`.
 
         Parameters
@@ -161,20 +164,20 @@ class NeighborSmoothing(OneToOneFeatureMixin, ArrayTransformer):
         """
         refuse_sparse(self, X)
         X = self._check(X)
-        units = normalize_rows(X)
-        rows = ops.cast(self.rows_, units.dtype)
+        queries = normalize_rows(X)
+        rows = ops.cast(self.rows_, queries.dtype)
         n_neighbors = min(self.n_neighbors, len(rows))
         if self.centers_ is None:
-            index = _find_nearest(units, rows, n_neighbors)
-            weight = ops.xp(units).full(index.shape, self.weight / n_neighbors, units.dtype)
+            index = _find_nearest(queries, rows, n_neighbors)
+            weight = ops.xp(queries).full(index.shape, self.weight / n_neighbors, queries.dtype)
         else:
             index, is_found = _find_nearest_in_cells(
-                units, rows, ops.cast(self.centers_, units.dtype), self.starts_, n_neighbors
+                queries, rows, ops.cast(self.centers_, queries.dtype), self.starts_, n_neighbors
             )
-            weight = (self.weight * is_found / is_found.sum(axis=1, keepdims=True)).astype(units.dtype)
+            weight = (self.weight * is_found / is_found.sum(axis=1, keepdims=True)).astype(queries.dtype)
         smoothed = ops.gather_rows(index, weight, rows)
-        smoothed += (1 - self.weight) * units
-        return normalize_rows(smoothed) * (ops.row_norms(units) > 0)[:, None]
+        smoothed += (1 - self.weight) * queries
+        return normalize_rows(smoothed) * (ops.row_norms(queries) > 0)[:, None]
 
     def __sklearn_is_fitted__(self) -> bool:
         return "rows_" in vars(self)
@@ -185,14 +188,14 @@ class NeighborSmoothing(OneToOneFeatureMixin, ArrayTransformer):
         return tags
 
 
-def _find_nearest(units: Any, rows: Any, n: int) -> Any:
-    """Return the indices of the `n` rows with the largest cosine to each of `units`, int64 of shape (n_units, n)."""
-    xp = ops.xp(units)
+def _find_nearest(queries: Any, rows: Any, n: int) -> Any:
+    """Return indices of the `n` rows with the largest cosine to each of `queries`, int64 of shape (n_queries, n)."""
+    xp = ops.xp(queries)
     # An equal handicap for all rows does not change the order, but makes the tolerance for ties absolute: cosines near
     # zero have the rounding errors of products near one.
-    handicap = xp.ones(len(rows), units.dtype)
-    blocks = iterate_row_blocks(units, len(rows) * units.dtype.itemsize)
-    return xp.concatenate([ops.find_nearest(units[block], rows, handicap, n).index for block in blocks])
+    handicap = xp.ones(len(rows), queries.dtype)
+    blocks = iterate_row_blocks(queries, len(rows) * queries.dtype.itemsize)
+    return xp.concatenate([ops.find_nearest(queries[block], rows, handicap, n).index for block in blocks])
 
 
 def _place_centers(rows: Any) -> Any:
@@ -211,26 +214,26 @@ def _place_centers(rows: Any) -> Any:
     return centers
 
 
-def _find_nearest_in_cells(units: Any, rows: Any, centers: Any, starts: Any, n: int) -> tuple[Any, Any]:
+def _find_nearest_in_cells(queries: Any, rows: Any, centers: Any, starts: Any, n: int) -> tuple[Any, Any]:
     """Find nearest rows as `_find_nearest`, among the rows of the nearest cells only.
 
-    Also return which indices are valid, because small cells can contain fewer than `n` rows. Each block of units is
+    Also return which indices are valid, because small cells can contain fewer than `n` rows. Each block of queries is
     compared with one cell after another, and the `n` nearest rows so far are kept.
     """
-    xp = ops.xp(units)
+    xp = ops.xp(queries)
     n_cells = len(centers)
-    index, score = xp.zeros((len(units), n), np.int64), xp.full((len(units), n), -np.inf, units.dtype)
-    widest = max(int(np.diff(starts).max()) + n, n_cells, units.shape[1])
-    for block in iterate_row_blocks(units, widest * units.dtype.itemsize):
-        probes = ops.to_host(_find_nearest(units[block], centers, min(_PROBES, n_cells)))
+    index, score = xp.zeros((len(queries), n), np.int64), xp.full((len(queries), n), -np.inf, queries.dtype)
+    widest = max(int(np.diff(starts).max()) + n, n_cells, queries.shape[1])
+    for block in iterate_row_blocks(queries, widest * queries.dtype.itemsize):
+        probes = ops.to_host(_find_nearest(queries[block], centers, min(_PROBES, n_cells)))
         order = np.argsort(probes, axis=None, kind="stable")
         bounds = np.searchsorted(probes.ravel()[order], np.arange(1, n_cells))
         visitors = np.split(order // probes.shape[1], bounds)
         for first, last, visitor in zip(starts[:-1].tolist(), starts[1:].tolist(), visitors, strict=True):
             if first == last or not len(visitor):
                 continue
-            visitor = ops.to_device_of(block.start + visitor, units)
-            cosines = xp.concatenate([score[visitor], ops.similarity(units[visitor], rows[first:last])], axis=1)
+            visitor = ops.to_device_of(block.start + visitor, queries)
+            cosines = xp.concatenate([score[visitor], ops.similarity(queries[visitor], rows[first:last])], axis=1)
             numbers = xp.broadcast_to(xp.arange(first, last), (len(visitor), last - first))
             numbers = xp.concatenate([index[visitor], numbers], axis=1)
             best = ops.top_k(cosines, n)

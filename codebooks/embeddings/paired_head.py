@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,9 @@ from codebooks.embeddings._head_validation import (
 )
 from codebooks.errors import short_repr
 from codebooks.validation.arrays import check_targets, refuse_sparse, restore_on_error
+
+if TYPE_CHECKING:
+    from typing import Self
 
 __all__ = ["PairedHead"]
 
@@ -204,7 +207,7 @@ class PairedHead(ArrayTransformer):
     # -- learning ----------------------------------------------------------------------------------------------------
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any = None) -> PairedHead:
+    def fit(self, X: Any, y: Any = None) -> Self:
         """Learn the head from groups of related rows.
 
         Parameters
@@ -239,7 +242,7 @@ class PairedHead(ArrayTransformer):
         return self
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit_pairs(self, A: Any, B: Any) -> PairedHead:
+    def fit_pairs(self, A: Any, B: Any) -> Self:
         """Learn the head from pairs: row i of `A` is related to row i of `B`.
 
         Equal rows are merged, so that a question with three answers becomes one group of four rows.

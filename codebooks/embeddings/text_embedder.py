@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ from codebooks.errors import short_repr
 from codebooks.models.convergence import Reporter
 from codebooks.validation.arrays import check_count, check_embeddings
 from codebooks.validation.texts import check_encoder_output, check_texts, replace_surrogates
+
+if TYPE_CHECKING:
+    from typing import Self
 
 __all__ = ["TextEmbedder"]
 
@@ -134,7 +137,7 @@ class TextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Documentat
         self.cache_key = cache_key
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any = None) -> TextEmbedder:
+    def fit(self, X: Any, y: Any = None) -> Self:
         """Validate the parameters and the texts. No model is loaded.
 
         Parameters

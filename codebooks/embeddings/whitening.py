@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral, Real
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 from sklearn.utils.metaestimators import available_if
@@ -12,6 +12,9 @@ from codebooks import ops
 from codebooks.base import ArrayTransformer, Interval, OneToOneFeatureMixin, fit_context, iterate_row_blocks
 from codebooks.models.cosine import normalize_rows
 from codebooks.validation.arrays import check_codes, refuse_sparse, restore_on_error
+
+if TYPE_CHECKING:
+    from typing import Self
 
 __all__ = ["PartialWhitening"]
 
@@ -133,7 +136,7 @@ class PartialWhitening(OneToOneFeatureMixin, ArrayTransformer):
         self.normalize = normalize
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any = None) -> PartialWhitening:
+    def fit(self, X: Any, y: Any = None) -> Self:
         """Learn the mean and the covariance of the rows of `X`.
 
         Parameters
@@ -161,7 +164,7 @@ class PartialWhitening(OneToOneFeatureMixin, ArrayTransformer):
         return self
 
     @fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X: Any, y: Any = None) -> PartialWhitening:
+    def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Update the mean and the covariance with the rows of `X`; several calls equal one `fit` on all rows.
 
         Parameters

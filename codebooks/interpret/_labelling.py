@@ -1,4 +1,4 @@
-"""Which words describe a component: by its weights, or chosen jointly from the documents that it wins."""
+"""Selection of the words of components, by their weights or jointly from the documents assigned to them."""
 
 from __future__ import annotations
 
@@ -12,126 +12,134 @@ from scipy import sparse
 
 from codebooks import ops
 
-__all__ = ["Name", "choose_words_by_documents", "choose_words_by_weights", "score_words_by_documents", "select_largest"]
+__all__ = [
+    "ScoredWords",
+    "choose_words_by_documents",
+    "choose_words_by_weights",
+    "score_words_by_documents",
+    "select_largest",
+]
 
 Ints = NDArray[np.intp]
 
 # The candidates for n words are the n + 50 of highest score.
 _SPARE = 50
-# Pairs of higher NPMI count as this one: words of repeated boilerplate, which always occur together, gain no more.
+# Upper limit of the NPMI of a pair, because words of repeated boilerplate always occur together.
 _CEILING = 0.5
-# What a word with a tenth of the highest score loses, in units of mean NPMI, and what a word that another topic lists.
+# Penalties in units of mean NPMI: for a word with a tenth of the highest score, and for a word of another topic.
 _WEAKNESS, _REPETITION = 0.5, 0.65
-# Passes over the components: the third changes few words.
+# Number of passes over the components: the third changes few words.
 _N_ROUNDS = 3
-# Longer lists hold the words of highest score: time and memory of the choice grow with the square of their length.
+# Longer lists are the words of highest score: time and memory of the joint choice grow with the square of their length.
 _LONGEST = 200
 
 
-class Name(NamedTuple):
+class ScoredWords(NamedTuple):
     """The words of one component."""
 
-    scores: NDArray[Any]  # (n_words,) how well each word describes it, descending
-    columns: Ints  # (n_words,) the words
+    scores: NDArray[Any]  # (n_words,) descending
+    columns: Ints  # (n_words,) column indices of the words
 
 
-def choose_words_by_weights(weights: NDArray[Any], n: int) -> list[Name]:
-    """For each component, its `n` largest positive weights, descending, ties to the lower column."""
+def choose_words_by_weights(weights: NDArray[Any], n: int) -> list[ScoredWords]:
+    """Choose the `n` largest positive weights of each component, descending, ties to the lower column."""
     columns = [_select_positive(row, n) for row in weights]
-    return [Name(row[chosen], chosen) for row, chosen in zip(weights, columns, strict=True)]
+    return [ScoredWords(row[chosen], chosen) for row, chosen in zip(weights, columns, strict=True)]
 
 
-def choose_words_by_documents(X: Any, labels: Ints, n_components: int, n: int) -> list[Name | None]:
+def choose_words_by_documents(X: Any, labels: Ints, n_components: int, n: int) -> list[ScoredWords | None]:
     """Choose words for all components jointly: words that occur together and that other components do not list.
 
-    The objective is in the docstring of `codebooks.interpret.topics`.
+    The objective is in the docstring of `topic_words`.
 
     Parameters
     ----------
     X : sparse matrix or array of shape (n_documents, n_features)
-        Never below zero; what counts is which words a document has.
+        Values >= 0; only which words a document contains matters.
     labels : int array of shape (n_documents,)
-        The component that wins each document, -1 for none.
+        The component of each document, -1 for none.
     n_components : int
     n : int
-        At most so many words a component.
+        Maximum number of words of a component.
 
     Returns
     -------
-    list of (Name or None), length n_components
-        None for a component that wins no document.
+    list of (ScoredWords or None), length n_components
+        None for a component without documents.
     """
-    has, starts = _group_documents(X, labels, n_components)
+    incidence, starts = _group_documents(X, labels, n_components)
     is_joint = n <= _LONGEST
-    columns = np.full((n_components, min(n + _SPARE * is_joint, has.shape[1])), -1)
+    columns = np.full((n_components, min(n + _SPARE * is_joint, incidence.shape[1])), -1)
     scores = np.zeros(columns.shape)
-    for k, (words, values) in enumerate(_compute_scores(has, starts)):
+    for k, (words, values) in enumerate(_compute_scores(incidence, starts)):
         best = select_largest(values, columns.shape[1])
         columns[k, : len(best)], scores[k, : len(best)] = words[best], values[best]
     chosen = columns >= 0
     if is_joint:
-        counts, objective = ops.count_pairs(has, columns), (_CEILING, _WEAKNESS, _REPETITION)
-        chosen = ops.choose_subsets(columns, scores, counts, has.shape[0], n, objective=objective, n_rounds=_N_ROUNDS)
-    kept = [np.flatnonzero(row) for row in chosen]
-    named = [Name(scores[k, places], columns[k, places]) for k, places in enumerate(kept)]
-    return [name if n_won else None for name, n_won in zip(named, np.diff(starts), strict=True)]
+        counts, objective = ops.count_pairs(incidence, columns), (_CEILING, _WEAKNESS, _REPETITION)
+        chosen = ops.choose_subsets(
+            columns, scores, counts, incidence.shape[0], n, objective=objective, n_rounds=_N_ROUNDS
+        )
+    words_of = [ScoredWords(scores[k, row], columns[k, row]) for k, row in enumerate(chosen)]
+    return [words if n_rows else None for words, n_rows in zip(words_of, np.diff(starts), strict=True)]
 
 
 def score_words_by_documents(X: Any, labels: Ints, n_components: int) -> NDArray[np.float64]:
-    """How well each word describes the documents that each component wins, shape (n_components, n_features)."""
-    has, starts = _group_documents(X, labels, n_components)
-    out = np.zeros((n_components, has.shape[1]))
-    for row, (words, values) in zip(out, _compute_scores(has, starts), strict=True):
+    """Compute the score of each word for the documents of each component, shape (n_components, n_features)."""
+    incidence, starts = _group_documents(X, labels, n_components)
+    out = np.zeros((n_components, incidence.shape[1]))
+    for row, (words, values) in zip(out, _compute_scores(incidence, starts), strict=True):
         row[words] = values
     return out
 
 
 def select_largest(values: NDArray[Any], n: int) -> Ints:
-    """Where the n largest values stand, descending, ties to the lower place.
+    """Return the indices of the n largest values, descending, ties to the lower index.
 
-    A value that differs by rounding alone from the largest that is left is equal to it: equal rows or columns come out
-    of BLAS with other last digits, by where they stand and by the processor.
+    Values that differ by rounding only are ties, because BLAS rounds equal rows or columns differently, depending on
+    their position and on the processor.
     """
     margin = ops.rounding_tolerance(values.dtype) if values.dtype.kind == "f" else 0
-    places = np.arange(len(values))
+    index = np.arange(len(values))
     if n < len(values):
         least = np.partition(values, -n)[-n]
-        places = np.flatnonzero(values >= least - margin * abs(least))
-    places = places[np.argsort(-values[places], kind="stable")]
-    falling, first = -values[places], 0
-    while first < min(n, len(places)):
-        last = int(np.searchsorted(falling, falling[first] + margin * abs(falling[first]), side="right"))
+        index = np.flatnonzero(values >= least - margin * abs(least))
+    index = index[np.argsort(-values[index], kind="stable")]
+    negative, first = -values[index], 0
+    while first < min(n, len(index)):
+        last = int(np.searchsorted(negative, negative[first] + margin * abs(negative[first]), side="right"))
         if last - first > 1:
-            places[first:last] = np.sort(places[first:last])
+            index[first:last] = np.sort(index[first:last])
         first = last
-    return places[:n]
+    return index[:n]
 
 
 def _select_positive(row: NDArray[Any], n: int) -> Ints:
-    places = np.flatnonzero(row > 0)
-    return places[select_largest(row[places], n)]
+    columns = np.flatnonzero(row > 0)
+    return columns[select_largest(row[columns], n)]
 
 
 def _group_documents(X: Any, labels: Ints, n_components: int) -> tuple[Any, Ints]:
-    """The incidence of words in documents, which are sorted by component, and where those of each component begin."""
-    has = sparse.csr_matrix(X, dtype=bool, copy=True)
-    has.sum_duplicates()
-    has.eliminate_zeros()
+    """Return the incidence of words in documents, sorted by component, and the first row of each component."""
+    incidence = sparse.csr_matrix(X, dtype=bool, copy=True)
+    incidence.sum_duplicates()
+    incidence.eliminate_zeros()
     order = np.argsort(labels, kind="stable")
-    return has[order], np.searchsorted(labels[order], np.arange(n_components + 1))
+    return incidence[order], np.searchsorted(labels[order], np.arange(n_components + 1))
 
 
-def _compute_scores(has: Any, starts: Ints) -> Iterator[tuple[Ints, NDArray[np.float64]]]:
-    """For each component, the words of positive score and their scores."""
-    n_documents, n_features = has.shape
-    frequency = np.bincount(has.indices, minlength=n_features)
+def _compute_scores(incidence: Any, starts: Ints) -> Iterator[tuple[Ints, NDArray[np.float64]]]:
+    """Yield the words of positive score and their scores for each component."""
+    n_documents, n_features = incidence.shape
+    frequency = np.bincount(incidence.indices, minlength=n_features)
     for first, last in pairwise(starts):
-        inside = np.bincount(has.indices[has.indptr[first] : has.indptr[last]], minlength=n_features)
+        rows = incidence.indices[incidence.indptr[first] : incidence.indptr[last]]
+        inside = np.bincount(rows, minlength=n_features)
         words = np.flatnonzero(inside)
         share = inside[words] / max(last - first, 1)
-        # Products of whole numbers, so that equal shares have a ratio of exactly 1.
+        # Products of integers, so that equal shares have a ratio of exactly 1.
         lift = np.log((inside[words] * n_documents) / (frequency[words] * (last - first)))
-        prefers = lift > 0
-        if prefers.any():
-            words, share = words[prefers], share[prefers] * lift[prefers]
-        yield words, share  # a component that wins everything prefers nothing
+        is_typical = lift > 0
+        if is_typical.any():  # no word is, if the component has all documents
+            words, share = words[is_typical], share[is_typical] * lift[is_typical]
+        yield words, share

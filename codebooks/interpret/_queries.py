@@ -55,13 +55,13 @@ def vectorize_query(
     row = row.toarray() if sparse.issparse(row) else row
     if not row.any():
         received = "a row of zeros" if words is None else short_repr(" ".join(words))
-        raise ValueError(f"`query` must have at least one word that the model knows, got {received}. Use its words.")
+        raise ValueError(f"`query` must have at least one word of the model, got {received}. Use its feature names.")
     return row
 
 
 def count_words(words: list[str], names: list[str]) -> NDArray[Any]:
     """Count the words by column, shape (1, n_features)."""
-    # From the last to the first, so that of equal names the first remains.
+    # In reverse order, so that the first of equal names is used.
     exact = {name: column for column, name in reversed(list(enumerate(names)))}
     folded = {name.casefold(): column for name, column in exact.items()}
     row = np.zeros((1, len(names)))
@@ -74,7 +74,7 @@ def count_words(words: list[str], names: list[str]) -> NDArray[Any]:
 
 
 def compute_component_shares(learner: Any, row: NDArray[Any], n_components: int, n_topics: int) -> Floats:
-    """Return the share of each component in a query; 0 for all but the strongest, for all if codes are equal."""
+    """Compute the share of each component in a query; 0 except for the `n_topics` largest codes."""
     check_count("n_topics", n_topics)
     code = compute_codes(_ignore_feature_names(learner), row)[0].astype(np.float64)
     if n_components == 1:
@@ -88,7 +88,7 @@ def compute_component_shares(learner: Any, row: NDArray[Any], n_components: int,
 
 
 def _ignore_feature_names(learner: Any) -> Any:
-    """Return the learner without its feature names: a query row has none, and the names have been checked."""
+    """Return the learner without its feature names, because a query row has none and would give a warning."""
     if not hasattr(learner, "feature_names_in_"):
         return learner
     nameless = copy(learner)

@@ -1,4 +1,4 @@
-"""Labels and codes of documents that the user passes instead of having them computed."""
+"""Validation of labels and codes of documents that the user passes to the functions of this package."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def check_given_codes(learner: Any, codes: Any, n_components: int, n_rows: int |
     Raises
     ------
     ValueError
-        Another shape, another number of documents, or values that are not finite.
+        The codes have another shape or another number of documents, or are not finite.
 
     Examples
     --------
@@ -66,7 +66,7 @@ def check_given_codes(learner: Any, codes: Any, n_components: int, n_rows: int |
 
 
 def check_given_labels(learner: Any, labels: Any, n_components: int, n_rows: int | None = None) -> Ints:
-    """Return the winning component of each document, -1 for none, from labels or codes that the user passes.
+    """Return the component of each document, -1 for none, from labels or codes that the user passes.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def check_given_labels(learner: Any, labels: Any, n_components: int, n_rows: int
     Raises
     ------
     ValueError
-        Labels are not integers or name no component, or are not one for each document, or codes are refused by
+        Labels are not integers, not components of the model or not one for each document, or codes are invalid as for
         `check_given_codes`.
 
     Examples
@@ -119,8 +119,8 @@ def select_winners(learner: Any, strength: NDArray[Any]) -> Ints:
     learner : fitted estimator
         The model that computed the codes.
     strength : array of shape (n_documents, n_components)
-        As `orient_codes` returns it. The largest code wins, the largest magnitude if the learner is `signed`. No
-        component wins a row with equal codes, such as an empty one.
+        As `orient_codes` returns it. The component with the largest code is selected, or the largest magnitude if the
+        learner is `signed`. A row with equal codes, such as an empty one, has no component.
 
     Returns
     -------
@@ -133,9 +133,8 @@ def select_winners(learner: Any, strength: NDArray[Any]) -> Ints:
     [1, -1]
     """
     strength = np.abs(strength) if getattr(learner, "signed", False) else strength
-    best = strength.max(axis=1)
-    silent = best == (strength.min(axis=1) if strength.shape[1] > 1 else 0)
-    return np.where(silent, -1, strength.argmax(axis=1))
+    is_constant = strength.max(axis=1) == (strength.min(axis=1) if strength.shape[1] > 1 else 0)
+    return np.where(is_constant, -1, strength.argmax(axis=1))
 
 
 def _require_same_length(n_codes: int, n_rows: int | None) -> None:

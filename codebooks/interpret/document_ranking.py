@@ -24,7 +24,7 @@ from codebooks.interpret.model_access import (
 )
 from codebooks.validation.arrays import check_count, check_matrix
 
-__all__ = ["Ranking", "find_filled_rows", "rank_documents", "rank_rows"]
+__all__ = ["Ranking", "find_non_empty_rows", "rank_documents", "rank_rows"]
 
 Ints = NDArray[np.intp]
 Floats = NDArray[np.float64]
@@ -36,7 +36,7 @@ class Ranking(NamedTuple):
     Attributes
     ----------
     rows : int array
-        Row numbers; rows with equal scores are in ascending order.
+        Row indices; rows with equal scores are in ascending order.
     scores : float64 array of the same length
         Their scores, descending.
     """
@@ -55,11 +55,11 @@ def rank_documents(
     feature_names: Sequence[str] | NDArray[Any] | None = None,
     codes: Any = None,
 ) -> Ranking:
-    """Rank all documents by how strongly they show a topic, a mixture of topics, or the topics of a query.
+    """Rank all documents by their code for a topic, for a mixture of topics, or for the topics of a query.
 
     The score of row i is the sum over components k of w_k a_ik, with a_i its code: w_k is 1 for one topic, the given
     weight for a mixture, or the share of component k in a query (see `expand`). Unlike `representative_documents`, it
-    also ranks rows that another component wins.
+    also ranks rows assigned to other components.
 
     Parameters
     ----------
@@ -73,11 +73,11 @@ def rank_documents(
     n_documents : int, default=10
         The largest number of rows.
     n_topics : int, default=3
-        The largest number of components that share a query.
+        The largest number of components used for a query.
     feature_names : sequence of str, length n_features, optional
-        The word of each column, needed for words as a query to a model without a Pipeline.
+        The word of each column, needed for a query of words to a model without a Pipeline.
     codes : array of shape (n_samples, n_components), optional
-        The codes of the documents as `transform` returns them, if they are known: nothing is computed again.
+        The codes of the documents as `transform` returns them, to avoid computing them again.
 
     Returns
     -------
@@ -89,12 +89,12 @@ def rank_documents(
     sklearn.exceptions.NotFittedError, TypeError
         The model is not fitted; it has no components.
     ValueError
-        A component that the model does not have, an empty mixture or weights that are not finite, `n_documents` below
-        1, neither X nor codes or codes that do not fit, or a query that `expand` refuses.
+        The model does not have the component, the mixture is empty or has weights that are not finite, `n_documents` is
+        below 1, neither X nor codes are passed, codes do not match the model, or the query is invalid as for `expand`.
 
     See Also
     --------
-    representative_documents : The best documents among those that a component wins.
+    representative_documents : The best documents among those assigned to a component.
     suggest : Rows similar to chosen rows.
 
     Examples
@@ -113,14 +113,14 @@ def rank_documents(
     n_components, n_features = get_components(learner).shape
     if codes is not None:
         strength = check_given_codes(learner, codes, n_components, count_rows(X))
-        filled = np.asarray(strength.any(axis=1))
+        non_empty = np.asarray(strength.any(axis=1))
     elif X is not None:
         X = apply_preparation(preparation, X, n_features)
         strength = compute_codes(learner, X)
-        filled = find_filled_rows(X) & strength.any(axis=1)
+        non_empty = find_non_empty_rows(X) & strength.any(axis=1)
     else:
         raise ValueError("`X` or `codes` must be given, got neither. Pass the documents as X=, or their codes=.")
-    return rank_rows(_weight_codes(strength, weights), filled, n_documents)
+    return rank_rows(_weight_codes(strength, weights), non_empty, n_documents)
 
 
 def _compute_component_weights(
@@ -137,7 +137,7 @@ def _compute_component_weights(
     if unknown:
         raise ValueError(
             f"`query` must be a component from 0 to {n_components - 1}, a mixture of them or words, got "
-            f"{short_repr(unknown[0])}."
+            f"{short_repr(unknown[0])}. Use the id of a topic."
         )
     weights = np.zeros(n_components)
     weights[list(mixture)] = list(mixture.values())
@@ -154,14 +154,14 @@ def _weight_codes(codes: NDArray[Any], weights: Floats) -> NDArray[Any]:
     return np.einsum("ik,k->i", codes, weights).astype(np.result_type(codes.dtype, np.float32), copy=False)
 
 
-def find_filled_rows(X: Any) -> NDArray[np.bool_]:
+def find_non_empty_rows(X: Any) -> NDArray[np.bool_]:
     """Return which rows have an entry that is not zero."""
     X = check_matrix("rank_documents", ops.to_host(X))
     return np.asarray(abs(X).sum(axis=1)).ravel() > 0
 
 
-def rank_rows(scores: NDArray[Any], wanted: NDArray[np.bool_], n: int) -> Ranking:
-    """Rank the wanted rows, equal scores by row number; scores that differ by rounding alone are equal."""
-    rows = np.flatnonzero(wanted)
+def rank_rows(scores: NDArray[Any], is_candidate: NDArray[np.bool_], n: int) -> Ranking:
+    """Rank the candidate rows, ties by row index; scores that differ by rounding only are ties."""
+    rows = np.flatnonzero(is_candidate)
     rows = rows[select_largest(scores[rows], n)]
     return Ranking(rows, np.minimum.accumulate(np.asarray(scores[rows], dtype=np.float64)))

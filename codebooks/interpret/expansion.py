@@ -58,10 +58,10 @@ def expand(
     X: Any = None,
     labels: Any = None,
 ) -> list[AddedWord]:
-    """List words that belong to the topics of a query, for example to widen a search.
+    """List words that belong to the topics of a query, for example to extend a search.
 
-    The components with the largest code a of the query, as `transform` returns it, share the query in proportion to
-    how far they exceed the largest code that is left out,
+    The `n_topics` components with the largest codes a of the query, as `transform` returns them, have shares in
+    proportion to their difference from the next largest code a_rest,
 
         share_k = (a_k - a_rest) / sum over the kept j of (a_j - a_rest),
 
@@ -70,25 +70,25 @@ def expand(
         sum over the kept k of share_k c_kw,
 
     with c_k the k-th component scaled to length 1. Words of the query itself are left out. Because shares sum to 1,
-    scores order the words; they do not say how certain the model is of the query.
+    scores order the words, but do not measure whether the query belongs to a topic at all.
 
     Parameters
     ----------
     model : fitted estimator or fitted Pipeline
         As for `topic_words`, with a `transform`.
     query : str, sequence of str, or row of shape (n_features,) or (1, n_features)
-        One query. A Pipeline receives its text as one document, or its row as one row. For a model without a Pipeline
-        each occurrence of a word counts 1: a text is split at white space, and the punctuation around a word and its
-        case are ignored unless a feature name has them; in a sequence, each string may be a term of several words.
+        One query. A Pipeline receives a text as one document. For a model without a Pipeline each occurrence of a word
+        counts 1: a text is split at white space, and the punctuation around a word and its case are ignored unless a
+        feature name has them; in a sequence, each string can be a term of several words.
     n_words : int, default=10
         The largest number of words. Only words with a positive score are listed.
     n_topics : int, default=3
-        The largest number of components that share the query; at most one less than the model has, and at least 1.
+        The largest number of components used; at most one less than the model has, and at least 1.
     feature_names : sequence of str, length n_features, optional
         The word of each column, with the default of `topic_words`.
     X, labels : counts, and labels or codes of the same documents, optional
-        For a model whose features are not words, such as embeddings, as for `topic_words`: c_kw is then how well word w
-        describes the documents of component k. The query of a model without a Pipeline is a row of its features.
+        For a model whose features are not words, such as embeddings, as for `topic_words`: c_kw is then the score of
+        word w for the documents of component k. The query of a model without a Pipeline is a row of its features.
 
     Returns
     -------
@@ -100,9 +100,9 @@ def expand(
     sklearn.exceptions.NotFittedError, TypeError
         The model is not fitted; it has no components.
     ValueError
-        The model knows no word of the query. Unknown words beside known ones are ignored, as by a vectorizer. Also:
-        several rows, a wrong number of features, feature names that are missing or too few, one of X and `labels`
-        without the other, or `n_words` or `n_topics` below 1.
+        No word of the query is a feature name (other unknown words are ignored, as by a vectorizer); the query has
+        several rows or a wrong number of features; feature names are missing or too few; one of X and `labels` is
+        passed without the other; or `n_words` or `n_topics` is below 1.
 
     See Also
     --------
@@ -121,36 +121,36 @@ def expand(
     check_count("n_words", n_words)
     preparation, learner = split_pipeline(model)
     n_features = get_components(learner).shape[1]
-    units, names = _describe_components_by_words(preparation, learner, feature_names, X, labels)
+    components, names = _compute_word_weights(preparation, learner, feature_names, X, labels)
     if labels is not None and preparation is None and extract_words(query):
         raise ValueError(
             f"`query` must be a row of the {n_features} features of this model, got words. Pass the embedding of the "
             "query, or use the Pipeline that makes embeddings."
         )
     row = vectorize_query(preparation, learner, query, feature_names, n_features)
-    asked = row[0] != 0 if labels is None else count_words(extract_words(query) or [], names)[0] > 0
+    is_in_query = row[0] != 0 if labels is None else count_words(extract_words(query) or [], names)[0] > 0
 
-    shares = compute_component_shares(learner, row, len(units), n_topics)
-    parts = shares[:, None] * units
-    scores = np.where(asked, 0.0, parts.sum(axis=0))
+    shares = compute_component_shares(learner, row, len(components), n_topics)
+    parts = shares[:, None] * components
+    scores = np.where(is_in_query, 0.0, parts.sum(axis=0))
     return [
         AddedWord(names[w], float(scores[w]), int(parts[:, w].argmax()))
         for w in select_top_columns(scores[None], n_words)[0]
     ]
 
 
-def _describe_components_by_words(
+def _compute_word_weights(
     preparation: Pipeline | None, learner: Any, feature_names: Any, X: Any, labels: Any
 ) -> tuple[Floats, Any]:
     """Return the weight of each word in each component, scaled to length 1, and the words."""
-    units = get_components(learner).astype(np.float64)
+    components = get_components(learner).astype(np.float64)
     if (X is None) != (labels is None):
         raise ValueError(
             "`X` and `labels` must be given together, got one of them. Pass the counts of some documents as X=, and "
             "labels=model.predict(...) of the same documents."
         )
     if labels is None:
-        return normalize(units), resolve_feature_names(preparation, learner, feature_names, units.shape[1])
+        return normalize(components), resolve_feature_names(preparation, learner, feature_names, components.shape[1])
     X, names = check_word_counts(X, feature_names)
-    labels = check_given_labels(learner, labels, len(units), X.shape[0])
-    return normalize(score_words_by_documents(X, labels, len(units)), copy=False), names
+    labels = check_given_labels(learner, labels, len(components), X.shape[0])
+    return normalize(score_words_by_documents(X, labels, len(components)), copy=False), names

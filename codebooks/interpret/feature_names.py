@@ -1,4 +1,4 @@
-"""Names of the columns of a matrix: given by the user, or known to the steps of a Pipeline or to the model."""
+"""Names of the columns of a matrix: passed by the user, or read from the steps of a Pipeline or from the model."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ __all__ = ["check_feature_names", "check_word_counts", "require_word_counts", "r
 
 
 def require_word_counts(X: Any) -> Any:
-    """Return X as a matrix on the host; refuse negative values, which no word counts have."""
-    advice = "`X` holds the counts of the documents here, a column for each word: vectorizer.fit_transform(texts)."
+    """Return X as a matrix on the host; raise an error for negative values."""
+    advice = "`X` must be the counts of the documents here, a column for each word: vectorizer.fit_transform(texts)."
     X = check_matrix("topic_words", ops.to_host(X), advice)
     if np.any((X.data if sparse.issparse(X) else X) < 0):
         raise ValueError(
-            "`X` must hold counts or tf-idf for method='documents', got negative values. Use method='weights'; for a "
+            "`X` must have counts or tf-idf for method='documents', got negative values. Use method='weights'; for a "
             "model of embeddings pass the counts of the same documents, and labels=model.predict(embeddings)."
         )
     return X
@@ -34,23 +34,23 @@ def check_word_counts(X: Any, feature_names: Any) -> tuple[Any, list[str]]:
     X = require_word_counts(X)
     if feature_names is None:
         raise ValueError(
-            f"`feature_names` must name the {X.shape[1]} columns of `X`, got None. Pass "
+            f"`feature_names` must have a name for each of the {X.shape[1]} columns of `X`, got None. Pass "
             "vectorizer.get_feature_names_out()."
         )
     return X, check_feature_names(feature_names, X.shape[1], "`X`", "Take them from the vectorizer that made `X`.")
 
 
 def resolve_feature_names(preparation: Pipeline | None, learner: Any, feature_names: Any, n_features: int) -> list[str]:
-    """Return the name of each column: the names given, or those that the Pipeline or the learner knows."""
+    """Return the name of each column: those passed, or those of the Pipeline or the learner."""
     if feature_names is None and preparation is not None:
-        with suppress(AttributeError):  # a step that cannot name its columns
+        with suppress(AttributeError):  # a step without feature names
             feature_names = preparation.get_feature_names_out()
         _refuse_numbered_names(preparation, feature_names)
     elif feature_names is None:
         feature_names = getattr(learner, "feature_names_in_", None)
     if feature_names is None:
         raise ValueError(
-            f"`feature_names` must name the {n_features} columns of the model, got None. Pass "
+            f"`feature_names` must have a name for each of the {n_features} columns of the model, got None. Pass "
             f"vectorizer.get_feature_names_out(), or a Pipeline that begins with the vectorizer. {OTHER_FEATURES}"
         )
     advice = f"Take them from the vectorizer that made the training matrix. {OTHER_FEATURES}"
@@ -58,7 +58,7 @@ def resolve_feature_names(preparation: Pipeline | None, learner: Any, feature_na
 
 
 def check_feature_names(feature_names: Any, n_columns: int, owner: str, advice: str) -> list[str]:
-    """Return the given names as a list with one name for each column, in the order of the columns."""
+    """Return feature names as a list of strings, one for each column."""
     is_list = hasattr(feature_names, "__len__") and getattr(feature_names, "ndim", 1) == 1
     has_no_order = isinstance(feature_names, str | Mapping | Set)
     if not is_list or has_no_order or hasattr(feature_names, "get_feature_names_out"):
@@ -79,8 +79,8 @@ def _refuse_numbered_names(preparation: Pipeline, feature_names: Any) -> None:
     steps = {type(step).__name__.lower() for _, step in preparation.steps}
     for prefix in {"x", *steps}:
         is_named = feature_names is not None and len(feature_names) > 0
-        if is_named and all(name == f"{prefix}{place}" for place, name in enumerate(feature_names)):
+        if is_named and all(name == f"{prefix}{column}" for column, name in enumerate(feature_names)):
             raise ValueError(
-                f"`feature_names` must be words, and the columns of this Pipeline are numbered "
-                f"({feature_names[0]}, ...). {OTHER_FEATURES}"
+                f"`feature_names` must be words, got numbered columns ({feature_names[0]}, ...) from this Pipeline. "
+                f"{OTHER_FEATURES}"
             )

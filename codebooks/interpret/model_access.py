@@ -1,7 +1,7 @@
 """Access to fitted models of any library: components, codes, labels, and the steps of a Pipeline before the model.
 
 Models are recognised by their attributes and methods, not by their class: `components_` or `cluster_centers_`,
-`transform`, and `predict` where there is one.
+`transform`, and optionally `predict`.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ OTHER_FEATURES = (
 
 def split_pipeline(model: Any) -> tuple[Pipeline | None, Any]:
     """Split a fitted model into the steps before the learner, or None, and the learner."""
-    if isinstance(model, type) or not hasattr(model, "fit"):  # scikit-learn's error would show all documents
+    if isinstance(model, type) or not hasattr(model, "fit"):  # the message of scikit-learn would contain all documents
         raise TypeError(
             f"`model` must be a fitted model, got {type(model).__name__}. Pass the model first and the documents "
             "second, as in topic_words(pipeline, documents)."
@@ -58,19 +58,19 @@ def get_components(learner: Any) -> NDArray[Any]:
         if hasattr(learner, name):
             return np.asarray(ops.to_host(getattr(learner, name)))
     raise TypeError(
-        f"`model` must have components_ or cluster_centers_, and {type(learner).__name__} has neither. Use a learner "
-        "of codebooks, or NMF, KMeans or LatentDirichletAllocation of scikit-learn; for labels of any other model use "
-        "cluster_words."
+        f"`model` must have components_ or cluster_centers_, got {type(learner).__name__}, which has neither. Use a "
+        "learner of codebooks, or NMF, KMeans or LatentDirichletAllocation of scikit-learn; for labels of any other "
+        "model use cluster_words."
     )
 
 
 def predict_components(learner: Any, X: Any) -> Ints:
-    """Return the winning component of each row, -1 for none: `predict`, or without it the largest code."""
+    """Return the component of each row, -1 for none: `predict`, or without it the largest code."""
     return resolve_labels(learner, X, None if hasattr(learner, "predict") else compute_codes(learner, X))
 
 
 def count_wins(labels: Ints, n_components: int) -> Ints:
-    """Count the rows that each component wins, shape (n_components,); rows labelled -1 are left out."""
+    """Count the rows of each component, shape (n_components,); rows labelled -1 are left out."""
     return np.bincount(labels[labels >= 0], minlength=n_components)
 
 

@@ -18,7 +18,12 @@ from sklearn.preprocessing import normalize
 from codebooks import ops
 from codebooks._tables import build_frame, format_html_table
 from codebooks.errors import short_repr
-from codebooks.interpret._labelling import Name, choose_words_by_documents, choose_words_by_weights, select_largest
+from codebooks.interpret._labelling import (
+    ScoredWords,
+    choose_words_by_documents,
+    choose_words_by_weights,
+    select_largest,
+)
 from codebooks.interpret.assignments import check_given_codes, check_given_labels, select_winners
 from codebooks.interpret.feature_names import check_word_counts, require_word_counts, resolve_feature_names
 from codebooks.interpret.model_access import (
@@ -52,13 +57,13 @@ class Topic:
     weights : tuple of float
         The score of each word under the method that chose it.
     usage : float
-        Share of the documents that the component wins, 0 to 1; nan if unknown.
+        Share of the documents assigned to the component, 0 to 1; nan if unknown.
     negative_words : tuple of str
         Words with a negative weight, the strongest first. Only signed components have any.
     negative_weights : tuple of float
         Their weights, all below zero.
     size : int or None
-        Number of documents that the component wins; None if unknown.
+        Number of documents assigned to the component; None if unknown.
 
     Examples
     --------
@@ -102,8 +107,8 @@ class TopicList(list[Topic]):
     @overload
     def __getitem__(self, index: slice) -> TopicList: ...
     def __getitem__(self, index: Any) -> Any:
-        found = super().__getitem__(index)
-        return TopicList(found) if isinstance(index, slice) else found
+        item = super().__getitem__(index)
+        return TopicList(item) if isinstance(index, slice) else item
 
     def __str__(self) -> str:
         return "\n".join(map(str, self))
@@ -145,7 +150,7 @@ def topic_words(
     """Describe each component of a fitted model by words, chosen by its documents or, without X, by its weights.
 
     Two methods choose the words. "weights" ranks word w of component k by the weight c_kw in `components_`.
-    "documents" uses only the documents and their winning components, so it serves any model. With p_kw the share of
+    "documents" uses only the documents and their labels, so it is available for any model. With p_kw the share of
     the documents of component k that contain word w, and p_w its share in all of X, the score of a word is
 
         s_kw = p_kw log(p_kw / p_w),
@@ -158,24 +163,24 @@ def topic_words(
     Here c_ij is the NPMI of two words over all of X (see `codebooks.metrics.npmi_per_topic`), computed from m - sqrt(m)
     in place of the number m of documents that contain both, which is a lower confidence bound, and -1 if m <= 1;
     r_i is 1 if another component lists word i, else 0. The search starts from the n words of highest score and makes
-    the single exchange with the largest gain until none gains, for one component after another, in at most three
+    the single exchange with the largest gain until there is no gain, for one component after another, in at most three
     rounds. Words are listed by their score. Lists of more than 200 words are chosen by the score alone.
 
     The rule is original to this package; its constants were chosen on five corpora. It favours words that occur
     together in X, so NPMI on the same documents overestimates its coherence: choose the words on some documents, and
-    compute NPMI on others (see the example of `codebooks.metrics.npmi`). A component that wins no document is
-    described by its weights.
+    compute NPMI on others (see the example of `codebooks.metrics.npmi`). A component without documents is described by
+    its weights.
 
     Parameters
     ----------
     model : fitted estimator or fitted Pipeline
-        It has `components_` or `cluster_centers_`, of shape (n_components, n_features). In a Pipeline the last step is
-        the model, and the steps before it make its matrix.
+        A model with `components_` or `cluster_centers_`, of shape (n_components, n_features). In a Pipeline the last
+        step is the model, and the steps before it compute its input matrix.
     X : array or sparse matrix of shape (n_samples, n_features), or raw documents for a Pipeline, optional
         The documents. With `labels`: counts or tf-idf of the labelled documents, a column for each name in
         `feature_names`.
     feature_names : sequence of str, length n_features, optional
-        The word of each column. Default: the names that the steps of the Pipeline give, or the column names of the
+        The word of each column. Default: the feature names of the steps of the Pipeline, or the column names of the
         data frame that the model was fitted on.
     n_words : int, default=10
         The largest number of words for a topic. Only words with a positive score are listed, so there may be fewer.
@@ -183,16 +188,16 @@ def topic_words(
         Default: "documents" if X is given, else "weights".
     labels : int array of shape (n_samples,), or array of shape (n_samples, n_components), optional
         The component of each document as `predict` returns it (-1 for none), or codes as `transform` returns them.
-        Pass it for a model whose features are not words, such as embeddings: X then holds the words of the documents
-        and is not passed to the model. A component without documents has no words.
+        Pass it for a model whose features are not words, such as embeddings: X then contains the word counts of the
+        documents and is not passed to the model. A component without documents has no words.
 
     Returns
     -------
     TopicList
-        A `Topic` for each component. Equal scores go to the lower column. `usage` is the share of the rows of X that
-        the component wins, without rejected rows (-1); without X it is `usage_` of the model, or nan. `negative_words`
-        are listed only for a component described by its weights: those below zero, and in size at least a tenth of the
-        largest weight.
+        A `Topic` for each component. Ties are resolved by the lower column. `usage` is the share of the rows of X
+        assigned to the component, without rejected rows (-1); without X it is `usage_` of the model, or nan.
+        `negative_words` are listed only for a component described by its weights: words with a negative weight of at
+        least a tenth of the largest absolute weight.
 
     Raises
     ------
@@ -202,12 +207,13 @@ def topic_words(
         The model has no components, or `feature_names` has no order, such as `vectorizer.vocabulary_`.
     ValueError
         Feature names are missing or not one for each column, `method` is unknown or needs X, X has negative values or
-        another number of features, `labels` do not fit X or the model, or `n_words` is below 1.
+        another number of features, `labels` do not match X or the model, or `n_words` is below 1.
 
     See Also
     --------
     cluster_words : Words for the labels of any other model.
-    representative_documents : The documents that show each component best.
+    representative_documents : The documents with the largest codes of each component.
+    codebooks.plots.plot_topics : Plot the topics.
 
     Examples
     --------
@@ -246,14 +252,14 @@ def topic_words(
     elif X is not None:
         X = apply_preparation(preparation, X, n_features)
         labels = predict_components(learner, X)
-    found: Sequence[Name | None] = [None] * n_components
+    words: Sequence[ScoredWords | None] = [None] * n_components
     if labels is not None and method == "documents":
-        found = choose_words_by_documents(require_word_counts(X), labels, n_components, n_words)
+        words = choose_words_by_documents(require_word_counts(X), labels, n_components, n_words)
     usage, sizes = _compute_usage(learner, labels, n_components)
-    described = zip(weights, found, usage, sizes, strict=True)
+    components = zip(weights, words, usage, sizes, strict=True)
     return TopicList(
-        _build_topic(k, row, name, (share, size), names, n_words)
-        for k, (row, name, share, size) in enumerate(described)
+        _build_topic(k, row, chosen, (share, size), names, n_words)
+        for k, (row, chosen, share, size) in enumerate(components)
     )
 
 
@@ -303,37 +309,37 @@ def cluster_words(
     if feature_names is None and hasattr(X, "columns"):
         feature_names = list(X.columns)
     counts, names = check_word_counts(X, feature_names)
-    given = np.asarray(ops.to_host(labels))
-    if given.dtype.kind == "O" and all(isinstance(label, str) for label in given.ravel()):
-        given = given.astype(str)
-    if given.ndim != 1 or given.dtype.kind not in "iuU":
+    labels = np.asarray(ops.to_host(labels))
+    if labels.dtype.kind == "O" and all(isinstance(label, str) for label in labels.ravel()):
+        labels = labels.astype(str)
+    if labels.ndim != 1 or labels.dtype.kind not in "iuU":
         raise ValueError(
-            f"`labels` must be integers or strings, one for each document, got {given.dtype} of shape {given.shape}. "
+            f"`labels` must be integers or strings, one for each document, got {labels.dtype} of shape {labels.shape}. "
             "Pass the labels that the model returned."
         )
-    if len(given) != counts.shape[0]:
+    if len(labels) != counts.shape[0]:
         raise ValueError(
-            f"`labels` and `X` must have a row for each document, got {len(given)} labels and {counts.shape[0]} rows. "
+            f"`labels` and `X` must have a row for each document, got {len(labels)} labels and {counts.shape[0]} rows. "
             "Make both from the same list of documents."
         )
-    has_label = np.ones(len(given), bool) if given.dtype.kind == "U" else given >= 0
+    has_label = np.ones(len(labels), bool) if labels.dtype.kind == "U" else labels >= 0
     if not has_label.any():
-        raise ValueError("`labels` must name a cluster for at least one document, got none. Use another clustering.")
-    values, codes = np.unique(given[has_label], return_inverse=True)
-    numbers = np.full(len(given), -1, dtype=np.intp)
-    numbers[has_label] = codes
-    sizes = count_wins(numbers, len(values))
-    found = choose_words_by_documents(counts, numbers, len(values), n_words)
-    blank = np.zeros(len(names))
-    described = zip(values.tolist(), found, sizes.tolist(), strict=True)
+        raise ValueError("`labels` must have a cluster for at least one document, got none. Use another clustering.")
+    ids, inverse = np.unique(labels[has_label], return_inverse=True)
+    components = np.full(len(labels), -1, dtype=np.intp)
+    components[has_label] = inverse
+    sizes = count_wins(components, len(ids))
+    words = choose_words_by_documents(counts, components, len(ids), n_words)
+    no_weights = np.zeros(len(names))
+    clusters = zip(ids.tolist(), words, sizes.tolist(), strict=True)
     total = int(sizes.sum())
     return TopicList(
-        _build_topic(label, blank, name, (size / total, size), names, n_words) for label, name, size in described
+        _build_topic(id, no_weights, chosen, (size / total, size), names, n_words) for id, chosen, size in clusters
     )
 
 
 def representative_documents(model: Any, X: Any = None, *, n_documents: int = 3, codes: Any = None) -> list[Ints]:
-    """Find the documents that show each component best: of those it wins, the ones with the largest code.
+    """Find representative documents of each component: of those assigned to it, the documents with the largest code.
 
     Parameters
     ----------
@@ -344,19 +350,23 @@ def representative_documents(model: Any, X: Any = None, *, n_documents: int = 3,
     n_documents : int, default=3
         The largest number of documents for a component.
     codes : array of shape (n_samples, n_components), optional
-        The codes of the documents as `transform` returns them, if they are known: nothing is computed again.
+        The codes of the documents as `transform` returns them, to avoid computing them again.
 
     Returns
     -------
     list of int arrays, length n_components
-        Row numbers of X, the best first; fewer where the component wins fewer. Equal codes, such as shares of 1, are
-        ordered by the cosine with the mean of the documents of the component, and without X by row number.
+        Row indices of X, the best first; fewer if the component has fewer documents. Equal codes, such as shares of 1,
+        are ordered by the cosine with the mean of the documents of the component, and without X by row index.
 
     Raises
     ------
     sklearn.exceptions.NotFittedError, TypeError, ValueError
         The model is not fitted; it has no components; `n_documents` is below 1, neither X nor codes are given, or they
-        do not fit the model.
+        do not match the model.
+
+    See Also
+    --------
+    rank_documents : All documents ranked by one component.
 
     Examples
     --------
@@ -381,42 +391,47 @@ def representative_documents(model: Any, X: Any = None, *, n_documents: int = 3,
 
     order = np.argsort(labels, kind="stable")
     bounds = np.searchsorted(labels[order], np.arange(n_components + 1))
-    found = []
+    documents = []
     for k, (start, stop) in enumerate(pairwise(bounds)):
         rows = _sort_by_centrality(X, order[start:stop])
-        found.append(rows[select_largest(strength[rows, k], n_documents)])
-    return found
+        documents.append(rows[select_largest(strength[rows, k], n_documents)])
+    return documents
 
 
 def _build_topic(
-    id: Any, row: NDArray[Any], name: Name | None, usage: tuple[float, int | None], names: list[str], n_words: int
+    id: Any,
+    row: NDArray[Any],
+    chosen: ScoredWords | None,
+    usage: tuple[float, int | None],
+    names: list[str],
+    n_words: int,
 ) -> Topic:
-    """Build the topic of the component with the weights `row`, described by `name`, or by its weights if that is None.
+    """Build the topic of a component from its `chosen` words, or from its weights `row` if these are None.
 
     `usage` is the share and the number of its documents.
     """
-    against = Name(row[:0], np.array([], dtype=np.intp))
-    if name is None:
-        [name], columns = choose_words_by_weights(row[None], n_words), _select_negative_words(row, n_words)
-        against = Name(row[columns], columns)
-    words, negative = (tuple(names[w] for w in part.columns) for part in (name, against))
-    weights, negative_weights = (tuple(part.scores.tolist()) for part in (name, against))
+    against = ScoredWords(row[:0], np.array([], dtype=np.intp))
+    if chosen is None:
+        [chosen], columns = choose_words_by_weights(row[None], n_words), _select_negative_words(row, n_words)
+        against = ScoredWords(row[columns], columns)
+    words, negative = (tuple(names[w] for w in part.columns) for part in (chosen, against))
+    weights, negative_weights = (tuple(part.scores.tolist()) for part in (chosen, against))
     return Topic(id, words, weights, float(usage[0]), negative, negative_weights, usage[1])
 
 
 def _sort_by_centrality(X: Any, rows: Ints) -> Ints:
-    """Sort rows by their cosine with the mean of these rows, descending; return them as they are without a matrix."""
+    """Sort rows by their cosine with the mean of these rows, descending; return them unchanged without a matrix."""
     if not len(rows) or (np.ndim(X) != 2 and not hasattr(X, "tocsr")):
         return rows
     X = ops.to_host(X)
     own = normalize((X if hasattr(X, "tocsr") else np.asarray(X))[rows])
-    # Rounded, so that equal rows stay in their order.
+    # Rounded, so that equal rows keep their order.
     cosines = np.round(np.asarray(own @ np.asarray(own.mean(axis=0)).ravel(), dtype=np.float64), 6)
     return rows[np.argsort(-cosines, kind="stable")]
 
 
 def _compute_usage(learner: Any, labels: Ints | None, n_components: int) -> tuple[NDArray[Any], list[int | None]]:
-    """Return the share and the number of documents of each component, as far as they are known."""
+    """Return the share and the number of documents of each component; nan and None if unknown."""
     if labels is None:
         return ops.to_host(getattr(learner, "usage_", np.full(n_components, np.nan))), [None] * n_components
     sizes = count_wins(labels, n_components)

@@ -1,7 +1,6 @@
-"""What a memory has stored: rows with their ids and targets, and what is derived from them when it is first needed.
+"""Immutable store of the patterns of a memory, with ids, targets and cached properties.
 
-A store never changes. Appending and forgetting make another one, so a search that has begun elsewhere goes on with what
-it has, and nothing derived from rows outlives them.
+Appending and removing rows create another store, so a query in another thread continues with its own state.
 """
 
 from __future__ import annotations
@@ -18,26 +17,26 @@ from codebooks.errors import shorten
 
 __all__ = ["Patterns", "draw_fragments", "select_ids", "sum_magnitudes"]
 
-# Two threads do not make the same at once. One lock for all stores: it survives a fork, as one in each would not.
-_making = ForkSafeLock()
+# Two threads do not compute the same property. One lock serves all stores, because it has to survive a fork.
+_computing = ForkSafeLock()
 
-# What is left of a sum is nothing where it is less than so many units in the last place of it.
+# A remainder of a sum that is smaller than this number of units in the last place of the sum is 0.
 _UNITS_IN_LAST_PLACE = 16
-# How many rows are compared at once.
+# The number of rows that are compared at a time.
 _BLOCK = 4096
 
 
 class Patterns:
-    """Stored rows.
+    """Stored rows with ids and targets.
 
     Parameters
     ----------
     blocks : list of ndarray or CSR matrices
-        All dense or all sparse, of one dtype; they become one when the rows are first asked for.
-    ids : ndarray of shape (n_patterns,), int64, rising
+        All dense or all sparse, of one dtype; they are stacked at the first access to `rows`.
+    ids : ndarray of shape (n_patterns,), int64, ascending
     targets : ndarray of shape (n_patterns, ...), optional
     next_id : int
-        What the next appended row is called: an id that was forgotten does not come back.
+        Id of the next appended row. Ids of removed rows are not used again.
     """
 
     def __init__(self, blocks: list[Any], ids: np.ndarray, targets: Any = None, next_id: int | None = None):
@@ -49,7 +48,7 @@ class Patterns:
 
     @classmethod
     def of(cls, rows: Any, targets: Any = None) -> Patterns:
-        """A store of these rows, with ids from 0."""
+        """Create a store of these rows, with ids from 0."""
         return cls([rows], np.arange(rows.shape[0]), targets)
 
     def __getstate__(self) -> tuple:
@@ -62,23 +61,23 @@ class Patterns:
         return len(self.ids)
 
     def get_or_compute(self, name: str, make: Callable[[], Any]) -> Any:
-        """What `make` gives, made once; other threads wait for it."""
+        """Return the cached result of `make`; other threads wait while it is computed."""
         if name not in self._derived:
-            with _making:
+            with _computing:
                 if name not in self._derived:
                     self._derived[name] = make()
         return self._derived[name]
 
     @property
     def form(self) -> Any:
-        """Some array of the kind that the rows have."""
+        """An array with the format, dtype and device of the rows."""
         return self._blocks[0]
 
     @property
     def rows(self) -> Any:
         """All stored rows, of shape (n_patterns, n_features)."""
         if len(self._blocks) > 1:
-            with _making:
+            with _computing:
                 if len(self._blocks) > 1:
                     self._blocks = [ops.stack_rows(self._blocks)]
         return self._blocks[0]
@@ -86,7 +85,7 @@ class Patterns:
     # -- other stores ------------------------------------------------------------------------------------------------
 
     def append_rows(self, rows: Any, targets: Any = None) -> Patterns:
-        """The store with more rows, which get the next ids."""
+        """Return the store with more rows, which get the next ids."""
         n_new = rows.shape[0]
         ids = np.concatenate([self.ids, np.arange(self.next_id, self.next_id + n_new)])
         if self.targets is not None and len(self):
@@ -94,20 +93,20 @@ class Patterns:
         return Patterns([*self._blocks, rows], ids, targets, self.next_id + n_new)
 
     def select_rows(self, kept: np.ndarray) -> Patterns:
-        """The store with these rows only, given by position."""
+        """Return the store of the rows at these positions."""
         targets = None if self.targets is None else self.targets[kept]
         return Patterns([ops.take_rows(self.rows, kept)], self.ids[kept], targets, self.next_id)
 
-    # -- what is derived from the rows -------------------------------------------------------------------------------
+    # -- cached properties -------------------------------------------------------------------------------------------
 
     @property
     def index(self) -> Any:
-        """What finds rows by their features."""
+        """Inverted index of the rows."""
         return self.get_or_compute("index", lambda: ops.build_postings(self.rows))
 
     @property
     def around_centre(self) -> tuple[Any, Patterns]:
-        """The mean row, and the store of dense rows less that: distances lose no digits to a mean that is far away."""
+        """The mean row, and the store of dense rows less the mean, with which distances are more precise."""
         return self.get_or_compute("around centre", self._centre)
 
     @property
@@ -117,11 +116,11 @@ class Patterns:
 
     @property
     def longest(self) -> float:
-        """Length of the longest row; 0 without any."""
+        """Length of the longest row; 0 if there are no rows."""
         return self.get_or_compute("longest", lambda: float(ops.to_host(self.lengths).max(initial=0)))
 
     def compute_lengths_without(self, missing: Any) -> Any:
-        """Euclidean length of each row over the features that each query has, of shape (n_queries, n_patterns).
+        """Compute the lengths of rows over the features that are not missing, of shape (n_queries, n_patterns).
 
         `missing` has a row for each query, in the form of the rows: 1 where a feature is missing, else 0.
         """
@@ -129,20 +128,18 @@ class Patterns:
         return ops.xp(squares).sqrt(squares)
 
     def compute_sums_without(self, missing: Any) -> Any:
-        """Sum of magnitudes, likewise."""
+        """Compute the sums of magnitudes over the features that are not missing."""
         return self._compute_totals_without(missing, "magnitudes", abs, self.sums)
 
     def _compute_totals_without(self, missing: Any, name: str, measure: Callable[[Any], Any], totals: Any) -> Any:
-        """Sums over the features of each row that each query has, of what `measure` makes of entries."""
+        """Sum the results of `measure` on the entries of rows over the features that are not missing."""
         if not ops.is_sparse(missing):
-            there = 1 - missing
-            parts = [ops.score_postings(there, measure(block)) for block in self._iterate_blocks()]
-            return ops.xp(there).concatenate(parts, axis=1)
-        gone = ops.score_postings(
-            missing, self.get_or_compute(f"index of {name}", lambda: ops.build_postings(measure(self.rows)))
-        )
-        left = totals - gone
-        return ops.xp(left).where(left > _UNITS_IN_LAST_PLACE * np.finfo(left.dtype).eps * totals, left, 0)
+            present = 1 - missing
+            parts = [ops.score_postings(present, measure(block)) for block in self._iterate_blocks()]
+            return ops.xp(present).concatenate(parts, axis=1)
+        index = self.get_or_compute(f"index of {name}", lambda: ops.build_postings(measure(self.rows)))
+        rest = totals - ops.score_postings(missing, index)
+        return ops.xp(rest).where(rest > _UNITS_IN_LAST_PLACE * np.finfo(rest.dtype).eps * totals, rest, 0)
 
     @property
     def sums(self) -> Any:
@@ -161,7 +158,7 @@ class Patterns:
 
     @property
     def leaders(self) -> np.ndarray:
-        """For each row the first one that equals it, by position."""
+        """Position of the first row that equals each row."""
         return self.get_or_compute("leaders", self._find_leaders)
 
     @property
@@ -171,7 +168,7 @@ class Patterns:
 
     @property
     def sharing(self) -> Any:
-        """Multiplied from the right, lets equal rows share the weight of the first of them; None without any."""
+        """Matrix that divides the weight of the first of several equal rows among them; None if no rows are equal."""
         return self.get_or_compute("sharing", lambda: self._share_evenly() if len(self.copies) else None)
 
     def _centre(self) -> tuple[Any, Patterns]:
@@ -194,17 +191,17 @@ class Patterns:
         if len(suspects):
             starts = range(_BLOCK, len(suspects), _BLOCK)
             equal = [self._are_equal(some, leaders[some]) for some in np.split(suspects, starts)]
-            strangers = suspects[~np.concatenate(equal)]  # two unlike rows met in one hash: each leads itself
-            leaders[strangers] = strangers
+            different = suspects[~np.concatenate(equal)]  # different rows with the same hash
+            leaders[different] = different
         return leaders
 
     def _iterate_blocks(self) -> Iterator[Any]:
-        """Some rows at a time: what is made on the way must not be as large as all of them."""
+        """Iterate over blocks of rows, because intermediate results must not be as large as all rows."""
         for start in range(0, max(len(self), 1), _BLOCK):
             yield ops.take_rows(self.rows, slice(start, start + _BLOCK))
 
     def _compute_by_blocks(self, measure: Callable[[Any], Any]) -> Any:
-        """A number for each row."""
+        """Compute a number for each row."""
         parts = [measure(block) for block in self._iterate_blocks()]
         return ops.xp(parts[0]).concatenate(parts)
 
@@ -227,38 +224,38 @@ def _sum_squares(rows: Any) -> Any:
 
 
 def sum_magnitudes(rows: Any) -> Any:
-    """The sum of magnitudes of each row."""
+    """Compute the sum of magnitudes of each row."""
     return abs(rows) @ ops.xp(rows).ones(rows.shape[1], rows.dtype)
 
 
-def select_ids(ids: Any, there: np.ndarray, method: str) -> np.ndarray:
-    """Which of the ids that are there are meant by those given to a method, as a mask.
+def select_ids(ids: Any, stored: np.ndarray, method: str) -> np.ndarray:
+    """Return the mask of the stored ids that are among those given to a method.
 
     Raises
     ------
     TypeError
-        A mask came in place of ids.
+        `ids` is a mask.
     ValueError
-        An id is not there.
+        An id is not stored.
     """
     ids = np.atleast_1d(np.asarray(ids))
     kind = ids.dtype.kind
     if kind == "b" or (ids.size and all(isinstance(id, bool | np.bool_) for id in ids.flat)):
-        raise TypeError(f"{method} wants ids and got a mask. Give ids_[mask]. Nothing is removed.")
+        raise TypeError(f"{method} expected ids, got a mask. Use ids_[mask]. Nothing is removed.")
     names = ids
-    if there.dtype.kind == "i" and kind in "fu":
+    if stored.dtype.kind == "i" and kind in "fu":
         with np.errstate(invalid="ignore"):
-            names = ids.astype(there.dtype)  # NumPy would compare them as float64, and round large ones
-    strange = kind in "iufU" and (kind == "U") != (there.dtype.kind == "U")  # 7 is not "7", as NumPy may take it
-    known = np.zeros(ids.shape, bool) if strange else np.isin(names, there) & (names == ids)
-    if not known.all():
-        missing = shorten(", ".join(map(str, ids[~known][:10].tolist())), 200)
-        raise ValueError(f"{method} wants ids that are there, see ids_, and got others: {missing}. Nothing is removed.")
-    return np.isin(there, names)
+            names = ids.astype(stored.dtype)  # NumPy would compare them as float64, and round large ones
+    is_other_kind = kind in "iufU" and (kind == "U") != (stored.dtype.kind == "U")  # NumPy may compare 7 with "7"
+    is_stored = np.zeros(ids.shape, bool) if is_other_kind else np.isin(names, stored) & (names == ids)
+    if not is_stored.all():
+        missing = shorten(", ".join(map(str, ids[~is_stored][:10].tolist())), 200)
+        raise ValueError(f"{method} expected stored ids, got {missing}. Use ids in ids_. Nothing is removed.")
+    return np.isin(stored, names)
 
 
 def draw_fragments(rows: Any, share: float, rng: Any) -> Any:
-    """Rows of which a random share is left, at least one entry each: the others are zero."""
+    """Return rows with a random share of their entries, at least one each; the others are zero."""
     left = csr_matrix(ops.to_host(rows), copy=True)
     n_entries = np.diff(left.indptr)
     row = np.repeat(np.arange(len(n_entries)), n_entries)

@@ -1,4 +1,4 @@
-"""A mixture of experts that share each row by softmax, and hold back those that always speak first."""
+"""Mixture of directions that share each row by softmax, with inhibition of components that score high on all rows."""
 
 from __future__ import annotations
 
@@ -14,139 +14,155 @@ from codebooks.base import Interval
 from codebooks.models.base import CodebookLearner, Progress
 from codebooks.models.cosine import compute_cosines
 from codebooks.models.initialization import initialize_directions
-from codebooks.models.statistics import Sums, compute_gates, compute_unexplained_share, sum_statistics
+from codebooks.models.statistics import (
+    Sums,
+    compute_gates,
+    compute_unexplained_share,
+    multiply_weights,
+    rank_components,
+    sum_statistics,
+)
 
-# Updates from one leaning to the next: more frequent leaning gives no better topics.
-_LEANING = 4
-# The eigenproblem of a leaning grows with the third power of its order, and an update does not. Above this order,
-# leanings are this number of rows for each dimension apart, but never more than this number of updates.
+# Updates from one orthogonalisation to the next; a shorter period gives no better topics.
+_PERIOD = 4
+# The cost of the eigenproblem of an orthogonalisation grows with the third power of its order, that of an update does
+# not. Above this order, orthogonalisations are this number of rows for each dimension apart, and at most this number of
+# updates.
 _LARGE_ORDER = 200
 _ROWS_PER_DIMENSION = 20
-_LONGEST_LEANING = 20
-# Where rows are explained better than this, gates are as sharp as if they were not.
+_LONGEST_PERIOD = 20
+# The temperature does not fall below that of rows with this unexplained energy.
 _LEAST_UNEXPLAINED = 1e-3
-# Gates carry no information when they are even, and no more than labels when they are whole. Both are judged by how far
-# the mean of the largest gates has come from what is even among the active experts, 0, to 1. At the defaults that is
-# 0.5 at least on text, images, counts and embeddings.
+# Even gates carry no information, and whole gates no more than labels. Both are judged by the mean of the largest
+# gates, on a scale from 0, even among the active components, to 1. At the defaults it is 0.5 at least on text, images,
+# counts and embeddings.
 _EVEN, _WHOLE, _SHARP = 0.2, 0.99, 0.05
-# Minibatches together have to have so many rows before they are judged; their diagnostics go back so many rows; and a
-# temperature is found on so many rows.
+# Rows of minibatches before gates are judged; rows to which diagnostics go back; rows used to find a temperature.
 _FEWEST_ROWS, _DESCRIBED_ROWS, _SAMPLED_ROWS = 50, 1000, 1000
-# The share of the largest entropy that the temperature advised gives.
+# The share of the largest entropy that the advised temperature gives.
 _BALANCED = 0.5
 
 
 class State(NamedTuple):
-    """What the experts know after `n_updates` minibatches."""
+    """State after `n_updates` minibatches."""
 
     components: Any  # (n_components, n_features) directions of length 1
-    mass: Any  # (n_components,) lengths of the decayed sums behind them
+    mass: Any  # (n_components,) lengths of the decayed sums whose directions the components are
     usage: Any  # (n_components,) share of rows won, a running mean
-    inhibition: Any  # (n_components,) what is taken off an expert's score before the gate
+    inhibition: Any  # (n_components,) numbers that are subtracted from scores before the gate
     unexplained: Any  # () share of a row's energy that its winner leaves unexplained, a running mean
-    seed: int  # of every random draw after the start
+    seed: int  # of every random draw after initialisation
     n_updates: int
 
 
 class InhibitedMixture(CodebookLearner):
-    r"""Experts that share each row: soft topics, of which none dies.
+    r"""Soft clustering of documents, images or embeddings: `transform` returns the shares of each sample in components.
 
-    For a row :math:`x` of length 1 expert k, a direction :math:`W_k` of length 1, scores :math:`s_k = W_k x`. The
-    `n_active` experts with the largest :math:`s_k - \mu_k` take shares
+    Use it like `GaussianMixture`. Prefer it to `KrotovHopfield` if a sample belongs to several groups, or if other
+    models use the shares as features; for topics of text, `MultinomialMixture` is the better choice. It is a mixture of
+    experts in which inhibition prevents that a component wins every sample or none.
+
+    For a row :math:`x` of length 1 component k, a direction :math:`W_k` of length 1, scores :math:`s_k = W_k x`. The
+    `n_active` components with the largest :math:`s_k - \mu_k` take shares
 
     .. math:: g_k = \frac{\exp((s_k - \mu_k) / T)}{\sum_j \exp((s_j - \mu_j) / T)},
 
-    where :math:`\mu_k` (`inhibition_`), a running mean of the expert's own scores, holds back those that speak to
-    everything [1]_. Learning climbs :math:`\sum_x T \log \sum_k \exp((s_k - \mu_k) / T)`, the negative free energy,
-    whose best directions for given shares are :math:`W_k \propto \sum_x g_k x`: no gradient, no learning rate. Sums
-    decay over minibatches. After every fourth, experts lean towards the nearest orthonormal set by `orthogonality`
-    (less often, down to every twentieth, where both dimensions of the codebook exceed 200), and meanwhile :math:`T`
-    falls geometrically from `start_temperature` [2]_: while it is high every row counts for several experts, which
-    finds better optima than deciding at once.
+    where :math:`\mu_k` (`inhibition_`), a running mean of the component's own scores, holds back components that score
+    high on all rows [1]_. Learning ascends :math:`\sum_x T \log \sum_k \exp((s_k - \mu_k) / T)`, the negative free
+    energy, whose best directions for given shares are :math:`W_k \propto \sum_x g_k x`: no gradient, no learning rate.
+    Sums decay over minibatches. After every fourth one, components move towards the nearest orthonormal set by
+    `orthogonality` (less often, down to every twentieth, if both dimensions of `components_` exceed 200), and meanwhile
+    :math:`T` falls geometrically from `start_temperature` [2]_: while it is high every row counts for several
+    components, which finds better optima than early decisions.
 
     Parameters
     ----------
     n_components : int or "auto", default="auto"
-        Number of experts; "auto" is min(10, n_features).
+        Number of components; "auto" is min(10, n_features). `codebooks.choose_n_components` estimates it from data.
     n_active : int or None, default=3
-        Experts that may share one row, in learning and in its gates; None lets all.
+        Largest number of components that share one row, in learning and in `transform`; None stands for all.
     temperature : float, default=0.05
-        The divisor T at the end of learning and in `transform`, in units of `unexplained_`: differences between scores
-        shrink as rows are explained better, so one number serves text, images and embeddings. Raise it for softer
-        gates; at 1 shares are almost even.
+        The divisor T at the end of learning and in `transform`, relative to `unexplained_`: differences between scores
+        shrink as rows are explained better, so one number suits text, images and embeddings. Raise it for more even
+        shares; at 1 they are almost equal.
     start_temperature : float, default=0.5
-        T at the first update, itself.
+        T at the first update, not relative to `unexplained_`.
     annealing_updates : int, default=20
-        Minibatches until T has come down, in `fit` and in `partial_fit`; 0 begins with `temperature`. A `max_iter` that
-        allows fewer ends learning while it is warm.
+        Minibatches until T has reached its end, in `fit` and in `partial_fit`; 0 begins with `temperature`. If
+        `max_iter` allows fewer, learning ends with a higher temperature.
     orthogonality : float in [0, 1], default=0.5
-        How far experts lean towards the nearest orthonormal set each time, in units of `unexplained_`: 0 not at all, 1
-        all the way. More gives topics with fewer words in common.
+        How far components move towards the nearest orthonormal set each time, relative to `unexplained_`: 0 not at all,
+        1 all the way. Raise it for topics with fewer words in common.
     inhibition : {"mean", "load"} or None, default="mean"
-        What is subtracted from the score of an expert before the gate: "mean" a part of its running mean score, "load"
-        a bias that grows while it wins more than an even share. It is kept at prediction.
+        What is subtracted from the score of a component before the gate: "mean" a part of its running mean score,
+        "load" a bias that grows while it wins more than an even share. It is subtracted at prediction too.
     inhibition_strength : float in [0, 1], default=0.5
-        The part of it that is subtracted. For "mean" it is multiplied by the mean unexplained energy of the rows, since
-        differences between scores shrink with that. Lower it where groups differ much in size.
+        The part of it that is subtracted. For "mean" it is multiplied by the mean unexplained energy of the rows,
+        because differences between scores shrink with that. Lower it if groups differ much in size.
     revive : bool, default=True
-        Whether an expert that wins nothing takes a part of the samples of one that explains its samples poorly, and one
-        of two redundant experts moves to samples that are explained poorly.
+        Whether a component that wins nothing takes a part of the samples of one that explains its samples poorly, and
+        one of two redundant components moves to samples that are explained poorly.
     max_iter : int, default=50
-        Passes over the rows at most.
+        Largest number of passes over the rows.
     batch_size : int or "auto", default="auto"
         Rows per update; "auto" is a quarter of the rows, but at least 1,000 and at most 10,000.
     shuffle : bool, default=True
-        Whether each pass visits the rows in a new order.
+        Whether each pass visits the rows in a new order. Set False to learn in exactly the order of `partial_fit`.
     tol : float, default=1e-3
-        Once T has come down, learning stops when the explained energy has not risen by this share for three passes.
+        Once T has reached its end, learning stops when the explained energy has not risen by this share for three
+        passes.
     sparse_output : bool, default=False
-        Whether `transform` returns a CSR matrix. The gates are the same; use it for many components and a small
-        `n_active`.
+        Whether `transform` returns a CSR matrix of the same shares. Use it for many components and a small `n_active`.
     random_state : int, RandomState or None, default=None
-        Seed of the start, the order of rows and revival.
+        Seed of the initialisation, the order of rows and revival.
     verbose : int, default=0
         1 prints a line per pass, 2 shows a progress bar.
 
     Attributes
     ----------
     components_ : ndarray of shape (n_components, n_features)
-        Experts, one a row, of length 1.
+        Components, one a row, of length 1.
     labels_ : ndarray of shape (n_samples,), int64
-        The expert with the largest share of each row last learned from; -1 for empty rows.
+        The component with the largest share of each row of the last `fit` or `partial_fit`; -1 for empty rows.
     usage_ : ndarray of shape (n_components,)
-        Share of rows won.
+        Share of rows won, weighted by `sample_weight`.
     inhibition_ : ndarray of shape (n_components,)
-        What is taken off each expert's score.
+        Number that is subtracted from the score of each component.
     load_ : ndarray of shape (n_components,)
-        Mean gate of each expert over the rows that `fit` saw, or over the last 1,000 that `partial_fit` saw (at least
-        the last minibatch); sums to 1. Empty rows do not count.
+        Mean share of each component in the rows of `fit`, or in the last 1,000 rows of `partial_fit` (at least the last
+        minibatch); sums to 1. Empty rows do not count.
     max_violation_ : float
-        How far the heaviest load lies above an even one, in even loads: 0 is perfect balance ("MaxVio" in [3]_).
+        The difference between the largest load and an even one, in even loads: 0 is perfect balance ("MaxVio" in [3]_).
     gate_entropy_ : float in [0, 1]
-        Mean entropy of the gates of these rows over the largest that `n_active` experts could have: 1 is even, 0 is
-        whole.
+        Mean entropy of the shares of these rows, relative to the largest that `n_active` components can have: 1 for
+        equal shares, 0 if one component has all.
     unexplained_ : ndarray of shape ()
         Mean of one less the squared cosine of a row with its winner, over recent rows.
     mass_ : ndarray of shape (n_components,)
-        Lengths of the decayed sums, with which `partial_fit` carries on.
+        Lengths of the decayed sums, from which `partial_fit` continues.
     n_iter_, n_updates_ : int
-        Passes made and minibatches seen.
+        Passes and minibatches.
     n_features_in_ : int
-    feature_names_in_ : ndarray of str, where the input had names
+    feature_names_in_ : ndarray of str, if the input has names
 
     Warns
     -----
     UserWarning
-        When the gates are even (the mean largest gate has come less than 0.2 of the way from an even one to 1): the
-        codes say no more than a constant. Or when, at a temperature below 0.05, they give each row to one expert (it
-        has come more than 0.99 of the way): the codes say no more than labels. The warning names a temperature at which
-        the gates of the experts found have half of the largest entropy. After `partial_fit` it comes once, when the
-        temperature has come down and 50 rows were seen.
+        If the shares are even (the mean largest share has come less than 0.2 of the way from an even one to 1), because
+        then they carry no information. Or if, at a temperature below 0.05, they give each row to one component (it has
+        come more than 0.99 of the way), because then they carry no more information than labels. The warning names a
+        temperature at which the shares have half of the largest entropy. After `partial_fit` it is raised once, when
+        the temperature has reached its end and there were 50 rows.
+
+    See Also
+    --------
+    MultinomialMixture : Topics of text as word counts or tf-idf.
+    KrotovHopfield : Hard assignments, and fewer components than given (`prune=True`).
 
     References
     ----------
     .. [1] K. Chen, O. Chen, A. Ragni, M. Gales, "Active memory networks for language modeling", Interspeech 2018,
-       3338-3342, on annealed gates; the running mean that inhibits is from a blog post on topic models without names.
+       3338-3342, on annealed gates; the running mean as inhibition is from a blog post on topic models without names.
     .. [2] K. Rose, "Deterministic annealing for clustering, compression, classification, regression, and related
        optimization problems", Proceedings of the IEEE 86 (1998), 2210-2239.
     .. [3] L. Wang et al., "Auxiliary-loss-free load balancing strategy for mixture-of-experts", arXiv 2408.15664, 2024.
@@ -164,9 +180,9 @@ class InhibitedMixture(CodebookLearner):
 
     _State = State
     _halved = ("usage", "mass")
-    _n_gates: float  # rows that the diagnostics are of
+    _n_gates: float  # rows of the diagnostics
     _largest_gate: float  # their mean largest gate
-    _collapse: str  # "", "even" or "whole", of which the user was warned last
+    _collapse: str  # "", "even" or "whole": the last warning
     _newly_collapsed: bool
     _advised: float | None  # a better temperature
     load_: Any
@@ -218,20 +234,22 @@ class InhibitedMixture(CodebookLearner):
 
     # -- the four hooks ------------------------------------------------------------------------------------------
 
-    def _initialize_state(self, X: Any, n_components: int, rng: Any) -> State:
-        experts = initialize_directions(X, n_components, rng)
-        xp = ops.xp(experts)
+    def _initialize_state(self, X: Any, n_components: int, rng: Any, sample_weight: Any = None) -> State:
+        components = initialize_directions(X, n_components, rng, sample_weight)
+        xp = ops.xp(components)
         none, even = xp.zeros(n_components, X.dtype), xp.full(n_components, 1 / n_components, X.dtype)
         seed = int(rng.randint(np.iinfo(np.int32).max))
-        return self._initialize_usage(X, State(experts, none, even, none, xp.ones((), X.dtype), seed, 0))
+        state = State(components, none, even, none, xp.ones((), X.dtype), seed, 0)
+        return self._initialize_usage(X, state, sample_weight)
 
-    def _compute_statistics(self, X: Any, state: State) -> Sums:
-        n_active = self._n_active(state)
-        found = ops.find_nearest(X, state.components, state.inhibition, n_active)
+    def _compute_statistics(self, X: Any, state: State, sample_weight: Any = None) -> Sums:
+        n_active = self._count_active(state)
+        found = rank_components(X, state.components, state.inhibition, n_active, sample_weight)
         temperature = self._compute_temperature(state, self.start_temperature, self._compute_final_temperature(state))
         share = compute_gates(found, state.inhibition, temperature, n_active) * ops.reciprocal(found.norms)[:, None]
-        pull = ops.xp(share).zeros(state.components.shape, share.dtype)  # row by row, as it is written
-        return sum_statistics(found, ops.scatter_rows(pull, found.index, share, X))
+        share = multiply_weights(share, sample_weight)
+        pull = ops.xp(share).zeros(state.components.shape, share.dtype)  # in C order, as it is written row by row
+        return sum_statistics(found, ops.scatter_rows(pull, found.index, share, X), sample_weight)
 
     def _update(self, state: State, sums: Sums, progress: Progress) -> State:
         keep = self._compute_retention(sums)
@@ -242,31 +260,33 @@ class InhibitedMixture(CodebookLearner):
         rest = keep * state.unexplained + (1 - keep) * compute_unexplained_share(sums)
         return State(components, mass, usage, inhibition, rest, state.seed, state.n_updates + 1)
 
-    def _initialize_usage(self, X: Any, state: State) -> State:
-        state = super()._initialize_usage(X, state)
-        return state._replace(unexplained=compute_unexplained_share(self._compute_statistics(X, state)))
+    def _initialize_usage(self, X: Any, state: State, sample_weight: Any) -> State:
+        state = super()._initialize_usage(X, state, sample_weight)
+        sums = self._compute_statistics(X, state, sample_weight)
+        return state._replace(unexplained=compute_unexplained_share(sums))
 
     def _compute_final_temperature(self, state: State) -> Any:
-        """The divisor of scores once learning is no longer warm."""
+        """Compute the divisor of scores at the end of annealing."""
         return self.temperature * ops.xp(state.unexplained).maximum(state.unexplained, _LEAST_UNEXPLAINED)
 
     def _is_orthogonalizing(self, state: State, sums: Sums) -> bool:
-        """Whether the experts lean towards the nearest orthonormal set after this update."""
+        """Return whether this update moves the components towards the nearest orthonormal set."""
         n_updates, order = state.n_updates + 1, min(state.components.shape)
-        if self.orthogonality == 0 or n_updates % _LEANING != 0:
+        if self.orthogonality == 0 or n_updates % _PERIOD != 0:
             return False
         if order <= _LARGE_ORDER:
             return True
         n_rows = max(int(ops.to_host(sums.n_rows)), 1)  # the eigenproblem waits for the device as well
-        period = min(_ROWS_PER_DIMENSION * order / n_rows, _LONGEST_LEANING)
-        return n_updates % (_LEANING * math.ceil(period / _LEANING)) == 0
+        period = min(_ROWS_PER_DIMENSION * order / n_rows, _LONGEST_PERIOD)
+        return n_updates % (_PERIOD * math.ceil(period / _PERIOD)) == 0
 
     def _encode(self, X: Any, state: State) -> tuple[Any, Any]:
         scores, _ = compute_cosines(X, state.components)
         xp = ops.xp(scores)
-        known = scores.any(axis=1)
+        has_code = scores.any(axis=1)
         scores -= state.inhibition
-        temperature, n_active = xp.asarray(self._compute_final_temperature(state), scores.dtype), self._n_active(state)
+        temperature = xp.asarray(self._compute_final_temperature(state), scores.dtype)
+        n_active = self._count_active(state)
         if n_active < scores.shape[1]:
             kept = ops.top_k(scores, n_active)
             codes = xp.zeros_like(scores)
@@ -274,37 +294,35 @@ class InhibitedMixture(CodebookLearner):
             xp.put_along_axis(codes, kept, gates_of_kept, axis=1)
         else:
             codes = ops.softmax(scores / temperature)
-        codes[~known] = 1 / codes.shape[1]  # nothing is known, so nothing is preferred
-        return codes.astype(X.dtype, copy=False), known
+        codes[~has_code] = 1 / codes.shape[1]
+        return codes.astype(X.dtype, copy=False), has_code
 
-    def _n_active(self, state: State) -> int:
-        return self._count_sharing(len(state.components))
-
-    def _count_sharing(self, n_components: int) -> int:
-        """How many of so many experts share a row."""
+    def _count_active(self, state: State) -> int:
+        """Return the number of components that share a row."""
+        n_components = len(state.components)
         return n_components if self.n_active is None else min(self.n_active, n_components)
 
     # -- diagnostics ---------------------------------------------------------------------------------------------
 
-    def _summarize_codes(self, X: Any, codes: Any) -> tuple[Any, Any]:
-        """Sums over the rows that are not empty: entropy, largest gate and number; and the gates of each expert."""
-        xp, filled = ops.xp(codes), ops.row_norms(X) > 0
+    def _summarize_codes(self, X: Any, codes: Any, sample_weight: Any) -> tuple[Any, Any]:
+        """Sum entropy, largest gate and number of the rows that are not empty, and the gates of each component."""
+        xp, filled = ops.xp(codes), multiply_weights(ops.row_norms(X) > 0, sample_weight)
         entropies = -(codes * xp.log(xp.maximum(codes, xp.finfo(codes.dtype).tiny))).sum(axis=1)
-        # A row that shares nothing with any expert is even over all of them.
-        n_active = self._count_sharing(codes.shape[1])
+        # The gates of a row that shares no feature with any component are even over all of them, not `n_active`.
+        n_active = min(self.n_active or codes.shape[1], codes.shape[1])
         entropies = (entropies / np.log(max(n_active, 2))).clip(0, 1)
         largest = codes.max(axis=1).clip(1 / n_active, 1)
         sums = [(entropies * filled).sum(), (largest * filled).sum(), filled.sum()]
         return xp.stack([x.astype(xp.float64) for x in sums]), filled.astype(codes.dtype) @ codes
 
-    def _store_summary(self, X: Any, observed: list[Any], *, in_parts: bool = False) -> None:
-        entropy, largest, n_rows = ops.to_host(sum(sums for sums, _ in observed)).tolist()
+    def _store_summary(self, X: Any, summaries: list[Any], *, in_parts: bool = False) -> None:
+        entropy, largest, n_rows = ops.to_host(sum(sums for sums, _ in summaries)).tolist()
         self._newly_collapsed = False
         if not n_rows:
             return  # an empty minibatch after others
-        load: Any = sum(loads for _, loads in observed)
-        carry_on = in_parts and hasattr(self, "load_")
-        if carry_on:
+        load: Any = sum(loads for _, loads in summaries)
+        continues = in_parts and hasattr(self, "load_")
+        if continues:
             n_before = min(self._n_gates, max(_DESCRIBED_ROWS - n_rows, 0))
             load = load + n_before * self.load_
             entropy, largest = entropy + n_before * self.gate_entropy_, largest + n_before * self._largest_gate
@@ -312,33 +330,33 @@ class InhibitedMixture(CodebookLearner):
         self.load_ = (load / n_rows).astype(load.dtype)
         self.max_violation_ = float(ops.to_host(load.max() / load.mean())) - 1.0
         self.gate_entropy_, self._largest_gate, self._n_gates = entropy / n_rows, largest / n_rows, n_rows
-        known = self._collapse if carry_on else ""
-        found = self._find_collapse() if not in_parts or self._is_settled() else ""
-        self._newly_collapsed = found not in ("", known)
-        self._collapse = found or known
+        before = self._collapse if continues else ""
+        now = self._find_collapse() if not in_parts or self._is_settled() else ""
+        self._newly_collapsed = now not in ("", before)
+        self._collapse = now or before
         self._advised = self._suggest_temperature(X) if self._newly_collapsed else None
 
     def _is_settled(self) -> bool:
-        """Whether minibatches have gone on for long enough to be judged."""
+        """Return whether the temperature has reached its end and there are enough rows to judge the gates."""
         return self._n_gates >= _FEWEST_ROWS and self._compute_annealing(self._get_state(), 0) >= 1
 
     def _find_collapse(self) -> str:
-        """Whether gates are "even" or "whole" for nearly all rows, by what the number of active experts allows."""
-        n_active = self._n_active(self._get_state())
+        """Return whether gates are "even" or "whole" for nearly all rows, or neither ("")."""
+        n_active = self._count_active(self._get_state())
         if n_active == 1:
-            return ""  # one expert a row was asked for
+            return ""  # whole gates are the setting
         reached = (n_active * self._largest_gate - 1) / (n_active - 1)
         if reached < _EVEN:
             return "even"
         return "whole" if reached > _WHOLE and self.temperature < _SHARP else ""
 
     def _suggest_temperature(self, X: Any) -> float | None:
-        """The temperature at which the gates of these experts have half of the largest entropy; None without one."""
+        """Find the temperature at which the gates have half of the largest entropy; None if there is none."""
         state = self._get_state()
         rows = np.unique(np.linspace(0, X.shape[0] - 1, _SAMPLED_ROWS).astype(np.intp))
         scores, norms = compute_cosines(ops.take_rows(X, rows), state.components)
         scores = ops.to_host(scores - state.inhibition)[ops.to_host(norms) > 0].astype(np.float64)
-        scores = -np.sort(-scores, axis=1)[:, : self._n_active(state)]
+        scores = -np.sort(-scores, axis=1)[:, : self._count_active(state)]
         low, high = np.log(1e-6), np.log(10.0)
         if not _compute_mean_entropy(scores, np.exp(low)) < _BALANCED < _compute_mean_entropy(scores, np.exp(high)):
             return None
@@ -349,30 +367,30 @@ class InhibitedMixture(CodebookLearner):
 
     def _find_warnings(self, X: Any) -> Iterator[str]:
         unused = list(super()._find_warnings(X))
-        # Copies of a component share rows evenly at any temperature.
+        # Equal components share rows evenly at any temperature.
         yield from unused or self._find_minibatch_warnings()
 
     def _find_minibatch_warnings(self) -> Iterator[str]:
         if not self._newly_collapsed:
             return
-        n_active = self._n_active(self._get_state())
+        n_active = self._count_active(self._get_state())
         advice = f"for instance to {self._advised:.2g}" if self._advised else "or scale the features"
         if self._collapse == "even":
             yield (
                 f"The gates share nearly all rows evenly among {n_active} components (mean largest gate "
-                f"{self._largest_gate:.3f}, where even ones are {1 / n_active:.3f}), so they say nothing. Lower the "
-                f"temperature, which is {self.temperature:g}, {advice}."
+                f"{self._largest_gate:.3f}, even gates are {1 / n_active:.3f}), so they carry no information. Lower "
+                f"the temperature, which is {self.temperature:g}, {advice}."
             )
         else:
             yield (
                 f"The gates give nearly all rows to one component alone (mean largest gate {self._largest_gate:.3f}), "
-                f"so they say no more than labels do. Raise the temperature, which is {self.temperature:g}, {advice}; "
-                f"or use KrotovHopfield."
+                f"so they carry no more information than labels. Raise the temperature, which is "
+                f"{self.temperature:g}, {advice}; or use KrotovHopfield."
             )
 
 
 def _compute_mean_entropy(scores: np.ndarray, temperature: float) -> float:
-    """Mean entropy of the softmax of descending scores, over the largest that is possible."""
+    """Compute the mean entropy of the softmax of descending scores, relative to the largest possible one."""
     gates = np.exp((scores - scores[:, :1]) / temperature)
     gates /= gates.sum(axis=1, keepdims=True)
     entropies = -(gates * np.log(np.maximum(gates, np.finfo(float).tiny))).sum(axis=1)

@@ -1,7 +1,8 @@
-"""Where learning begins: directions that lie apart, found in the first minibatch."""
+"""Initial directions of components, from the first minibatch."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -10,23 +11,26 @@ import numpy as np
 
 from codebooks import ops
 from codebooks.models.cosine import compute_cosines, extract_directions, normalize_rows
+from codebooks.models.statistics import multiply_weights
 
-_N_ROWS, _ROWS_PER_DIRECTION = 1000, 4  # looked at, at most: so many in all, or for each direction if that is more
-_N_STARTS = 8  # drawn, and compared after refining
-_ONE_START_FROM = 100  # directions: so many from one draw are as good as the best of several
+# The number of rows that are used: this many, or this many for each direction if that is more.
+_N_ROWS, _ROWS_PER_DIRECTION = 1000, 4
+_N_STARTS = 8  # sets of directions that are drawn, refined and compared
+# More directions than this are drawn once only: one large set is as good as the best of several.
+_ONE_START_FROM = 100
 _N_REFINEMENTS = 8  # passes of spherical k-means over the first minibatch
 _N_CANDIDATES = 4  # rows tried for each direction
-# Starts that differ by less have found one thing, and the first of them is taken: not the one that rounding favours,
-# which is another one on another device.
+# Sums of cosines with a smaller relative difference are equal, and the first set is used: rounding, which differs
+# between devices, does not choose.
 _ROUNDING = 1e-5
 
 
-def initialize_directions(X: Any, n_directions: int, rng: Any) -> Any:
-    """Unit vectors near which the rows of `X` lie, whatever the order of the rows.
+def initialize_directions(X: Any, n_directions: int, rng: Any, sample_weight: Any = None) -> Any:
+    """Find unit vectors near which the rows of `X` lie. The result does not depend on the order of the rows.
 
     Several times, rows are drawn by greedy k-means++ [1]_ on cosines and refined by a few passes of spherical k-means;
-    the first set with the largest sum of cosines is kept. Where there are fewer rows than directions, rows serve again;
-    units that begin alike are told apart by `revive`.
+    the first set with the largest sum of cosines is kept. If there are fewer rows than directions, rows are used
+    repeatedly; `revive` then separates equal components.
 
     Parameters
     ----------
@@ -34,6 +38,8 @@ def initialize_directions(X: Any, n_directions: int, rng: Any) -> Any:
         The first minibatch; at least one row is not empty.
     n_directions : int
     rng : RandomState
+    sample_weight : array of shape (n_rows,), optional
+        The number of times that each row counts, above zero.
 
     Returns
     -------
@@ -44,70 +50,89 @@ def initialize_directions(X: Any, n_directions: int, rng: Any) -> Any:
     ----------
     .. [1] D. Arthur, S. Vassilvitskii, "k-means++: the advantages of careful seeding", SODA 2007.
     """
-    X = _sample_in_canonical_order(X, max(_N_ROWS, _ROWS_PER_DIRECTION * n_directions), rng)
+    size = max(_N_ROWS, _ROWS_PER_DIRECTION * n_directions)
+    X, sample_weight = _sample_in_canonical_order(X, size, rng, sample_weight)
+    weight = None if sample_weight is None else ops.to_host(sample_weight)
     few = n_directions <= _ONE_START_FROM
     cosines_with = _precompute_cosines(X) if few else partial(_compute_cosines_with, X)
-    found: list[tuple[Any, float]] = []
+    best: list[tuple[Any, float]] = []
     for _ in range(_N_STARTS if few else 1):
-        found.append(_refine(X, extract_directions(X, _draw_rows(cosines_with, X.shape[0], n_directions, rng))))
-        enough = (1 - _ROUNDING) * max(total for _, total in found)
-        found = [(directions, total) for directions, total in found if total >= enough]  # no others are kept in memory
-    directions, _ = found[0]
+        rows = _draw_rows(cosines_with, X.shape[0], n_directions, rng, weight)
+        best.append(_refine(X, extract_directions(X, rows), sample_weight))
+        least = (1 - _ROUNDING) * max(total for _, total in best)
+        best = [(directions, total) for directions, total in best if total >= least]  # no others are kept in memory
+    directions, _ = best[0]
     return ops.xp(directions).asfortranarray(directions)
 
 
-def _sample_in_canonical_order(X: Any, size: int, rng: Any) -> Any:
-    """Some rows that are not empty, in an order of their own: by their cosine with a random direction."""
+def _sample_in_canonical_order(X: Any, size: int, rng: Any, sample_weight: Any) -> tuple[Any, Any]:
+    """Sample rows that are not empty, sorted by their cosine with a random direction, and their weights."""
     direction = ops.to_device_of(rng.standard_normal((1, X.shape[1])).astype(X.dtype), X)
     cosines, norms = compute_cosines(X, direction)
     order = np.argsort(ops.to_host(cosines[:, 0]), kind="stable")
     order = order[ops.to_host(norms)[order] > 0]
     if len(order) > size:
         order = order[np.sort(rng.choice(len(order), size, replace=False))]
-    return ops.take_rows(X, order)
+    X = ops.take_rows(X, order)
+    return X, None if sample_weight is None else sample_weight[ops.to_device_of(order, sample_weight)]
 
 
 def _precompute_cosines(X: Any) -> Callable[[Any], np.ndarray]:
-    """The function of `_compute_cosines_with`, from one product."""
+    """Return the function `_compute_cosines_with` for `X`, computed with one product."""
     scale = ops.reciprocal(ops.row_norms(X))
     cosines = ops.to_host(ops.similarity(X, X) * scale[:, None] * scale)
     return lambda rows: cosines[rows]
 
 
 def _compute_cosines_with(X: Any, rows: Any) -> np.ndarray:
-    """Cosines of some rows with all rows, of shape (n_chosen, n_rows), on the host."""
+    """Compute the cosines of some rows with all rows: an array of shape (len(rows), n_rows) on the host."""
     return ops.to_host(compute_cosines(X, extract_directions(X, np.asarray(rows)))[0]).T
 
 
-def _draw_rows(cosines_with: Callable[[Any], np.ndarray], n_rows: int, n_directions: int, rng: Any) -> np.ndarray:
-    """Rows drawn a few at a time, the best of several, likelier the farther they lie from those before.
+def _draw_rows(
+    cosines_with: Callable[[Any], np.ndarray], n_rows: int, n_directions: int, rng: Any, weight: np.ndarray | None
+) -> np.ndarray:
+    """Draw rows by greedy k-means++: several candidates at a time, more probable the farther from the rows before.
 
     Up to a hundred directions are drawn one by one; of more, a hundredth at a time.
     """
-    chosen = [int(rng.randint(n_rows))]
+    if weight is not None:
+        # Whole weights give the rows that repeated rows would give.
+        n_rows = max(n_rows, math.ceil(weight.sum(dtype=np.float64)))
+    chosen = [_draw_row(n_rows, rng, weight)]
     nearest = cosines_with(chosen)[0]
     at_once = -(-n_directions // _ONE_START_FROM)
     while len(chosen) < min(n_directions, n_rows):
         n_drawn = min(at_once, min(n_directions, n_rows) - len(chosen))
-        # A row that is there already keeps a trace of chance, so that equal rows can serve where there are no others.
-        reach = np.cumsum((1 - nearest).clip(1e-6, None), dtype=np.float64)
+        # A row that is drawn already has a small probability, so that rows can repeat if there are no others.
+        distance = multiply_weights((1 - nearest).clip(1e-6, None), weight)
+        reach = np.cumsum(distance, dtype=np.float64)
         tried = np.searchsorted(reach, rng.uniform(0, reach[-1], _N_CANDIDATES * n_drawn))
         cosines = cosines_with(tried)
         for _ in range(n_drawn):
             reached = np.maximum(nearest, cosines)
-            best = int(reached.sum(axis=1).argmax())
+            best = int((reached.sum(axis=1) if weight is None else reached @ weight).argmax())
             nearest = reached[best]
             chosen.append(int(tried[best]))
     return np.resize(chosen, n_directions)
 
 
-def _refine(X: Any, W: Any) -> tuple[Any, float]:
-    """`W` after a few passes of spherical k-means over `X`, and the sum of cosines that these maximise."""
+def _draw_row(n_rows: int, rng: Any, weight: np.ndarray | None) -> int:
+    """Draw a row with a probability in proportion to its weight."""
+    if weight is None:
+        return int(rng.randint(n_rows))
+    ends = np.cumsum(weight, dtype=np.float64)
+    return int(np.searchsorted(ends[:-1], rng.randint(n_rows) * (ends[-1] / n_rows), side="right"))
+
+
+def _refine(X: Any, W: Any, sample_weight: Any) -> tuple[Any, float]:
+    """Return `W` after a few passes of spherical k-means over `X`, and the sum of cosines that these maximise."""
     total = 0.0
     nothing = ops.xp(W).zeros(len(W), W.dtype)
     for _ in range(_N_REFINEMENTS):
         found = ops.find_nearest(X, W, nothing, 1)
-        total = float(ops.to_host(found.score.sum()))
-        # A little of the old direction keeps units that win nothing where they are.
-        W = normalize_rows(ops.scatter_rows(W * 1e-3, found.index, ops.reciprocal(found.norms)[:, None], X))
+        total = float(ops.to_host(multiply_weights(found.score, sample_weight).sum()))
+        weight = multiply_weights(ops.reciprocal(found.norms), sample_weight)
+        # A small part of the old direction keeps directions that win no row where they are.
+        W = normalize_rows(ops.scatter_rows(W * 1e-3, found.index, weight[:, None], X))
     return W, total

@@ -1,4 +1,4 @@
-"""A mixture of word distributions in which words count by how much they say about components."""
+"""Multinomial mixture for text, in which words count by their saliency."""
 
 from __future__ import annotations
 
@@ -13,35 +13,37 @@ from codebooks.base import iterate_row_blocks
 from codebooks.models.base import CodebookLearner, Progress
 from codebooks.models.initialization import initialize_directions
 from codebooks.models.reservoir import Reservoir, add_rows, draw_rows, mark_start
-from codebooks.validation.arrays import check_counts
+from codebooks.models.statistics import multiply_weights, sum_weights
+from codebooks.validation.arrays import check_counts, check_sample_weight
 
-# Length of each row after scaling: a text of six words weighs six, and the weight grows as the square root of the
-# number of words, because the words of a long text are not independent.
+# Length of each row after scaling: a text of six words has the weight six, and the weight grows as the square root of
+# the number of words, because the words of a long text are not independent.
 _ROW_NORM = math.sqrt(6)
 # Smoothing of counts: a constant, and a part of the mean count that a word has in a component.
 _FLOOR, _SHARE = 0.1, 0.3
 # Counts of this weight, divided as the components are, are added to those of a word before its saliency is computed.
 _BACKGROUND = 3.0
-# The part of the logarithm of a component's number of rows that counts beside the words, and what is added to it.
+# The factor of the logarithm of a component's number of rows in the score, and what is added to that number.
 _PRIOR, _FEWEST_ROWS = 0.5, 0.1
-# In learning, gates that are this far below the largest are zero.
+# In learning, gates whose scores are this far below the largest are zero.
 _REACH = math.log(100)
-# Shares of a row are found in this number of steps, which start from the gates and the sizes of components in equal
-# parts. The gates weigh as much as one word. Shares below this one, or below this part of an even share, are zero.
+# Shares of a row are computed in this number of steps, which start from the gates and the sizes of components in equal
+# parts. The gates have the weight of one word. Shares below this one, or below this part of an even share, are zero.
 _N_SHARE_STEPS, _GATE_WEIGHT, _LEAST_SHARE, _LEAST_PART = 10, 1.0, 1e-2, 0.5
 # Counts go back two minibatches, and at least 25 rows for each component on average.
 _MEMORY_BATCHES, _MEMORY_ROWS = 2, 25
-# The scale of a column is the mean over its first entries, about this many, and found in so many rounds.
+# The scale of a column is the mean over about this number of its first entries, computed in this number of rounds.
 _ENOUGH_ENTRIES, _N_SCALE_ROUNDS = 50, 3
-# What mean saliencies are taken for where no word says anything.
+# Lower bound of mean saliencies.
 _LEAST_SALIENCY = 1e-6
-# Starts that are compared, and updates of each from some rows of the first minibatch: how many rows, and how many for
-# each component if that is more. Energies that differ by less are equal, so that rounding does not choose.
+# Starts that are compared, updates of each from rows of the first minibatch, and the number of these rows: this number,
+# or this number for each component if that is more. Energies with a smaller relative difference are equal, so that
+# rounding does not choose.
 _N_STARTS, _N_START_UPDATES, _ROUNDING = 3, 3, 1e-5
 _START_ROWS, _START_ROWS_EACH = 2_000, 25
-# On a stream counts go back this part of the rows so far, as in `fit`, up to a number of rows.
+# On a stream counts go back a half of the rows so far, as in `fit`, up to half of this number of rows.
 _STREAM_PART, _LONGEST_STREAM = 2, 40_000
-# Rows of a stream that are kept, updates from them after a new start, and rows drawn from them for each new one.
+# Rows of a stream that are kept, updates from them after a new start, and rows drawn from them for each new row.
 _RESERVOIR, _N_RESTART_UPDATES, _REPLAY = 10_000, 20, 3
 # batch_size="auto" is a quarter of the rows, but at least this number. With smaller minibatches more components become
 # empty.
@@ -49,42 +51,46 @@ _SMALLEST_BATCH = 500
 
 
 class State(NamedTuple):
-    """What is learned after `n_updates` minibatches."""
+    """State after `n_updates` minibatches."""
 
     components: Any  # (n_components, n_features) share of each word in the counts of a component
-    mass: Any  # (n_components,) counts of words in memory
-    n_rows: Any  # (n_components,) rows in memory
+    mass: Any  # (n_components,) decayed counts of words
+    n_rows: Any  # (n_components,) decayed numbers of rows
     usage: Any  # (n_components,) share of rows won, a running mean
     inhibition: Any  # (n_components,) minus the logarithm of the prior, which is subtracted from scores
     log_scale: Any  # (n_features,) float64, mean logarithm of the entries of a column less the levels of their rows
-    scale_counts: Any  # (n_features,) float64, entries that these are means of
+    scale_counts: Any  # (n_features,) float64, numbers of entries of these means
     mean_saliency: Any  # () mean saliency of the words of recent rows
-    reservoir: Reservoir | None  # rows of the minibatches so far, where these may come in any order
-    seed: int  # of every random draw after the start
+    reservoir: Reservoir | None  # sample of the rows so far, if minibatches may be in any order
+    seed: int  # of every random draw after initialisation
     n_updates: int
 
 
 class Sums(NamedTuple):
-    """Statistics of some rows. They add."""
+    """Statistics of some rows. Those of two blocks of rows are the sums of their fields."""
 
-    columns: Any  # (n_columns,) words that the rows have, or all
-    pull: Any  # (n_components, n_columns) these words of the rows by gate
+    columns: Any  # (n_columns,) words of the rows, or all
+    pull: Any  # (n_components, n_columns) counts of these words, weighted by the gates
     shares: Any  # (n_components,) gates, summed
     wins: Any  # (n_components,) rows won
     energy: Any  # scores of the winners, summed
     saliency: Any  # saliency of all words, summed
     n_words: Any  # weights of all words, summed
     log_sums: Any  # (n_features,) logarithms of entries less the levels of their rows
-    log_counts: Any  # (n_features,) entries that were added up
-    n_rows: Any  # rows that are not empty
+    log_counts: Any  # (n_features,) numbers of these entries
+    n_rows: Any  # rows that are not empty, or the sum of their sample weights
 
 
 class MultinomialMixture(CodebookLearner):
-    r"""Topics of words: each document is drawn from one of several word distributions, and words that tell topics apart
-    count for more.
+    r"""Find topics in text; use it like `LatentDirichletAllocation` or `NMF`.
 
-    It is the learner to take for text, in particular for short text, as counts, tf-idf or BM25 weights alike. Each
-    row is first divided by the scale of its columns, so that no idf is left, and scaled to the Euclidean norm
+    `transform` returns the shares of topics in each document, `codebooks.topic_words` the words of each topic, and
+    `predict` the topic with the largest share. It is the learner to prefer for text as counts, tf-idf or BM25 weights,
+    in particular for short text. For embeddings, images and other data that is dense or has negative values, use
+    `KrotovHopfield`.
+
+    Each document is drawn from one of several word distributions, and words that distinguish topics count for more.
+    Each row is first divided by the scale of its columns, which removes an idf, and scaled to the Euclidean norm
     :math:`\sqrt 6`. With :math:`x` such a row, :math:`N_{kv}` the decayed counts of word v in component k, and
     :math:`M_k` the decayed number of its rows, the score of component k is
 
@@ -92,27 +98,23 @@ class MultinomialMixture(CodebookLearner):
 
     where :math:`\theta_{kv}` is the smoothed share of word v in component k, :math:`p_v` its share in all components,
     and :math:`\omega_v`, its saliency, grows with how unevenly components use the word. With the gates
-    :math:`g = \mathrm{softmax}(S)` it learns :math:`N_k \leftarrow \rho N_k + \sum_x g_k x`: online expectation
+    :math:`g = \mathrm{softmax}(S)` the update is :math:`N_k \leftarrow \rho N_k + \sum_x g_k x`: online expectation
     maximisation [1]_ of a mixture of multinomials [2]_ [3]_, in which counts go back about two minibatches.
 
-    Learning takes each document for one topic; `transform` then divides the words of a document among all topics, as
-    LDA and PLSA [4]_ do. Its shares :math:`s` add up to 1 and are found by ten steps of
+    In learning each document has one topic; `transform` then divides the words of a document among all topics, as LDA
+    and PLSA [4]_ do. Its shares :math:`s` sum to 1 and are computed by ten steps of
 
     .. math:: s_k \propto g_k + \sum_v x_v \omega_v \frac{s_k \theta_{kv}}{\sum_j s_j \theta_{jv}},
 
     so that a document about two topics has two large shares. Shares below .01 (for more than 50 components, below half
-    an even share) are zero. `predict` is the component with the largest share.
-
-    `partial_fit` and unshuffled passes also keep a uniform sample of at most 10,000 of the rows so far, from which they
-    learn again, so that a stream may begin with few rows or be sorted. Where there are more components than topics,
-    some may become empty: `usage_` shows them, and a warning names them.
+    an even share) are zero.
 
     Parameters
     ----------
     n_components : int or "auto", default="auto"
-        Number of components; "auto" is min(10, n_features).
+        Number of topics; "auto" is min(10, n_features). `codebooks.choose_n_components` estimates it from data.
     max_iter : int, default=50
-        Passes over the rows at most.
+        Largest number of passes over the rows.
     batch_size : int or "auto", default="auto"
         Rows per update; "auto" is a quarter of the rows, but at least 500 and at most 10,000.
     shuffle : bool, default=True
@@ -120,9 +122,9 @@ class MultinomialMixture(CodebookLearner):
     tol : float, default=1e-3
         Learning stops when the mean score of the winners has not risen by this share for three passes.
     sparse_output : bool, default=False
-        Whether `transform` returns a CSR matrix. Use it for many components: most shares are zero.
+        Whether `transform` returns a CSR matrix of the same shares. Use it for many components: most shares are zero.
     random_state : int, RandomState or None, default=None
-        Seed of the start and of the order of rows.
+        Seed of the initialisation and of the order of rows.
     verbose : int, default=0
         1 prints a line per pass, 2 shows a progress bar.
 
@@ -131,29 +133,37 @@ class MultinomialMixture(CodebookLearner):
     components_ : ndarray of shape (n_components, n_features)
         Word distributions, one a row; each sums to 1.
     labels_ : ndarray of shape (n_samples,), int64
-        The component with the largest share of each row last learned from; -1 for empty rows.
+        The component with the largest share of each row of the last `fit` or `partial_fit`; -1 for empty rows.
     usage_ : ndarray of shape (n_components,)
-        Share of rows won.
+        Share of rows won, weighted by `sample_weight`.
     mass_ : ndarray of shape (n_components,)
-        Decayed counts of words behind each component.
+        Decayed counts of the words of each component.
     n_rows_ : ndarray of shape (n_components,)
-        Decayed numbers of rows behind each component.
+        Decayed numbers of the rows of each component.
     inhibition_ : ndarray of shape (n_components,)
         Minus the prior term of the score.
     log_scale_ : ndarray of shape (n_features,)
         Logarithms of the scales of columns: for tf-idf the logarithm of idf, up to a constant.
     scale_counts_ : ndarray of shape (n_features,)
-        Numbers of entries behind these.
+        Numbers of entries from which these are computed.
     mean_saliency_ : ndarray of shape ()
-        What saliencies are divided by.
+        Divisor of saliencies.
     n_iter_, n_updates_ : int
-        Passes made and minibatches seen.
+        Passes and minibatches.
     n_features_in_ : int
-    feature_names_in_ : ndarray of str, where the input had names
+    feature_names_in_ : ndarray of str, if the input has names
 
     See Also
     --------
     KrotovHopfield : For embeddings, images and other dense or signed data.
+    codebooks.topic_words : Words of each topic.
+    codebooks.choose_n_components : Estimate the number of topics.
+
+    Notes
+    -----
+    `partial_fit` and unshuffled passes also keep a uniform sample of at most 10,000 of the rows so far, from which they
+    learn again, so that a stream may begin with few rows or be sorted. If there are more components than topics, some
+    may become empty: `usage_` shows them, and a warning names them.
 
     References
     ----------
@@ -182,7 +192,7 @@ class MultinomialMixture(CodebookLearner):
     _confidence_name = "gate"
     _revives = False
     _inhibition = None
-    _n_starts: ClassVar[int] = _N_STARTS  # `choose_n_components` fits many models, with one start each
+    _n_starts: ClassVar[int] = _N_STARTS  # `choose_n_components` fits many models with one start each
     _parameter_constraints: ClassVar[dict] = {
         name: CodebookLearner._parameter_constraints[name]
         for name in (
@@ -228,30 +238,33 @@ class MultinomialMixture(CodebookLearner):
 
     # -- the four hooks ------------------------------------------------------------------------------------------
 
-    def _initialize_state(self, X: Any, n_components: int, rng: Any) -> State:
-        """The best of several starts, by the scores of the winners after some updates from the same rows."""
+    def _initialize_state(self, X: Any, n_components: int, rng: Any, sample_weight: Any = None) -> State:
+        """Return the best of several starts, by the scores of the winners after some updates from the same rows."""
         n_features, xp = X.shape[1], ops.xp(X)
         filled = np.flatnonzero(ops.to_host(ops.row_norms(X)) > 0)
-        n_rows = len(filled)
+        n_rows = _count_rows(filled, sample_weight)
         size = max(_START_ROWS, _START_ROWS_EACH * n_components)
-        if n_rows > size:
+        if len(filled) > size:
             filled = np.sort(rng.choice(filled, size, replace=False))
+        n_used = _count_rows(filled, sample_weight)
         columns, X = ops.select_used_columns(ops.weigh_entries(ops.take_rows(X, filled), xp.ones(n_features), 1.0))
-        scale = _find_scale(X)
+        weight = None if sample_weight is None else sample_weight[ops.to_device_of(filled, sample_weight)]
+        scale = _compute_scale(X, weight)
         best: tuple[float, Any] = (-math.inf, None)
         for _ in range(self._n_starts):
-            state = self._initialize_state_once(X, scale, n_components, rng)
+            state = self._initialize_state_once(X, scale, n_components, rng, weight)
             for _ in range(_N_START_UPDATES):
-                state = self._update(state, self._compute_statistics(X, state), Progress(1.0, 0, self.max_iter))
-            energy = float(ops.to_host(self._compute_statistics(X, state).energy))
+                sums = self._compute_statistics(X, state, weight)
+                state = self._update(state, sums, Progress(1.0, 0, self.max_iter))
+            energy = float(ops.to_host(self._compute_statistics(X, state, weight).energy))
             if energy > best[0] + _ROUNDING * abs(energy):
                 best = energy, state
         state = best[1]
-        longer = _count_remembered_rows(n_rows, n_components) / _count_remembered_rows(len(filled), n_components)
-        rows = (state.n_rows * longer).astype(X.dtype)
+        factor = _count_remembered_rows(n_rows, n_components) / _count_remembered_rows(n_used, n_components)
+        rows = (state.n_rows * factor).astype(X.dtype)
         return state._replace(
             components=_expand_columns(state.components, columns, n_features),
-            mass=state.mass * X.dtype.type(longer),
+            mass=state.mass * X.dtype.type(factor),
             n_rows=rows,
             inhibition=_negative_log_prior(rows),
             log_scale=_expand_columns(state.log_scale, columns, n_features),
@@ -259,24 +272,28 @@ class MultinomialMixture(CodebookLearner):
             n_updates=0,
         )
 
-    def _initialize_state_once(self, X: Any, scale: tuple[Any, Any], n_components: int, rng: Any) -> State:
+    def _initialize_state_once(
+        self, X: Any, scale: tuple[Any, Any], n_components: int, rng: Any, sample_weight: Any
+    ) -> State:
         log_scale, counts = scale
-        xp, n_features, n_rows = ops.xp(log_scale), X.shape[1], X.shape[0]
+        xp, n_features = ops.xp(log_scale), X.shape[1]
+        n_rows = X.shape[0] if sample_weight is None else float(ops.to_host(sample_weight.sum()))
         rarity = xp.log((1 + n_rows) / (1 + counts)) + 1
         weighted = ops.weigh_entries(X, xp.exp(-log_scale) * rarity, 1.0)
-        directions = initialize_directions(weighted, n_components, rng)
+        directions = initialize_directions(weighted, n_components, rng, sample_weight)
         found = ops.find_nearest(weighted, directions, xp.zeros(n_components, X.dtype), 1)
         words = ops.weigh_entries(X, xp.exp(-log_scale), _ROW_NORM)
         pull = xp.zeros((n_components, n_features), X.dtype)
-        ops.scatter_rows(pull, found.index, xp.ones((n_rows, 1), X.dtype), words)
-        rows = ops.sum_by_index(found.index[:, 0], xp.ones(n_rows), n_components)
-        longer = _count_remembered_rows(n_rows, n_components) / n_rows
+        weight = xp.ones(X.shape[0], X.dtype) if sample_weight is None else sample_weight
+        ops.scatter_rows(pull, found.index, weight[:, None], words)
+        rows = ops.sum_by_index(found.index[:, 0], weight, n_components)
+        factor = _count_remembered_rows(n_rows, n_components) / n_rows
         mass = pull.sum(axis=1)
         components = xp.where(mass[:, None] > 0, pull * ops.reciprocal(mass)[:, None], X.dtype.type(1 / n_features))
-        rows = (rows * longer).astype(X.dtype)
+        rows = (rows * factor).astype(X.dtype)
         state = State(
             components=xp.asfortranarray(components),
-            mass=mass * X.dtype.type(longer),
+            mass=mass * X.dtype.type(factor),
             n_rows=rows,
             usage=(rows / rows.sum()).astype(X.dtype),
             inhibition=_negative_log_prior(rows),
@@ -287,15 +304,17 @@ class MultinomialMixture(CodebookLearner):
             seed=int(rng.randint(np.iinfo(np.int32).max)),
             n_updates=0,
         )
-        sums = self._compute_statistics(X, state)
+        sums = self._compute_statistics(X, state, sample_weight)
         return state._replace(mean_saliency=_divide(sums.saliency, sums.n_words, X.dtype))
 
-    def _compute_statistics(self, X: Any, state: State) -> Sums:
-        words, columns, (_, saliency, _), found = self._read(X, state, _REACH)
-        filled = (ops.row_norms(words) > 0).astype(words.dtype)
-        pull = ops.accumulate(found.gates, words)
+    def _compute_statistics(self, X: Any, state: State, sample_weight: Any = None) -> Sums:
+        words, columns, (_, saliency, _), found = self._score_components(X, state, _REACH)
+        is_filled = ops.row_norms(words) > 0
+        filled = multiply_weights(is_filled.astype(words.dtype), sample_weight)
+        pull = ops.accumulate(multiply_weights(found.gates, sample_weight), words)
         counts = pull.sum(axis=0)
-        log_sums, log_counts = ops.sum_column_logs(X, state.log_scale, state.scale_counts < _ENOUGH_ENTRIES)
+        is_needed = state.scale_counts < _ENOUGH_ENTRIES
+        log_sums, log_counts = ops.sum_column_logs(X, state.log_scale, is_needed, sample_weight)
         return Sums(
             columns=columns,
             pull=pull,
@@ -306,7 +325,7 @@ class MultinomialMixture(CodebookLearner):
             n_words=counts.sum(),
             log_sums=log_sums,
             log_counts=log_counts,
-            n_rows=(filled > 0).sum(),
+            n_rows=sum_weights(is_filled, sample_weight),
         )
 
     def _update(self, state: State, sums: Sums, progress: Progress) -> State:
@@ -317,13 +336,14 @@ class MultinomialMixture(CodebookLearner):
         )
         recent = (sums.n_rows / memory).astype(dtype)
         keep = 1 - recent
-        usage = keep * state.usage + recent * sums.wins / xp.maximum(sums.n_rows, 1).astype(dtype)
+        n_rows = xp.where(sums.n_rows > 0, sums.n_rows, 1)
+        usage = keep * state.usage + recent * sums.wins / n_rows.astype(dtype)
         mass = keep * state.mass + sums.pull.sum(axis=1)
         weight = ops.reciprocal(mass)
-        fade = xp.where(mass > 0, keep * state.mass * weight, 1).astype(dtype)  # without counts it stays as it is
+        fade = xp.where(mass > 0, keep * state.mass * weight, 1).astype(dtype)  # without counts nothing changes
         rows = keep * state.n_rows + sums.shares
         counts = state.scale_counts + sums.log_counts
-        log_scale = (state.scale_counts * state.log_scale + sums.log_sums) / xp.maximum(counts, 1)
+        log_scale = (state.scale_counts * state.log_scale + sums.log_sums) / xp.where(counts > 0, counts, 1)
         saliency = _divide(sums.saliency, sums.n_words, dtype)
         return State(
             components=ops.decay_and_add(state.components, fade, sums.columns, sums.pull, weight),
@@ -339,8 +359,8 @@ class MultinomialMixture(CodebookLearner):
             n_updates=state.n_updates + 1,
         )
 
-    def _step(self, X: Any, state: State, progress: Progress) -> tuple[State, Any]:
-        """Learn from one minibatch, and from a sample of earlier ones where minibatches may come in any order.
+    def _step(self, X: Any, state: State, progress: Progress, sample_weight: Any = None) -> tuple[State, Any]:
+        """Learn from one minibatch, and from a sample of earlier ones if minibatches may be in any order.
 
         A stream may be sorted, and its first minibatch may be small. Therefore a uniform sample of all rows is kept
         during the first pass. Three rows are drawn from it for each new one and learned from as well, and whenever
@@ -349,29 +369,34 @@ class MultinomialMixture(CodebookLearner):
         is_first_pass = progress.epoch == 0 and (state.reservoir is not None or state.n_updates == 0)
         is_small = X.shape[0] < _MEMORY_ROWS * len(state.mass)
         if not is_first_pass or (progress.is_shuffled and not is_small):
-            return super()._step(X, state._replace(reservoir=None), progress)
+            return super()._step(X, state._replace(reservoir=None), progress, sample_weight)
         rng = np.random.default_rng([state.seed, state.n_updates])
-        reservoir = add_rows(state.reservoir, X, max(_RESERVOIR, _MEMORY_ROWS * len(state.mass)), rng)
-        n_before = state.reservoir.n_seen if state.reservoir else 0
-        if state.reservoir is None:  # the state has been started from these rows
+        size = max(_RESERVOIR, _MEMORY_ROWS * len(state.mass))
+        reservoir = add_rows(state.reservoir, X, size, rng, sample_weight)
+        n_before = state.reservoir.n_rows if state.reservoir else 0
+        if state.reservoir is None:  # the state is initialised from these rows
             reservoir = mark_start(reservoir)
         elif reservoir.n_seen >= 2 * reservoir.n_started:
             reservoir = mark_start(reservoir)
-            state = self._restart(ops.to_device_of(reservoir.rows, X), state, progress)
-        rows = X
-        if n_before and reservoir.n_seen > n_before:
-            drawn = draw_rows(reservoir, _REPLAY * (reservoir.n_seen - n_before), rng)
+            weight = reservoir.sample_weight
+            weight = None if weight is None else ops.to_device_of(weight.astype(X.dtype), X)
+            state = self._restart(ops.to_device_of(reservoir.rows, X), state, progress, weight)
+        rows, weight = X, sample_weight
+        if n_before and reservoir.n_rows > n_before:
+            drawn, weight_of_drawn = draw_rows(reservoir, _REPLAY * (reservoir.n_rows - n_before), rng)
             rows = ops.stack_rows([ops.take_rows(X, np.arange(X.shape[0])), ops.to_device_of(drawn, X)])
+            weight = _join_weights(X, sample_weight, drawn, weight_of_drawn)
         state = state._replace(reservoir=reservoir)
-        sums = self._compute_statistics(rows, state)
+        sums = self._compute_statistics(rows, state, weight)
         return self._update(state, sums, progress), sums
 
-    def _restart(self, X: Any, state: State, progress: Progress) -> State:
-        """Start anew from the rows of a reservoir; return the given state if that explains them better."""
-        new = self._initialize_state(X, len(state.mass), np.random.RandomState([state.seed, state.n_updates % 2**32]))
+    def _restart(self, X: Any, state: State, progress: Progress, weight: Any = None) -> State:
+        """Start anew from the rows of a reservoir, unless the given state explains them better."""
+        rng = np.random.RandomState([state.seed, state.n_updates % 2**32])
+        new = self._initialize_state(X, len(state.mass), rng, weight)
         for _ in range(_N_RESTART_UPDATES):
-            new = self._update(new, self._compute_statistics(X, new), progress)
-        if bool(self._compute_statistics(X, state).energy >= self._compute_statistics(X, new).energy):
+            new = self._update(new, self._compute_statistics(X, new, weight), progress)
+        if bool(self._compute_statistics(X, state, weight).energy >= self._compute_statistics(X, new, weight).energy):
             return state
         order = _match_components(*(self._encode(X, one)[0] for one in (state, new)))
         moved = {name: getattr(new, name)[order] for name in ("components", "mass", "n_rows", "usage", "inhibition")}
@@ -379,24 +404,26 @@ class MultinomialMixture(CodebookLearner):
         return new._replace(**moved, seed=state.seed, n_updates=state.n_updates)
 
     def _encode(self, X: Any, state: State) -> tuple[Any, Any]:
-        words, _, (table, saliency, totals), (gates, _, _) = self._read(X, state)
-        known = ops.similarity(words, (totals > 0).astype(words.dtype)[None])[:, 0] > 0
+        words, _, (table, saliency, totals), (gates, _, _) = self._score_components(X, state)
+        has_label = ops.similarity(words, (totals > 0).astype(words.dtype)[None])[:, 0] > 0
         xp, n_components = ops.xp(gates), gates.shape[1]
         weight = saliency / xp.maximum(state.mean_saliency, _LEAST_SALIENCY)
         lifts = xp.exp(table * ops.reciprocal(saliency))
         shares = 0.5 * (gates + state.n_rows / state.n_rows.sum())
         least = min(_LEAST_SHARE, _LEAST_PART / n_components)
         shares = ops.fold_in(words, weight, lifts, shares, _GATE_WEIGHT * gates, n_steps=_N_SHARE_STEPS, least=least)
-        shares[~known] = 1 / n_components  # nothing is known, so nothing is preferred
-        return shares, known
+        shares[~has_label] = 1 / n_components
+        return shares, has_label
 
     # -- the rule ------------------------------------------------------------------------------------------------
 
-    def _read(self, X: Any, state: State, reach: float = math.inf) -> tuple[Any, Any, Any, ops.Responsibilities]:
-        """What learning and reading begin with.
+    def _score_components(
+        self, X: Any, state: State, reach: float = math.inf
+    ) -> tuple[Any, Any, Any, ops.Responsibilities]:
+        """Compute the gates of rows and what they are computed from.
 
-        Rows of words without the scale of columns; the columns that they have, all unless these are many; what `lift`
-        says of these columns; and the gates of the rows: which component has written each, by all of its words.
+        The results are the rows without the scale of columns, the columns that they contain (all columns if there are
+        few), the results of `lift` for these columns, and the gates.
         """
         xp = ops.xp(state.log_scale)
         words = ops.weigh_entries(X, xp.exp(-state.log_scale), _ROW_NORM)
@@ -409,72 +436,76 @@ class MultinomialMixture(CodebookLearner):
         return words, columns, lifted, ops.compute_responsibilities(scores, scale, state.inhibition, reach)
 
     def _score_rows(self, X: Any, state: State) -> tuple[Any, Any]:
-        """For each row the component with the largest score, and the log likelihood of the row by its salient words.
+        """Compute the component with the largest score and the log likelihood of the salient words of each row.
 
         The likelihood is relative to that of the same words in all components together: it is 0 for one component.
         `choose_n_components` uses both.
         """
-        words, _, (table, _, _), found = self._read(X, state)
+        words, _, (table, _, _), found = self._score_components(X, state)
         xp = ops.xp(table)
         lifts = ops.similarity(words, table) / xp.maximum(state.mean_saliency, _LEAST_SALIENCY)
         joint = lifts + xp.log(state.n_rows / state.n_rows.sum() + 1e-12)
         peaks = joint.max(axis=1)
         return found.winner, peaks + xp.log(xp.exp(joint - peaks[:, None]).sum(axis=1))
 
-    # -- reading -------------------------------------------------------------------------------------------------
+    # -- prediction ----------------------------------------------------------------------------------------------
 
-    def score(self, X: Any, y: Any = None) -> float:
-        r"""Mean log likelihood per word: higher is better, also on held-out rows.
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        r"""Compute the mean log likelihood per word: higher is better, also on held-out rows.
 
-        With :math:`x` a row as it is learned from (without the scale of columns, of Euclidean norm :math:`\sqrt 6`)
-        it is :math:`\sum_x \ln \sum_k \pi_k \exp(\sum_v x_v \ln \theta_{kv}) / \sum_x \sum_v x_v`, the natural
-        logarithm of the probability that a row has these words, for each of them. It does not use saliency. Compare
-        models of the same features only.
+        With :math:`x` a row without the scale of columns, of Euclidean norm :math:`\sqrt 6`, it is
+        :math:`\sum_x \ln \sum_k \pi_k \exp(\sum_v x_v \ln \theta_{kv}) / \sum_x \sum_v x_v`, the natural logarithm of
+        the probability that a row has these words, for each of them. It does not use saliency. Compare models of the
+        same features only.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
         y : ignored
+        sample_weight : array-like of shape (n_samples,), optional
+            The number of times that each sample counts, zero or more.
 
         Returns
         -------
         float
-            At most 0. Empty rows are left out; 0 when there are no others.
+            At most 0. Empty rows are left out; 0 if there are no others.
         """
         X, state = self._check(X), self._get_state()
+        sample_weight = check_sample_weight(self, sample_weight, X)
         xp = ops.xp(state.components)
         logs, prior = self._log_distributions(state), xp.log(state.n_rows / state.n_rows.sum() + 1e-12)
         total, n_words = 0.0, 0.0
-        for block in self._iterate_blocks(X):
+        for block, weight in self._iterate_weighted_blocks(X, sample_weight):
             words = ops.weigh_entries(block, xp.exp(-state.log_scale), _ROW_NORM)
             scores = (ops.similarity(words, logs) + prior).astype(xp.float64)
             peaks = scores.max(axis=1)
             # An empty row adds the logarithm of 1.
             likelihood = peaks + xp.log(xp.exp(scores - peaks[:, None]).sum(axis=1))
-            total += float(ops.to_host(likelihood.sum()))
-            n_words += float(ops.to_host(words.sum()))
+            total += float(ops.to_host(multiply_weights(likelihood, weight).sum()))
+            counts = words if weight is None else ops.scale_rows(words, weight)
+            n_words += float(ops.to_host(counts.sum()))
         return total / n_words if n_words else 0.0
 
     def perplexity(self, X: Any, X_observed: Any = None) -> float:
-        r"""Perplexity of the counts `X` under the word distributions mixed by the shares: lower is better.
+        r"""Compute the perplexity of the counts `X` under the mixture of word distributions: lower is better.
 
         It is :math:`\exp(-\sum_{dv} x_{dv} \ln \sum_k s_{dk} \theta_{kv} / \sum_{dv} x_{dv})` with the shares
-        :math:`s` of the rows of `X_observed`. The protocol to compare with other models, such as
-        `LatentDirichletAllocation`: divide the words of each unseen document into two halves, give one to both models
-        to infer the shares of topics from, and compute this number for the other half from the shares and the word
-        distributions of each (document completion [1]_).
+        :math:`s` of the rows of `X_observed`. To compare with other models, such as `LatentDirichletAllocation`, divide
+        the words of each unseen document into two halves, infer the shares of topics with each model from one half, and
+        compute this number for the other half from the shares and the word distributions of each model (document
+        completion [1]_).
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
             Counts of the words to predict.
         X_observed : array-like or sparse matrix of shape (n_samples, n_features), optional
-            The words that shares are inferred from. Default: `X` itself, which gives a lower number.
+            Counts of the words from which shares are inferred. None stands for `X`, which gives a lower perplexity.
 
         Returns
         -------
         float
-            At least 1; 1 when `X` has no words.
+            At least 1; 1 if `X` has no words.
 
         References
         ----------
@@ -492,48 +523,62 @@ class MultinomialMixture(CodebookLearner):
         distributions = xp.exp(self._log_distributions(state))
         total, n_words = 0.0, 0.0
         for rows in iterate_row_blocks(X, 4 * X.shape[1] * X.dtype.itemsize):
-            found, _ = self._encode(ops.take_rows(observed, rows), state)
-            mixed = xp.log(found @ distributions)
+            shares, _ = self._encode(ops.take_rows(observed, rows), state)
+            mixed = xp.log(shares @ distributions)
             counts = ops.convert_to_format_of(ops.take_rows(X, rows), mixed)
             total += float(ops.to_host((counts * mixed).sum()))
             n_words += float(ops.to_host(counts.sum()))
         return math.exp(-total / n_words) if n_words else 1.0
 
     def _log_distributions(self, state: State) -> Any:
-        """Logarithms of the smoothed word distributions."""
+        """Compute the logarithms of the smoothed word distributions."""
         xp = ops.xp(state.components)
         counts = state.mass[:, None] * state.components
         counts += _FLOOR + _SHARE / len(counts) * counts.sum(axis=0)
         return xp.log(counts / counts.sum(axis=1, keepdims=True))
 
     def _compute_confidence(self, X: Any, codes: Any, winners: Any, state: State) -> Any:
-        gates = self._read(X, state)[-1].gates
+        gates = self._score_components(X, state)[-1].gates
         return ops.xp(gates).take_along_axis(gates, winners[:, None], axis=1)[:, 0]
 
     def _advise_on_idle(self, X: Any, n_used: int) -> str:
         return (
-            f"The other components describe their samples too, so n_components={n_used} is enough; for as many topics "
-            f"as were asked for, try another random_state."
+            f"The other components describe their samples too, so n_components={n_used} is enough. Another "
+            f"random_state may use all components."
         )
 
 
-def _find_scale(X: Any) -> tuple[Any, Any]:
-    """Logarithms of the scales of columns, and how many entries each column has."""
+def _count_rows(rows: np.ndarray, sample_weight: Any) -> float:
+    """Return the number of some rows, or the sum of their weights."""
+    return len(rows) if sample_weight is None else float(ops.to_host(sample_weight)[rows].sum())
+
+
+def _join_weights(X: Any, sample_weight: Any, drawn: Any, weight_of_drawn: Any) -> Any:
+    """Return the weights of the rows of `X` and of the rows drawn from a reservoir; None stands for weights of 1."""
+    if sample_weight is None and weight_of_drawn is None:
+        return None
+    pairs = ((X, sample_weight), (drawn, weight_of_drawn))
+    parts = [np.ones(rows.shape[0]) if weight is None else ops.to_host(weight) for rows, weight in pairs]
+    return ops.to_device_of(np.concatenate(parts).astype(X.dtype), X)
+
+
+def _compute_scale(X: Any, sample_weight: Any) -> tuple[Any, Any]:
+    """Compute the logarithms of the scales of columns, and the number of entries of each column."""
     xp = ops.xp(X)
     log_scale, everything = xp.zeros(X.shape[1]), xp.ones(X.shape[1], bool)
     for _ in range(_N_SCALE_ROUNDS):
-        sums, counts = ops.sum_column_logs(X, log_scale, everything)
-        log_scale = sums / xp.maximum(counts, 1)
+        sums, counts = ops.sum_column_logs(X, log_scale, everything, sample_weight)
+        log_scale = sums / xp.where(counts > 0, counts, 1)
     return log_scale, counts
 
 
 def _count_remembered_rows(n_rows: Any, n_components: int) -> Any:
-    """How many rows all components remember together, by the number of rows in a minibatch."""
+    """Compute the number of rows to which counts go back, from the number of rows in a minibatch."""
     return np.maximum(_MEMORY_BATCHES * n_rows, _MEMORY_ROWS * n_components)
 
 
 def _match_components(old: Any, new: Any) -> Any:
-    """Order new components so that each stands where the old one stood with which it shares most rows."""
+    """Return the order of new components in which each has the position of the old one with most rows in common."""
     shared = ops.to_host(old.T @ new)
     return ops.to_device_of(linear_sum_assignment(-shared)[1], old)
 
@@ -543,7 +588,7 @@ def _negative_log_prior(rows: Any) -> Any:
 
 
 def _expand_columns(a: Any, columns: Any, n_features: int) -> Any:
-    """`a` with its last axis spread over these of `n_features` columns, zeros elsewhere."""
+    """Return `a` with its last axis spread over these of `n_features` columns, zeros elsewhere."""
     xp = ops.xp(a)
     out = xp.zeros((*a.shape[:-1], n_features), a.dtype, order="F")
     out[..., columns] = a
@@ -551,5 +596,5 @@ def _expand_columns(a: Any, columns: Any, n_features: int) -> Any:
 
 
 def _divide(part: Any, whole: Any, dtype: Any) -> Any:
-    """`part / whole` as a 0-d array, 0 for nothing."""
+    """Return `part / whole` as a 0-d array, 0 if both are 0."""
     return (part / ops.xp(part).maximum(whole, np.finfo(dtype).tiny)).astype(dtype)

@@ -1,135 +1,152 @@
-"""Orthogonal sparse coding: an orthonormal codebook, learned from the few codes that each row keeps."""
+"""Orthogonal sparse coding: orthonormal components, learned from the few codes that each row keeps."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from numbers import Real
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
 from codebooks import ops
-from codebooks.base import Interval, StrOptions
-from codebooks.models.base import LARGEST_LOSS, CodebookLearner, Progress
+from codebooks.base import FitTasks, Interval, StrOptions
+from codebooks.models.base import CodebookLearner, Progress
 from codebooks.models.initialization import initialize_directions
-from codebooks.models.statistics import Sums, sum_statistics
+from codebooks.models.relocation import LARGEST_LOSS
+from codebooks.models.statistics import Sums, multiply_weights, rank_components, sum_statistics, sum_weights
 
-# First and last step of the rules that go row by row, for rows whose mean squared length is 1.
+# First and last learning rate of the rules that go row by row, for rows whose mean squared length is 1.
 _RATES = {"geodesic": (0.8, 0.08), "online": (0.1, 0.001)}
-# A trace of the old units is added to the moment, so that a unit stays where it is when nothing pulls it.
-_HOLD = 1e-3
+# A small part of the components before is added to the moment, so that a component without samples stays as it is.
+_OLD_PART = 1e-3
 
 
 class State(NamedTuple):
-    """What the units know after `n_updates` minibatches."""
+    """State after `n_updates` minibatches."""
 
     components: Any  # (n_components, n_features) orthonormal rows ("U'")
     moment: Any  # (n_components, n_features) decayed sums of rows times their codes ("M")
     usage: Any  # (n_components,) share of rows won, a running mean
-    inhibition: Any  # (n_components,) what is taken off a unit's score before units are ranked
-    energy: float  # mean squared length of the rows seen so far
-    n_rows: int  # how many these are; empty rows do not count
+    inhibition: Any  # (n_components,) numbers that are subtracted from scores before the ranking
+    energy: float  # mean squared length of the rows so far
+    n_rows: float  # the number of these rows without empty ones, or the sum of their weights
     scale: float  # power of two, near the reciprocal of the mean length of the first rows
     annealed: float  # share of the schedules of the row by row rules that is over
-    seed: int  # of every random draw after the start
+    seed: int  # of every random draw after initialisation
     n_updates: int
 
 
 class OrthogonalSparseCoding(CodebookLearner):
-    r"""An orthonormal codebook: units that share no direction, so that nothing is learned twice.
+    r"""Learn orthonormal components and sparse, decorrelated codes; use it like `DictionaryLearning` or `PCA`.
 
-    With orthonormal units :math:`U` (one a row) the best code of a row :math:`x` with `n_active` terms is closed form:
-    the projections :math:`a = U x`, all but the `n_active` largest set to 0. What is learned is the :math:`U` that
-    minimises :math:`\sum \|x - U^\top a\|^2`. Orthonormality to machine precision holds after every update.
+    `transform` returns codes with few entries that are not zero, and `inverse_transform` reconstructs samples from
+    them. Prefer it if codes are features of other models, for compression and denoising (`signed=True`, on centred
+    images, sound and other signals), or for topics without common words. Components never overlap, so groups that are
+    similar share a component; to separate them, use `KrotovHopfield` or `InhibitedMixture`.
 
-    Three rules find it. "procrustes" gathers :math:`M = \sum a x^\top` over minibatches and takes the orthonormal
-    matrix nearest to it, :math:`(M M^\top)^{-1/2} M`: block coordinate descent [2]_ that forgets slowly, with no
-    learning rate. "geodesic" follows the gradient on the group of rotations [3]_ row by row: with :math:`y` what the
-    kept codes explain of :math:`x`, all units turn in the plane of :math:`y` and :math:`x - y` by the angle
-    :math:`\epsilon \|y\| \|x - y\|`, which takes two passes over the codebook. It finds bases that are used densely,
-    where the other two fail. "online" is the rule as published [1]_: units are visited from the largest projection on,
-    made orthogonal to those before, and kept ones take a Hebbian step towards what is left of the row.
+    With orthonormal components :math:`U` (one a row) the best code of a row :math:`x` with `n_active` terms has a
+    closed form: the projections :math:`a = U x`, all but the `n_active` largest set to 0. Learning minimises
+    :math:`\sum \|x - U^\top a\|^2`. Components are orthonormal to machine precision after every update.
+
+    Three rules are available. "procrustes" sums :math:`M = \sum a x^\top` over minibatches, with a slow decay, and
+    takes the orthonormal matrix nearest to it, :math:`(M M^\top)^{-1/2} M`: block coordinate descent [2]_ without a
+    learning rate. "geodesic" follows the gradient on the group of rotations [3]_ row by row: with :math:`y` the part of
+    :math:`x` that the kept codes explain, all components rotate in the plane of :math:`y` and :math:`x - y` by the
+    angle :math:`\epsilon \|y\| \|x - y\|`, which takes two passes over the components. It finds bases that are used
+    densely, where the other two fail. "online" is the rule as published [1]_: components are visited in descending
+    order of their projections, made orthogonal to those before, and kept ones take a Hebbian step towards the residual
+    of the row.
 
     Parameters
     ----------
     n_components : int or "auto", default="auto"
-        Number of units, at most the number of features; "auto" is min(10, n_features).
+        Number of components, at most the number of features; "auto" is min(10, n_features).
     algorithm : {"procrustes", "geodesic", "online"}, default="procrustes"
-        "procrustes" learns from sums over rows and is fast on sparse text; the other two go row by row.
+        "procrustes" learns from sums over rows and is fast on sparse text; the other two learn from one row after
+        another. Use "geodesic" for signals with a large `n_active`, and "online" to reproduce the paper.
     n_active : int or None, default=1
-        How many units each row keeps, in learning and in its code; None keeps all. One gives the best topics; signals,
-        with `signed=True` and centred, want more: begin with an eighth of the units.
+        Number of components that each row keeps, in learning and in its code; None keeps all. One gives the best
+        topics. For signals, with `signed=True` and centred, begin with an eighth of the components.
     signed : bool, default=False
-        False, for text, counts and other data in which only presence speaks: units are ranked by value, codes are
-        never negative, and rows are learned from with length 1. True, for images, sound and other signals: units are
-        ranked by magnitude, and rows weigh with their energy, as the squared error of a reconstruction does.
+        False, for text, counts and other data in which only presence is informative: components are ranked by value,
+        codes are never negative, and rows are scaled to length 1. True, for images, sound and other signals: components
+        are ranked by magnitude, and rows count by their energy, as in the squared error of a reconstruction.
     threshold : float, optional
-        Keep the codes whose value (magnitude if `signed`) reaches this, in the units of `X`, instead of the `n_active`
-        largest. It is the least of :math:`\|x - U^\top a\|^2 + \lambda \|a\|_0` with :math:`\lambda` its square; the
-        authors' code takes one number for both. A row in which no code reaches it has none, and the label -1.
+        Keep the codes whose value (magnitude if `signed`) reaches this number, in the units of `X`, instead of the
+        `n_active` largest. It minimises :math:`\|x - U^\top a\|^2 + \lambda \|a\|_0` with :math:`\lambda` its square;
+        the authors' code uses one number for both. A row in which no code reaches it has the label -1.
     inhibition : {"auto", "mean", "load"} or None, default="auto"
-        What is subtracted from the score of a unit before the ranking, and from its code: "mean" a part of its running
-        mean score, "load" a bias that grows while it wins more than an even share. It is kept at prediction. "auto" is
-        "mean", and None if `signed`. Without it, one unit that points along what all rows have in common (the
-        brightness of images, an offset) wins every row.
+        What is subtracted from the score of a component before the ranking, and from its code: "mean" a part of its
+        running mean score, "load" a bias that grows while it wins more than an even share. It is subtracted at
+        prediction too. "auto" is "mean", and None if `signed`. Without it, one component in the direction that all rows
+        have in common (the brightness of images, an offset) wins every row.
     inhibition_strength : float in [0, 1], default=0.75
         The part of it that is subtracted. Raise it to 1 for images and other data with a large common part.
     revive : bool, default=True
-        Whether a unit that wins nothing takes a part of the samples of a unit that explains its samples poorly. Nothing
-        is revived if `signed`: units of fine detail serve without winning, and a unit that is never kept holds a
-        direction that no row has.
+        Whether a component that wins nothing takes a part of the samples of a component that explains its samples
+        poorly. Nothing is revived if `signed`: components of fine detail are used without winning, and a component that
+        is never kept has a direction that no row has.
     max_iter : int, default=50
-        Passes over the rows at most; "procrustes" makes as many again where it revives units.
+        Largest number of passes over the rows; twice as many if "procrustes" revives components.
     batch_size : int or "auto", default="auto"
         Rows per update; "auto" is all of them, but at most 20,000.
     shuffle : bool, default=True
-        Whether each pass visits the rows in a new order.
+        Whether each pass visits the rows in a new order. Set False to learn in exactly the order of `partial_fit`.
     tol : float, default=1e-3
         "procrustes" stops when the explained energy has not risen by this share for three passes. The other two make
-        all passes, as their learning rates fall to the last.
+        all passes, because their learning rates fall to the last.
     sparse_output : bool, default=False
-        Whether `transform` returns a CSR matrix. The codes are the same; it saves memory, as most of them are 0.
+        Whether `transform` returns a CSR matrix of the same codes. It saves memory, because most codes are 0.
     learning_rate, final_learning_rate : float, optional
         First and last step. "geodesic" goes from 0.8 to a tenth of the first step, "online" from 0.1 to a hundredth,
-        as published. They are meant for rows of length 1, or, when `signed`, for rows scaled so that the mean squared
-        length of those seen so far is 1. In `fit` the step falls geometrically from pass to pass; `partial_fit` goes
-        on with the step of the last pass, which is the first step where no `fit` came before.
+        as published. They are meant for rows of length 1, or, if `signed`, for rows scaled so that the mean squared
+        length of the rows so far is 1. In `fit` the step falls geometrically from pass to pass; `partial_fit` continues
+        with the step of the last pass, or with the first step if there was no `fit`.
     random_state : int, RandomState or None, default=None
-        Seed of the start, the order of rows and revival.
+        Seed of the initialisation, the order of rows and revival.
     verbose : int, default=0
         1 prints a line per pass, 2 shows a progress bar.
 
     Attributes
     ----------
     components_ : ndarray of shape (n_components, n_features)
-        Orthonormal units, one a row.
+        Orthonormal components, one a row.
     labels_ : ndarray of shape (n_samples,), int64
-        Winning unit of each row last learned from; -1 for empty rows.
+        Winning component of each row of the last `fit` or `partial_fit`; -1 for empty rows.
     usage_ : ndarray of shape (n_components,)
-        Share of rows won.
+        Share of rows won, weighted by `sample_weight`.
     inhibition_ : ndarray of shape (n_components,)
-        What is taken off each unit's score.
+        Number that is subtracted from the score of each component.
     moment_ : ndarray of shape (n_components, n_features)
-        Decayed sums of rows times codes, with which `partial_fit` carries on.
+        Decayed sums of rows times codes, from which `partial_fit` continues.
     energy_, n_rows_, scale_, annealed_ : float, int, float, float
-        Mean squared length of the rows seen, their number (passes counted), a constant factor of `moment_` if `signed`,
-        and the share of the schedules behind.
+        Mean squared length of the rows so far, their number (in all passes), a constant factor of `moment_` if
+        `signed`, and the share of the schedules that is over.
     n_iter_, n_updates_ : int
-        Passes made and minibatches seen.
+        Passes and minibatches.
     n_features_in_ : int
-    feature_names_in_ : ndarray of str, where the input had names
+    feature_names_in_ : ndarray of str, if the input has names
+
+    See Also
+    --------
+    KrotovHopfield : Components that may overlap.
+    PartialWhitening : Decorrelation of embeddings without components.
 
     Notes
     -----
-    Units are never redundant, so `fit` revives idle units only after learning without revival has settled, and
+    `sample_weight` multiplies the sums of "procrustes". In "geodesic" and "online" it multiplies the step of each row,
+    up to a step of 1, so there a weight of 2 is nearly, but not exactly, two equal rows.
+
+    Components are never redundant, so `fit` revives idle ones only after learning without revival has converged, and
     keeps the result only if the explained energy falls by less than .01. Images and other data with a large common
-    part are best centred and coded with `signed=True`; on raw pixels labels of `KrotovHopfield` agree better with
+    part are best centred and coded with `signed=True`; on raw pixels the labels of `KrotovHopfield` agree better with
     groups.
 
-    In a stream, `partial_fit` gives new themes to units that have become idle. `moment_` remembers two minibatches
-    or 50 rows for each unit, whichever is more, so units of themes that no longer come are free only after some
-    three times as many rows. With fewer rows of new themes, or no spare unit, new themes share the units of old
-    ones; the other two learners then separate them sooner.
+    In a stream, `partial_fit` gives new themes to components that have become idle. `moment_` goes back two minibatches
+    or 50 rows for each component, whichever is more, so the components of themes that no longer occur become free only
+    after some three times as many rows. With fewer rows of new themes, or no idle component, new themes share the
+    components of old ones; the other learners then separate them sooner.
 
     References
     ----------
@@ -152,7 +169,8 @@ class OrthogonalSparseCoding(CodebookLearner):
     """
 
     _State = State
-    # A retraction costs as much as scoring some thousands of documents, so there is one for many rows.
+    _turned = ("moment",)
+    # A retraction costs as much as the scores of some thousands of documents, so there is one for many rows.
     _n_batches, _largest_batch = 1, 20_000
     _parameter_constraints: ClassVar[dict] = {
         **CodebookLearner._parameter_constraints,
@@ -205,46 +223,50 @@ class OrthogonalSparseCoding(CodebookLearner):
 
     # -- the hooks -----------------------------------------------------------------------------------------------
 
-    def _initialize_state(self, X: Any, n_components: int, rng: Any) -> State:
+    def _initialize_state(self, X: Any, n_components: int, rng: Any, sample_weight: Any = None) -> State:
         if n_components > X.shape[1]:
             raise ValueError(
-                f"OrthogonalSparseCoding wants at most as many units as features and got n_components={n_components} "
-                f"for {X.shape[1]} features: no more directions are orthogonal. Use n_components={X.shape[1]} or "
-                f"fewer, or KrotovHopfield or InhibitedMixture, whose units may overlap."
+                f"`n_components` of OrthogonalSparseCoding must be at most the number of features, {X.shape[1]}, "
+                f"because no more directions are orthogonal, got {n_components}. Use n_components={X.shape[1]} or "
+                f"fewer, or KrotovHopfield or InhibitedMixture, whose components may overlap."
             )
         if self.signed:
             drawn = rng.standard_normal((n_components, X.shape[1])).astype(X.dtype)
             directions = ops.to_device_of(drawn, X)
         else:
-            directions = initialize_directions(X, n_components, rng)
+            directions = initialize_directions(X, n_components, rng, sample_weight)
         components = ops.nearest_orthonormal(directions)
         xp = ops.xp(components)
         none, even = xp.zeros(n_components, X.dtype), xp.full(n_components, 1 / n_components, X.dtype)
         seed = int(rng.randint(np.iinfo(np.int32).max))
         norms = ops.row_norms(X)
-        length = float(ops.to_host(norms.astype(xp.float64).sum() / (norms > 0).sum()))
+        total = multiply_weights(norms.astype(xp.float64), sample_weight).sum()
+        length = float(ops.to_host(total / sum_weights(norms > 0, sample_weight)))
         scale = float(2.0 ** -np.round(np.log2(length)))
         state = State(components, xp.zeros_like(components), even, none, 0.0, 0, scale, 0.0, seed, 0)
-        return self._initialize_usage(X, state)
+        return self._initialize_usage(X, state, sample_weight)
 
-    def _compute_statistics(self, X: Any, state: State) -> Sums:
+    def _compute_statistics(self, X: Any, state: State, sample_weight: Any = None) -> Sums:
         if self.signed:
-            found, codes = self._compute_signed_codes(X, state)
+            found, codes = self._compute_signed_codes(X, state, sample_weight)
             energy = codes * ops.reciprocal(found.norms)[:, None]
-            # Rows weigh with their energy; a constant factor keeps the squares of small numbers from vanishing.
+            # Rows count by their energy; a constant factor prevents the underflow of squares.
             weight = codes * codes.dtype.type(state.scale)
         else:
-            found, codes = self._compute_unsigned_codes(X, state)
+            found, codes = self._compute_unsigned_codes(X, state, sample_weight)
             energy = found.score * (codes > 0)
             weight = codes * ops.reciprocal(found.norms)[:, None]
-        xp, n_units = ops.xp(codes), len(state.components)
-        if self.signed or self._n_kept(n_units) == n_units > 1:  # many codes: one product of all beats picking rows
-            spread = xp.zeros((X.shape[0], n_units), X.dtype)
+        weight = multiply_weights(weight, sample_weight)
+        xp, n_components = ops.xp(codes), len(state.components)
+        # One product of all rows is faster if there are many codes.
+        if self.signed or self._count_kept(n_components) == n_components > 1:
+            spread = xp.zeros((X.shape[0], n_components), X.dtype)
             xp.put_along_axis(spread, found.index, weight, axis=1)
             pull = ops.accumulate(spread, X)
         else:
             pull = ops.scatter_rows(xp.zeros_like(state.components), found.index, weight, X)
-        return sum_statistics(found, pull)._replace(energy=(energy**2).sum())
+        energy = multiply_weights(energy**2, sample_weight).sum()
+        return sum_statistics(found, pull, sample_weight)._replace(energy=energy)
 
     def _update(self, state: State, sums: Sums, progress: Progress) -> State:
         keep = self._compute_retention(sums)
@@ -252,32 +274,25 @@ class OrthogonalSparseCoding(CodebookLearner):
         moment, components = sums.pull, state.components
         moment += keep * state.moment
         if self.algorithm == "procrustes":
-            components = ops.nearest_orthonormal(_keep_trace(moment, components))
+            components = ops.nearest_orthonormal(_add_components(moment, components))
         return state._replace(
             components=components, moment=moment, usage=usage, inhibition=inhibition, n_updates=state.n_updates + 1
         )
 
-    def _step(self, X: Any, state: State, progress: Progress) -> tuple[State, Sums]:
-        """Sums over the minibatch and what follows from them; the row by row rules then go through its rows."""
-        begun, (state, sums) = state, super()._step(X, state, progress)
+    def _step(self, X: Any, state: State, progress: Progress, sample_weight: Any = None) -> tuple[State, Sums]:
+        """Update usage and inhibition; then update the components with the sums, or with one row after another."""
+        before, (state, sums) = state, super()._step(X, state, progress, sample_weight)
         if self.algorithm == "procrustes":
             return state, sums
         annealed = max(state.annealed, progress.annealed)
-        scale, energy, n_rows = self._compute_scale(X, state)
+        rate = self._compute_rate(annealed)
+        scale, energy, n_rows = self._compute_scale(X, state, rate, sample_weight)
         update = ops.rotate_to_rows if self.algorithm == "geodesic" else ops.deflate_by_rows
-        n_active, threshold, signed = self._choose_codes(state)
-        learned = update(
-            begun.components,
-            X,
-            scale,
-            self._compute_rate(annealed),
-            handicap=begun.inhibition,
-            n_active=n_active,
-            threshold=threshold,
-            signed=signed,
+        updated = update(
+            before.components, X, scale, rate, handicap=before.inhibition, **self._get_selection(len(state.components))
         )
         state = state._replace(
-            components=ops.nearest_orthonormal(learned), energy=energy, n_rows=n_rows, annealed=annealed
+            components=ops.nearest_orthonormal(updated), energy=energy, n_rows=n_rows, annealed=annealed
         )
         return state, sums
 
@@ -289,58 +304,60 @@ class OrthogonalSparseCoding(CodebookLearner):
             ranks = xp.where(ranks >= self.threshold, ranks, -xp.inf)
         if self._inhibition is not None:
             ranks = ranks - norms[:, None] * state.inhibition
-        index = self._kept(ranks)
+        index = self._rank_kept(ranks)
         kept = xp.take_along_axis(ranks, index, axis=1)
-        won = (kept[:, 0] > -xp.inf) & projections.any(axis=1)
-        codes = xp.maximum(kept, 0) * won[:, None]
-        # Where no unit points along a row, the nearest one shows that it won by a code of the size of rounding.
-        codes[:, 0] = xp.maximum(codes[:, 0], won * norms * xp.finfo(norms.dtype).eps)
+        has_code = (kept[:, 0] > -xp.inf) & projections.any(axis=1)
+        codes = xp.maximum(kept, 0) * has_code[:, None]
+        # If all projections of a row are negative, the nearest component gets a code of the size of rounding, so that
+        # the largest code is that of the winner.
+        codes[:, 0] = xp.maximum(codes[:, 0], has_code * norms * xp.finfo(norms.dtype).eps)
         if self.signed:
             codes *= 1 - 2 * (xp.take_along_axis(projections, index, axis=1) < 0)
         out = xp.zeros(projections.shape, X.dtype)
         xp.put_along_axis(out, index, codes.astype(X.dtype, copy=False), axis=1)
-        return out, won
+        return out, has_code
 
-    # -- what a row keeps ----------------------------------------------------------------------------------------
+    # -- codes ---------------------------------------------------------------------------------------------------
 
     def _orient_scores(self, scores: Any) -> Any:
         return ops.xp(scores).abs(scores) if self.signed else scores
 
-    def _n_kept(self, n_units: int) -> int:
-        """How many units come into question for a row."""
+    def _count_kept(self, n_components: int) -> int:
+        """Return the largest number of components that a row can keep."""
         if self.n_active is None or self.threshold is not None:
-            return n_units
-        return min(self.n_active, n_units)
+            return n_components
+        return min(self.n_active, n_components)
 
-    def _kept(self, ranks: Any) -> Any:
-        """Which units are kept, the winner first."""
-        n_kept = self._n_kept(ranks.shape[1])
+    def _rank_kept(self, ranks: Any) -> Any:
+        """Return the components that rows keep, the winner first."""
+        n_kept = self._count_kept(ranks.shape[1])
         return ops.top_k(ranks, n_kept) if n_kept < ranks.shape[1] else (-ranks).argsort(axis=1, kind="stable")
 
-    def _compute_unsigned_codes(self, X: Any, state: State) -> tuple[ops.Nearest, Any]:
-        """The units that may be kept, by rank, and their codes for rows of length 1."""
-        found = ops.find_nearest(X, state.components, state.inhibition, self._n_kept(len(state.components)))
-        # What all rows have in common counts less, or one unit that points there would win every row.
+    def _compute_unsigned_codes(self, X: Any, state: State, sample_weight: Any) -> tuple[ops.Nearest, Any]:
+        """Compute the components that may be kept, by rank, and their codes for rows of length 1."""
+        n_kept = self._count_kept(len(state.components))
+        found = rank_components(X, state.components, state.inhibition, n_kept, sample_weight)
+        # Inhibition lowers the codes of a component that points along the mean row, or it would win every row.
         codes = (found.score - state.inhibition[found.index]).clip(0, None)
         if self.threshold is not None:
             codes *= found.score * found.norms[:, None] >= self.threshold
         return found, codes
 
-    def _compute_signed_codes(self, X: Any, state: State) -> tuple[ops.Nearest, Any]:
-        """The units that may be kept, by rank, and their codes for rows as they are."""
+    def _compute_signed_codes(self, X: Any, state: State, sample_weight: Any) -> tuple[ops.Nearest, Any]:
+        """Compute the components that may be kept, by rank, and their codes for rows as they are."""
         projections, norms = ops.similarity(X, state.components), ops.row_norms(X)
         xp = ops.xp(projections)
-        strength, per_length = xp.abs(projections), ops.reciprocal(norms)[:, None]
-        index = ops.top_k(strength - norms[:, None] * state.inhibition, self._n_kept(len(state.components)))
+        magnitudes, per_length = xp.abs(projections), ops.reciprocal(norms)[:, None]
+        index = ops.top_k(magnitudes - norms[:, None] * state.inhibition, self._count_kept(len(state.components)))
         codes = xp.take_along_axis(projections, index, axis=1)
         if self.threshold is not None:
             codes *= xp.abs(codes) >= self.threshold
-        total = (strength * per_length).sum(axis=0)
+        total = multiply_weights(magnitudes * per_length, sample_weight).sum(axis=0)
         return ops.Nearest(index, xp.abs(codes) * per_length, norms, total), codes
 
     def _find_warnings(self, X: Any) -> Iterator[str]:
-        # Where rows keep several units, one that never wins may serve all the same.
-        if self._n_kept(len(self.components_)) == 1:
+        # If rows keep several components, one that never wins may be used all the same.
+        if self._count_kept(len(self.components_)) == 1:
             yield from super()._find_warnings(X)
 
     def _advise_on_idle(self, X: Any, n_used: int) -> str:
@@ -348,16 +365,17 @@ class OrthogonalSparseCoding(CodebookLearner):
             advice = super()._advise_on_idle(X, n_used)
             if self.inhibition_strength < 1 and self._inhibition == "mean" and not advice.startswith("The others"):
                 advice += (
-                    " If all rows have much in common, raise inhibition_strength to 1, or centre them and set signed."
+                    " If all rows have a large part in common, raise inhibition_strength to 1, or centre the rows and "
+                    "set signed=True."
                 )
             return advice
-        return "Signed components are not relocated. Raise n_active, with which components serve without winning."
+        return "Signed components are not relocated. Raise n_active: then components are used without winning."
 
     # -- row by row ----------------------------------------------------------------------------------------------
 
     def _draw_minibatches(self, n_rows: int, rng: Any) -> Iterator[Any]:
         for rows in super()._draw_minibatches(n_rows, rng):
-            # Within a minibatch these come in the order of the file, which a rule that goes row by row would learn.
+            # The rows of a minibatch are in the order of the file, which would bias a rule that goes row by row.
             yield rng.permutation(rows) if self.shuffle and self.algorithm != "procrustes" else rows
 
     def _compute_annealing(self, state: State | None, epoch: int) -> float:
@@ -373,40 +391,57 @@ class OrthogonalSparseCoding(CodebookLearner):
             last = self.final_learning_rate
         return float(first * (last / first) ** annealed)
 
-    def _compute_scale(self, X: Any, state: State) -> tuple[Any, float, int]:
-        """What each row is multiplied by before its turn, and the mean energy and number of rows with these."""
+    def _compute_scale(self, X: Any, state: State, rate: float, sample_weight: Any) -> tuple[Any, float, float]:
+        """Compute the factor of each row, and the mean energy and the number of the rows up to the last one."""
         norms = ops.row_norms(X)
         xp = ops.xp(norms)
-        squares = norms.astype(xp.float64) ** 2
-        n_rows = state.n_rows + xp.cumsum(norms > 0)
-        energy = (state.energy * state.n_rows + xp.cumsum(squares)) / xp.maximum(n_rows, 1)
+        squares = multiply_weights(norms.astype(xp.float64) ** 2, sample_weight)
+        n_rows = state.n_rows + xp.cumsum(multiply_weights(norms > 0, sample_weight))
+        energy = (state.energy * state.n_rows + xp.cumsum(squares)) / xp.where(n_rows > 0, n_rows, 1)
         if self.signed:
             scale = xp.where(norms > 0, 1 / xp.sqrt(xp.where(norms > 0, energy, 1)), 0).astype(X.dtype)
         else:
             scale = ops.reciprocal(norms)
-        return scale, float(ops.to_host(energy[-1])), int(ops.to_host(n_rows[-1]))
+        if sample_weight is not None:
+            # A step is proportional to the rate and to the square of the factor. No step is larger than 1.
+            scale = (scale * xp.sqrt(xp.minimum(sample_weight, max(1 / rate, 1)))).astype(X.dtype)
+        return scale, float(ops.to_host(energy[-1])), ops.to_host(n_rows[-1]).item()
 
-    def _choose_codes(self, state: State) -> tuple[int, float, bool]:
-        """How the row by row rules choose what a row keeps: number, threshold (-1 for none), sign."""
-        return self._n_kept(len(state.components)), -1.0 if self.threshold is None else self.threshold, self.signed
+    def _get_selection(self, n_components: int) -> dict[str, Any]:
+        """Return the arguments of the row by row rules that select codes."""
+        threshold = -1.0 if self.threshold is None else self.threshold
+        return {"n_active": self._count_kept(n_components), "threshold": threshold, "signed": self.signed}
 
     # -- revival -------------------------------------------------------------------------------------------------
 
+    @property
+    def _n_epochs(self) -> int:
+        return self.max_iter * (1 + (self.algorithm == "procrustes" and self._revives))
+
     def _run_epochs(
-        self, X: Any, rng: Any, state: State | None = None, *, revive: bool | None = None
+        self,
+        X: Any,
+        rng: Any,
+        state: State | None = None,
+        *,
+        revive: bool | None = None,
+        sample_weight: Any = None,
+        tasks: FitTasks | None = None,
     ) -> tuple[State, int]:
-        """Learn without revival first: no direction is free, so an idle unit can take one only from others."""
+        """Train without revival first: an idle component can take a direction only from other components."""
+        run = partial(super()._run_epochs, X, rng, sample_weight=sample_weight, tasks=tasks)
         if self.algorithm != "procrustes":
-            return super()._run_epochs(X, rng, state, revive=revive)
-        settled, n_epochs = super()._run_epochs(X, rng, state, revive=False)
+            return run(state, revive=revive)
+        settled, n_epochs = run(state, revive=False)
         if not self._revives or bool((settled.usage > 0).all()):
             return settled, n_epochs
-        revived, n_more = super()._run_epochs(X, rng, settled, revive=True)
-        energies = [self._compute_explained_energy(X, found.components) for found in (settled, revived)]
+        revived, n_more = run(settled, revive=True)
+        energies = [self._compute_explained_energy(X, one.components, sample_weight) for one in (settled, revived)]
         return (revived if energies[1] > energies[0] - LARGEST_LOSS else settled), n_epochs + n_more
 
     def _compute_contrast(self, sums: Sums) -> Any:
-        return 1.0  # one of several orthonormal units may explain what all rows share: then differences do not shrink
+        # One of the components may explain the part that all rows have in common; then differences do not shrink.
+        return 1.0
 
     @property
     def _inhibition(self) -> str | None:
@@ -418,24 +453,18 @@ class OrthogonalSparseCoding(CodebookLearner):
     def _revives(self) -> bool:
         return self.revive and not self.signed
 
-    def _find_redundant(self, X: Any, state: State, labels: Any) -> list[Any]:
-        return []  # orthonormal units never learn the same
+    def _find_redundant(self, X: Any, state: State, labels: Any, sample_weight: Any = None) -> list[Any]:
+        return []  # orthonormal components are never redundant
 
-    def _revive_idle(self, X: Any, state: State) -> State:
-        revived = super()._revive_idle(X, state)
+    def _revive_idle(self, X: Any, state: State, sample_weight: Any = None) -> State:
+        revived = super()._revive_idle(X, state, sample_weight)
         if revived is state:
             return state
         return revived._replace(components=ops.nearest_orthonormal(revived.components))
 
-    def _split_component(self, state: State, parent: int, idle: int, offset: Any) -> None:
-        super()._split_component(state, parent, idle, offset)
-        moment = state.moment
-        half, turned = moment[parent] / 2, ops.row_norms(moment[parent : parent + 1]) / 2 * offset
-        moment[idle], moment[parent] = half + turned, half - turned
 
-
-def _keep_trace(moment: Any, components: Any) -> Any:
-    """The moment with a trace of the old units, in proportion to what a unit has gathered in its own direction."""
+def _add_components(moment: Any, components: Any) -> Any:
+    """Add a small part of the components before to the moment, in proportion to its size in their directions."""
     xp = ops.xp(moment)
     size = xp.vdot(moment.T, components.T) / len(moment)
-    return moment + (_HOLD * xp.where(size > 0, size, 1)).astype(moment.dtype) * components
+    return moment + (_OLD_PART * xp.where(size > 0, size, 1)).astype(moment.dtype) * components

@@ -1,89 +1,143 @@
-"""Where components that are not needed go: to a part of a heavy component's samples, or to poorly explained samples.
+"""Relocation of redundant components: one of two components in the same group moves to poorly explained samples.
 
-A component is not needed if it wins nothing (idle), or if it stands in one group with another one (redundant). A
-codebook that explains as much energy as it can puts two components into a large group before it gives one to a small
-group, because half of many small gains outweighs a few large ones. Hence the explained energy does not show that a
-component is redundant; its likeness to another component does.
+Learning that explains as much energy as possible puts two components into a large group before one into a small group,
+because half of many small gains outweighs a few large ones. Hence the explained energy does not show that a
+component is redundant; its similarity to another component does.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from codebooks import ops
 from codebooks.models.cosine import compute_cosines, extract_directions, normalize_rows
+from codebooks.models.statistics import multiply_weights, sum_weights
 
-# Units are twins when the directions of what they win, less what all have in common, have a cosine above: halves of one
-# group, and parts of a large group among many small ones.
-_TWINS = 0.5
-# Rows that are tried as a new unit: those that are explained worst.
-_N_CANDIDATES = 100
-# Samples that are looked at, at most, drawn at random where there are more.
-_N_SAMPLES = 50_000
-# Cosines with these are held for so many rows at once.
-_BLOCK = 8192
-# A new unit has to be nearer to so many rows than any other is: fewer are odd rows, not a group.
-_FEWEST = 3
-# Steps of the power method; more of them change no result.
-_N_POWER_STEPS = 3
-# Squared sines below this are rounding.
-_ROUNDING = 1e-6
+__all__ = ["LARGEST_LOSS", "Move", "Standstill", "find_moves", "relocate"]
+
+# Two components are redundant if the directions of the samples that they win, less the mean direction, have a larger
+# cosine than this: halves of one group, and parts of a large group among many small ones.
+_LEAST_COSINE = 0.5
+_N_CANDIDATES = 100  # worst explained samples that are tried as a new component
+_N_SAMPLES = 50_000  # samples that are used, drawn at random if there are more
+_BLOCK = 8192  # rows whose cosines with the candidates are computed at a time
+_FEWEST = 3  # samples nearer to a new component than to any other; fewer are outliers, not a group
+# Each relocation may raise the unexplained energy by this share, and all together may lower the explained energy by
+# this much.
+_LOSS_BY_RELOCATION, LARGEST_LOSS = 0.05, 0.01
 
 
 class Move(NamedTuple):
-    """A unit that leaves its twin, and where it goes."""
+    """Relocation of a component."""
 
-    unit: int
-    twin: int
-    together: Any  # (n_features,) direction of what both have won
-    elsewhere: Any  # (n_features,) direction of the rows that it will win
-    n_rows: int  # how many these are
+    component: int  # the component that moves
+    partner: int  # the similar component that stays
+    common_direction: Any  # (n_features,) direction of the samples of both
+    new_direction: Any  # (n_features,) direction of the samples that the moved component will win
+    n_rows: float  # the number of these samples
 
 
-def find_moves(X: Any, units: Any, labels: Any) -> list[Move]:
-    """The moves that would leave no unit with a twin, as long as there are groups to go to.
+class Standstill(NamedTuple):
+    """State at which learning has converged."""
+
+    state: Any
+    score: float
+    n_idle: int
+    n_redundant: int
+
+    def is_acceptable_after(self, before: Standstill, best: float) -> bool:
+        """Return whether to keep a relocation: fewer components are idle, or none and nearly as much is explained."""
+        if before.state is None:
+            return True
+        if self.n_idle or before.n_idle:
+            return self.n_idle < before.n_idle
+        loss = max(before.score - self.score, 0)
+        if len(self.state.usage) == 2:
+            return loss == 0  # the mean direction of two components is not the part that all rows have in common
+        return loss <= _LOSS_BY_RELOCATION * (1 - before.score) and best - self.score <= LARGEST_LOSS
+
+
+def relocate(
+    state: Any, moves: list[Move], n_rows: float, halved: tuple[str, ...], compute_lengths: Callable[[Any], Any]
+) -> Any:
+    """Return the state after the moves.
+
+    Parameters
+    ----------
+    state : NamedTuple
+    moves : list of Move
+    n_rows : float
+        The number of rows, or the sum of their weights.
+    halved : tuple of str
+        Fields of the state that are sums over the samples of a component; "usage" among them.
+    compute_lengths : callable
+        Computes the norms that the learner keeps at 1.
+    """
+    if not moves:
+        return state
+    sums = tuple(name for name in halved if name != "usage")
+    fields = {name: getattr(state, name).copy() for name in ("components", "usage", "inhibition", *sums)}
+    for move in moves:
+        for k, direction in ((move.partner, move.common_direction), (move.component, move.new_direction)):
+            fields["components"][k] = direction / compute_lengths(direction[None])[0]
+        for name in ("usage", *sums):
+            fields[name][move.partner] += fields[name][move.component]
+        for name in sums:
+            fields[name][move.component] = 0  # it has no samples yet
+        fields["usage"][move.component] = move.n_rows / n_rows
+        fields["inhibition"][move.component] = fields["inhibition"].min()
+    return state._replace(**fields)
+
+
+def find_moves(X: Any, components: Any, labels: Any, sample_weight: Any = None) -> list[Move]:
+    """Find the moves after which no two components are redundant, as long as there are groups to move to.
 
     Parameters
     ----------
     X : array or CSR matrix of shape (n_rows, n_features)
-    units : array of shape (n_units, n_features)
+    components : array of shape (n_components, n_features)
     labels : int array of shape (n_rows,)
-        The unit that wins each row, -1 for none.
+        The component that wins each row, -1 for none.
+    sample_weight : array of shape (n_rows,), optional
     """
-    xp = ops.xp(units)
-    n_rows = X.shape[0]
-    if n_rows > _N_SAMPLES:
-        drawn = np.sort(np.random.default_rng(n_rows).choice(n_rows, _N_SAMPLES, replace=False))
-        X, labels = ops.take_rows(X, drawn), labels[ops.to_device_of(drawn, labels)]
-    sums, counts = _sums(X, labels, units)
+    xp = ops.xp(components)
+    n_rows = X.shape[0] if sample_weight is None else float(ops.to_host(sample_weight.sum()))
+    if X.shape[0] > _N_SAMPLES:
+        drawn = np.sort(np.random.default_rng(X.shape[0]).choice(X.shape[0], _N_SAMPLES, replace=False))
+        X, on_device = ops.take_rows(X, drawn), ops.to_device_of(drawn, labels)
+        labels, sample_weight = labels[on_device], None if sample_weight is None else sample_weight[on_device]
+    n_drawn = X.shape[0] if sample_weight is None else float(ops.to_host(sample_weight.sum()))
+    sums, counts = _sum_directions(X, labels, components, sample_weight)
     centres = normalize_rows(sums)
-    pairs = _twins(_likeness(ops.to_host(centres @ centres.T).astype(np.float64)), ops.to_host(counts))
+    cosines_of_centres = _compute_centred_cosines(ops.to_host(centres @ centres.T).astype(np.float64))
+    pairs = _pair_redundant(cosines_of_centres, ops.to_host(counts))
     if not pairs:
         return []
-    covered = ops.find_nearest(X, xp.asfortranarray(normalize_rows(units)), xp.zeros(len(units), units.dtype), 1).score[
-        :, 0
-    ]
-    gainers, cosines = _reached(X, extract_directions(X, _worst_explained(X, covered)), covered)
+    handicap = xp.zeros(len(components), components.dtype)
+    covered = ops.find_nearest(X, xp.asfortranarray(normalize_rows(components)), handicap, 1).score[:, 0]
+    gainers, cosines = _find_gainers(X, extract_directions(X, _find_worst_explained(X, covered)), covered)
     rows, covered = ops.take_rows(X, gainers), covered[gainers]
-    found = []
-    for unit, twin in pairs:
+    weight = None if sample_weight is None else sample_weight[ops.to_device_of(gainers, sample_weight)]
+    moves = []
+    for redundant, partner in pairs:
         gain = xp.maximum(cosines - covered[:, None] - ops.rounding_tolerance(cosines.dtype), 0)
-        best = int(ops.to_host(gain.sum(axis=0).argmax()))
-        won = ops.to_host(gain[:, best] > 0)
-        if won.sum() < _FEWEST:
+        best = int(ops.to_host(multiply_weights(gain, weight).sum(axis=0).argmax()))
+        is_won = gain[:, best] > 0
+        n_won = ops.to_host(sum_weights(is_won, weight)).item()
+        if n_won < _FEWEST:
             break
-        elsewhere, _ = _sums(rows, ops.to_device_of(np.where(won, 0, -1), covered), units[:1])
-        together = normalize_rows((sums[unit] + sums[twin])[None])[0]
-        n_won = int(won.sum()) * n_rows // X.shape[0]
-        found.append(Move(unit, twin, together, normalize_rows(elsewhere)[0], n_won))
+        new, _ = _sum_directions(rows, xp.where(is_won, 0, -1), components[:1], weight)
+        common = normalize_rows((sums[redundant] + sums[partner])[None])[0]
+        moves.append(Move(redundant, partner, common, normalize_rows(new)[0], n_won * n_rows // n_drawn))
         covered = xp.maximum(covered, cosines[:, best])
-    return found
+    return moves
 
 
-def _reached(X: Any, candidates: Any, covered: Any) -> tuple[np.ndarray, Any]:
-    """Numbers of the rows to which some candidate is nearer than any unit, and their cosines with all candidates."""
+def _find_gainers(X: Any, candidates: Any, covered: Any) -> tuple[np.ndarray, Any]:
+    """Find the rows that are nearer to some candidate than to any component, and their cosines with all candidates."""
     rows, cosines = [], []
     for start in range(0, X.shape[0], _BLOCK):
         near, _ = compute_cosines(ops.take_rows(X, slice(start, start + _BLOCK)), candidates)
@@ -93,11 +147,11 @@ def _reached(X: Any, candidates: Any, covered: Any) -> tuple[np.ndarray, Any]:
     return np.concatenate(rows), ops.xp(covered).concatenate(cosines)
 
 
-def _likeness(gram: np.ndarray) -> np.ndarray:
-    """Cosines of centres less the mean of all centres, by their dot products; of two centres as they are.
+def _compute_centred_cosines(gram: np.ndarray) -> np.ndarray:
+    """Compute the cosines of centres less the mean of all, from their dot products; of two centres, as they are.
 
-    In embeddings, images and counts all rows point more or less one way, and so do all centres; that is no likeness.
-    Two centres less their mean are opposite whatever they are.
+    In embeddings, images and counts all rows, and so all centres, have a direction in common, which does not make
+    components redundant. Two centres less their mean always have opposite directions.
     """
     if len(gram) > 2:
         mean = gram.mean(axis=1)
@@ -106,115 +160,31 @@ def _likeness(gram: np.ndarray) -> np.ndarray:
     return gram / (lengths * lengths[:, None])
 
 
-def _twins(cosines: np.ndarray, counts: np.ndarray) -> list[tuple[int, int]]:
-    """Pairs (lighter, heavier) of units alike, each unit in one at most, the closest first."""
+def _pair_redundant(cosines: np.ndarray, counts: np.ndarray) -> list[tuple[int, int]]:
+    """Return pairs (lighter, heavier) of redundant components, the most similar first, no component in two pairs."""
     np.fill_diagonal(cosines, 0)
     pairs: list[tuple[int, int]] = []
     taken: set[int] = set()
     for place in np.argsort(-cosines, axis=None, kind="stable"):
         a, b = divmod(int(place), len(cosines))
-        if cosines[a, b] <= _TWINS:
+        if cosines[a, b] <= _LEAST_COSINE:
             break
-        if not {a, b} & taken and counts[a] and counts[b]:  # a unit that wins nothing is nobody's twin
+        if not {a, b} & taken and counts[a] and counts[b]:  # a component without samples is idle, not redundant
             taken |= {a, b}
             pairs.append((a, b) if counts[a] < counts[b] else (b, a))
     return pairs
 
 
-def _sums(X: Any, labels: Any, like: Any) -> tuple[Any, Any]:
-    """For each unit the sum of the rows with its label, scaled to length 1, and how many they are."""
+def _sum_directions(X: Any, labels: Any, like: Any, sample_weight: Any) -> tuple[Any, Any]:
+    """Sum the rows with each label, scaled to length 1, and count them."""
     xp = ops.xp(like)
-    weight = ops.reciprocal(ops.row_norms(X)) * (labels >= 0)
+    weight = multiply_weights(ops.reciprocal(ops.row_norms(X)) * (labels >= 0), sample_weight)
     index = xp.maximum(labels, 0)
     sums = ops.scatter_rows(xp.zeros(like.shape, like.dtype), index[:, None], weight[:, None], X)
-    return sums, ops.sum_by_index(index, weight > 0, len(like))
+    return sums, ops.sum_by_index(index, multiply_weights(weight > 0, sample_weight), len(like))
 
 
-def _worst_explained(X: Any, covered: Any) -> np.ndarray:
-    """Numbers of the rows whose nearest unit is farthest; empty rows, which no unit can explain, are none of them."""
+def _find_worst_explained(X: Any, covered: Any) -> np.ndarray:
+    """Return the numbers of the rows with the smallest cosine with their component; empty rows are left out."""
     order = np.argsort(ops.to_host(covered), kind="stable")
     return order[ops.to_host(ops.row_norms(X))[order] > 0][:_N_CANDIDATES]
-
-
-def pair_by_error(errors: np.ndarray, idle: np.ndarray) -> list[tuple[int, int]]:
-    """Pairs (parent, idle): each idle component, in turn, takes half of the error of the component that has most of it.
-
-    The list ends where a parent would be a component that is already in it, since that has no samples of its own yet,
-    and where no error is left.
-
-    Examples
-    --------
-    >>> pair_by_error(np.array([8.0, 3.0, 0.0, 0.0, 0.0]), np.array([2, 3, 4]))
-    [(0, 2)]
-    >>> pair_by_error(np.array([8.0, 6.0, 0.0, 0.0, 0.0]), np.array([2, 3, 4]))
-    [(0, 2), (1, 3)]
-    """
-    errors = errors.copy()
-    pairs: list[tuple[int, int]] = []
-    taken: set[int] = set()
-    for unit in idle.tolist():
-        parent = int(errors.argmax())
-        if parent in taken or errors[parent] <= 0:
-            break
-        errors[parent] = errors[unit] = errors[parent] / 2
-        taken |= {parent, unit}
-        pairs.append((parent, unit))
-    return pairs
-
-
-def find_widest_directions(X: Any, units: Any, owner: Any, noise: Any) -> tuple[Any, Any, Any]:
-    """For each unit the direction in which the samples that it owns differ most, orthogonal to the unit.
-
-    Three steps of the power method on the samples scaled to length 1, less their mean [1]_. In contrast to this, a
-    random direction is orthogonal to nearly all differences between samples, and divides nothing.
-
-    Parameters
-    ----------
-    X : array, CSR matrix or view of its rows, of shape (n_rows, n_features)
-        No row is empty.
-    units : array of shape (n_units, n_features)
-        Rows of length 1.
-    owner : int array of shape (n_rows,)
-        The unit that owns each row.
-    noise : array of shape (n_units, n_features)
-        Where the search begins. It is also the answer for a unit that owns fewer than three rows, or equal ones.
-
-    Returns
-    -------
-    directions : array of shape (n_units, n_features)
-        Rows of length 1.
-    widths : array of shape (n_units,)
-        Sine of the angle between a unit and the samples that it owns, by the mean of their cosines.
-    side : array of shape (n_rows,)
-        Projection of each row on the direction of its owner, less the mean of these projections.
-
-    References
-    ----------
-    .. [1] D. Boley, "Principal direction divisive partitioning", Data Mining and Knowledge Discovery 2 (1998), 325-344.
-    """
-    xp, n = ops.xp(units), len(units)
-    scale = ops.reciprocal(ops.row_norms(X))
-    counts = ops.sum_by_index(owner, scale > 0, n)
-    share = 1 / xp.maximum(counts, 1)
-
-    def projections(directions: Any) -> Any:
-        return scale * xp.take_along_axis(ops.similarity(X, directions), owner[:, None], axis=1)[:, 0]
-
-    def means(values: Any) -> Any:
-        return (share * ops.sum_by_index(owner, values, n)).astype(units.dtype)
-
-    def beside_units(directions: Any) -> Any:
-        return normalize_rows(directions - (directions * units).sum(axis=1)[:, None] * units)
-
-    first = directions = beside_units(noise)
-    for _ in range(_N_POWER_STEPS):
-        side = projections(directions)
-        side -= means(side)[owner]
-        spread = ops.scatter_rows(xp.zeros_like(units), owner[:, None], (side * scale)[:, None], X)
-        directions = beside_units(spread)
-    certain = (counts >= _FEWEST) & (ops.row_norms(spread) > _ROUNDING * counts)
-    directions = xp.where(certain[:, None], directions, first)
-    side = projections(directions)
-    cosines = xp.where(counts > 0, means(projections(units)), 1)
-    widths = xp.sqrt(xp.maximum(1 - cosines**2, _ROUNDING))
-    return directions, widths, side - means(side)[owner]

@@ -437,14 +437,15 @@ def weigh_entries(X: Array, weight: Array, length: float) -> Array:
     return _body(X).weigh_entries(X, weight, length)
 
 
-def sum_column_logs(X: Array, offset: Array, wanted: Array) -> tuple[Array, Array]:
+def sum_column_logs(X: Array, offset: Array, wanted: Array, sample_weight: Array | None = None) -> tuple[Array, Array]:
     """Sum the logarithms of the positive entries of each column, minus the level of their rows, and count them.
 
     The level of a row is the logarithm of the root mean square of its entries, each divided by the exponential of the
     offset of its column. Columns that are False in `wanted` get sums and counts of 0. `offset`, `wanted` and both
-    results have shape (n_features,); results are float64.
+    results have shape (n_features,); results are float64. An entry counts `sample_weight` times, which has shape
+    (n_rows,).
     """
-    return _body(X).sum_column_logs(X, offset, wanted)
+    return _body(X).sum_column_logs(X, offset, wanted, sample_weight)
 
 
 def select_used_columns(X: Array) -> tuple[Array, Array]:

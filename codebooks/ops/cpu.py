@@ -300,11 +300,12 @@ def weigh_entries(X, weight, length):
     return _build_csr(csr_matrix, (out.data, out.indices, out.starts), X.shape[1])
 
 
-def sum_column_logs(X, offset, wanted):
+def sum_column_logs(X, offset, wanted, sample_weight=None):
     sums, counts = np.zeros(X.shape[1]), np.zeros(X.shape[1])
     if not is_sparse(X):
         X = csr_matrix(X)
-    arrays = _read_only_arrays(X), view_read_only(offset), view_read_only(wanted)
+    weight = np.empty(0) if sample_weight is None else sample_weight.astype(np.float64)
+    arrays = _read_only_arrays(X), *map(view_read_only, (offset, wanted, weight))
     kernels_likelihood.sum_column_logs(*arrays, sums, counts)
     return sums, counts
 

@@ -403,7 +403,7 @@ def weigh_entries(X, weight, length):
     return _build_csr(((wide.data * scale[_find_entry_rows(X)]).astype(X.dtype), X.indices, X.indptr), X.shape)
 
 
-def sum_column_logs(X, offset, wanted):
+def sum_column_logs(X, offset, wanted, sample_weight=None):
     X = _as_csr(X)
     row, is_positive = _find_entry_rows(X), X.data > 0
     wide = X.data.astype(np.float64)
@@ -412,6 +412,8 @@ def sum_column_logs(X, offset, wanted):
     n = cp.maximum(sum_by_index(row, is_positive, X.shape[0]), 1)
     level = cp.log(cp.where(norms > 0, norms, 1) / cp.sqrt(n))
     counted = (is_positive & wanted[X.indices] & (norms > 0)[row]).astype(np.float64)
+    if sample_weight is not None:
+        counted *= sample_weight[row]
     logs = cp.log(cp.where(is_positive, wide, 1)) - level[row]
     return sum_by_index(X.indices, counted * logs, X.shape[1]), sum_by_index(X.indices, counted, X.shape[1])
 

@@ -88,11 +88,11 @@ def weigh_rows(start, stop, X, weight, length, out):
 
 
 @compile_kernel
-def sum_column_logs(X, offset, wanted, sums, counts):
+def sum_column_logs(X, offset, wanted, sample_weight, sums, counts):
     """Sum the logarithms of the positive entries of each wanted column, minus the level of their rows, and count them.
 
     The level of a row is the logarithm of the root mean square of its entries, each divided by `exp(offset)`. The
-    kernel runs on one thread, because many rows add to one column.
+    kernel runs on one thread, because many rows add to one column. An empty `sample_weight` stands for 1 in every row.
     """
     starts, stops, indices, data = X
     for i in range(len(starts)):
@@ -109,11 +109,12 @@ def sum_column_logs(X, offset, wanted, sums, counts):
         if squares == 0:
             continue  # the squares underflow
         level = 0.5 * np.log(squares / n)
+        count = sample_weight[i] if len(sample_weight) else 1.0
         for p in range(starts[i], stops[i]):
             j = indices[p]
             if wanted[j] and data[p] > 0:
-                sums[j] += np.log(np.float64(data[p])) - level
-                counts[j] += 1
+                sums[j] += count * (np.log(np.float64(data[p])) - level)
+                counts[j] += count
 
 
 @compile_kernel

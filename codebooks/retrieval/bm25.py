@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,9 @@ from sklearn.utils.validation import check_is_fitted
 from codebooks._documentation_link import DocumentationLink
 from codebooks.errors import short_repr
 from codebooks.validation.arrays import check_input, refuse_device, restore_on_error
+
+if TYPE_CHECKING:
+    from typing import Self
 
 __all__ = ["BM25Transformer"]
 
@@ -133,7 +136,7 @@ class BM25Transformer(OneToOneFeatureMixin, TransformerMixin, DocumentationLink,
         self.b = b
         self.delta = delta
 
-    def fit(self, X: Any, y: Any = None) -> BM25Transformer:
+    def fit(self, X: Any, y: Any = None) -> Self:
         """Compute the document frequency of each term and the mean document length.
 
         Parameters

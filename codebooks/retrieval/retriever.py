@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from copy import copy
 from numbers import Real
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -39,6 +39,9 @@ from codebooks.validation.texts import (
     is_matrix,
     replace_surrogates,
 )
+
+if TYPE_CHECKING:
+    from typing import Self
 
 __all__ = ["AddedTerm", "HopfieldRetriever", "SearchResults"]
 
@@ -254,7 +257,7 @@ class HopfieldRetriever(TransformerMixin, DocumentationLink, BaseEstimator):
 
     # -- storing -----------------------------------------------------------------------------------------------------
 
-    def fit(self, documents: Any, y: Any = None, *, ids: Any = None) -> HopfieldRetriever:
+    def fit(self, documents: Any, y: Any = None, *, ids: Any = None) -> Self:
         """Store documents.
 
         Parameters
@@ -296,7 +299,7 @@ class HopfieldRetriever(TransformerMixin, DocumentationLink, BaseEstimator):
             self._state = _State(vectorizer, index, memory)
         return self
 
-    def add(self, documents: Any, ids: Any = None) -> HopfieldRetriever:
+    def add(self, documents: Any, ids: Any = None) -> Self:
         """Add documents to the stored ones.
 
         Parameters
@@ -362,7 +365,7 @@ class HopfieldRetriever(TransformerMixin, DocumentationLink, BaseEstimator):
             counts.sort_indices()
             self._state = state._replace(stored=stored.replace_counts(csr_matrix(counts)))
 
-    def remove(self, ids: Any) -> HopfieldRetriever:
+    def remove(self, ids: Any) -> Self:
         """Remove documents; the others keep their ids.
 
         Parameters
@@ -593,7 +596,7 @@ class HopfieldRetriever(TransformerMixin, DocumentationLink, BaseEstimator):
         vectorizer: Any = None,
         weighting: Any = None,
         embedder: Any = None,
-    ) -> HopfieldRetriever:
+    ) -> Self:
         r"""Load a retriever that `save` wrote, also one from an untrusted source.
 
         All content is validated: a file that was altered on purpose raises an error, and never causes a crash, an

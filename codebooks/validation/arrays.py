@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_array, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_array, validate_data
 
 from codebooks import ops
 from codebooks.errors import short_repr, shorten
@@ -293,6 +293,50 @@ def check_targets(estimator: BaseEstimator, y: Any, n_rows: int) -> Any:
     if y.dtype.kind == "f" and not np.isfinite(y).all():
         raise ValueError(f"{name} expected finite targets, got infinity in y. Remove these rows.")
     return y.ravel() if y.ndim == 2 and y.shape[1] == 1 else y.copy()
+
+
+def check_sample_weight(estimator: BaseEstimator, sample_weight: Any, X: Any, *, reset: bool = False) -> Any:
+    """Check the weights of the rows of the checked matrix `X`, and convert them to its dtype and device.
+
+    The result is None if all weights are 1.
+
+    Raises
+    ------
+    ValueError
+        A weight is missing, negative or not finite, all are zero, or (with `reset`) all rows with a weight above zero
+        contain nothing but zeros.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.decomposition import PCA
+    >>> check_sample_weight(PCA(), [1, 2], np.eye(2))
+    array([1., 2.])
+    """
+    if sample_weight is None:
+        return None
+    n_rows = X.shape[0]
+    how = {"dtype": np.float64, "ensure_non_negative": True}
+    try:
+        weight = _check_sample_weight(ops.to_host(sample_weight), np.broadcast_to(0.0, (n_rows, 1)), **how)
+        if not weight.any():
+            raise ValueError("all weights are zero.")
+        with np.errstate(over="ignore"):
+            if not np.isfinite(weight.sum(dtype=X.dtype)):
+                raise ValueError(f"their sum, {weight.sum():g}, overflows {X.dtype}.")
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"`sample_weight` must be a number >= 0 for each of the {n_rows} rows of X, not all zero, or None, got "
+            f"{short_repr(sample_weight)}: {error}"
+        ) from error
+    if (weight == 1).all():
+        return None
+    if reset and not bool((ops.row_norms(X) * ops.to_device_of(weight, X)).any()):
+        raise ValueError(
+            f"{type(estimator).__name__} expected a row that is not empty and has a weight above zero, got "
+            f"`sample_weight` that is zero for all rows with entries. Raise the weights of some."
+        )
+    return ops.to_device_of(weight.astype(X.dtype), X)
 
 
 @contextmanager

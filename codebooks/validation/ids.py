@@ -50,7 +50,7 @@ def check_ids(ids: Any, n: int, first: int, existing: np.ndarray | None = None) 
     duplicates = values[counts > 1] if existing is None else values[(counts > 1) | np.isin(values, existing)]
     if len(duplicates):
         listed = shorten(", ".join(map(str, duplicates[:10].tolist())), 200)
-        raise ValueError(f"`ids` must be unique, got ids that are already in use: {listed}. Use other ids for these.")
+        raise ValueError(f"`ids` must be unique, got ids that would occur twice: {listed}. Use other ids for these.")
     return names
 
 

@@ -21,7 +21,7 @@ SMALL = Corpus(["some text"], ["a.b"], "docstrings", ["a.b.c"])
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory, fresh_python):
-    """A cache folder that another process, with other hashes, has filled."""
+    """A cache folder filled by another process with another hash seed."""
     folder = tmp_path_factory.mktemp("cache")
     code = "import os; os.dup2(1, 2); from benchmarks.docstrings import load_docstrings; load_docstrings()"
     assert not fresh_python(code, XDG_CACHE_HOME=str(folder), PYTHONHASHSEED="123", PYTHONWARNINGS="default")
@@ -30,7 +30,7 @@ def cache(tmp_path_factory, fresh_python):
 
 @pytest.fixture
 def collected(monkeypatch, tmp_path):
-    """Count the times that docstrings are collected, and make that cheap."""
+    """Count the calls that collect docstrings, and replace them by a small corpus."""
     calls = []
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(docstrings, "_collect", lambda *arguments: calls.append(arguments) or SMALL)
@@ -39,7 +39,7 @@ def collected(monkeypatch, tmp_path):
 
 @pytest.fixture
 def toy(monkeypatch, tmp_path):
-    """A package with every kind of thing that has, or should not have, a place in the corpus."""
+    """A package with every kind of object that the corpus should or should not contain."""
     files = {
         "toy/__init__.py": '"""The toy package."""\nimport json\nfrom toy._inside import Base, thing',
         "toy/_inside.py": '''
@@ -93,7 +93,7 @@ warnings.warn("Look!"), print("Hear!"), sys.stderr.write("Beware!")
 # --- docstrings ---------------------------------------------------------------------------------------------
 
 
-def test_docstrings_of_the_installed_packages_are_a_corpus(cache, monkeypatch):
+def test_load_docstrings_of_installed_packages(cache, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     corpus = load_docstrings()
     assert len(corpus.documents) == len(corpus.labels) == len(corpus.ids) > 3000
@@ -105,58 +105,58 @@ def test_docstrings_of_the_installed_packages_are_a_corpus(cache, monkeypatch):
     assert not [name for name in corpus.ids if "._" in name or ".tests." in name]
 
 
-def test_docstrings_are_the_same_in_every_process_and_from_the_cache(cache, monkeypatch):
+def test_load_docstrings_is_equal_between_processes_and_from_the_cache(cache, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     assert load_docstrings() == load_docstrings(cache=False)
     assert [file.suffixes for file in (cache / "codebooks").iterdir()] == [[".json", ".gz"]]
 
 
-def test_neither_collecting_nor_reading_the_cache_imports_anything(cache, fresh_python):
+def test_load_docstrings_imports_no_packages(cache, fresh_python):
     code = "import sys; from benchmarks.docstrings import load_docstrings"
     code += "; load_docstrings(); load_docstrings(['matplotlib'], cache=False)"
     code += "; print(len({'matplotlib', 'scipy.signal', 'sklearn.manifold'} & set(sys.modules)))"
     assert fresh_python(code, XDG_CACHE_HOME=str(cache)) == "0\n"
 
 
-def test_threads_that_collect_leave_the_process_its_voice(tmp_path, monkeypatch):
-    for name in ("one", "two"):  # whichever begins first ends first: each would put back what the other had put in
+def test_load_docstrings_in_threads_keeps_stdout_and_warning_filters(tmp_path, monkeypatch):
+    for name in ("one", "two"):  # the first thread ends first, so that each would restore the streams of the other
         (tmp_path / f"{name}.py").write_text(f'"""Module {name}."""\nimport time\ntime.sleep({0.5 + (name == "two")})')
     monkeypatch.syspath_prepend(tmp_path)
-    voice = sys.stdout, sys.stderr, list(warnings.filters)
+    before = sys.stdout, sys.stderr, list(warnings.filters)
     first, second = (threading.Thread(target=load_docstrings, args=[[name]]) for name in ("one", "two"))
     for thread in (first, second):
         thread.start()
     for thread in (first, second):
         thread.join()
-    assert (sys.stdout, sys.stderr, list(warnings.filters)) == voice
+    assert (sys.stdout, sys.stderr, list(warnings.filters)) == before
 
 
 @pytest.mark.filterwarnings("ignore:Look!")
-def test_docstrings_do_not_depend_on_what_the_process_has_done(toy, monkeypatch):
+def test_load_docstrings_is_independent_of_earlier_imports(toy, monkeypatch):
     before = load_docstrings(["toy"], min_length=0)
     package = importlib.import_module("toy")
     package.added = type("added", (), {"__doc__": "What an import elsewhere adds.", "__module__": "toy"})
     assert load_docstrings(["toy"], min_length=0) == before
-    monkeypatch.setattr(sys, "executable", "")  # no interpreter to start: then as they are here
+    monkeypatch.setattr(sys, "executable", "")  # no interpreter to start: the modules of this process are read
     assert {*load_docstrings(["toy"], min_length=0).ids} == {*before.ids, "toy.added"}
 
 
 @pytest.mark.parametrize("code", [0, 3])
-def test_a_package_that_ends_the_interpreter_is_told(tmp_path, monkeypatch, code):
+def test_load_docstrings_names_a_package_that_ends_the_interpreter(tmp_path, monkeypatch, code):
     (tmp_path / "fatal.py").write_text(f"import os; os.write(2, b'Enough.'); os._exit({code})")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(RuntimeError, match=rf"wanted the docstrings of fatal, and .* ended with code {code}: Enough\."):
+    with pytest.raises(RuntimeError, match=rf"docstrings of fatal failed: .* ended with code {code}: Enough\."):
         load_docstrings(["fatal"])
 
 
-def test_docstrings_are_read_from_the_cache_the_second_time(collected):
+def test_load_docstrings_reads_the_cache_at_the_second_call(collected):
     assert load_docstrings(["numpy"]) == load_docstrings("numpy") == load_docstrings(["numpy", "nowhere"]) == SMALL
     assert len(collected) == 1
     load_docstrings(["numpy"], cache=False)
     assert len(collected) == 2
 
 
-def test_a_cache_file_holds_for_its_arguments_and_versions(collected, monkeypatch):
+def test_load_docstrings_cache_depends_on_arguments_and_versions(collected, monkeypatch):
     load_docstrings(["numpy"])
     load_docstrings(["numpy"], min_length=300)
     load_docstrings(["numpy", "scipy"])
@@ -176,7 +176,7 @@ def test_a_cache_file_holds_for_its_arguments_and_versions(collected, monkeypatc
     ],
     ids=["truncated", "no gzip", "empty", "no JSON", "fields missing"],
 )
-def test_a_damaged_cache_file_is_written_again(collected, tmp_path, damage):
+def test_load_docstrings_replaces_a_damaged_cache_file(collected, tmp_path, damage):
     load_docstrings(["numpy"])
     (file,) = (tmp_path / "codebooks").iterdir()
     damage(file)
@@ -185,13 +185,13 @@ def test_a_damaged_cache_file_is_written_again(collected, tmp_path, damage):
     assert len(collected) == 2
 
 
-def test_a_cache_that_cannot_be_written_is_no_error(collected, monkeypatch, tmp_path):
+def test_load_docstrings_ignores_a_cache_that_cannot_be_written(collected, monkeypatch, tmp_path):
     (tmp_path / "file").touch()
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))  # nothing can lie below a file, even for root
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))  # a file cannot contain files, even for root
     assert load_docstrings(["numpy"]) == SMALL
 
 
-def test_a_user_without_a_home_has_no_cache(collected, monkeypatch):
+def test_load_docstrings_without_home_folder_has_no_cache(collected, monkeypatch):
     def nowhere():
         raise RuntimeError("Could not determine home directory.")
 
@@ -201,7 +201,7 @@ def test_a_user_without_a_home_has_no_cache(collected, monkeypatch):
     assert load_docstrings(["numpy"]) == SMALL
 
 
-def test_docstrings_are_public_quiet_and_kept_once(toy, capfd, recwarn):
+def test_load_docstrings_lists_public_objects_once_without_output(toy, capfd, recwarn):
     corpus = load_docstrings(["toy"], min_length=0)
     assert dict(zip(corpus.ids, corpus.documents, strict=True)) == {
         "toy": "The toy package.",
@@ -218,12 +218,12 @@ def test_docstrings_are_public_quiet_and_kept_once(toy, capfd, recwarn):
     assert not recwarn.list
 
 
-def test_docstrings_need_one_package():
-    with pytest.raises(ValueError, match=r"None of the packages .* is installed"):
+def test_load_docstrings_without_installed_packages_raises():
+    with pytest.raises(ValueError, match="must contain an installed package"):
         load_docstrings(["there_is_no_such_module", "nor.this"])
 
 
-# --- a folder of known sets ---------------------------------------------------------------------------------
+# --- the data folder ----------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -258,7 +258,7 @@ def folder(monkeypatch, tmp_path):
         ("reuters21578", ["T\nx"], ["earn"], None),
     ],
 )
-def test_each_format_is_read(folder, name, documents, labels, vocabulary):
+def test_load_corpus_reads_each_format(folder, name, documents, labels, vocabulary):
     assert load_corpus(name) == Corpus(documents, labels, name, vocabulary=vocabulary)
 
 
@@ -278,19 +278,19 @@ def test_each_format_is_read(folder, name, documents, labels, vocabulary):
         ("google_news_titles", 11108, 152, None),
     ],
 )
-def test_each_corpus_has_its_size(name, n_documents, n_labels, n_words):
+def test_load_corpus_sizes(name, n_documents, n_labels, n_words):
     corpus = load_corpus(name)
     assert len(corpus.documents) == len(corpus.labels) == n_documents
     assert len(set(corpus.labels)) == n_labels
     assert (corpus.vocabulary and len(corpus.vocabulary)) == n_words
 
 
-def test_an_unknown_corpus_is_told_the_known_ones():
-    with pytest.raises(ValueError, match=r"'20news'; choose one of octis_bbc_news, .*google_news_titles"):
+def test_load_corpus_unknown_name_lists_the_names():
+    with pytest.raises(ValueError, match=r"one of octis_bbc_news, .*google_news_titles, got '20news'"):
         load_corpus("20news")
 
 
-def test_without_the_variable_or_the_file_the_error_says_what_to_do(monkeypatch, tmp_path):
+def test_load_corpus_without_variable_or_file_raises(monkeypatch, tmp_path):
     monkeypatch.delenv("CODEBOOKS_DATA", raising=False)
     with pytest.raises(FileNotFoundError, match=r"set the environment variable CODEBOOKS_DATA.*DATA\.md"):
         load_corpus("bbc_news")
@@ -303,7 +303,7 @@ def test_without_the_variable_or_the_file_the_error_says_what_to_do(monkeypatch,
 
 
 @pytest.mark.parametrize("name", ["digits", "bbc", "google_news"])
-def test_benchmarks_see_rows_of_length_one(name):
+def test_corpora_load_scales_rows_to_length_one(name):
     corpora = pytest.importorskip("benchmarks.corpora", reason="needs the repository, not only the package")
     if name != "digits" and not os.environ.get("CODEBOOKS_DATA"):
         pytest.skip("CODEBOOKS_DATA is not set")

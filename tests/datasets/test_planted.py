@@ -11,7 +11,7 @@ from sklearn.metrics import normalized_mutual_info_score
 from codebooks.datasets import make_planted_corpus
 
 
-def test_a_planted_corpus_is_word_counts_with_known_topics():
+def test_planted_corpus_attributes():
     planted = make_planted_corpus()
     assert planted.X.shape == (600, 350) == (len(planted.labels), len(planted.terms))
     assert planted.X.dtype == np.float32
@@ -24,7 +24,7 @@ def test_a_planted_corpus_is_word_counts_with_known_topics():
     assert_allclose(planted.topics.sum(axis=1), 1)
 
 
-def test_words_are_as_frequent_as_their_topic_says():
+def test_word_frequencies_equal_those_of_the_topic():
     planted = make_planted_corpus(2000, 4)
     for topic, frequencies in enumerate(planted.topics):
         counts = np.asarray(planted.X[planted.labels == topic].sum(axis=0)).ravel()
@@ -33,7 +33,7 @@ def test_words_are_as_frequent_as_their_topic_says():
         assert_allclose(frequencies[topic * 30 : topic * 30 + 30].sum(), 0.7)
 
 
-def test_one_seed_is_one_planted_corpus():
+def test_same_seed_gives_the_same_planted_corpus():
     one, same, other = (make_planted_corpus(random_state=seed) for seed in (1, 1, 2))
     assert_array_equal(one.labels, same.labels)
     assert (one.X != same.X).nnz == 0
@@ -43,7 +43,7 @@ def test_one_seed_is_one_planted_corpus():
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("weighting", ["counts", "tf-idf"])
-def test_planted_topics_are_found_again(seed, weighting):
+def test_planted_topics_are_found(seed, weighting):
     planted = make_planted_corpus(random_state=seed)
     X = planted.X if weighting == "counts" else TfidfTransformer(sublinear_tf=True).fit_transform(planted.X)
     clusters = KMeans(10, n_init=5, random_state=0).fit_predict(X)
@@ -60,7 +60,7 @@ def test_balance_sets_the_sizes_of_topics():
     assert_array_equal(np.bincount(make_planted_corpus(7, 3).labels), [3, 2, 2])
 
 
-def test_a_planted_corpus_may_do_without_background_or_length():
+def test_planted_corpus_without_background_or_length():
     assert make_planted_corpus(20, 2, n_background=0).topics.shape == (2, 60)
     assert make_planted_corpus(20, 2, length=0).X.sum() == 20
 
@@ -68,11 +68,11 @@ def test_a_planted_corpus_may_do_without_background_or_length():
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"n_documents": 3}, "n_documents=3 is below n_topics=10; ask for 10"),
-        ({"purity": 0}, "purity must be above 0 and at most 1, but is 0"),
-        ({"balance": 1.5}, r"balance must be above 0 and at most 1, but is 1\.5"),
+        ({"n_documents": 3}, "at least n_topics=10, got 3"),
+        ({"purity": 0}, "`purity` must be > 0 and <= 1, got 0"),
+        ({"balance": 1.5}, r"`balance` must be > 0 and <= 1, got 1\.5"),
     ],
 )
-def test_a_planted_corpus_refuses_what_it_cannot_draw(parameters, message):
+def test_planted_corpus_rejects_invalid_parameters(parameters, message):
     with pytest.raises(ValueError, match=message):
         make_planted_corpus(**parameters)

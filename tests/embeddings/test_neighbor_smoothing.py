@@ -38,7 +38,7 @@ def test_rows_equal_slow_loops(settings, dtype, algorithm):
     for rows in (X, new):
         found = model.transform(rows)
         assert found.dtype == dtype
-        expected = oracles.smoothed(X, rows, **{"n_neighbors": 10, "weight": 0.5, **settings})
+        expected = oracles.smooth(X, rows, **{"n_neighbors": 10, "weight": 0.5, **settings})
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 if dtype == np.float32 else 1e-12)
 
 
@@ -80,7 +80,7 @@ def test_cells_without_rows_are_not_searched(monkeypatch):
 def test_fewer_rows_than_neighbors(algorithm, n):
     X, new = groups(n, seed=3)[0], groups(20, seed=4)[0]
     model = NeighborSmoothing(algorithm=algorithm).fit(X)
-    np.testing.assert_allclose(model.transform(new), oracles.smoothed(X, new, 10, 0.5), atol=1e-12)
+    np.testing.assert_allclose(model.transform(new), oracles.smooth(X, new, 10, 0.5), atol=1e-12)
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
@@ -91,13 +91,13 @@ def test_zero_rows_stay_zero_and_are_not_neighbors(algorithm):
     found = model.transform(with_empty)
     assert len(model.rows_) == 40
     assert not found[[0, 21, 42]].any()
-    np.testing.assert_allclose(np.delete(found, [0, 21, 42], axis=0), oracles.smoothed(X, X, 10, 0.5), atol=1e-12)
+    np.testing.assert_allclose(np.delete(found, [0, 21, 42], axis=0), oracles.smooth(X, X, 10, 0.5), atol=1e-12)
 
 
 def test_ties_prefer_the_earlier_row():
     X = np.eye(6)
     found = NeighborSmoothing(2).fit_transform(X)
-    np.testing.assert_allclose(found, oracles.smoothed(X, X, 2, 0.5), atol=1e-12)
+    np.testing.assert_allclose(found, oracles.smooth(X, X, 2, 0.5), atol=1e-12)
 
 
 def test_auto_is_exact_for_few_rows_and_approximate_for_many(monkeypatch):

@@ -144,16 +144,18 @@ def test_folds_sample_queries_and_candidates_of_many_rows():
         assert np.isin(fold.queries ^ 1, fold.candidates).all()  # the other row of the group
 
 
-def looks(*mrr):
+def fold_metrics(*mrr):
     return [FoldMetrics(np.array([1 / one]), 0.0, 0.0) for one in mrr]
 
 
 def test_choose_epoch_takes_the_last_within_one_standard_error():
-    raw = looks(0.5, 0.5, 0.5)
-    best, tied, worse = looks(0.60, 0.70, 0.65), looks(0.59, 0.66, 0.66), looks(0.52, 0.50, 0.51)
+    raw = fold_metrics(0.5, 0.5, 0.5)
+    best, tied, worse = fold_metrics(0.60, 0.70, 0.65), fold_metrics(0.59, 0.66, 0.66), fold_metrics(0.52, 0.50, 0.51)
     assert choose_epoch(raw, [tied, best, tied, worse]) == 2
     assert choose_epoch(raw, [best, worse, worse]) == 0
-    assert choose_epoch(raw, [looks(0.3, 0.4, 0.3), looks(0.4, 0.5, 0.45)]) == 1  # none helps: the best, to be told
+    assert (
+        choose_epoch(raw, [fold_metrics(0.3, 0.4, 0.3), fold_metrics(0.4, 0.5, 0.45)]) == 1
+    )  # none improves: the best is returned
 
 
 @pytest.mark.parametrize(("gains", "kept"), [((0.1, 0.12, 0.11), True), ((0.1, -0.2, 0.1), False), ((0, 0, 0), False)])

@@ -149,7 +149,7 @@ def test_a_query_is_expanded_by_the_words_of_its_concepts(winning, texts, counte
 
 REFUSED = {
     "codes missing": ({"labels": None}, "labels=model.predict"),
-    "terms missing": ({"feature_names": None}, "must name the 9 columns of `X`"),
+    "terms missing": ({"feature_names": None}, "a name for each of the 9 columns of `X`"),
     "terms of others": ({"feature_names": ["a"]}, "must have 9 names, one for each column of `X`, got 1"),
     "fewer labels": ({"labels": np.zeros(89, int)}, "got 90 and 89 rows"),
     "fewer codes": ({"labels": np.eye(3)}, "got 90 and 3 rows"),
@@ -176,7 +176,7 @@ def test_numbered_columns_are_no_words(texts):
     pipeline = make_pipeline(TfidfVectorizer(), TruncatedSVD(4, random_state=0), KrotovHopfield(3, random_state=0))
     pipeline.fit(texts)
     for ask in (topic_words, lambda model: expand(model, "goal")):
-        with pytest.raises(ValueError, match=r"numbered \(truncatedsvd0, ...\).*labels="):
+        with pytest.raises(ValueError, match=r"numbered columns \(truncatedsvd0, ...\).*labels="):
             ask(pipeline)
 
 
@@ -197,7 +197,9 @@ def test_other_features_are_refused_in_words(winning, counted):
 @pytest.mark.parametrize("form", [list, np.array, lambda texts: np.array(texts, object), lambda texts: texts[0]])
 def test_texts_for_counts_are_refused_in_words(winning, texts, counted, form):
     for ask in (topic_words, lambda model, **given: expand(model, "goal", **given)):
-        with pytest.raises(TypeError, match=r"got text. `X` holds the counts of the documents.*fit_transform\(texts\)"):
+        with pytest.raises(
+            TypeError, match=r"got text. `X` must be the counts of the documents.*fit_transform\(texts\)"
+        ):
             ask(winning, feature_names=counted[1], X=form(texts), labels=winning.predict(texts))
 
 

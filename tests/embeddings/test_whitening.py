@@ -41,7 +41,7 @@ def covariance(X):
 def test_rows_equal_slow_loops(settings, dtype):
     X, new = cone().astype(dtype), cone(30, seed=1).astype(dtype)
     model = PartialWhitening(**settings).fit(X)
-    expected = oracles.opened(X, new, **{"power": 0.25, "shrinkage": 1.0, **settings})
+    expected = oracles.whiten(X, new, **{"power": 0.25, "shrinkage": 1.0, **settings})
     found = model.transform(new)
     assert found.dtype == dtype
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 if dtype == np.float32 else 1e-10)
@@ -53,7 +53,7 @@ def test_few_rows_are_enough(shape):
     found = PartialWhitening().fit(X).transform(new)
     assert found.shape == new.shape
     if len(X) > 1:
-        np.testing.assert_allclose(found, oracles.opened(X, new, 0.25, 1.0), rtol=0, atol=1e-8)
+        np.testing.assert_allclose(found, oracles.whiten(X, new, 0.25, 1.0), rtol=0, atol=1e-8)
     else:
         np.testing.assert_array_equal(found, new - X)
 

@@ -98,7 +98,7 @@ def test_documents_and_words_that_a_query_of_other_words_brings_to_mind(pipeline
     X, terms = counted
     codes, labels = pipeline.transform(TEXTS), pipeline.predict(TEXTS)
     added = expand(pipeline, "a recipe for dinner", feature_names=terms, X=X, labels=labels, n_words=5, n_topics=1)
-    assert {word.term for word in added} <= words_of("cooking")
+    assert {added_word.word for added_word in added} <= words_of("cooking")
     for rows in representative_documents(pipeline, n_documents=3, codes=codes):
         assert len(set(THEMES[rows])) == 1
 

@@ -1,4 +1,4 @@
-"""The tests of this folder run twice: with CuPy simulated on the CPU, and with a real one where there is a device."""
+"""Tests of this folder run with CuPy simulated on the CPU, and with `-m gpu` on a device."""
 
 import sys
 
@@ -10,7 +10,7 @@ OURS = "codebooks.ops"
 
 
 def _is_of_cupy(name):
-    return simulated.is_ours(name) or name == f"{OURS}.gpu"
+    return simulated.is_cupy_module(name) or name == f"{OURS}.gpu"
 
 
 def _forget_gpu():
@@ -30,7 +30,7 @@ def _cuda():
     cupy = pytest.importorskip("cupy", reason="CuPy is not installed")
     try:
         n_devices = cupy.cuda.runtime.getDeviceCount()
-    except Exception as error:  # which one depends on what is missing: driver, device, library
+    except Exception as error:  # the type depends on whether the driver, the device or a library is missing
         pytest.skip(f"no CUDA device: {error}")
     if not n_devices:
         pytest.skip("no CUDA device")

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.gpu, pytest.mark.filterwarnings("ignore:.*components? 
 
 @pytest.fixture(autouse=True)
 def free_memory(cp):
-    """Every test begins and ends with what the device has."""
+    """Free the memory pool before and after every test."""
     cp.get_default_memory_pool().free_all_blocks()
     yield
     cp.get_default_memory_pool().free_all_blocks()
@@ -39,7 +39,7 @@ def test_a_matrix_larger_than_half_the_memory(cp):
 
 
 @pytest.mark.parametrize("build", [KrotovHopfield, HopfieldMemory])
-def test_memory_that_runs_out_is_said_and_forgiven(cp, build):
+def test_out_of_memory_raises_and_keeps_the_fitted_model(cp, build):
     X = cp.random.random((1000, 20), dtype=np.float32)
     model = build(random_state=0).fit(X)
     before = pickle.dumps(model)
@@ -48,7 +48,7 @@ def test_memory_that_runs_out_is_said_and_forgiven(cp, build):
     pool.free_all_blocks()
     large = cp.zeros((int(0.7 * free) // 80, 20), np.float32)
     large[:, 0] = 1
-    if build is KrotovHopfield:  # the memory copies all rows; a learner needs little, so it is left next to nothing
+    if build is KrotovHopfield:  # the memory copies all rows; a learner allocates little, so that the limit is lower
         pool.set_limit(pool.total_bytes() + 2**20)
     with pytest.raises(MemoryError, match="memory"):
         model.fit(large)
@@ -79,7 +79,7 @@ def test_two_processes_share_a_device(cp):
 
 
 def test_int64_indices(cp):
-    """CuPy's own matrices hold int32; ours are read as they come."""
+    """Matrices of CuPy have int32 indices; those that `to_device_of` makes may have int64."""
     corpus = make_planted_corpus(200, 3, random_state=0)
     X = corpus.X.astype(np.float64)
     X.indices, X.indptr = X.indices.astype(np.int64), X.indptr.astype(np.int64)
@@ -94,10 +94,10 @@ def test_int64_indices(cp):
 
 @pytest.mark.skipif(not os.environ.get("CODEBOOKS_DATA"), reason="needs the collections under $CODEBOOKS_DATA")
 @pytest.mark.parametrize("learner", [KrotovHopfield, InhibitedMixture, OrthogonalSparseCoding])
-def test_real_documents_are_grouped_as_well(cp, learner):
+def test_nmi_on_bbc_news_equals_that_of_the_cpu(cp, learner):
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    from codebooks.datasets import load_corpus
+    from benchmarks.corpus_folder import load_corpus
 
     corpus = load_corpus("bbc_news")
     X = TfidfVectorizer(sublinear_tf=True, min_df=5, max_df=0.5, dtype=np.float32).fit_transform(corpus.documents)
@@ -107,7 +107,7 @@ def test_real_documents_are_grouped_as_well(cp, learner):
     assert abs(nmi[0] - nmi[1]) <= 0.01
 
 
-def test_recall_never_holds_all_scores(cp):
+def test_recall_allocates_less_than_all_scores(cp):
     rng = cp.random.RandomState(0)
     patterns = rng.standard_normal((200_000, 64), dtype=np.float32)
     queries = patterns[:20_000] + 0.3 * rng.standard_normal((20_000, 64), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""The example of a GPU runs on a device as well."""
+"""The GPU example runs on a device."""
 
 import runpy
 from pathlib import Path
@@ -14,7 +14,7 @@ def test_example(cp, capsys, monkeypatch, is_simulated):
             cp.cuda.runtime, "getDeviceProperties", lambda device: {"name": b"a simulated device"}, raising=False
         )
     runpy.run_path(str(Path(__file__).parents[2] / "examples" / "on_a_gpu.py"))
-    said = capsys.readouterr().out
-    assert "since no GPU answers" not in said
-    assert "Labels are cupy arrays" in said
-    assert "without a GPU: 100%" in said
+    printed = capsys.readouterr().out
+    assert "since no GPU answers" not in printed
+    assert "Labels are cupy arrays" in printed
+    assert "without a GPU: 100%" in printed

@@ -44,20 +44,20 @@ def nvrtc_library():
     return found[0] if found else None
 
 
-def test_every_kernel_is_asked_for():
+def test_kernel_names_equal_those_of_the_source():
     written = re.findall(r"__global__ void (\w+)", SOURCE)
     assert {name.partition("<")[0] for name in NAMES} == set(written)
     assert len(written) == len(set(written)) > 15
 
 
-def test_every_kernel_that_is_launched_is_there():
+def test_launched_kernels_equal_kernel_names():
     launched = re.findall(
         r'_launch_by_(?:warps|blocks|threads)\(\s*"(\w+)"', (OPS / "gpu.py").read_text(encoding="utf-8")
     )
     assert set(launched) == {name.partition("<")[0] for name in NAMES}
 
 
-def test_constants_are_those_of_the_python_files():
+def test_constants_equal_those_of_the_python_files():
     constants = {name: int(value) for name, value in re.findall(r"\b([A-Z][A-Z0-9_]+) = (\d+)[,;]", SOURCE)}
     separations = {name.upper(): number for name, number in shared.SEPARATIONS.items()}
     assert constants.items() >= {name: separations[name] for name in ("SOFTMAX", "ENTMAX15", "MAX")}.items()
@@ -70,9 +70,9 @@ def test_nvcc_compiles_every_kernel(architecture, tmp_path):
     compiler = shutil.which("nvcc")
     if compiler is None:
         pytest.skip("nvcc is not installed")
-    asked = ",\n".join(f"    (void *){name}" for name in NAMES)
+    references = ",\n".join(f"    (void *){name}" for name in NAMES)
     source = tmp_path / "all.cu"
-    source.write_text(f'#include "{OPS / "kernels.cu"}"\nvoid *kernels[] = {{\n{asked}\n}};\n', encoding="utf-8")
+    source.write_text(f'#include "{OPS / "kernels.cu"}"\nvoid *kernels[] = {{\n{references}\n}};\n', encoding="utf-8")
     options = ["-std=c++17", f"-arch={architecture}", "-cubin", "-Werror", "all-warnings", "-Xptxas", "-v"]
     command = [compiler, *options, "-o", str(tmp_path / "all.cubin"), str(source)]
     done = subprocess.run(command, capture_output=True, text=True)

@@ -306,9 +306,12 @@ def test_weigh_entries_sum_column_logs_and_select_used_columns(cp, kind, layout,
     assert_array_equal(host(again), host(found))
     if ops.is_sparse(X):
         assert_array_equal(host(X), dense)
-    logs = ops.sum_column_logs(X, cp.asarray(np.log(weight)), cp.asarray(wanted))
-    for one, other in zip(logs, oracles.sum_column_logs(dense, np.log(weight), wanted), strict=True):
-        assert_same(one, other, np.float64)
+    for sample_weight in (None, np.arange(len(dense)) % 4 / 2):
+        counts = None if sample_weight is None else cp.asarray(sample_weight)
+        logs = ops.sum_column_logs(X, cp.asarray(np.log(weight)), cp.asarray(wanted), counts)
+        expected = oracles.sum_column_logs(dense, np.log(weight), wanted, sample_weight)
+        for one, other in zip(logs, expected, strict=True):
+            assert_same(one, other, np.float64)
     columns, fewer = ops.select_used_columns(found)
     kept = host(columns)
     assert_array_equal(kept, np.unique(ops.to_host(found).indices))

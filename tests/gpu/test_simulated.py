@@ -1,4 +1,4 @@
-"""The simulation of CuPy: kernels that are right run, and what is wrong is said."""
+"""Tests of the simulation of CuPy: valid kernels run, and errors are reported."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ template <class T> __global__ void total(const T* __restrict__ x, T* out, int n)
     }
 }
 
-// The positions of what is positive, in order; a warp takes a row.
+// The positions of positive entries, in order; one warp for each row.
 __global__ void compact(const float* x, long long* out, int* count, int n) {
     int lane = threadIdx.x, found = 0;
     for (int first = 0; first < n; first += 32) {
@@ -56,7 +56,7 @@ __global__ void shared_on_demand(float* out) {
     out[threadIdx.x] = row[blockDim.x - 1 - threadIdx.x];
 }
 
-// What is wrong with each of these is its name; `wrong` turns it on.
+// Each kernel is named after its error; `wrong` enables it.
 __global__ void early_return(int wrong) {
     if (wrong && threadIdx.x < 3) return;
     __syncthreads();
@@ -110,7 +110,7 @@ def kernel(cp):
 @pytest.fixture
 def only_simulated(is_simulated):
     if not is_simulated:
-        pytest.skip("asks for errors that a real device does not report, or dies of")
+        pytest.skip("tests errors that a real device does not report, or that end the process")
 
 
 # -- kernels that are right ------------------------------------------------------------------------------------------
@@ -136,7 +136,7 @@ def test_ordered_compaction(cp, kernel):
         assert (found[n:] == -1).all()
 
 
-def test_meetings(cp, kernel):
+def test_warp_shuffles_and_votes(cp, kernel):
     out, doubles = cp.zeros((6, 64), np.int32), cp.zeros(64)
     kernel("meetings")((1,), (64,), (out, doubles))
     t = np.arange(64)
@@ -171,7 +171,7 @@ def test_elementwise_kernel_broadcasts(cp):
     assert_array_equal(found.get(), x * y + np.float32(0.5))
 
 
-# -- kernels that are wrong ------------------------------------------------------------------------------------------
+# -- invalid kernels -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("only_simulated")
@@ -185,16 +185,16 @@ def test_elementwise_kernel_broadcasts(cp):
         ("reads_outside_of_mask", "reads_outside_of_mask: __shfl_sync of lane 0 reads lane 20, which is not in"),
     ],
 )
-def test_a_meeting_that_cannot_take_place(kernel, name, message):
+def test_barrier_without_all_threads_raises(kernel, name, message):
     kernel(name)((2,), (64,), (np.int32(0),))
     for _ in range(2):
         with pytest.raises(cuda.CUDADriverError, match=message):
             kernel(name)((2,), (64,), (np.int32(1),))
-    kernel(name)((2,), (64,), (np.int32(0),))  # nothing is left behind
+    kernel(name)((2,), (64,), (np.int32(0),))  # no state is left
 
 
 @pytest.mark.usefixtures("only_simulated")
-def test_a_forgotten_barrier_gives_other_numbers(cp, kernel):
+def test_missing_barrier_changes_results(cp, kernel):
     right = np.arange(64)[::-1]
     for wrong in (False, True):
         out = cp.zeros((2, 64), np.int32)
@@ -205,7 +205,7 @@ def test_a_forgotten_barrier_gives_other_numbers(cp, kernel):
 
 @pytest.mark.usefixtures("only_simulated")
 @pytest.mark.parametrize("where", [-1, 10, 70, -64])
-def test_a_write_beside_an_array(cp, kernel, where):
+def test_write_outside_of_an_array_raises(cp, kernel, where):
     out, other = cp.zeros(10, np.float32), cp.zeros(10, np.float32)
     kernel("outside")((1,), (1,), (out, np.int32(9)))
     for _ in range(2):
@@ -216,9 +216,9 @@ def test_a_write_beside_an_array(cp, kernel, where):
 
 
 @pytest.mark.usefixtures("only_simulated")
-def test_a_write_through_a_part_of_an_array(cp, kernel):
+def test_write_outside_of_a_view_raises_outside_of_its_base(cp, kernel):
     out = cp.zeros(10, np.float32)
-    kernel("outside")((1,), (1,), (out[4:6], np.int32(3)))  # is still inside of the whole
+    kernel("outside")((1,), (1,), (out[4:6], np.int32(3)))  # inside of the base array
     assert out.get()[7] == 1
     with pytest.raises(cuda.CUDADriverError, match="argument 0"):
         kernel("outside")((1,), (1,), (out[4:6], np.int32(6)))
@@ -233,7 +233,7 @@ def test_a_write_through_a_part_of_an_array(cp, kernel):
         ("deep", np.int32(1), "more than 64 kB of local memory"),
     ],
 )
-def test_what_would_end_the_process(cp, kernel, name, argument, message):
+def test_fatal_errors_of_kernels_raise(cp, kernel, name, argument, message):
     out = cp.zeros(1, np.float32 if name == "far_outside" else np.int32)
     with pytest.raises(cuda.CUDADriverError, match=f"{name}: .*{message}"):
         kernel(name)((1,), (32,), (out, argument))
@@ -241,7 +241,7 @@ def test_what_would_end_the_process(cp, kernel, name, argument, message):
 
 
 @pytest.mark.usefixtures("only_simulated")
-def test_an_array_without_elements_has_no_address(cp, kernel):
+def test_write_to_an_empty_array_raises(cp, kernel):
     with pytest.raises(cuda.CUDADriverError, match="an illegal address"):
         kernel("outside")((1,), (1,), (cp.zeros(0, np.float32), np.int32(0)))
 
@@ -265,7 +265,7 @@ def test_an_array_without_elements_has_no_address(cp, kernel):
         (1, "list", "Unsupported type"),
     ],
 )
-def test_arguments_that_do_not_fit(cp, kernel, position, value, message):
+def test_kernel_arguments_of_wrong_type_raise(cp, kernel, position, value, message):
     right = [cp.zeros(3, np.float32), np.int32(1), np.float32(1), np.bool_(True)]
     kernel("takes")((1,), (1,), tuple(right))
     if isinstance(value, str):
@@ -281,14 +281,14 @@ def test_arguments_that_do_not_fit(cp, kernel, position, value, message):
     [((0,), (1,), 0), ((1,), (0,), 0), ((1,), (1025,), 0), ((1, 65536), (1,), 0), ((1,), (32, 33), 0),
      ((1,), (1, 1, 65), 0), ((1,), (1,), (48 << 10) + 1)],
 )  # fmt: skip
-def test_launches_that_cannot_be(cp, kernel, grid, block, shared):
+def test_launch_sizes_outside_of_limits_raise(cp, kernel, grid, block, shared):
     out = cp.zeros(10, np.float32)
     with pytest.raises(cuda.CUDADriverError, match="outside: CUDA_ERROR_INVALID_VALUE"):
         kernel("outside")(grid, block, (out, np.int32(0)), shared_mem=shared)
 
 
 @pytest.mark.usefixtures("only_simulated")
-def test_number_of_arguments(cp, kernel):
+def test_wrong_number_of_kernel_arguments_raises(cp, kernel):
     with pytest.raises(cuda.CUDADriverError, match="takes 2 arguments and got 1"):
         kernel("outside")((1,), (1,), (cp.zeros(1, np.float32),))
 
@@ -297,7 +297,7 @@ def test_number_of_arguments(cp, kernel):
 @pytest.mark.parametrize(
     "body", ["int64_t i = 0; out[i] = 1;", "out[0] = INFINITY;", "out[0] = std::max(1, 2);", "out[0] = min(1, 2ll);"]
 )
-def test_what_nvrtc_does_not_know(cp, body):
+def test_names_unknown_to_nvrtc_do_not_compile(cp, body):
     module = cp.RawModule(code=f'extern "C" __global__ void f(float* out) {{ {body} }}')
     with pytest.raises(cuda.CompileException):
         module.compile()
@@ -311,7 +311,7 @@ def a(cp):
     return cp.asarray(np.arange(12.0, dtype=np.float32).reshape(3, 4))
 
 
-def test_results_are_arrays_of_the_device(cp, a):
+def test_results_are_device_arrays(cp, a):
     from codebooks import ops
 
     for found in (
@@ -332,7 +332,7 @@ def test_results_are_arrays_of_the_device(cp, a):
     assert (a * np.float64(2)).dtype == np.float64
 
 
-def test_one_element_is_a_view(a):
+def test_indexing_one_element_is_a_view(a):
     a[1][2] = 50
     a[0, 3][...] = 40
     assert_array_equal(a.get()[:2], [[0, 1, 2, 40], [4, 5, 50, 7]])
@@ -359,7 +359,7 @@ def test_one_element_is_a_view(a):
         lambda cp, a: a.__iadd__(np.ones(4)),
     ],
 )
-def test_what_is_refused(cp, a, call):
+def test_operations_that_cupy_refuses_raise_type_error(cp, a, call):
     with pytest.raises(TypeError):
         call(cp, a)
 
@@ -375,12 +375,12 @@ def test_what_is_refused(cp, a, call):
         lambda cp, a: cp.asarray(np.array(["text"])),
     ],
 )
-def test_values_that_are_refused(cp, a, call):
+def test_values_that_cupy_refuses_raise_value_error(cp, a, call):
     with pytest.raises(ValueError):
         call(cp, a)
 
 
-def test_cupy_has_no_more_than_cupy_has(cp, a):
+def test_names_missing_in_cupy_are_missing(cp, a):
     for of, name in ((a, "sums"), (a, "__index__"), (a, "searchsort"), (cp, "fromregex"), (cp.linalg, "multi_dot_")):
         assert not hasattr(of, name)
     with pytest.raises(NotImplementedError):
@@ -396,13 +396,13 @@ def test_casts_in_place(cp, a):
 
 
 @pytest.mark.usefixtures("only_simulated")
-def test_one_place_with_two_values(cp, a):
+def test_assignment_of_several_values_to_one_element_raises(cp, a):
     a[cp.asarray([0, 0])] = cp.ones((2, 4), np.float32)
     with pytest.raises(ValueError, match="several values"):
         a[cp.asarray([0, 0]), 0] = cp.asarray([1, 2], np.float32)
 
 
-def test_layouts(cp, a):
+def test_memory_layouts_of_results(cp, a):
     f = cp.asfortranarray(a)
     assert f.flags.f_contiguous
     assert not f.flags.c_contiguous
@@ -419,14 +419,14 @@ def test_layouts(cp, a):
 
 
 @pytest.mark.usefixtures("only_simulated")
-def test_new_memory_is_no_number(cp, a):
+def test_new_memory_is_filled_with_nan(cp, a):
     for found in (cp.empty((2, 3)), cp.empty(3, np.float32), cp.empty_like(a), cp.ndarray((2,))):
         assert np.isnan(found.get()).all()
     assert (cp.empty(3, np.int32).get() == -1).all()
 
 
 @pytest.mark.usefixtures("only_simulated")
-def test_out_of_memory(cp):
+def test_allocation_above_the_limit_raises(cp):
     free, total = cp.cuda.Device().mem_info
     used = cp.get_default_memory_pool().used_bytes()
     assert free + used == total
@@ -441,7 +441,7 @@ def test_out_of_memory(cp):
 # -- sparse matrices -------------------------------------------------------------------------------------------------
 
 
-def test_sparse_matrices(cp, a):
+def test_sparse_matrices_equal_scipy(cp, a):
     from cupyx.scipy import sparse
     from scipy import sparse as on_host
 
@@ -480,7 +480,7 @@ def test_sparse_matrices(cp, a):
         (lambda sparse, X: sparse.csr_matrix((X.data, X.indices - 1, X.indptr), X.shape) @ X.T, IndexError),
     ],
 )
-def test_what_sparse_matrices_refuse(cp, a, call, error):
+def test_sparse_operations_that_cupy_refuses_raise(cp, a, call, error):
     from cupyx.scipy import sparse
 
     with pytest.raises(error):
@@ -531,7 +531,7 @@ def test_launches_and_transfers_are_counted(cp, kernel):
 
 
 @pytest.mark.usefixtures("only_simulated")
-def test_memory_is_given_back():
+def test_memory_is_freed():
     n = len(memory.table.alive)
     kept = [memory.allocate(10, np.float32) for _ in range(5)]
     assert len(memory.table.alive) == n + 5

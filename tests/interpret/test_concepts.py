@@ -1,4 +1,4 @@
-"""Using a codebook: against slow loops, codebooks made by hand, and the laws of a ranking."""
+"""Query expansion, ranking and suggestion: against slow loops, hand-made components, and invariances."""
 
 import warnings
 
@@ -78,7 +78,7 @@ def test_expand_equals_slow_loops():
             np.testing.assert_allclose([word.score for word in found], [weight for _, weight, _ in expected])
 
 
-def test_an_added_word_says_its_weight_and_its_concept(model):
+def test_added_word_has_score_and_topic(model):
     found = expand(model, "bank", feature_names=TERMS, n_topics=1)
     assert found == [AddedWord("loan", pytest.approx(0.8), 0)]
     assert type(found[0].word) is str
@@ -86,32 +86,32 @@ def test_an_added_word_says_its_weight_and_its_concept(model):
     assert str(found[0]) == "loan (0.80, topic 0)"
 
 
-def test_a_word_comes_from_the_concept_that_gives_most_of_it(model):
+def test_topic_of_an_added_word_contributes_most(model):
     found = {word.word: word.topic for word in expand(model, ["goal", "bank"], feature_names=TERMS, n_topics=2)}
     assert found == {"loan": 0, "match": 1, "team": 1}  # "loan" is in units 0 and 2, and 2 is left out
 
 
-def test_words_of_the_query_are_left_out_and_n_is_obeyed(model):
+def test_expand_leaves_out_query_words_and_limits_n_words(model):
     assert terms_of(expand(model, "goal team", feature_names=TERMS, n_topics=1)) == ["match"]
     assert terms_of(expand(model, "goal", feature_names=TERMS, n_words=1, n_topics=1)) == ["match"]
 
 
-def test_ties_go_to_the_lower_column():
+def test_expand_ties_go_to_the_lower_column():
     model = Fixed([[1.0, 1, 1, 1, 1], [0, 0, 0, 0, 1]]).fit()
     assert terms_of(expand(model, "match", feature_names=TERMS)) == ["bank", "goal", "loan", "team"]
 
 
-def test_only_words_that_speak_for_a_concept_are_added():
+def test_expand_adds_words_with_positive_scores_only():
     model = Fixed([[-1.0, 2.0, -3.0, 0.0, 1.0], [1.0, 0.0, 0.0, 0.0, 0.0]]).fit()
     assert terms_of(expand(model, "goal", feature_names=TERMS)) == ["team"]
 
 
 @pytest.mark.parametrize("query", ["Goal, team?", ["goal", "team"], ("TEAM", "goal"), np.array(["team", "goal"])])
-def test_forms_of_a_query_that_mean_the_same(model, query):
+def test_expand_equal_queries_of_other_types(model, query):
     assert expand(model, query, feature_names=TERMS) == expand(model, [0, 1, 0, 0, 1], feature_names=TERMS)
 
 
-def test_rows_of_any_form_mean_the_same(model):
+def test_expand_row_types(model):
     row = np.array([[0.0, 1.0, 0.0, 0.0, 1.0]])
     expected = expand(model, "goal team", feature_names=TERMS)
     assert expected
@@ -119,7 +119,7 @@ def test_rows_of_any_form_mean_the_same(model):
         assert expand(model, query, feature_names=TERMS) == expected
 
 
-def test_a_repeated_word_counts_twice(model):
+def test_expand_repeated_word_counts_twice(model):
     once, twice = (
         expand(model, query, feature_names=TERMS, n_topics=2) for query in ("goal bank", "goal goal goal goal bank")
     )
@@ -136,19 +136,19 @@ def test_terms_of_several_words_and_of_two_cases():
     assert terms_of(expand(model, ["goal keeper"], feature_names=terms)) == ["match", "team"]
 
 
-def test_a_word_unknown_beside_a_known_one_is_passed_over(model):
+def test_expand_ignores_unknown_words_beside_known_ones(model):
     assert expand(model, "goal of zebra", feature_names=TERMS) == expand(model, "goal", feature_names=TERMS)
 
 
 @pytest.mark.parametrize("query", ["zebra", "", [], "?!", np.zeros(5), sparse.csr_matrix((1, 5))])
-def test_a_query_without_a_known_word_is_refused(model, query):
-    with pytest.raises(ValueError, match="at least one word that the model knows"):
+def test_query_without_a_known_word_is_rejected(model, query):
+    with pytest.raises(ValueError, match="at least one word of the model"):
         expand(model, query, feature_names=TERMS)
-    with pytest.raises(ValueError, match="at least one word that the model knows"):
+    with pytest.raises(ValueError, match="at least one word of the model"):
         rank_documents(model, np.eye(5), query, feature_names=TERMS)
 
 
-def test_an_unknown_text_is_refused_by_a_pipeline_too():
+def test_unknown_text_is_rejected_by_a_pipeline():
     """The code of an empty row may be anything: the nearest centre of a KMeans, a uniform gate."""
     for learner in (KMeans(2, n_init=1, random_state=0), LatentDirichletAllocation(2, random_state=0)):
         pipeline = make_pipeline(CountVectorizer(), learner).fit(TEXTS)
@@ -156,16 +156,16 @@ def test_an_unknown_text_is_refused_by_a_pipeline_too():
             expand(pipeline, "zebra")
 
 
-def test_a_known_word_that_no_unit_answers_to_adds_nothing():
+def test_expand_word_without_component_adds_nothing():
     assert expand(Fixed([MONEY, [0, 2.0, 0, 0, 0]]).fit(), "match", feature_names=TERMS) == []
     assert expand(Fixed([MONEY]).fit(), "match", feature_names=TERMS) == []
 
 
-def test_a_model_of_one_unit():
+def test_expand_with_one_component():
     assert terms_of(expand(Fixed([MONEY]).fit(), "loan", feature_names=TERMS)) == ["bank"]
 
 
-def test_an_offset_of_all_codes_and_their_scale_change_nothing(model):
+def test_expand_is_invariant_to_offset_and_scale_of_codes(model):
     expected = expand(model, "goal bank", feature_names=TERMS, n_topics=2)
     shifted = expand(Fixed([MONEY, SPORT, BOTH], offset=-100.0).fit(), "goal bank", feature_names=TERMS, n_topics=2)
     longer = expand(model, [7, 7, 0, 0, 0], feature_names=TERMS, n_topics=2)
@@ -174,13 +174,13 @@ def test_an_offset_of_all_codes_and_their_scale_change_nothing(model):
         np.testing.assert_allclose([word.score for word in found], [word.score for word in expected])
 
 
-def test_the_length_of_a_unit_counts_through_its_code_only():
+def test_expand_normalizes_components():
     short, long = (Fixed([MONEY, np.multiply(scale, SPORT)]).fit() for scale in (1, 10))
     assert expand(short, "goal", feature_names=TERMS, n_topics=1)[0].score == pytest.approx(2 / 3)
     assert expand(long, "goal", feature_names=TERMS, n_topics=1)[0].score == pytest.approx(2 / 3)
 
 
-def test_sparse_codes_are_dense_codes(model):
+def test_expand_sparse_codes_equal_dense_codes(model):
     gates = Fixed([MONEY, SPORT, BOTH], form=sparse.csr_matrix).fit()
     assert expand(gates, "goal", feature_names=TERMS) == expand(model, "goal", feature_names=TERMS)
     X = np.random.default_rng(0).random((20, 5))
@@ -203,7 +203,7 @@ def pipeline(request):
     return make_pipeline(TfidfVectorizer(), request.param).fit(TEXTS * 5)
 
 
-def test_a_pipeline_asks_in_text(pipeline):
+def test_expand_pipeline_query_is_text(pipeline):
     assert terms_of(expand(pipeline, "Which bank?", n_words=1)) == ["loan"]
     assert set(terms_of(expand(pipeline, ["goal"], n_words=2))) == {"match", "team"}
     assert expand(pipeline, ["goal", "match"]) == expand(pipeline, "goal match")
@@ -211,7 +211,7 @@ def test_a_pipeline_asks_in_text(pipeline):
     assert terms_of(expand(pipeline, "bank", feature_names=list(english.values()), n_words=1)) == ["Kredit"]
 
 
-def test_a_pipeline_equals_its_model_on_the_prepared_row(pipeline):
+def test_expand_pipeline_equals_its_model_on_the_transformed_row(pipeline):
     row, X = (pipeline[:-1].transform(texts) for texts in (["goal team"], TEXTS))
     assert expand(pipeline, "goal team") == expand(pipeline[-1], row, feature_names=TERMS)
     for concept in ("goal team", 0, {1: 2.0}):
@@ -230,7 +230,7 @@ def test_planted_topics_expand_to_their_own_words():
         assert len(set(found) & {corpus.terms[w] for w in others}) >= 4
 
 
-def test_a_model_fitted_on_a_data_frame_is_asked_in_words_without_a_warning():
+def test_expand_model_fitted_on_a_data_frame_gives_no_warning():
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(np.eye(5)[[0, 0, 1, 1]] + np.eye(5)[[2, 2, 3, 3]], columns=TERMS)
     model = KMeans(2, n_init=1, random_state=0).fit(frame)
@@ -240,7 +240,7 @@ def test_a_model_fitted_on_a_data_frame_is_asked_in_words_without_a_warning():
         assert rank_documents(model, frame, "goal", n_documents=2).rows.tolist() == [2, 3]
 
 
-def test_a_query_leaves_the_warning_filters_of_the_process_alone():
+def test_expand_does_not_change_warning_filters():
     """They are of all threads."""
     pandas = pytest.importorskip("pandas")
     seen = []
@@ -259,7 +259,7 @@ def test_a_query_leaves_the_warning_filters_of_the_process_alone():
 
 
 BAD_QUERIES = {
-    "no terms": ({"query": "goal"}, "must name the 5 columns"),
+    "no terms": ({"query": "goal"}, "a name for each of the 5 columns"),
     "too few terms": ({"query": "goal", "feature_names": TERMS[:4]}, "must have 5 names.*got 4"),
     "a row too short": ({"query": [1.0, 0.0], "feature_names": TERMS}, r"5 features.*got shape \(1, 2\)"),
     "two rows": ({"query": np.eye(5)[:2], "feature_names": TERMS}, r"got shape \(2, 5\)"),
@@ -280,17 +280,17 @@ BAD_QUERIES = {
 
 
 @pytest.mark.parametrize(("given", "message"), BAD_QUERIES.values(), ids=BAD_QUERIES)
-def test_expand_refuses(model, given, message):
+def test_expand_rejects_invalid_arguments(model, given, message):
     with pytest.raises(ValueError, match=message):
         expand(model, **given)
 
 
-def test_unfitted_models_and_models_without_a_codebook_are_refused():
+def test_unfitted_models_and_models_without_components_are_rejected():
     X = np.eye(5)
     for ask in (lambda model: expand(model, X[0], feature_names=TERMS), lambda model: rank_documents(model, X, 0)):
         with pytest.raises(NotFittedError):
             ask(NMF(2))
-        with pytest.raises(TypeError, match="StandardScaler has neither"):
+        with pytest.raises(TypeError, match="got StandardScaler"):
             ask(StandardScaler().fit(X))
 
 
@@ -319,7 +319,7 @@ def test_rank_documents_equals_slow_loops(model, documents, as_format):
             np.testing.assert_allclose(strengths, np.array(scores)[rows], rtol=1e-12)
 
 
-def test_a_query_ranks_by_the_shares_of_its_concepts(model, documents):
+def test_rank_documents_uses_the_shares_of_a_query(model, documents):
     # "goal" has the codes 0, 2, 1: above unit 0, unit 1 stands twice as far as unit 2.
     found = rank_documents(model, documents, "goal", n_documents=60, feature_names=TERMS, n_topics=2)
     expected = rank_documents(model, documents, {1: 2 / 3, 2: 1 / 3}, n_documents=60)
@@ -329,7 +329,7 @@ def test_a_query_ranks_by_the_shares_of_its_concepts(model, documents):
     np.testing.assert_array_equal(alone.rows, rank_documents(model, documents, 1, n_documents=60).rows)
 
 
-def test_top_documents_are_the_ranked_rows_that_the_unit_wins(pipeline):
+def test_representative_documents_are_the_ranked_rows_of_the_component(pipeline):
     labels = pipeline.predict(TEXTS) if hasattr(pipeline[-1], "predict") else pipeline.transform(TEXTS).argmax(axis=1)
     for unit, best in enumerate(representative_documents(pipeline, TEXTS, n_documents=6)):
         rows = rank_documents(pipeline, TEXTS, unit, n_documents=6).rows
@@ -345,13 +345,13 @@ def test_permuting_documents_permutes_the_ranking(model):
     np.testing.assert_allclose(permuted.scores, found.scores, rtol=1e-12)
 
 
-def test_empty_documents_show_no_concept(pipeline):
+def test_rank_documents_leaves_out_empty_documents(pipeline):
     found = rank_documents(pipeline, ["", "zebra", *TEXTS], 0, n_documents=10)
     assert sorted(found.rows.tolist()) == list(range(2, 8))
     assert len(rank_documents(pipeline, ["", "zebra"], 0).rows) == 0
 
 
-def test_documents_that_share_nothing_with_any_unit_are_left_out():
+def test_rank_documents_leaves_out_documents_without_a_common_feature():
     X = np.array([MONEY, SPORT, np.negative(MONEY)])
     assert rank_documents(Fixed([MONEY]).fit(), X, 0).rows.tolist() == [0, 2]
 
@@ -368,15 +368,15 @@ BAD_CONCEPTS = {
 
 
 @pytest.mark.parametrize(("concept", "message"), BAD_CONCEPTS.values(), ids=BAD_CONCEPTS)
-def test_rank_documents_refuses(model, concept, message):
+def test_rank_documents_rejects_invalid_queries(model, concept, message):
     with pytest.raises(ValueError, match=message):
         rank_documents(model, np.eye(5), concept)
 
 
-def test_rank_documents_refuses_to_list_nothing_and_to_guess_terms(model):
+def test_rank_documents_rejects_missing_documents_and_feature_names(model):
     with pytest.raises(ValueError, match="`n_documents` must be an integer >= 1, got 0"):
         rank_documents(model, np.eye(5), 0, n_documents=0)
-    with pytest.raises(ValueError, match="must name the 5 columns"):
+    with pytest.raises(ValueError, match="a name for each of the 5 columns"):
         rank_documents(model, np.eye(5), "goal")
 
 
@@ -422,7 +422,7 @@ def test_suggest_equals_slow_loops(codes, as_format):
             np.testing.assert_allclose(scores, expected_scores, atol=1e-12)
 
 
-def test_gates_dense_and_sparse_give_the_same_rows():
+def test_suggest_dense_and_sparse_gates_give_the_same_rows():
     gates = np.random.default_rng(0).random((200, 8)) ** 20
     gates[gates < 0.05] = 0
     gates /= np.maximum(gates.sum(axis=1, keepdims=True), 1e-9)
@@ -433,7 +433,7 @@ def test_gates_dense_and_sparse_give_the_same_rows():
     np.testing.assert_allclose(dense.scores, rows.scores, atol=1e-12)
 
 
-def test_blocks_of_rows_are_one(codes, monkeypatch):
+def test_suggest_in_blocks_equals_one_block(codes, monkeypatch):
     expected = suggest(codes, [5, 9, 20], n_suggestions=40, disliked=[1])
     monkeypatch.setattr("codebooks.interpret.suggestion._BLOCK", 7)
     found = suggest(codes, [5, 9, 20], n_suggestions=40, disliked=[1])
@@ -441,7 +441,7 @@ def test_blocks_of_rows_are_one(codes, monkeypatch):
     np.testing.assert_allclose(found.scores, expected.scores, atol=1e-11)
 
 
-def test_near_to_all_and_nearest_to_one():
+def test_suggest_combines_mean_and_largest_cosine():
     """A row between the two liked ones, one beside the first, and one that is like neither."""
     codes = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [1.0, 1.0, 0.0], [1.0, 0.1, 0.0], [0.5, 0.5, 1.0]]
     found = suggest(codes, [0, 1])
@@ -449,7 +449,7 @@ def test_near_to_all_and_nearest_to_one():
     assert found.scores[1] == pytest.approx(0.5**0.5)
 
 
-def test_equal_scores_stand_by_row_number():
+def test_suggest_ties_are_in_row_order():
     rng = np.random.default_rng(0)
     codes = np.tile(rng.standard_normal((1, 7)), (101, 1)).astype(np.float32)
     assert suggest(codes, [50], n_suggestions=100).rows.tolist() == [i for i in range(101) if i != 50]
@@ -475,7 +475,7 @@ def test_permuting_concepts_and_scaling_rows_change_nothing(codes):
         np.testing.assert_allclose(same.scores, found.scores, atol=1e-12)
 
 
-def test_the_order_of_liked_rows_and_a_mask_mean_the_same(codes):
+def test_suggest_liked_rows_in_any_order_or_as_a_mask(codes):
     found = suggest(codes, [5, 9, 20], disliked=[1, 2])
     mask, against = np.zeros(40, dtype=bool), np.zeros(40, dtype=bool)
     mask[[5, 9, 20]] = against[[1, 2]] = True
@@ -496,7 +496,7 @@ def test_signed_codes_an_opposite_row_comes_last():
     assert suggest(codes, [0]).rows.tolist() == [1, 3, 2]
 
 
-def test_disliked_rows_are_kept_away_from():
+def test_suggest_avoids_rows_similar_to_disliked_ones():
     codes = [[1.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.9, 0.1], [0.9, 0.0, 0.1]]
     assert suggest(codes, [0]).rows.tolist() == [1, 2, 3, 4]
     assert suggest(codes, [0], disliked=[1]).rows.tolist() == [2, 3, 4]
@@ -515,12 +515,12 @@ BAD_LIKES = {
     "nobody": (ValueError, {"liked": []}, "at least one row"),
     "an empty mask": (ValueError, {"liked": np.zeros(40, bool)}, "at least one row"),
     "only zeros": (ValueError, {"liked": [3, 11]}, "got 2 rows without one"),
-    "a row too high": (ValueError, {"liked": [5, 40]}, "`liked` must be rows of `codes`, 0 to 39, got 40"),
-    "a negative row": (ValueError, {"liked": [5, -1]}, "`liked` must be rows of `codes`, 0 to 39, got -1"),
-    "a disliked row too high": (ValueError, {"liked": [5], "disliked": [99]}, "`disliked` must be rows.*got 99"),
+    "a row too high": (ValueError, {"liked": [5, 40]}, "`liked` must be row indices of `codes`, 0 to 39, got 40"),
+    "a negative row": (ValueError, {"liked": [5, -1]}, "`liked` must be row indices of `codes`, 0 to 39, got -1"),
+    "a disliked row too high": (ValueError, {"liked": [5], "disliked": [99]}, "`disliked` must be row indices.*got 99"),
     "a short mask": (ValueError, {"liked": [True, False]}, r"each of the 40 rows, got shape \(2,\)"),
-    "fractions": (TypeError, {"liked": [1.5]}, "row numbers or a mask, got float64"),
-    "names": (TypeError, {"liked": ["a"]}, "row numbers or a mask"),
+    "fractions": (TypeError, {"liked": [1.5]}, "row indices or a mask, got float64"),
+    "names": (TypeError, {"liked": ["a"]}, "row indices or a mask"),
     "a table": (TypeError, {"liked": [[1, 2]]}, r"got int64 of shape \(1, 2\)"),
     "both": (ValueError, {"liked": [5, 6], "disliked": [6]}, "got row 6 in both"),
     "no suggestion": (
@@ -532,12 +532,12 @@ BAD_LIKES = {
 
 
 @pytest.mark.parametrize(("error", "given", "message"), BAD_LIKES.values(), ids=BAD_LIKES)
-def test_suggest_refuses(codes, error, given, message):
+def test_suggest_rejects_invalid_rows(codes, error, given, message):
     with pytest.raises(error, match=message):
         suggest(codes, **given)
 
 
-def test_suggest_refuses_codes_that_are_no_numbers(codes):
+def test_suggest_rejects_codes_that_are_not_finite(codes):
     codes[0, 0] = np.nan
     with pytest.raises(ValueError, match="NaN"):
         suggest(codes, [5])

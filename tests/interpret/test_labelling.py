@@ -62,21 +62,24 @@ def equal(found, expected):
 @pytest.mark.parametrize("form", FORMATS)
 def test_name_by_documents_equals_plain_search(documents, form, n):
     X, labels = documents
-    equal(choose_words_by_documents(FORMATS[form](X), labels, 5, n), oracles.name_by_documents(X, labels, 5, n))
+    equal(choose_words_by_documents(FORMATS[form](X), labels, 5, n), oracles.choose_words_by_documents(X, labels, 5, n))
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_name_by_documents_equals_plain_search_with_more_words_than_candidates(seed):
     X, labels = random_documents(80, seed)
-    equal(choose_words_by_documents(X, labels, 5, 4), oracles.name_by_documents(X, labels, 5, 4))
+    equal(choose_words_by_documents(X, labels, 5, 4), oracles.choose_words_by_documents(X, labels, 5, 4))
 
 
 @pytest.mark.parametrize("other", [("n_rounds", 0), ("n_rounds", 1), ("weakness", 0), ("repetition", 0)])
-def test_those_documents_need_each_part_of_the_search(documents, other):
+def test_each_part_of_the_search_changes_the_result(documents, other):
     """The comparisons above would not see a part that changes no word."""
     X, labels = documents
     words = {
-        n: [[name[1] for name in oracles.name_by_documents(X, labels, 4, n, **how)] for how in ({}, dict([other]))]
+        n: [
+            [name[1] for name in oracles.choose_words_by_documents(X, labels, 4, n, **how)]
+            for how in ({}, dict([other]))
+        ]
         for n in (2, 3, 5, 10)
     }
     assert any(found != changed for found, changed in words.values())
@@ -87,7 +90,7 @@ def test_score_by_documents_equals_plain_loops(documents):
     np.testing.assert_allclose(score_words_by_documents(X, labels, 5), oracles.word_scores(X, labels, 5), rtol=1e-12)
 
 
-def test_words_that_never_meet_the_others_give_way():
+def test_words_that_do_not_occur_with_the_others_are_replaced():
     """Of the words of component 0, x has the third highest score and meets none of a, b, c and d."""
     documents = [*["abcd"] * 6, *["ab"] * 2, *["x"] * 7, *["z"] * 15]
     labels = [0] * 15 + [1] * 15
@@ -122,7 +125,7 @@ def test_two_components_do_not_list_a_word_where_another_is_nearly_as_good():
 
 
 @pytest.mark.parametrize("strong", [0, 1])
-def test_two_components_list_a_word_where_nothing_else_serves(strong):
+def test_two_components_share_a_word_without_alternatives(strong):
     """Without s each component would need a word that meets no other."""
     documents = [*["sa"] * 10, "b", *["sc"] * 10, "d", *["z"] * 80]
     labels = np.array([0] * 11 + [1] * 11 + [2] * 80)
@@ -147,7 +150,7 @@ def test_a_component_that_wins_every_document_lists_words_by_their_share():
     np.testing.assert_array_equal(choose_words_by_documents(X, np.zeros(4, int), 1, 3)[0].scores, [1, 0.75, 0.5])
 
 
-def test_a_component_without_documents_has_no_name():
+def test_component_without_documents_has_no_words_chosen():
     assert choose_words_by_documents(incidence(["ab", "c"]), np.array([0, 2]), 4, 3)[1::2] == [None, None]
 
 
@@ -183,7 +186,7 @@ def test_long_lists_hold_the_words_of_highest_score(documents, monkeypatch):
     monkeypatch.setattr(naming, "_LONGEST", 4)
     for name, row in zip(choose_words_by_documents(X, labels, 4, 5), oracles.word_scores(X, labels, 4), strict=True):
         assert name.columns.tolist() == select_largest(row, 5).tolist()
-    equal(choose_words_by_documents(X, labels, 4, 4), oracles.name_by_documents(X, labels, 4, 4))
+    equal(choose_words_by_documents(X, labels, 4, 4), oracles.choose_words_by_documents(X, labels, 4, 4))
 
 
 @pytest.mark.parametrize("n", [2, 5])
@@ -220,7 +223,7 @@ def test_memory_grows_with_the_entries_and_not_with_pairs_of_words():
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_documents_are_left_alone(documents, form):
+def test_documents_are_not_modified(documents, form):
     X, labels = documents
     given = FORMATS[form](X)
     if sparse.issparse(given):

@@ -86,7 +86,7 @@ def test_top_columns_equal_a_full_stable_sort():
             assert found.tolist() == expected
 
 
-def test_a_signed_unit_says_what_opposes_it():
+def test_signed_component_has_negative_words():
     found = topic_words(
         Fixed([[-0.9, 5.0, -2.0, -0.4, -2.0], [-3.0, -1.0, 0.0, 0.0, 0.0]]).fit(), feature_names=TERMS, n_words=2
     )
@@ -98,7 +98,7 @@ def test_a_signed_unit_says_what_opposes_it():
     assert wide.negative_words == ("loan", "bank", "team")  # -.4 is less than a tenth of 5, -.5 is not
 
 
-def test_only_units_named_by_weights_are_opposed():
+def test_negative_words_only_with_method_weights():
     model = FixedLabels([[-1, 5, -2, 0, 0], [-1, 5, -2, 0, 0]], [0] * 5).fit()
     by_weights, by_documents = (
         topic_words(model, np.eye(5), feature_names=TERMS, method="weights"),
@@ -108,7 +108,7 @@ def test_only_units_named_by_weights_are_opposed():
     assert [topic.negative_words for topic in by_documents] == [(), ("loan", "bank")]  # unit 1 wins no document
 
 
-def test_non_negative_codebooks_oppose_nothing():
+def test_non_negative_components_have_no_negative_words():
     assert all(
         not topic.negative_words for topic in topic_words(NMF(2, random_state=0).fit(np.eye(5)), feature_names=TERMS)
     )
@@ -121,13 +121,15 @@ def test_naming_by_documents_equals_slow_loops(as_format, documents):
     terms = [f"word{w}" for w in range(12)]
     for n in (2, 6, 12):
         found = topic_words(model, as_format(documents), feature_names=terms, n_words=n)
-        for topic, (scores, columns) in zip(found, oracles.name_by_documents(documents, labels, 3, n), strict=True):
+        for topic, (scores, columns) in zip(
+            found, oracles.choose_words_by_documents(documents, labels, 3, n), strict=True
+        ):
             assert topic.words == tuple(terms[w] for w in columns)
             np.testing.assert_allclose(topic.weights, scores[columns], rtol=1e-12)
             assert "word5" not in topic.words
 
 
-def test_naming_by_documents_differs_from_weights_and_can_be_declined():
+def test_method_documents_differs_from_method_weights():
     """A word that all topics share weighs much and tells nothing."""
     X = np.array([[3, 2, 0], [3, 2, 0], [3, 0, 2], [3, 0, 2]])
     model = Fixed([[3.0, 2.0, 0.0], [3.0, 0.0, 2.0]]).fit()
@@ -144,16 +146,16 @@ def test_naming_by_documents_differs_from_weights_and_can_be_declined():
     assert [topic.usage for topic in by_weights] == [topic.usage for topic in by_documents] == [0.5, 0.5]
 
 
-def test_a_unit_that_wins_everything_prefers_nothing_and_still_has_words():
+def test_component_with_all_documents_has_words():
     X = np.array([[1, 2, 0, 0, 0], [0, 1, 1, 0, 0], [0, 3, 1, 1, 0]])
     (found,) = topic_words(FixedLabels(np.ones((1, 5)), [0, 0, 0]).fit(), X, feature_names=TERMS)
-    ((scores, columns),) = oracles.name_by_documents(X, [0, 0, 0], 1, 10)
+    ((scores, columns),) = oracles.choose_words_by_documents(X, [0, 0, 0], 1, 10)
     assert found.words == tuple(TERMS[w] for w in columns) == ("goal", "loan", "bank", "match")
     np.testing.assert_allclose(found.weights, scores[columns], rtol=1e-12)
     assert found.usage == 1.0
 
 
-def test_a_unit_without_documents_is_named_by_its_weights():
+def test_component_without_documents_is_described_by_its_weights():
     X = np.array([[1, 1, 0, 0, 0], [1, 2, 0, 0, 0]])
     found = topic_words(FixedLabels([[1, 1, 0, 0, 0], [0, 0, 1, 0, 7]], [0, 0]).fit(), X, feature_names=TERMS)
     assert found[1] == Topic(1, ("team", "loan"), (7.0, 1.0), 0.0, size=0)
@@ -169,7 +171,7 @@ def test_usage_leaves_out_rejected_rows():
     assert [topic.usage for topic in nobody] == [0.0, 0.0]
 
 
-def test_usage_without_documents_is_the_models_own():
+def test_usage_without_documents_is_that_of_the_model():
     model = Fixed(np.ones((2, 5))).fit()
     assert all(np.isnan(topic.usage) for topic in topic_words(model, feature_names=TERMS))
     model.usage_ = np.array([0.25, 0.75], dtype=np.float32)
@@ -187,7 +189,7 @@ MODELS = {
 
 @pytest.mark.parametrize("naming", ["weights", "documents"])
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
-def test_scikit_learns_models_in_a_pipeline_find_their_own_terms(model, naming):
+def test_scikit_learn_pipelines_have_feature_names(model, naming):
     pipeline = make_pipeline(CountVectorizer(), TfidfTransformer(), model).fit(TEXTS * 5)
     found = topic_words(pipeline, X=TEXTS, n_words=2, method=naming)
     assert {frozenset(topic.words) for topic in found} >= {frozenset({"bank", "loan"})}
@@ -197,7 +199,7 @@ def test_scikit_learns_models_in_a_pipeline_find_their_own_terms(model, naming):
     assert found == own
 
 
-def test_without_predict_the_largest_code_wins_and_an_empty_row_is_nobodys():
+def test_labels_without_predict_are_the_largest_codes():
     X = np.array([[2.0, 1.0, 0.0], [0.0, 0.0, 3.0], [0.0, 0.0, 0.0]])
     model = NMF(2, init="nndsvd", max_iter=2000, random_state=0).fit(X)
     codes = model.transform(X)
@@ -205,10 +207,10 @@ def test_without_predict_the_largest_code_wins_and_an_empty_row_is_nobodys():
     assert predict_components(Fixed(np.eye(3)).fit(), X).tolist() == [0, 2, -1]
 
 
-def test_terms_of_a_pipeline_can_be_given_and_a_step_without_names_asks_for_them():
+def test_feature_names_of_a_pipeline_with_a_step_without_names():
     nameless = make_pipeline(CountVectorizer(), FunctionTransformer(lambda X: X * 2), NMF(2, random_state=0)).fit(TEXTS)
     assert {t for topic in topic_words(nameless, feature_names=TERMS) for t in topic.words} <= set(TERMS)
-    with pytest.raises(ValueError, match="must name the"):
+    with pytest.raises(ValueError, match="must have a name for each"):
         topic_words(nameless)
     german = topic_words(
         make_pipeline(CountVectorizer(), NMF(2, random_state=0)).fit(TEXTS),
@@ -224,7 +226,7 @@ def test_a_pipeline_of_one_step_is_its_model():
     )
 
 
-def test_a_model_fitted_on_a_data_frame_knows_its_terms():
+def test_model_fitted_on_a_data_frame_has_feature_names():
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(np.eye(5)[[0, 0, 1, 1]], columns=TERMS)
     model = KMeans(2, n_init=1, random_state=0).fit(frame)
@@ -232,7 +234,7 @@ def test_a_model_fitted_on_a_data_frame_knows_its_terms():
     assert sorted(rows.tolist() for rows in representative_documents(model, frame)) == [[0, 1], [2, 3]]
 
 
-def test_a_topic_reads_in_one_line():
+def test_topic_as_text():
     assert str(Topic(3, ("goal", "match"), (0.8, 0.6), 0.125)) == "3 (12.5%): goal, match"
     assert str(Topic(0, (), (), float("nan"))) == "0: (no words)"
     assert str(Topic(1, ("warm",), (1.0,), 1.0, ("cold",), (-0.4,))) == "1 (100.0%): warm | against: cold"
@@ -305,7 +307,7 @@ def test_top_documents_of_sparse_codes():
 
 
 BAD_TOPICS = {
-    "no terms": ({}, "must name the 5 columns"),
+    "no terms": ({}, "a name for each of the 5 columns"),
     "too few terms": ({"feature_names": TERMS[:4]}, "must have 5 names.*got 4"),
     "documents missing": ({"feature_names": TERMS, "method": "documents"}, "Pass X="),
     "another naming": ({"feature_names": TERMS, "method": "magic"}, "got 'magic'"),
@@ -318,7 +320,7 @@ BAD_TOPICS = {
 
 
 @pytest.mark.parametrize(("given", "message"), BAD_TOPICS.values(), ids=BAD_TOPICS)
-def test_topics_refuse(given, message):
+def test_topic_words_rejects_invalid_arguments(given, message):
     with pytest.raises(ValueError, match=message):
         topic_words(Fixed(np.ones((2, 5))).fit(), **given)
 
@@ -337,15 +339,15 @@ UNORDERED = {
 @pytest.mark.parametrize("terms", UNORDERED.values(), ids=UNORDERED)
 def test_terms_come_in_the_order_of_the_columns(terms):
     model = Fixed(np.eye(2, 5)).fit()
-    told = r"names of the columns of .* in their order, got .*. Pass vectorizer.get_feature_names_out\(\)"
-    with pytest.raises(TypeError, match=told):
+    message = r"names of the columns of .* in their order, got .*. Pass vectorizer.get_feature_names_out\(\)"
+    with pytest.raises(TypeError, match=message):
         topic_words(model, feature_names=terms)
-    with pytest.raises(TypeError, match=told):
+    with pytest.raises(TypeError, match=message):
         topic_words(model, feature_names=terms, X=np.eye(5), labels=[0, 1, 0, 1, 0])
 
 
 @pytest.mark.parametrize("terms", [TERMS, tuple(TERMS), np.array(TERMS), np.array(TERMS, object)])
-def test_any_list_of_terms_will_do(terms):
+def test_feature_names_of_any_sequence_type(terms):
     assert topic_words(Fixed(np.eye(2, 5)).fit(), feature_names=terms)[1].words == ("goal",)
 
 
@@ -355,29 +357,29 @@ def test_negative_documents_can_be_named_by_weights():
 
 
 @pytest.mark.parametrize("ask", [topic_words, representative_documents])
-def test_unfitted_models_and_models_without_a_codebook_are_refused(ask):
+def test_unfitted_models_and_models_without_components_are_rejected(ask):
     X = np.eye(5)
     with pytest.raises(NotFittedError):
         ask(NMF(2), X=X)
     with pytest.raises(NotFittedError):
         ask(make_pipeline(CountVectorizer(), NMF(2, random_state=0)), X=TEXTS)
-    with pytest.raises(TypeError, match="StandardScaler has neither"):
+    with pytest.raises(TypeError, match="got StandardScaler"):
         ask(StandardScaler().fit(X), X=X)
 
 
-def test_top_documents_refuse_to_list_nothing():
+def test_representative_documents_rejects_missing_documents():
     for n in (0, 1.5, None, True):
         with pytest.raises(ValueError, match=f"`n_documents` must be an integer >= 1, got {n}"):
             representative_documents(Fixed(np.eye(3)).fit(), np.eye(3), n_documents=n)
 
 
-def test_a_codebook_is_read_from_either_name():
+def test_components_are_read_from_either_attribute():
     model = KMeans(2, n_init=1, random_state=0).fit(np.eye(3))
     np.testing.assert_array_equal(get_components(model), model.cluster_centers_)
     np.testing.assert_array_equal(get_components(Fixed([[1, 2]]).fit()), [[1, 2]])
 
 
-def test_given_codes_and_rows_have_one_rule_of_winning():
+def test_labels_from_codes_equal_predict():
     X = np.vstack([CountVectorizer().fit_transform(TEXTS).toarray(), np.zeros((1, 5))])
     model = LatentDirichletAllocation(3, random_state=0).fit(X)
     labels = predict_components(model, X)
@@ -393,7 +395,7 @@ def test_given_codes_and_rows_have_one_rule_of_winning():
         np.testing.assert_array_equal(found, same)
 
 
-def test_what_speaks_against_a_unit_equals_a_full_stable_sort(monkeypatch):
+def test_negative_words_equal_a_full_stable_sort(monkeypatch):
     of_topics = sys.modules["codebooks.interpret.topics"]  # the package has a function of this name
     sorted_, largest = [], of_topics.select_largest
 
@@ -413,12 +415,12 @@ def test_what_speaks_against_a_unit_equals_a_full_stable_sort(monkeypatch):
     assert all((values > 0).all() for values in sorted_)  # the others were not sorted
 
 
-def test_a_pipeline_is_no_list_of_terms():
+def test_pipeline_as_feature_names_is_rejected():
     with pytest.raises(TypeError, match=r"columns of the model .* got Pipeline. Pass .*get_feature_names_out\(\)"):
         topic_words(Fixed(np.eye(1, 5)).fit(), feature_names=make_pipeline(CountVectorizer()).fit(TEXTS))
 
 
-def test_a_forgotten_model_is_told_in_a_short_message():
+def test_missing_model_has_a_short_error():
     documents = ["goal match team"] * 10_000
     for wrong in (documents, np.zeros((1000, 1000)), KMeans):
         with pytest.raises(TypeError, match="must be a fitted model, got") as caught:

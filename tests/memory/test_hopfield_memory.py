@@ -223,17 +223,17 @@ def test_ids_are_stable_and_never_used_again():
     np.testing.assert_array_equal(restored.ids_, [0, 2, 4, 6, 7])
 
 
-def test_forgetting_what_is_not_there_changes_nothing():
+def test_remove_of_unknown_ids_changes_nothing():
     memory = HopfieldMemory().fit(np.eye(4))
-    with pytest.raises(ValueError, match="got others: 9, -1"):
+    with pytest.raises(ValueError, match="got 9, -1"):
         memory.remove([1, 9, -1])
     np.testing.assert_array_equal(memory.ids_, [0, 1, 2, 3])
 
 
 @pytest.mark.parametrize("mask", [[False, True, True], np.array([False, True, True], object), np.ones(3, bool)])
-def test_a_mask_is_not_read_as_ids(mask):
+def test_remove_refuses_a_mask(mask):
     memory = HopfieldMemory().fit(np.eye(3))
-    with pytest.raises(TypeError, match=r"remove wants ids and got a mask. Give ids_\[mask\]"):
+    with pytest.raises(TypeError, match=r"remove expected ids, got a mask. Use ids_\[mask\]"):
         memory.remove(mask)
     np.testing.assert_array_equal(memory.ids_, [0, 1, 2])
     np.testing.assert_array_equal(memory.remove(memory.ids_[[False, True, True]]).ids_, [0])
@@ -244,7 +244,7 @@ def test_ids_may_be_of_any_type_of_numbers():
         np.testing.assert_array_equal(HopfieldMemory().fit(np.eye(4)).remove(np.array([1, 2], dtype)).ids_, [0, 3])
     memory = HopfieldMemory().fit(np.eye(2)).remove([])
     for strange in (0.5, np.nan, 2**63, np.uint64(2**63), 1e300, "1", None):
-        with pytest.raises(ValueError, match="got others"):
+        with pytest.raises(ValueError, match="expected stored ids"):
             memory.remove(strange)
     np.testing.assert_array_equal(memory.ids_, [0, 1])
 
@@ -281,7 +281,7 @@ def test_a_failed_append_changes_nothing():
 )
 def test_targets_of_another_kind_are_refused(first, second, error):
     memory = HopfieldMemory().fit(np.eye(4)[:2], first)
-    with pytest.raises(error, match=r"partial_fit (wants|expected) .* of (one type|the kind)"):
+    with pytest.raises(error, match=r"partial_fit expected .*(one type|the stored kind)"):
         memory.partial_fit(np.eye(4)[2:], second)
     np.testing.assert_array_equal(memory.ids_, [0, 1])
     with pytest.raises(TypeError, match="score expected labels of one type") if error is TypeError else nullcontext():
@@ -337,9 +337,9 @@ def test_neighbours_are_those_of_scikit_learn(form, similarity, metric):
     np.testing.assert_array_equal(
         memory.kneighbors(Q, return_distance=False), peer.kneighbors(Q, return_distance=False)
     )
-    with pytest.raises(ValueError, match="n_neighbors=201"):
+    with pytest.raises(ValueError, match="200, got 201"):
         memory.kneighbors(Q, 201)
-    with pytest.raises(ValueError, match="n_neighbors=200"):
+    with pytest.raises(ValueError, match="199, got 200"):
         memory.kneighbors(None, 200)
 
 
@@ -370,7 +370,7 @@ def test_labels_and_values():
     rows = HopfieldMemory("euclidean", beta=0.5).fit(X[:80], X[:80, :2]).predict(X[80:])
     assert rows.shape == (40, 2)
     np.testing.assert_allclose(rows[:, 0], by_number.predict(X[80:]))
-    with pytest.raises(ValueError, match="wants targets"):
+    with pytest.raises(ValueError, match="fitted with y"):
         HopfieldMemory().fit(X).predict(X)
 
 
@@ -383,7 +383,7 @@ def test_rows_of_whole_numbers_are_averaged():
 def test_predict_says_that_all_were_forgotten():
     memory = HopfieldMemory().fit(np.eye(3), [1, 2, 3]).remove([0, 1, 2])
     for ask in (memory.predict, lambda X: memory.score(X, [1, 2, 3])):
-        with pytest.raises(ValueError, match="predict wants stored patterns, and all were forgotten"):
+        with pytest.raises(ValueError, match="predict expected stored patterns, got an empty memory"):
             ask(np.eye(3))
 
 
@@ -391,7 +391,7 @@ def test_predict_says_that_all_were_forgotten():
 def test_score_refuses_numbers_of_another_shape(stored, asked):
     memory = HopfieldMemory().fit(np.eye(5), stored)
     assert memory.score(np.eye(5), stored) == 1
-    with pytest.raises(ValueError, match=r"score wants a y of shape \(5,( 5)?\), as predict gives it"):
+    with pytest.raises(ValueError, match=r"score expected y of shape \(5,( 5)?\), as predict returns it"):
         memory.score(np.eye(5), asked)
 
 
@@ -414,7 +414,7 @@ def test_rows_whose_squares_underflow_are_refused(form, similarity):
     for dtype, small, fine in ((np.float32, 2e-22, 1e-17), (np.float64, 1e-160, 1e-140)):
         for separation in ("sparsemax", "softmax", "entmax15"):
             memory = HopfieldMemory(similarity, separation=separation).fit(FORMS[form]((small * X).astype(dtype)))
-            with pytest.raises(ValueError, match=r'beta="auto" wants rows whose squares float\d\d can tell apart'):
+            with pytest.raises(ValueError, match=r"rows whose squares differ in float\d\d"):
                 memory.transform(small * X)
             scaled = HopfieldMemory(similarity, separation=separation).fit(FORMS[form]((fine * X).astype(dtype)))
             assert scaled.beta_ > 1
@@ -495,14 +495,14 @@ def test_pickle_clone_and_seed():
         assert other.score(X) == memory.score(X)
 
 
-def test_searches_while_patterns_come_and_go(asked_meanwhile):
+def test_queries_while_other_threads_add_and_remove_patterns(query_in_threads):
     X = words(400, 300)
     memory = HopfieldMemory("cosine", separation="max").fit(sparse.csr_matrix(X[:200]))
 
     def search():
         np.testing.assert_array_equal(memory.transform(X[:150]).toarray(), X[:150])
 
-    with asked_meanwhile(search) as failures:
+    with query_in_threads(search) as failures:
         for i in range(200, len(X), 20):
             memory.partial_fit(sparse.csr_matrix(X[i : i + 20]))
             memory.remove(memory.ids_[-5:])
@@ -649,7 +649,7 @@ def test_score_looks_at_its_rows_once(monkeypatch):
     assert len(looked) == 2
 
 
-def test_who_waited_for_rows_does_not_stack_them_again(monkeypatch):
+def test_waiting_threads_do_not_stack_rows_again(monkeypatch):
     store = patterns.Patterns.of(np.eye(3)).append_rows(np.eye(3))
     stacked = np.vstack([np.eye(3), np.eye(3)])
 
@@ -660,7 +660,7 @@ def test_who_waited_for_rows_does_not_stack_them_again(monkeypatch):
         def __exit__(self, *ignored):
             pass
 
-    monkeypatch.setattr(patterns, "_making", Busy())
+    monkeypatch.setattr(patterns, "_computing", Busy())
     assert store.rows is stacked
 
 
@@ -872,7 +872,7 @@ def test_an_empty_query_recalls_an_empty_pattern():
 @pytest.mark.parametrize("separation", ["sparsemax", "max"])
 def test_a_similarity_that_cannot_separate_patterns_warns_once(similarity, X, separation):
     memory = HopfieldMemory(similarity, separation=separation).fit(X)
-    with pytest.warns(UserWarning, match=f'similarity="{similarity}" rates .* Use similarity="auto"') as caught:
+    with pytest.warns(UserWarning, match=f'similarity="{similarity}", .* Use similarity="auto"') as caught:
         memory.transform(X)
     assert [warning.filename for warning in caught] == [__file__]
     with warnings.catch_warnings():
@@ -992,7 +992,7 @@ def test_missing_values_pass_through_a_pipeline():
     np.testing.assert_allclose(model[0].inverse_transform(completed), X[:30])
 
 
-def test_steps_and_thresholds_keep_what_is_given():
+def test_keep_observed_with_steps_and_threshold():
     X = words(80)
     Q = with_gaps(X[:20], 0.4)
     for form in FORMS.values():

@@ -23,7 +23,7 @@ def dense(X):
 class TestRows:
     def test_combine(self, form, dtype):
         X = random_rows().astype(dtype)
-        for share in (0.02, 0.5):  # few weights, and so many that BLAS takes over
+        for share in (0.02, 0.5):  # few weights, and enough that BLAS is used
             weights = sparse.random(20, 60, share, format="csr", random_state=0, dtype=dtype)
             found = ops.combine_rows(weights, FORMS[form](X))
             assert sparse.issparse(found) == (form == "CSR")

@@ -139,22 +139,25 @@ def test_invalid_arguments_are_rejected():
 def test_benchmark_reports_whether_its_thresholds_are_met():
     y = np.repeat(np.arange(4), 50)
     X = cone(200, 12) + 4 * np.eye(4, 12)[y]
-    for rows in (geometry.spread("trial", X, y), geometry.spread("trial", X[::2], y[::2], X[1::2], y[1::2])):
+    for rows in (
+        geometry.measure_spread("trial", X, y),
+        geometry.measure_spread("trial", X[::2], y[::2], X[1::2], y[1::2]),
+    ):
         assert [row["model"] for row in rows] == list(geometry.MODELS)
         for row in rows:
             assert row["times raw"] == pytest.approx(row["IsoScore"] / rows[0]["IsoScore"])
             assert 0 < row["accuracy@1"] <= 1
             assert ("bar" in row) == (row["model"] in geometry.BARS)
     people = np.einsum("ij,ij->i", X[::2], X[1::2])
-    rows = geometry.correlation("trial", X[::2], X[1::2], people, X, "itself")
+    rows = geometry.measure_correlation("trial", X[::2], X[1::2], people, X, "itself")
     assert all(-1 <= row["Spearman"] <= 1 for row in rows)
     assert [row["model"] for row in rows if "bar" in row] == [geometry.DEFAULTS]
 
 
 def test_benchmark_neighbours_exclude_the_row_itself():
     X = np.array([[1.0, 0.0], [5.0, 1.0], [0.0, 1.0]])
-    assert geometry.nearest(X).tolist() == [1, 0, 1]
-    assert geometry.nearest(X[:2], X[1:]).tolist() == [0, 0]
+    assert geometry.find_nearest(X).tolist() == [1, 0, 1]
+    assert geometry.find_nearest(X[:2], X[1:]).tolist() == [0, 0]
 
 
 def test_benchmark_reads_its_data_and_writes_a_file(tmp_path, monkeypatch, capsys):

@@ -22,7 +22,7 @@ def test_plateau(scores, stops_at):
     assert stopped == [place == stops_at for place in range(len(scores))]
 
 
-def test_a_slow_climb_is_still_a_plateau_when_it_is_too_slow():
+def test_plateau_of_a_slowly_rising_score():
     plateau = Plateau(tol=0.1, patience=3)
     assert [plateau(1 + 0.01 * step) for step in range(4)] == [False, False, False, True]
 
@@ -31,14 +31,14 @@ def test_a_slow_climb_is_still_a_plateau_when_it_is_too_slow():
 def test_reporter_counts_the_epochs(verbose, capsys):
     reporter = Reporter("Learner", 3, verbose)
     for epoch in reporter.epochs():
-        reporter.tell(epoch, 0.25, n_idle=2 * epoch)
+        reporter.report(epoch, 0.25, n_idle=2 * epoch)
     out = capsys.readouterr().out
     lines = out.splitlines()
     if verbose == 0:
         assert out == ""
     elif verbose == 1:
         assert lines[0] == "[Learner] epoch 1/3: explained energy 0.2500"
-        assert lines[2] == "[Learner] epoch 3/3: explained energy 0.2500, 4 idle units"
+        assert lines[2] == "[Learner] epoch 3/3: explained energy 0.2500, 4 idle components"
     else:
         assert "Learner" in out
         assert "100%" in out

@@ -81,12 +81,12 @@ EXAMPLE = {"without": (np.zeros(3), [0.9016, 0.0390, 0.0594]), "with": (MEANS, [
 class TestTheExampleOfTheSeeds:
     """Three experts whose scores are divided by T = 1/4, without inhibition and with it."""
 
-    def test_in_learning(self, means, expected):
+    def test_final_temperature_in_learning(self, means, expected):
         order = np.argsort(means - SCORES)
         found = ops.Nearest(order[None], SCORES[order][None], np.ones(1), SCORES)
         np.testing.assert_array_equal(compute_gates(found, means, 0.25, 3).round(4), np.array([expected])[:, order])
 
-    def test_in_the_codes(self, means, expected):
+    def test_final_temperature_of_codes(self, means, expected):
         model = InhibitedMixture(3, temperature=0.25, random_state=0).partial_fit(np.eye(4) + 0.1)
         model.components_ = np.c_[SCORES, np.diag(np.sqrt(1 - SCORES**2))]
         model.inhibition_, model.unexplained_ = means, np.ones(())
@@ -97,8 +97,8 @@ class TestTheExampleOfTheSeeds:
     ("shape", "n_rows", "period"),
     [((5, 40), 30, 4), ((6, 40), 30, 4), ((10, 40), 30, 8), ((40, 10), 30, 8), ((10, 40), 7, 20), ((40, 40), 30, 20)],
 )
-def test_updates_between_leanings(shape, n_rows, period, monkeypatch):
-    """Every fourth, and of a large order every so many rows, but no more than twenty updates apart."""
+def test_updates_between_orthogonalizations(shape, n_rows, period, monkeypatch):
+    """Every fourth update; of a large order, after a number of rows, at most twenty updates apart."""
     monkeypatch.setattr(inhibited_mixture, "_LARGE_ORDER", 5)
     leaned = []
     monkeypatch.setattr(ops, "orthogonalize_partially", lambda W, amount: leaned.append(len(leaned)) or W)
@@ -112,7 +112,7 @@ def test_updates_between_leanings(shape, n_rows, period, monkeypatch):
     assert found == list(range(period, 41, period))
 
 
-def test_the_experts_kept_are_those_that_inhibition_leaves_on_top():
+def test_active_components_are_ranked_after_inhibition():
     model = experts_on_axes(3, 2).set_params(temperature=0.5)
     model.inhibition_ = np.array([0.7, 0.0, 0.0])
     x = np.array([[3.0, 1.0, 2.0]])
@@ -134,7 +134,7 @@ def test_the_temperature_is_a_multiple_of_the_unexplained_energy(unexplained, fa
 
 
 @pytest.mark.filterwarnings("error")
-def test_gates_of_rows_that_nearly_agree_still_differ():
+def test_gates_of_well_explained_rows_differ():
     """Groups whose cosines are .999: gates at the default temperature depend on the differences between them."""
     rng = np.random.default_rng(0)
     labels = rng.integers(5, size=500)
@@ -178,7 +178,7 @@ def test_gates_are_shares(planted, n_active, dtype, monkeypatch):
         np.testing.assert_array_equal(model.predict(X), model.labels_)
 
 
-def test_a_row_that_shares_nothing_with_any_expert_is_nobodys():
+def test_a_row_without_common_features_has_even_gates_and_no_label():
     model = experts_on_axes(4, 2)
     model.components_ = np.eye(5)[:4]
     model.n_features_in_ = 5
@@ -211,9 +211,9 @@ def test_diagnostics_by_hand():
     both, none, one = [1, 1, 0, 0, 0], [0, 0, 0, 0, 1], [0, 0, 1, 0, 0]
     model.components_ = np.eye(5)[:4]
     X = np.array([both, one, one, none], dtype=float)
-    observed = []
-    model._find_winners(X, model._get_state(), observed=observed)
-    model._store_summary(X, observed)
+    summaries = []
+    model._find_winners(X, model._get_state(), summaries=summaries)
+    model._store_summary(X, summaries)
     np.testing.assert_allclose(model.load_, [0.75 / 4, 0.75 / 4, 2.25 / 4, 0.25 / 4])
     assert model.max_violation_ == pytest.approx(1.25)
     assert model.gate_entropy_ == pytest.approx(0.5)  # two rows are whole, two even; none can be more
@@ -251,7 +251,7 @@ def text():
         {"n_active": 2, "temperature": 1},
     ],
 )
-def test_even_gates_are_complained_of(text, settings, n_batches):
+def test_warning_of_even_gates(text, settings, n_batches):
     n_active = settings.get("n_active", 3) or 50
     (even,) = complaints(text, n_batches=n_batches, **settings)
     assert f"share nearly all rows evenly among {n_active} components" in even
@@ -262,14 +262,14 @@ def test_even_gates_are_complained_of(text, settings, n_batches):
 @pytest.mark.parametrize(
     "settings", [{"temperature": 1e-4}, {"temperature": 1e-3}, {"temperature": 5e-4, "n_active": None}]
 )
-def test_whole_gates_are_complained_of(text, settings, n_batches):
+def test_warning_of_whole_gates(text, settings, n_batches):
     (whole,) = complaints(text, n_batches=n_batches, **settings)
     assert "give nearly all rows to one component alone" in whole
     assert f"Raise the temperature, which is {settings['temperature']:g}, for instance to 0." in whole
 
 
 @pytest.mark.parametrize("settings", [{"temperature": 1}, {"temperature": 1e-3}, {"temperature": 1, "n_active": None}])
-def test_the_temperature_advised_is_not_complained_of(text, settings):
+def test_no_warning_at_the_advised_temperature(text, settings):
     (message,) = complaints(text, **settings)
     advised = float(re.search(r"for instance to ([0-9.e-]+?)[.;]( |$)", message)[1])
     assert complaints(text, **{**settings, "temperature": advised}) == []
@@ -286,11 +286,11 @@ def test_the_temperature_advised_is_not_complained_of(text, settings):
         {"temperature": 0.01},
     ],
 )
-def test_gates_that_speak_are_not(text, settings):
+def test_no_warning_of_informative_gates(text, settings):
     assert complaints(text, **settings) == []
 
 
-def test_ordinary_data_is_not_complained_of_at_the_defaults(planted):
+def test_no_warning_at_the_defaults(planted):
     rng = np.random.default_rng(0)
     centers = rng.standard_normal((10, 60))[rng.integers(10, size=1000)]
     noise = rng.standard_normal((1000, 60))
@@ -308,7 +308,7 @@ def test_ordinary_data_is_not_complained_of_at_the_defaults(planted):
             assert [message for message in found if "gates" in message] == [], name
 
 
-def test_unused_components_are_no_matter_of_temperature():
+def test_idle_components_give_no_warning_of_temperature():
     X = np.repeat(np.eye(5)[:1], 100, axis=0)
     [found] = complaints(X, n_components=4, revive=False)
     assert "n_components=1 is enough" in found
@@ -350,12 +350,12 @@ def n_idle(seed, **settings):
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("settings", [{}, {"n_active": None, "temperature": 0.2}], ids=["default", "all share, warm"])
-def test_no_expert_is_idle(settings, seed):
+def test_no_component_is_idle(settings, seed):
     assert n_idle(seed, **settings) == 0
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_experts_that_all_share_fall_into_one_another_where_nothing_holds_them_apart(seed):
+def test_components_without_inhibition_and_orthogonality_become_equal(seed):
     """While T is high all experts learn the mean of all rows, and with this T they stay there, all but equal.
 
     It takes gates that leave no expert out and such a T: at the defaults otherwise hardly any expert is lost.

@@ -66,7 +66,7 @@ def test_images_start_with_directions_that_all_win():
 def test_rows_looked_at_grow_with_the_directions(rows, n_directions, size, monkeypatch):
     looked_at = []
     refined = initialization._refine
-    monkeypatch.setattr(initialization, "_refine", lambda X, W: looked_at.append(X.shape[0]) or refined(X, W))
+    monkeypatch.setattr(initialization, "_refine", lambda X, *how: looked_at.append(X.shape[0]) or refined(X, *how))
     initialize_directions(rows, n_directions, np.random.RandomState(0))
     assert set(looked_at) == {size}
     assert len(looked_at) == (8 if n_directions <= 100 else 1)

@@ -103,7 +103,7 @@ def test_batch_steps(planted, p, rank, form, strength):
 
 @pytest.mark.parametrize("p", [1.5, 2, 3])
 @pytest.mark.parametrize(("n_units", "repulsion"), [(10, 0.0), (2, 0.4)])
-def test_where_the_batch_rule_rests_the_published_rule_rests(planted, p, n_units, repulsion):
+def test_fixed_points_of_the_batch_rule_are_those_of_the_published_rule(planted, p, n_units, repulsion):
     """Both have their fixed point at the p-normalised sums of rows won less rows all but won (ALGORITHMS 1.6.2).
 
     With a rival this holds where it is pushed as published, whatever its size.
@@ -111,7 +111,7 @@ def test_where_the_batch_rule_rests_the_published_rule_rests(planted, p, n_units
     X = planted[0].toarray()
     X = X / np.linalg.norm(X, axis=1, keepdims=True)
     model = KrotovHopfield(n_units, p=p, repulsion=repulsion, inhibition=None, random_state=0)
-    model._fair = False
+    model._spares_rivals = False
     for _ in range(200):
         model.partial_fit(X)
     W = model.components_
@@ -140,14 +140,14 @@ def test_codes_by_hand():
 
 @pytest.mark.parametrize("inhibition", ["mean", "load", None])
 @pytest.mark.parametrize("repulsion", [0.0, 0.4, 1.0])
-def test_the_start_does_not_collapse(planted, inhibition, repulsion):
+def test_initial_components_all_win_rows(planted, inhibition, repulsion):
     X, labels = planted
     model = KrotovHopfield(10, inhibition=inhibition, repulsion=repulsion, revive=False, random_state=0).fit(X)
     assert normalized_mutual_info_score(labels, model.labels_) > 0.85
     assert (model.usage_ > 0.02).all()
 
 
-def test_revival_brings_idle_units_back(planted):
+def test_idle_components_are_revived(planted):
     X, labels = planted
     lost = KrotovHopfield(10, random_state=0, inhibition=None, revive=False).fit(X)
     lost.components_[5:] = -np.abs(lost.components_[5:])  # half of the units point away from every row
@@ -159,7 +159,7 @@ def test_revival_brings_idle_units_back(planted):
     assert normalized_mutual_info_score(labels, again.labels_) > 0.8
 
 
-def test_without_revival_idle_units_stay(planted):
+def test_idle_components_stay_idle_without_revival(planted):
     X, _ = planted
     model = KrotovHopfield(10, random_state=0, inhibition=None, revive=False).fit(X)
     model.components_[5:] = -np.abs(model.components_[5:])
@@ -178,7 +178,7 @@ def test_learning_stops_on_a_plateau(planted):
     assert hebbian.set_params(tol=0).fit(X).n_iter_ == 12  # the learning rate falls to the last pass
 
 
-def test_long_rows_do_not_drown_short_ones(planted):
+def test_long_rows_do_not_outweigh_short_ones(planted):
     X, _ = planted
     lengths = np.random.default_rng(0).uniform(1e-3, 1e3, X.shape[0])
     one = KrotovHopfield(10, random_state=0).fit(X)
@@ -193,7 +193,7 @@ class TestPruning:
     @pytest.mark.parametrize("seed", [0, 1, 2])
     @pytest.mark.parametrize("balance", [1.0, 0.8], ids=["even", "skewed"])
     @pytest.mark.parametrize(("n_topics", "n_begun"), [(10, 30), (5, 20), (3, 3)])
-    def test_the_planted_number_is_left(self, n_topics, n_begun, balance, seed):
+    def test_pruning_leaves_the_planted_number(self, n_topics, n_begun, balance, seed):
         corpus = make_planted_corpus(1000, n_topics, balance=balance, random_state=seed)
         X = TfidfTransformer(sublinear_tf=True).fit_transform(corpus.X)
         model = KrotovHopfield(n_begun, prune=True, random_state=seed).fit(X)
@@ -201,7 +201,7 @@ class TestPruning:
         assert normalized_mutual_info_score(corpus.labels, model.labels_) > 0.95
 
     @pytest.mark.parametrize("settings", [{}, {"algorithm": "hebbian"}, {"p": 3}, {"inhibition": None}])
-    def test_everything_has_the_smaller_number(self, planted, settings):
+    def test_all_attributes_have_the_number_of_components_left(self, planted, settings):
         X, _ = planted
         model = KrotovHopfield(30, prune=True, random_state=0, **settings).fit(X)  # an idle unit would warn, and fail
         n = len(model.components_)
@@ -214,7 +214,7 @@ class TestPruning:
         assert model.transform(X).shape == (X.shape[0], n)
         np.testing.assert_array_equal(model.predict(X), model.labels_)
 
-    def test_one_may_learn_on(self, planted):
+    def test_partial_fit_after_pruning(self, planted):
         X, _ = planted
         model = KrotovHopfield(30, prune=True, random_state=0).fit(X)
         n, seen = len(model.components_), model.n_updates_
@@ -223,14 +223,14 @@ class TestPruning:
         assert model.n_updates_ == seen + 1
         assert len(KrotovHopfield(30, prune=True).partial_fit(X).components_) == 30
 
-    def test_without_it_units_share_topics(self, planted):
+    def test_components_share_topics_without_pruning(self, planted):
         X, _ = planted
         model = KrotovHopfield(30, random_state=0).fit(X)
         assert len(model.components_) == 30
         assert (model.usage_ > 0).all()
 
     @pytest.mark.parametrize("seed", range(3))
-    def test_groups_that_lie_close_are_not_driven_away(self, seed):
+    def test_pruning_keeps_components_of_similar_groups(self, seed):
         """All cosines are large, so each unit is a strong rival to all: no avalanche that leaves one unit."""
         rng = np.random.default_rng(seed)
         centres = 2 + rng.standard_normal((8, 40))
@@ -238,7 +238,7 @@ class TestPruning:
         model = KrotovHopfield(24, prune=True, random_state=seed).fit(X)
         assert len(model.components_) >= 4
 
-    def test_its_passes_are_told(self, planted, capsys):
+    def test_output_of_pruning(self, planted, capsys):
         X, _ = planted
         model = KrotovHopfield(20, prune=True, max_iter=12, random_state=0, verbose=1).fit(X)
         lines = capsys.readouterr().out.splitlines()
@@ -271,7 +271,7 @@ def test_hebbian_batch_size_is_100_by_default(planted):
 
 @pytest.mark.filterwarnings("ignore:.*components? wins? no sample")
 @pytest.mark.parametrize("p", [2, 3])
-def test_hebbian_norms_far_from_1_are_warned_of(planted, p):
+def test_warning_of_hebbian_norms_far_from_1(planted, p):
     X, _ = planted
     model = KrotovHopfield(10, algorithm="hebbian", p=p, learning_rate=5, max_iter=1, revive=False, random_state=0)
     with pytest.warns(UserWarning, match="components have a norm farther than") as caught:

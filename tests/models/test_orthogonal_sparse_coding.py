@@ -92,7 +92,7 @@ def test_procrustes_steps(planted, signals, signed, kept, inhibition, form):
         (5, {"threshold": 1}, False),
     ],
 )
-def test_rows_are_picked_only_for_some_of_several_units(planted, monkeypatch, n_units, kept, picks):
+def test_rows_are_scattered_only_for_some_of_several_components(planted, monkeypatch, n_units, kept, picks):
     """One product of all is many times faster where all units are kept, and slower where few are."""
     asked = []
     for name in ("scatter_rows", "accumulate"):
@@ -148,7 +148,7 @@ def test_the_other_rules_recover_a_basis_that_is_used_sparsely():
         assert recovered(model.fit(X), basis) > 0.7
 
 
-def test_steps_fall_geometrically_and_partial_fit_goes_on_with_the_last(planted):
+def test_learning_rates_of_fit_and_partial_fit(planted):
     X, _ = planted
     model = OrthogonalSparseCoding(5, algorithm="geodesic", max_iter=5, random_state=0)
     np.testing.assert_allclose([model._compute_rate(e / 4) for e in range(5)], 0.8 * 0.1 ** (np.arange(5) / 4))
@@ -175,7 +175,7 @@ def test_procrustes_stops_on_a_plateau(planted):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("signed", [False, True])
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_units_are_orthonormal_after_every_call(planted, algorithm, signed, dtype):
+def test_components_are_orthonormal_after_every_call(planted, algorithm, signed, dtype):
     X = planted[0].astype(dtype)
     model = OrthogonalSparseCoding(8, algorithm=algorithm, signed=signed, random_state=0)
     same = sparse.vstack([X[7]] * 40).tocsr()  # most units win nothing
@@ -185,14 +185,14 @@ def test_units_are_orthonormal_after_every_call(planted, algorithm, signed, dtyp
 
 
 @pytest.mark.filterwarnings("ignore:.*components? wins? no sample")
-def test_wild_steps_leave_orthonormal_units(signals):
+def test_large_steps_give_orthonormal_components(signals):
     for algorithm in ("geodesic", "online"):
         model = OrthogonalSparseCoding(12, algorithm=algorithm, learning_rate=1e4, max_iter=3, random_state=0)
         for signed in (False, True):
             assert_orthonormal(model.set_params(signed=signed).fit(signals).components_)
 
 
-def test_revival_brings_idle_units_back_and_keeps_all_orthonormal(planted):
+def test_revived_components_win_samples_and_are_orthonormal(planted):
     X, labels = planted
     model = OrthogonalSparseCoding(6, n_active=1, random_state=0).fit(X)
     away = -np.abs(np.random.default_rng(0).standard_normal((3, X.shape[1])))
@@ -208,7 +208,7 @@ def test_revival_brings_idle_units_back_and_keeps_all_orthonormal(planted):
 def test_nothing_is_revived_where_codes_are_signed(signals):
     centred = signals - signals.mean(axis=1, keepdims=True)  # one direction holds nothing
     model = OrthogonalSparseCoding(12, signed=True, n_active=1, random_state=0, tol=1)
-    with pytest.warns(UserWarning, match=r"12 components win no sample: .* Raise n_active, with which"):
+    with pytest.warns(UserWarning, match=r"12 components win no sample: .* Raise n_active"):
         model.fit(centred)
     assert model.n_iter_ == 4
     model.set_params(n_active=2).fit(centred)  # and does not warn
@@ -216,14 +216,14 @@ def test_nothing_is_revived_where_codes_are_signed(signals):
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("kept", [{"n_active": 4}, {"n_active": None}, {"threshold": 0.1}])
-def test_a_unit_that_never_wins_may_serve(signals, kept):
+def test_no_warning_of_components_that_are_used_without_winning(signals, kept):
     model = OrthogonalSparseCoding(12, signed=True, random_state=0, tol=1, **kept)
     model.fit(signals - signals.mean(axis=1, keepdims=True))
     assert (model.usage_ == 0).any()
 
 
-def test_more_units_than_features_are_refused():
-    with pytest.raises(ValueError, match=r"n_components=5 for 4 features.*KrotovHopfield"):
+def test_more_components_than_features_are_refused():
+    with pytest.raises(ValueError, match=r"number of features, 4, .* got 5.*KrotovHopfield"):
         OrthogonalSparseCoding(5).fit(np.eye(4))
     assert OrthogonalSparseCoding().fit(np.eye(4)).components_.shape == (4, 4)
 
@@ -246,7 +246,7 @@ def test_codes_are_the_largest_projections(n_active):
         np.testing.assert_allclose(model.transform(X), expected, atol=1e-12)
 
 
-def test_the_code_is_the_best_of_so_few_terms():
+def test_codes_minimise_the_error_of_n_active_terms():
     model, X = fitted(n_active=2)
     rebuilt = model.inverse_transform(model.transform(X))
     for x, found in zip(X, rebuilt, strict=True):
@@ -257,7 +257,7 @@ def test_the_code_is_the_best_of_so_few_terms():
         assert ((x - found) ** 2).sum() == pytest.approx(min(errors))
 
 
-def test_a_threshold_is_the_root_of_its_penalty():
+def test_threshold_is_the_square_root_of_the_penalty():
     theta = 0.9
     model, X = fitted(threshold=theta)
     codes = model.transform(X)
@@ -290,7 +290,7 @@ def test_codes_by_hand():
     np.testing.assert_array_equal(model.predict(X), [0, 0, -1])
 
 
-def test_the_nearest_unit_shows_where_none_points_along_a_row():
+def test_codes_of_rows_with_negative_projections():
     model, _ = fitted(signed=False, inhibition=None)
     X = -np.abs(np.random.default_rng(2).uniform(1, 2, (20, 6))) @ model.components_
     codes = model.transform(X)
@@ -304,7 +304,7 @@ def test_the_nearest_unit_shows_where_none_points_along_a_row():
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_long_rows_do_not_drown_short_ones(planted, algorithm):
+def test_long_rows_do_not_outweigh_short_ones(planted, algorithm):
     X, _ = planted
     lengths = np.random.default_rng(0).uniform(1e-3, 1e3, X.shape[0])
     one, two = (OrthogonalSparseCoding(6, algorithm=algorithm, max_iter=5, random_state=0) for _ in range(2))
@@ -314,7 +314,7 @@ def test_long_rows_do_not_drown_short_ones(planted, algorithm):
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_signals_may_come_in_any_unit_of_measure(signals, algorithm):
+def test_signals_of_any_scale(signals, algorithm):
     one, two = (
         OrthogonalSparseCoding(6, algorithm=algorithm, signed=True, max_iter=5, random_state=0) for _ in range(2)
     )

@@ -1,4 +1,4 @@
-"""Units that learned one thing twice: the moves that `twins` proposes, by hand, and what they are for."""
+"""Relocation of redundant components and revival of idle ones, compared with results by hand and with oracles."""
 
 import numpy as np
 import oracles
@@ -10,10 +10,11 @@ from sklearn.metrics import normalized_mutual_info_score
 from codebooks import InhibitedMixture, KrotovHopfield, OrthogonalSparseCoding
 from codebooks.datasets import make_planted_corpus
 from codebooks.models import relocation
-from codebooks.models.relocation import find_moves, find_widest_directions, pair_by_error
+from codebooks.models.relocation import find_moves, relocate
+from codebooks.models.revival import find_widest_directions, pair_by_error
 
 FORMATS = {"dense": np.asarray, "csr": sparse.csr_matrix}
-# Units 0 and 1 share one group, unit 2 has another, and a third group has nobody, so unit 2 wins it as well.
+# Components 0 and 1 share one group, component 2 has another; a third group has none, so component 2 wins it as well.
 SHARED = [[1, 0.2, 0, 0, 0, 0]] * 4 + [[2, 0, 0.4, 0, 0, 0]] * 3
 OWN = [[0, 0, 0, 1, 0, 0]] * 9
 UNCOVERED = [[0, 0, 0, 0.3, 1, 0], [0, 0, 0, 0.3, 1.1, 0], [0, 0, 0, 0.6, 2, 0], [0, 0, 0, 0.3, 0.9, 0]]
@@ -32,31 +33,31 @@ def setting(n_uncovered=4):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("form", FORMATS)
-def test_a_twin_goes_where_rows_are_explained_worst(form, dtype):
+def test_a_redundant_component_moves_to_the_worst_explained_rows(form, dtype):
     X, labels = setting()
     (move,) = find_moves(FORMATS[form](X.astype(dtype)), scaled(UNITS).astype(dtype), labels)
-    assert (move.unit, move.twin, move.n_rows) == (1, 0, 4)  # the lighter one goes
-    np.testing.assert_allclose(move.together, scaled(scaled(SHARED).sum(axis=0)), atol=1e-6)
-    np.testing.assert_allclose(move.elsewhere, scaled(scaled(UNCOVERED).sum(axis=0)), atol=1e-6)
-    assert move.together.dtype == move.elsewhere.dtype == dtype
+    assert (move.component, move.partner, move.n_rows) == (1, 0, 4)  # the lighter one goes
+    np.testing.assert_allclose(move.common_direction, scaled(scaled(SHARED).sum(axis=0)), atol=1e-6)
+    np.testing.assert_allclose(move.new_direction, scaled(scaled(UNCOVERED).sum(axis=0)), atol=1e-6)
+    assert move.common_direction.dtype == move.new_direction.dtype == dtype
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_the_lighter_one_goes_whichever_it_is(form):
+def test_the_component_with_fewer_rows_moves(form):
     X, labels = setting()
     labels[:7] = 1 - labels[:7]
     (move,) = find_moves(FORMATS[form](X), scaled(UNITS)[[1, 0, 2]], labels)
-    assert (move.unit, move.twin) == (0, 1)
+    assert (move.component, move.partner) == (0, 1)
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_it_goes_there_block_by_block_too(form, monkeypatch):
+def test_moves_do_not_depend_on_the_size_of_blocks(form, monkeypatch):
     X, labels = setting()
     whole = find_moves(FORMATS[form](X), scaled(UNITS), labels)
     monkeypatch.setattr(relocation, "_BLOCK", 3)  # the uncovered rows fall into two blocks, others hold none
     (found,), (expected,) = find_moves(FORMATS[form](X), scaled(UNITS), labels), whole
     assert found.n_rows == expected.n_rows == 4
-    np.testing.assert_allclose(found.elsewhere, expected.elsewhere, atol=1e-12)
+    np.testing.assert_allclose(found.new_direction, expected.new_direction, atol=1e-12)
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -66,8 +67,8 @@ def test_moves_of_many_rows_are_found_in_a_sample(form, monkeypatch):
     (whole,) = find_moves(FORMATS[form](X), scaled(UNITS), labels)
     monkeypatch.setattr(relocation, "_N_SAMPLES", 200)
     (found,) = find_moves(FORMATS[form](X), scaled(UNITS), labels)
-    assert (found.unit, found.twin) == (whole.unit, whole.twin)
-    np.testing.assert_allclose(found.elsewhere, whole.elsewhere, atol=0.1)
+    assert (found.component, found.partner) == (whole.component, whole.partner)
+    np.testing.assert_allclose(found.new_direction, whole.new_direction, atol=0.1)
     assert found.n_rows == pytest.approx(whole.n_rows, rel=0.4)  # of all rows, not of the sample
 
 
@@ -76,8 +77,8 @@ def test_two_pairs_go_to_two_groups():
     X = np.vstack([lines[:20], 0.2 * lines[:20] + lines[20:], np.zeros((2, 8))])
     labels = np.r_[[0] * 6, [1] * 4, [2] * 7, [3] * 3, [-1] * 22]
     found = find_moves(X, np.eye(8)[[0, 0, 1, 1]], labels)
-    assert sorted((move.unit, move.twin) for move in found) == [(1, 0), (3, 2)]
-    goals = sorted(int(move.elsewhere.argmax()) for move in found)
+    assert sorted((move.component, move.partner) for move in found) == [(1, 0), (3, 2)]
+    goals = sorted(int(move.new_direction.argmax()) for move in found)
     assert goals == [2, 3]
     assert [move.n_rows for move in found] == [10, 10]
 
@@ -86,10 +87,10 @@ def test_of_three_units_on_one_group_two_are_paired():
     X = np.repeat(np.eye(8), [9, 5, 5, 5, 5, 0, 0, 0], axis=0)
     labels = np.r_[[0] * 2, [1] * 4, [2] * 3, [3] * 5, [4] * 5, [-1] * 10]
     (move,) = find_moves(X, np.eye(8)[[0, 0, 0, 1, 2]], labels)
-    assert (move.unit, move.twin) == (0, 1)
+    assert (move.component, move.partner) == (0, 1)
 
 
-def test_what_all_rows_have_in_common_makes_no_twins():
+def test_a_common_direction_of_all_rows_makes_no_component_redundant():
     """As in embeddings: any two of these groups have a cosine of .9, and one of them has no unit."""
     X = np.repeat(np.eye(8)[:6], 5, axis=0) + 3 * np.eye(8)[7]
     labels = np.repeat([0, 1, 2, 3, 4, -1], 5)
@@ -97,11 +98,11 @@ def test_what_all_rows_have_in_common_makes_no_twins():
     assert find_moves(X, units, labels) == []
     labels[:5] = [0, 0, 0, 1, 1]  # while two units on one group still are
     (move,) = find_moves(X, units[[0, 0, 2, 3, 4]], np.where(labels == 1, np.where(X[:, 0] > 0, 1, -1), labels))
-    assert (move.unit, move.twin) == (1, 0)
+    assert (move.component, move.partner) == (1, 0)
     assert move.n_rows >= 5  # a row on a unit counts too where rounding puts it nearer to the candidate
 
 
-def test_three_units_of_two_groups_each_are_no_twins():
+def test_components_of_two_groups_each_are_not_redundant():
     """Six groups with a common part of most energy: each of three units has won two groups, and none is to spare."""
     groups = np.eye(7)[:6] + 2 * np.eye(7)[6]
     X, labels = np.repeat(groups, 5, axis=0), np.repeat([0, 0, 1, 1, 2, 2], 5)
@@ -134,7 +135,7 @@ def test_revival_costs_at_most_a_hundredth_of_the_energy_without_groups(learner)
         assert revived.score(data.X) >= plain.score(data.X) - 0.012
 
 
-def test_without_twins_nobody_moves():
+def test_no_moves_without_redundant_components():
     X, labels = setting()
     labels[4:7] = 0
     assert find_moves(X, scaled(UNITS), labels) == []  # unit 1 has won nothing: idle, but nobody's twin
@@ -159,8 +160,8 @@ def test_empty_rows_are_ignored(form):
         (found,) = find_moves(FORMATS[form](more), scaled(UNITS), marked)
         assert found[:2] == expected[:2]
         assert found.n_rows == expected.n_rows
-        np.testing.assert_allclose(found.together, expected.together, atol=1e-12)
-        np.testing.assert_allclose(found.elsewhere, expected.elsewhere, atol=1e-12)
+        np.testing.assert_allclose(found.common_direction, expected.common_direction, atol=1e-12)
+        np.testing.assert_allclose(found.new_direction, expected.new_direction, atol=1e-12)
 
 
 def n_topics_found(learner, seed):
@@ -181,7 +182,7 @@ class TestSkewedTopics:
         assert n_topics_found(learner, seed) == 10
 
     def test_without_the_moves_topics_are_lost(self, learner, monkeypatch):
-        monkeypatch.setattr(learner, "_find_redundant", lambda self, X, state, labels: [])
+        monkeypatch.setattr(learner, "_find_redundant", lambda self, X, state, labels, sample_weight: [])
         assert min(n_topics_found(learner, seed) for seed in range(3)) < 10
 
 
@@ -344,7 +345,8 @@ def test_relocated_components_have_p_norm_1(p):
     X, labels = setting()
     model = KrotovHopfield(3, p=p, random_state=0).partial_fit(X)
     state = model._get_state()._replace(components=UNITS / (UNITS**p).sum(axis=1, keepdims=True) ** (1 / p))
-    found = model._relocate(X, state, model._find_redundant(X, state, labels))
+    moves = model._find_redundant(X, state, labels)
+    found = relocate(state, moves, len(X), model._halved, model._compute_lengths)
     assert found is not state
     np.testing.assert_allclose((np.abs(found.components) ** p).sum(axis=1), 1)
     np.testing.assert_allclose(scaled(found.components[0]), scaled(scaled(SHARED).sum(axis=0)))
@@ -372,9 +374,9 @@ def test_fit_revives_at_most_three_times_at_a_plateau(learner, monkeypatch):
     revived = []
     passes = learner._run_epoch
 
-    def watched(self, X, state, epoch, rng, revive=None):
+    def watched(self, X, state, epoch, rng, revive=None, sample_weight=None):
         revived.append(revive)
-        return passes(self, X, state, epoch, rng, revive)
+        return passes(self, X, state, epoch, rng, revive, sample_weight)
 
     monkeypatch.setattr(learner, "_run_epoch", watched)
     with pytest.warns(UserWarning, match="2 of 5 components win no sample"):

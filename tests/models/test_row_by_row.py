@@ -103,7 +103,7 @@ def test_a_rotation_is_the_exponential_of_its_generator(n_active, rate):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("rule", RULES)
-def test_units_stay_orthonormal_over_thousands_of_rows(rule, dtype):
+def test_components_stay_orthonormal_over_thousands_of_rows(rule, dtype):
     rng = np.random.default_rng(0)
     W = ops.nearest_orthonormal(rng.standard_normal((12, 16)).astype(dtype))
     X = (rng.standard_normal((5000, 16)) / 4).astype(dtype)
@@ -113,7 +113,7 @@ def test_units_stay_orthonormal_over_thousands_of_rows(rule, dtype):
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_wild_rates_and_rows_within_the_codebook_leave_numbers(rule):
+def test_large_rates_and_explained_rows_give_finite_components(rule):
     W, X, _, handicap = given("square")
     for rate, rows in ((1e6, X), (0.1, W), (0.1, X @ W.T @ W), (1e-300, X)):
         found = learn(rule, W, rows, np.ones(len(rows)), rate, 0 * handicap, 2)

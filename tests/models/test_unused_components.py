@@ -63,7 +63,7 @@ def test_groups_are_found_on_a_common_background(bumps, learner, n_components):
 
 
 @pytest.mark.parametrize("n_components", [12, 20])
-def test_orthogonal_units_explain_bumps_on_a_common_background(bumps, n_components):
+def test_orthogonal_components_explain_bumps_on_a_common_background(bumps, n_components):
     X, labels = bumps
     model = fit_silently(OrthogonalSparseCoding(n_components, random_state=0), X)
     unrevived = fit_silently(OrthogonalSparseCoding(n_components, revive=False, random_state=0), X)

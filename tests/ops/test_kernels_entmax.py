@@ -53,9 +53,11 @@ def test_separate_max_ties_go_to_the_lower_index():
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_separate_max_ties_within_rounding(dtype):
     eps = np.finfo(dtype).eps
-    scores = np.array([[0, 3 - 16 * eps, 3], [-2 - 16 * eps, -2, -3], [1 - 40 * eps, 1, 0]], dtype)
+    scores = np.array(
+        [[0, 3 - 16 * eps, 3], [-2 - 16 * eps, -2, -3], [1 - 40 * eps, 1, 0], [0, 1000 * (1 - 16 * eps), 1000]], dtype
+    )
     found = ops.separate(scores, 1.0, "max").weights.toarray()
-    np.testing.assert_array_equal(found, [[0, 1, 0], [1, 0, 0], [0, 1, 0]])
+    np.testing.assert_array_equal(found, [[0, 1, 0], [1, 0, 0], [0, 1, 0], [0, 1, 0]])
 
 
 @pytest.mark.parametrize("kind", KINDS)

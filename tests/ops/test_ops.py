@@ -109,6 +109,13 @@ CASES = [
 ]
 
 
+def id_of(value):
+    """The id of a parameter: values of a tuple joined, types by name."""
+    if isinstance(value, tuple):
+        return "-".join(map(id_of, value)) or "empty"
+    return getattr(value, "__name__", str(value))
+
+
 def one_at_a_time(*axes):
     """Return the first values of all axes together, and every other value of each axis with the first of the others."""
     axes = [list(axis) for axis in axes]
@@ -303,6 +310,7 @@ def test_gather_rows_with_any_layout(form, dtype):
 @pytest.mark.parametrize(
     ("n", "layout", "dtype"),
     one_at_a_time([4, 1, 10], ["csr_matrix", "csr_array", "int64 indices", "stored zeros"], DTYPES),
+    ids=id_of,
 )
 def test_gather_largest_skips_index_minus_one(dtype, layout, n):
     dense, index, weight = some_of_no_row(dtype)
@@ -319,6 +327,7 @@ def test_gather_largest_skips_index_minus_one(dtype, layout, n):
         ),
         ((3, 300), np.float64, "Fortran", True),
     ],
+    ids=id_of,
 )
 def test_blend_directions(shape, dtype, form, frozen):
     rng = np.random.default_rng(0)
@@ -480,12 +489,11 @@ def test_weigh_entries(words):
 def test_sum_column_logs(words):
     X, dense, weight = words
     wanted = np.arange(dense.shape[1]) % 3 != 1
-    for found, expected in zip(
-        untouched(ops.sum_column_logs, X, np.log(weight), wanted),
-        oracles.sum_column_logs(dense, np.log(weight), wanted),
-        strict=True,
-    ):
-        assert_same(found, expected, np.float64)
+    for sample_weight in (None, np.arange(len(dense)) % 4 / 2):
+        how = np.log(weight), wanted, sample_weight
+        expected = oracles.sum_column_logs(dense, *how)
+        for found, same in zip(untouched(ops.sum_column_logs, X, *how), expected, strict=True):
+            assert_same(found, same, np.float64)
 
 
 @pytest.mark.parametrize("layout", [name for name in LAYOUTS if name not in ("C", "Fortran", "strided")])
@@ -534,7 +542,9 @@ def test_chosen_products(layout, dtype, frozen):
     assert not found[index < 0].any()
 
 
-@pytest.mark.parametrize(("share", "form", "given_form"), one_at_a_time([0.2, 0, 0.1], ["C", "Fortran"], FORMS[::-1]))
+@pytest.mark.parametrize(
+    ("share", "form", "given_form"), one_at_a_time([0.2, 0, 0.1], ["C", "Fortran"], FORMS[::-1]), ids=id_of
+)
 def test_accumulate_with_few_shares(share, form, given_form):
     layout, dtype, frozen = given_form
     given = given_of("many rows", layout, dtype, frozen)
@@ -557,6 +567,7 @@ def distributions_of(n_components, dtype):
 @pytest.mark.parametrize(
     ("n_components", "dtype", "form", "columns", "frozen"),
     one_at_a_time([6, 1, 2], DTYPES, ["C", "Fortran"], [range(12), (7, 3, 0), ()], [False, True]),
+    ids=id_of,
 )
 def test_compute_log_lifts(n_components, dtype, form, columns, frozen):
     columns = np.array(columns, np.int64)
@@ -613,6 +624,7 @@ def test_compute_responsibilities(dtype, reach):
     one_at_a_time(
         [form for form in FORMS if form[0].startswith("csr")], [(0.02, 7), (0, 1), (0.15, 3)], ["C", "Fortran"]
     ),
+    ids=id_of,
 )
 def test_fold_in(given_form, least_and_steps, form):
     (layout, dtype, frozen), (least, n_steps) = given_form, least_and_steps
@@ -636,7 +648,7 @@ def test_fold_in(given_form, least_and_steps, form):
 
 
 @pytest.mark.parametrize(
-    ("dtype", "columns", "form"), one_at_a_time(DTYPES, [(0, 3, 11), range(12), ()], ["C", "Fortran"])
+    ("dtype", "columns", "form"), one_at_a_time(DTYPES, [(0, 3, 11), range(12), ()], ["C", "Fortran"]), ids=id_of
 )
 def test_decay_and_add(dtype, columns, form):
     columns = np.array(columns, np.int64)
@@ -680,6 +692,7 @@ MANY_SCORES = {
 @pytest.mark.parametrize(
     ("name_and_kept", "dtype", "form"),
     one_at_a_time(product([*SCORES, *MANY_SCORES], ["some", "one", "all"]), DTYPES[::-1], ["C", "Fortran", "strided"]),
+    ids=id_of,
 )
 def test_top_k(name_and_kept, dtype, form):
     name, kept = name_and_kept
@@ -708,6 +721,17 @@ def test_find_nearest(given):
         assert_allclose(found.total, total, **{**TOLERANCE[dtype.type], "atol": TOLERANCE[dtype.type]["atol"] * 20})
         assert found.total.dtype == dtype
         assert_array_equal(found.score[norms == 0], 0)
+
+
+def test_find_nearest_of_dense_rows_in_several_products(monkeypatch):
+    monkeypatch.setattr("codebooks.ops.cpu._DENSE_BLOCKS", 1)
+    monkeypatch.setattr("codebooks.ops.cpu._PRODUCTS", 0)
+    given = given_of("many rows", "C", np.float64)
+    found = ops.find_nearest(given.X, given.W, given.handicap, 3)
+    index, score, _, total = oracles.find_nearest(given.dense, given.W, given.handicap, 3)
+    assert_array_equal(found.index, index)
+    assert_same(found.score, score, np.float64)
+    assert_allclose(found.total, total, rtol=1e-11, atol=1e-11)
 
 
 def test_find_nearest_equals_similarity_row_norms_and_top_k(given):
@@ -982,6 +1006,7 @@ def test_principal_axes(name, dtype, form):
 @pytest.mark.parametrize(
     ("n", "dtype", "layout"),
     one_at_a_time([3, 0, 1, 12], DTYPES, ["csr_matrix", "csr_array", "int64 indices", "stored zeros"]),
+    ids=id_of,
 )
 def test_largest_entries(layout, dtype, n):
     rng = np.random.default_rng(0)
@@ -1129,7 +1154,7 @@ def jobs(n_rows):
             ),
             f"fade_and_add {dtype.__name__}": functools.partial(ops.decay_and_add, *faded),
         }
-        for layout in ("csr_matrix", "int64 indices"):
+        for layout in ("csr_matrix", "int64 indices") if dtype == np.float64 else ("csr_matrix",):
             rows, which = LAYOUTS[layout](X), f"{layout} {dtype.__name__}"
             todo |= {
                 f"similarity, {which}": functools.partial(ops.similarity, rows, W),
@@ -1221,8 +1246,8 @@ def test_results_do_not_depend_on_the_number_of_threads(with_threads, n_threads)
     assert together["fingerprints"] == alone["fingerprints"]
 
 
-def call_from_two_threads():
-    """Call every primitive from two Python threads at once, the first time before it is compiled or loaded."""
+def call_from_two_threads_and_a_fork():
+    """Call every primitive from two Python threads at once, first before it is compiled or loaded; then from a fork."""
     todo, found = jobs(1501), []
     together, until = threading.Barrier(2), time.monotonic() + 1.5
 
@@ -1241,28 +1266,19 @@ def call_from_two_threads():
     assert len(found) >= 2
     assert all(one == alone for one in found)
 
-
-def test_primitives_from_two_python_threads(fresh_python):
-    fresh_python("import test_ops; test_ops.call_from_two_threads()", NUMBA_NUM_THREADS="2")
-
-
-def call_after_a_fork():
-    todo = jobs(1501)
-    expected = fingerprints(todo)  # starts the threads of this process
-
     def same():
-        assert fingerprints(todo) == expected
+        assert fingerprints(todo) == alone
 
-    child = multiprocessing.get_context("fork").Process(target=same)
-    child.start()
-    child.join()  # `fresh_python` has a time limit
-    assert child.exitcode == 0
-    same()
+    if "fork" in multiprocessing.get_all_start_methods():
+        child = multiprocessing.get_context("fork").Process(target=same)
+        child.start()
+        child.join()  # `fresh_python` has a time limit
+        assert child.exitcode == 0
+        same()
 
 
-@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this system does not fork")
-def test_results_in_a_forked_child(fresh_python):
-    fresh_python("import test_ops; test_ops.call_after_a_fork()", NUMBA_NUM_THREADS="2")
+def test_primitives_from_two_python_threads_and_in_a_forked_child(fresh_python):
+    fresh_python("import test_ops; test_ops.call_from_two_threads_and_a_fork()", NUMBA_NUM_THREADS="2")
 
 
 def compile_without_a_place_for_files():

@@ -202,12 +202,12 @@ def cone(n=300, d=12):
 def test_plot_whitening_draws_cosines_and_variances():
     X = cone()
     cosines, variances = plot_whitening(X, X - X.mean(axis=0)).axes
-    told = []
+    labels = []
     for Y in (X, X - X.mean(axis=0)):
         unit = Y / np.linalg.norm(Y, axis=1, keepdims=True)
         spread = (unit @ unit.T)[np.triu_indices(len(Y), 1)].std()
-        told.append(f"{average_cosine(Y) + 0:.2f} ± {spread:.2f}".replace("-0.00", "0.00"))
-    assert cosines.get_title(loc="left") == "cosine " + " → ".join(told).replace("0.", ".")
+        labels.append(f"{average_cosine(Y) + 0:.2f} ± {spread:.2f}".replace("-0.00", "0.00"))
+    assert cosines.get_title(loc="left") == "cosine " + " → ".join(labels).replace("0.", ".")
     assert sum(bar.get_height() for bar in cosines.containers[0]) == pytest.approx(100)
     labels = [text.get_text() for text in variances.get_legend().get_texts()]
     assert labels == [f"{name}, IsoScore {isoscore(X):.2f}".replace("0.", ".") for name in ("before", "after")]

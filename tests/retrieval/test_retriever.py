@@ -308,13 +308,13 @@ class TestAddAndRemove:
     @pytest.mark.parametrize(
         ("change", "message"),
         [
-            (lambda r: r.add(["x"], ids=[1]), "already in use: 1"),
-            (lambda r: r.add(["x", "y"], ids=[9, 9]), "already in use: 9"),
+            (lambda r: r.add(["x"], ids=[1]), "occur twice: 1"),
+            (lambda r: r.add(["x", "y"], ids=[9, 9]), "occur twice: 9"),
             (lambda r: r.add(["x"], ids=["nine"]), "must be (integers|strings), as the existing"),
             (lambda r: r.add(["x"], ids=[8, 9]), "one for each document"),
             (lambda r: r.add(["x"], ids=[-1]), "integers >= 0"),
             (lambda r: r.add(["x"], ids=[0.5]), "integers or"),
-            (lambda r: r.remove([1, 99]), "got others: 99"),
+            (lambda r: r.remove([1, 99]), "got 99"),
         ],
     )
     def test_failed_change_keeps_the_fitted_state(self, change, message):
@@ -326,7 +326,7 @@ class TestAddAndRemove:
     def test_remove_with_a_mask_raises_an_error(self):
         retriever = HopfieldRetriever().fit(TEXTS[:5])
         for mask in (retriever.ids_ > 2, [False, False, False, True, True]):
-            with pytest.raises(TypeError, match=r"remove wants ids and got a mask. Give ids_\[mask\]"):
+            with pytest.raises(TypeError, match=r"remove expected ids, got a mask. Use ids_\[mask\]"):
                 retriever.remove(mask)
         np.testing.assert_array_equal(retriever.remove(retriever.ids_[retriever.ids_ > 2]).ids_, range(3))
 
@@ -340,7 +340,7 @@ class TestAddAndRemove:
         """For any number of ids, which NumPy would compare otherwise."""
         for numbered in (5, 200):
             for ids, wrong in ((None, ["1"]), ([str(i) for i in range(numbered)], [1])):
-                with pytest.raises(ValueError, match=r"got others: 1\."):
+                with pytest.raises(ValueError, match=r"got 1\."):
                     HopfieldRetriever().fit(TEXTS[:numbered], ids=ids).remove(wrong)
 
     def test_keep_texts(self):
@@ -348,13 +348,13 @@ class TestAddAndRemove:
         assert list(retriever.texts_) == [TEXTS[i] for i in (0, 2, 3, 4)]
         assert HopfieldRetriever().fit(TEXTS[:4]).texts_ is None
 
-    def test_search_during_add_and_remove(self, asked_meanwhile):
+    def test_search_during_add_and_remove(self, query_in_threads):
         retriever = HopfieldRetriever(feedback=0).fit(TEXTS[:100])
 
         def search():
             np.testing.assert_array_equal(np.concatenate(retriever.search(TEXTS[:20], k=1).ids), np.arange(20))
 
-        with asked_meanwhile(search) as failures:
+        with query_in_threads(search) as failures:
             for i in range(100, 200, 10):
                 retriever.add(TEXTS[i : i + 10]).remove(retriever.ids_[-3:])
         assert not failures
@@ -621,7 +621,7 @@ class TestHybrid:
             return self.embed(texts)
 
         retriever = HopfieldRetriever(embedder=embed).fit(TEXTS[:3])
-        with pytest.raises(ValueError, match="already in use: 1"):
+        with pytest.raises(ValueError, match="occur twice: 1"):
             retriever.add(["w1"], ids=[1])
         assert embedded == [TEXTS[:3]]
 

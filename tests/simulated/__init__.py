@@ -1,8 +1,8 @@
-"""A stand-in for CuPy that computes on the CPU: `cupy`, `cupyx.scipy.sparse`, and kernels in CUDA C++ with g++.
+"""Simulation of CuPy on the CPU: `cupy`, `cupyx.scipy.sparse`, and kernels in CUDA C++ compiled by g++.
 
-`install()` puts it where `import cupy` finds it, and `uninstall()` puts back what was there. It offers no more than
-CuPy does (`cupy_api.py` says what that is) and refuses what CuPy refuses; numbers come from NumPy and SciPy. What the
-code under test asks of the device is counted: `with simulated.counting() as found: ...; found.synchronizations`.
+`install()` replaces `cupy` in `sys.modules`, and `uninstall()` restores it. The simulation has only the functions of
+CuPy (listed in `cupy_api.py`) and raises the same errors; NumPy and SciPy compute the results. Synchronisations,
+launches and transfers are counted: `with simulated.counting() as found: ...; found.synchronizations`.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ __all__ = ["Counts", "counting", "counts", "install", "make_modules", "uninstall
 VERSION = "14.2.0"
 
 
-def is_ours(name: str) -> bool:
+def is_cupy_module(name: str) -> bool:
     return name.partition(".")[0] in ("cupy", "cupyx", "cupy_backends")
 
 
 def make_modules() -> dict[str, ModuleType]:
-    """The modules to be put into `sys.modules`, by name."""
+    """Return the modules for `sys.modules`, by name."""
     from simulated import arrays, cuda, sparse
 
     class Cupy(ModuleType):
@@ -71,14 +71,14 @@ _before: list[dict[str, ModuleType]] = []
 
 
 def install() -> ModuleType:
-    """Make `import cupy` find the simulation; what was imported under these names is kept for `uninstall`."""
-    _before.append({name: sys.modules.pop(name) for name in list(sys.modules) if is_ours(name)})
+    """Replace `cupy` by the simulation; keep the replaced modules for `uninstall`."""
+    _before.append({name: sys.modules.pop(name) for name in list(sys.modules) if is_cupy_module(name)})
     sys.modules.update(make_modules())
     return sys.modules["cupy"]
 
 
 def uninstall() -> None:
-    """Put back what `install` found."""
-    for name in [name for name in sys.modules if is_ours(name)]:
+    """Restore the modules that `install` replaced."""
+    for name in [name for name in sys.modules if is_cupy_module(name)]:
         del sys.modules[name]
     sys.modules.update(_before.pop())

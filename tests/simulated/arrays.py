@@ -1,7 +1,7 @@
-"""`cupy.ndarray` and the functions of `cupy`, computed by NumPy and refusing what CuPy refuses.
+"""`cupy.ndarray` and the functions of `cupy`, computed by NumPy, with the errors of CuPy.
 
-An array here holds a NumPy array and is none, so that nothing can mistake one for the other. Where CuPy and NumPy
-differ without an error, such as indices out of bounds, which CuPy wraps around, the simulation raises.
+A device array contains a NumPy array and is not a subclass, so that the two cannot be confused. If CuPy and NumPy
+differ without an error, such as for indices out of bounds, which CuPy wraps around, the simulation raises.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from simulated import cupy_api, memory
 from simulated.memory import counts
 
-# -- between wrappers and what they hold -----------------------------------------------------------------------------
+# -- conversion between device arrays and NumPy arrays -----------------------------------------------------------------
 
 
 def unsupported(a: Any) -> TypeError:
@@ -25,14 +25,14 @@ def unsupported(a: Any) -> TypeError:
 
 
 def wrap(host: np.ndarray) -> ndarray:
-    """A device array around this array of device memory."""
+    """Wrap an array of device memory as a device array."""
     found = object.__new__(ndarray)
     found._host = host
     return found
 
 
 def adopt(result: Any, order: str = "C") -> Any:
-    """What NumPy returned, as CuPy would: views stay views, the rest moves into device memory in this order."""
+    """Convert a result of NumPy to that of CuPy: views stay views, others are copied to device memory in this order."""
     if isinstance(result, (np.ndarray, np.generic, bool, int, float, complex)):
         if type(result) is np.ndarray and memory.is_device_memory(result):
             return wrap(result)
@@ -43,7 +43,7 @@ def adopt(result: Any, order: str = "C") -> Any:
 
 
 def unwrap(a: Any) -> Any:
-    """What NumPy can compute with; arrays of the host are refused, as CuPy does."""
+    """Return the NumPy array of a device array; refuse host arrays, as CuPy does."""
     if isinstance(a, ndarray):
         return a._host
     if isinstance(a, np.ndarray):
@@ -54,7 +54,7 @@ def unwrap(a: Any) -> Any:
 
 
 def lenient(a: Any) -> Any:
-    """As `unwrap`, where CuPy uploads what comes from the host."""
+    """Return the NumPy array of a device array, or a host array, which CuPy copies to the device."""
     if isinstance(a, np.ndarray):
         counts.transfers += 1
         return a
@@ -67,12 +67,12 @@ def lenient(a: Any) -> Any:
 def _signature(text: str) -> inspect.Signature:
     scope: dict[str, Any] = {}
     text = re.sub(r"<class .(\w+).>", r"\1", text)
-    exec(f"def f{text}: pass", scope)  # it comes from our own table
+    exec(f"def f{text}: pass", scope)  # the text is from our own table
     return inspect.signature(scope["f"])
 
 
 def check_call(name: str, text: str | None, args: tuple, kwargs: dict) -> None:
-    """Raise `TypeError` where CuPy's function does not take these arguments."""
+    """Raise `TypeError` if the function of CuPy does not accept these arguments."""
     if text is None:
         return
     try:
@@ -82,7 +82,7 @@ def check_call(name: str, text: str | None, args: tuple, kwargs: dict) -> None:
 
 
 def _named(kwargs: dict) -> dict:
-    """Keywords that say something; NumPy does not take None for some of them."""
+    """Return keywords that are not None, which NumPy does not accept for some of them."""
     return {name: value for name, value in kwargs.items() if value is not None or name == "axis"}
 
 
@@ -95,7 +95,7 @@ def _sorted_kind(kind: Any) -> None:
 
 
 class MemoryPointer:
-    """Where an array starts."""
+    """The address of an array."""
 
     __module__ = "cupy.cuda.memory"
     device_id = 0
@@ -111,7 +111,7 @@ class MemoryPointer:
 
 
 class Flags:
-    """How an array lies in memory."""
+    """The memory layout of an array."""
 
     __module__ = "cupy._core.flags"
 
@@ -136,7 +136,7 @@ class ndarray:  # noqa: N801
 
     def __init__(self, shape: Any, dtype: Any = float, memptr: Any = None, strides: Any = None, order: str = "C"):
         if memptr is not None or strides is not None:
-            raise NotImplementedError("the simulation makes arrays of its own memory only")
+            raise NotImplementedError("the simulation only makes arrays of its own memory")
         self._host = memory.allocate(shape, dtype, order)
 
     def __getattr__(self, name: str) -> Any:
@@ -153,7 +153,7 @@ class ndarray:  # noqa: N801
         return out
 
     def _value(self) -> Any:
-        """The one number in it; asking for it waits for the device."""
+        """Return the only element, which waits for the device."""
         counts.synchronizations += 1
         counts.transfers += 1
         return self._host
@@ -217,7 +217,7 @@ class ndarray:  # noqa: N801
         counts.transfers += 1
         self._host[...] = arr
 
-    # -- what it is
+    # -- properties
 
     dtype = property(lambda self: self._host.dtype)
     ndim = property(lambda self: self._host.ndim)
@@ -263,17 +263,17 @@ class ndarray:  # noqa: N801
             raise TypeError("iteration over a 0-d array")
         return (self[i] for i in range(len(self)))
 
-    # -- parts of it
+    # -- indexing
 
     def _key(self, key: Any) -> tuple[Any, bool]:
-        """An index for NumPy, and whether it names elements one by one instead of a view."""
+        """Convert an index for NumPy, and return whether it selects elements instead of a view."""
         parts = list(key) if isinstance(key, tuple) else [key]
         fancy = False
         for i, part in enumerate(parts):
             if isinstance(part, ndarray):
                 fancy = True
                 if part.dtype.kind == "b":
-                    counts.synchronizations += 1  # how many are true has to be known on the host
+                    counts.synchronizations += 1  # the host needs the number of true elements
                 elif part.dtype.kind not in "iu":
                     raise IndexError(
                         f"arrays used as indices must be of integer or boolean type. (actual: {part.dtype.type})"
@@ -281,13 +281,13 @@ class ndarray:  # noqa: N801
                 parts[i] = part._host
             elif isinstance(part, (np.ndarray, list, tuple, bool, np.bool_)):
                 fancy = True
-                counts.transfers += 1  # CuPy uploads it without a word
+                counts.transfers += 1  # CuPy copies it to the device silently
                 parts[i] = np.asarray(lenient(part))
                 if parts[i].size == 0 and isinstance(part, (list, tuple)):
                     parts[i] = parts[i].astype(np.int32)
                 counts.synchronizations += parts[i].dtype.kind == "b"
         if not any(part is Ellipsis for part in parts):
-            parts.append(Ellipsis)  # one element is an array without axes, too
+            parts.append(Ellipsis)  # one element is an array without axes
         return tuple(parts), fancy
 
     def __getitem__(self, key: Any) -> ndarray:
@@ -305,7 +305,7 @@ class ndarray:  # noqa: N801
         with np.errstate(all="ignore"):
             self._host[index] = value
             if fancy and not _same(self._host[index], np.asarray(value).astype(self.dtype)):
-                raise ValueError("one element was assigned several values; which of them it keeps is not defined")
+                raise ValueError("one element was assigned several values, so that the result is not defined")
 
     def scatter_add(self, slices: Any, value: Any) -> None:
         if self.dtype.name not in ("int32", "float16", "float32", "float64", "uint32", "uint64"):
@@ -441,7 +441,7 @@ def _into(out: Any, result: Any) -> ndarray:
 
 
 def _operand(other: Any) -> Any:
-    """The other side of an operator, or NotImplemented where that side may know better."""
+    """Convert the other operand, or return NotImplemented for types that define the operation."""
     if isinstance(other, ndarray):
         return other._host
     if isinstance(other, np.ndarray):
@@ -479,7 +479,7 @@ def _add_operators() -> None:
             if other is NotImplemented:
                 return other
             with np.errstate(all="ignore"):
-                change(self._host, other)  # where NumPy refuses the cast, CuPy does
+                change(self._host, other)  # CuPy refuses the same casts as NumPy
             return self
 
         method.__name__ = name
@@ -502,7 +502,7 @@ def _add_operators() -> None:
 
 
 def _add_methods() -> None:
-    """What CuPy's array has and NumPy's has alike."""
+    """Add the methods that arrays of CuPy and NumPy have in common."""
 
     def method_of(name: str, text: str) -> Any:
         of_host = getattr(np.ndarray, name)
@@ -530,7 +530,7 @@ _add_methods()
 
 # -- the functions of the module ---------------------------------------------------------------------------------------
 
-# What is returned as it is, for it tells of arrays and is none.
+# Functions whose results are not arrays.
 HOST_RESULTS = {
     *(
         "ndim",
@@ -547,7 +547,7 @@ HOST_RESULTS = {
     *("iscomplex_", "get_printoptions", "set_printoptions", "array_repr", "array_str", "array2string", "typename"),
     *("base_repr", "binary_repr", "printoptions", "mintypecode", "issctype", "show_config"),
 }
-# What has to know a number of elements, or a largest value, before it can go on.
+# Functions that need a number of elements or a largest value on the host.
 SYNCHRONIZING = {
     *("nonzero", "flatnonzero", "argwhere", "unique", "unique_all", "unique_counts", "unique_inverse", "unique_values"),
     *("bincount", "extract", "compress", "histogram", "union1d", "intersect1d", "setdiff1d", "setxor1d", "trim_zeros"),
@@ -558,7 +558,7 @@ KEEPS_LAYOUT = {"empty_like", "zeros_like", "ones_like", "full_like"}
 
 @functools.cache
 def _module_function(name: str) -> Any:
-    """CuPy's function of this name, which NumPy has too."""
+    """Make a function that CuPy and NumPy have in common."""
     if name in SPECIAL:
         return SPECIAL[name]
     function, text = getattr(np, name), cupy_api.FUNCTIONS[name]
@@ -588,12 +588,12 @@ def make_function(
 
 
 class ufunc:  # noqa: N801
-    """See `cupy.ufunc`: results are in C order, whatever the order of what came in."""
+    """See `cupy.ufunc`: results are in C order for any order of the arguments."""
 
     __module__ = "cupy"
 
     def __init__(self, name: str):
-        # CuPy has some under other names than NumPy.
+        # Some names in CuPy differ from those in NumPy.
         self.name, self._host, self.__name__ = f"cupy_{name}", getattr(np, name), name
 
     def _checked(self, name: str, args: tuple, kwargs: dict) -> Any:
@@ -646,7 +646,7 @@ class ufunc:  # noqa: N801
 
 
 def _lengths(shape: Any) -> Any:
-    """A shape; CuPy's arrays are no whole numbers to it."""
+    """Check a shape, which must not contain CuPy arrays."""
     for n in shape if isinstance(shape, (tuple, list)) else (shape,):
         if isinstance(n, ndarray):
             raise TypeError("'cupy.ndarray' object cannot be interpreted as an integer")
@@ -793,7 +793,7 @@ def get_array_module(*args: Any) -> Any:
 
 
 def _fails_on_device_arrays(name: str) -> Any:
-    """A function whose arguments are numbers of the host."""
+    """Make a function whose arguments must be host numbers."""
     of_host, text = getattr(np, name), cupy_api.FUNCTIONS[name]
 
     def call(*args, **kwargs):
@@ -833,7 +833,7 @@ def _linalg(name: str) -> Any:
             if isinstance(a, np.ndarray):
                 raise unsupported(a)
         found = plain(*args, **kwargs)
-        # The libraries behind CuPy work in Fortran order.
+        # The libraries of CuPy use Fortran order.
         if name == "eigh" and args[0].ndim == 2:
             return found[0], _to_fortran(found[1])
         if name == "qr" and isinstance(found, tuple):
@@ -855,7 +855,7 @@ def linalg_contents() -> dict[str, Any]:
 
 
 class Generator:
-    """A few distributions; the numbers are not those of CuPy."""
+    """Random numbers of a few distributions, which differ from those of CuPy."""
 
     __module__ = "cupy.random"
 
@@ -889,7 +889,7 @@ def random_contents() -> dict[str, Any]:
 
 
 def find(name: str) -> Any:
-    """What `cupy.<name>` is; `AttributeError` where CuPy has none of that name, or the simulation does not."""
+    """Return `cupy.<name>`; raise `AttributeError` if CuPy or the simulation does not have the name."""
     if name in SPECIAL:
         return SPECIAL[name]
     if name in cupy_api.UFUNCS and hasattr(np, name):

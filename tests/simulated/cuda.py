@@ -1,6 +1,6 @@
-"""Kernels in CUDA C++ on a CPU: `RawModule`, `RawKernel` and `ElementwiseKernel`, and what `cupy.cuda` has around them.
+"""Kernels in CUDA C++ on a CPU: `RawModule`, `RawKernel`, `ElementwiseKernel` and the module `cupy.cuda`.
 
-A source is compiled by g++ behind `cuda_on_cpu.h`, once, and kept in a folder for temporary files under its hash.
+A source is compiled by g++ with `cuda_on_cpu.h`, and the library is cached in the temporary folder under its hash.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ HEADER = Path(__file__).with_name("cuda_on_cpu.h")
 FLAGS = (
     *("-std=c++17", "-O1", "-ffp-contract=off", "-fPIC", "-shared", "-fno-gnu-unique", "-fcf-protection=none"),
     *("-Wall", "-Werror"),
-    # What people write in CUDA: `#pragma unroll`, whole numbers compared with threadIdx.x.
+    # Common in CUDA: `#pragma unroll`, integers compared with threadIdx.x.
     *("-Wno-unknown-pragmas", "-Wno-sign-compare", "-Wno-unused-function"),
     *("-Wno-builtin-macro-redefined", "-Wno-maybe-uninitialized"),
 )
@@ -38,13 +38,13 @@ GRID_LIMITS = (2**31 - 1, 65535, 65535)
 
 
 class CUDADriverError(RuntimeError):
-    """What CuPy raises when a kernel cannot be launched or does what it must not."""
+    """Error of CuPy for kernels that cannot be launched or fail."""
 
     __module__ = "cupy_backends.cuda.api.driver"
 
 
 class CompileException(Exception):  # noqa: N818
-    """What CuPy raises when a source does not compile."""
+    """Error of CuPy for a source that does not compile."""
 
     __module__ = "cupy.cuda.compiler"
 
@@ -80,8 +80,8 @@ def _launchers(names: tuple[str, ...]) -> str:
 
 
 @functools.cache
-def compiled(code: str, names: tuple[str, ...], options: tuple[str, ...]) -> ctypes.PyDLL:
-    """The library for a source; it holds a launcher for each of the names."""
+def compile_source(code: str, names: tuple[str, ...], options: tuple[str, ...]) -> ctypes.PyDLL:
+    """Compile a source to a library with a launcher for each name."""
     dynamic = r"extern\s+__shared__\s+(?:__align__\(\w+\)\s*)?([\w ]+?)\s+(\w+)\s*\[\s*\]\s*;"
     body = re.sub(dynamic, r"\1* \2 = static_cast<\1*>(simulated_dynamic_shared());", code)
     source = f'#include "{HEADER}"\n#line 1 "kernels.cu"\n{body}\n#line 1 "launchers"\n{_launchers(names)}'
@@ -109,10 +109,9 @@ def compiled(code: str, names: tuple[str, ...], options: tuple[str, ...]) -> cty
 
 
 class Function:
-    """One kernel of a module, called as CuPy's: `f(grid, block, arguments, shared_mem=0)`.
+    """One kernel of a module, called as in CuPy: `f(grid, block, arguments, shared_mem=0)`.
 
-    Every second launch runs its blocks, warps and threads in the opposite order, the first one included: the last
-    thread goes first.
+    The first and every second further launch run blocks, warps and threads in reverse order.
     """
 
     __module__ = "cupy"
@@ -149,7 +148,7 @@ class Function:
 
     def _check_size(self, grid: tuple, block: tuple, shared_mem: int) -> None:
         grid, block = (*grid, 1, 1)[:3], (*block, 1, 1)[:3]
-        # CuPy itself would run one block where the grid is 0, which no kernel expects.
+        # CuPy runs one block for a grid of 0, which no kernel expects.
         possible = all(0 < n <= most for n, most in zip(grid + block, GRID_LIMITS + BLOCK_LIMITS, strict=True))
         if not possible or block[0] * block[1] * block[2] > MOST_THREADS:
             raise CUDADriverError(f"{self.name}: CUDA_ERROR_INVALID_VALUE: a grid of {grid} with blocks of {block}")
@@ -162,20 +161,22 @@ class Function:
         if isinstance(value, ndarray):
             host = value._host
             if not is_pointer:
-                raise self._wrong(i, f"an array came, and a value of {size} bytes is wanted")
+                raise self._make_error(i, f"an array came, and a value of {size} bytes is wanted")
             itemsize, code = host.dtype.itemsize, host.dtype.kind
             fits = itemsize == size and (kind == code or {kind, code} <= {"i", "u"} or (size == 1 and code in "biu"))
-            if kind == "V":  # such as float4
+            if kind == "V":  # for example float4
                 fits = size % itemsize == 0
             if kind != "v" and not fits:
-                raise self._wrong(i, f"an array of {host.dtype} came, and the pointer is to {_words(size, kind)}")
-            # CuPy has no address for an array without elements.
+                raise self._make_error(
+                    i, f"an array of {host.dtype} came, and the pointer is to {_describe_type(size, kind)}"
+                )
+            # Empty arrays have no address in CuPy.
             return struct.pack("<Q", memory.address_of(host) if host.size else 0)
         if isinstance(value, MemoryPointer):
             return struct.pack("<Q", value.ptr)
         if value is None:
             if not is_pointer:
-                raise self._wrong(i, f"None came, and a value of {size} bytes is wanted")
+                raise self._make_error(i, f"None came, and a value of {size} bytes is wanted")
             return bytes(8)
         if isinstance(value, np.ndarray):
             if value.size != 1:
@@ -185,24 +186,24 @@ class Function:
                 )
             value = value.reshape(())[()]
         if type(value) in (bool, int, float, complex):
-            value = np.dtype(type(value)).type(value)  # 8 bytes for a whole number, and for a float
+            value = np.dtype(type(value)).type(value)  # integers and floats have 8 bytes
         if not isinstance(value, np.generic):
             raise TypeError(f"Unsupported type {type(value)}")
         if is_pointer:
-            raise self._wrong(i, f"{value.dtype} came, and a pointer is wanted")
+            raise self._make_error(i, f"{value.dtype} came, and a pointer is wanted")
         code = value.dtype.kind
         if value.dtype.itemsize != size or not (kind == code or {kind, code} <= {"i", "u"}):
-            raise self._wrong(i, f"{value.dtype} came, and {_words(size, kind)} is wanted")
+            raise self._make_error(i, f"{value.dtype} came, and {_describe_type(size, kind)} is wanted")
         return value.tobytes().ljust(8, b"\0")
 
-    def _wrong(self, i: int, what: str) -> TypeError:
+    def _make_error(self, i: int, what: str) -> TypeError:
         return TypeError(f"{self.name}, argument {i}: {what}")
 
     def _report_damage(self, slot: int, args: tuple) -> None:
-        """Say near which array the kernel wrote, and mend its guards, so that it is reported once."""
+        """Report the array near which the kernel wrote, and restore its guards, so that it is reported once."""
         address, n_bytes = map(int, memory.table.rows[slot])
         whose = next(
-            (f"argument {i}" for i, a in enumerate(args) if _holds(a, address, n_bytes)),
+            (f"argument {i}" for i, a in enumerate(args) if _contains_address(a, address, n_bytes)),
             "an array that is no argument of it",
         )
         for start in (address - memory.GUARD_BYTES, address + n_bytes):
@@ -210,18 +211,18 @@ class Function:
         raise CUDADriverError(f"{self.name} wrote in front of or behind {whose}, which has {n_bytes} bytes")
 
 
-def _holds(a: Any, address: int, n_bytes: int) -> bool:
+def _contains_address(a: Any, address: int, n_bytes: int) -> bool:
     host = getattr(a, "_host", None)
     return host is not None and address <= memory.address_of(host) < max(address + n_bytes, address + 1)
 
 
-def _words(size: int, kind: str) -> str:
+def _describe_type(size: int, kind: str) -> str:
     kinds = {"f": "a float", "i": "a whole number", "u": "an unsigned number", "b": "a bool", "V": "a struct"}
     return f"{kinds.get(kind, 'something')} of {size} bytes"
 
 
 def n_switches(function: Function) -> int:
-    """How often threads of this kernel's module have taken turns so far."""
+    """Return the number of switches between threads of the module of this kernel."""
     return function._library.simulated_switches()
 
 
@@ -243,7 +244,7 @@ class RawModule:
         jitify: Any = None,
     ):
         if code is None or path is not None:
-            raise NotImplementedError("the simulation wants the source of a module as `code`")
+            raise NotImplementedError("the simulation needs the source of a module as `code`")
         if not isinstance(options, tuple):
             raise TypeError(f"Argument 'options' has incorrect type (expected tuple, got {type(options).__name__})")
         self.code, self.options = code, options
@@ -253,13 +254,13 @@ class RawModule:
         self._functions: dict[str, Function] = {}
 
     def compile(self, log_stream: Any = None) -> None:
-        compiled(self.code, self._names, self.options)
+        compile_source(self.code, self._names, self.options)
 
     def get_function(self, name: str) -> Function:
         if name not in self._functions:
             if name not in self._names:
                 raise CUDADriverError(f"CUDA_ERROR_NOT_FOUND: named symbol not found: {name}")
-            library = compiled(self.code, self._names, self.options)
+            library = compile_source(self.code, self._names, self.options)
             self._functions[name] = Function(library, self._names.index(name), name)
         return self._functions[name]
 
@@ -278,7 +279,7 @@ class RawKernel:
 
 
 class ElementwiseKernel:
-    """See `cupy.ElementwiseKernel`: parameters with a type each, or one letter for a type to be found; also `raw`."""
+    """See `cupy.ElementwiseKernel`: parameters with a type, or a letter for a type of the arguments; also `raw`."""
 
     __module__ = "cupy"
 
@@ -304,10 +305,10 @@ class ElementwiseKernel:
         if kwargs:
             raise NotImplementedError(f"the simulation has no {', '.join(kwargs)}")
         self.name, self.operation, self.preamble = name, operation, preamble
-        self._in, self._out = self._parsed(in_params), self._parsed(out_params)
+        self._in, self._out = self._parse(in_params), self._parse(out_params)
 
     @staticmethod
-    def _parsed(params: str) -> list[tuple[bool, str, str]]:
+    def _parse(params: str) -> list[tuple[bool, str, str]]:
         parts = [part.split() for part in params.split(",") if part.strip()]
         return [(part[0] == "raw", part[-2], part[-1]) for part in parts]
 
@@ -334,7 +335,7 @@ class ElementwiseKernel:
             _elementwise(self.name, self.operation, self.preamble, named)(
                 (-(-n // 128),), (128,), (*given, *places, np.int64(n))
             )
-            counts.launches -= 1  # as those of CuPy's own functions
+            counts.launches -= 1  # as launches inside CuPy's functions
         for out, place in zip(outs, places, strict=True):
             if out is not place:
                 out[...] = place
@@ -353,7 +354,7 @@ class ElementwiseKernel:
 
 @functools.cache
 def _elementwise(name: str, operation: str, preamble: str, params: tuple) -> Function:
-    """A kernel of one line for each element; a parameter is its name, type, the letter of the type, and whether raw."""
+    """Make an elementwise kernel; parameters are tuples of name, type, letter of the type, and whether raw."""
     types = {name: ElementwiseKernel.TYPES[dtype] for name, dtype, _, _ in params}
     letters = {letter: types[name] for name, _, letter, _ in params if len(letter) == 1}
     lines = [
@@ -381,7 +382,7 @@ def synchronize() -> None:
 
 
 class Device:
-    """The only device there is."""
+    """The only device."""
 
     __module__ = "cupy.cuda"
     compute_capability = "90"
@@ -431,7 +432,7 @@ class Device:
 
 
 class Stream:
-    """A queue of work, which is always done at once."""
+    """A queue whose work is done immediately."""
 
     __module__ = "cupy.cuda"
     null: Stream
@@ -457,7 +458,7 @@ Stream.null = Stream()
 
 
 class Event:
-    """A point in a queue; as nothing waits, its times are 0."""
+    """A point in a queue; times are 0, because work is done immediately."""
 
     __module__ = "cupy.cuda"
 
@@ -472,7 +473,7 @@ class Event:
 
 
 class MemoryPool:
-    """The pool of device memory: what lives is used, and nothing is kept back."""
+    """The pool of device memory, without free blocks."""
 
     __module__ = "cupy.cuda.memory"
 
@@ -495,8 +496,8 @@ class MemoryPool:
         return memory.table.limit
 
     def set_limit(self, size: int | None = None, fraction: float | None = None) -> None:
-        asked = size if size is not None else int((fraction or 0) * memory.TOTAL_BYTES)
-        memory.table.limit = min(asked, memory.TOTAL_BYTES) or memory.TOTAL_BYTES
+        limit = size if size is not None else int((fraction or 0) * memory.TOTAL_BYTES)
+        memory.table.limit = min(limit, memory.TOTAL_BYTES) or memory.TOTAL_BYTES
 
 
 _POOL = MemoryPool()
@@ -515,7 +516,7 @@ def _memory_info() -> tuple[int, int]:
 
 
 def make_modules() -> dict[str, ModuleType]:
-    """`cupy.cuda` and the modules in it, by name."""
+    """Return `cupy.cuda` and its submodules, by name."""
     contents: dict[str, dict[str, Any]] = {
         "cupy.cuda.runtime": {
             "getDeviceCount": lambda: 1,

@@ -1,11 +1,11 @@
-// CUDA C++ for a C++ compiler: what kernels call, and a launch that runs them one block after another.
+// CUDA C++ for a C++ compiler: the functions that kernels call, and launches that run one block after another.
 //
-// The threads of a block are fibres of one thread of the operating system. A fibre runs until it meets others at a
-// barrier or in an exchange of its warp; the last one to come settles the meeting for all and runs on. Nothing is ever
-// interrupted, so a kernel that forgets a barrier reads what another thread has not written yet. The order in which
-// fibres take turns can be reversed to show that. A meeting that cannot take place is an error, never a wait.
+// The threads of a block are fibres of one thread of the operating system. A fibre runs until it reaches a barrier or an
+// exchange of its warp (a meeting); the last fibre to arrive completes the meeting for all and continues. Fibres are not
+// interrupted, so that a kernel with a missing barrier reads values that another thread has not written yet. The order
+// of fibres can be reversed to show this. A meeting that cannot be completed is an error and never waits.
 //
-// What a source for NVRTC cannot use, such as int64_t or INFINITY, is made unknown at the end of this file.
+// Names that NVRTC does not define, such as int64_t or INFINITY, are made undefined at the end of this file.
 
 #pragma once
 
@@ -77,10 +77,10 @@ inline const char* const names[] = {
 
 struct Fibre {
     void* stack_pointer;
-    unsigned long long in, out;  // what it brings to a meeting, and what it takes away
+    unsigned long long in, out;  // its value for a meeting, and its result
     uint3 index;
     int thread, lane, warp;
-    int lane_asked, width;  // which lane it wants to read
+    int source_lane, width;  // the lane to read
     bool ended;
     char* stack;
 };
@@ -92,12 +92,12 @@ struct Meeting {
 };
 
 struct Warp {
-    unsigned present, ready;  // lanes that there are, and those that can run now
+    unsigned present, ready;  // existing lanes, and lanes that can run now
     int n_meetings;
-    Meeting meetings[lanes];  // of lanes that have parted, each group has its own
+    Meeting meetings[lanes];  // each group of diverged lanes has its own
 };
 
-// Everything about the launch that is running; there is only one at a time.
+// State of the running launch; there is only one at a time.
 struct State {
     Fibre* now = nullptr;
     uint3 block{};
@@ -119,7 +119,7 @@ struct State {
 };
 inline State s;
 
-// -- from one fibre to another ---------------------------------------------------------------------------------------
+// -- switches between fibres -----------------------------------------------------------------------------------------
 
 #ifdef SIMULATED_UCONTEXT
 inline ucontext_t contexts[most_threads + 1];
@@ -127,7 +127,7 @@ inline ucontext_t* context_of(Fibre* f) { return &contexts[f == &s.main ? most_t
 inline void go(Fibre* from, Fibre* to) { swapcontext(context_of(from), context_of(to)); }
 #else
 extern "C" void simulated_go(void** from, void* to);
-// Only what a function has to leave as it found it is kept; the rest is the caller's affair.
+// Saves only the registers that a function must preserve.
 asm(R"(
 .text
 .p2align 4
@@ -191,7 +191,7 @@ inline int write_threads(char* to, size_t size, bool (*chosen)(const Fibre&)) {
     return n;
 }
 
-// Nobody can run, and not all have ended: say who waits for what.
+// No fibre can run, and not all have ended: report which fibres wait for what.
 [[noreturn]] inline void report_standstill() {
     static Kind kind;
     static unsigned mask;
@@ -213,7 +213,7 @@ inline int write_threads(char* to, size_t size, bool (*chosen)(const Fibre&)) {
     fail("threads %s wait at %s while others have ended", waiting, names[s.barrier]);
 }
 
-// Hand over to a fibre that can run: of the same warp if there is one, in the order of the launch.
+// Switch to a fibre that can run: of the same warp if there is one, in the order of the launch.
 inline void next() {
     Fibre* me = s.now;
     unsigned ready = s.warps[me->warp].ready;
@@ -319,11 +319,11 @@ inline void settle(const Meeting& m, Fibre* warp) {
         int lane = __builtin_ctz(rest);
         Fibre& f = warp[lane];
         int first = lane & ~(f.width - 1), from = lane;
-        if (m.kind == shfl) from = first + (f.lane_asked & (f.width - 1));
-        if (m.kind == shfl_up) from = lane - f.lane_asked < first ? lane : lane - f.lane_asked;
-        if (m.kind == shfl_down) from = lane + f.lane_asked >= first + f.width ? lane : lane + f.lane_asked;
+        if (m.kind == shfl) from = first + (f.source_lane & (f.width - 1));
+        if (m.kind == shfl_up) from = lane - f.source_lane < first ? lane : lane - f.source_lane;
+        if (m.kind == shfl_down) from = lane + f.source_lane >= first + f.width ? lane : lane + f.source_lane;
         if (m.kind == shfl_xor) {
-            from = lane ^ f.lane_asked;
+            from = lane ^ f.source_lane;
             if (from >= first + f.width) from = lane;
         }
         if (!(m.mask >> from & 1))
@@ -333,16 +333,16 @@ inline void settle(const Meeting& m, Fibre* warp) {
 }
 
 inline unsigned long long meet_warp(Kind kind, unsigned mask, unsigned long long value, int size = 0,
-                                    int lane_asked = 0, int width = lanes) {
+                                    int source_lane = 0, int width = lanes) {
     Fibre* me = s.now;
     Warp& w = s.warps[me->warp];
     unsigned mine = 1u << me->lane;
     if (!(mask & mine)) fail("%s: lane %d is not in its own mask 0x%08x", names[kind], me->lane, mask);
     if (mask & ~w.present) fail("%s: the mask 0x%08x names lanes that the block does not have", names[kind], mask);
     if (width < 1 || width > lanes || (width & (width - 1))) fail("%s: width %d", names[kind], width);
-    me->in = value, me->lane_asked = lane_asked, me->width = width;
+    me->in = value, me->source_lane = source_lane, me->width = width;
     int i = 0;
-    // A meeting with another mask may name some of these lanes: they come to it later.
+    // A meeting with another mask may contain some of these lanes, which reach it later.
     while (i < w.n_meetings && w.meetings[i].mask != mask) i++;
     Meeting& m = w.meetings[i];
     if (i == w.n_meetings) {
@@ -384,9 +384,9 @@ inline void prepare(Fibre* f) {
     c->uc_stack.ss_sp = f->stack, c->uc_stack.ss_size = stack_bytes, c->uc_link = nullptr;
     makecontext(c, run_fibre, 0);
 #else
-    // Tops of stacks are set apart, so that they do not all fall on the same lines of the cache.
+    // Tops of stacks have different offsets, so that they do not share cache lines.
     void** top = (void**)(f->stack + stack_bytes - 64 - (f->thread % 48) * 320);
-    *--top = nullptr;  // where a caller's address would be, which also aligns the frame
+    *--top = nullptr;  // in place of a return address, which also aligns the frame
     *--top = (void*)run_fibre;
     for (int i = 0; i < 6; i++) *--top = nullptr;
     f->stack_pointer = top;
@@ -400,7 +400,7 @@ inline void make_room() {
                                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED) abort();
     for (int t = 0; t < most_threads; t++) {
-        mprotect(memory + t * each, page, PROT_NONE);  // a stack that overflows is caught
+        mprotect(memory + t * each, page, PROT_NONE);  // detects stack overflows
         s.fibres[t].stack = memory + t * each + page;
         s.fibres[t].thread = t, s.fibres[t].lane = t % lanes, s.fibres[t].warp = t / lanes;
     }
@@ -501,7 +501,7 @@ inline int launch(void (*kernel)(A...), void** a, const unsigned* size, unsigned
     return launch_with(kernel, a, std::index_sequence_for<A...>(), size, shared_bytes, backwards);
 }
 
-// Of each parameter: whether it is a pointer, the size of it or of what it points to, and what kind of number that is.
+// For each parameter: whether it is a pointer, the size of it or of its target, and the kind of number.
 template <class T> inline void describe_one(int*& out) {
     using value = std::remove_cv_t<std::remove_pointer_t<T>>;
     *out++ = std::is_pointer_v<T>;
@@ -525,7 +525,7 @@ template <class... A> inline int describe(void (*)(A...), int* out) {
 
 extern "C" inline __attribute__((used)) const char* simulated_message() { return simulated::s.message; }
 extern "C" inline __attribute__((used)) unsigned long long simulated_switches() { return simulated::s.n_switches; }
-// The first of these allocations that something was written in front of or behind, or -1.
+// The first allocation with a damaged guard, or -1.
 extern "C" inline __attribute__((used)) long long simulated_damaged(const simulated::Guard* guards, long long n) {
     for (long long i = 0; i < n; i++) {
         if (!guards[i].address) continue;
@@ -535,7 +535,7 @@ extern "C" inline __attribute__((used)) long long simulated_damaged(const simula
     return -1;
 }
 
-// -- what kernels see ------------------------------------------------------------------------------------------------
+// -- names of CUDA ---------------------------------------------------------------------------------------------------
 
 #define threadIdx (simulated::s.now->index)
 #define blockIdx (simulated::s.block)
@@ -615,7 +615,7 @@ SIMULATED_ATOMIC(atomicSub, unsigned, old - value)
 #undef SIMULATED_INTEGER_ATOMICS
 #undef SIMULATED_ATOMIC
 
-// The same pairs as CUDA has: min(int, long long) is ambiguous there, and here.
+// The same overloads as in CUDA, so that min(int, long long) is ambiguous.
 #define SIMULATED_EXTREMES(A, B, R)                                                                                   \
     inline R min(A a, B b) {                                                                                          \
         R x = a, y = b;                                                                                               \
@@ -692,10 +692,10 @@ inline double __fma_rn(double a, double b, double c) { return ::fma(a, b, c); }
 inline int __float2int_rn(float x) { return int(nearbyintf(x)); }
 inline int __double2int_rn(double x) { return int(nearbyint(x)); }
 
-// `extern __shared__ T name[];` is rewritten to a call of this before the source comes here.
+// `extern __shared__ T name[];` is rewritten to a call of this function before compilation.
 inline void* simulated_dynamic_shared() { return simulated::s.shared; }
 
-// NVRTC knows none of these.
+// Names that NVRTC does not define.
 #undef INFINITY
 #undef NAN
 #undef HUGE_VAL

@@ -1,6 +1,6 @@
-"""What CuPy 14.2.0 offers, by name; made by `record_api.py`, not by hand.
+"""Names and signatures of CuPy 14.2.0, written by `record_api.py`.
 
-A signature is a string of parameter names as `inspect` prints them, without annotations; None where it is not known.
+A signature is a string of parameter names as `inspect` prints them, without annotations; None if it is unknown.
 """
 # ruff: noqa: E501
 

@@ -1,4 +1,4 @@
-"""Device memory on the host: every allocation lies between guards, starts out as garbage, and is counted."""
+"""Simulated device memory: every allocation is between guards, filled with invalid values, and counted."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from typing import Any
 import numpy as np
 
 GUARD_BYTES = 256
-# Both halves of a double of two of these are NaN, and so is the double.
+# As float32 and as float64, this pattern is NaN.
 GUARD = np.full(GUARD_BYTES // 4, 0x7FF8DEAD, np.uint32).view(np.uint8)
 ALIGNMENT = 256
 TOTAL_BYTES = 8 << 30
 
 
 class OutOfMemoryError(MemoryError):
-    """What CuPy raises when the device has no room."""
+    """Error of CuPy if the device has not enough memory."""
 
     __module__ = "cupy.cuda.memory"
 
 
 @dataclass
 class Counts:
-    """What a program asked of the device."""
+    """Numbers of operations on the device."""
 
-    synchronizations: int = 0  # times that the host waited for a result
-    launches: int = 0  # kernels of the program's own source; those inside CuPy's functions are not counted
-    transfers: int = 0  # arrays that went from host to device or back
+    synchronizations: int = 0  # number of times that the host waited for a result
+    launches: int = 0  # launches of our kernels, without those inside CuPy's functions
+    transfers: int = 0  # arrays copied from host to device or back
 
     def __sub__(self, other: Counts) -> Counts:
         return Counts(*(getattr(self, field.name) - getattr(other, field.name) for field in fields(self)))
@@ -43,7 +43,7 @@ counts = Counts()
 
 @contextmanager
 def counting():
-    """What happened inside; the numbers are there when the block has ended."""
+    """Count operations inside the block; the result is complete at its end."""
     before, found = counts.copy(), Counts()
     try:
         yield found
@@ -56,7 +56,7 @@ class Memory(np.ndarray):
 
 
 class _Table:
-    """Where the allocations that live are: address and number of bytes of each, for the check after a launch."""
+    """Addresses and sizes of the live allocations, which are checked after each launch."""
 
     def __init__(self):
         self.rows = np.zeros((1024, 2), np.uint64)
@@ -76,20 +76,20 @@ class _Table:
         self.rows[slot] = address, n_bytes
         self.used_bytes += n_bytes
 
-        def forget(_, self=self, slot=slot, n_bytes=n_bytes):
+        def remove(_, self=self, slot=slot, n_bytes=n_bytes):
             self.rows[slot] = 0
             self.used_bytes -= n_bytes
             self.free.append(slot)
             del self.alive[slot]
 
-        self.alive[slot] = weakref.ref(memory, forget)
+        self.alive[slot] = weakref.ref(memory, remove)
 
 
 table = _Table()
 
 
 def allocate(shape: tuple[int, ...] | int, dtype: Any, order: str = "C") -> np.ndarray:
-    """An array of device memory, filled with bytes that are NaN to floats and -1 to whole numbers."""
+    """Allocate an array of device memory, filled with NaN (floats) or -1 (integers)."""
     dtype = np.dtype(dtype)
     shape = (shape,) if np.ndim(shape) == 0 else tuple(shape)
     n_bytes = math.prod(shape) * dtype.itemsize
@@ -97,7 +97,7 @@ def allocate(shape: tuple[int, ...] | int, dtype: Any, order: str = "C") -> np.n
         raise OutOfMemoryError(
             f"Out of memory allocating {n_bytes:,} bytes (allocated so far: {table.used_bytes:,} bytes)"
         )
-    # It owns its bytes: NumPy makes it the base of every view of them, however far removed.
+    # It owns its bytes, so that NumPy makes it the base of every view.
     memory = Memory(n_bytes + 2 * GUARD_BYTES + ALIGNMENT, np.uint8)
     start = address_of(memory)
     first = GUARD_BYTES + -(start + GUARD_BYTES) % ALIGNMENT
@@ -114,7 +114,7 @@ def address_of(a: np.ndarray) -> int:
 
 
 def is_device_memory(a: np.ndarray) -> bool:
-    """Whether the array is a view of an allocation."""
+    """Return whether the array is a view of an allocation."""
     while a is not None:
         if type(a) is Memory:
             return True
@@ -123,12 +123,12 @@ def is_device_memory(a: np.ndarray) -> bool:
 
 
 def upload(a: Any, order: str = "C") -> np.ndarray:
-    """A copy in device memory, in C order, Fortran order, or whichever of both `a` has (K)."""
+    """Copy to device memory, in C order, Fortran order, or the order of `a` (K)."""
     a = np.asarray(a)
     if order in "KA":
         order = "F" if a.flags.f_contiguous and not a.flags.c_contiguous else order
     if order == "K" and not a.flags.c_contiguous and a.ndim > 2:
-        # Axes keep their order in memory.
+        # The order of axes in memory is kept.
         axes = sorted(range(a.ndim), key=lambda axis: -abs(a.strides[axis]))
         out = allocate(tuple(a.shape[axis] for axis in axes), a.dtype).transpose(np.argsort(axes))
     else:

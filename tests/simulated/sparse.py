@@ -15,7 +15,7 @@ from simulated import arrays, cupy_api, memory
 from simulated.arrays import adopt, ndarray, wrap
 from simulated.memory import counts
 
-# What the data of a sparse matrix may be.
+# Dtypes of the data of a sparse matrix.
 KINDS = "?fdFD"
 
 
@@ -28,7 +28,7 @@ def _upload(a: np.ndarray) -> ndarray:
 
 
 class spmatrix:  # noqa: N801
-    """What the formats share."""
+    """Base class of the formats."""
 
     __module__ = "cupyx.scipy.sparse"
     __array_priority__ = 101
@@ -46,16 +46,16 @@ class spmatrix:  # noqa: N801
     # -- to and from SciPy
 
     def _scipy(self) -> Any:
-        """The same numbers for SciPy, not a copy."""
+        """Return a SciPy matrix with the same arrays, not a copy."""
         raise NotImplementedError
 
     @classmethod
     def _adopt(cls, host: Any) -> Any:
-        """A matrix of this class with copies of these arrays."""
+        """Make a matrix of this class with copies of these arrays."""
         raise NotImplementedError
 
     def _of(self, host: Any) -> Any:
-        """What SciPy returned: a matrix in its own format, or an array."""
+        """Convert a result of SciPy to a matrix in its format, or to an array."""
         if scipy_sparse.issparse(host):
             return CLASSES[host.format]._adopt(host)
         return adopt(np.asarray(host))
@@ -68,12 +68,12 @@ class spmatrix:  # noqa: N801
         counts.transfers += 3
         return self._scipy().copy()
 
-    # -- what it is
+    # -- properties
 
     ndim = 2
     shape = property(lambda self: self._shape)
     dtype = property(lambda self: self.data.dtype)
-    nnz = property(lambda self: self.data.size)  # with zeros that are stored; what `indptr` says does not count
+    nnz = property(lambda self: self.data.size)  # includes stored zeros and ignores `indptr`
     size = property(lambda self: self.data.size)
     device = property(lambda self: self.data.device)
     T = property(lambda self: self.transpose())
@@ -154,7 +154,7 @@ class spmatrix:  # noqa: N801
     def trace(self, offset: int = 0) -> ndarray:
         return adopt(self._scipy().trace(offset))
 
-    # -- forms
+    # -- formats
 
     def asformat(self, format: str | None) -> Any:
         return self if format in (None, self.format) else getattr(self, f"to{format}")()
@@ -257,7 +257,7 @@ class _Compressed(spmatrix):
         self._shape = shape
 
     def _checked(self, data: Any, indices: Any, indptr: Any, shape: Any) -> tuple:
-        """The arrays that came, as they are kept, and the dtype that their indices get."""
+        """Check the given arrays and return them with the dtype of their indices."""
         if not all(isinstance(a, ndarray) and a.ndim == 1 for a in (data, indices, indptr)):
             raise ValueError("data, indices, and indptr must be 1-D cupy arrays")
         if len(data) != len(indices):
@@ -274,7 +274,7 @@ class _Compressed(spmatrix):
         wide = shape is not None and max(shape) > most
         for a in (indices, indptr):
             if a.dtype.itemsize > 4 and a.size:
-                counts.synchronizations += 2  # the largest and the smallest decide
+                counts.synchronizations += 2  # needs the largest and the smallest index
                 wide = wide or int(a._host.max()) > most
         return (data, indices, indptr), np.dtype(np.int64 if wide else np.int32)
 
@@ -331,7 +331,7 @@ class _Compressed(spmatrix):
         return found
 
     def _replace(self, host: Any) -> None:
-        """Take over these arrays; what was known of their order is forgotten."""
+        """Replace the arrays and reset the flags of their order."""
         other = self._adopt(host, self.indices.dtype)
         self.data, self.indices, self.indptr = other.data, other.indices, other.indptr
         self.__dict__.pop("_canonical", None)
@@ -406,7 +406,7 @@ class _Compressed(spmatrix):
         self._replace(host)
         self.__dict__.update(known)
 
-    # -- forms
+    # -- formats
 
     def transpose(self, axes: Any = None, copy: bool = False) -> Any:
         other = CLASSES["csc" if self.format == "csr" else "csr"]
@@ -420,12 +420,12 @@ class _Compressed(spmatrix):
     def tocoo(self, copy: bool = False) -> Any:
         return coo_matrix._adopt(self._scipy().tocoo())
 
-    # -- parts
+    # -- indexing
 
     def __getitem__(self, key: Any) -> Any:
         parts = key if isinstance(key, tuple) else (key,)
         host_key = []
-        counts.synchronizations += 1  # how many are stored there
+        counts.synchronizations += 1  # needs the number of stored entries
         for part in parts:
             if isinstance(part, ndarray):
                 counts.synchronizations += part.dtype.kind == "b" or part.ndim == 0
@@ -452,7 +452,7 @@ class _Compressed(spmatrix):
                 matrix._check_inside()
 
     def _check_inside(self) -> None:
-        """A device would say nothing, and read and write outside of its arrays."""
+        """Check indices; a device would read and write outside of its arrays without an error."""
         n_minor = self.shape[1] if self.format == "csr" else self.shape[0]
         outside = (self.indices._host < 0) | (self.indices._host >= n_minor)
         if outside.any():
@@ -474,7 +474,7 @@ class _Compressed(spmatrix):
         return wrap(memory.upload((self._scipy() @ other._host).astype(dtype), "F"))
 
     def _joined(self, other: Any, sign: int) -> Any:
-        """The sum of two matrices; what is stored in either is stored in it, also where the sum is 0."""
+        """Add two matrices; entries stored in either are stored in the sum, even if they are 0."""
         if self.shape != other.shape:
             raise ValueError("inconsistent shapes")
         self._in_order(other)

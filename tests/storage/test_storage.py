@@ -627,7 +627,7 @@ def test_interrupted_save_leaves_a_complete_file(tmp_path, monkeypatch):
     assert outcomes == {0, 2}
 
 
-# Takes "n delay" by line: forks, and the child saves n, n + 1, ... until it is killed after the time of so many saves.
+# Reads lines "n delay". For each, forks a child that saves n, n + 1, ... until it is killed after the delay.
 SAVER = """
 import os, signal, sys, time
 from pathlib import Path

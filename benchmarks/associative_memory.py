@@ -1,9 +1,8 @@
-"""What a memory brings back: sets of words from a part of them, and images from a half or from noise.
+"""Recall of an associative memory: sets of words from a part of them, images from masked or noisy copies.
 
-Words: the experiment that the memory was asked for with (1,000 binary patterns over some 7,000 words, softmax at beta
-2.5, threshold .5), and short sets of words as queries are. Images: the protocol of Millidge et al., "Universal Hopfield
-Networks" (ICML 2022), on MNIST: noise and masks of several sizes, success where the squared error of 784 pixels is at
-most 50.
+Words: 1,000 binary patterns over about 7,000 words (softmax at beta 2.5, threshold .5), and short sets of words,
+similar to queries. Images: the protocol of Millidge et al., "Universal Hopfield Networks" (ICML 2022), on MNIST with
+noise and masks of several sizes; success is a squared error of at most 50 over 784 pixels.
 """
 
 import gzip
@@ -15,9 +14,9 @@ from scipy import sparse
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.neighbors import NearestNeighbors
 
-from benchmarks.corpora import data_folder
+from benchmarks.corpora import get_data_folder
 from benchmarks.corpus_folder import load_corpus
-from benchmarks.report import table, write
+from benchmarks.report import format_table, write
 from codebooks import HopfieldMemory
 
 SIMILARITIES = ("dot", "cosine", "containment", "euclidean")
@@ -32,8 +31,8 @@ PEER = "NearestNeighbors(1)"
 # -- sets of words ---------------------------------------------------------------------------------------------------
 
 
-def planted(n_patterns: int, n_words: int, per_pattern: float, seed: int) -> sparse.csr_matrix:
-    """Sets of different words drawn by Zipf's law, Poisson many of them and at least one."""
+def draw_word_sets(n_patterns: int, n_words: int, per_pattern: float, seed: int) -> sparse.csr_matrix:
+    """Draw sets of distinct words by Zipf's law; sizes are Poisson distributed and at least 1."""
     rng = np.random.default_rng(seed)
     share = 1 / np.arange(1, n_words + 1)
     sizes = np.clip(rng.poisson(per_pattern, n_patterns), 1, n_words)
@@ -42,16 +41,16 @@ def planted(n_patterns: int, n_words: int, per_pattern: float, seed: int) -> spa
     return sparse.csr_matrix((np.ones(ends[-1], np.float32), np.concatenate(words), ends), (n_patterns, n_words))
 
 
-def articles(n_patterns: int = 1000, n_words: int = 7000) -> sparse.csr_matrix:
-    """Which of the commonest words stand in each of some BBC articles."""
+def load_articles(n_patterns: int = 1000, n_words: int = 7000) -> sparse.csr_matrix:
+    """Load BBC articles as sets of their most frequent words."""
     documents = load_corpus("bbc_news").documents
     chosen = np.random.default_rng(0).permutation(len(documents))[:n_patterns]
     words = CountVectorizer(stop_words="english", max_features=n_words, binary=True, dtype=np.float32)
     return words.fit_transform([documents[i] for i in chosen])
 
 
-def masked(patterns: sparse.csr_matrix, share: float, seed: int) -> sparse.csr_matrix:
-    """Patterns without this share of their words, at least one word left."""
+def mask_words(patterns: sparse.csr_matrix, share: float, seed: int) -> sparse.csr_matrix:
+    """Remove a share of the words of each pattern; at least one word is left."""
     rng = np.random.default_rng(seed)
     left = patterns.copy()
     for start, stop in zip(left.indptr[:-1], left.indptr[1:], strict=True):
@@ -61,14 +60,14 @@ def masked(patterns: sparse.csr_matrix, share: float, seed: int) -> sparse.csr_m
     return left
 
 
-def recovered(memory: HopfieldMemory, patterns: sparse.csr_matrix, queries: sparse.csr_matrix) -> float:
-    """Share of the patterns that come back to the last word."""
+def compute_recovery(memory: HopfieldMemory, patterns: sparse.csr_matrix, queries: sparse.csr_matrix) -> float:
+    """Compute the share of patterns that are recovered exactly."""
     differ = abs(memory.transform(queries) - patterns)
     return float((np.asarray(differ.sum(axis=1)).ravel() == 0).mean())
 
 
-def word_memories(separations: Sequence[str] = SEPARATIONS) -> dict[str, HopfieldMemory]:
-    """The defaults, the plain rule (softmax, beta 2.5) with every similarity, and all similarities and separations."""
+def make_word_memories(separations: Sequence[str] = SEPARATIONS) -> dict[str, HopfieldMemory]:
+    """Make memories: the defaults, softmax at beta 2.5 with every similarity, all similarities and separations."""
     memories = {DEFAULTS: HopfieldMemory(threshold=0.5)}
     for similarity in SIMILARITIES:
         memories[f"{similarity}, softmax, beta 2.5"] = HopfieldMemory(similarity, threshold=0.5, **PLAIN_RULE)
@@ -78,33 +77,37 @@ def word_memories(separations: Sequence[str] = SEPARATIONS) -> dict[str, Hopfiel
     return memories
 
 
-def words(what: str, sets: Sequence[sparse.csr_matrix], memories: dict[str, HopfieldMemory]) -> list[dict[str, Any]]:
-    """A row a memory: exact recovery at each mask, the mean over sets of patterns."""
+def measure_words(
+    what: str, sets: Sequence[sparse.csr_matrix], memories: dict[str, HopfieldMemory]
+) -> list[dict[str, Any]]:
+    """Return a result for each memory: exact recovery at each mask, the mean over sets of patterns."""
     shares: dict[str, dict[str, float]] = {name: {} for name in memories}
     for share in MASKED:
-        queries = [masked(patterns, share, seed) for seed, patterns in enumerate(sets)]
+        queries = [mask_words(patterns, share, seed) for seed, patterns in enumerate(sets)]
         for name, memory in memories.items():
-            found = [recovered(memory.fit(X), X, Q) for X, Q in zip(sets, queries, strict=True)]
-            shares[name][f"{share:.0%} masked"] = float(np.mean(found))
+            recovery = [compute_recovery(memory.fit(X), X, Q) for X, Q in zip(sets, queries, strict=True)]
+            shares[name][f"{share:.0%} masked"] = float(np.mean(recovery))
     return [{"what": what, "memory": name, **found} for name, found in shares.items()]
 
 
 def run_words() -> None:
-    """Write what is recovered of sets of words."""
-    everything = word_memories()
-    rows = words("1,000 patterns of some 30 among 7,000 words", [planted(1000, 7000, 30, s) for s in SEEDS], everything)
-    rows += words("1,000 BBC articles, 7,000 words", [articles()], everything)
-    short = [planted(4000, 3000, 10, seed) for seed in SEEDS]
-    rows += words("4,000 patterns of some 10 among 3,000 words", short, everything)
+    """Write the recovery of sets of words."""
+    everything = make_word_memories()
+    rows = measure_words(
+        "1,000 patterns of some 30 among 7,000 words", [draw_word_sets(1000, 7000, 30, s) for s in SEEDS], everything
+    )
+    rows += measure_words("1,000 BBC articles, 7,000 words", [load_articles()], everything)
+    short = [draw_word_sets(4000, 3000, 10, seed) for seed in SEEDS]
+    rows += measure_words("4,000 patterns of some 10 among 3,000 words", short, everything)
     write("retrieval-words", rows, "python -m benchmarks retrieval --part words")
-    print(table(rows, list(rows[0])), flush=True)
+    print(format_table(rows, list(rows[0])), flush=True)
 
 
 # -- images ----------------------------------------------------------------------------------------------------------
 
 
 class Trial(NamedTuple):
-    """How many images are stored, and what is done to the queries."""
+    """Number of stored images, and noise and mask of the queries."""
 
     what: str
     n_stored: int
@@ -124,15 +127,15 @@ TRIALS = (
 LARGEST_ERROR = 50 / 784  # a pixel
 
 
-def mnist(part: str = "train") -> np.ndarray:
-    """Images as rows of float32 between 0 and 1."""
-    file = data_folder("mnist") / f"{'t10k' if part == 'test' else part}-images-idx3-ubyte.gz"
+def load_mnist(part: str = "train") -> np.ndarray:
+    """Load MNIST images as rows of float32 between 0 and 1."""
+    file = get_data_folder("mnist") / f"{'t10k' if part == 'test' else part}-images-idx3-ubyte.gz"
     with gzip.open(file) as opened:
         return np.frombuffer(opened.read(), np.uint8, offset=16).reshape(-1, 784).astype(np.float32) / 255
 
 
-def harmed(images: np.ndarray, trial: Trial, rng: np.random.Generator) -> np.ndarray:
-    """Gaussian noise within the range of pixels, then the lowest part at zero."""
+def corrupt_images(images: np.ndarray, trial: Trial, rng: np.random.Generator) -> np.ndarray:
+    """Add Gaussian noise, clip to the range of pixels and set the lower part to zero."""
     queries = images
     if trial.noise:
         queries = np.clip(images + trial.noise * rng.standard_normal(images.shape, np.float32), 0, 1)
@@ -141,38 +144,38 @@ def harmed(images: np.ndarray, trial: Trial, rng: np.random.Generator) -> np.nda
     return queries
 
 
-def image_memories() -> Iterator[tuple[str, HopfieldMemory]]:
-    """The defaults, and all similarities and separations."""
+def make_image_memories() -> Iterator[tuple[str, HopfieldMemory]]:
+    """Yield memories: the defaults, and all similarities and separations."""
     yield DEFAULTS, HopfieldMemory()
     for similarity in SIMILARITIES:
         for separation in SEPARATIONS:
             yield f"{similarity}, {separation}", HopfieldMemory(similarity, separation=separation)
 
 
-def success(completed: np.ndarray, images: np.ndarray) -> float:
+def compute_success_rate(completed: np.ndarray, images: np.ndarray) -> float:
     return float((((completed - images) ** 2).sum(axis=1) <= LARGEST_ERROR * images.shape[1]).mean())
 
 
-def images_back(trial: Trial, images: np.ndarray, seeds: Sequence[int] = SEEDS) -> dict[str, float]:
-    """For each memory the share of images that come back, the mean over draws of images."""
+def measure_images(trial: Trial, images: np.ndarray, seeds: Sequence[int] = SEEDS) -> dict[str, float]:
+    """Compute for each memory the share of recovered images, the mean over draws of images."""
     shares: dict[str, list[float]] = {}
     for seed in seeds:
         rng = np.random.default_rng(seed)
         stored = images[rng.choice(len(images), trial.n_stored, replace=False)]
-        queries = harmed(stored, trial, rng)
-        for name, memory in image_memories():
-            shares.setdefault(name, []).append(success(memory.fit(stored).transform(queries), stored))
+        queries = corrupt_images(stored, trial, rng)
+        for name, memory in make_image_memories():
+            shares.setdefault(name, []).append(compute_success_rate(memory.fit(stored).transform(queries), stored))
         nearest = NearestNeighbors(n_neighbors=1).fit(stored).kneighbors(queries, return_distance=False)
-        shares.setdefault(PEER, []).append(success(stored[nearest[:, 0]], stored))
+        shares.setdefault(PEER, []).append(compute_success_rate(stored[nearest[:, 0]], stored))
     return {name: float(np.mean(found)) for name, found in shares.items()}
 
 
 def run_images() -> None:
-    """Write how many images come back in each trial."""
-    images, rows = mnist(), []
+    """Write the share of recovered images in each trial."""
+    images, rows = load_mnist(), []
     for trial in TRIALS:
-        found = images_back(trial, images)
+        found = measure_images(trial, images)
         rows += [{**trial._asdict(), "memory": name, "recovered": share} for name, share in found.items()]
         shown = {name: found[name] for name in (DEFAULTS, "euclidean, max", "dot, softmax", PEER)}
-        print(table([{**trial._asdict(), **shown}], [*trial._fields, *shown]).splitlines()[-1], flush=True)
+        print(format_table([{**trial._asdict(), **shown}], [*trial._fields, *shown]).splitlines()[-1], flush=True)
     write("retrieval-images", rows, "python -m benchmarks retrieval --part images")

@@ -1,7 +1,4 @@
-"""Fits of every contender, on one thread; those of peers are kept on disk, so that they are made once.
-
-A fit is kept as labels and words, in `results/fits`: figures can be computed anew without it.
-"""
+"""Fits of all models on one thread. Fits of peers are cached in `results/fits` as labels and words."""
 
 import ctypes
 import gc
@@ -25,16 +22,16 @@ from threadpoolctl import threadpool_limits
 
 import codebooks
 from benchmarks import report
-from benchmarks.contenders import CONTENDERS, PEERS, labels_of, matrix_for
 from benchmarks.corpora import Matrix
-from benchmarks.memory import resident
+from benchmarks.memory import read_resident_set
+from benchmarks.models import MODELS, PEERS, get_labels, select_matrix
 
 N_WORDS = 10
 N_WARM_UP_ROWS = 300
 
 
 class Fit(NamedTuple):
-    """One fitted model, reduced to what figures are computed from.
+    """Labels and words of one fitted model.
 
     Attributes
     ----------
@@ -58,7 +55,7 @@ class Fit(NamedTuple):
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
+def limit_to_one_thread() -> Iterator[None]:
     """Limit BLAS, OpenMP and the kernels of this library to one thread."""
     allowed = config.NUMBA_NUM_THREADS
     config.NUMBA_NUM_THREADS = 1
@@ -70,17 +67,17 @@ def one_thread() -> Iterator[None]:
 
 
 def prepare(model: Any, X: Any) -> Callable[[], Any]:
-    """The call that fits `model`, with everything done that comes before learning."""
+    """Return a function that fits `model`; tokenisation is done before."""
     return partial(model.train, model.tokenize(X)) if hasattr(model, "train") else partial(model.fit, X)
 
 
 def fit(name: str, corpus: Matrix, k: int, seed: int) -> Fit:
-    """Fit a contender once."""
-    model, X = CONTENDERS[name].build(k, seed), matrix_for(CONTENDERS[name], corpus)
+    """Fit one model and measure the time."""
+    model, X = MODELS[name].build(k, seed), select_matrix(MODELS[name], corpus)
     train = prepare(model, X)
-    with warnings.catch_warnings(), one_thread():
+    with warnings.catch_warnings(), limit_to_one_thread():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        warnings.filterwarnings("ignore", ".*components? wins? no sample")  # the column "used" says it
+        warnings.filterwarnings("ignore", ".*components? wins? no sample")  # the column "used" reports it
         start, cpu_start = time.perf_counter(), time.process_time()
         train()
         seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
@@ -88,14 +85,14 @@ def fit(name: str, corpus: Matrix, k: int, seed: int) -> Fit:
     named = codebooks.topic_words(model, feature_names=corpus.terms, n_words=N_WORDS, **own)
     column = {term: i for i, term in enumerate(corpus.terms)}
     words = [[column[term] for term in topic.words] for topic in named]
-    return Fit(labels_of(model, X), words, seconds, cpu_seconds, float(model.n_iter_))
+    return Fit(get_labels(model, X), words, seconds, cpu_seconds, float(model.n_iter_))
 
 
 def fit_or_load(name: str, corpus: Matrix, k: int, seed: int) -> Fit:
-    """Fit a contender, or load the fit of a peer that was kept."""
+    """Fit a model, or load the cached fit of a peer."""
     if name not in PEERS:
         return fit(name, corpus, k, seed)
-    path = _path(name, corpus.name, k, f"{seed}.npz")
+    path = _get_path(name, corpus.name, k, f"{seed}.npz")
     if not path.exists():
         made = fit(name, corpus, k, seed)
         words = np.full((len(made.words), N_WORDS), -1)
@@ -108,19 +105,19 @@ def fit_or_load(name: str, corpus: Matrix, k: int, seed: int) -> Fit:
         return Fit(kept["labels"], words, *(float(kept[key]) for key in Fit._fields[2:]))
 
 
-def peak_memory(name: str, corpus: Matrix, k: int) -> float:
-    """By how many MB the resident set of a fresh process grows at most while it fits; NaN where Linux is not.
+def measure_peak_memory(name: str, corpus: Matrix, k: int) -> float:
+    """Measure the growth of the resident set in MB during a fit in a fresh process; NaN outside Linux.
 
-    The matrix, or the tokens, are there before; a small fit has loaded and compiled the code.
+    The matrix or the tokens are loaded before, and a small fit has loaded and compiled the code.
     """
-    path = _path(name, corpus.name, k, "memory.json")
+    path = _get_path(name, corpus.name, k, "memory.json")
     if name in PEERS and path.exists():
         return float(json.loads(path.read_text()))
     if not Path("/proc/self/clear_refs").exists():
         return float("nan")
     with tempfile.TemporaryDirectory() as folder:
-        sparse.save_npz(f"{folder}/X.npz", matrix_for(CONTENDERS[name], corpus))
-        code = "import sys; from benchmarks import fits; print(fits.measured_growth(*sys.argv[1:]))"
+        sparse.save_npz(f"{folder}/X.npz", select_matrix(MODELS[name], corpus))
+        code = "import sys; from benchmarks import model_fits; print(model_fits.measure_growth(*sys.argv[1:]))"
         command = [sys.executable, "-W", "ignore", "-c", code, name, f"{folder}/X.npz", str(k)]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
     growth = float(done.stdout)
@@ -130,21 +127,21 @@ def peak_memory(name: str, corpus: Matrix, k: int) -> float:
     return growth
 
 
-def measured_growth(name: str, file: str, k: str) -> float:
-    """What the fresh process does."""
+def measure_growth(name: str, file: str, k: str) -> float:
+    """Fit the model and return the growth in MB; runs in the fresh process."""
     X = sparse.load_npz(file)
-    build = CONTENDERS[name].build
-    with one_thread():
+    build = MODELS[name].build
+    with limit_to_one_thread():
         prepare(build(2, 0), X[:N_WARM_UP_ROWS])()
         train = prepare(build(int(k), 0), X)
         gc.collect()
         if hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
-            libc.malloc_trim(0)  # else memory that making the tokens has freed hides the growth
-        before = resident("VmRSS")
+            libc.malloc_trim(0)  # freed memory of the tokens would hide the growth
+        before = read_resident_set("VmRSS")
         Path("/proc/self/clear_refs").write_text("5")
         train()
-        return resident("VmHWM") - before
+        return read_resident_set("VmHWM") - before
 
 
-def _path(name: str, corpus: str, k: int, what: str) -> Path:
+def _get_path(name: str, corpus: str, k: int, what: str) -> Path:
     return report.RESULTS / "fits" / f"{corpus}-{k}" / name.replace(" ", "-") / what

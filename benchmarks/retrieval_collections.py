@@ -1,4 +1,4 @@
-"""Collections whose queries have been judged by people, as counts: every engine reads the same tokens."""
+"""Test collections for retrieval, with relevance judgements, as counts: every engine reads the same tokens."""
 
 import csv
 import gzip
@@ -10,27 +10,27 @@ import numpy as np
 from scipy import sparse
 from sklearn.feature_extraction.text import CountVectorizer
 
-from benchmarks.corpora import data_folder
+from benchmarks.corpora import get_data_folder
 
-# What counts as a word, for ours and for every peer.
+# Tokenisation, the same for ours and for every peer.
 WORDS = {"token_pattern": r"(?u)\b\w\w+\b", "lowercase": True, "stop_words": "english"}
 
-# Constants are chosen on the first and judged on the second, never the reverse.
+# Constants are chosen on CHOOSING and evaluated on REPORT, never the reverse.
 CHOOSING = ("cranfield", "medline1033")
 REPORT = ("cisi", "npl", "nfcorpus_preprocessed")
 
 
 class Collection(NamedTuple):
-    """Documents, and queries with what is relevant to them.
+    """Documents, queries and relevance judgements.
 
     Attributes
     ----------
     name : str
     counts : csr_matrix of shape (n_documents, n_terms), float32
     queries : csr_matrix of shape (n_queries, n_terms), float32
-        Counts of the queries that have a relevant document; the others are left out.
+        Counts of the queries that have a relevant document.
     relevant : list of dict
-        For each query the grades of the documents that are relevant, by row of `counts`.
+        For each query the grades of its relevant documents, by row of `counts`.
     """
 
     name: str
@@ -41,17 +41,17 @@ class Collection(NamedTuple):
 
 @cache
 def load(name: str) -> Collection:
-    """Read a collection from the folder that CODEBOOKS_DATA names; all its judgements, whatever their split."""
-    folder = data_folder(name)
-    documents = [json.loads(line) for line in _lines(folder / "corpus.jsonl.gz")]
-    queries = [json.loads(line) for line in _lines(folder / "queries.jsonl.gz")]
+    """Load a collection from the folder CODEBOOKS_DATA, with the judgements of all splits."""
+    folder = get_data_folder(name)
+    documents = [json.loads(line) for line in _read_lines(folder / "corpus.jsonl.gz")]
+    queries = [json.loads(line) for line in _read_lines(folder / "queries.jsonl.gz")]
     row = {document["_id"]: i for i, document in enumerate(documents)}
     relevant: dict[str, dict[int, int]] = {query["_id"]: {} for query in queries}
-    for judgement in csv.DictReader(_lines(folder / "qrels.tsv.gz"), delimiter="\t"):
+    for judgement in csv.DictReader(_read_lines(folder / "qrels.tsv.gz"), delimiter="\t"):
         if int(judgement["score"]) > 0:
             relevant[judgement["query-id"]][row[judgement["corpus-id"]]] = int(judgement["score"])
     judged = [query for query in queries if relevant[query["_id"]]]
-    return collected(
+    return make_collection(
         name,
         [f"{document['title']} {document['text']}" for document in documents],
         [query["text"] for query in judged],
@@ -59,13 +59,13 @@ def load(name: str) -> Collection:
     )
 
 
-def collected(name: str, documents: list[str], queries: list[str], relevant: list[dict[int, int]]) -> Collection:
-    """Count the words of documents and queries."""
+def make_collection(name: str, documents: list[str], queries: list[str], relevant: list[dict[int, int]]) -> Collection:
+    """Make a collection from texts by counting words."""
     vectorizer = CountVectorizer(dtype=np.float32, **WORDS)
     counts = vectorizer.fit_transform(documents)
     return Collection(name, counts, vectorizer.transform(queries), relevant)
 
 
-def _lines(path: Any) -> list[str]:
+def _read_lines(path: Any) -> list[str]:
     with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
         return file.read().splitlines()

@@ -1,4 +1,4 @@
-"""Topic words judged on documents that did not choose them: one random half names the topics, both halves judge."""
+"""Quality of topic words on documents that did not choose them."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from codebooks.interpret._labelling import choose_words_by_documents
 N_WORDS = 10
 
 
-def judge_words(
+def evaluate_words(
     labels: np.ndarray,
     X: Any,
     counts: Any,
@@ -21,24 +21,24 @@ def judge_words(
     words: Sequence[Sequence[Any]] | None = None,
     name: Callable[..., list[Any]] = choose_words_by_documents,
 ) -> dict[str, float]:
-    """Name the topics by a random half of the documents and judge the words on it and on the other half.
+    """Choose topic words on a random half of the documents and compute TD and NPMI on both halves.
 
     Parameters
     ----------
     labels : int array of shape (n_documents,)
         The component of each document, -1 for none.
     X : sparse matrix of shape (n_documents, n_terms)
-        The documents that name the topics.
+        The documents that the words are chosen from.
     counts : sparse matrix of shape (n_documents, n_terms)
-        The same documents as NPMI counts them.
+        The counts of the same documents, for NPMI.
     terms : sequence of str, length n_terms
     n_components : int
     seed : int
-        Draws the halves.
+        Seed of the random halves.
     words : sequence of (sequence of str, or of column indices), optional
-        The words of each topic, as the model itself gives them. They are judged in place of those by documents.
-    name : callable, default=name_by_documents
-        Another naming to judge, called as `choose_words_by_documents`.
+        The words of each topic as the model gives them, evaluated instead of those chosen by documents.
+    name : callable, default=choose_words_by_documents
+        Another method that chooses words, called as `choose_words_by_documents`.
 
     Returns
     -------

@@ -1,12 +1,12 @@
-"""How long something takes."""
+"""Wall-clock time of a call."""
 
 import time
 from collections.abc import Callable
 from typing import Any
 
 
-def seconds(work: Callable[[], Any]) -> float:
-    """Time one call."""
+def measure_seconds(work: Callable[[], Any]) -> float:
+    """Measure the wall-clock seconds of one call."""
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
