@@ -449,7 +449,7 @@ BAD = {
     ),
     "stop words of an index": (["index", "cat", "--no-stop-words"], "omit --no-stop-words"),
     "damaged index": (["damaged", "cat"], "cannot load the index damaged"),
-    "index of an earlier version": (["old", "cat"], "old, a folder in format 1 that an earlier version"),
+    "index of an earlier version": (["old", "cat"], "old, a folder in format 1 of an earlier version"),
     "index with a slow pattern": (["slow", "cat"], "is a regular expression that may take exponential time"),
     "index of counts": (["counts", "cat"], "counts was built from counts"),
     "save onto a file": (
@@ -567,7 +567,7 @@ def test_index_add_with_reading_options(index, run, tmp_path):
     options = ("--encoding", "cp1252", "--no-header", "--skip-bad-lines", "--column", "0:2", "--id", "1")
     done = index("add", "saved", "more.csv", *options)
     assert (done.code, done.out) == (2, "")
-    assert "already taken" in done.err
+    assert "`ids` must be unique" in done.err
     options = (*options[:-1], "0")
     done = index("add", "saved", "more.csv", *options)
     assert (done.code, done.out) == (0, "added 2 documents, 8 in total\n")
@@ -601,7 +601,7 @@ def test_commands_that_read_text_have_the_same_options(run, monkeypatch, capsys,
     ("arguments", "sentence"),
     [
         (["remove", "saved", "2", "none"], "saved has no document none; nothing was removed"),
-        (["add", "saved", "more.csv", "--id", "id", "--column", "text"], "already taken: 2"),
+        (["add", "saved", "more.csv", "--id", "id", "--column", "text"], "`ids` must be unique, got"),
         (["add", "saved", "nothing.txt"], "nothing.txt"),
         (["info", "text.txt"], "text.txt is not a saved index"),
         (["remove", "text.txt", "1"], "cannot load the index text.txt"),

@@ -182,10 +182,10 @@ def test_negative_counts_raise_an_error(as_format, counts):
 
 
 BAD_INPUT = {
-    "text": (["some text"], TypeError, "Put a vectorizer before it"),
+    "text": (["some text"], TypeError, "Add a vectorizer before it"),
     "NaN": ([[1.0, np.nan]], ValueError, "NaN"),
     "infinity": ([[1.0, np.inf]], ValueError, "infinity"),
-    "only zeros": (np.zeros((3, 2)), ValueError, "nothing but zeros"),
+    "only zeros": (np.zeros((3, 2)), ValueError, "only zeros"),
     "no rows": (np.empty((0, 2)), ValueError, "0 sample"),
 }
 
@@ -200,7 +200,7 @@ def test_invalid_input_raises_an_error(X, error, message):
 def test_cupy_input_raises_an_error(module, counts):
     on_gpu = type("ndarray", (), {"__module__": module})()
     for call in (BM25Transformer().fit, BM25Transformer().fit(counts).transform):
-        with pytest.raises(TypeError, match=r"host memory and got a CuPy array.*X\.get\(\)"):
+        with pytest.raises(TypeError, match=r"host memory, got a CuPy array.*X\.get\(\)"):
             call(on_gpu)
 
 
