@@ -15,7 +15,7 @@ __all__ = ["TermTable"]
 
 _BLOCK = 2**20  # characters of documents that are processed at a time
 _END = b"\xff"  # end of a document; this byte does not occur in UTF-8
-_MAX_STRETCHES, _MAX_BYTES = 2**20, 2**26  # of a table; it is cleared above
+_MAX_STRETCHES, _MAX_BYTES = 2**20, 2**26  # of a table, which is cleared beyond them
 
 # Only one thread at a time may change a table.
 _table_lock = ForkSafeLock(delays_forks=True)

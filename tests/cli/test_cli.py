@@ -43,7 +43,7 @@ class Done(NamedTuple):
 
 @pytest.fixture
 def run(monkeypatch, capsys, tmp_path):
-    """Run the command line in this process, in a folder of its own: quick, and code can be patched."""
+    """Run the command line in this process, in a temporary folder."""
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments):
@@ -65,7 +65,7 @@ def text(tmp_path):
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    """A model that another process has made, and the documents that it was made of."""
+    """A model that another process saved, and its documents."""
     folder = tmp_path_factory.mktemp("model")
     (folder / "text.txt").write_text("\n".join(texts()), encoding="utf-8")
     done = python("-m", "codebooks", "topics", "text.txt", "-k", "3", "--quiet", cwd=folder)
@@ -349,7 +349,7 @@ CONTENTS = {
 
 @pytest.fixture
 def before(tmp_path):
-    """Files of the user's, and what is in them."""
+    """Files of the user, and their content."""
     for name, content in CONTENTS.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(content)
@@ -391,7 +391,7 @@ def test_sigint_of_a_process(before, tmp_path):
     code = """
 import os, signal, sys, time
 from codebooks import MultinomialMixture, cli
-signal.signal(signal.SIGINT, signal.default_int_handler)  # who is started in the background inherits deafness
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background process ignores SIGINT by default
 MultinomialMixture.fit = lambda *arguments: os.kill(os.getpid(), signal.SIGINT) or time.sleep(60)
 sys.argv = ["codebooks", "topics", "good.txt"]
 cli.main()"""
@@ -444,7 +444,7 @@ def test_sigterm_handler_is_restored(run, monkeypatch, before):
         assert run("topics", "good.txt") == Done(143, "", "")
         assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
         codes = []
-        thread = threading.Thread(target=lambda: codes.append(run("--version").code))  # may not ask for signals
+        thread = threading.Thread(target=lambda: codes.append(run("--version").code))  # must not set signal handlers
         thread.start()
         thread.join()
         assert codes == [0]
@@ -530,7 +530,7 @@ def test_assign_reject_below(run, text, tmp_path):
     run("topics", text, "-k", 3, "--model", "krotov-hopfield")
     model = tmp_path / "topics"
     threshold = float(np.median([float(row["strength"]) for row in table(run("assign", model, text).out)]))
-    threshold -= 1e-6  # away from any strength itself
+    threshold -= 1e-6  # differs from all strengths
     rows = table(run("assign", model, text, "--reject-below", threshold).out)
     pipeline = load_model(model)
     X = pipeline[:-1].transform(texts())
@@ -631,7 +631,7 @@ def test_long_words_are_shortened_in_output(run, tmp_path):
     written = (tmp_path / "topics/topics.csv").read_text() + (tmp_path / "topics/codes.csv").read_text()
     assert "x" * 20 in done.out
     assert "x" * 41 not in done.out + written
-    assert "y" * 20 not in done.out + written  # it is no word
+    assert "y" * 20 not in done.out + written  # too long for a word
 
 
 def test_singular_of_one_document(run, text):

@@ -29,7 +29,7 @@ def texts(n=30):
 
 
 class StandIn(TransformerMixin, BaseEstimator):
-    """Embeds by theme, in a narrow cone; known by a name, and without anything to keep in a pickle."""
+    """A stand-in for an encoder: embeddings by theme in a narrow cone."""
 
     def __init__(self, encoder):
         self.encoder = encoder

@@ -35,7 +35,7 @@ class Done(NamedTuple):
 
 @pytest.fixture
 def run(monkeypatch, capsys, tmp_path):
-    """Run `codebooks search` in this process, in a folder of its own, on a terminal of 80 columns."""
+    """Run `codebooks search` in this process, in a temporary folder, on a terminal of 80 columns."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
 
@@ -58,7 +58,7 @@ def text(tmp_path):
 
 @pytest.fixture
 def retriever():
-    """What the command line is to find, by hand."""
+    """The expected retriever."""
     return HopfieldRetriever().fit(TEXTS, ids=list("012345"))
 
 
@@ -359,7 +359,7 @@ def test_table_width_equals_terminal_width(run, monkeypatch, tmp_path):
         assert max(map(len, done.out.splitlines())) <= width
         lines[width] = [line for line in done.out.splitlines() if "word" in line]
         assert words[200] in done.out
-        assert len(lines[width]) == 3  # two of the text, and one that says what matched
+        assert len(lines[width]) == 3  # two lines of text, and one of matched words
     assert len(lines[120][0]) > 100
 
 
@@ -438,7 +438,7 @@ BAD = {
     "only stop words": (["stop.txt", "cat", "--stop-words", "stop.txt"], "Try --no-stop-words, or add more text"),
     "only signs": (["signs.txt", "cat", "--no-stop-words"], "contains a word to search for. Add more text"),
     "neither texts nor index": (["mine", "cat"], "It is not a saved index either."),
-    "no index of ours": (
+    "folder that is no index": (
         ["foreign", "cat"],
         "foreign contains no .txt, .md, .rst file. It is not a saved index either.",
     ),
@@ -449,7 +449,7 @@ BAD = {
     ),
     "stop words of an index": (["index", "cat", "--no-stop-words"], "omit --no-stop-words"),
     "damaged index": (["damaged", "cat"], "cannot load the index damaged"),
-    "index of an earlier version": (["old", "cat"], "old, a folder in format 1 that an earlier version"),
+    "index of an earlier version": (["old", "cat"], "old, a folder in format 1 of an earlier version"),
     "index with a slow pattern": (["slow", "cat"], "is a regular expression that may take exponential time"),
     "index of counts": (["counts", "cat"], "counts was built from counts"),
     "save onto a file": (
@@ -474,7 +474,7 @@ CONTENTS = {
 
 @pytest.fixture
 def before(tmp_path, retriever):
-    """Files of the user's, and what is in them."""
+    """Files of the user, and their content."""
     for name, content in CONTENTS.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(content)
@@ -567,7 +567,7 @@ def test_index_add_with_reading_options(index, run, tmp_path):
     options = ("--encoding", "cp1252", "--no-header", "--skip-bad-lines", "--column", "0:2", "--id", "1")
     done = index("add", "saved", "more.csv", *options)
     assert (done.code, done.out) == (2, "")
-    assert "already taken" in done.err
+    assert "`ids` must be unique" in done.err
     options = (*options[:-1], "0")
     done = index("add", "saved", "more.csv", *options)
     assert (done.code, done.out) == (0, "added 2 documents, 8 in total\n")
@@ -601,7 +601,7 @@ def test_commands_that_read_text_have_the_same_options(run, monkeypatch, capsys,
     ("arguments", "sentence"),
     [
         (["remove", "saved", "2", "none"], "saved has no document none; nothing was removed"),
-        (["add", "saved", "more.csv", "--id", "id", "--column", "text"], "already taken: 2"),
+        (["add", "saved", "more.csv", "--id", "id", "--column", "text"], "`ids` must be unique, got"),
         (["add", "saved", "nothing.txt"], "nothing.txt"),
         (["info", "text.txt"], "text.txt is not a saved index"),
         (["remove", "text.txt", "1"], "cannot load the index text.txt"),

@@ -128,7 +128,7 @@ def test_named_pipe(tmp_path):
 
 @pytest.mark.parametrize("start", ["\n", " \n\r\n", "sep=;\n", '"sep=;"\r\n', "\nSEP=;\n"])
 def test_csv_with_leading_blank_line_or_separator_line(tmp_path, start):
-    header = "id, number" if "=" in start else "id"  # by its comma alone, a comma separates
+    header = "id, number" if "=" in start else "id"  # the header has a comma, so that only `sep` sets the separator
     (tmp_path / "a.csv").write_bytes(f"{start}{header};text\n1;one\n2;two\n3\n".encode())
     with pytest.raises(UserError, match=f"line {4 + start.count(chr(10))} of .* must have 2 columns"):
         read_documents(tmp_path / "a.csv", "text")

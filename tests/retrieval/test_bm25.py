@@ -1,4 +1,4 @@
-"""BM25 weights against slow loops and bm25s, and the laws of a scikit-learn transformer."""
+"""BM25 weights against reference loops and bm25s, and the checks of scikit-learn."""
 
 import pickle
 
@@ -22,17 +22,17 @@ SETTINGS += [{"k1": 0.0, "delta": 0.0}]
 
 @pytest.fixture(scope="module")
 def counts():
-    """Bursty counts of common and of rare terms, an empty document, and a term that nobody has."""
+    """Bursty counts of common and of rare terms, an empty document, and a term of no document."""
     rng = np.random.default_rng(0)
     X = rng.poisson(rng.gamma(0.4, rng.uniform(0.05, 4.0, 25) / 0.4, (60, 25))).astype(np.float64)
     X[17], X[:, 9] = 0, 0
-    X[:, 3] += 1  # a term that all have, but for the empty document
+    X[:, 3] += 1  # a term of all documents except the empty one
     X[17, 3] = 0
     return X
 
 
 def whole_scores(model, X):
-    """Weights with what absent terms weigh."""
+    """Weights including those of absent terms."""
     return model.transform(X).toarray() + model.absent_
 
 
@@ -51,7 +51,7 @@ def test_weights_equal_reference_loops(variant, settings, counts):
 def test_bm25_adpt_fits_k1_of_each_term(b, counts):
     model = BM25Transformer("bm25-adpt", b=b, k1=1.2).fit(counts)
     expected = [oracles.adapted_k1(counts, t, 1.2, b) for t in range(counts.shape[1])]
-    # A minimum is known to the root of the machine's precision only, where one looks at values alone.
+    # Values alone determine a minimum only to the square root of the machine precision.
     np.testing.assert_allclose(model.k1_, expected, rtol=1e-6)
     assert len(np.unique(model.k1_)) > 8
     assert 1.2 in model.k1_
@@ -76,7 +76,7 @@ def test_scores_equal_those_of_bm25s(variant, settings, counts):
     model = BM25Transformer(variant, **settings)
     weights = model.fit_transform(counts)
     queries = np.random.default_rng(1).poisson(0.1, (40, counts.shape[1]))
-    queries[:, 9] = 0  # bm25s refuses queries of words it does not know
+    queries[:, 9] = 0  # bm25s refuses queries of unseen words
     queries = queries[queries.any(axis=1)]
     scores = queries @ weights.T + (queries @ model.absent_)[:, None]
     for query, row in zip(queries, scores, strict=True):
@@ -91,7 +91,7 @@ def test_fitted_attributes(variant, counts):
     assert model.df_.dtype == np.int64
     assert model.n_documents_ == 60
     assert model.mean_length_ == pytest.approx(counts.sum() / 60)
-    assert model.idf_[9] == model.absent_[9] == 0  # nobody has it
+    assert model.idf_[9] == model.absent_[9] == 0  # a term of no document
     assert np.isfinite(model.idf_).all()
     assert (model.idf_ >= 0).all()
 
@@ -182,10 +182,10 @@ def test_negative_counts_raise_an_error(as_format, counts):
 
 
 BAD_INPUT = {
-    "text": (["some text"], TypeError, "Put a vectorizer before it"),
+    "text": (["some text"], TypeError, "Add a vectorizer before it"),
     "NaN": ([[1.0, np.nan]], ValueError, "NaN"),
     "infinity": ([[1.0, np.inf]], ValueError, "infinity"),
-    "only zeros": (np.zeros((3, 2)), ValueError, "nothing but zeros"),
+    "only zeros": (np.zeros((3, 2)), ValueError, "only zeros"),
     "no rows": (np.empty((0, 2)), ValueError, "0 sample"),
 }
 
@@ -200,7 +200,7 @@ def test_invalid_input_raises_an_error(X, error, message):
 def test_cupy_input_raises_an_error(module, counts):
     on_gpu = type("ndarray", (), {"__module__": module})()
     for call in (BM25Transformer().fit, BM25Transformer().fit(counts).transform):
-        with pytest.raises(TypeError, match=r"host memory and got a CuPy array.*X\.get\(\)"):
+        with pytest.raises(TypeError, match=r"host memory, got a CuPy array.*X\.get\(\)"):
             call(on_gpu)
 
 

@@ -1,4 +1,4 @@
-"""The retriever: BM25 exactly, one associative step by the oracle, documents that come and go, hybrid search."""
+"""`HopfieldRetriever`: BM25, feedback against an oracle, adding and removing documents, hybrid search, saving."""
 
 import os
 import pickle
@@ -20,7 +20,7 @@ bm25s = pytest.importorskip("bm25s")
 
 
 def corpus(n=300, n_words=200, seed=0):
-    """Documents about a few things each, common words in many of them."""
+    """Documents of a few topics each, with common words."""
     rng = np.random.default_rng(seed)
     names = np.array([f"w{i}" for i in range(n_words)])
     share = 1 / np.arange(1, n_words + 1)
@@ -41,7 +41,7 @@ TEXTS, QUERIES = corpus(), questions()
 
 
 def same_results(one, other):
-    """Whether two searches find the same documents with the same scores."""
+    """Assert that two searches return the same ids and scores."""
     for results, expected in zip(one, other, strict=True):
         assert len(results) == len(expected)
         for a, b in zip(results, expected, strict=True):
@@ -70,7 +70,7 @@ class TestPlain:
         for query, ids, weights in zip(QUERIES, hits.ids, hits.scores, strict=True):
             scores, n = peer.get_scores(analyze(query)), len(ids)
             np.testing.assert_allclose(weights, np.sort(scores)[::-1][:n], rtol=1e-5, atol=1e-6)
-            np.testing.assert_allclose(scores[ids], weights, rtol=1e-5, atol=1e-6)  # ids differ in ties at most
+            np.testing.assert_allclose(scores[ids], weights, rtol=1e-5, atol=1e-6)  # ids may differ in ties
             assert n == 10 or len(np.unique(scores)) <= n + 1  # the others share no word with the query
 
     def test_repeated_query_words_count_twice(self):
@@ -119,7 +119,7 @@ class TestFeedback:
 
     @pytest.mark.parametrize("n", [3, 60])
     def test_exact_matches_come_first(self, n):
-        """However many longer documents hold the words that the memory adds."""
+        """Also if many longer documents contain the added words."""
         texts = [
             "red lamp with extra information",
             "red lamp",
@@ -136,7 +136,7 @@ class TestFeedback:
             assert retriever.search(" ".join(part.split()[:2]), k=1).ids[0].tolist() == [row]
 
     def test_feedback_shares_equal_sparsemax(self, fitted):
-        """At the inverse temperature at which the document after the last one has no weight any more."""
+        """At the inverse temperature at which the next document has no weight."""
         index = fitted._state.stored
         counts = fitted.vectorizer_.transform(QUERIES)
         position, share = compute_shares(counts, index.weighted, 20)
@@ -216,10 +216,10 @@ class TestFunctionWords:
         with_them, without = (news.search(query) for query in ("the price is in the bill", "price bill"))
         np.testing.assert_allclose(with_them.scores[0], without.scores[0], rtol=0.01)
         assert news.ignored_terms("the of") == []
-        assert len(news.search("the of").ids[0]) == 10  # of nothing else, they count
+        assert len(news.search("the of").ids[0]) == 10  # a query of stop words only
 
     def test_function_words_have_no_effect_on_document_length(self, news):
-        """What other words weigh is as if the function words were not there."""
+        """Weights of other words are the same as without the function words."""
         ignored = news.ignored_terms("the price is in the report of the day and it is so")
         without = TextAnalyzer(language="en", stop_words=ignored)
         bare = HopfieldRetriever(CountVectorizer(analyzer=without)).fit([*NEWS, *WANTED])
@@ -268,7 +268,7 @@ class TestAddAndRemove:
             step_by_step.search(QUERIES[:2])
             step_by_step.add(TEXTS[start : {3: 4, 4: 100, 100: 300}[start]])
         a, b = (r.search(QUERIES, k=20) for r in (at_once, step_by_step))
-        # Terms of equal weight, of which not all can be added, are ordered by their columns.
+        # Terms of equal weight are ordered by their columns.
         assert np.isclose(np.concatenate(a.scores), np.concatenate(b.scores), rtol=1e-4, atol=1e-6).mean() > 0.97
         assert (np.concatenate(a.ids) == np.concatenate(b.ids)).mean() > 0.97
         assert sorted(step_by_step.terms_) == sorted(at_once.terms_)
@@ -337,7 +337,7 @@ class TestAddAndRemove:
             np.testing.assert_array_equal(retriever.remove(ids[1::2].astype(dtype)).ids_, ids[::2])
 
     def test_remove_with_ids_of_another_type_raises_an_error(self):
-        """However many there are: NumPy would go by that."""
+        """For any number of ids, which NumPy would compare otherwise."""
         for numbered in (5, 200):
             for ids, wrong in ((None, ["1"]), ([str(i) for i in range(numbered)], [1])):
                 with pytest.raises(ValueError, match=r"got 1\."):
@@ -365,7 +365,7 @@ class TestAddAndRemove:
         def analyze(text):
             if text == "w3 w4":
                 other.start()
-                other.join(0.2)  # it may wait until this is added
+                other.join(0.2)  # it may wait for `add`
             return text.split()
 
         retriever = HopfieldRetriever(CountVectorizer(analyzer=analyze, vocabulary=["w1", "w3"])).fit(TEXTS[:2])
@@ -534,7 +534,7 @@ class TestForms:
 
 class TestHybrid:
     def embed(self, texts):
-        """A few random directions for words."""
+        """Random directions of words."""
         words = np.random.default_rng(0).standard_normal((1000, 16))
         return np.array(
             [sum((words[int(w[1:])] for w in text.split() if w[0] == "w"), np.zeros(16)) + 1e-3 for text in texts]
@@ -568,7 +568,7 @@ class TestHybrid:
 
     @pytest.mark.parametrize("feedback", [0, 1])
     def test_empty_documents_and_queries_find_nothing_and_are_not_found(self, feedback):
-        """Although an encoder gives empty texts a direction too."""
+        """Also if the encoder returns a nonzero embedding of an empty text."""
         texts = ["", *TEXTS[:4], " \n"]
         retriever = HopfieldRetriever(embedder=self.embed, feedback=feedback).fit(texts)
         hits = retriever.search([*QUERIES[:9], "", "  "], k=9)
@@ -641,7 +641,7 @@ class TestHybrid:
         def wide(texts):
             return np.hstack([self.embed(texts)] * 2)
 
-        def fit_anew():  # as another thread might
+        def fit_anew():  # as in another thread
             retriever.set_params(embedder=wide).fit(TEXTS[:5])
 
         def embed(texts):
@@ -688,7 +688,7 @@ class TestHybrid:
         def embed(texts):
             return (8 * self.embed(texts)).astype(dtype)
 
-        class Tensor:  # one of torch that is trained still, and that NumPy knows the numbers of
+        class Tensor:  # like a torch tensor that requires gradients
             def __init__(self, texts):
                 self.texts = texts
 
@@ -766,7 +766,7 @@ class TestSaving:
         assert (loaded.texts_ is None) == (saved.texts_ is None)
         if saved.texts_:
             assert list(loaded.texts_) == saved.texts_
-        for retriever in (saved, loaded):  # and life goes on
+        for retriever in (saved, loaded):
             retriever.add(["a zebra and w1", "w2 w2 w3"]).remove([3])
         self.same(saved, loaded)
         assert loaded.ids_.tolist() == saved.ids_.tolist()

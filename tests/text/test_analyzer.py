@@ -1,4 +1,4 @@
-"""Words of all kinds of text, the language of documents, and analyzers that are copied, saved and loaded."""
+"""`TextAnalyzer`: words, languages, parameters, copies, and its use in search and on the command line."""
 
 import pickle
 import sys

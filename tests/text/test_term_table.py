@@ -1,4 +1,4 @@
-"""The compiled table of terms gives the same words as the analysis of each text in Python, and the same counts."""
+"""The compiled term table returns the same words and counts as the analysis of each text in Python."""
 
 import random
 import threading
@@ -74,7 +74,7 @@ def make_texts(n=400):
 
 @pytest.fixture
 def analyze_in_python(monkeypatch):
-    """Analyse texts one by one without a table."""
+    """Analyze texts one by one without a table."""
 
     def analyze(settings, texts):
         with monkeypatch.context() as patch:
@@ -104,7 +104,7 @@ def always_table(monkeypatch):
 )
 def test_term_table_equals_analysis_in_python(analyze_in_python, always_table, monkeypatch, settings):
     texts = make_texts()
-    monkeypatch.setattr(term_table, "_MAX_STRETCHES", 3000)  # it is made anew on the way
+    monkeypatch.setattr(term_table, "_MAX_STRETCHES", 3000)  # the table is cleared several times
     analyze = TextAnalyzer(**settings)
     assert [*map(analyze, texts)] == analyze_in_python(settings, texts)
     tables = [rules._table for rules in analyze._state.rules.values() if rules._table is not None]
@@ -153,7 +153,7 @@ def test_retriever_and_topics_use_the_table_for_many_texts(monkeypatch):
     from codebooks.cli.topics import _vectorize
 
     texts = [f"red lamp number w{i} costs more than x{i % 9} " * 40 for i in range(1000)]
-    monkeypatch.setattr(TextAnalyzer, "__call__", None)  # what a vectorizer calls for each document
+    monkeypatch.setattr(TextAnalyzer, "__call__", None)  # called by a vectorizer for each document
     assert len(HopfieldRetriever().fit(texts).terms_) == 1015
     vectorizer, X, _ = _vectorize(texts, WordOptions())
     assert sorted(vectorizer.vocabulary_) == [f"x{i}" for i in range(9)]
