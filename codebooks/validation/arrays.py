@@ -327,7 +327,7 @@ def check_sample_weight(estimator: BaseEstimator, sample_weight: Any, X: Any, *,
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"`sample_weight` must be a number >= 0 for each of the {n_rows} rows of X, not all zero, or None, got "
-            f"{short_repr(sample_weight)}: {error}"
+            f"{short_repr(sample_weight)}: {shorten(str(error), 200)}"
         ) from error
     if (weight == 1).all():
         return None
