@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import normalize
 
 from codebooks import ops
 from codebooks.errors import short_repr
@@ -82,7 +82,9 @@ def rank_documents(
     Returns
     -------
     Ranking
-        Rows and scores. Rows that are empty or share no feature with any component are left out.
+        Rows and scores. Rows that are empty or share no feature with any component are left out. Equal scores, such as
+        shares of 1, are ordered by the cosine with the query, or with the mean of the documents weighted by their
+        scores; with `codes` by row index.
 
     Raises
     ------
@@ -109,8 +111,12 @@ def rank_documents(
     """
     check_count("n_documents", n_documents)
     preparation, learner = split_pipeline(model)
-    weights = _compute_component_weights(preparation, learner, query, feature_names, n_topics)
     n_components, n_features = get_components(learner).shape
+    if isinstance(query, Integral | Mapping):
+        row, weights = None, _check_component_weights(query, n_components)
+    else:
+        row = vectorize_query(preparation, learner, query, feature_names, n_features)
+        weights = compute_component_shares(learner, row, n_components, n_topics)
     if codes is not None:
         strength = check_given_codes(learner, codes, n_components, count_rows(X))
         non_empty = np.asarray(strength.any(axis=1))
@@ -120,18 +126,13 @@ def rank_documents(
         non_empty = find_non_empty_rows(X) & strength.any(axis=1)
     else:
         raise ValueError("`X` or `codes` must be given, got neither. Pass the documents as X=, or their codes=.")
-    return rank_rows(_weight_codes(strength, weights), non_empty, n_documents)
+    scores = _weight_codes(strength, weights)
+    rows = None if codes is not None else _sort_by_similarity(X, row, scores * non_empty)
+    return rank_rows(scores, non_empty, n_documents, rows)
 
 
-def _compute_component_weights(
-    preparation: Pipeline | None, learner: Any, query: Any, feature_names: Any, n_topics: int
-) -> Floats:
-    """Return the weight of each component, shape (n_components,)."""
-    n_components, n_features = get_components(learner).shape
-    if not isinstance(query, Integral | Mapping):
-        return compute_component_shares(
-            learner, vectorize_query(preparation, learner, query, feature_names, n_features), n_components, n_topics
-        )
+def _check_component_weights(query: Any, n_components: int) -> Floats:
+    """Return the weight of each component for a component or a mixture, shape (n_components,)."""
     mixture = query if isinstance(query, Mapping) else {query: 1.0}
     unknown = [k for k in mixture if not isinstance(k, Integral) or int(k) not in range(n_components)]
     if unknown:
@@ -160,8 +161,22 @@ def find_non_empty_rows(X: Any) -> NDArray[np.bool_]:
     return np.asarray(abs(X).sum(axis=1)).ravel() > 0
 
 
-def rank_rows(scores: NDArray[Any], is_candidate: NDArray[np.bool_], n: int) -> Ranking:
-    """Rank the candidate rows, ties by row index; scores that differ by rounding only are ties."""
-    rows = np.flatnonzero(is_candidate)
+def rank_rows(
+    scores: NDArray[Any], is_candidate: NDArray[np.bool_], n: int, order: NDArray[Any] | None = None
+) -> Ranking:
+    """Rank the candidate rows; scores that differ by rounding only are ties, by their place in `order` or by index."""
+    rows = np.flatnonzero(is_candidate) if order is None else order[is_candidate[order]]
     rows = rows[select_largest(scores[rows], n)]
     return Ranking(rows, np.minimum.accumulate(np.asarray(scores[rows], dtype=np.float64)))
+
+
+def _sort_by_similarity(X: Any, query_row: Any, scores: NDArray[Any]) -> Ints:
+    """Sort all rows by their cosine with the query, or without one with the mean of the rows weighted by `scores`."""
+    X = ops.to_host(X)
+    unit_rows = normalize(X if hasattr(X, "tocsr") else np.asarray(X))
+    target = np.asarray(
+        query_row if query_row is not None else scores.clip(0, None) @ unit_rows, dtype=np.float64
+    ).ravel()
+    # Rounded, so that equal rows remain in their order.
+    cosines = np.round(np.asarray(unit_rows @ target) / max(np.linalg.norm(target), np.finfo(np.float64).tiny), 6)
+    return np.argsort(-cosines, kind="stable")

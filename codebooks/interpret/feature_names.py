@@ -20,11 +20,11 @@ __all__ = ["check_feature_names", "check_word_counts", "require_word_counts", "r
 def require_word_counts(X: Any) -> Any:
     """Return X as a matrix on the host; raise an error for negative values."""
     advice = "`X` must be the counts of the documents here, a column for each word: vectorizer.fit_transform(texts)."
-    X = check_matrix("topic_words", ops.to_host(X), advice)
+    X = check_matrix("The description of topics by documents", ops.to_host(X), advice)
     if np.any((X.data if sparse.issparse(X) else X) < 0):
         raise ValueError(
-            "`X` must have counts or tf-idf for method='documents', got negative values. Use method='weights'; for a "
-            "model of embeddings pass the counts of the same documents, and labels=model.predict(embeddings)."
+            "`X` must have counts or tf-idf, got negative values. For a model of embeddings pass the counts of the "
+            "same documents, and labels=model.predict(embeddings); for others use topic_words(..., method='weights')."
         )
     return X
 

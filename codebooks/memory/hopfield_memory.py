@@ -512,6 +512,7 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
     def _get_snapshot(self) -> Association:
         """Return the present state of the memory, which changes by other threads do not affect."""
         self._check_fitted()
+        self._validate_params()  # `set_params` may have changed them
         return Association(self._store, self.similarity, self.length_penalty, self.separation, self.beta, self._seed)
 
     def _complete(self, X: Any) -> Any:
@@ -545,8 +546,8 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
         """Return the targets of further patterns, after a comparison with those of the first ones."""
         old = self._store.targets
         if (y is None) != (old is None):
-            expected, received = ("no y", "one") if old is None else ("a y", "none")
-            raise ValueError(f"partial_fit expected {expected}, as for the first patterns, got {received}. Use fit.")
+            expected, received, fix = ("no y", "one", "Leave it out.") if old is None else ("a y", "none", "Pass y.")
+            raise ValueError(f"partial_fit expected {expected}, as for the first patterns, got {received}. {fix}")
         if y is not None and y.shape[1:] != old.shape[1:]:
             raise ValueError(f"partial_fit expected y of shape {(len(y), *old.shape[1:])}, got {y.shape}.")
         if y is not None and len(old):

@@ -136,8 +136,8 @@ class CodebookLearner(CallbackSupportMixin, ClusterMixin, ArrayTransformer):
         y : ignored
             Present for consistency with scikit-learn.
         sample_weight : array-like of shape (n_samples,), optional
-            The number of times that each sample counts, zero or more. None stands for weights of 1. A mean weight
-            below 1 is raised to 1, without the weights of zero.
+            The number of times that each sample counts, zero or more. None stands for weights of 1. If the
+            mean of the weights above zero is below 1, all are divided by it.
 
         Returns
         -------

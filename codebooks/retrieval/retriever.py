@@ -881,7 +881,7 @@ def _fit_and_count(vectorizer: Any, texts: list[str]) -> Any:
         if "empty vocabulary" not in str(error):
             raise
         raise ValueError(
-            f"`documents` must contain words, got {len(texts)} texts without any. A word has a letter or a digit, and "
+            f"`documents` must contain words, got none in {len(texts)} texts. A word has a letter or a digit, and "
             f"is no stop word of `vectorizer`."
         ) from error
 

@@ -14,6 +14,9 @@ from sklearn.utils.validation import _check_sample_weight, check_array, validate
 from codebooks import ops
 from codebooks.errors import short_repr, shorten
 
+# Numbers of rows up to this one are exact as float64.
+_LARGEST_WEIGHT_SUM = 2.0**53
+
 
 def check_input(estimator: BaseEstimator, X: Any, *, reset: bool, like: Any = None, allow_nan: bool = False) -> Any:
     """Validate the input of `estimator` and convert it to the form that `codebooks.ops` expects.
@@ -322,8 +325,8 @@ def check_sample_weight(estimator: BaseEstimator, sample_weight: Any, X: Any, *,
         if not weight.any():
             raise ValueError("all weights are zero.")
         with np.errstate(over="ignore"):
-            if not np.isfinite(weight.sum(dtype=X.dtype)):
-                raise ValueError(f"their sum, {weight.sum():g}, overflows {X.dtype}.")
+            if not weight.sum() <= _LARGEST_WEIGHT_SUM:
+                raise ValueError(f"their sum is {weight.sum():g}. Divide the weights by a constant.")
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"`sample_weight` must be a number >= 0 for each of the {n_rows} rows of X, not all zero, or None, got "
@@ -360,7 +363,9 @@ def _refuse_foreign_kinds(name: str, X: Any, advice: str | None = None) -> None:
             f"call partial_fit on each block."
         )
     if _is_text(X):
-        advice = advice or f"Add a vectorizer before it: make_pipeline(TfidfVectorizer(), {name}())."
+        is_class = name.isidentifier() and name[0].isupper()
+        vectorizer = f"Add a vectorizer before it: make_pipeline(TfidfVectorizer(), {name}())." if is_class else ""
+        advice = advice or vectorizer or "Use the matrix that a vectorizer returns, such as TfidfVectorizer."
         raise TypeError(f"{name} expected a matrix of numbers, got text. {advice}")
     rows = X if isinstance(X, list | tuple) else ()
     entries = getattr(X, "data", None) if ops.is_sparse(X) else X

@@ -297,8 +297,12 @@ def test_unfitted_models_and_models_without_components_are_rejected():
 # --- rank_documents -------------------------------------------------------------------------------------------
 
 
-def slow_ranking(scores, wanted, n):
-    return sorted((i for i in range(len(scores)) if wanted[i]), key=lambda i: (-scores[i], i))[:n]
+def slow_ranking(scores, wanted, n, X, query=None):
+    """Rows by score, ties by the cosine with the query or with the mean of the rows weighted by positive scores."""
+    unit_rows = [x / max(np.linalg.norm(x), 1e-300) for x in X]
+    target = query if query is not None else sum(max(s, 0) * x for s, x in zip(scores, unit_rows, strict=True))
+    cosines = [round(x @ target / np.linalg.norm(target), 6) for x in unit_rows]
+    return sorted((i for i in range(len(scores)) if wanted[i]), key=lambda i: (-scores[i], -cosines[i], i))[:n]
 
 
 @pytest.fixture
@@ -315,7 +319,7 @@ def test_rank_documents_equals_slow_loops(model, documents, as_format):
         scores = [sum(a * w for a, w in zip(code, weights, strict=True)) for code in codes]
         for n in (1, 9, 100):
             rows, strengths = rank_documents(model, as_format(documents), concept, n_documents=n)
-            assert rows.tolist() == slow_ranking(scores, codes.any(axis=1), n)
+            assert rows.tolist() == slow_ranking(scores, codes.any(axis=1), n, documents)
             np.testing.assert_allclose(strengths, np.array(scores)[rows], rtol=1e-12)
 
 
@@ -323,10 +327,20 @@ def test_rank_documents_uses_the_shares_of_a_query(model, documents):
     # "goal" has the codes 0, 2, 1: above unit 0, unit 1 stands twice as far as unit 2.
     found = rank_documents(model, documents, "goal", n_documents=60, feature_names=TERMS, n_topics=2)
     expected = rank_documents(model, documents, {1: 2 / 3, 2: 1 / 3}, n_documents=60)
-    np.testing.assert_array_equal(found.rows, expected.rows)
     np.testing.assert_allclose(found.scores, expected.scores)
+    scores = documents @ model.components_.T @ [0, 2 / 3, 1 / 3]
+    goal = np.array([float(term == "goal") for term in TERMS])
+    assert found.rows.tolist() == slow_ranking(np.round(scores, 9), documents.any(axis=1), 60, documents, goal)
     alone = rank_documents(model, documents, "goal", n_documents=60, feature_names=TERMS, n_topics=1)
-    np.testing.assert_array_equal(alone.rows, rank_documents(model, documents, 1, n_documents=60).rows)
+    np.testing.assert_allclose(alone.scores, rank_documents(model, documents, 1, n_documents=60).scores)
+
+
+def test_rank_documents_orders_equal_shares_by_the_query():
+    texts = ["red wine", "cheese soup", "wine cheese", "loan bank"] * 5
+    pipeline = make_pipeline(CountVectorizer(), Fixed(np.eye(2, 6))).fit(texts)
+    pipeline[-1].transform = lambda X: np.tile([1.0, 0.0], (X.shape[0], 1))
+    found = rank_documents(pipeline, texts, "wine cheese", n_documents=5)
+    assert [texts[row] for row in found.rows] == ["wine cheese"] * 5
 
 
 def test_representative_documents_are_the_ranked_rows_of_the_component(pipeline):

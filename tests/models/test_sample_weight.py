@@ -197,7 +197,7 @@ def test_a_stream_keeps_the_weights_of_its_sampled_rows(planted):
         ([1, 1], "4 rows of X"),
         (np.ones((4, 2)), "1D"),
         (["a", "b", "c", "d"], "convert"),
-        ([1e200, 1e308, 1e308, 1], "overflows"),
+        ([1e200, 1e308, 1e308, 1], "their sum is inf"),
     ],
 )
 def test_invalid_sample_weight(learner, weights, words):

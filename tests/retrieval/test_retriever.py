@@ -495,9 +495,9 @@ class TestForms:
         [
             (lambda r: r.fit("one text"), TypeError, "list of texts"),
             (lambda r: r.fit([1, 2]), TypeError, "int at index 0"),
-            (lambda r: r.fit([]), ValueError, "must contain words, got 0 texts"),
-            (lambda r: r.fit(["", ""]), ValueError, "must contain words, got 2 texts"),
-            (lambda r: r.fit(["...", "- -"]), ValueError, "must contain words, got 2 texts"),
+            (lambda r: r.fit([]), ValueError, "must contain words, got none in 0 texts"),
+            (lambda r: r.fit(["", ""]), ValueError, "must contain words, got none in 2 texts"),
+            (lambda r: r.fit(["...", "- -"]), ValueError, "must contain words, got none in 2 texts"),
             (
                 lambda r: r.set_params(vectorizer=CountVectorizer(min_df=2)).fit(["cat", "dog"]),
                 ValueError,
