@@ -61,11 +61,12 @@ def find_documents(retriever: Any, query: str, n_hits: int, columns: dict[Any, d
     seconds = perf_counter() - started
     scores_by_id = dict(zip(ids.tolist(), scores.tolist(), strict=True))
     texts = _load_texts(retriever, scores_by_id)
-    hits = []
+    hits, ignored = [], retriever.ignored_terms(query)
     for id, weight in scores_by_id.items():
         matched, added = retriever.explain(query, id)
+        matched = {word: value for word, value in matched.items() if word not in ignored}
         hits.append(Hit(id, weight, matched, added, texts.get(id, ""), columns.get(id, {})))
-    return QueryResult(query, hits, retriever.expand(query, MAX_WORDS), retriever.ignored_terms(query), seconds)
+    return QueryResult(query, hits, retriever.expand(query, MAX_WORDS), ignored, seconds)
 
 
 def _load_texts(retriever: Any, ids: Collection[Any]) -> dict[Any, str]:

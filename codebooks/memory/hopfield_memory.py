@@ -210,7 +210,8 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
             If `X` is empty, all zeros, or contains NaN or infinity, or `y` has another number of rows.
         """
         with _changing, restore_on_error(self):
-            X = super()._check(X, reset=True)
+            X = check_input(self, X, reset=True, allow_nan=True)
+            self._refuse_missing("fit", X)
             y = check_targets(self, y, X.shape[0])
             self._seed = self._draw_seed()
             self._store = Patterns.of(ops.copy_matrix(X), y)
@@ -242,7 +243,8 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
         with _changing, restore_on_error(self):
             if not self.__sklearn_is_fitted__():
                 return self.fit(X, y)
-            X = super()._check(X)  # without NaN
+            X = self._check(X)
+            self._refuse_missing("partial_fit", X)
             y = self._check_targets(check_targets(self, y, X.shape[0]))
             self._store = self._store.append_rows(ops.copy_matrix(self._get_snapshot().convert(X)), y)
         return self
@@ -506,8 +508,14 @@ class HopfieldMemory(OneToOneFeatureMixin, ArrayTransformer):
         return check_input(self, X, reset=False, like=self._get_learned_array(), allow_nan=True)
 
     def _refuse_missing(self, method: str, X: Any) -> None:
-        if ops.split_missing(X)[1] is not None:
-            raise ValueError(f"{method} expected X without missing values, got NaN. Complete X by transform first.")
+        if ops.split_missing(X)[1] is None:
+            return
+        if method in ("fit", "partial_fit"):
+            raise ValueError(
+                f"{type(self).__name__}.{method} expected complete patterns, got NaN. Only queries may have missing "
+                f"values: remove these rows, or use sklearn.impute.SimpleImputer."
+            )
+        raise ValueError(f"{method} expected X without missing values, got NaN. Complete X by transform first.")
 
     def _get_snapshot(self) -> Association:
         """Return the present state of the memory, which changes by other threads do not affect."""

@@ -620,7 +620,7 @@ class CodebookLearner(CallbackSupportMixin, ClusterMixin, ArrayTransformer):
         return scores
 
     def _iterate_blocks(self, X: Any) -> Iterator[Any]:
-        """Iterate over slices of rows, to keep the codes of one slice in memory at a time."""
+        """Iterate over blocks of the rows of `X`, so that the codes of one block at a time are in memory."""
         return (block for block, _ in self._iterate_weighted_blocks(X, None))
 
     def _iterate_weighted_blocks(self, X: Any, sample_weight: Any) -> Iterator[tuple[Any, Any]]:

@@ -213,7 +213,7 @@ def _select_top(work, i, index, margin, size):
 
 @compile_kernel
 def find_nearest(start, stop, X, features_first, ranking, out):
-    """Score sparse rows, select their components by score minus handicap, and total the scores by block of rows."""
+    """Score sparse rows, select the best components of each by score minus handicap, and sum the scores of each."""
     index, score, totals = out
     n_components = totals.shape[1]
     values, work = np.empty((1, n_components), totals.dtype), np.empty(n_components, totals.dtype)

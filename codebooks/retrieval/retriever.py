@@ -139,7 +139,7 @@ class HopfieldRetriever(TransformerMixin, DocumentationLink, BaseEstimator):
     r"""Search documents by BM25 with query expansion, and optionally by embeddings.
 
     Prefer it to plain BM25 if the relevant documents may use other words than the query: it adds related terms, which
-    it takes from the best documents, and keeps the exact matches first. `feedback=0` is plain BM25.
+    it takes from the best documents, and keeps the two best documents first. `feedback=0` is plain BM25.
 
     Documents are stored as BM25-weighted rows :math:`w_i` of a Hopfield memory [1]_. The dot product of a row with the
     counts :math:`q` of a query is exactly its BM25 score :math:`s_i`. One associative step completes the query, and the
@@ -156,8 +156,8 @@ class HopfieldRetriever(TransformerMixin, DocumentationLink, BaseEstimator):
     largest terms. In information retrieval, such a step is called pseudo-relevance feedback.
 
     The score of a document by the added terms is limited: to three times the best score by the original query, and to
-    the scores of the two best documents of the original query by the added terms. These two documents stay first, so
-    that the expansion never loses an exact match.
+    the scores of the two best documents of the original query by the added terms. These two documents stay first;
+    documents at rank 3 or later can move down.
 
     Parameters
     ----------

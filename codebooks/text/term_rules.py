@@ -88,7 +88,7 @@ class TermRules:
         self._whole_words = Cache(find_whole_words, trailing_signs)
 
     def analyze(self, stretches: list[str]) -> list[str]:
-        """Return the terms of a text that is split into stretches."""
+        """Return the terms of a text from its stretches, which are the parts between spaces."""
         min_n, max_n = self._ngram_range
         terms = list(chain.from_iterable(map(self._terms.__getitem__, stretches))) if min_n == 1 else []
         if max_n > 1:

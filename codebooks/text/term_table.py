@@ -22,7 +22,7 @@ _table_lock = ForkSafeLock(delays_forks=True)
 
 
 class TermTable:
-    """A table of the terms of stretches of text without spaces; each distinct stretch is analyzed once.
+    """A table of the terms of stretches (parts of a text between spaces); each distinct stretch is analyzed once.
 
     Parameters
     ----------
