@@ -42,7 +42,7 @@ def topic_diversity(topics: Sequence[Any]) -> float:
 
 
 def redundancy(components: ArrayLike) -> float:
-    """Compute the similarity of the two most similar components: the largest |cosine| of two rows.
+    """Compute the similarity of the two most similar components: the largest absolute cosine of two rows.
 
     The sign is ignored, because a component and its negative describe the same direction.
 

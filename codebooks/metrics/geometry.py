@@ -124,7 +124,7 @@ def isoscore(X: Any) -> float:
 
 
 def alignment(A: Any, B: Any, alpha: float = 2.0) -> float:
-    """Compute the mean of |a_i - b_i|^alpha over pairs of related rows (lower is better).
+    """Compute the mean of `d^alpha` over distances d of related rows (lower is better).
 
     Rows are scaled to length 1 first.
 
@@ -174,7 +174,7 @@ def alignment(A: Any, B: Any, alpha: float = 2.0) -> float:
 
 
 def uniformity(X: Any, t: float = 2.0, *, n_rows: int | None = 5000, random_state: Any = 0) -> float:
-    """Compute the log of the mean of exp(-t |x_i - x_j|^2) over pairs of rows (lower is more uniform on the sphere).
+    """Compute the log of the mean of `exp(-t d^2)` over distances d of rows (lower is more uniform on the sphere).
 
     Rows are scaled to length 1 first. A pair consists of two different rows.
 
