@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.preprocessing import normalize
 
 from codebooks import ops
 from codebooks.errors import short_repr
@@ -20,6 +19,7 @@ from codebooks.interpret.model_access import (
     compute_codes,
     count_rows,
     get_components,
+    sort_by_cosine,
     split_pipeline,
 )
 from codebooks.validation.arrays import check_count, check_matrix
@@ -127,7 +127,7 @@ def rank_documents(
     else:
         raise ValueError("`X` or `codes` must be given, got neither. Pass the documents as X=, or their codes=.")
     scores = _weight_codes(strength, weights)
-    rows = None if codes is not None else _sort_by_similarity(X, row, scores * non_empty)
+    rows = None if codes is not None else sort_by_cosine(X, np.arange(len(scores)), row, scores.clip(0, None))
     return rank_rows(scores, non_empty, n_documents, rows)
 
 
@@ -168,15 +168,3 @@ def rank_rows(
     rows = np.flatnonzero(is_candidate) if order is None else order[is_candidate[order]]
     rows = rows[select_largest(scores[rows], n)]
     return Ranking(rows, np.minimum.accumulate(np.asarray(scores[rows], dtype=np.float64)))
-
-
-def _sort_by_similarity(X: Any, query_row: Any, scores: NDArray[Any]) -> Ints:
-    """Sort all rows by their cosine with the query, or without one with the mean of the rows weighted by `scores`."""
-    X = ops.to_host(X)
-    unit_rows = normalize(X if hasattr(X, "tocsr") else np.asarray(X))
-    target = np.asarray(
-        query_row if query_row is not None else scores.clip(0, None) @ unit_rows, dtype=np.float64
-    ).ravel()
-    # Rounded, so that equal rows remain in their order.
-    cosines = np.round(np.asarray(unit_rows @ target) / max(np.linalg.norm(target), np.finfo(np.float64).tiny), 6)
-    return np.argsort(-cosines, kind="stable")

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import normalize
 from sklearn.utils.validation import check_is_fitted
 
 from codebooks import ops
@@ -28,6 +29,7 @@ __all__ = [
     "predict_components",
     "resolve_labels",
     "select_top_columns",
+    "sort_by_cosine",
     "split_pipeline",
 ]
 
@@ -107,3 +109,19 @@ def apply_preparation(preparation: Pipeline | None, X: Any, n_features: int) -> 
 def count_rows(X: Any) -> int | None:
     """Return the number of documents in X, None without X."""
     return None if X is None else X.shape[0] if hasattr(X, "shape") else len(X)
+
+
+def sort_by_cosine(X: Any, rows: Ints, target: Any = None, weight: Any = None) -> Ints:
+    """Sort rows of a matrix by their cosine with `target`, descending; cosines that are equal to 6 digits are ties.
+
+    Without a target it is the mean of the rows, scaled to length 1 and weighted by `weight`.
+    """
+    if not len(rows):
+        return rows
+    X = ops.to_host(X)
+    unit_rows = normalize((X if hasattr(X, "tocsr") else np.asarray(X))[rows])
+    if target is None:
+        target = (np.ones(len(rows)) if weight is None else weight) @ unit_rows
+    target = np.asarray(target, dtype=np.float64).ravel()
+    cosines = np.asarray(unit_rows @ target) / max(np.linalg.norm(target), np.finfo(np.float64).tiny)
+    return rows[np.argsort(-np.round(cosines, 6), kind="stable")]

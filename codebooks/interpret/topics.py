@@ -13,7 +13,6 @@ from typing import Any, Literal, SupportsIndex, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.preprocessing import normalize
 
 from codebooks import ops
 from codebooks._tables import build_frame, format_html_table
@@ -34,6 +33,7 @@ from codebooks.interpret.model_access import (
     get_components,
     predict_components,
     resolve_labels,
+    sort_by_cosine,
     split_pipeline,
 )
 from codebooks.validation.arrays import check_count
@@ -393,7 +393,8 @@ def representative_documents(model: Any, X: Any = None, *, n_documents: int = 3,
     bounds = np.searchsorted(labels[order], np.arange(n_components + 1))
     documents = []
     for k, (start, stop) in enumerate(pairwise(bounds)):
-        rows = _sort_by_centrality(X, order[start:stop])
+        rows = order[start:stop]
+        rows = rows if codes is not None else sort_by_cosine(X, rows)
         documents.append(rows[select_largest(strength[rows, k], n_documents)])
     return documents
 
@@ -417,17 +418,6 @@ def _build_topic(
     words, negative = (tuple(names[w] for w in part.columns) for part in (chosen, against))
     weights, negative_weights = (tuple(part.scores.tolist()) for part in (chosen, against))
     return Topic(id, words, weights, float(usage[0]), negative, negative_weights, usage[1])
-
-
-def _sort_by_centrality(X: Any, rows: Ints) -> Ints:
-    """Sort rows by their cosine with the mean of these rows, descending; return them unchanged without a matrix."""
-    if not len(rows) or (np.ndim(X) != 2 and not hasattr(X, "tocsr")):
-        return rows
-    X = ops.to_host(X)
-    own = normalize((X if hasattr(X, "tocsr") else np.asarray(X))[rows])
-    # Rounded, so that equal rows keep their order.
-    cosines = np.round(np.asarray(own @ np.asarray(own.mean(axis=0)).ravel(), dtype=np.float64), 6)
-    return rows[np.argsort(-cosines, kind="stable")]
 
 
 def _compute_usage(learner: Any, labels: Ints | None, n_components: int) -> tuple[NDArray[Any], list[int | None]]:
