@@ -319,6 +319,17 @@ def test_gather_largest_skips_index_minus_one(dtype, layout, n):
     assert_array_equal(found.toarray(), oracles.gather_largest(index, weight, dense, n))
 
 
+def test_gather_largest_after_calls_with_another_layout():
+    # Numba before 0.61 took kernels compiled for another layout, depending on what lay in freed memory.
+    dense, index, weight = some_of_no_row(np.float64)
+    X, wide = sparse.csr_matrix(dense), np.pad(index, ((0, 0), (0, 1)))[:, :-1]
+    expected = oracles.gather_largest(index, weight, dense, 4)
+    for call in range(100):
+        n_rows = 1 + 5 * (call % 2)  # the first row alone counts as contiguous
+        found = ops.gather_largest(wide[:n_rows], weight[:n_rows], X, 4)
+        assert_array_equal(found.toarray(), expected[:n_rows])
+
+
 @pytest.mark.parametrize(
     ("shape", "dtype", "form", "frozen"),
     [
