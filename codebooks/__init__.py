@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from codebooks.retrieval.retriever import HopfieldRetriever
     from codebooks.selection import choose_n_components
     from codebooks.text.analyzer import TextAnalyzer
+    from codebooks.topic_model.model import TopicModel
 
     __version__: str
 
@@ -45,6 +46,7 @@ __all__ = [
     "TextEmbedder",
     "Topic",
     "TopicList",
+    "TopicModel",
     "choose_n_components",
     "cluster_words",
     "expand",
@@ -73,6 +75,7 @@ _MODULES = {
     "TextEmbedder": "embeddings.text_embedder",
     "Topic": "interpret.topics",
     "TopicList": "interpret.topics",
+    "TopicModel": "topic_model.model",
     "choose_n_components": "selection",
     "cluster_words": "interpret.topics",
     "expand": "interpret.expansion",

@@ -64,6 +64,14 @@ class Topic:
         Their weights, all below zero.
     size : int or None
         Number of documents assigned to the component; None if unknown.
+    name : str
+        A short name; "" if it has none. `TopicModel` names its topics.
+    coherence : float
+        NPMI of the words in the documents, -1 to 1; nan if unknown.
+    documents : tuple of str
+        Representative documents, the best first.
+    is_mixed : bool
+        Whether the topic collects documents that fit no other topic well, so that its words describe few of them.
 
     Examples
     --------
@@ -80,11 +88,17 @@ class Topic:
     negative_words: tuple[str, ...] = ()
     negative_weights: tuple[float, ...] = ()
     size: int | None = None
+    name: str = ""
+    coherence: float = float("nan")
+    documents: tuple[str, ...] = ()
+    is_mixed: bool = False
 
     def __str__(self) -> str:
-        share = "" if np.isnan(self.usage) else f" ({self.usage:.1%})"
+        share = "" if np.isnan(self.usage) else f" ({self.usage:.1%}{', mixed' if self.is_mixed else ''})"
         against = f" | against: {', '.join(self.negative_words)}" if self.negative_words else ""
-        return f"{self.id}{share}: {', '.join(self.words) or '(no words)'}{against}"
+        # A name that was made from the words adds nothing to them.
+        name = f" {self.name}:" if self.name and not set(self.name.split(", ")) <= set(self.words) else ""
+        return f"{self.id}{share}:{name} {', '.join(self.words) or '(no words)'}{against}"
 
 
 class TopicList(list[Topic]):
@@ -127,14 +141,16 @@ class TopicList(list[Topic]):
         Returns
         -------
         pandas.DataFrame or polars.DataFrame
-            Columns `id`, `size`, `usage`, `words`, and `negative_words` if a topic has any.
+            Columns `id`, `size`, `usage`, `words`, and of `name`, `coherence`, `is_mixed`, `negative_words` and
+            `documents` those that a topic has.
         """
         return build_frame(self._columns(), library)
 
     def _columns(self) -> dict[str, list[Any]]:
         names = ["id", "size", "usage", "words"]
-        if any(topic.negative_words for topic in self):
-            names.append("negative_words")
+        if any(topic.name for topic in self):
+            names = ["id", "name", "size", "usage", "coherence", "is_mixed", "words"]
+        names += [name for name in ("negative_words", "documents") if any(getattr(topic, name) for topic in self)]
         return {name: [getattr(topic, name) for topic in self] for name in names}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import repeat
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -100,6 +100,8 @@ class CodebookLearner(CallbackSupportMixin, ClusterMixin, ArrayTransformer):
     _confidence_name: ClassVar[str] = "cosine"
     sparse_output: bool = False  # whether codes are a CSR matrix
     annealing_updates: int = 0  # minibatches until the schedules reach their ends; none by default
+    # Applied to the state after each update, if set. `TopicModel` fixes words and components with it.
+    _constrain: Callable[[Any], Any] | None = None
 
     _parameter_constraints: ClassVar[dict] = {
         "n_components": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
@@ -345,6 +347,8 @@ class CodebookLearner(CallbackSupportMixin, ClusterMixin, ArrayTransformer):
         """
         progress = Progress(self._compute_annealing(state, epoch), epoch, self.max_iter, is_shuffled)
         updated, sums = self._step(batch, state, progress, sample_weight)
+        if self._constrain is not None:
+            updated = self._constrain(updated)
         return (state if wait and not bool(sums.n_rows) else updated), sums
 
     def _step(self, X: Any, state: Any, progress: Progress, sample_weight: Any = None) -> tuple[Any, Sums]:
@@ -630,6 +634,35 @@ class CodebookLearner(CallbackSupportMixin, ClusterMixin, ArrayTransformer):
             yield ops.take_rows(X, rows), None if sample_weight is None else sample_weight[rows]
 
     # -- state ---------------------------------------------------------------------------------------------------
+
+    def _describe_groups(self, X: Any, labels: Any, n_groups: int, state: Any) -> Any:
+        """Return a state with a component for each group of rows, comparable with the components of `state`.
+
+        `labels` are the groups of the rows, a host array without -1.
+        """
+        xp, index = ops.xp(state.components), ops.to_device_of(labels[:, None], state.components)
+        scale = ops.reciprocal(ops.row_norms(X))[:, None]
+        sums = xp.zeros((n_groups, X.shape[1]), state.components.dtype)
+        ops.scatter_rows(sums, index, scale.astype(sums.dtype), X)
+        lengths = self._compute_lengths(sums)
+        rows = ops.to_device_of(np.bincount(labels, minlength=n_groups), state.components).astype(sums.dtype)
+        described = {
+            "components": xp.asfortranarray(sums * ops.reciprocal(lengths)[:, None]),
+            "usage": rows / max(len(labels), 1),
+            "inhibition": xp.zeros(n_groups, sums.dtype),
+        }
+        if "mass" in state._fields:
+            described["mass"] = rows * (state.mass.sum() / max(len(self.labels_), 1)).astype(sums.dtype)
+        return state._replace(**described)
+
+    def _align_features(self, X: Any, state: Any, columns: Any) -> Any:
+        """Return the state for the features of `X`, of which feature j was the feature `columns[j]`, -1 for none."""
+        found = np.flatnonzero(columns >= 0)
+        components = np.zeros((len(state.usage), len(columns)), state.components.dtype)
+        components[:, found] = ops.to_host(state.components)[:, columns[found]]
+        components = ops.to_device_of(components, state.components)
+        components *= ops.reciprocal(self._compute_lengths(components))[:, None]
+        return state._replace(components=ops.xp(components).asfortranarray(components))
 
     def _get_state(self) -> Any:
         return self._State(*(getattr(self, field + "_") for field in self._State._fields))

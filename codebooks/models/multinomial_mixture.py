@@ -415,6 +415,44 @@ class MultinomialMixture(CodebookLearner):
         shares[~has_label] = 1 / n_components
         return shares, has_label
 
+    def _describe_groups(self, X: Any, labels: Any, n_groups: int, state: State) -> State:
+        xp, dtype = ops.xp(state.components), state.components.dtype
+        words = ops.weigh_entries(X, xp.exp(-state.log_scale), _ROW_NORM)
+        # The same part of the rows that counts of other components go back to.
+        part = (state.n_rows.sum() / max(len(self.labels_), 1)).astype(dtype)
+        pull = xp.zeros((n_groups, X.shape[1]), dtype)
+        index = ops.to_device_of(labels[:, None], state.components)
+        ops.scatter_rows(pull, index, xp.full(index.shape, part), words)
+        rows = ops.to_device_of(np.bincount(labels, minlength=n_groups), state.components).astype(dtype)
+        mass = pull.sum(axis=1)
+        return state._replace(
+            components=xp.asfortranarray(pull * ops.reciprocal(mass)[:, None]),
+            mass=mass,
+            n_rows=rows * part,
+            usage=rows / max(len(labels), 1),
+            inhibition=_negative_log_prior(rows * part),
+        )
+
+    def _align_features(self, X: Any, state: State, columns: Any) -> State:
+        aligned = super()._align_features(X, state, columns)
+        log_scale, counts = _compute_scale(X, None)
+        return aligned._replace(log_scale=log_scale, scale_counts=counts, reservoir=None)
+
+    def _compute_lengths(self, components: Any) -> Any:
+        return components.sum(axis=1)
+
+    def _assign_words(self, state: State, columns: Any, components: Any) -> State:
+        """Move all counts of the words `columns` to these components, one for each word."""
+        xp = ops.xp(state.components)
+        mass, distributions = state.mass.copy(), state.components.copy(order="F")
+        counts = mass[:, None] * distributions[:, columns]
+        moved = xp.zeros_like(counts)
+        moved[components, xp.arange(len(columns))] = counts.sum(axis=0)
+        mass += (moved - counts).sum(axis=1)
+        distributions *= (state.mass * ops.reciprocal(mass))[:, None]
+        distributions[:, columns] = moved * ops.reciprocal(mass)[:, None]
+        return state._replace(components=distributions, mass=mass)
+
     # -- the rule ------------------------------------------------------------------------------------------------
 
     def _score_components(

@@ -1,0 +1,1 @@
+"""`TopicModel`: documents in, topics out; then edit the topics."""

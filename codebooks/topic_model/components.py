@@ -1,0 +1,80 @@
+"""Components of a learner: selection, replacement by groups of documents, and learning from a given state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import copy
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codebooks import ops
+from codebooks.models.base import CodebookLearner
+
+__all__ = ["append_components", "compute_shares", "is_editable", "learn", "select_components", "store_state"]
+
+# Fields of a state with an entry or a row for each component.
+_FIELDS = ("components", "mass", "n_rows", "usage", "inhibition")
+
+
+def is_editable(learner: Any) -> bool:
+    """Whether components of this learner can be replaced."""
+    return isinstance(learner, CodebookLearner) and set(learner._State._fields) <= {
+        *_FIELDS,
+        *("log_scale", "scale_counts", "mean_saliency", "unexplained", "reservoir", "seed", "n_updates"),
+    }
+
+
+def select_components(state: Any, index: NDArray[Any]) -> Any:
+    """Return the state of these components."""
+    fields = {name: getattr(state, name)[index] for name in _FIELDS if name in state._fields}
+    fields["components"] = ops.xp(fields["usage"]).asfortranarray(fields["components"])
+    return state._replace(**fields)
+
+
+def append_components(state: Any, other: Any) -> Any:
+    """Return a state with the components of both, and the other fields of the first."""
+    xp = ops.xp(state.components)
+    fields = {
+        name: xp.concatenate([getattr(state, name), getattr(other, name)]) for name in _FIELDS if name in state._fields
+    }
+    fields["components"] = xp.asfortranarray(fields["components"])
+    return state._replace(**fields)
+
+
+def store_state(learner: Any, state: Any, labels: Any = None) -> Any:
+    """Return a copy of a learner with another state, and with the labels of its rows."""
+    learner = copy(learner)
+    learner._store_state(state)
+    learner.n_components = len(state.usage)
+    if labels is not None:
+        learner.labels_ = labels
+    return learner
+
+
+def learn(learner: Any, X: Any, state: Any, n_epochs: int, constrain: Callable[[Any], Any] | None = None) -> Any:
+    """Return a copy of a learner that has learned from `X` for some epochs, starting from a state."""
+    learner = copy(learner)
+    learner.n_components, max_iter, learner.max_iter = len(state.usage), learner.max_iter, n_epochs
+    learner._constrain = constrain
+    try:
+        rng = np.random.RandomState(state.seed)
+        state, learner.n_iter_ = learner._run_epochs(X, rng, state, revive=False)
+    finally:
+        del learner._constrain
+        learner.max_iter = max_iter
+    learner.labels_ = learner._find_winners(X, state)
+    learner._store_state(state)
+    return learner
+
+
+def compute_shares(codes: Any) -> NDArray[Any]:
+    """Return the shares of components in each row from codes of any learner: they are at least 0 and sum to 1.
+
+    A row without a positive code has even shares.
+    """
+    codes = ops.to_host(codes)
+    codes = np.maximum(codes.toarray() if hasattr(codes, "toarray") else np.asarray(codes), 0)
+    totals = codes.sum(axis=1, keepdims=True)
+    return np.where(totals > 0, codes / np.where(totals > 0, totals, 1), codes.dtype.type(1 / codes.shape[1]))

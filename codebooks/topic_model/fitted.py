@@ -1,0 +1,144 @@
+"""What a fitted `TopicModel` contains, and the methods that its parts share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import copy
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from codebooks import ops
+from codebooks.interpret.topics import TopicList
+from codebooks.topic_model.components import compute_shares
+from codebooks.topic_model.description import describe_topics
+
+if TYPE_CHECKING:
+    from typing import Self
+
+__all__ = ["Documents", "Edit", "FittedTopics", "Restrictions"]
+
+
+class Documents(NamedTuple):
+    """The documents that a model keeps: edits learn from them."""
+
+    texts: list[str]
+    words: Any  # CSR matrix (n_documents, n_terms)
+    features: Any  # input of the learner: the same matrix, or embeddings
+
+
+class Edit(NamedTuple):
+    """An edit of a topic model.
+
+    Parameters
+    ----------
+    method : str
+        Name of the method of `TopicModel`.
+    arguments : dict of str to object
+        Its arguments.
+    """
+
+    method: str
+    arguments: dict[str, Any]
+
+
+class Restrictions(NamedTuple):
+    """What the user has set by hand. Each edit replaces entries, and none changes them in place."""
+
+    names: dict[int, str] = {}  # noqa: RUF012 - never changed
+    seeds: dict[int, list[str]] = {}  # noqa: RUF012 - terms of each seeded topic
+    moved: dict[int, int] = {}  # noqa: RUF012 - topic of each moved document, by row
+    pinned: frozenset[int] = frozenset()
+    forbidden: tuple[str, ...] = ()
+
+
+class FittedTopics(BaseEstimator):
+    """Attributes of a fitted topic model, the assignment of documents, and the copy that edits change."""
+
+    vectorizer_: Any
+    preparation_: Any  # Pipeline of embedding steps, or None
+    learner_: Any
+    topic_ids_: NDArray[Any]
+    labels_: NDArray[Any]
+    topics_: TopicList
+    history_: tuple[Edit, ...]
+    _documents: Documents
+    _restrictions: Restrictions
+    _component_topics: NDArray[Any]  # (n_components,) position of the topic of each component
+    _next_id: int
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "learner_" in vars(self)
+
+    def _start_edit(self, method: str, **arguments: Any) -> Self:
+        """Return a copy of the model, with the edit in its history."""
+        check_is_fitted(self)
+        edited = copy(self)
+        edited.history_ = (*self.history_, Edit(method, arguments))
+        if not self.history_:
+            edited._origin = self
+        return edited
+
+    def _get_positions(self, ids: Sequence[int]) -> NDArray[Any]:
+        """Return the positions of topics in `topic_ids_`."""
+        position = {id: k for k, id in enumerate(self.topic_ids_.tolist())}
+        return np.array([position[id] for id in ids], dtype=np.intp)
+
+    def _compute_features(self, texts: Sequence[str]) -> tuple[Any, Any]:
+        """Return the words of texts, and the input of the learner, which may be the same matrix."""
+        words = self.vectorizer_.transform(texts)
+        return words, words if self.preparation_ is None else self.preparation_.transform(texts)
+
+    def _compute_topic_shares(self, features: Any) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return the shares of topics in each document, and which documents have a label."""
+        shares = compute_shares(self.learner_.transform(features))
+        has_label = ops.to_host(ops.row_norms(features)) > 0
+        if shares.shape[1] > 1:
+            has_label &= shares.max(axis=1) > shares.min(axis=1)
+        n_topics = len(self.topic_ids_)
+        if len(self._component_topics) == n_topics:  # one component for each topic
+            return shares[:, np.argsort(self._component_topics)], has_label
+        membership = np.zeros((len(self._component_topics), n_topics), shares.dtype)
+        membership[np.arange(len(membership)), self._component_topics] = 1
+        shares = shares @ membership
+        shares[~has_label] = 1 / n_topics
+        return shares, has_label
+
+    def _find_topics(self, features: Any, threshold: float | None = None) -> NDArray[Any]:
+        """Return the id of the topic with the largest share in each document, -1 for none."""
+        shares, has_label = self._compute_topic_shares(features)
+        if threshold is not None:
+            has_label &= self._compute_confidence(features, shares) >= threshold
+        return np.where(has_label, self.topic_ids_[shares.argmax(axis=1)], -1)
+
+    def _compute_confidence(self, features: Any, shares: NDArray[Any]) -> NDArray[Any]:
+        raise NotImplementedError
+
+    def _assign_documents(self) -> Self:
+        """Set `labels_` and `topics_` from the components."""
+        labels = self._find_topics(self._documents.features, getattr(self, "reject_below_", None))
+        for row, id in self._restrictions.moved.items():
+            labels[row] = id
+        self.labels_ = labels
+        self._describe_topics()
+        return self
+
+    def _describe_topics(self) -> None:
+        """Set `topics_` from `labels_`."""
+        documents, ids = self._documents, self.topic_ids_
+        positions = np.full(len(self.labels_), -1, dtype=np.intp)
+        has_label = self.labels_ >= 0
+        order = np.argsort(ids)
+        positions[has_label] = order[np.searchsorted(ids, self.labels_[has_label], sorter=order)]
+        self.topics_ = describe_topics(
+            documents.words,
+            documents.texts,
+            documents.features,
+            positions,
+            ids=ids.tolist(),
+            terms=self.vectorizer_.get_feature_names_out(),
+            names=self._restrictions.names,
+        )

@@ -1,0 +1,88 @@
+"""The default vectorizer of `TopicModel`, and changes of the terms of a fitted vectorizer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import copy
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_matrix
+from sklearn.base import clone
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.preprocessing import normalize
+
+from codebooks.errors import shorten
+from codebooks.text.analyzer import TextAnalyzer
+from codebooks.text.counting import fit_transform
+
+__all__ = ["count_words", "drop_columns", "drop_terms", "replace_terms", "resolve_terms"]
+
+# A term must occur in this number of documents if there are fewer documents than the limit.
+_LEAST_DOCUMENTS, _LEAST_OF_MANY = ((1, 50), (2, 500), (3, 5000)), 5
+# With at least this number of documents, terms in a larger share of them are left out.
+_FEW_DOCUMENTS, _LARGEST_SHARE = 50, 0.5
+
+
+def count_words(
+    texts: Sequence[str], vectorizer: Any, language: Any, stop_words: Sequence[str] | None
+) -> tuple[Any, csr_matrix]:
+    """Fit a copy of the vectorizer, or the default one, and return it with the matrix of the texts."""
+    if vectorizer is None:
+        vectorizer = _build_vectorizer(texts, language, stop_words)
+    else:
+        vectorizer = clone(vectorizer)
+    try:
+        return vectorizer, csr_matrix(fit_transform(vectorizer, texts))
+    except ValueError as error:  # scikit-learn: "empty vocabulary", "no terms remain"
+        raise ValueError(
+            f"TopicModel expected documents with words that are no stop words, got {len(texts)} without "
+            f"({shorten(str(error), 120)}). Check `language` and `stop_words`, or add documents."
+        ) from error
+
+
+def _build_vectorizer(texts: Sequence[str], language: Any, stop_words: Sequence[str] | None) -> TfidfVectorizer:
+    analyzer = TextAnalyzer(language=language, numbers=False, parts=False)
+    analyzer.detect(texts)
+    if stop_words is not None:
+        analyzer.set_params(stop_words=[*analyzer.language_stop_words(), *stop_words])
+    few = next((least for least, limit in _LEAST_DOCUMENTS if len(texts) < limit), _LEAST_OF_MANY)
+    most = 1.0 if len(texts) < _FEW_DOCUMENTS else _LARGEST_SHARE
+    return TfidfVectorizer(sublinear_tf=True, dtype=np.float32, analyzer=analyzer.resolve(), min_df=few, max_df=most)
+
+
+def replace_terms(vectorizer: Any, terms: Sequence[str], idf: Any = None) -> Any:
+    """Return a copy of a fitted vectorizer that counts these terms, with these inverse document frequencies."""
+    if not hasattr(vectorizer, "vocabulary_"):
+        raise TypeError(
+            f"`vectorizer` must have a vocabulary_ for this edit, got {type(vectorizer).__name__}. Use CountVectorizer "
+            "or TfidfVectorizer."
+        )
+    replaced = copy(vectorizer)
+    replaced.vocabulary_ = {term: column for column, term in enumerate(terms)}
+    if hasattr(vectorizer, "_tfidf") and idf is not None:
+        replaced._tfidf = copy(vectorizer._tfidf)
+        replaced._tfidf.n_features_in_ = len(terms)
+        replaced.idf_ = np.asarray(idf)
+    return replaced
+
+
+def resolve_terms(vectorizer: Any, words: Sequence[str]) -> list[list[str]]:
+    """Return for each word the terms into which the vectorizer splits it, those of its vocabulary only."""
+    analyze, vocabulary = vectorizer.build_analyzer(), vectorizer.vocabulary_
+    return [[term for term in dict.fromkeys([word, *analyze(word)]) if term in vocabulary] for word in words]
+
+
+def drop_terms(vectorizer: Any, kept: Any) -> Any:
+    """Return a copy of a fitted vectorizer with the terms of these columns only."""
+    idf = getattr(vectorizer, "idf_", None)
+    return replace_terms(
+        vectorizer, vectorizer.get_feature_names_out()[kept].tolist(), None if idf is None else idf[kept]
+    )
+
+
+def drop_columns(words: csr_matrix, kept: Any, vectorizer: Any) -> csr_matrix:
+    """Return the matrix of these columns, with rows scaled as the vectorizer scales them."""
+    words = words[:, kept]
+    norm = getattr(vectorizer, "norm", None)
+    return csr_matrix(normalize(words, norm) if norm else words)
