@@ -24,7 +24,7 @@ _TRUSTED = [
     "codebooks.embeddings.neighbor_smoothing.NeighborSmoothing",
     "codebooks.interpret.topics.Topic",
     "codebooks.interpret.topics.TopicList",
-    "codebooks.topic_model.model.TopicModel",
+    "scipy.sparse._csr.csr_matrix",
 ]
 
 

@@ -23,6 +23,7 @@ from codebooks.selection import Selection, choose_n_components
 from codebooks.topic_model.components import select_components, store_state
 from codebooks.topic_model.editing import EditingMixin
 from codebooks.topic_model.fitted import Documents, Restrictions
+from codebooks.topic_model.storage import StorageMixin
 from codebooks.topic_model.vocabulary import count_words
 from codebooks.validation.arrays import restore_on_error
 from codebooks.validation.texts import check_texts
@@ -37,7 +38,7 @@ _FEW_DOCUMENTS = 50
 _N_EPOCHS_OF_SEEDS = 15
 
 
-class TopicModel(EditingMixin, TransformerMixin, ClusterMixin, DocumentationLink):
+class TopicModel(EditingMixin, StorageMixin, TransformerMixin, ClusterMixin, DocumentationLink):
     """Find the topics of documents, edit them, and assign documents to them.
 
     Use it like BERTopic or Top2Vec: `fit` takes a list of texts, and `topics_` lists the topics with names, words,

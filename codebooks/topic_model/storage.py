@@ -1,0 +1,178 @@
+"""Saving and loading of `TopicModel`, and search in its documents."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sklearn.utils.validation import check_is_fitted
+
+import codebooks
+from codebooks.errors import UserError
+from codebooks.interpret.topics import Topic, TopicList
+from codebooks.storage import pack_strings, unpack_strings
+from codebooks.topic_model.files import load_object, save_object
+from codebooks.topic_model.fitted import Documents, Edit, FittedTopics, Restrictions
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from codebooks.retrieval.retriever import HopfieldRetriever
+
+__all__ = ["StorageMixin"]
+
+_FORMAT = 1
+_ESTIMATORS = ("vectorizer_", "preparation_", "learner_")
+_ARRAYS = ("topic_ids_", "labels_", "_component_topics")
+
+
+class StorageMixin(FittedTopics):
+    """Methods that save and load a model, and search its documents."""
+
+    def save(self, path: str | Path) -> None:
+        """Write the model to one file, with the documents and without executable code.
+
+        The file is replaced only when the new one is complete. An encoder is saved by its name.
+
+        Parameters
+        ----------
+        path : str or Path
+
+        Raises
+        ------
+        TypeError
+            If `embedder` is a function, or a part of the model cannot be saved.
+        """
+        check_is_fitted(self)
+        try:
+            save_object(self._describe(), path)
+        except (TypeError, AttributeError, NotImplementedError) as error:
+            raise TypeError(
+                f"TopicModel cannot save a part of the model: {error!s:.200}. Give the embedder by name, and use a "
+                "vectorizer without functions."
+            ) from error
+
+    @classmethod
+    def load(cls, path: str | Path, *, trust: bool = False) -> Self:
+        """Read a model that `save` wrote.
+
+        Parameters
+        ----------
+        path : str or Path
+        trust : bool, default=False
+            Whether the file may contain other classes than those of codebooks and scikit-learn. Loading such a file can
+            run any code: set it only for files from a source that you trust.
+
+        Returns
+        -------
+        TopicModel
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no file.
+        ValueError
+            If the file is no model, is damaged, or was written by a newer version.
+        """
+        file = Path(path)
+        if not file.exists():
+            raise FileNotFoundError(
+                f"`path` must be a file that TopicModel.save wrote, got {file}, which does not exist."
+            )
+        try:
+            content = load_object(file, "TopicModel.load(path, trust=True)", trust=trust)
+            description = content if isinstance(content, dict) else {}
+            if description.get("kind") != cls.__name__:
+                raise UserError(f"{file} is no TopicModel. Use a file that TopicModel.save wrote.")
+            if description["format"] > _FORMAT:
+                raise UserError(
+                    f"{file} was written by version {description['version']} of codebooks. Install this version or a "
+                    "newer one."
+                )
+            return cls._restore(description)
+        except UserError:
+            raise
+        except Exception as error:  # a damaged file can raise anything
+            reason = f"{type(error).__name__}: {error!s:.200}"
+            raise UserError(f"cannot load {file} ({reason}). Save the model again.") from error
+
+    def retriever(self, **settings: Any) -> HopfieldRetriever:
+        """Return a search engine over the documents of the model; ids are their positions.
+
+        Parameters
+        ----------
+        **settings
+            Parameters of `HopfieldRetriever`.
+
+        Returns
+        -------
+        HopfieldRetriever
+            It keeps the documents in `texts_`.
+
+        Examples
+        --------
+        >>> from codebooks import TopicModel
+        >>> model = TopicModel(2, random_state=0).fit(["red car", "fast car", "red apple", "ripe apple"])
+        >>> model.retriever().search("ripe", k=1).ids
+        [array([3])]
+        """
+        from codebooks.retrieval.retriever import HopfieldRetriever
+
+        check_is_fitted(self)
+        return HopfieldRetriever(**{"keep_texts": True, **settings}).fit(self._documents.texts)
+
+    def _describe(self, *, with_documents: bool = True) -> dict[str, Any]:
+        """Return the model as a dict of estimators, arrays and plain values."""
+        documents, limits = self._documents, self._restrictions
+        origin = vars(self).get("_origin")
+        return {
+            "kind": type(self).__name__,
+            "format": _FORMAT,
+            "version": codebooks.__version__,
+            "parameters": self.get_params(deep=False),
+            "estimators": {name: getattr(self, name) for name in _ESTIMATORS},
+            "arrays": {name: getattr(self, name) for name in _ARRAYS},
+            "next_id": self._next_id,
+            "reject_below": self.reject_below_,
+            "topics": [vars(topic) for topic in self.topics_],
+            "history": [list(edit) for edit in self.history_],
+            "names": list(limits.names.items()),
+            "seeds": list(limits.seeds.items()),
+            "moved": list(limits.moved.items()),
+            "pinned": sorted(limits.pinned),
+            "forbidden": list(limits.forbidden),
+            "texts": list(pack_strings(documents.texts if with_documents else [])),
+            "words": documents.words if with_documents else documents.words[:0],
+            # With words as features there is one matrix.
+            "features": documents.features if with_documents and self.preparation_ is not None else None,
+            "origin": None if origin is None else origin._describe(with_documents=False),
+        }
+
+    @classmethod
+    def _restore(cls, description: dict[str, Any]) -> Self:
+        model = cls(**description["parameters"])
+        for name, value in [*description["estimators"].items(), *description["arrays"].items()]:
+            setattr(model, name, value)
+        model._next_id, model.reject_below_ = description["next_id"], description["reject_below"]
+        model.topics_ = TopicList(Topic(**_make_tuples(fields)) for fields in description["topics"])
+        model.history_ = tuple(Edit(*edit) for edit in description["history"])
+        model._restrictions = Restrictions(
+            dict(description["names"]),
+            dict(description["seeds"]),
+            dict(description["moved"]),
+            frozenset(description["pinned"]),
+            tuple(description["forbidden"]),
+        )
+        features = description["features"]
+        words = description["words"]
+        model._documents = Documents(
+            unpack_strings(*description["texts"]), words, words if features is None else features
+        )
+        model.selection_ = None
+        if description["origin"] is not None:
+            model._origin = cls._restore(description["origin"])
+        return model
+
+
+def _make_tuples(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
