@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
+from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -16,7 +17,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from codebooks import ops
 from codebooks._documentation_link import DocumentationLink
-from codebooks.errors import short_repr, shorten_errors
+from codebooks.errors import short_repr
+from codebooks.interpret.topics import TopicList
 from codebooks.models.inhibited_mixture import InhibitedMixture
 from codebooks.models.multinomial_mixture import MultinomialMixture
 from codebooks.selection import Selection, choose_n_components
@@ -169,6 +171,7 @@ class TopicModel(EditingMixin, StorageMixin, TransformerMixin, ClusterMixin, Doc
                 features = self.preparation_.fit_transform(texts)
             self._documents = Documents(texts, words, features)
             self._restrictions, self.history_, self._next_id = Restrictions(), (), 0
+            self.topics_ = TopicList()
             n_topics = self._choose_n_topics(words, seed)
             self._fit_learner(n_topics, seed)
             self._fit_threshold()
@@ -290,8 +293,10 @@ class TopicModel(EditingMixin, StorageMixin, TransformerMixin, ClusterMixin, Doc
             Shares in the order of `topic_ids_`; each row sums to 1. They are even for a document without known words.
         """
         check_is_fitted(self)
-        _, features = self._compute_features(self._check_documents(documents, empty=True))
-        return self._compute_topic_shares(features)[0]
+        texts = self._check_documents(documents, empty=True)
+        if not texts:
+            return np.empty((0, len(self.topic_ids_)), np.float32)
+        return self._compute_topic_shares(self._compute_features(texts)[1])[0]
 
     def fit_transform(self, documents: Sequence[str], y: Any = None) -> NDArray[Any]:
         """Find the topics of documents, and compute their shares in each."""
@@ -310,8 +315,10 @@ class TopicModel(EditingMixin, StorageMixin, TransformerMixin, ClusterMixin, Doc
             -1 for a document without known words, or rejected by `reject_below`.
         """
         check_is_fitted(self)
-        _, features = self._compute_features(self._check_documents(documents, empty=True))
-        return self._find_topics(features, self.reject_below_)
+        texts = self._check_documents(documents, empty=True)
+        if not texts:
+            return np.empty(0, np.int64)
+        return self._find_topics(self._compute_features(texts)[1], self.reject_below_)
 
     def score(self, documents: Sequence[str], y: Any = None) -> float:
         """Compute the score of the learner on documents: higher is better.
@@ -378,6 +385,12 @@ class TopicModel(EditingMixin, StorageMixin, TransformerMixin, ClusterMixin, Doc
             raise TypeError(f"`stop_words` must be a list of strings or None, got {short_repr(words)}.")
         if words is not None and self.vectorizer is not None:
             raise ValueError("`stop_words` must be None with a `vectorizer`, got both. Set them in the vectorizer.")
+        is_embedder = callable(self.embedder) or any(hasattr(self.embedder, name) for name in ("transform", "encode"))
+        if not (self.embedder is None or isinstance(self.embedder, str | PathLike) or is_embedder):
+            raise TypeError(
+                "`embedder` must be the name or folder of an encoder, a transformer of texts, a function or None, got "
+                f"{short_repr(self.embedder)}. Use TextEmbedder()."
+            )
         if self.learner is not None and not (hasattr(self.learner, "fit") and hasattr(self.learner, "transform")):
             raise TypeError(
                 f"`learner` must be an estimator with `fit` and `transform`, got {short_repr(self.learner)}. Use "
@@ -387,8 +400,12 @@ class TopicModel(EditingMixin, StorageMixin, TransformerMixin, ClusterMixin, Doc
     def _draw_seed(self) -> int:
         if isinstance(self.random_state, Integral):
             return int(self.random_state)
-        with shorten_errors():
+        try:
             return int(check_random_state(self.random_state).randint(2**31 - 1))
+        except ValueError as error:
+            raise ValueError(
+                f"`random_state` must be an integer, a RandomState or None, got {short_repr(self.random_state)}."
+            ) from error
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -16,7 +16,7 @@ from codebooks.errors import shorten
 from codebooks.text.analyzer import TextAnalyzer
 from codebooks.text.counting import fit_transform
 
-__all__ = ["count_words", "drop_columns", "drop_terms", "replace_terms", "resolve_terms"]
+__all__ = ["count_words", "drop_columns", "drop_terms", "replace_terms", "resolve_terms", "transform_texts"]
 
 # A term must occur in this number of documents if there are fewer documents than the limit.
 _LEAST_DOCUMENTS, _LEAST_OF_MANY = ((1, 50), (2, 500), (3, 5000)), 5
@@ -28,27 +28,37 @@ def count_words(
     texts: Sequence[str], vectorizer: Any, language: Any, stop_words: Sequence[str] | None
 ) -> tuple[Any, csr_matrix]:
     """Fit a copy of the vectorizer, or the default one, and return it with the matrix of the texts."""
-    if vectorizer is None:
-        vectorizer = _build_vectorizer(texts, language, stop_words)
-    else:
-        vectorizer = clone(vectorizer)
-    try:
-        return vectorizer, csr_matrix(fit_transform(vectorizer, texts))
-    except ValueError as error:  # scikit-learn: "empty vocabulary", "no terms remain"
-        raise ValueError(
-            f"TopicModel expected documents with words that are no stop words, got {len(texts)} without "
-            f"({shorten(str(error), 120)}). Check `language` and `stop_words`, or add documents."
-        ) from error
+    candidates = [clone(vectorizer)] if vectorizer is not None else _build_vectorizers(texts, language, stop_words)
+    for candidate in candidates:
+        try:
+            return candidate, _convert_to_floats(fit_transform(candidate, texts))
+        except ValueError as error:  # noqa: PERF203 - scikit-learn: "empty vocabulary", "no terms remain"
+            reason = shorten(str(error), 120)
+    raise ValueError(
+        f"TopicModel expected documents with words that are no stop words, got {len(texts)} without ({reason}). Check "
+        "`language`, `stop_words` and `vectorizer`, or add documents."
+    )
 
 
-def _build_vectorizer(texts: Sequence[str], language: Any, stop_words: Sequence[str] | None) -> TfidfVectorizer:
+def transform_texts(vectorizer: Any, texts: Sequence[str]) -> csr_matrix:
+    """Return the matrix of texts from a fitted vectorizer."""
+    return _convert_to_floats(vectorizer.transform(texts))
+
+
+def _convert_to_floats(words: Any) -> csr_matrix:
+    return csr_matrix(words, dtype=words.dtype if words.dtype in (np.float32, np.float64) else np.float32)
+
+
+def _build_vectorizers(texts: Sequence[str], language: Any, stop_words: Sequence[str] | None) -> list[TfidfVectorizer]:
+    """Return the default vectorizer, and one that keeps all words, for documents that are much alike."""
     analyzer = TextAnalyzer(language=language, numbers=False, parts=False)
     analyzer.detect(texts)
     if stop_words is not None:
         analyzer.set_params(stop_words=[*analyzer.language_stop_words(), *stop_words])
     few = next((least for least, limit in _LEAST_DOCUMENTS if len(texts) < limit), _LEAST_OF_MANY)
     most = 1.0 if len(texts) < _FEW_DOCUMENTS else _LARGEST_SHARE
-    return TfidfVectorizer(sublinear_tf=True, dtype=np.float32, analyzer=analyzer.resolve(), min_df=few, max_df=most)
+    every = TfidfVectorizer(sublinear_tf=True, dtype=np.float32, analyzer=analyzer.resolve())
+    return [clone(every).set_params(min_df=few, max_df=most), every]
 
 
 def replace_terms(vectorizer: Any, terms: Sequence[str], idf: Any = None) -> Any:
