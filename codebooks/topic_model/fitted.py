@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from codebooks import ops
 from codebooks.interpret.topics import TopicList
-from codebooks.topic_model.components import compute_shares
+from codebooks.topic_model.components import compute_shares, is_editable, store_labels
 from codebooks.topic_model.description import describe_topics
 from codebooks.topic_model.vocabulary import transform_texts
 
@@ -93,26 +93,40 @@ class FittedTopics(BaseEstimator):
         words = transform_texts(self.vectorizer_, texts)
         return words, words if self.preparation_ is None else self.preparation_.transform(texts)
 
-    def _compute_topic_shares(self, features: Any) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Return the shares of topics in each document, and which documents have a label."""
+    def _compute_component_shares(self, features: Any) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return the shares of components in each document, and which documents have a label."""
         shares = compute_shares(self.learner_.transform(features))
         has_label = ops.to_host(ops.row_norms(features)) > 0
         if shares.shape[1] > 1:
             has_label &= shares.max(axis=1) > shares.min(axis=1)
+        return shares, has_label
+
+    def _sum_by_topic(self, shares: NDArray[Any], has_label: NDArray[Any]) -> NDArray[Any]:
+        """Return the shares of topics from those of components."""
         n_topics = len(self.topic_ids_)
         if len(self._component_topics) == n_topics:  # one component for each topic
-            return shares[:, np.argsort(self._component_topics)], has_label
+            return shares[:, np.argsort(self._component_topics)]
         membership = np.zeros((len(self._component_topics), n_topics), shares.dtype)
         membership[np.arange(len(membership)), self._component_topics] = 1
         shares = shares @ membership
         shares[~has_label] = 1 / n_topics
-        return shares, has_label
+        return shares
+
+    def _compute_topic_shares(self, features: Any) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return the shares of topics in each document, and which documents have a label."""
+        shares, has_label = self._compute_component_shares(features)
+        return self._sum_by_topic(shares, has_label), has_label
 
     def _find_topics(self, features: Any, threshold: float | None = None) -> NDArray[Any]:
         """Return the id of the topic with the largest share in each document, -1 for none."""
         shares, has_label = self._compute_topic_shares(features)
+        return self._select_topics(features, shares, has_label, threshold)
+
+    def _select_topics(
+        self, features: Any, shares: NDArray[Any], has_label: NDArray[Any], threshold: float | None
+    ) -> NDArray[Any]:
         if threshold is not None:
-            has_label &= self._compute_confidence(features, shares) >= threshold
+            has_label = has_label & (self._compute_confidence(features, shares) >= threshold)
         return np.where(has_label, self.topic_ids_[shares.argmax(axis=1)], -1)
 
     def _compute_confidence(self, features: Any, shares: NDArray[Any]) -> NDArray[Any]:
@@ -120,7 +134,12 @@ class FittedTopics(BaseEstimator):
 
     def _assign_documents(self) -> Self:
         """Set `labels_` and `topics_` from the components."""
-        labels = self._find_topics(self._documents.features, getattr(self, "reject_below_", None))
+        features = self._documents.features
+        shares, has_label = self._compute_component_shares(features)
+        if is_editable(self.learner_):
+            self.learner_ = store_labels(self.learner_, np.where(has_label, shares.argmax(axis=1), -1))
+        shares = self._sum_by_topic(shares, has_label)
+        labels = self._select_topics(features, shares, has_label, getattr(self, "reject_below_", None))
         for row, id in self._restrictions.moved.items():
             labels[row] = id
         self.labels_ = labels
