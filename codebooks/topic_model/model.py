@@ -22,6 +22,7 @@ from codebooks.interpret.topics import TopicList
 from codebooks.models.inhibited_mixture import InhibitedMixture
 from codebooks.models.multinomial_mixture import MultinomialMixture
 from codebooks.selection import Selection, choose_n_components
+from codebooks.topic_model.analysis import AnalysisMixin
 from codebooks.topic_model.components import select_components, store_state
 from codebooks.topic_model.editing import EditingMixin
 from codebooks.topic_model.fitted import Documents, Restrictions
@@ -40,7 +41,7 @@ _FEW_DOCUMENTS = 50
 _N_EPOCHS_OF_SEEDS = 15
 
 
-class TopicModel(EditingMixin, StorageMixin, TransformerMixin, ClusterMixin, DocumentationLink):
+class TopicModel(EditingMixin, AnalysisMixin, StorageMixin, TransformerMixin, ClusterMixin, DocumentationLink):
     """Find the topics of documents, edit them, and assign documents to them.
 
     Use it like BERTopic or Top2Vec: `fit` takes a list of texts, and `topics_` lists the topics with names, words,
