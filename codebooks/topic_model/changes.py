@@ -98,12 +98,16 @@ class ComponentChanges(FittedTopics):
         kept = np.flatnonzero(~np.isin(owners, list(topics)))
         self.learner_ = store_state(self.learner_, select_components(self.learner_._get_state(), kept))
         self._set_topics([id for id in self.topic_ids_.tolist() if id not in topics], owners[kept].tolist())
+        self._keep_restrictions(set(self.topic_ids_.tolist()))
+
+    def _keep_restrictions(self, ids: set[int]) -> None:
+        """Remove what was set for other topics than these."""
         limits = self._restrictions
         self._restrictions = limits._replace(
-            seeds={id: terms for id, terms in limits.seeds.items() if id not in topics},
-            moved={row: id for row, id in limits.moved.items() if id not in topics},
-            pinned=limits.pinned - topics,
-            names={id: name for id, name in limits.names.items() if id not in topics},
+            seeds={id: terms for id, terms in limits.seeds.items() if id in ids},
+            moved={row: id for row, id in limits.moved.items() if id in ids or id == -1},
+            pinned=limits.pinned & ids,
+            names={id: name for id, name in limits.names.items() if id in ids},
         )
 
     def _replace_components(

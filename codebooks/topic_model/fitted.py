@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, ClusterMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from codebooks import ops
+from codebooks._documentation_link import DocumentationLink
 from codebooks.interpret.topics import TopicList
 from codebooks.topic_model.components import compute_shares, is_editable, store_labels
 from codebooks.topic_model.description import describe_topics
@@ -20,7 +21,7 @@ from codebooks.topic_model.vocabulary import transform_texts
 if TYPE_CHECKING:
     from typing import Self
 
-__all__ = ["Documents", "Edit", "FittedTopics", "Restrictions"]
+__all__ = ["Documents", "Edit", "FittedTopics", "Restrictions", "find_positions"]
 
 
 class Documents(NamedTuple):
@@ -56,7 +57,7 @@ class Restrictions(NamedTuple):
     forbidden: tuple[str, ...] = ()
 
 
-class FittedTopics(BaseEstimator):
+class FittedTopics(TransformerMixin, ClusterMixin, DocumentationLink, BaseEstimator):
     """Attributes of a fitted topic model, the assignment of documents, and the copy that edits change."""
 
     vectorizer_: Any
@@ -149,16 +150,20 @@ class FittedTopics(BaseEstimator):
     def _describe_topics(self) -> None:
         """Set `topics_` from `labels_`."""
         documents, ids = self._documents, self.topic_ids_
-        positions = np.full(len(self.labels_), -1, dtype=np.intp)
-        has_label = self.labels_ >= 0
-        order = np.argsort(ids)
-        positions[has_label] = order[np.searchsorted(ids, self.labels_[has_label], sorter=order)]
         self.topics_ = describe_topics(
             documents.words,
             documents.texts,
             documents.features,
-            positions,
+            find_positions(ids, self.labels_),
             ids=ids.tolist(),
             terms=self.vectorizer_.get_feature_names_out(),
             names=self._restrictions.names,
         )
+
+
+def find_positions(ids: NDArray[Any], labels: NDArray[Any]) -> NDArray[Any]:
+    """Return the position in `ids` of each label, -1 for none."""
+    positions = np.full(len(labels), -1, dtype=np.intp)
+    order, has_label = np.argsort(ids), labels >= 0
+    positions[has_label] = order[np.searchsorted(ids, labels[has_label], sorter=order)]
+    return positions

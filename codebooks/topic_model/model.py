@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import ClusterMixin, TransformerMixin, clone
+from sklearn.base import clone
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from codebooks import ops
-from codebooks._documentation_link import DocumentationLink
 from codebooks.errors import short_repr
 from codebooks.interpret.topics import TopicList
 from codebooks.models.inhibited_mixture import InhibitedMixture
@@ -26,6 +25,7 @@ from codebooks.topic_model.analysis import AnalysisMixin
 from codebooks.topic_model.components import select_components, store_state
 from codebooks.topic_model.editing import EditingMixin
 from codebooks.topic_model.fitted import Documents, Restrictions
+from codebooks.topic_model.refitting import RefittingMixin
 from codebooks.topic_model.storage import StorageMixin
 from codebooks.topic_model.vocabulary import count_words
 from codebooks.validation.arrays import restore_on_error
@@ -41,7 +41,7 @@ _FEW_DOCUMENTS = 50
 _N_EPOCHS_OF_SEEDS = 15
 
 
-class TopicModel(EditingMixin, AnalysisMixin, StorageMixin, TransformerMixin, ClusterMixin, DocumentationLink):
+class TopicModel(EditingMixin, RefittingMixin, AnalysisMixin, StorageMixin):
     """Find the topics of documents, edit them, and assign documents to them.
 
     Use it like BERTopic or Top2Vec: `fit` takes a list of texts, and `topics_` lists the topics with names, words,
