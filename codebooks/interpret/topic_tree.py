@@ -107,7 +107,7 @@ class Hierarchy:
     def format_node(self, node: int) -> str:
         """Return the text of a node: id, size and name of a topic, or name, size and number of topics of a group."""
         size = self.node_sizes[node]
-        size_text = f"{size:,.0f}" if size == np.round(size) else f"{size:,.4g}"
+        size_text = f"{size:,.0f}" if size == np.round(size) and size < 1e15 else f"{size:,.4g}"
         if node < self.n_topics:
             name = f": {shorten(self.names[node], _LONGEST_NAME)}" if self.names[node] else ""
             return f"{self.ids[node]} ({size_text}){name}"
