@@ -202,13 +202,13 @@ def compute_topic_trends(
            [ 1.,  0.]])
     """
     times = parse_timestamps(timestamps)
-    documents = check_documents(shares, ids, names, X, feature_names, n_words, len(times))
     is_present = ~(np.isnat(times) if times.dtype.kind == "M" else np.isnan(times))
     if not is_present.any():
         raise ValueError(
             f"`timestamps` must have a time for at least one document, got none for {len(times)} documents. Pass "
             "datetimes, dates, ISO strings or numbers."
         )
+    documents = check_documents(shares, ids, names, X, feature_names, n_words, len(times))
     found = make_bins(times[is_present], bins)
     groups = np.full(len(times), -1, dtype=np.intp)
     groups[is_present] = found.positions
