@@ -68,7 +68,5 @@ def check_next_id(next_id: Any, ids: NDArray[Any]) -> int:
     if isinstance(next_id, bool) or not isinstance(next_id, Integral):
         raise TypeError(f"`next_id` must be an integer or None, got {short_repr(next_id)}.")
     if next_id <= largest:
-        raise ValueError(
-            f"`next_id` must be above all old ids, of which the largest is {largest}, got {next_id}."
-        )
+        raise ValueError(f"`next_id` must be above all old ids, of which the largest is {largest}, got {next_id}.")
     return int(next_id)

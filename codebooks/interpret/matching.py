@@ -22,7 +22,7 @@ __all__ = ["TopicChange", "TopicMatching", "match_topics"]
 # Pairs of topics with a smaller similarity are different topics.
 _SAME = 0.3
 # Number of shared documents of a pair of topics at which documents and words have equal weight.
-_ENOUGH_DOCUMENTS = 5.0
+_ENOUGH_DOCUMENTS = 20.0
 # A part of a split is more than this share of the old topic, and more than _MAIN of the new one; all parts together are
 # more than _MAIN of the old topic. Merges are defined by the same shares, with old and new exchanged.
 _PART, _MAIN = 0.2, 0.5
@@ -137,7 +137,7 @@ def match_topics(
     Topics are matched one to one such that the sum of their similarities is largest [1]_. The similarity is a weighted
     mean of the F1 of the two sets of shared documents and the cosine of the components, in which words that are
     frequent in all topics have little weight. With n shared documents in the two topics, on average, the documents
-    have the weight n / (n + 5): with many of them the documents decide, with none the words. A pair with a similarity
+    have the weight n / (n + 20): with many of them the documents decide, with none the words. A pair with a similarity
     below .3 is not matched: the old topic dies, and the new one gets an id that no topic has had.
 
     A new topic without a match is part of a split if most of its shared documents come from one old topic, of which
@@ -184,9 +184,9 @@ def match_topics(
     >>> matching.ids
     (1, 2, 0)
     >>> print(matching)
-    kept 0, 60% of 5 documents (similarity 0.88)
-    kept 1, 100% of 2 documents (similarity 0.98)
-    split 0 -> 0, 2, 100% of 5 documents (similarity 0.88)
+    kept 0, 60% of 5 documents (similarity 0.94)
+    kept 1, 100% of 2 documents (similarity 0.97)
+    split 0 -> 0, 2, 100% of 5 documents (similarity 0.94)
     """
     old, new = check_components(old_components, new_components)
     ids = check_old_ids(old_ids, len(old))

@@ -61,20 +61,20 @@ def test_documents_decide_if_there_are_many_and_words_if_there_are_few(topics):
 def test_assignment_is_the_best_of_all_permutations():
     rng = np.random.default_rng(0)
     for _ in range(20):
-        old_labels, new_labels = rng.integers(0, 4, 40), rng.integers(0, 5, 40)
-        new_labels = np.where(rng.random(40) < 0.6, old_labels, new_labels)
-        # Components without a feature in common, so that only documents count: F1 n / (n + 5).
+        old_labels, new_labels = rng.integers(0, 4, 400), rng.integers(0, 5, 400)
+        new_labels = np.where(rng.random(400) < 0.6, old_labels, new_labels)
+        # Components without a feature in common, so that only documents count: F1 n / (n + 20).
         old, new = np.eye(9)[:4], np.eye(9)[4:]
         shared = np.array([[np.sum((old_labels == i) & (new_labels == j)) for j in range(5)] for i in range(4)])
         sizes = np.add.outer(np.bincount(old_labels, minlength=4), np.bincount(new_labels, minlength=5)) / 2
-        gains = shared / (sizes + 5)
+        gains = shared / (sizes + 20)
         gains[gains < 0.3] = 0
         best = max(sum(gains[i, j] for i, j in enumerate(order)) for order in permutations(range(5), 4))
         matching = match_topics(old, new, old_labels=old_labels, new_labels=new_labels)
         kept = [(id, j) for j, id in enumerate(matching.ids) if id < 4]
         assert sum(gains[i, j] for i, j in kept) == pytest.approx(best)
         assert all(gains[i, j] > 0 for i, j in kept)
-        assert matching.share_kept == pytest.approx(sum(shared[i, j] for i, j in kept) / 40)
+        assert matching.share_kept == pytest.approx(sum(shared[i, j] for i, j in kept) / 400)
 
 
 def test_split(topics):
@@ -95,7 +95,8 @@ def test_merge(topics):
     # Topics 1 and 2 become one; two documents of a topic that has died are in it too.
     old_labels = np.repeat([0, 1, 2, 3], [50, 40, 60, 2])
     new_labels = np.repeat([0, 1], [50, 102])
-    matching = match_topics(topics[:4], topics[[0, 1]], old_labels=old_labels, new_labels=new_labels)
+    new = [topics[0], 0.4 * topics[1] + 0.6 * topics[2]]
+    matching = match_topics(topics[:4], new, old_labels=old_labels, new_labels=new_labels)
     assert matching.ids == (0, 2)
     assert list_rows(matching, "merged", "died") == [("merged", (2, 1), (2,)), ("died", (3,), ())]
     row = next(row for row in matching.table if row.event == "merged")
@@ -118,7 +119,7 @@ def test_every_topic_is_in_one_row():
     for _ in range(30):
         n_old, n_new = rng.integers(1, 7, 2)
         components = rng.gamma(0.2, 1, (n_old, 8)), rng.gamma(0.2, 1, (n_new, 8))
-        groups = rng.integers(0, 8, 60)  # documents of a group stay together, so there are splits and merges
+        groups = rng.integers(0, 8, 400)  # documents of a group stay together, so there are splits and merges
         labels = rng.integers(-1, n_old, 8)[groups], rng.integers(-1, n_new, 8)[groups]
         matching = match_topics(*components, old_labels=labels[0], new_labels=labels[1])
         assert len(set(matching.ids)) == n_new
@@ -138,7 +139,7 @@ def test_documents_without_a_topic(topics):
     # They count as documents that left the topic, but not in the share of kept ones.
     labels = np.repeat([0, -1], [20, 20])
     matching = match_topics(topics[:1], topics[:1], old_labels=np.zeros(40, int), new_labels=labels)
-    assert matching.table == (TopicChange("kept", (0,), (0,), 40, 0.5, pytest.approx((20 + 5) / (30 + 5))),)
+    assert matching.table == (TopicChange("kept", (0,), (0,), 40, 0.5, pytest.approx((20 + 20) / (30 + 20))),)
     assert matching.share_kept == 1
     assert isnan(match_topics(topics, topics, old_labels=[-1], new_labels=[-1]).share_kept)
 
@@ -148,8 +149,8 @@ def test_text_html_and_frame(topics):
     matching = match_topics(topics[:2], topics[[0, 1, 1]], **labels)
     assert str(matching).splitlines() == [
         "kept 0, 100% of 20 documents (similarity 1.00)",
-        "kept 1, 50% of 20 documents (similarity 0.75)",
-        "split 1 -> 1, 2, 100% of 20 documents (similarity 0.75)",
+        "kept 1, 50% of 20 documents (similarity 0.86)",
+        "split 1 -> 1, 2, 100% of 20 documents (similarity 0.86)",
     ]
     assert str(TopicChange("born", (), (4,), 3, nan, 0.125)) == "born 4 (similarity 0.12)"
     assert matching._repr_html_().count("<tr>") == 4
