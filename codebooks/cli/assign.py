@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
 
-from codebooks.cli.assignment_table import build_assignment_rows, find_strongest_components
+from codebooks.cli.assignment_table import assign_topics, build_assignment_rows
 from codebooks.cli.atomic_output import (
     Overwrite,
     Raw,
@@ -20,8 +21,7 @@ from codebooks.cli.atomic_output import (
     write_atomically,
     write_csv,
 )
-from codebooks.cli.console import report_print_errors
-from codebooks.cli.embedding_steps import report_embedding_errors
+from codebooks.cli.console import report_embedding_errors, report_print_errors
 from codebooks.cli.models import load_model
 from codebooks.cli.sources import Column, ReadingOptions, load_documents
 from codebooks.errors import UserError
@@ -39,7 +39,7 @@ def assign(
         Optional[Path], typer.Option(help="The CSV file to write. By default, the table is printed.")
     ] = None,
     reject_below: Annotated[
-        Optional[float], typer.Option(help="Assign documents with a lower strength to topic -1.")
+        Optional[float], typer.Option(help="Assign documents with a lower strength to topic -1, for example 0.5.")
     ] = None,
     overwrite: Overwrite = False,
     raw: Raw = False,
@@ -47,28 +47,26 @@ def assign(
         bool,
         typer.Option(
             "--trust",
-            help="Allow pickles (model.joblib) and other classes. Loading them can run any code: use it only for files "
-            "that you trust.",
+            help="Allow other classes than those of codebooks and scikit-learn. Loading them can run any code: use it "
+            "only for files that you trust.",
         ),
     ] = False,
 ) -> None:
     """Label new documents with a saved model.
 
     Writes a CSV table with the topic of each document, the strength of the assignment, and the words of the topic. The
-    strength is the probability of the topic (multinomial) or the cosine of the document with its topic (other models).
-    Its largest value is 1.
+    strength is the share of the topic in the document, from 0 to 1.
     """
-    if reject_below is not None and not -1 <= reject_below <= 1:
-        raise UserError(f"--reject-below must be a number from -1 to 1, got {reject_below}.")
+    if reject_below is not None and not 0 <= reject_below <= 1:
+        raise UserError(f"--reject-below must be a number from 0 to 1, got {reject_below}.")
     if out is not None:
         refuse_overwriting([out], overwrite)
-    pipeline = load_model(model, trust)
+    topic_model = load_model(model, trust)
     documents, _ = load_documents(source, False, column, reading)
-    X = report_embedding_errors(pipeline[:-1].transform, documents.texts)
-    labels, strength = find_strongest_components(pipeline[-1], X)
+    labels, strength = report_embedding_errors(partial(assign_topics, topic_model), documents.texts)
     if reject_below is not None:
         labels[strength < reject_below] = -1
-    rows = build_assignment_rows(documents, labels, strength, pipeline.topics_)
+    rows = build_assignment_rows(documents, labels, strength, topic_model.topics_)
     if out is None:
         with report_print_errors():
             write_csv(sys.stdout, rows, raw)

@@ -3,34 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from codebooks.cli.control_characters import shorten_word
 from codebooks.cli.readers import Documents
 
+if TYPE_CHECKING:
+    from codebooks.topic_model.model import TopicModel
 
-def find_strongest_components(model: Any, X: Any) -> tuple[Any, Any]:
-    """Return the winning component of each row and its strength: its gate or cosine with the row, 0 if none wins."""
-    import numpy as np
-    from sklearn.preprocessing import normalize
 
-    from codebooks import MultinomialMixture
-    from codebooks.interpret.model_access import get_components, predict_components
+def assign_topics(model: TopicModel, texts: Sequence[str]) -> tuple[Any, Any]:
+    """Return the id of the topic of each text, -1 for none, and the share of this topic in the text."""
+    _, features = model._compute_features(texts)
+    labels = model._find_topics(features) if model.reject_below_ is None else model.predict(texts)
+    return labels, compute_strength(model, features)
 
-    labels = predict_components(model, X)
-    if isinstance(model, MultinomialMixture):
-        return labels, model.confidence(X)
-    X, strength = normalize(X), np.zeros(len(labels))
-    for k, component in enumerate(normalize(get_components(model))):
-        strength[labels == k] = X[labels == k] @ component
-    return labels, strength
+
+def compute_strength(model: TopicModel, features: Any) -> Any:
+    """Return the largest share of a topic in each row of the input of the learner, 0 for a row without a topic."""
+    shares, has_label = model._compute_topic_shares(features)
+    return shares.max(axis=1) * has_label
 
 
 def build_assignment_rows(
     documents: Documents, labels: Any, strength: Any, topics: Sequence[Any]
 ) -> Iterator[tuple[Any, ...]]:
     """Yield a header, then a row for each document: its name, its topic, its strength, and the words of the topic."""
-    words = [" ".join(map(shorten_word, topic.words[:5])) for topic in topics] + [""]  # the last is that of topic -1
+    words = {topic.id: " ".join(map(shorten_word, topic.words[:5])) for topic in topics}
     yield "document", "topic", "strength", "words"
-    for name, label, value in zip(documents.names, labels, strength, strict=True):
-        yield name, label, f"{value:.4f}", words[label]
+    for name, label, value in zip(documents.names, labels.tolist(), strength, strict=True):
+        yield name, label, f"{value:.4f}", words.get(label, "")

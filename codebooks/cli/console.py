@@ -43,6 +43,14 @@ def report_errors(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
+def report_embedding_errors(method: Callable[[list[str]], Any], texts: list[str]) -> Any:
+    """Call a method with texts; convert errors that the user can correct, such as a missing extra, to `UserError`."""
+    try:
+        return method(texts)
+    except (ImportError, OSError, ValueError) as error:
+        raise UserError(str(error)) from error
+
+
 @contextmanager
 def report_print_errors() -> Iterator[None]:
     """Report errors of standard output, such as a full disk, in one sentence with exit code 1."""

@@ -12,8 +12,7 @@ import typer
 
 import codebooks
 from codebooks.cli.atomic_output import report_write_errors
-from codebooks.cli.console import create_console, format_count, report_print_errors
-from codebooks.cli.embedding_steps import report_embedding_errors
+from codebooks.cli.console import create_console, format_count, report_embedding_errors, report_print_errors
 from codebooks.cli.sources import Columns, ReadingOptions, Source, apply_column_weights, parse_columns
 from codebooks.errors import UserError
 

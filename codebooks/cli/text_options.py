@@ -112,7 +112,7 @@ class WordOptions(NamedTuple):
             detection = analyzer.set_params(**settings).detect(texts)
         except (ImportError, ValueError) as error:
             raise UserError(str(error).replace("`language`", "--language")) from error
-        extra = [] if self.stop_words is None else _read_words(self.stop_words)
+        extra = [] if self.stop_words is None else read_option_file(self.stop_words, "stop words").split()
         if extra or self.no_stop_words:
             by_language = [] if self.no_stop_words else analyzer.language_stop_words()
             analyzer.set_params(stop_words=[*by_language, *extra])
@@ -157,11 +157,12 @@ def _parse_frequency(option: str, text: str) -> int | float:
     return value
 
 
-def _read_words(file: Path) -> list[str]:
+def read_option_file(file: Path, content: str) -> str:
+    """Read the text file of an option; `content` names it in an error."""
     try:
         text, note = decode(file.read_bytes(), file)
     except OSError as error:
-        raise UserError(f"cannot read the file of stop words {file}: {error.strerror or error}.") from error
+        raise UserError(f"cannot read the file of {content} {file}: {error.strerror or error}.") from error
     if note:
         print_note(note)
-    return text.split()
+    return text

@@ -7,15 +7,17 @@ from __future__ import annotations
 import shlex
 import warnings
 from dataclasses import replace
+from math import isnan
 from pathlib import Path
+from statistics import fmean
 from time import perf_counter
-from typing import Annotated, Any, NamedTuple, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
 import codebooks
 from codebooks.cli import models
-from codebooks.cli.assignment_table import build_assignment_rows, find_strongest_components
+from codebooks.cli.assignment_table import build_assignment_rows, compute_strength
 from codebooks.cli.atomic_output import (
     Overwrite,
     Raw,
@@ -24,13 +26,21 @@ from codebooks.cli.atomic_output import (
     save_csv,
     write_atomically,
 )
-from codebooks.cli.console import create_console, format_count, format_score, report_print_errors, show_progress
+from codebooks.cli.console import (
+    create_console,
+    format_count,
+    format_score,
+    report_embedding_errors,
+    report_print_errors,
+    show_progress,
+)
 from codebooks.cli.control_characters import remove_controls, shorten_word
-from codebooks.cli.embedding_steps import build_embedding_steps, report_embedding_errors
-from codebooks.cli.models import save_model
 from codebooks.cli.readers import Documents, UserError
 from codebooks.cli.sources import Column, ReadingOptions, load_documents
-from codebooks.cli.text_options import WordOptions
+from codebooks.cli.text_options import WordOptions, read_option_file
+
+if TYPE_CHECKING:
+    from codebooks.topic_model.model import TopicModel
 
 MODELS = {  # value of --model -> class in `codebooks`
     "multinomial": "MultinomialMixture",
@@ -38,10 +48,8 @@ MODELS = {  # value of --model -> class in `codebooks`
     "mixture": "InhibitedMixture",
     "osc": "OrthogonalSparseCoding",
 }
-FOR_WORDS, FOR_EMBEDDINGS = "multinomial", "krotov-hopfield"  # default models
-MAX_DEFAULT_TOPICS = 20
 FILES = ("topics.csv", "codes.csv", "topics.png", models.FILE)
-N_STEPS = 5  # of the progress bar, without embedding
+N_STEPS = 4  # of the progress bar
 
 
 def topics(
@@ -63,18 +71,35 @@ def topics(
     column: Column = None,
     reading: ReadingOptions,
     n_topics: Annotated[
-        Optional[int],
+        str,
         typer.Option(
             "--topics",
             "-k",
-            help=f"Number of topics. The default is the square root of half the number of documents, at most "
-            f"{MAX_DEFAULT_TOPICS}.",
+            metavar="N",
+            help="Number of topics, or auto, which compares models of different documents to choose it.",
+        ),
+    ] = "auto",
+    seed_words: Annotated[
+        Optional[Path],
+        typer.Option(
+            metavar="FILE",
+            help="A text file of topics that must exist. A line is a name, a colon and words, such as economy: bank "
+            "interest. Further topics are found beside them.",
+            show_default=False,
+        ),
+    ] = None,
+    merge: Annotated[
+        Optional[list[str]],
+        typer.Option(
+            metavar="N,N",
+            help="Merge these topics, such as 3,7, after they were found. Repeat the option for further groups.",
+            show_default=False,
         ),
     ] = None,
     model: Annotated[
         Optional[str],
         typer.Option(
-            help=f"Model: {', '.join(MODELS)}. The default is {FOR_WORDS}, or {FOR_EMBEDDINGS} with --embed.",
+            help=f"Model: {', '.join(MODELS)}. The default is multinomial, or mixture with --embed.",
             show_default=False,
         ),
     ] = None,
@@ -97,191 +122,203 @@ def topics(
     """Find the topics of your documents.
 
     Prints the topics, and writes a table of the topics, a table with the topic of each document, a figure and the
-    model. Words are weighted by tf-idf. Numbers, single letters and rare words are omitted: a word must occur in 2
-    documents if there are at least 50, in 3 if there are at least 500, in 5 if there are at least 5000. With at least
-    50 documents, words in more than half of them are omitted too.
+    model, which contains the documents. Topics marked as mixed collect documents that fit no other topic.
+
+    Words are weighted by tf-idf. Numbers, single letters and rare words are omitted: a word must occur in 2 documents
+    if there are at least 50, in 3 if there are at least 500, in 5 if there are at least 5000. With at least 50
+    documents, words in more than half of them are omitted too.
 
     With --embed, documents are grouped by sentence embeddings, and words describe the groups. The saved model contains
     the name of the encoder, not the encoder itself.
     """
-    if model is None:
-        model = FOR_WORDS if embed is None else FOR_EMBEDDINGS
-    if model not in MODELS:
+    if model is not None and model not in MODELS:
         raise UserError(f"--model must be one of {', '.join(MODELS)}, got {model!r}.")
-    if embed is not None and model == FOR_WORDS:
-        raise UserError(f"--model {FOR_WORDS} requires words, not embeddings; omit --model or --embed.")
+    if embed is not None and model == "multinomial":
+        raise UserError("--model multinomial requires words, not embeddings; omit --model or --embed.")
+    number, groups = _parse_n_topics(n_topics), [_parse_group(group) for group in merge or []]
+    seeds = None if seed_words is None else _read_seed_words(seed_words)
     refuse_overwriting([out / name for name in FILES], overwrite)
-    from sklearn.pipeline import Pipeline
-
-    with write_atomically(out, FILES) as folder, show_progress(quiet, N_STEPS + (embed is not None)) as step:
+    with write_atomically(out, FILES) as folder, show_progress(quiet, N_STEPS) as step:
         step("reading")
         documents, name = load_documents(source, demo, column, reading)
-        learner = getattr(codebooks, MODELS[model])(_choose_n_topics(n_topics, len(documents.texts)), random_state=seed)
+        if number != "auto" and number > len(documents.texts):
+            raise UserError(f"--topics must be at most the number of documents, {len(documents.texts)}, got {number}.")
         step("loading (the first run compiles)")
         codebooks.warmup(memory=False)
-        step("counting words")
-        vectorizer, X, language_note = _vectorize(documents.texts, options)
-        preparation, features = Pipeline([("vectorizer", vectorizer)]), X
-        if embed is not None:
-            step("embedding")
-            preparation = Pipeline(build_embedding_steps(embed, len(documents.texts), learner.n_components))
-            features = report_embedding_errors(preparation.fit_transform, documents.texts)
-        step("learning")
-        seconds = _fit(learner, features)
+        step("finding topics")
+        settings, language_note = _build_settings(documents.texts, options)
+        unfitted = codebooks.TopicModel(
+            number,
+            embedder=None if embed is None else _resolve_encoder(embed),
+            learner=None if model is None else getattr(codebooks, MODELS[model])(),
+            seed_words=seeds,
+            random_state=seed,
+            **settings,
+        )
+        started = perf_counter()
+        fitted = _fit(unfitted, documents.texts, groups, options)
+        seconds = perf_counter() - started
         step("drawing and writing")
-        pipeline = Pipeline([*preparation.steps, ("learner", learner)])
-        result = _describe_topics(pipeline, features, X, vectorizer.get_feature_names_out(), seconds)
         with report_write_errors(out):
-            _write_files(folder, result, documents, name, raw)
+            _write_files(folder, fitted, documents, name, raw)
     if not quiet:
         with report_print_errors():
-            _print_topics(result, documents, out, language_note)
+            _print_topics(fitted, documents, out, seconds, language_note)
+
+
+# -- options ---------------------------------------------------------------------------------------------------------
+
+
+def _parse_n_topics(text: str) -> Any:
+    try:
+        number = text if text == "auto" else int(text)
+    except ValueError:
+        number = 0
+    if isinstance(number, int) and number < 1:
+        raise UserError(f"--topics must be an integer >= 1 or auto, got {text[:40]!r}.")
+    return number
+
+
+def _parse_group(text: str) -> list[int]:
+    try:
+        return [int(id) for id in text.split(",")]
+    except ValueError as error:
+        raise UserError(f"--merge must be ids of topics, such as 3,7, got {text[:40]!r}.") from error
+
+
+def _read_seed_words(file: Path) -> dict[str, list[str]]:
+    seeds: dict[str, list[str]] = {}
+    for number, line in enumerate(read_option_file(file, "seed words").splitlines(), 1):
+        name, _, words = (part.strip() for part in line.partition(":"))
+        if not line.strip():
+            continue
+        if not name or not words:
+            raise UserError(f"line {number} of {file} must have the form name: word word, got {line[:40]!r}.")
+        seeds.setdefault(name, []).extend(words.replace(",", " ").split())
+    return seeds
+
+
+def _resolve_encoder(encoder: str) -> str:
+    """Return the name of an encoder, or its folder as an absolute path, because `assign` may run in another folder."""
+    folder = Path(encoder).expanduser()
+    return str(folder.resolve()) if folder.is_dir() else encoder
+
+
+def _build_settings(texts: list[str], options: WordOptions) -> tuple[dict[str, Any], str]:
+    """Return the settings of `TopicModel` for the options of words, and a note about the language."""
+    analyzer, note = options.create_analyzer(texts, numbers=options.token_pattern is not None, parts=False)
+    if set(options.list_set_options()) <= {"--language"}:
+        return {"language": analyzer.language}, note
+    from codebooks.topic_model.vocabulary import _build_vectorizers
+
+    vectorizer = _build_vectorizers(texts, None, None)[0]
+    bounds = options.parse_document_frequencies(vectorizer.min_df, vectorizer.max_df)
+    return {"vectorizer": vectorizer.set_params(analyzer=analyzer, **bounds)}, note
 
 
 # -- fitting ---------------------------------------------------------------------------------------------------------
 
 
-class TopicsResult(NamedTuple):
-    """The fitted pipeline, its topics, and the assignment of the documents."""
-
-    pipeline: Any  # fitted; vectorizer or embedder, then the model
-    topics: list[Any]
-    coherence: Any  # (n_topics,) NPMI
-    labels: Any  # (n_documents,) topic of each document, -1 for none
-    strength: Any  # (n_documents,) strength of the assignment, see `find_strongest_components`
-    seconds: float  # of fitting only
-    n_terms: int
-
-    def sort_by_size(self) -> list[tuple[Any, float]]:
-        """Return topics and their coherence by descending size, ties by id."""
-        return sorted(zip(self.topics, self.coherence, strict=True), key=lambda pair: -pair[0].usage)
-
-
-def _choose_n_topics(n_topics: int | None, n_documents: int) -> int:
-    if n_topics is None:
-        return min(n_documents, MAX_DEFAULT_TOPICS, max(2, round((n_documents / 2) ** 0.5)))
-    if n_topics < 1:
-        raise UserError(f"--topics must be an integer >= 1, got {n_topics}.")
-    if n_topics > n_documents:
-        raise UserError(f"--topics must be at most the number of documents, {n_documents}, got {n_topics}.")
-    return n_topics
-
-
-def _vectorize(texts: list[str], options: WordOptions) -> tuple[Any, Any, str]:
-    """Return the vectorizer, the matrix of the documents, and a note about the language."""
-    import numpy as np
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
-    from codebooks.text.counting import fit_transform
-
-    min_df = next((df for df, limit in ((1, 50), (2, 500), (3, 5000)) if len(texts) < limit), 5)
-    bounds = options.parse_document_frequencies(min_df, 1.0 if len(texts) < 50 else 0.5)
-    analyzer, note = options.create_analyzer(texts, numbers=options.token_pattern is not None, parts=False)
-    vectorizer = TfidfVectorizer(sublinear_tf=True, dtype=np.float32, analyzer=analyzer, **bounds)
+def _fit(model: TopicModel, texts: list[str], groups: list[list[int]], options: WordOptions) -> TopicModel:
     try:
-        return vectorizer, fit_transform(vectorizer, texts), note
-    except ValueError as error:  # scikit-learn: "empty vocabulary", "no terms remain"
-        advice = "Add more text." if options.no_stop_words else "Try --no-stop-words, or add more text."
-        if options.min_df is not None or options.max_df is not None:
-            advice = "Change --min-df or --max-df."
-        raise UserError(
-            f"no word of the {len(texts)} documents meets the conditions in codebooks topics --help. " + advice
-        ) from error
+        fitted = model.fit(texts) if model.embedder is None else report_embedding_errors(model.fit, texts)
+        return fitted.merge(groups) if groups else fitted
+    except ValueError as error:
+        message = str(error).replace("`groups`", "--merge").replace("`seed_words`", "--seed-words")
+        if message.startswith("TopicModel expected documents with words"):
+            advice = "Add more text." if options.no_stop_words else "Try --no-stop-words, or add more text."
+            if options.min_df is not None or options.max_df is not None:
+                advice = "Change --min-df or --max-df."
+            message = f"no word of the {len(texts)} documents meets the conditions in codebooks topics --help. {advice}"
+        raise UserError(message) from error
 
 
-def _fit(learner: Any, X: Any) -> float:
-    """Fit the model, and return the time in seconds."""
-    started = perf_counter()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".* components win no sample")  # printed below the table
-        warnings.filterwarnings("ignore", "The gates give nearly all rows")  # only the labels are used here
-        try:
-            learner.fit(X)
-        except ValueError as error:
-            raise UserError(str(error)) from error
-    return perf_counter() - started
-
-
-def _describe_topics(pipeline: Any, features: Any, X: Any, terms: Any, seconds: float) -> TopicsResult:
-    """Describe the components by words, from the input of the model and the matrix of words, which may be the same."""
-    from codebooks.interpret.topics import topic_words
-    from codebooks.metrics import npmi_per_topic
-
-    learner = pipeline[-1]
-    labels, strength = find_strongest_components(learner, features)
-    topics = topic_words(learner, X, feature_names=terms, labels=None if features is X else labels)
-    pipeline.topics_ = topics  # for `assign`
-    coherence = npmi_per_topic(topics, X, feature_names=terms)
-    return TopicsResult(pipeline, topics, coherence, labels, strength, seconds, len(terms))
+def _explain_number(model: TopicModel) -> str:
+    """Return the number of topics that was chosen, and the reason."""
+    number = format_count(len(model.topics_), "topic")
+    if model.selection_ is None:
+        return f"{number}, the square root of half the number of documents; --topics sets another number"
+    reason = model.selection_.reason.split(". ")[0].partition(" components")[2].rstrip(".")
+    if ":" not in reason:
+        reason += ": models of different documents agree best on this number"
+    return f"{number}{reason.replace('component', 'topic').replace('rows', 'documents')}; --topics sets another number"
 
 
 # -- output ----------------------------------------------------------------------------------------------------------
 
 
-def _print_topics(result: TopicsResult, documents: Documents, out: Path, language_note: str) -> None:
-    import numpy as np
+def _list_topics(model: TopicModel) -> list[Any]:
+    """Return the topics by descending size, with shortened words."""
+    shortened = (
+        replace(
+            topic,
+            words=tuple(map(shorten_word, topic.words)),
+            name=", ".join(map(shorten_word, topic.name.split(", "))),
+        )
+        for topic in model.topics_
+    )
+    return sorted(shortened, key=lambda topic: -topic.usage)
+
+
+def _print_topics(model: TopicModel, documents: Documents, out: Path, seconds: float, language_note: str) -> None:
     from rich import box
     from rich.table import Table
 
     from codebooks.metrics import topic_diversity
 
-    console = create_console()
+    console, topics = create_console(), _list_topics(model)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("topic", "share", "NPMI"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("words", overflow="fold")
-    for topic, score in result.sort_by_size():
+    for topic in topics:
         if topic.usage > 0:
-            table.add_row(
-                str(topic.id),
-                f"{topic.usage:.1%}",
-                format_score(score, 2),
-                ", ".join(map(shorten_word, topic.words)),
-            )
+            mark = "(mixed) " if topic.is_mixed else ""
+            words = str(topic).partition(":")[2].strip()  # with the name, if it is not made from the words
+            table.add_row(str(topic.id), f"{topic.usage:.1%}", format_score(topic.coherence, 2), mark + words)
     console.print(table)
 
-    defined = result.coherence[~np.isnan(result.coherence)]
-    mean = f"mean NPMI {defined.mean():.2f}, " if len(defined) else ""
-    sizes = f"{format_count(len(documents.texts), 'document')}, {format_count(result.n_terms, 'term')}"
-    console.print(
-        f"{sizes}; fitted in {result.seconds:.2f} s; {mean}diversity {topic_diversity(result.topics):.2f}",
-        soft_wrap=True,
-    )
+    def print_line(text: str) -> None:
+        console.print(text, soft_wrap=True)
+
+    if model.n_topics == "auto":
+        print_line(_explain_number(model))
+    coherence = [topic.coherence for topic in topics if not isnan(topic.coherence)]
+    mean = f"mean NPMI {fmean(coherence):.2f}, " if coherence else ""
+    n_terms = format_count(len(model.vectorizer_.vocabulary_), "term")
+    sizes = f"{format_count(len(documents.texts), 'document')}, {n_terms}"
+    print_line(f"{sizes}; fitted in {seconds:.2f} s; {mean}diversity {topic_diversity(model.topics_):.2f}")
     if language_note:
-        console.print(language_note, soft_wrap=True)
-    if idle := [str(topic.id) for topic in result.topics if topic.usage == 0]:
-        console.print(
-            f"{len(idle)} of {format_count(len(result.topics), 'topic')} without documents: {', '.join(idle)}; "
-            "use a smaller --topics",
-            soft_wrap=True,
-        )
+        print_line(language_note)
+    if idle := sorted(topic.id for topic in topics if topic.usage == 0):
+        number = format_count(len(topics), "topic")
+        print_line(f"{len(idle)} of {number} without documents: {', '.join(map(str, idle))}; use a smaller --topics")
     if documents.n_empty:
-        console.print(f"skipped empty documents: {documents.n_empty:,}")
-    if n_unassigned := int((result.labels < 0).sum()):
-        console.print(f"documents without any of the terms (topic -1): {n_unassigned:,}")
+        print_line(f"skipped empty documents: {documents.n_empty:,}")
+    if n_unassigned := int((model.labels_ < 0).sum()):
+        print_line(f"documents without any of the terms (topic -1): {n_unassigned:,}")
     folder = remove_controls(str(out))
-    console.print(f"wrote {', '.join(FILES)} to {folder}", soft_wrap=True)
-    console.print(f"label new documents: codebooks assign {shlex.quote(folder)} SOURCE", soft_wrap=True)
+    print_line(f"wrote {', '.join(FILES)} to {folder}")
+    print_line(f"label new documents: codebooks assign {shlex.quote(folder)} SOURCE")
 
 
 # -- writing ---------------------------------------------------------------------------------------------------------
 
 
-def _write_files(folder: Path, result: TopicsResult, documents: Documents, name: str, raw: bool) -> None:
+def _write_files(folder: Path, model: TopicModel, documents: Documents, name: str, raw: bool) -> None:
     from codebooks.plots import plot_topics
 
-    rows: list[tuple[Any, ...]] = [("topic", "documents", "share", "npmi", "words")]
-    for topic, score in result.sort_by_size():
-        count = (result.labels == topic.id).sum()
-        rows.append(
-            (topic.id, count, f"{topic.usage:.4f}", format_score(score, 4), " ".join(map(shorten_word, topic.words)))
-        )
+    topics = _list_topics(model)
+    rows: list[tuple[Any, ...]] = [("topic", "documents", "share", "npmi", "words", "name", "mixed")]
+    for topic in topics:
+        scores = f"{topic.usage:.4f}", format_score(topic.coherence, 4)
+        rows.append((topic.id, topic.size, *scores, " ".join(topic.words), topic.name, "yes" if topic.is_mixed else ""))
     save_csv(folder / "topics.csv", rows, raw)
-    save_csv(folder / "codes.csv", build_assignment_rows(documents, result.labels, result.strength, result.topics), raw)
-    topics = [replace(topic, words=tuple(map(shorten_word, topic.words))) for topic in result.topics]
+    strength = compute_strength(model, model._documents.features)
+    save_csv(folder / "codes.csv", build_assignment_rows(documents, model.labels_, strength, model.topics_), raw)
     title = f"{remove_controls(name)} · {format_count(len(documents.texts), 'document')}"
-    figure = plot_topics(topics, result.coherence, title=title)
+    figure = plot_topics(topics, [topic.coherence for topic in topics], title=title)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # characters that the font lacks appear as boxes
         figure.savefig(folder / "topics.png", dpi=120)
-    save_model(result.pipeline, folder / models.FILE)
+    model.save(folder / models.FILE)

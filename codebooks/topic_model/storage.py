@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 import codebooks
@@ -81,6 +82,11 @@ class StorageMixin(FittedTopics):
             )
         try:
             content = load_object(file, "TopicModel.load(path, trust=True)", trust=trust)
+            if isinstance(content, Pipeline):
+                raise UserError(
+                    f"{file} was made by an older version of codebooks; create it again with codebooks topics, or "
+                    "TopicModel.save."
+                )
             description = content if isinstance(content, dict) else {}
             if description.get("kind") != cls.__name__:
                 raise UserError(f"{file} is no TopicModel. Use a file that TopicModel.save wrote.")
