@@ -135,6 +135,8 @@ def topics(
         raise UserError(f"--model must be one of {', '.join(MODELS)}, got {model!r}.")
     if embed is not None and model == "multinomial":
         raise UserError("--model multinomial requires words, not embeddings; omit --model or --embed.")
+    if seed_words is not None and model == "osc":
+        raise UserError("--model osc does not learn from seed words; omit --seed-words, or use another --model.")
     number, groups = _parse_n_topics(n_topics), [_parse_group(group) for group in merge or []]
     seeds = None if seed_words is None else _read_seed_words(seed_words)
     refuse_overwriting([out / name for name in FILES], overwrite)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import zipfile
+from dataclasses import replace
 from io import BytesIO, StringIO, TextIOWrapper
 from pathlib import Path
 from typing import NamedTuple
@@ -17,11 +18,15 @@ import joblib
 import numpy as np
 import pytest
 import skops.io
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.pipeline import Pipeline
 
 import codebooks.cli.topics
-from codebooks import MultinomialMixture, cli, datasets
+from codebooks import MultinomialMixture, TopicModel, cli, datasets
 from codebooks.cli.models import load_model
 from codebooks.datasets import Corpus
+from codebooks.interpret.topics import TopicList
+from codebooks.selection import Selection
 
 THEMES = {
     "sport": ["goal", "match", "team", "league", "striker", "referee", "penalty", "stadium"],
@@ -111,26 +116,15 @@ def test_topics_prints_a_summary_and_writes_files(run, text, tmp_path):
 def test_codes_csv_contains_the_topic_of_each_document(run, text, tmp_path):
     text.write_text("\n".join(["", *texts(), "12"]), encoding="utf-8")
     run("topics", text, "-k", 3)
-    pipeline = load_model(tmp_path / "topics")
+    model = load_model(tmp_path / "topics")
     codes = table((tmp_path / "topics/codes.csv").read_text(encoding="utf-8"))
     assert [row["document"] for row in codes] == [str(number) for number in range(1, 32)]
-    assert [int(row["topic"]) for row in codes] == pipeline.predict([*texts(), "12"]).tolist()
+    assert [int(row["topic"]) for row in codes] == model.predict([*texts(), "12"]).tolist()
     assert codes[-1] == {"document": "31", "topic": "-1", "strength": "0.0000", "words": ""}
     assert all(set(row["words"].split()) <= set(THEMES["sport"]) for row in codes[:-1:3])
 
     strength = [float(row["strength"]) for row in codes[:-1]]
-    np.testing.assert_allclose(strength, pipeline.transform(texts()).max(axis=1), atol=1e-4)
-
-    run("topics", text, "-k", 3, "--model", "krotov-hopfield", "--overwrite")
-    pipeline = load_model(tmp_path / "topics")
-    codes = table((tmp_path / "topics/codes.csv").read_text(encoding="utf-8"))
-    X = pipeline["vectorizer"].transform(texts()).toarray()
-    units = pipeline["learner"].components_
-    cosines = X @ (units / np.linalg.norm(units, axis=1, keepdims=True)).T
-    winners = pipeline.predict(texts())
-    np.testing.assert_allclose(
-        [float(row["strength"]) for row in codes[:-1]], cosines[np.arange(30), winners], atol=1e-4
-    )
+    np.testing.assert_allclose(strength, model.transform(texts()).max(axis=1), atol=1e-4)
 
 
 def write_csv(path, delimiter=","):
@@ -249,10 +243,51 @@ def test_other_languages_and_special_characters_in_names(run, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("n_documents", "n_topics"), [(1, 1), (2, 2), (8, 2), (18, 3), (200, 10), (800, 20), (10**6, 20)]
+    ("reason", "line"),
+    [
+        (None, "2 topics, the square root of half the number of documents; --topics sets another number"),
+        (
+            "Use 5 components, or 2 broad ones. Models of 5 components agree best.",
+            "2 topics, or 2 broad ones: models of different documents agree best on this number; --topics sets",
+        ),
+        (
+            "Use 2 components, but the data do not support any number: models of other rows differ (agreement .1). Or",
+            "2 topics, but the data do not support any number: models of other documents differ (agreement .1); ",
+        ),
+    ],
 )
-def test_default_number_of_topics(n_documents, n_topics):
-    assert cli.topics._choose_n_topics(None, n_documents) == n_topics
+def test_reason_of_the_number_of_topics(monkeypatch, reason, line):
+    model = TopicModel().fit(["goal match", "loan bank", "goal team", "loan rate", "match team", "bank rate"])
+    model.selection_ = reason and Selection(5, reason, [])
+    assert cli.topics._explain_number(model).startswith(line)
+
+
+def test_seed_words_and_merged_topics(run, text, tmp_path):
+    (tmp_path / "seeds.txt").write_text("economy: loan, bank\n\nkitchen: soup bread\n", encoding="utf-8")
+    done = run("topics", text, "-k", 3, "--seed-words", "seeds.txt")
+    assert (done.code, done.err) == (0, "")
+    rows = table((tmp_path / "topics/topics.csv").read_text(encoding="utf-8"))
+    words = {row["name"]: set(row["words"].split()) for row in rows}
+    assert words["economy"] == set(THEMES["money"])
+    assert words["kitchen"] == set(THEMES["food"])
+    assert "economy: " in done.out
+    assert run("topics", text, "-k", 3, "--merge", "0,2", "--overwrite").code == 0
+    rows = table((tmp_path / "topics/topics.csv").read_text(encoding="utf-8"))
+    assert [(row["topic"], row["documents"]) for row in rows] == [("0", "20"), ("1", "10")]
+    assert {row["topic"] for row in table((tmp_path / "topics/codes.csv").read_text(encoding="utf-8"))} == {"0", "1"}
+
+
+def test_mixed_topics_are_marked(run, monkeypatch, text, tmp_path):
+    describe = TopicModel._describe_topics
+
+    def mark(model):
+        describe(model)
+        model.topics_ = TopicList(replace(topic, is_mixed=topic.id == 1) for topic in model.topics_)
+
+    monkeypatch.setattr(TopicModel, "_describe_topics", mark)
+    assert run("topics", text, "-k", 3).out.count("(mixed) ") == 1
+    rows = table((tmp_path / "topics/topics.csv").read_text(encoding="utf-8"))
+    assert [row["mixed"] for row in rows] == ["", "yes", ""]
 
 
 def test_topics_without_documents_are_printed(run, text, tmp_path):
@@ -268,7 +303,9 @@ def test_a_topic_of_one_word_has_no_coherence(run, text, tmp_path):
     done = run("topics", text, "-k", 1)
     assert done.code == 0
     assert "nan" not in done.out + (tmp_path / "topics/topics.csv").read_text()
-    assert (tmp_path / "topics/topics.csv").read_text() == "topic,documents,share,npmi,words\n0,3,1.0000,,goal\n"
+    assert (tmp_path / "topics/topics.csv").read_text() == (
+        "topic,documents,share,npmi,words,name,mixed\n0,3,1.0000,,goal,goal,\n"
+    )
 
 
 def test_overwrite_replaces_only_written_files(run, text, tmp_path):
@@ -317,7 +354,16 @@ BAD = {
     "malformed jsonl": (["broken.jsonl"], "line 2 of broken.jsonl"),
     "unknown kind": (["a.pdf"], "a.pdf must be a folder or a .txt"),
     "too many topics": (["good.txt", "-k", "31"], "--topics must be at most the number of documents, 30, got 31"),
-    "no topics": (["good.txt", "-k", "0"], "--topics must be an integer >= 1, got 0"),
+    "no topics": (["good.txt", "-k", "0"], "--topics must be an integer >= 1 or auto, got '0'"),
+    "number of topics in words": (["good.txt", "-k", "many"], "--topics must be an integer >= 1 or auto, got 'many'"),
+    "unknown topic": (["good.txt", "-k", "3", "--merge", "0,9"], "--merge must be ids of topics, got 9"),
+    "merge without ids": (["good.txt", "--merge", "a,b"], "--merge must be ids of topics, such as 3,7, got 'a,b'"),
+    "no file of seed words": (["good.txt", "--seed-words", "none"], "cannot read the file of seed words none"),
+    "seed words without a name": (
+        ["good.txt", "--seed-words", "good.txt"],
+        "line 1 of good.txt must have the form name: word",
+    ),
+    "unknown seed words": (["good.txt", "--seed-words", "seeds.txt"], "--seed-words of 'sky' must be words of the"),
     "unknown model": (
         ["good.txt", "--model", "lda"],
         "--model must be one of multinomial, krotov-hopfield",
@@ -341,6 +387,7 @@ CONTENTS = {
     "stop.txt": b"the of and\nand to",
     "numbers.txt": b"1 2 3\n12 345",
     "topics/mine.txt": b"mine",
+    "seeds.txt": b"sky: cloud",
     "old/topics.csv": b"an older one",
     "taken/topics.csv/mine.txt": b"mine",
     "taken/codes.csv": b"an older one",
@@ -456,7 +503,7 @@ def test_full_disk_changes_no_files(run, monkeypatch, before, tmp_path):
     def full(*arguments, **options):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(cli.topics, "save_model", full)
+    monkeypatch.setattr(TopicModel, "save", full)
     done = run("topics", "good.txt")
     assert done == Done(2, "", "error: cannot write to topics: No space left on device; choose another --out.\n")
     assert files(tmp_path) == before
@@ -488,7 +535,7 @@ def test_bugs_print_a_traceback(run, monkeypatch, before, tmp_path, bug):
     def buggy(*arguments):
         raise bug
 
-    monkeypatch.setattr(cli.topics, "_describe_topics", buggy)
+    monkeypatch.setattr(TopicModel, "fit", buggy)
     with pytest.raises(type(bug)):
         run("topics", "good.txt")
     assert files(tmp_path) == before
@@ -505,48 +552,48 @@ def test_terminal_without_unicode_prints_escapes(text, tmp_path, monkeypatch):
 
 
 def test_assign_equals_predict(run, model, text):
-    pipeline = load_model(model)
+    topic_model = load_model(model)
     done = run("assign", model, text)
     assert (done.code, done.err) == (0, "")
     rows = table(done.out)
-    assert [int(row["topic"]) for row in rows] == pipeline.predict(texts()).tolist()
+    assert [int(row["topic"]) for row in rows] == topic_model.predict(texts()).tolist()
     assert done.out == (model / "codes.csv").read_text(encoding="utf-8")
 
-    words = {str(topic.id): " ".join(topic.words[:5]) for topic in pipeline.topics_}
+    words = {str(topic.id): " ".join(topic.words[:5]) for topic in topic_model.topics_}
     assert all(row["words"] == words[row["topic"]] for row in rows)
 
 
-def test_pickled_models_require_trust(run, model, text, tmp_path):
+def test_saved_model_is_plain_data_and_needs_no_trust(run, model, text, tmp_path):
     with zipfile.ZipFile(model / "model.skops") as archive:
         assert {Path(name).suffix for name in archive.namelist()} <= {".json", ".npy", ".npz"}
     assert run("assign", model / "model.skops", text).out == run("assign", model, text).out
-    (tmp_path / "old").mkdir()
-    joblib.dump(load_model(model), tmp_path / "old/model.joblib", compress=3)
-    assert run("assign", "old", text).code == 2
-    assert run("assign", "old", text, "--trust") == run("assign", model, text)
+    skops.io.dump(np.poly1d([1]), tmp_path / "other.skops")
+    assert "contains numpy.poly1d" in run("assign", "other.skops", text).err
+    assert "other.skops is no TopicModel" in run("assign", "other.skops", text, "--trust").err
 
 
-def test_assign_reject_below(run, text, tmp_path):
-    run("topics", text, "-k", 3, "--model", "krotov-hopfield")
-    model = tmp_path / "topics"
-    threshold = float(np.median([float(row["strength"]) for row in table(run("assign", model, text).out)]))
-    threshold -= 1e-6  # differs from all strengths
-    rows = table(run("assign", model, text, "--reject-below", threshold).out)
-    pipeline = load_model(model)
-    X = pipeline[:-1].transform(texts())
-    expected = pipeline[-1].predict(X, reject_below=threshold)
-    assert [int(row["topic"]) for row in rows] == expected.tolist()
-    assert {row["words"] for row in rows if row["topic"] == "-1"} == {""}
-    assert 0 < (expected < 0).sum() < len(rows)
-
-
-def test_assign_reject_below_equals_predict(run, model, tmp_path):
+def test_assign_reject_below(run, model, tmp_path):
     mixed = [f"{one} {other}" for one, other in zip(texts()[:-1], texts()[1:], strict=True)]
     (tmp_path / "mixed.txt").write_text("\n".join(mixed), encoding="utf-8")
-    rows = table(run("assign", model, "mixed.txt", "--reject-below", 0.9).out)
-    expected = load_model(model).predict(mixed, reject_below=0.9)
+    topic_model = load_model(model)
+    strength = topic_model.transform(mixed).max(axis=1)
+    threshold = float(np.median(strength)) - 1e-6  # differs from all strengths
+    rows = table(run("assign", model, "mixed.txt", "--reject-below", threshold).out)
+    expected = np.where(strength < threshold, -1, topic_model.predict(mixed))
     assert [int(row["topic"]) for row in rows] == expected.tolist()
     assert 0 < (expected < 0).sum() < len(rows)
+    assert {row["words"] for row in rows if row["topic"] == "-1"} == {""}
+
+
+def test_assign_rejects_as_the_model_does(run, text, tmp_path):
+    mixed = [f"{one} {other}" for one, other in zip(texts()[:-1], texts()[1:], strict=True)]
+    (tmp_path / "mixed.txt").write_text("\n".join([*mixed, "unheard"]), encoding="utf-8")
+    topic_model = TopicModel(3, reject_below=0.9, random_state=0).fit(texts())
+    topic_model.save(tmp_path / "rejecting.skops")
+    rows = table(run("assign", "rejecting.skops", "mixed.txt").out)
+    assert [int(row["topic"]) for row in rows] == topic_model.predict([*mixed, "unheard"]).tolist()
+    assert (rows[-1]["topic"], rows[-1]["strength"]) == ("-1", "0.0000")
+    assert sum(row["topic"] == "-1" for row in rows) > 1
 
 
 def test_assign_out(run, model, tmp_path):
@@ -563,11 +610,13 @@ def test_assign_out(run, model, tmp_path):
     ("arguments", "sentence"),
     [
         (["none.skops", "good.txt"], "there is no model none.skops"),
-        (["good.txt", "good.txt"], "good.txt is not a model; pass the model.skops that"),
+        (["good.txt", "good.txt"], "good.txt is not a model, or was made by an older version of codebooks"),
         (["topics", "good.txt"], "the folder topics contains no model.skops"),
-        (["pickle.joblib", "good.txt"], "pickle.joblib may be a pickle, and loading a pickle can run any code"),
+        (["older", "good.txt"], "older/model.joblib is not a model, or was made by an older version of codebooks"),
+        (["older.skops", "good.txt"], "older.skops was made by an older version of codebooks; create it again with"),
         (["code.skops", "good.txt"], "code.skops contains posixpath.join"),
-        (["stranger.skops", "good.txt"], "stranger.skops is not a model of codebooks"),
+        (["code.skops", "good.txt"], "if you trust the file, use --trust."),
+        (["stranger.skops", "good.txt"], "stranger.skops is no TopicModel"),
         (["good.skops", "none.txt"], "cannot read none.txt"),
         (["good.skops", "two.csv"], "select one with --column"),
         (["good.skops", "good.txt", "--id", "id"], "good.txt has no columns; omit --id"),
@@ -577,7 +626,7 @@ def test_assign_out(run, model, tmp_path):
         ),
         (
             ["good.skops", "good.txt", "--reject-below", "2"],
-            "--reject-below must be a number from -1 to 1, got 2.0",
+            "--reject-below must be a number from 0 to 1, got 2.0",
         ),
         (["good.skops", "good.txt", "--out", "topics"], "topics: it is a folder"),
         (["good.skops", "good.txt", "--out", "good.txt/a"], "cannot write to good.txt"),
@@ -585,7 +634,10 @@ def test_assign_out(run, model, tmp_path):
 )
 def test_invalid_input_of_assign(run, model, before, tmp_path, arguments, sentence):
     (tmp_path / "good.skops").write_bytes((model / "model.skops").read_bytes())
-    joblib.dump(load_model(model), tmp_path / "pickle.joblib", compress=3)
+    older = Pipeline([("vectorizer", TfidfVectorizer()), ("learner", MultinomialMixture())])
+    skops.io.dump(older, tmp_path / "older.skops")
+    (tmp_path / "older").mkdir()
+    joblib.dump(older, tmp_path / "older/model.joblib", compress=3)
     skops.io.dump(MultinomialMixture(), tmp_path / "stranger.skops")
     skops.io.dump(os.path.join, tmp_path / "code.skops")
     before = files(tmp_path)
@@ -662,4 +714,4 @@ def test_every_model(run, text, tmp_path, name):
     done = run("topics", text, "--model", name, "-k", 3, "--out", tmp_path / "out")
     assert done.code == 0, done.err
     assert done.err == ""
-    assert type(load_model(tmp_path / "out")[-1]).__name__ == cli.topics.MODELS[name]
+    assert type(load_model(tmp_path / "out").learner_).__name__ == cli.topics.MODELS[name]

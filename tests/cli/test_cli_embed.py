@@ -10,10 +10,10 @@ import pytest
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from codebooks import cli, datasets
-from codebooks.cli import models
 from codebooks.cli.models import load_model
 from codebooks.cli.topics import MODELS
 from codebooks.datasets import Corpus
+from codebooks.topic_model import files
 
 THEMES = {
     "sport": ["goal", "match", "team", "league", "striker", "referee", "penalty", "stadium"],
@@ -68,7 +68,7 @@ def run(monkeypatch, capsys, tmp_path):
 @pytest.fixture
 def encoder(monkeypatch):
     monkeypatch.setattr("codebooks.embeddings.text_embedder.TextEmbedder", StandIn)
-    monkeypatch.setattr(models, "TRUSTED", [*models.TRUSTED, f"{StandIn.__module__}.StandIn"])
+    monkeypatch.setattr(files, "_TRUSTED", [*files._TRUSTED, f"{StandIn.__module__}.StandIn"])
     return "stand-in"
 
 
@@ -76,9 +76,10 @@ def table(text):
     return list(csv.DictReader(StringIO(text)))
 
 
-@pytest.mark.parametrize("model", [name for name in MODELS if name != "multinomial"])
+@pytest.mark.parametrize("model", [None, *(name for name in MODELS if name != "multinomial")])
 def test_topics_embed_describes_topics_by_words(run, encoder, tmp_path, model):
-    code, out, err = run("topics", "text.txt", "-k", 3, "--embed", encoder, "--model", model)
+    options = () if model is None else ("--model", model)
+    code, out, err = run("topics", "text.txt", "-k", 3, "--embed", encoder, *options)
     assert (code, err) == (0, "")
     assert "30 documents, 24 terms; fitted in " in out
     rows = table((tmp_path / "topics/topics.csv").read_text(encoding="utf-8"))
@@ -95,25 +96,18 @@ def test_multinomial_model_with_embed_raises_an_error(run, encoder):
 
 def test_saved_model_contains_the_name_of_the_encoder(run, encoder, tmp_path):
     run("topics", "text.txt", "-k", 3, "--embed", encoder, "--quiet")
-    pipeline = load_model(tmp_path / "topics")
-    assert [name for name, _ in pipeline.steps] == ["embedder", "isotropy", "smoothing", "learner"]
-    assert pipeline["embedder"].encoder == encoder
+    model = load_model(tmp_path / "topics")
+    assert model.preparation_[0].encoder == encoder
     (tmp_path / "new.txt").write_text("goal team\nloan bank\nnothing that is known", encoding="utf-8")
     code, out, err = run("assign", "topics", "new.txt")
     assert (code, err) == (0, "")
     rows = table(out)
     assert set(rows[0]["words"].split()) <= set(THEMES["sport"])
     assert set(rows[1]["words"].split()) <= set(THEMES["money"])
-    assert [int(row["topic"]) for row in rows] == pipeline.predict(["goal team", "loan bank", "nothing"]).tolist()
+    assert [int(row["topic"]) for row in rows] == model.predict(["goal team", "loan bank", "nothing"]).tolist()
     codes = table((tmp_path / "topics/codes.csv").read_text(encoding="utf-8"))
-    assert [int(row["topic"]) for row in codes] == pipeline.predict(texts()).tolist()
+    assert [int(row["topic"]) for row in codes] == model.predict(texts()).tolist()
     assert all(0 < float(row["strength"]) <= 1 for row in codes)
-
-
-@pytest.mark.parametrize(("n_topics", "n_neighbors"), [(1, 10), (3, 5), (30, 1)])
-def test_number_of_smoothing_neighbors(run, encoder, tmp_path, n_topics, n_neighbors):
-    run("topics", "text.txt", "-k", n_topics, "--embed", encoder, "--quiet")
-    assert load_model(tmp_path / "topics")["smoothing"].n_neighbors == n_neighbors
 
 
 def test_demo_with_embed(run, encoder, monkeypatch, tmp_path):
@@ -126,7 +120,7 @@ def test_demo_with_embed(run, encoder, monkeypatch, tmp_path):
 def test_encoder_folder_is_stored_as_an_absolute_path(run, encoder, tmp_path):
     (tmp_path / "model").mkdir()
     run("topics", "text.txt", "-k", 3, "--embed", "model", "--quiet")
-    assert load_model(tmp_path / "topics")["embedder"].encoder == str((tmp_path / "model").resolve())
+    assert load_model(tmp_path / "topics").preparation_[0].encoder == str((tmp_path / "model").resolve())
 
 
 def test_missing_encoder_is_one_sentence_and_writes_no_files(run, encoder, tmp_path):

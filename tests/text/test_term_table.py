@@ -149,13 +149,12 @@ def test_counts_without_words_raise_the_error_of_the_vectorizer(always_table):
 
 
 def test_retriever_and_topics_use_the_table_for_many_texts(monkeypatch):
-    from codebooks.cli.text_options import WordOptions
-    from codebooks.cli.topics import _vectorize
+    from codebooks.topic_model.vocabulary import count_words
 
     texts = [f"red lamp number w{i} costs more than x{i % 9} " * 40 for i in range(1000)]
     monkeypatch.setattr(TextAnalyzer, "__call__", None)  # called by a vectorizer for each document
     assert len(HopfieldRetriever().fit(texts).terms_) == 1015
-    vectorizer, X, _ = _vectorize(texts, WordOptions())
+    vectorizer, X = count_words(texts, None, "auto", None)
     assert sorted(vectorizer.vocabulary_) == [f"x{i}" for i in range(9)]
     assert X.shape == (1000, 9)
 
