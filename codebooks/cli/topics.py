@@ -237,13 +237,17 @@ def _fit(model: TopicModel, texts: list[str], groups: list[list[int]], options: 
 
 def _explain_number(model: TopicModel) -> str:
     """Return the number of topics that was chosen, and the reason."""
-    number = format_count(len(model.topics_), "topic")
-    if model.selection_ is None:
-        return f"{number}, the square root of half the number of documents; --topics sets another number"
-    reason = model.selection_.reason.split(". ")[0].partition(" components")[2].rstrip(".")
-    if ":" not in reason:
-        reason += ": models of different documents agree best on this number"
-    return f"{number}{reason.replace('component', 'topic').replace('rows', 'documents')}; --topics sets another number"
+    n, selection = len(model.topics_), model.selection_
+    if selection is None:
+        reason = ", the square root of half the number of documents"
+    else:
+        # The first sentence is "Use 5 components" alone, or followed by doubts after a colon.
+        reason = selection.reason.split(". ")[0].partition(" components")[2].rstrip(".")
+        reason = reason.replace("component", "topic").replace("rows", "documents")
+        if ":" not in reason:
+            broad = f" (or {selection.n_broad} broad ones)" if (selection.n_broad or n) < n else ""
+            reason = f"{broad}, chosen because models of different documents agree best on this number"
+    return f"{format_count(n, 'topic')}{reason}; --topics sets another number"
 
 
 # -- output ----------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Fast term counts of many documents. `HopfieldRetriever` and `codebooks topics` use it."""
+"""Fast term counts of many documents. `HopfieldRetriever` and `TopicModel` use it."""
 
 from __future__ import annotations
 

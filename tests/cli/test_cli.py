@@ -248,7 +248,7 @@ def test_other_languages_and_special_characters_in_names(run, tmp_path):
         (None, "2 topics, the square root of half the number of documents; --topics sets another number"),
         (
             "Use 5 components, or 2 broad ones. Models of 5 components agree best.",
-            "2 topics, or 2 broad ones: models of different documents agree best on this number; --topics sets",
+            "2 topics (or 1 broad ones), chosen because models of different documents agree best on this number; ",
         ),
         (
             "Use 2 components, but the data do not support any number: models of other rows differ (agreement .1). Or",
@@ -258,7 +258,7 @@ def test_other_languages_and_special_characters_in_names(run, tmp_path):
 )
 def test_reason_of_the_number_of_topics(monkeypatch, reason, line):
     model = TopicModel().fit(["goal match", "loan bank", "goal team", "loan rate", "match team", "bank rate"])
-    model.selection_ = reason and Selection(5, reason, [])
+    model.selection_ = reason and Selection(5, reason, [], 1)
     assert cli.topics._explain_number(model).startswith(line)
 
 
