@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from codebooks.errors import short_repr, shorten
+from codebooks.errors import short_repr
 from codebooks.interpret._ward_linkage import merge_by_ward
 from codebooks.interpret.topic_similarity import Metric, check_sizes, check_unit_rows
 from codebooks.interpret.topic_tree import Hierarchy, compute_node_sizes
@@ -17,7 +17,7 @@ from codebooks.interpret.topic_tree import Hierarchy, compute_node_sizes
 __all__ = ["Hierarchy", "build_hierarchy"]
 
 _LEAST_SIZE = 0.01  # relative to the mean size
-_LONGEST_PART = 30  # characters of the name of a topic in the name of a merged node
+_LONGEST_PART = 24  # characters of the name of a topic in the name of a merged node
 
 
 def build_hierarchy(
@@ -148,5 +148,13 @@ def _name_nodes(hierarchy: Hierarchy, describe: Callable[[list[Any]], str] | Non
     for left, right in hierarchy._children:
         pair = sorted((largest[left], largest[right]), key=lambda row: (-hierarchy.sizes[row], row))
         largest.append(pair[0])
-        names.append(" / ".join(shorten(labels[row], _LONGEST_PART) for row in pair))
+        names.append(" / ".join(_abbreviate(labels[row]) for row in pair))
     return tuple(names)
+
+
+def _abbreviate(name: str) -> str:
+    """Shorten a name after a word, or in its first word if that is long."""
+    if len(name) <= _LONGEST_PART:
+        return name
+    start = name[:_LONGEST_PART]
+    return (start.rpartition(" ")[0] or start).rstrip(" ,;:-_") + "…"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -11,15 +10,19 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linear_sum_assignment
 
 from codebooks._tables import build_frame, format_html_table
-from codebooks.errors import short_repr
-from codebooks.validation.arrays import check_matrix
+from codebooks.interpret._matching_input import (
+    check_component_labels,
+    check_components,
+    check_next_id,
+    check_old_ids,
+)
 
 __all__ = ["TopicChange", "TopicMatching", "match_topics"]
 
 # Pairs of topics with a smaller similarity are different topics.
 _SAME = 0.3
 # Number of shared documents of a pair of topics at which documents and words have equal weight.
-_ENOUGH_DOCUMENTS = 5.0
+_ENOUGH_DOCUMENTS = 20.0
 # A part of a split is more than this share of the old topic, and more than _MAIN of the new one; all parts together are
 # more than _MAIN of the old topic. Merges are defined by the same shares, with old and new exchanged.
 _PART, _MAIN = 0.2, 0.5
@@ -134,11 +137,12 @@ def match_topics(
     Topics are matched one to one such that the sum of their similarities is largest [1]_. The similarity is a weighted
     mean of the F1 of the two sets of shared documents and the cosine of the components, in which words that are
     frequent in all topics have little weight. With n shared documents in the two topics, on average, the documents
-    have the weight n / (n + 5): with many of them the documents decide, with none the words. A pair with a similarity
+    have the weight n / (n + 20): with many of them the documents decide, with none the words. A pair with a similarity
     below .3 is not matched: the old topic dies, and the new one gets an id that no topic has had.
 
-    A topic that was born is part of a split if more than half of its documents are more than a fifth of an old topic,
-    and such parts are together more than half of the old topic. Merges are defined likewise.
+    A new topic without a match is part of a split if most of its shared documents come from one old topic, of which
+    they are more than a fifth, and if the parts of that topic together have most of its documents. Merges are defined
+    likewise, with old and new exchanged. Without shared documents there are only kept topics, births and deaths.
 
     Parameters
     ----------
@@ -180,13 +184,13 @@ def match_topics(
     >>> matching.ids
     (1, 2, 0)
     >>> print(matching)
-    kept 0, 60% of 5 documents (similarity 0.81)
-    kept 1, 100% of 2 documents (similarity 0.99)
-    split 0 -> 0, 2, 100% of 5 documents (similarity 0.81)
+    kept 0, 60% of 5 documents (similarity 0.94)
+    kept 1, 100% of 2 documents (similarity 0.97)
+    split 0 -> 0, 2, 100% of 5 documents (similarity 0.94)
     """
-    old, new = _check_components(old_components, new_components)
-    ids = np.arange(len(old)) if old_ids is None else _check_old_ids(old_ids, len(old))
-    next_id = _check_next_id(next_id, ids)
+    old, new = check_components(old_components, new_components)
+    ids = check_old_ids(old_ids, len(old))
+    next_id = check_next_id(next_id, ids)
     counts = _count_documents(_measure_words(old, new), old_labels, new_labels)
     matched = _assign(counts.similarity)
     n_born = int((matched < 0).sum())
@@ -204,7 +208,7 @@ def _measure_words(old: NDArray[Any], new: NDArray[Any]) -> NDArray[Any]:
     if old.min() >= 0 and new.min() >= 0:
         old, new = (X / np.maximum(X.sum(axis=1, keepdims=True), np.finfo(float).tiny) for X in (old, new))
         mean = np.maximum((old.mean(axis=0) + new.mean(axis=0)) / 2, np.finfo(float).tiny)
-        old, new = (X * np.log1p(X / mean) for X in (old, new))
+        old, new = (X * np.log1p(X / mean) ** 2 for X in (old, new))
     old, new = (X / np.maximum(np.linalg.norm(X, axis=1, keepdims=True), np.finfo(float).tiny) for X in (old, new))
     return np.clip(old @ new.T, 0, 1)
 
@@ -215,8 +219,8 @@ def _count_documents(words: NDArray[Any], old_labels: Any, new_labels: Any) -> _
     if (old_labels is None) != (new_labels is None):
         missing = "old_labels" if old_labels is None else "new_labels"
         raise ValueError(f"`old_labels` and `new_labels` must both be given, or neither; `{missing}` is None.")
-    old = _check_labels("old_labels", [] if old_labels is None else old_labels, n_old)
-    new = _check_labels("new_labels", [] if new_labels is None else new_labels, n_new)
+    old = check_component_labels("old_labels", [] if old_labels is None else old_labels, n_old)
+    new = check_component_labels("new_labels", [] if new_labels is None else new_labels, n_new)
     if len(old) != len(new):
         raise ValueError(
             f"`old_labels` and `new_labels` must be labels of the same documents, got {len(old)} and {len(new)}. "
@@ -293,56 +297,3 @@ def _find_parts(
         if has_part and len(parts) > 1 and shared[i, parts].sum() > _MAIN * sizes[i]:
             found.append((i, parts))
     return found
-
-
-def _check_components(old: Any, new: Any) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return both components as float64 arrays."""
-    old = np.asarray(check_matrix("old_components", old), float)
-    new = np.asarray(check_matrix("new_components", new), float)
-    if old.shape[1] != new.shape[1]:
-        raise ValueError(
-            f"`new_components` must have the {old.shape[1]} features of `old_components`, got {new.shape[1]}. Bring "
-            "the columns of both in the same order, with zeros for words that a model does not have."
-        )
-    return old, new
-
-
-def _check_integers(name: str, values: Any) -> NDArray[Any]:
-    array = np.asarray(values)
-    if array.ndim != 1:
-        raise ValueError(f"`{name}` must be a one-dimensional array of integers, got shape {array.shape}.")
-    if array.size and array.dtype.kind not in "iu":
-        raise TypeError(f"`{name}` must be an array of integers, got {short_repr(values)}.")
-    return array.astype(np.int64)
-
-
-def _check_labels(name: str, labels: Any, n_components: int) -> NDArray[Any]:
-    array = _check_integers(name, labels)
-    if array.size and not (array.min() >= -1 and array.max() < n_components):
-        raise ValueError(
-            f"`{name}` must be indices of components from 0 to {n_components - 1}, or -1 for none, got values from "
-            f"{array.min()} to {array.max()}."
-        )
-    return array
-
-
-def _check_old_ids(old_ids: Any, n_old: int) -> NDArray[Any]:
-    ids = _check_integers("old_ids", old_ids)
-    if len(ids) != n_old or len(np.unique(ids)) != n_old:
-        raise ValueError(
-            f"`old_ids` must be {n_old} different integers, one for each old component, got {short_repr(old_ids)}."
-        )
-    return ids
-
-
-def _check_next_id(next_id: Any, ids: NDArray[Any]) -> int:
-    largest = int(ids.max())
-    if next_id is None:
-        return largest + 1
-    if isinstance(next_id, bool) or not isinstance(next_id, Integral):
-        raise TypeError(f"`next_id` must be an integer or None, got {short_repr(next_id)}.")
-    if next_id <= largest:
-        raise ValueError(
-            f"`next_id` must be larger than all old ids, of which the largest is {largest}, got {next_id}."
-        )
-    return int(next_id)

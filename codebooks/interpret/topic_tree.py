@@ -94,8 +94,25 @@ class Hierarchy:
             raise ValueError(
                 f"`n_topics` must be at most the number of topics, {self.n_topics}, got {n_topics}. Use a lower number."
             )
-        groups = sorted(np.sort(self._find_rows(node)).tolist() for node in self._find_nodes(n_topics))
+        groups = sorted(np.sort(self._find_rows(node)).tolist() for node in self.find_nodes(n_topics))
         return [[self.ids[row] for row in rows] for rows in groups]
+
+    def find_nodes(self, n_groups: int) -> list[int]:
+        """Return the nodes that are left when topics are merged until there are `n_groups` groups, in tree order."""
+        end = 2 * self.n_topics - n_groups  # later nodes do not exist yet
+        is_left = (self._parents[:end] >= end) | (self._parents[:end] == -1)
+        nodes = np.flatnonzero(is_left)
+        return nodes[np.argsort(self._first[nodes])].tolist()
+
+    def format_node(self, node: int) -> str:
+        """Return the text of a node: id, size and name of a topic, or name, size and number of topics of a group."""
+        size = self.node_sizes[node]
+        size_text = f"{size:,.0f}" if size == np.round(size) and size < 1e15 else f"{size:,.4g}"
+        if node < self.n_topics:
+            name = f": {shorten(self.names[node], _LONGEST_NAME)}" if self.names[node] else ""
+            return f"{self.ids[node]} ({size_text}){name}"
+        name = "all" if self._parents[node] == -1 else self.node_names[node - self.n_topics]
+        return f"{shorten(name, _LONGEST_NAME)} ({size_text}, {self._counts[node]} topics)"
 
     def to_frame(self, library: Literal["pandas", "polars"] = "pandas") -> Any:
         """Return the merges as a data frame, a row for each, in the order in which they happen.
@@ -134,29 +151,19 @@ class Hierarchy:
         levels = [min(self.n_topics, _N_SHOWN)]
         while levels[-1] > 2:
             levels.append(max(round(levels[-1] / _LEVEL_RATIO), 2))
-        shown = {node for level in [*levels, 1] for node in self._find_nodes(level)}
+        shown = {node for level in [*levels, 1] for node in self.find_nodes(level)}
         depths = np.zeros(2 * self.n_topics, dtype=np.intp)  # the last entry is for the parent of the root
         for node in reversed(range(len(depths) - 1)):
             depths[node] = depths[self._parents[node]] + (node in shown)
         # A node is before the nodes below it, and these are in the order of the leaves.
         nodes = sorted(shown, key=lambda node: (self._first[node], -self._counts[node]))
-        return draw_tree([self._format_node(node) for node in nodes], (depths[nodes] - 1).tolist())
+        return draw_tree([self.format_node(node) for node in nodes], (depths[nodes] - 1).tolist())
 
     def __repr__(self) -> str:
         return f"<Hierarchy of {self.n_topics} topics>"
 
     def _repr_html_(self) -> str:
         return f"<pre>{escape(str(self))}</pre>"
-
-    def _format_node(self, node: int) -> str:
-        """Return the text of a node: a topic, or a group with its number of topics."""
-        size = self.node_sizes[node]
-        size_text = f"{size:,.0f}" if size == np.round(size) else f"{size:,.4g}"
-        if node < self.n_topics:
-            name = f": {shorten(self.names[node], _LONGEST_NAME)}" if self.names[node] else ""
-            return f"{self.ids[node]} ({size_text}){name}"
-        name = "all" if self._parents[node] == -1 else self.node_names[node - self.n_topics]
-        return f"{shorten(name, _LONGEST_NAME)} ({size_text}, {self._counts[node]} topics)"
 
     @cached_property
     def _children(self) -> NDArray[np.intp]:
@@ -188,12 +195,6 @@ class Hierarchy:
         """Return the rows of the topics of a node."""
         start = self._first[node]
         return self.leaf_order[start : start + self._counts[node]]
-
-    def _find_nodes(self, n_groups: int) -> list[int]:
-        """Return the nodes that are left when topics are merged until there are `n_groups` groups."""
-        end = 2 * self.n_topics - n_groups  # later nodes do not exist yet
-        is_left = (self._parents[:end] >= end) | (self._parents[:end] == -1)
-        return np.flatnonzero(is_left).tolist()
 
 
 def compute_node_sizes(linkage: NDArray[np.float64], sizes: NDArray[np.float64]) -> NDArray[np.float64]:

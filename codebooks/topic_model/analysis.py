@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from codebooks import ops
 from codebooks.interpret.hierarchy import Hierarchy, build_hierarchy
+from codebooks.interpret.over_time import TopicShares, TopicTrends, compare_topics_by_class, compute_topic_trends
 from codebooks.interpret.topic_similarity import compute_topic_similarity
 from codebooks.topic_model.fitted import FittedTopics
 
@@ -18,6 +20,42 @@ __all__ = ["AnalysisMixin"]
 
 class AnalysisMixin(FittedTopics):
     """Methods that summarize the topics of the documents of a model."""
+
+    def topics_over_time(self, timestamps: Sequence[Any], bins: Any = "auto", *, n_words: int = 5) -> TopicTrends:
+        """Compute the share of each topic in periods of time, with words of each period.
+
+        Parameters
+        ----------
+        timestamps : sequence of datetime, str or number
+            The time of each document of the model. Missing ones (None, NaT, nan) are left out.
+        bins : int, str or sequence, default="auto"
+            Number of periods, "year", "quarter", "month", "week", "day" or "hour", or the edges of the periods.
+        n_words : int, default=5
+            Words of each topic and period: those of the topic as a whole, and those that are frequent in the period.
+
+        Returns
+        -------
+        TopicTrends
+            With shares and their uncertainty; `codebooks.plots.plot_topic_trends` plots it.
+        """
+        return compute_topic_trends(timestamps=timestamps, bins=bins, n_words=n_words, **self._get_tables())
+
+    def topics_per_class(self, classes: Sequence[Any], *, n_words: int = 5) -> TopicShares:
+        """Compute the share of each topic in classes of documents, with words of each class.
+
+        Parameters
+        ----------
+        classes : sequence of str or int
+            The class of each document of the model, such as its author. Missing ones (None, nan) are left out.
+        n_words : int, default=5
+            Words of each topic and class.
+
+        Returns
+        -------
+        TopicShares
+            With shares and their uncertainty; `codebooks.plots.plot_topic_shares` plots it.
+        """
+        return compare_topics_by_class(classes=classes, n_words=n_words, **self._get_tables())
 
     def hierarchy(self) -> Hierarchy:
         """Build the hierarchy of topics: similar topics merge first. `reduce` cuts it.
@@ -53,3 +91,18 @@ class AnalysisMixin(FittedTopics):
         sums = np.zeros((len(self.topic_ids_), components.shape[1]))
         np.add.at(sums, owners, components * weight[:, None])
         return sums / np.bincount(owners, weights=weight, minlength=len(sums))[:, None]
+
+    def _get_tables(self) -> dict[str, Any]:
+        """Return the arguments of functions of `interpret` that summarize documents."""
+        check_is_fitted(self)
+        documents = self._documents
+        shares, _ = self._compute_topic_shares(documents.features)
+        for row, id in self._restrictions.moved.items():
+            shares[row] = self.topic_ids_ == id
+        return {
+            "shares": shares,
+            "ids": self.topic_ids_.tolist(),
+            "names": [topic.name for topic in self.topics_],
+            "X": documents.words,
+            "feature_names": self.vectorizer_.get_feature_names_out(),
+        }

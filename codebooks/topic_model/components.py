@@ -69,13 +69,18 @@ def store_labels(learner: Any, labels: NDArray[Any]) -> Any:
 
 
 def learn(learner: Any, X: Any, state: Any, n_epochs: int, constrain: Callable[[Any], Any] | None = None) -> Any:
-    """Return a copy of a learner that has learned from `X` for some epochs, starting from a state."""
+    """Return a copy of a learner that has learned from `X` for some epochs, starting from a state.
+
+    Each epoch is one minibatch, because the noise of smaller ones moves documents between topics.
+    """
     learner = copy(learner)
+    batch_size, learner.batch_size = learner.batch_size, X.shape[0]
     learner.n_components, learner.n_iter_, learner._constrain = len(state.usage), n_epochs, constrain
     rng = np.random.RandomState(state.seed)
     for epoch in range(n_epochs):
         state, _, _ = learner._run_epoch(X, state, epoch, rng, revive=False)
     del learner._constrain
+    learner.batch_size = batch_size
     learner._store_state(state)
     return learner
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from copy import copy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
+from codebooks import ops
 from codebooks.interpret.matching import TopicMatching, match_topics
 from codebooks.topic_model.changes import ComponentChanges
 from codebooks.topic_model.components import is_editable
@@ -22,7 +25,10 @@ if TYPE_CHECKING:
 
 __all__ = ["RefittingMixin"]
 
-_N_EPOCHS = 10
+# More epochs move more documents to other topics: in a window moved by a tenth, 1 to 2 % of them.
+_N_EPOCHS = 2
+# A model with this number of further topics proposes a new one, which must have this number of documents.
+_N_FURTHER, _FEWEST_DOCUMENTS = 2, 10
 
 
 class RefittingMixin(ComponentChanges):
@@ -60,6 +66,7 @@ class RefittingMixin(ComponentChanges):
         if is_editable(self.learner_):
             refitted._drop_forbidden()
             refitted._align_components(self.vectorizer_.get_feature_names_out())
+            refitted._add_new_topic(self, rows)
             refitted._learn_again(_N_EPOCHS)
         else:
             refitted.learner_ = clone(self.learner_).fit(features)
@@ -68,7 +75,8 @@ class RefittingMixin(ComponentChanges):
             refitted._restrictions = Restrictions()
         refitted._fit_threshold()
         refitted._assign_documents()
-        return refitted._match_topics(self, rows)
+        refitted._match_topics(self, rows)
+        return refitted
 
     def replay(self, documents: Sequence[str]) -> Self:
         """Learn from other documents as before the first edit, and repeat the edits of `history_`.
@@ -99,28 +107,60 @@ class RefittingMixin(ComponentChanges):
         self._restrictions = self._restrictions._replace(moved=moved)
         self.history_ = _translate(self.history_, rows)
 
-    def _match_topics(self, before: Self, rows: Mapping[int, int]) -> Self:
-        """Set `matching_`, and give topics the ids of the topics of another model that they correspond to."""
-        components = before._compute_topic_components()
-        if self.preparation_ is None:
-            column = {term: k for k, term in enumerate(before.vectorizer_.get_feature_names_out())}
-            columns = np.array([column.get(term, -1) for term in self.vectorizer_.get_feature_names_out()])
-            components = np.where(columns >= 0, components[:, columns], 0)
-        old_rows, new_rows = np.array(list(rows.items()), dtype=np.intp).reshape(-1, 2).T
-        self.matching_ = match_topics(
-            components,
-            self._compute_topic_components(),
-            old_labels=find_positions(before.topic_ids_, before.labels_[old_rows]),
-            new_labels=find_positions(self.topic_ids_, self.labels_[new_rows]),
-            old_ids=before.topic_ids_,
-            next_id=before._next_id,
-        )
-        self._next_id = self.matching_.next_id
+    def _add_new_topic(self, before: Self, rows: Mapping[int, int]) -> None:
+        """Add the largest topic that a new model finds, and that no topic of another model corresponds to."""
+        features, n_components = self._documents.features, len(self._component_topics)
+        fresh = clone(self.learner_).set_params(n_components=n_components + _N_FURTHER, random_state=0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # idle components are left out below
+            labels = ops.to_host(fresh.fit_predict(features))
+        matching = self._match(before, rows, ops.to_host(fresh.components_), labels)
+        is_shared = np.isin(np.arange(len(labels)), list(rows.values()))
+        sizes = np.bincount(labels[labels >= 0], minlength=len(matching.ids))
+        n_new = np.bincount(labels[(labels >= 0) & ~is_shared], minlength=len(matching.ids))
+        is_new = np.array(matching.ids) >= before._next_id
+        is_new &= (sizes >= _FEWEST_DOCUMENTS) & (2 * n_new > sizes)
+        if is_new.any():
+            found = np.flatnonzero(labels == np.where(is_new, sizes, 0).argmax())
+            self._replace_components(set(), found, np.zeros(len(found), np.intp), self._create_ids(1))
+
+    def _match_topics(self, before: Self, rows: Mapping[int, int]) -> None:
+        """Set `matching_`, and give topics the ids of the topics of another model that they correspond to.
+
+        Topics without documents end, unless they are pinned or seeded.
+        """
+        limits = self._restrictions
+        idle = {topic.id for topic in self.topics_ if not topic.size} - limits.pinned - limits.seeds.keys()
+        if idle and len(idle) < len(self.topic_ids_) and is_editable(self.learner_):
+            self._drop_topics(idle)
+            self._assign_documents()
+        positions = find_positions(self.topic_ids_, self.labels_)
+        self.matching_ = self._match(before, rows, self._compute_topic_components(), positions)
+        self._next_id = max(self._next_id, self.matching_.next_id)
         if self.matching_.ids != tuple(self.topic_ids_.tolist()):
             self.topic_ids_ = np.array(self.matching_.ids, dtype=np.int64)
             self._keep_restrictions(set(self.matching_.ids))
             self._assign_documents()
-        return self
+
+    def _match(
+        self, before: Self, rows: Mapping[int, int], components: NDArray[Any], positions: NDArray[Any]
+    ) -> TopicMatching:
+        """Match components with topics of another model; `positions` are the components of the documents."""
+        is_used = np.array([bool(topic.size) for topic in before.topics_])
+        old, old_ids = before._compute_topic_components()[is_used], before.topic_ids_[is_used]
+        if self.preparation_ is None:
+            column = {term: k for k, term in enumerate(before.vectorizer_.get_feature_names_out())}
+            columns = np.array([column.get(term, -1) for term in self.vectorizer_.get_feature_names_out()])
+            old = np.where(columns >= 0, old[:, columns], 0)
+        old_rows, new_rows = np.array(list(rows.items()), dtype=np.intp).reshape(-1, 2).T
+        return match_topics(
+            old,
+            components,
+            old_labels=find_positions(old_ids, before.labels_[old_rows]),
+            new_labels=positions[new_rows],
+            old_ids=old_ids,
+            next_id=before._next_id,
+        )
 
 
 def _find_rows(texts: Sequence[str], others: Sequence[str]) -> dict[int, int]:

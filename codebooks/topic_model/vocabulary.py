@@ -22,6 +22,7 @@ __all__ = ["count_words", "drop_columns", "drop_terms", "replace_terms", "resolv
 _LEAST_DOCUMENTS, _LEAST_OF_MANY = ((1, 50), (2, 500), (3, 5000)), 5
 # With at least this number of documents, terms in a larger share of them are left out.
 _FEW_DOCUMENTS, _LARGEST_SHARE = 50, 0.5
+_MOST_WITHOUT_WORDS = 0.2  # largest share of documents without a word left
 
 
 def count_words(
@@ -29,11 +30,16 @@ def count_words(
 ) -> tuple[Any, csr_matrix]:
     """Fit a copy of the vectorizer, or the default one, and return it with the matrix of the texts."""
     candidates = [clone(vectorizer)] if vectorizer is not None else _build_vectorizers(texts, language, stop_words)
+    reason = ""
     for candidate in candidates:
         try:
-            return candidate, _convert_to_floats(fit_transform(candidate, texts))
-        except ValueError as error:  # noqa: PERF203 - scikit-learn: "empty vocabulary", "no terms remain"
+            words = _convert_to_floats(fit_transform(candidate, texts))
+        except ValueError as error:  # scikit-learn: "empty vocabulary", "no terms remain"
             reason = shorten(str(error), 120)
+            continue
+        # Of many equal documents, the first candidate leaves out all words.
+        if candidate is candidates[-1] or (words.getnnz(axis=1) == 0).mean() <= _MOST_WITHOUT_WORDS:
+            return candidate, words
     raise ValueError(
         f"TopicModel expected documents with words that are no stop words, got {len(texts)} without ({reason}). Check "
         "`language`, `stop_words` and `vectorizer`, or add documents."
@@ -50,7 +56,7 @@ def _convert_to_floats(words: Any) -> csr_matrix:
 
 
 def _build_vectorizers(texts: Sequence[str], language: Any, stop_words: Sequence[str] | None) -> list[TfidfVectorizer]:
-    """Return the default vectorizer, and one that keeps all words, for documents that are much alike."""
+    """Return the default vectorizer, and others that keep more words, for documents that are much alike or too few."""
     analyzer = TextAnalyzer(language=language, numbers=False, parts=False)
     analyzer.detect(texts)
     if stop_words is not None:
@@ -58,7 +64,8 @@ def _build_vectorizers(texts: Sequence[str], language: Any, stop_words: Sequence
     few = next((least for least, limit in _LEAST_DOCUMENTS if len(texts) < limit), _LEAST_OF_MANY)
     most = 1.0 if len(texts) < _FEW_DOCUMENTS else _LARGEST_SHARE
     every = TfidfVectorizer(sublinear_tf=True, dtype=np.float32, analyzer=analyzer.resolve())
-    return [clone(every).set_params(min_df=few, max_df=most), every]
+    bounds = ((few, most), (few, 1.0), (1, 1.0))
+    return [clone(every).set_params(min_df=least, max_df=largest) for least, largest in bounds]
 
 
 def replace_terms(vectorizer: Any, terms: Sequence[str], idf: Any = None) -> Any:

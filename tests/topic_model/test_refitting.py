@@ -38,6 +38,21 @@ class TestRefit:
         np.testing.assert_array_equal(refitted.labels_, model.labels_[order])
         assert {change.event for change in refitted.matching_.table} == {"kept"}
 
+    def test_new_theme_gets_a_new_topic(self):
+        old, _ = make_texts(("sport", "money", "music"))
+        found = TopicModel(3, random_state=0).fit(old)
+        refitted = found.refit([*old, *make_texts(("space",), n=40)[0]])
+        assert refitted.predict(["rocket orbit planet"]).tolist() == [3]
+        np.testing.assert_array_equal(refitted.labels_[: len(old)], found.labels_)
+        assert [change.new_ids for change in refitted.matching_.table if change.event == "born"] == [(3,)]
+
+    def test_topic_without_documents_ends(self, model):
+        left = [text for text, theme in zip(TEXTS, LABELS, strict=True) if theme != "space"]
+        space = int(model.predict(["rocket orbit planet"])[0])
+        refitted = model.refit(left)
+        assert space not in refitted.topic_ids_
+        assert [change.old_ids for change in refitted.matching_.table if change.event == "died"] == [(space,)]
+
     def test_other_words(self, model):
         texts, _ = make_texts(seed=5)
         refitted = model.refit([text.replace("goal", "touchdown") for text in texts])

@@ -103,6 +103,12 @@ class TestSmallInput:
         assert set(found.labels_.tolist()) == {found.topic_ids_[0]}
         assert len(found.topics_[0].documents) == 1
 
+    def test_many_equal_documents_and_few_others(self):
+        texts = ["red car"] * 500 + ["bread and butter"] * 5
+        labels = TopicModel(random_state=0).fit(texts).labels_
+        assert len({*labels[:500].tolist()}) == len({*labels[500:].tolist()}) == 1
+        assert labels[0] != labels[-1]
+
     def test_empty_documents_have_no_topic(self):
         found = TopicModel(4, random_state=0).fit([*TEXTS, "", "..."])
         assert found.labels_[-2:].tolist() == [-1, -1]
