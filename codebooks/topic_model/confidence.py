@@ -96,12 +96,13 @@ class ConfidenceMixin(FittedTopics):
         confidence = self._confidence or self._build_confidence(self._find_topics(self._documents.features))
         return confidence.compute(self._compare(texts))
 
-    def _predict(self, texts: Sequence[str]) -> NDArray[Any]:
+    def _predict(self, texts: list[str]) -> NDArray[Any]:
         """Return the ids of the topics of texts, with -1 for those that `reject_below` rejects."""
         if self._confidence is None:
             return self._find_topics(self._compute_features(texts)[1])
         documents = self._compare(texts)
-        return self._reject(documents, self._find_topics(documents.features))
+        labels = self._find_topics(documents.features)
+        return np.where(self._confidence.compute(documents) >= self.reject_below_, labels, -1)
 
     def _reject_documents(self, labels: NDArray[Any]) -> NDArray[Any]:
         """Return the labels of the documents of the model, with -1 for those that `reject_below` rejects."""
@@ -110,10 +111,7 @@ class ConfidenceMixin(FittedTopics):
             return labels
         self._documents = self._add_evidence(self._documents)
         self._confidence = self._build_confidence(labels)
-        return self._reject(self._documents, labels)
-
-    def _reject(self, documents: Documents, labels: NDArray[Any]) -> NDArray[Any]:
-        return np.where(self._confidence.compute(documents) >= self.reject_below_, labels, -1)
+        return np.where(self._confidence.compute(self._documents) >= self.reject_below_, labels, -1)
 
     def _build_confidence(self, labels: NDArray[Any]) -> WordConfidence | EmbeddingConfidence:
         """Return what documents are compared with, from the documents of the model and their labels."""
@@ -133,7 +131,7 @@ class ConfidenceMixin(FittedTopics):
         scores = likelihood.score_left_out(words, n_terms, positions[sample])
         return WordConfidence(likelihood, calibrate(scores, n_terms))
 
-    def _compare(self, texts: Sequence[str]) -> Documents:
+    def _compare(self, texts: list[str]) -> Documents:
         """Return texts with the words, features and evidence from which labels and confidence are computed."""
         words = transform_texts(self.vectorizer_, texts)
         if self.preparation_ is None:

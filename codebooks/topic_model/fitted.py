@@ -30,9 +30,9 @@ class Documents(NamedTuple):
     texts: list[str]
     words: Any  # CSR matrix (n_documents, n_terms)
     features: Any  # input of the learner: the same matrix, or embeddings
-    # (n_documents,) numbers of distinct terms, or mean cosines with the nearest embeddings; None if not needed
-    evidence: NDArray[Any] | None = None
-    reference: NDArray[Any] | None = None  # sample of the embeddings
+    # (n_documents,) numbers of distinct terms, or mean cosines with the nearest embeddings; None if not computed
+    evidence: Any = None
+    reference: Any = None  # sample of the embeddings
 
 
 class Edit(NamedTuple):

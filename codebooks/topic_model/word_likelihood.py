@@ -53,7 +53,8 @@ class WordLikelihood(NamedTuple):
         common = np.maximum(others, _UNKNOWN) / self.n_documents
         shares = (self.counts[topic, column] - 1 + _WEIGHT * common) / (self.sizes[topic] - 1 + _WEIGHT)
         logs = contains.data * np.log(np.where(topic >= 0, shares, 1))
-        own = np.bincount(row, logs, len(positions)) + np.log(np.maximum(self.sizes, 1) / (self.sizes + 1).sum())[positions]
+        prior = np.log(np.maximum(self.sizes, 1) / (self.sizes + 1).sum())
+        own = np.bincount(row, logs, len(positions)) + prior[positions]
         assigned = np.flatnonzero(positions >= 0)
         scores[assigned, positions[assigned]] = own[assigned]
         return self._average(scores, np.bincount(row, contains.data, len(positions)), n_terms)
