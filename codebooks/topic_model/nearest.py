@@ -39,7 +39,7 @@ def transform_in_steps(preparation: Any, texts: Sequence[str]) -> tuple[Any, Any
     if not _has_steps(preparation):
         features = preparation.transform(texts)
         return features, features
-    rows = preparation[:1].transform(texts)
+    rows = preparation[0].transform(texts)
     features = preparation[1:].transform(rows)
     return (features if ops.is_sparse(rows) else rows), features
 
@@ -58,13 +58,14 @@ def score_rows(rows: Any, reference: NDArray[Any], own: NDArray[Any] | None = No
     n_nearest = max(1, min(_N_NEAREST, len(reference) - (own is not None)))
     scores = np.empty(rows.shape[0])
     for start in range(0, len(scores), _BLOCK):
-        cosines = np.asarray(rows[start : start + _BLOCK] @ reference.T)
+        block = np.arange(start, min(start + _BLOCK, len(scores)))
+        cosines = ops.similarity(ops.take_rows(rows, block), reference)
         if own is not None:
-            index = own[start : start + _BLOCK]
-            cosines[np.arange(len(index)), index] = -1
-        scores[start : start + _BLOCK] = np.partition(cosines, -n_nearest, axis=1)[:, -n_nearest:].mean(axis=1)
+            cosines[block - start, own[block]] = -1
+        scores[block] = np.partition(cosines, -n_nearest, axis=1)[:, -n_nearest:].mean(axis=1)
     return scores
 
 
 def _has_steps(preparation: Any) -> bool:
-    return isinstance(preparation, Pipeline) and len(preparation) > 1 and preparation.memory is None
+    is_long = isinstance(preparation, Pipeline) and len(preparation) > 1 and preparation.memory is None
+    return is_long and hasattr(preparation[0], "transform")

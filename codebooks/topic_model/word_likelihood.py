@@ -44,20 +44,36 @@ class WordLikelihood(NamedTuple):
 
         A term that too few other documents contain is unknown. `positions` are the topics of the documents.
         """
+        contains, row, own, _ = self._leave_out(words, positions)
+        scores, assigned = self._score_topics(contains), np.flatnonzero(positions >= 0)
+        scores[assigned, positions[assigned]] = own[assigned]
+        return self._average(scores, np.bincount(row, contains.data, len(positions)), n_terms)
+
+    def compare_left_out(self, words: Any, positions: NDArray[Any]) -> NDArray[Any]:
+        """Compute the log odds of documents of the model: the joint probability of their words and their topic, divided
+        by the probability of their words in all documents.
+
+        Each is left out in turn. The odds are 1 for documents without a topic.
+        """
+        _, _, own, common = self._leave_out(words, positions)
+        return np.where(positions >= 0, own - common, 0)
+
+    def _leave_out(self, words: Any, positions: NDArray[Any]) -> tuple[Any, Any, NDArray[Any], NDArray[Any]]:
+        """Return known terms, the rows of entries, and the log probabilities of documents.
+
+        They are the joint one with their topic, and that in all documents. Each document is left out in turn.
+        """
         contains = _binarize(words)
         row = np.repeat(np.arange(contains.shape[0]), contains.getnnz(axis=1))
         column, topic = contains.indices, positions[row]
         others = self.term_counts[column] - 1
         contains.data = (others >= self.term_counts[self.term_counts > 0].min(initial=self.n_documents)) * 1.0
-        scores = self._score_topics(contains)
         common = np.maximum(others, _UNKNOWN) / self.n_documents
         shares = (self.counts[topic, column] - 1 + _WEIGHT * common) / (self.sizes[topic] - 1 + _WEIGHT)
-        logs = contains.data * np.log(np.where(topic >= 0, shares, 1))
+        own = np.log(np.where(topic >= 0, shares, 1))
+        sums = [np.bincount(row, contains.data * logs, len(positions)) for logs in (own, np.log(common))]
         prior = np.log(np.maximum(self.sizes, 1) / (self.sizes + 1).sum())
-        own = np.bincount(row, logs, len(positions)) + prior[positions]
-        assigned = np.flatnonzero(positions >= 0)
-        scores[assigned, positions[assigned]] = own[assigned]
-        return self._average(scores, np.bincount(row, contains.data, len(positions)), n_terms)
+        return contains, row, sums[0] + prior[positions], sums[1]
 
     def _score_topics(self, contains: Any) -> NDArray[Any]:
         """Compute the logarithm of the joint probability of documents and each topic."""

@@ -7,6 +7,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 
 from codebooks import TopicModel
 from codebooks.topic_model.calibration import calibrate
+from codebooks.topic_model.description import describe_topics
 from codebooks.topic_model.word_likelihood import build_word_likelihood, count_terms
 
 
@@ -81,14 +82,11 @@ def test_confidence_with_other_vectorizers_and_learners(settings, texts):
 
 
 def embed(texts):
-    """Return embeddings whose direction depends on the words, and which have a common direction."""
-    rows = [sum(np.random.RandomState(hash_word(word)).standard_normal(32) for word in text.split()) for text in texts]
-    rows = np.array(rows) + 1.5 * np.sqrt([[len(text.split())] for text in texts])
+    """Return embeddings whose direction depends on the first letters of words, and which have a common direction."""
+    themes = CountVectorizer(token_pattern=r"\b[qz][a-z]", vocabulary=[f"{p}{t}" for p in "qz" for t in "abcd"])
+    rows = themes.transform(texts).toarray() @ np.random.RandomState(0).standard_normal((8, 32))
+    rows += 0.3 * np.random.RandomState(len(texts)).standard_normal(rows.shape) + 2
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
-
-
-def hash_word(word):
-    return sum((i + 1) * 131 * ord(letter) for i, letter in enumerate(word[:2])) % 2**31
 
 
 def test_confidence_of_embeddings():
@@ -141,3 +139,23 @@ def test_calibration_of_equal_scores():
 def test_reject_below_out_of_range(value):
     with pytest.raises(ValueError, match="`reject_below` must be a number from 0 to 1"):
         TopicModel(2, reject_below=value).fit(["red car", "ripe apple"])
+
+
+class TestMixedTopics:
+    def test_clean_topics_are_not_mixed(self, model):
+        assert not any(topic.is_mixed for topic in model.topics_)
+        assert not any(topic.is_mixed for topic in model.merge([[0, 1]]).topics_)
+
+    def test_a_topic_of_random_documents_is_mixed(self):
+        texts = make_texts(900, "q", 0, n_topics=6)
+        words = CountVectorizer(min_df=2, dtype=np.float32).fit_transform(texts)
+        positions = np.arange(900) % 6
+        positions[np.random.RandomState(0).rand(900) < 0.2] = 6
+        topics = describe_topics(
+            words, texts, words, positions, ids=range(7), terms=[str(i) for i in range(words.shape[1])], names={}
+        )
+        assert [topic.id for topic in topics if topic.is_mixed] == [6]
+        assert ", mixed" in str(topics)
+
+    def test_few_documents_are_not_mixed(self):
+        assert not any(topic.is_mixed for topic in TopicModel(3, language=None).fit(make_texts(12, "q", 0)).topics_)
