@@ -45,7 +45,7 @@ def build_hierarchy(
     ----------
     components : array of shape (n_topics, n_features)
         A row for each topic: its word distribution or word weights, such as `components_` of `MultinomialMixture`, or
-        its centroid. For embeddings use the mean embedding of the documents of each topic.
+        its centroid, which may have negative values.
     sizes : array of shape (n_topics,)
         Number of documents of each topic, or other weights >= 0. Sizes below 1 % of the mean count as 1 %.
     names : sequence of str, length n_topics, optional

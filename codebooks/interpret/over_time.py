@@ -136,7 +136,8 @@ def compute_topic_trends(
 
     with c_w the counts of w in the documents of the bin, weighted by their shares of topic k, g_w the same in all
     documents, and n the number of bins that contain documents. A bin with few documents therefore lists nearly the
-    words of the topic in all documents, and a bin with many lists what is frequent there.
+    words of the topic in all documents, and a bin with many lists what is frequent there. Shares below 0.001 do not
+    count for words.
 
     Parameters
     ----------

@@ -35,7 +35,7 @@ def compute_topic_similarity(
     ----------
     components : array of shape (n_topics, n_features)
         A row for each topic: its word distribution or word weights, such as `components_` of `MultinomialMixture`, or
-        its centroid. For embeddings use the mean embedding of the documents of each topic.
+        its centroid, which may have negative values.
     sizes : array of shape (n_topics,), optional
         Number of documents of each topic, or other weights >= 0; default: equal sizes.
     metric : {"auto", "words", "cosine"}, default="auto"
