@@ -117,8 +117,8 @@ class ConfidenceMixin(FittedTopics):
         """Return what documents are compared with, from the documents of the model and their labels."""
         if self.preparation_ is not None:
             rows = self._documents.reference
-            sample = draw_sample(len(rows), _N_SAMPLE)
-            scores = score_rows(rows[sample], rows, sample)
+            sample = draw_sample(rows.shape[0], _N_SAMPLE)
+            scores = score_rows(ops.take_rows(rows, sample), rows, sample)
             return EmbeddingConfidence(calibrate(scores, np.ones(len(scores))))
         documents, sample = self._documents, draw_sample(len(self._documents.texts), _N_SAMPLE)
         positions = find_positions(self.topic_ids_, labels)

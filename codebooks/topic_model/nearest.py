@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
 from codebooks import ops
-from codebooks.models.cosine import normalize_rows
 
 __all__ = ["draw_reference", "draw_sample", "fit_in_steps", "score_rows", "transform_in_steps"]
 
@@ -46,7 +45,7 @@ def transform_in_steps(preparation: Any, texts: Sequence[str]) -> tuple[Any, Any
 
 def draw_reference(rows: Any) -> NDArray[Any]:
     """Return a sample of embeddings, scaled to length 1."""
-    return normalize_rows(ops.to_host(ops.take_rows(rows, draw_sample(rows.shape[0], _N_ROWS))))
+    return _normalize(ops.take_rows(rows, draw_sample(rows.shape[0], _N_ROWS)))
 
 
 def score_rows(rows: Any, reference: NDArray[Any], own: NDArray[Any] | None = None) -> NDArray[Any]:
@@ -54,8 +53,8 @@ def score_rows(rows: Any, reference: NDArray[Any], own: NDArray[Any] | None = No
 
     `own` are the numbers of the rows in the reference, if each is to be compared with the others.
     """
-    rows = normalize_rows(ops.to_host(rows))
-    n_nearest = max(1, min(_N_NEAREST, len(reference) - (own is not None)))
+    rows = _normalize(rows)
+    n_nearest = max(1, min(_N_NEAREST, reference.shape[0] - (own is not None)))
     scores = np.empty(rows.shape[0])
     for start in range(0, len(scores), _BLOCK):
         block = np.arange(start, min(start + _BLOCK, len(scores)))
@@ -64,6 +63,11 @@ def score_rows(rows: Any, reference: NDArray[Any], own: NDArray[Any] | None = No
             cosines[block - start, own[block]] = -1
         scores[block] = np.partition(cosines, -n_nearest, axis=1)[:, -n_nearest:].mean(axis=1)
     return scores
+
+
+def _normalize(rows: Any) -> Any:
+    rows = ops.to_host(rows)
+    return ops.scale_rows(rows, ops.reciprocal(ops.row_norms(rows)))
 
 
 def _has_steps(preparation: Any) -> bool:

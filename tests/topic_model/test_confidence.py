@@ -2,12 +2,15 @@
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 from sklearn.cluster import KMeans
 from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.metrics.pairwise import cosine_similarity
 
 from codebooks import TopicModel
 from codebooks.topic_model.calibration import calibrate
 from codebooks.topic_model.description import describe_topics
+from codebooks.topic_model.nearest import draw_reference, score_rows
 from codebooks.topic_model.word_likelihood import build_word_likelihood, count_terms
 
 
@@ -159,3 +162,13 @@ class TestMixedTopics:
 
     def test_few_documents_are_not_mixed(self):
         assert not any(topic.is_mixed for topic in TopicModel(3, language=None).fit(make_texts(12, "q", 0)).topics_)
+
+
+@pytest.mark.parametrize("convert", [np.asarray, csr_matrix])
+def test_score_rows_is_the_mean_cosine_with_the_nearest_other_rows(convert):
+    X = np.random.RandomState(0).poisson(0.5, (30, 20)).astype(float) + np.eye(30, 20)
+    cosines = cosine_similarity(X)
+    np.fill_diagonal(cosines, -1)
+    expected = np.sort(cosines, axis=1)[:, -10:].mean(axis=1)
+    rows = convert(X)
+    np.testing.assert_allclose(score_rows(rows, draw_reference(rows), np.arange(30)), expected)
