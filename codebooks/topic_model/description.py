@@ -14,6 +14,7 @@ from codebooks.interpret._labelling import choose_words_by_documents, choose_wor
 from codebooks.interpret.model_access import count_wins
 from codebooks.interpret.topics import Topic, TopicList
 from codebooks.metrics import npmi_per_topic
+from codebooks.topic_model.nearest import draw_sample
 from codebooks.topic_model.word_likelihood import build_word_likelihood
 
 __all__ = ["describe_topics"]
@@ -24,8 +25,8 @@ _STEM, _STEM_PART = 3, 0.6
 _DOCUMENT_LENGTH = 2000  # characters of a representative document that are kept
 # A topic describes a document if the logarithm of its odds against all documents is above this number. It is mixed if
 # the share of its documents that it describes is below this part of the median of the topics. Topics with fewer
-# documents than this are not mixed.
-_ODDS, _MIXED_PART, _FEWEST_DOCUMENTS = 2.0, 0.6, 10
+# documents than this are not mixed. To save time, a sample of this number of documents is used.
+_ODDS, _MIXED_PART, _FEWEST_DOCUMENTS, _N_SAMPLE = 2.0, 0.6, 10, 5000
 
 
 def describe_topics(
@@ -116,7 +117,9 @@ def _find_mixed(words: Any, positions: NDArray[Any], sizes: NDArray[Any]) -> NDA
     A topic describes a document if the document's words and the topic are more likely together than the words in all
     documents, both without the document itself.
     """
-    odds = build_word_likelihood(words, positions, len(sizes)).compare_left_out(words, positions)
+    likelihood, sample = build_word_likelihood(words, positions, len(sizes)), draw_sample(len(positions), _N_SAMPLE)
+    positions = positions[sample]
+    odds, sizes = likelihood.compare_left_out(words[sample], positions), count_wins(positions, len(sizes))
     described = count_wins(np.where(odds > _ODDS, positions, -1), len(sizes)) / np.maximum(sizes, 1)
     is_large = sizes >= _FEWEST_DOCUMENTS
     typical = np.median(described[is_large]) if is_large.any() else 0.0
