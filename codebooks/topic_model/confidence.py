@@ -59,10 +59,11 @@ class ConfidenceMixin(FittedTopics):
         The confidence is the share of such unseen documents that fit less well: .5 is typical, and few documents of the
         same kind have less than .05. Documents of another kind mostly have. `predict` compares it with `reject_below`.
 
-        For words, the fit is the mean log likelihood of the distinct words of the document under the mixture of topics,
-        in which unknown words are as likely as one in half a document; its mean and variance depend on the number of
-        words. With an `embedder` it is the mean cosine with the ten nearest documents of the model. The fit of unseen
-        documents is estimated from up to 2000 documents of the model, leaving out each in turn.
+        For words, the fit is the mean log likelihood of the distinct words of the document under the mixture of topics.
+        A word that the model does not know counts as if half a document had it. The mean and the variance of the fit
+        depend on the number of words. With an `embedder` the fit is the mean cosine with the nearest ten of up to 5000
+        documents of the model. The fit of unseen documents is estimated from up to 2000 documents of the model, leaving
+        out each in turn.
 
         Parameters
         ----------
