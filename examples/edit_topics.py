@@ -2,8 +2,8 @@
 Find topics, then edit them
 ===========================
 
-:class:`~codebooks.TopicModel` takes documents and returns topics. Each edit, such as a merge, a split or seeds, returns a
-new model in a fraction of a second, so topics can be improved step by step while reading them.
+:class:`~codebooks.TopicModel` takes documents and returns topics. Each edit returns a new model in a
+fraction of a second, so topics can be improved step by step while reading them.
 `python examples/edit_topics.py picture.png` also saves the figure.
 """
 
