@@ -2,8 +2,8 @@
 Find topics, then edit them
 ===========================
 
-:class:`~codebooks.TopicModel` takes documents and returns topics. Each edit - merge, split, seed, forbid, rename - returns
-a new model in a fraction of a second, so topics can be improved step by step while reading them.
+:class:`~codebooks.TopicModel` takes documents and returns topics. Each edit returns a new model in a
+fraction of a second, so topics can be improved step by step while reading them.
 `python examples/edit_topics.py picture.png` also saves the figure.
 """
 
@@ -21,7 +21,7 @@ model = TopicModel(16, random_state=0).fit(documents)
 print(model.topics_)
 
 # %%
-# A topic has a name, words, a size, a coherence and representative documents. `model.topics_.to_frame()` returns a table.
+# A topic has a name, words, a size, a coherence and representative documents; `model.topics_.to_frame()` is a table.
 
 topic = model.topics_[0]
 print(topic.name, topic.size, round(topic.coherence, 2))

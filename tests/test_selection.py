@@ -17,7 +17,14 @@ from sklearn.metrics import adjusted_mutual_info_score
 from sklearn.model_selection import ShuffleSplit
 from sklearn.pipeline import make_pipeline
 
-from codebooks import InhibitedMixture, KrotovHopfield, MultinomialMixture, OrthogonalSparseCoding, choose_n_components
+from codebooks import (
+    InhibitedMixture,
+    KrotovHopfield,
+    MultinomialMixture,
+    OrthogonalSparseCoding,
+    _mixture_selection,
+    choose_n_components,
+)
 from codebooks.datasets import make_planted_corpus
 from codebooks.interpret.model_access import select_top_columns
 from codebooks.metrics import npmi, npmi_scorer, redundancy, topic_diversity
@@ -71,6 +78,25 @@ def test_mixture_finds_the_planted_number_exactly(n_topics, settings):
     assert found.reason.startswith(f"Use {n_topics} components. Models of ")
     assert plot_selection(found).get_title(loc="left") == f"{n_topics} components"
     assert "matching" in str(found)
+
+
+def test_mixture_criteria_equal_their_definitions():
+    rows = choose_n_components(MultinomialMixture(), planted(6, n=400), [4, 6, 9], n_seeds=2).table
+    for row in rows:
+        evidence = row["score"] - 0.75 * row["overfit"]
+        assert row["merit"] == pytest.approx(evidence * row["agreement"])
+        assert row["broad"] == pytest.approx(evidence * row["matching"])
+
+
+def test_mixture_leaves_out_rare_columns(monkeypatch):
+    X = planted(4, n=300)
+    rare = sparse.random(300, 200, density=0.004, format="csr", dtype=X.dtype, random_state=0)
+    monkeypatch.setattr(_mixture_selection, "_MOST_COLUMNS", X.shape[1])
+    wide = np.hstack([rare.toarray(), X.toarray()])
+    expected, *found = (
+        choose_n_components(MultinomialMixture(), rows, [3, 4]) for rows in (X, wide, sparse.csr_matrix(wide))
+    )
+    assert found == [expected, expected]
 
 
 def test_mixture_warns_of_shuffled_words():

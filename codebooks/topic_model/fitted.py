@@ -30,6 +30,9 @@ class Documents(NamedTuple):
     texts: list[str]
     words: Any  # CSR matrix (n_documents, n_terms)
     features: Any  # input of the learner: the same matrix, or embeddings
+    # (n_documents,) numbers of distinct terms, or mean cosines with the nearest embeddings; None if not computed
+    evidence: Any = None
+    reference: Any = None  # sample of the embeddings
 
 
 class Edit(NamedTuple):
@@ -118,19 +121,14 @@ class FittedTopics(TransformerMixin, ClusterMixin, DocumentationLink, BaseEstima
         shares, has_label = self._compute_component_shares(features)
         return self._sum_by_topic(shares, has_label), has_label
 
-    def _find_topics(self, features: Any, threshold: float | None = None) -> NDArray[Any]:
+    def _find_topics(self, features: Any) -> NDArray[Any]:
         """Return the id of the topic with the largest share in each document, -1 for none."""
-        shares, has_label = self._compute_topic_shares(features)
-        return self._select_topics(features, shares, has_label, threshold)
+        return self._select_topics(*self._compute_topic_shares(features))
 
-    def _select_topics(
-        self, features: Any, shares: NDArray[Any], has_label: NDArray[Any], threshold: float | None
-    ) -> NDArray[Any]:
-        if threshold is not None:
-            has_label = has_label & (self._compute_confidence(features, shares) >= threshold)
+    def _select_topics(self, shares: NDArray[Any], has_label: NDArray[Any]) -> NDArray[Any]:
         return np.where(has_label, self.topic_ids_[shares.argmax(axis=1)], -1)
 
-    def _compute_confidence(self, features: Any, shares: NDArray[Any]) -> NDArray[Any]:
+    def _reject_documents(self, labels: NDArray[Any]) -> NDArray[Any]:
         raise NotImplementedError
 
     def _assign_documents(self) -> Self:
@@ -140,7 +138,7 @@ class FittedTopics(TransformerMixin, ClusterMixin, DocumentationLink, BaseEstima
         if is_editable(self.learner_):
             self.learner_ = store_labels(self.learner_, np.where(has_label, shares.argmax(axis=1), -1))
         shares = self._sum_by_topic(shares, has_label)
-        labels = self._select_topics(features, shares, has_label, getattr(self, "reject_below_", None))
+        labels = self._reject_documents(self._select_topics(shares, has_label))
         for row, id in self._restrictions.moved.items():
             labels[row] = id
         self.labels_ = labels

@@ -23,8 +23,10 @@ from codebooks.models.multinomial_mixture import MultinomialMixture
 from codebooks.selection import Selection, choose_n_components
 from codebooks.topic_model.analysis import AnalysisMixin
 from codebooks.topic_model.components import select_components, store_state
+from codebooks.topic_model.confidence import AUTO, ConfidenceMixin
 from codebooks.topic_model.editing import EditingMixin
 from codebooks.topic_model.fitted import Documents, Restrictions
+from codebooks.topic_model.nearest import fit_in_steps
 from codebooks.topic_model.refitting import RefittingMixin
 from codebooks.topic_model.storage import StorageMixin
 from codebooks.topic_model.vocabulary import count_words
@@ -41,7 +43,7 @@ _FEW_DOCUMENTS = 50
 _N_EPOCHS_OF_SEEDS = 15
 
 
-class TopicModel(EditingMixin, RefittingMixin, AnalysisMixin, StorageMixin):
+class TopicModel(EditingMixin, RefittingMixin, AnalysisMixin, ConfidenceMixin, StorageMixin):
     """Find the topics of documents, edit them, and assign documents to them.
 
     Use it like BERTopic or Top2Vec: `fit` takes a list of texts, and `topics_` lists the topics with names, words,
@@ -75,10 +77,10 @@ class TopicModel(EditingMixin, RefittingMixin, AnalysisMixin, StorageMixin):
         Words to leave out besides those of the language. With `vectorizer`, set them there.
     seed_words : dict of str to sequence of str, optional
         Topics that must exist, by name, and words that belong to each. Further topics are found beside them.
-    reject_below : float, "auto" or None, default=None
-        Documents that fit their topic less than this have no topic, -1; see `confidence`. "auto" is the value that
-        about one in twenty unseen documents of the same kind is below. With None, only documents without known words
-        have no topic.
+    reject_below : float from 0 to 1, "auto" or None, default=None
+        Documents with a smaller `confidence` have no topic, -1. It is the share of unseen documents of the same kind
+        that are rejected, for example 0.05, which is "auto". Set it if there may be documents of other kinds. With
+        None, only documents without known words have no topic.
     random_state : int, RandomState or None, default=None
         Seed of the learner. With an integer, the same documents give the same topics.
 
@@ -166,11 +168,11 @@ class TopicModel(EditingMixin, RefittingMixin, AnalysisMixin, StorageMixin):
         with restore_on_error(self):
             seed = self._draw_seed()
             self.vectorizer_, words = count_words(texts, self.vectorizer, self.language, self.stop_words)
-            self.preparation_, features = None, words
+            self.preparation_, self._documents = None, Documents(texts, words, words)
             if self.embedder is not None:
                 self.preparation_ = self._build_preparation(len(texts))
-                features = self.preparation_.fit_transform(texts)
-            self._documents = Documents(texts, words, features)
+                rows, features = fit_in_steps(self.preparation_, texts)
+                self._documents = self._add_embeddings(Documents(texts, words, features), rows)
             self._restrictions, self.history_, self._next_id = Restrictions(), (), 0
             self.topics_ = TopicList()
             n_topics = self._choose_n_topics(words, seed)
@@ -319,7 +321,7 @@ class TopicModel(EditingMixin, RefittingMixin, AnalysisMixin, StorageMixin):
         texts = self._check_documents(documents, empty=True)
         if not texts:
             return np.empty(0, np.int64)
-        return self._find_topics(self._compute_features(texts)[1], self.reject_below_)
+        return self._predict(texts)
 
     def score(self, documents: Sequence[str], y: Any = None) -> float:
         """Compute the score of the learner on documents: higher is better.
@@ -343,26 +345,9 @@ class TopicModel(EditingMixin, RefittingMixin, AnalysisMixin, StorageMixin):
         check_is_fitted(self)
         return np.array([f"topic_{id}" for id in self.topic_ids_.tolist()], dtype=object)
 
-    def confidence(self, documents: Sequence[str]) -> NDArray[Any]:
-        """Compute how well the topics fit documents. `predict` compares it with `reject_below`.
-
-        Parameters
-        ----------
-        documents : sequence of str
-
-        Returns
-        -------
-        ndarray of shape (n_documents,)
-        """
-        check_is_fitted(self)
-        _, features = self._compute_features(self._check_documents(documents, empty=True))
-        return self._compute_confidence(features, self._compute_topic_shares(features)[0])
-
-    def _compute_confidence(self, features: Any, shares: NDArray[Any]) -> NDArray[Any]:
-        return shares.max(axis=1)
-
     def _fit_threshold(self) -> None:
-        self.reject_below_ = None if self.reject_below in (None, "auto") else float(self.reject_below)
+        auto = isinstance(self.reject_below, str)
+        self.reject_below_ = AUTO if auto else None if self.reject_below is None else float(self.reject_below)
 
     # -- validation --------------------------------------------------------------------------------------------------
 
@@ -378,9 +363,9 @@ class TopicModel(EditingMixin, RefittingMixin, AnalysisMixin, StorageMixin):
         if not is_count and not (isinstance(n_topics, str) and n_topics == "auto"):
             raise ValueError(f'`n_topics` must be an integer >= 1 or "auto", got {short_repr(n_topics)}.')
         rejects = self.reject_below
-        is_number = isinstance(rejects, Real) and not isinstance(rejects, bool) and np.isfinite(rejects)
+        is_number = isinstance(rejects, Real) and not isinstance(rejects, bool) and 0 <= rejects <= 1
         if rejects is not None and not is_number and not (isinstance(rejects, str) and rejects == "auto"):
-            raise ValueError(f'`reject_below` must be a number, "auto" or None, got {short_repr(rejects)}.')
+            raise ValueError(f'`reject_below` must be a number from 0 to 1, "auto" or None, got {short_repr(rejects)}.')
         words = self.stop_words
         if words is not None and (isinstance(words, str) or not all(isinstance(word, str) for word in words)):
             raise TypeError(f"`stop_words` must be a list of strings or None, got {short_repr(words)}.")

@@ -17,6 +17,7 @@ from codebooks.interpret.matching import TopicMatching, match_topics
 from codebooks.topic_model.changes import ComponentChanges
 from codebooks.topic_model.components import is_editable
 from codebooks.topic_model.fitted import Documents, Edit, Restrictions, find_positions
+from codebooks.topic_model.nearest import transform_in_steps
 from codebooks.topic_model.vocabulary import count_words
 
 if TYPE_CHECKING:
@@ -55,8 +56,11 @@ class RefittingMixin(ComponentChanges):
         texts = self._check_documents(documents)
         refitted = copy(self)
         vectorizer, words = count_words(texts, self.vectorizer, self.language, self.stop_words)
-        features = words if self.preparation_ is None else self.preparation_.transform(texts)
-        refitted.vectorizer_, refitted._documents = vectorizer, Documents(texts, words, features)
+        refitted.vectorizer_, refitted._documents = vectorizer, Documents(texts, words, words)
+        if self.preparation_ is not None:
+            rows, features = transform_in_steps(self.preparation_, texts)
+            refitted._documents = refitted._add_embeddings(Documents(texts, words, features), rows)
+        features = refitted._documents.features
         rows = _find_rows(self._documents.texts, texts)
         refitted._move_rows(rows)
         if is_editable(self.learner_):

@@ -151,6 +151,8 @@ class StorageMixin(FittedTopics):
             "words": documents.words if with_documents else documents.words[:0],
             # With words as features there is one matrix.
             "features": documents.features if with_documents and self.preparation_ is not None else None,
+            "evidence": documents.evidence if with_documents else None,
+            "reference": documents.reference if with_documents else None,
             "origin": None if origin is None else origin._describe(with_documents=False),
         }
 
@@ -172,9 +174,15 @@ class StorageMixin(FittedTopics):
         features = description["features"]
         words = description["words"]
         model._documents = Documents(
-            unpack_strings(*description["texts"]), words, words if features is None else features
+            unpack_strings(*description["texts"]),
+            words,
+            words if features is None else features,
+            description.get("evidence"),
+            description.get("reference"),
         )
-        model.selection_ = None
+        model.selection_, model._confidence = None, None
+        if model.reject_below_ is not None and model._documents.texts:
+            model._reject_documents(model._find_topics(model._documents.features))
         if description["origin"] is not None:
             model._origin = cls._restore(description["origin"])
         return model

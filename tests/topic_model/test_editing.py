@@ -71,7 +71,7 @@ class TestEveryEdit:
         again = edit(glosses.merge([[2, 3]]).split(4, n=3).rename({5: "five"}))
         assert [step.method for step in again.history_][:3] == ["merge", "split", "rename"]
         assert 3 not in again.topic_ids_
-        assert again.topic_ids_.max() == 12 or again.n_topics_ == 2
+        assert again.topic_ids_.max() >= 12 or again.n_topics_ == 2
 
 
 class TestMerge:
