@@ -322,7 +322,12 @@ BAD = {
         ["good.txt", "--model", "lda"],
         "--model must be one of multinomial, krotov-hopfield",
     ),
-    "seed": (["good.txt", "--seed", "-1"], "random_state"),
+    "seed": (["good.txt", "--seed", "-1"], "--seed must be an integer from 0 to 4294967295, got -1."),
+    "unknown language": (
+        ["good.txt", "--language", "xx"],
+        """--language must be "auto", "none" or a code of two let""",
+    ),
+    "no source, out is taken": (["none.txt", "--out", "old"], "cannot read none.txt"),
     "only stop words": (["stop.txt"], "Try --no-stop-words"),
     "only numbers": (["numbers.txt", "--no-stop-words"], "no word of the 2 documents meets"),
     "out is a file": (["good.txt", "--out", "good.txt"], "cannot write to good.txt"),
@@ -569,6 +574,8 @@ def test_assign_out(run, model, tmp_path):
         (["code.skops", "good.txt"], "code.skops contains posixpath.join"),
         (["stranger.skops", "good.txt"], "stranger.skops is not a model of codebooks"),
         (["good.skops", "none.txt"], "cannot read none.txt"),
+        (["good.skops", "none.txt", "--out", "good.txt"], "cannot read none.txt"),
+        (["none.skops", "none.txt", "--out", "good.txt"], "there is no model none.skops"),
         (["good.skops", "two.csv"], "select one with --column"),
         (["good.skops", "good.txt", "--id", "id"], "good.txt has no columns; omit --id"),
         (

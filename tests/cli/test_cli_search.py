@@ -456,6 +456,7 @@ BAD = {
         ["good.txt", "cat", "--save", "two.csv"],
         "--save: expected a new file or a saved file to replace, got two.csv, another file. Choose another path",
     ),
+    "no source, save onto a file": (["none.txt", "cat", "--save", "two.csv"], "cannot read none.txt"),
     "save onto a folder": (["good.txt", "cat", "--save", "mine"], "got mine, a folder. Choose another"),
     "save below a file": (["good.txt", "cat", "--save", "good.txt/index"], "good.txt/index"),
 }
