@@ -75,8 +75,8 @@ def _check_numbers(query: Any) -> NDArray[Any]:
         row = np.array(None)
     if row.dtype.kind not in "buif":
         raise TypeError(
-            f"`query` must be a text, a sequence of strings or a row of numbers, got {short_repr(query)}. Pass a string "
-            "of words."
+            f"`query` must be a text, a sequence of strings or a row of numbers, got {short_repr(query)}. Pass a "
+            "string of words."
         )
     return row
 

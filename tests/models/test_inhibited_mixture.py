@@ -40,7 +40,7 @@ def experts_on_axes(n_experts, n_active):
 @pytest.mark.parametrize("n_active", [1, 3, None])
 @pytest.mark.parametrize("orthogonality", [0, 0.25, 1])
 def test_steps(planted, orthogonality, n_active, inhibition, form):
-    """Eight minibatches, from the model's own start. The temperature has come down at the fifth; experts lean at two."""
+    """Eight minibatches, from the initial state. The temperature has come down at the fifth; experts lean at two."""
     X = planted.toarray()
     X[[3, 70]] = 0  # empty rows do not count
     settings = {"orthogonality": orthogonality, "n_active": n_active, "inhibition": inhibition}
