@@ -589,6 +589,7 @@ class TestSparseCodes:
         np.testing.assert_array_equal(codebooks.rank_documents(model, corpus.X, 0).rows, ranked.rows)
 
 
+@pytest.mark.many_fits
 @pytest.mark.parametrize("learner", VARIANTS)
 def test_planted_topics_one_row_at_a_time(learner):
     corpus = make_planted_corpus(600, 5, random_state=0)
@@ -598,6 +599,7 @@ def test_planted_topics_one_row_at_a_time(learner):
 
 @pytest.mark.parametrize("learner", LEARNERS)
 class TestLearning:
+    @pytest.mark.many_fits
     @pytest.mark.parametrize("kind", ["counts", "binary", "scaled", "skewed", "embeddings"])
     def test_planted_topics_at_the_defaults(self, learner, kind):
         if kind == "embeddings" and learner is codebooks.MultinomialMixture:
@@ -660,6 +662,7 @@ for name in {[learner.__name__ for learner in LEARNERS]}:
     assert one == three
 
 
+@pytest.mark.many_fits
 @pytest.mark.parametrize("learner", LEARNERS)
 @pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 1e-5), (np.float64, 1e-12)])
 def test_dense_fits_on_several_threads_differ_by_the_rounding_of_blas_only(learner, dtype, tolerance):

@@ -27,6 +27,7 @@ def pipeline():
     return make_pipeline(TfidfVectorizer(sublinear_tf=True), KrotovHopfield(random_state=0))
 
 
+@pytest.mark.many_fits
 def test_npmi_finds_the_number_of_topics(texts, pipeline):
     grid = {"krotovhopfield__n_components": [2, 5, 10, 30], "krotovhopfield__inhibition": ["mean", None]}
     search = GridSearchCV(pipeline, grid, scoring=npmi_scorer, cv=2).fit(texts)
@@ -42,6 +43,7 @@ def test_the_default_score_needs_no_scoring(texts, pipeline):
     assert search.predict(texts[:5]).shape == (5,)
 
 
+@pytest.mark.many_fits
 @pytest.mark.parametrize("seed", [0, 3])
 def test_npmi_chooses_inhibition_where_topics_share_most_words(seed):
     corpus = make_planted_corpus(600, 10, purity=0.1, random_state=seed)

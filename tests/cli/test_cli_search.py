@@ -370,6 +370,7 @@ def test_control_characters_of_texts_are_removed(run, tmp_path):
     assert not set("\x1b\x07\t\r") & set(done.out)
 
 
+@pytest.mark.process
 def test_output_without_unicode_prints_escapes(text, tmp_path):
     path = os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
