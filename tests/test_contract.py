@@ -565,8 +565,9 @@ class TestSparseCodes:
         model = make_pipeline(learner(4, sparse_output=True, random_state=0), LogisticRegression())
         assert model.fit(corpus.X, corpus.labels).score(corpus.X, corpus.labels) > 0.9
         assert model[0].get_feature_names_out().tolist() == [f"{learner.__name__.lower()}{k}" for k in range(4)]
-        setting = "n_active" if "n_active" in learner().get_params() else "batch_size"
-        searched = GridSearchCV(model, {f"{learner.__name__.lower()}__{setting}": [1, 2]}, cv=2)
+        has_n_active = "n_active" in learner().get_params()
+        setting, values = ("n_active", [1, 2]) if has_n_active else ("batch_size", [50, 100])
+        searched = GridSearchCV(model, {f"{learner.__name__.lower()}__{setting}": values}, cv=2)
         assert searched.fit(corpus.X, corpus.labels).best_score_ > 0.8
 
     def test_tables_hold_no_sparse_codes(self, learner):
@@ -663,14 +664,13 @@ for name in {[learner.__name__ for learner in LEARNERS]}:
 
 
 @pytest.mark.many_fits
-@pytest.mark.parametrize("learner", LEARNERS)
+# Without `MultinomialMixture`, which converts rows to CSR, whose kernels give the same bits for any number of threads.
+@pytest.mark.parametrize("learner", [learner for learner in LEARNERS if learner is not codebooks.MultinomialMixture])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 1e-5), (np.float64, 1e-12)])
 def test_dense_fits_on_several_threads_differ_by_the_rounding_of_blas_only(learner, dtype, tolerance):
     rng = np.random.default_rng(0)
     centres = rng.standard_normal((5, 300))
     X = (centres[rng.integers(5, size=1000)] + 0.5 * rng.standard_normal((1000, 300))).astype(dtype)
-    if learner is codebooks.MultinomialMixture:
-        X = np.maximum(X, 0)
     begun = pickle.dumps(learner(5, random_state=0).partial_fit(X))
     steps, labels = [], []
     for n_threads in (1, 2):
