@@ -31,7 +31,8 @@ test-core: .venv/.dev lint
 # scikit-learn's checks, simulate a GPU, or fit many models.
 test-fast: .venv/.dev
 	$(BIN)/python -m pytest -q -n $(JOBS) $(DIST) -m "not slow and not many_fits and not process and not gpu" \
-		-k "not scikit_learn_contract and not TestLaws" $(addprefix --ignore=tests/,gpu encoder benchmarks $(OF_FILES))
+		-k "not scikit_learn_contract and not TestLaws" $(addprefix --ignore=tests/,gpu encoder benchmarks \
+		test_grid_search.py test_messages.py test_selection.py $(OF_FILES))
 
 # The model comes with a package, and nothing is downloaded at run time.
 test-text: .venv-text/.test
