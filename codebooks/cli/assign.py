@@ -23,7 +23,7 @@ from codebooks.cli.atomic_output import (
 )
 from codebooks.cli.console import report_embedding_errors, report_print_errors
 from codebooks.cli.models import load_model
-from codebooks.cli.sources import Column, ReadingOptions, load_documents
+from codebooks.cli.sources import Column, ReadingOptions, check_source, load_documents
 from codebooks.errors import UserError
 
 
@@ -59,10 +59,11 @@ def assign(
     """
     if reject_below is not None and not 0 <= reject_below <= 1:
         raise UserError(f"--reject-below must be a number from 0 to 1, got {reject_below}.")
+    topic_model = load_model(model, trust)
+    check_source(source)
     if out is not None:
         refuse_overwriting([out], overwrite)
-    topic_model = load_model(model, trust)
-    documents, _ = load_documents(source, False, column, reading)
+    documents, _ = load_documents(source, column, reading)
     labels, strength = report_embedding_errors(partial(assign_topics, topic_model), documents.texts)
     if reject_below is not None:
         labels[strength < reject_below] = -1

@@ -36,7 +36,7 @@ from codebooks.cli.console import (
 )
 from codebooks.cli.control_characters import remove_controls, shorten_word
 from codebooks.cli.readers import Documents, UserError
-from codebooks.cli.sources import Column, ReadingOptions, load_documents
+from codebooks.cli.sources import Column, ReadingOptions, check_source, load_documents
 from codebooks.cli.text_options import WordOptions, read_option_file
 
 if TYPE_CHECKING:
@@ -137,12 +137,15 @@ def topics(
         raise UserError("--model multinomial requires words, not embeddings; omit --model or --embed.")
     if seed_words is not None and model == "osc":
         raise UserError("--model osc does not learn from seed words; omit --seed-words, or use another --model.")
+    if not 0 <= seed < 2**32:
+        raise UserError(f"--seed must be an integer from 0 to {2**32 - 1}, got {seed}.")
     number, groups = _parse_n_topics(n_topics), [_parse_group(group) for group in merge or []]
+    check_source(source, demo)
     seeds = None if seed_words is None else _read_seed_words(seed_words)
     refuse_overwriting([out / name for name in FILES], overwrite)
     with write_atomically(out, FILES) as folder, show_progress(quiet, N_STEPS) as step:
         step("reading")
-        documents, name = load_documents(source, demo, column, reading)
+        documents, name = load_documents(source, column, reading)
         if number != "auto" and number > len(documents.texts):
             raise UserError(f"--topics must be at most the number of documents, {len(documents.texts)}, got {number}.")
         step("loading (the first run compiles)")
