@@ -363,6 +363,7 @@ BAD = {
         ["good.txt", "--seed-words", "good.txt"],
         "line 1 of good.txt must have the form name: word",
     ),
+    "seed words of osc": (["good.txt", "--seed-words", "seeds.txt", "--model", "osc"], "omit --seed-words"),
     "unknown seed words": (["good.txt", "--seed-words", "seeds.txt"], "--seed-words of 'sky' must be words of the"),
     "unknown model": (
         ["good.txt", "--model", "lda"],
