@@ -113,7 +113,10 @@ class ComponentChanges(FittedTopics):
         learner, state = self.learner_, self.learner_._get_state()
         owners = self.topic_ids_[self._component_topics]
         kept = np.flatnonzero(~np.isin(owners, list(topics)))
-        described = learner._describe_groups(ops.take_rows(self._documents.features, rows), labels, len(ids), state)
+        features = self._documents.features
+        described = learner._describe_groups(
+            ops.take_rows(features, rows), labels, len(ids), state, features.shape[0]
+        )
         share = described.usage.dtype.type(len(rows) / len(self._documents.texts))
         described = described._replace(usage=described.usage * share)
         self.learner_ = store_state(learner, append_components(select_components(state, kept), described))
@@ -210,6 +213,9 @@ class ComponentChanges(FittedTopics):
             self.learner_ = store_state(self.learner_, state)
             self.learner_.n_features_in_ = len(vectorizer.vocabulary_)
         self.vectorizer_, self._documents = vectorizer, documents._replace(words=columns, features=features)
+        if self._stream is not None:
+            counts = self._stream.term_counts[kept]
+            self._stream = self._stream._replace(term_counts=counts, recent=None)
         return True
 
     def _learn_again(self, n_epochs: int = _N_EPOCHS) -> Self:

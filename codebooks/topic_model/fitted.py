@@ -19,7 +19,7 @@ from codebooks.topic_model.description import describe_topics
 if TYPE_CHECKING:
     from typing import Self
 
-__all__ = ["Documents", "Edit", "FittedTopics", "Restrictions"]
+__all__ = ["Documents", "Edit", "FittedTopics", "Restrictions", "Stream"]
 
 
 class Documents(NamedTuple):
@@ -55,6 +55,20 @@ class Restrictions(NamedTuple):
     forbidden: tuple[str, ...] = ()
 
 
+class Stream(NamedTuple):
+    """What `partial_fit` keeps of the documents so far, besides a sample of them, `Documents`."""
+
+    n_documents: int  # so far
+    seed: int
+    priorities: NDArray[Any]  # (n_kept,) random numbers; the documents with the largest ones are kept
+    numbers: NDArray[Any]  # (n_kept,) the number of documents before each
+    term_counts: NDArray[Any]  # (n_terms,) decayed numbers of documents that contain each term
+    candidates: dict[str, int]  # numbers of documents that contain other terms
+    n_started: float  # documents when the learner was started last
+    recent: Any  # features of the last documents, in which new topics are searched for, or None
+    n_searched: int  # documents at the last search
+
+
 class FittedTopics(BaseEstimator):
     """Attributes of a fitted topic model, the assignment of documents, and the copy that edits change."""
 
@@ -65,7 +79,9 @@ class FittedTopics(BaseEstimator):
     labels_: NDArray[Any]
     topics_: TopicList
     history_: tuple[Edit, ...]
-    _documents: Documents
+    _documents: Documents  # a sample of them after `partial_fit`
+    _kept_labels: NDArray[Any]  # ids of the topics of `_documents`
+    _stream: Stream | None
     _restrictions: Restrictions
     _component_topics: NDArray[Any]  # (n_components,) position of the topic of each component
     _next_id: int
@@ -122,17 +138,17 @@ class FittedTopics(BaseEstimator):
         labels = self._find_topics(self._documents.features, getattr(self, "reject_below_", None))
         for row, id in self._restrictions.moved.items():
             labels[row] = id
-        self.labels_ = labels
+        self.labels_ = self._kept_labels = labels
         self._describe_topics()
         return self
 
     def _describe_topics(self) -> None:
-        """Set `topics_` from `labels_`."""
-        documents, ids = self._documents, self.topic_ids_
-        positions = np.full(len(self.labels_), -1, dtype=np.intp)
-        has_label = self.labels_ >= 0
+        """Set `topics_` from the labels of the documents that the model keeps."""
+        documents, labels, ids = self._documents, self._kept_labels, self.topic_ids_
+        positions = np.full(len(labels), -1, dtype=np.intp)
+        has_label = labels >= 0
         order = np.argsort(ids)
-        positions[has_label] = order[np.searchsorted(ids, self.labels_[has_label], sorter=order)]
+        positions[has_label] = order[np.searchsorted(ids, labels[has_label], sorter=order)]
         self.topics_ = describe_topics(
             documents.words,
             documents.texts,

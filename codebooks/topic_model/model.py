@@ -24,6 +24,7 @@ from codebooks.topic_model.components import select_components, store_state
 from codebooks.topic_model.editing import EditingMixin
 from codebooks.topic_model.fitted import Documents, Restrictions
 from codebooks.topic_model.storage import StorageMixin
+from codebooks.topic_model.streaming import StreamingMixin
 from codebooks.topic_model.vocabulary import count_words
 from codebooks.validation.arrays import restore_on_error
 from codebooks.validation.texts import check_texts
@@ -38,7 +39,7 @@ _FEW_DOCUMENTS = 50
 _N_EPOCHS_OF_SEEDS = 15
 
 
-class TopicModel(EditingMixin, StorageMixin, TransformerMixin, ClusterMixin, DocumentationLink):
+class TopicModel(EditingMixin, StreamingMixin, StorageMixin, TransformerMixin, ClusterMixin, DocumentationLink):
     """Find the topics of documents, edit them, and assign documents to them.
 
     Use it like BERTopic or Top2Vec: `fit` takes a list of texts, and `topics_` lists the topics with names, words,
@@ -76,6 +77,8 @@ class TopicModel(EditingMixin, StorageMixin, TransformerMixin, ClusterMixin, Doc
         Documents that fit their topic less than this have no topic, -1; see `confidence`. "auto" is the value that
         about one in twenty unseen documents of the same kind is below. With None, only documents without known words
         have no topic.
+    grow : bool, default=False
+        Whether `partial_fit` adds topics for themes that the first documents do not have.
     random_state : int, RandomState or None, default=None
         Seed of the learner. With an integer, the same documents give the same topics.
 
@@ -86,7 +89,8 @@ class TopicModel(EditingMixin, StorageMixin, TransformerMixin, ClusterMixin, Doc
     topic_ids_ : ndarray of shape (n_topics,), int64
         Ids in the order of the columns of `transform`. An edit keeps the ids of topics that it does not concern.
     labels_ : ndarray of shape (n_documents,), int64
-        Id of the topic of each document; -1 for none.
+        Id of the topic of each document of `fit` or of the last `partial_fit`; -1 for none. After an edit, of the
+        documents that the model keeps.
     n_topics_ : int
         Number of topics.
     selection_ : Selection or None
@@ -125,6 +129,7 @@ class TopicModel(EditingMixin, StorageMixin, TransformerMixin, ClusterMixin, Doc
         stop_words: Sequence[str] | None = None,
         seed_words: Mapping[str, Sequence[str]] | None = None,
         reject_below: float | Literal["auto"] | None = None,
+        grow: bool = False,
         random_state: Any = None,
     ) -> None:
         self.n_topics = n_topics
@@ -135,6 +140,7 @@ class TopicModel(EditingMixin, StorageMixin, TransformerMixin, ClusterMixin, Doc
         self.stop_words = stop_words
         self.seed_words = seed_words
         self.reject_below = reject_below
+        self.grow = grow
         self.random_state = random_state
 
     # -- fitting -----------------------------------------------------------------------------------------------------
@@ -169,6 +175,7 @@ class TopicModel(EditingMixin, StorageMixin, TransformerMixin, ClusterMixin, Doc
                 features = self.preparation_.fit_transform(texts)
             self._documents = Documents(texts, words, features)
             self._restrictions, self.history_, self._next_id = Restrictions(), (), 0
+            self._stream = None
             n_topics = self._choose_n_topics(words, seed)
             self._fit_learner(n_topics, seed)
             self._fit_threshold()
@@ -373,6 +380,8 @@ class TopicModel(EditingMixin, StorageMixin, TransformerMixin, ClusterMixin, Doc
         is_number = isinstance(rejects, Real) and not isinstance(rejects, bool) and np.isfinite(rejects)
         if rejects is not None and not is_number and not (isinstance(rejects, str) and rejects == "auto"):
             raise ValueError(f'`reject_below` must be a number, "auto" or None, got {short_repr(rejects)}.')
+        if not isinstance(self.grow, bool | np.bool_):
+            raise TypeError(f"`grow` must be True or False, got {short_repr(self.grow)}.")
         words = self.stop_words
         if words is not None and (isinstance(words, str) or not all(isinstance(word, str) for word in words)):
             raise TypeError(f"`stop_words` must be a list of strings or None, got {short_repr(words)}.")

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections import Counter
+from collections.abc import Container, Mapping, Sequence
 from copy import copy
+from itertools import chain
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -16,7 +20,19 @@ from codebooks.errors import shorten
 from codebooks.text.analyzer import TextAnalyzer
 from codebooks.text.counting import fit_transform
 
-__all__ = ["count_words", "drop_columns", "drop_terms", "replace_terms", "resolve_terms"]
+__all__ = [
+    "align_columns",
+    "can_extend",
+    "compute_least_count",
+    "count_candidates",
+    "count_terms",
+    "count_words",
+    "drop_columns",
+    "drop_terms",
+    "extend_terms",
+    "replace_terms",
+    "resolve_terms",
+]
 
 # A term must occur in this number of documents if there are fewer documents than the limit.
 _LEAST_DOCUMENTS, _LEAST_OF_MANY = ((1, 50), (2, 500), (3, 5000)), 5
@@ -46,9 +62,65 @@ def _build_vectorizer(texts: Sequence[str], language: Any, stop_words: Sequence[
     analyzer.detect(texts)
     if stop_words is not None:
         analyzer.set_params(stop_words=[*analyzer.language_stop_words(), *stop_words])
-    few = next((least for least, limit in _LEAST_DOCUMENTS if len(texts) < limit), _LEAST_OF_MANY)
+    few = _get_least_documents(len(texts))
     most = 1.0 if len(texts) < _FEW_DOCUMENTS else _LARGEST_SHARE
     return TfidfVectorizer(sublinear_tf=True, dtype=np.float32, analyzer=analyzer.resolve(), min_df=few, max_df=most)
+
+
+def _get_least_documents(n_documents: int) -> int:
+    return next((least for least, limit in _LEAST_DOCUMENTS if n_documents < limit), _LEAST_OF_MANY)
+
+
+def can_extend(vectorizer: Any) -> bool:
+    """Whether the terms of a fitted vectorizer were learned from documents, so that further ones may be added."""
+    return not getattr(vectorizer, "fixed_vocabulary_", True) and hasattr(vectorizer, "build_analyzer")
+
+
+def compute_least_count(vectorizer: Any, is_default: bool, n_documents: int) -> int:
+    """Return the number of documents in which a new term must occur, at least 2."""
+    least = _get_least_documents(n_documents) if is_default else vectorizer.min_df
+    return max(2, least if isinstance(least, Integral) else math.ceil(least * n_documents))
+
+
+def count_candidates(
+    tokens: Sequence[Sequence[str]], before: Mapping[str, int], excluded: Sequence[Container[str]], size: int
+) -> dict[str, int]:
+    """Return the numbers of documents that contain each term that is not excluded; those counted last come last.
+
+    Beyond `size` terms, those with the smallest numbers are left out, the oldest first.
+    """
+    counts = dict(before)
+    for term, n in Counter(chain.from_iterable(map(set, tokens))).items():
+        if not any(term in terms for terms in excluded):
+            counts[term] = counts.pop(term, 0) + n
+    if len(counts) > size:
+        kept = set(sorted(reversed(counts), key=counts.__getitem__, reverse=True)[:size])
+        counts = {term: n for term, n in counts.items() if term in kept}
+    return counts
+
+
+def count_terms(vectorizer: Any, tokens: Sequence[Sequence[str]]) -> csr_matrix:
+    """Compute `vectorizer.transform` from the terms of documents."""
+    counter = copy(vectorizer)
+    counter.analyzer = list
+    return csr_matrix(counter.transform(tokens))
+
+
+def extend_terms(vectorizer: Any, kept: Any, counts: Mapping[str, int], n_documents: int) -> Any:
+    """Return a copy of a fitted vectorizer with the terms of these columns, and new ones with their document counts."""
+    terms, idf = [*vectorizer.get_feature_names_out()[kept].tolist(), *counts], getattr(vectorizer, "idf_", None)
+    if idf is not None:
+        new = np.log((1 + n_documents) / (1 + np.array(list(counts.values()), idf.dtype))) + 1
+        idf = np.concatenate([idf[kept], np.clip(new, 1, idf.max())])
+    return replace_terms(vectorizer, terms, idf)
+
+
+def align_columns(words: csr_matrix, columns: Any, vectorizer: Any) -> csr_matrix:
+    """Return the matrix whose column j is column `columns[j]`, or zero for -1; all -1 are at the end."""
+    kept = columns[columns >= 0]
+    if len(kept) < words.shape[1]:
+        words = drop_columns(words, kept, vectorizer)
+    return csr_matrix((words.data, words.indices, words.indptr), shape=(words.shape[0], len(columns)))
 
 
 def replace_terms(vectorizer: Any, terms: Sequence[str], idf: Any = None) -> Any:
