@@ -214,8 +214,7 @@ class ComponentChanges(FittedTopics):
             self.learner_.n_features_in_ = len(vectorizer.vocabulary_)
         self.vectorizer_, self._documents = vectorizer, documents._replace(words=columns, features=features)
         if self._stream is not None:
-            counts = self._stream.term_counts[kept]
-            self._stream = self._stream._replace(term_counts=counts, recent=None)
+            self._stream = self._stream._replace(term_counts=self._stream.term_counts[kept])
         return True
 
     def _learn_again(self, n_epochs: int = _N_EPOCHS) -> Self:

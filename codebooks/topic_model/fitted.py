@@ -56,17 +56,17 @@ class Restrictions(NamedTuple):
 
 
 class Stream(NamedTuple):
-    """What `partial_fit` keeps of the documents so far, besides a sample of them, `Documents`."""
+    """What `partial_fit` keeps of the documents so far, besides some of them, `Documents`."""
 
+    n_first: int  # documents of the first chunk
     n_documents: int  # so far
     seed: int
     priorities: NDArray[Any]  # (n_kept,) random numbers; the documents with the largest ones are kept
     numbers: NDArray[Any]  # (n_kept,) the number of documents before each
     term_counts: NDArray[Any]  # (n_terms,) decayed numbers of documents that contain each term
-    candidates: dict[str, int]  # numbers of documents that contain other terms
-    n_started: float  # documents when the learner was started last
-    recent: Any  # features of the last documents, in which new topics are searched for, or None
-    n_searched: int  # documents at the last search
+    candidates: dict[str, list[int]]  # the numbers of the documents that contain each term without a column
+    n_started: int  # documents when the learner was started last
+    n_searched: int  # documents when new topics were searched for last
 
 
 class FittedTopics(BaseEstimator):
@@ -79,7 +79,7 @@ class FittedTopics(BaseEstimator):
     labels_: NDArray[Any]
     topics_: TopicList
     history_: tuple[Edit, ...]
-    _documents: Documents  # a sample of them after `partial_fit`
+    _documents: Documents  # after `partial_fit` some of them
     _kept_labels: NDArray[Any]  # ids of the topics of `_documents`
     _stream: Stream | None
     _restrictions: Restrictions

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Container, Mapping, Sequence
 from copy import copy
-from itertools import chain
 from numbers import Integral
 from typing import Any
 
@@ -24,12 +22,12 @@ __all__ = [
     "align_columns",
     "can_extend",
     "compute_least_count",
-    "count_candidates",
-    "count_terms",
+        "count_terms",
     "count_words",
     "drop_columns",
     "drop_terms",
     "extend_terms",
+    "list_candidates",
     "replace_terms",
     "resolve_terms",
 ]
@@ -82,21 +80,27 @@ def compute_least_count(vectorizer: Any, is_default: bool, n_documents: int) -> 
     return max(2, least if isinstance(least, Integral) else math.ceil(least * n_documents))
 
 
-def count_candidates(
-    tokens: Sequence[Sequence[str]], before: Mapping[str, int], excluded: Sequence[Container[str]], size: int
-) -> dict[str, int]:
-    """Return the numbers of documents that contain each term that is not excluded; those counted last come last.
+def list_candidates(
+    tokens: Sequence[Sequence[str]],
+    first: int,
+    before: Mapping[str, list[int]],
+    excluded: Sequence[Container[str]],
+    size: int,
+) -> dict[str, list[int]]:
+    """Return the numbers of the documents that contain each term that is not excluded; terms seen last come last.
 
-    Beyond `size` terms, those with the smallest numbers are left out, the oldest first.
+    The number of the first document is `first`. Beyond `size` terms, those in the fewest documents are left out, the
+    oldest first.
     """
-    counts = dict(before)
-    for term, n in Counter(chain.from_iterable(map(set, tokens))).items():
-        if not any(term in terms for terms in excluded):
-            counts[term] = counts.pop(term, 0) + n
-    if len(counts) > size:
-        kept = set(sorted(reversed(counts), key=counts.__getitem__, reverse=True)[:size])
-        counts = {term: n for term, n in counts.items() if term in kept}
-    return counts
+    found = dict(before)
+    for number, terms in enumerate(tokens, first):
+        for term in dict.fromkeys(terms):
+            if not any(term in others for others in excluded):
+                found[term] = [*found.pop(term, ()), number]
+    if len(found) > size:
+        kept = set(sorted(reversed(found), key=lambda term: len(found[term]), reverse=True)[:size])
+        found = {term: numbers for term, numbers in found.items() if term in kept}
+    return found
 
 
 def count_terms(vectorizer: Any, tokens: Sequence[Sequence[str]]) -> csr_matrix:
@@ -106,11 +110,11 @@ def count_terms(vectorizer: Any, tokens: Sequence[Sequence[str]]) -> csr_matrix:
     return csr_matrix(counter.transform(tokens))
 
 
-def extend_terms(vectorizer: Any, kept: Any, counts: Mapping[str, int], n_documents: int) -> Any:
-    """Return a copy of a fitted vectorizer with the terms of these columns, and new ones with their document counts."""
-    terms, idf = [*vectorizer.get_feature_names_out()[kept].tolist(), *counts], getattr(vectorizer, "idf_", None)
+def extend_terms(vectorizer: Any, kept: Any, added: Mapping[str, list[int]], n_documents: int) -> Any:
+    """Return a copy of a fitted vectorizer with the terms of these columns, and new ones with the numbers of their documents."""
+    terms, idf = [*vectorizer.get_feature_names_out()[kept].tolist(), *added], getattr(vectorizer, "idf_", None)
     if idf is not None:
-        new = np.log((1 + n_documents) / (1 + np.array(list(counts.values()), idf.dtype))) + 1
+        new = np.log((1 + n_documents) / (1 + np.array(list(map(len, added.values())), idf.dtype))) + 1
         idf = np.concatenate([idf[kept], np.clip(new, 1, idf.max())])
     return replace_terms(vectorizer, terms, idf)
 
