@@ -114,9 +114,7 @@ class ComponentChanges(FittedTopics):
         owners = self.topic_ids_[self._component_topics]
         kept = np.flatnonzero(~np.isin(owners, list(topics)))
         features = self._documents.features
-        described = learner._describe_groups(
-            ops.take_rows(features, rows), labels, len(ids), state, features.shape[0]
-        )
+        described = learner._describe_groups(ops.take_rows(features, rows), labels, len(ids), state, features.shape[0])
         share = described.usage.dtype.type(len(rows) / len(self._documents.texts))
         described = described._replace(usage=described.usage * share)
         self.learner_ = store_state(learner, append_components(select_components(state, kept), described))

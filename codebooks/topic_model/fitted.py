@@ -15,6 +15,7 @@ from codebooks import ops
 from codebooks.interpret.topics import TopicList
 from codebooks.topic_model.components import compute_shares
 from codebooks.topic_model.description import describe_topics
+from codebooks.topic_model.vocabulary import convert_words
 
 if TYPE_CHECKING:
     from typing import Self
@@ -105,7 +106,7 @@ class FittedTopics(BaseEstimator):
 
     def _compute_features(self, texts: Sequence[str]) -> tuple[Any, Any]:
         """Return the words of texts, and the input of the learner, which may be the same matrix."""
-        words = self.vectorizer_.transform(texts)
+        words = convert_words(self.vectorizer_.transform(texts))
         return words, words if self.preparation_ is None else self.preparation_.transform(texts)
 
     def _compute_topic_shares(self, features: Any) -> tuple[NDArray[Any], NDArray[Any]]:

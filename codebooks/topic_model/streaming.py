@@ -21,6 +21,7 @@ from codebooks.topic_model.vocabulary import (
     align_columns,
     can_extend,
     compute_least_count,
+    convert_words,
     count_terms,
     extend_terms,
     list_candidates,
@@ -42,8 +43,8 @@ _KEPT_TERMS, _MEMORY = 0.9, 20_000
 _N_EPOCHS = 3
 # The learner starts again whenever the number of documents has grown by this factor, until they are not all kept.
 _GROWTH = 1.8
-# New topics are searched for whenever this number of documents has been added.
-_PERIOD = 250
+# New topics are searched for whenever this number of documents has been added, in these and at least in this number.
+_PERIOD, _N_SEARCHED = 250, 1_000
 
 
 class StreamingMixin(ComponentChanges):
@@ -136,7 +137,7 @@ class StreamingMixin(ComponentChanges):
         """Return the words of texts, after the vocabulary has been extended by new words."""
         is_extended = self.preparation_ is not None or is_editable(self.learner_)
         if not can_extend(self.vectorizer_) or not is_extended:
-            return self.vectorizer_.transform(texts)
+            return convert_words(self.vectorizer_.transform(texts))
         stream, tokens = self._stream, self._analyze(texts)
         candidates = self._list_candidates(tokens, stream.n_documents, stream.candidates)
         least = compute_least_count(self.vectorizer_, self.vectorizer is None, stream.n_documents + len(texts))
@@ -160,9 +161,10 @@ class StreamingMixin(ComponentChanges):
         limit = getattr(self.vectorizer_, "max_features", None) or _N_TERMS
         kept = np.ones(len(counts), bool)
         if len(counts) > limit:
-            seeded = [self.vectorizer_.vocabulary_.get(term) for terms in self._restrictions.seeds.values() for term in terms]
+            seeds = chain.from_iterable(self._restrictions.seeds.values())
+            seeded = [self.vectorizer_.vocabulary_.get(term, -1) for term in seeds]
             ranked = counts.copy()
-            ranked[[column for column in seeded if column is not None]] = np.inf
+            ranked[[column for column in seeded if column >= 0]] = np.inf
             kept[np.argsort(-ranked, kind="stable")[max(int(_KEPT_TERMS * limit), 1) :]] = False
         added = {term: found for (term, found), is_kept in zip(added.items(), kept[n_before:], strict=True) if is_kept}
         before = kept[:n_before]
@@ -171,15 +173,15 @@ class StreamingMixin(ComponentChanges):
         self.vectorizer_ = extend_terms(self.vectorizer_, before, added, n_documents)
         words = align_columns(self._documents.words, columns, self.vectorizer_)
         # Rows of documents that contain the new words are counted again.
-        numbers = np.unique(list(chain.from_iterable(added.values()))).astype(np.int64)
+        numbers = np.array(list(chain.from_iterable(added.values())), dtype=np.int64)
         rows = np.flatnonzero(np.isin(stream.numbers, numbers))
-        again = count_terms(self.vectorizer_, self._analyze([self._documents.texts[row] for row in rows])) if len(rows) else words[:0]
+        again = count_terms(self.vectorizer_, self._analyze([self._documents.texts[row] for row in rows]))
         order = np.arange(len(stream.numbers))
         order[rows] = len(order) + np.arange(len(rows))
         words = ops.take_rows(ops.stack_rows([words, again]), order)
         self._documents = self._documents._replace(words=words)
-        new_counts = np.bincount(again.indices, minlength=len(columns))
-        self._stream = stream._replace(term_counts=np.append(counts[:n_before][before], new_counts[columns < 0]))
+        new_counts = np.bincount(again.indices, minlength=len(columns))[columns < 0]
+        self._stream = stream._replace(term_counts=np.append(counts[:n_before][before], new_counts))
         if self.preparation_ is None:
             self._documents = self._documents._replace(features=words)
             used = ops.stack_rows([again, count_terms(self.vectorizer_, tokens)])
@@ -212,7 +214,8 @@ class StreamingMixin(ComponentChanges):
         stream, features = self._stream, self._documents.features
         n_documents = int(stream.numbers[-1]) + 1
         self._stream = stream._replace(n_searched=n_documents)
-        first = int(np.searchsorted(stream.numbers, max(n_documents - _N_RECENT, stream.n_first)))
+        start = max(min(stream.n_searched, n_documents - _N_SEARCHED), stream.n_first, n_documents - _N_RECENT)
+        first = int(np.searchsorted(stream.numbers, start))
         past, recent = (ops.take_rows(features, rows) for rows in (slice(0, first), slice(first, len(stream.numbers))))
         found = find_new_components(self.learner_, recent, past, [stream.seed, n_documents])
         if found is not None:

@@ -22,7 +22,8 @@ __all__ = [
     "align_columns",
     "can_extend",
     "compute_least_count",
-        "count_terms",
+    "convert_words",
+    "count_terms",
     "count_words",
     "drop_columns",
     "drop_terms",
@@ -47,12 +48,17 @@ def count_words(
     else:
         vectorizer = clone(vectorizer)
     try:
-        return vectorizer, csr_matrix(fit_transform(vectorizer, texts))
+        return vectorizer, convert_words(fit_transform(vectorizer, texts))
     except ValueError as error:  # scikit-learn: "empty vocabulary", "no terms remain"
         raise ValueError(
             f"TopicModel expected documents with words that are no stop words, got {len(texts)} without "
             f"({shorten(str(error), 120)}). Check `language` and `stop_words`, or add documents."
         ) from error
+
+
+def convert_words(words: Any) -> csr_matrix:
+    """Return the matrix of a vectorizer as a CSR matrix of floating point numbers."""
+    return csr_matrix(words, dtype=words.dtype if words.dtype.kind == "f" else np.float32)
 
 
 def _build_vectorizer(texts: Sequence[str], language: Any, stop_words: Sequence[str] | None) -> TfidfVectorizer:
@@ -107,7 +113,7 @@ def count_terms(vectorizer: Any, tokens: Sequence[Sequence[str]]) -> csr_matrix:
     """Compute `vectorizer.transform` from the terms of documents."""
     counter = copy(vectorizer)
     counter.analyzer = list
-    return csr_matrix(counter.transform(tokens))
+    return convert_words(counter.transform([*tokens, []])[: len(tokens)])  # TfidfVectorizer needs a row
 
 
 def extend_terms(vectorizer: Any, kept: Any, added: Mapping[str, list[int]], n_documents: int) -> Any:
