@@ -82,7 +82,7 @@ class FittedTopics(BaseEstimator):
     history_: tuple[Edit, ...]
     _documents: Documents  # after `partial_fit` some of them
     _kept_labels: NDArray[Any]  # ids of the topics of `_documents`
-    _stream: Stream | None
+    _stream: Any  # Stream, or None before `partial_fit`
     _restrictions: Restrictions
     _component_topics: NDArray[Any]  # (n_components,) position of the topic of each component
     _next_id: int

@@ -83,7 +83,7 @@ def can_extend(vectorizer: Any) -> bool:
 def compute_least_count(vectorizer: Any, is_default: bool, n_documents: int) -> int:
     """Return the number of documents in which a new term must occur, at least 2."""
     least = _get_least_documents(n_documents) if is_default else vectorizer.min_df
-    return max(2, least if isinstance(least, Integral) else math.ceil(least * n_documents))
+    return max(2, int(least) if isinstance(least, Integral) else math.ceil(least * n_documents))
 
 
 def list_candidates(
@@ -104,7 +104,7 @@ def list_candidates(
             if not any(term in others for others in excluded):
                 found[term] = [*found.pop(term, ()), number]
     if len(found) > size:
-        kept = set(sorted(reversed(found), key=lambda term: len(found[term]), reverse=True)[:size])
+        kept = set(sorted(found, key=lambda term: len(found[term]))[-size:])
         found = {term: numbers for term, numbers in found.items() if term in kept}
     return found
 
@@ -117,7 +117,7 @@ def count_terms(vectorizer: Any, tokens: Sequence[Sequence[str]]) -> csr_matrix:
 
 
 def extend_terms(vectorizer: Any, kept: Any, added: Mapping[str, list[int]], n_documents: int) -> Any:
-    """Return a copy of a fitted vectorizer with the terms of these columns, and new ones with the numbers of their documents."""
+    """Return a copy of a fitted vectorizer with the terms of these columns, and new ones with their documents."""
     terms, idf = [*vectorizer.get_feature_names_out()[kept].tolist(), *added], getattr(vectorizer, "idf_", None)
     if idf is not None:
         new = np.log((1 + n_documents) / (1 + np.array(list(map(len, added.values())), idf.dtype))) + 1

@@ -90,7 +90,8 @@ def test_vocabulary_is_bounded(model, monkeypatch):
         texts = draw_texts([0, 1, 2], 30, seed=seed)[0]
         model.partial_fit([f"{text} rare{seed}{k % 15}x once{seed}{k}x" for k, text in enumerate(texts)])
     vocabulary = model.vectorizer_.vocabulary_
-    assert len(vocabulary) <= 60 and len(model._stream.candidates) <= 50
+    assert len(vocabulary) <= 60
+    assert len(model._stream.candidates) <= 50
     assert {"aworda", "bwordb", "cwordc"} <= set(vocabulary)
     assert model.learner_.components_.shape[1] == model._documents.words.shape[1] == len(vocabulary)
     np.testing.assert_allclose(model.learner_.components_.sum(axis=1), 1, rtol=1e-4)
@@ -141,7 +142,8 @@ def test_edits_after_partial_fit(model):
     texts, labels = draw_texts([0, 1, 2], 30, seed=1)
     model.partial_fit(texts)
     merged = model.merge([[0, 1]])
-    assert len(merged.labels_) == 120 and len(merged.topics_) == 2
+    assert len(merged.labels_) == 120
+    assert len(merged.topics_) == 2
     split = model.split(0)
     assert split.topic_ids_.tolist() == [0, 1, 2, 3]
     moved = model.move(len(texts), 2)
@@ -168,7 +170,8 @@ def test_partial_fit_after_edits_keeps_them(model):
     assert edited._restrictions.moved == {edited._documents.texts.index(text): c}
     assert edited.predict(["aworda awordb"]) == edited.predict(["bworda bwordb"])
     # The model before the edits does not change.
-    assert len(model.topics_) == 3 and model._documents.words.shape[0] == 90
+    assert len(model.topics_) == 3
+    assert model._documents.words.shape[0] == 90
 
 
 def stream_with_growth(chunks):
@@ -184,7 +187,7 @@ def test_grow_adds_a_topic_for_each_new_theme():
     model, n_topics = stream_with_growth(chunks)
     assert n_topics == [2, 2, 3, 4]
     assert model.topic_ids_.tolist() == [0, 1, 2, 3]
-    texts, labels = chunks[-1]
+    labels = chunks[-1][1]
     assert compute_purity(labels, model.labels_) > 0.95
     assert set(model.labels_[labels == 3]) <= {2, 3}  # not those of the first themes
     assert len(set(model.labels_[labels >= 2])) == 2
@@ -196,7 +199,7 @@ def test_grow_adds_no_topic_on_a_stationary_stream():
 
 
 def test_custom_learners():
-    texts, labels = draw_texts([0, 1, 2], 90)
+    texts = draw_texts([0, 1, 2], 90)[0]
     model = TopicModel(3, learner=MiniBatchKMeans(n_init=3), language=None, random_state=0).partial_fit(texts)
     n_terms = len(model.vectorizer_.vocabulary_)
     edited = model.rename({0: "first"})
