@@ -8,8 +8,11 @@ OLDEST := .venv-oldest/bin
 TEXT := .venv-text/bin
 PEERS := .venv-peers/bin
 PIP := -m pip --disable-pip-version-check --quiet
-# Processes that run tests.
+# Processes that run tests. Each begins with a part of the tests in their order, so that fixtures of a file are made once.
 JOBS ?= auto
+DIST := --dist worksteal
+# Tests of what tracked files contain.
+OF_FILES := test_examples.py test_documentation.py test_readme.py test_style.py test_wheel.py test_zoo.py
 
 .PHONY: demo test test-core test-fast test-text test-oldest test-processors test-gpu test-wheel docs lint bench bench-gpu bench-peers clean
 
@@ -22,21 +25,24 @@ demo: .venv/.core
 test: test-core test-text
 
 test-core: .venv/.dev lint
-	$(BIN)/python -m pytest -n $(JOBS)
+	$(BIN)/python -m pytest -n $(JOBS) $(DIST)
 
-# Tests of single functions and estimators, without those that start processes, repeat scikit-learn's checks, simulate a GPU,
-# or fit many models.
+# Tests of single functions and estimators of every folder of the package, without those that start processes, repeat
+# scikit-learn's checks, simulate a GPU, or fit many models.
 test-fast: .venv/.dev
-	$(BIN)/python -m pytest -q -n $(JOBS) -m "not slow and not gpu" -k "not scikit_learn_contract and not TestLaws" \
-		$(addprefix --ignore=tests/,gpu encoder benchmarks cli test_zoo.py test_examples.py test_documentation.py test_wheel.py)
+	$(BIN)/python -m pytest -q -n $(JOBS) $(DIST) -m "not slow and not many_fits and not process and not gpu" \
+		-k "not scikit_learn_contract and not TestLaws" $(addprefix --ignore=tests/,gpu encoder benchmarks \
+		test_grid_search.py test_messages.py test_selection.py $(OF_FILES))
 
 # The model comes with a package, and nothing is downloaded at run time.
 test-text: .venv-text/.test
 	HF_HUB_OFFLINE=1 $(TEXT)/python -m pytest -p no:cacheprovider tests/encoder
 
+# Without tests of tracked files, of the benchmarks, of the simulated GPU, and of many fits, which do not depend on versions.
 # Compiled kernels are kept apart from those of the newest Numba: each would throw away the other's.
 test-oldest: .venv-oldest/.test
-	NUMBA_CACHE_DIR=$(CURDIR)/.venv-oldest/kernels $(OLDEST)/python -m pytest -p no:cacheprovider -n $(JOBS) -m "not slow and not gpu"
+	NUMBA_CACHE_DIR=$(CURDIR)/.venv-oldest/kernels $(OLDEST)/python -m pytest -p no:cacheprovider -n $(JOBS) $(DIST) \
+		-m "not slow and not many_fits and not gpu" $(addprefix --ignore=tests/,gpu encoder benchmarks $(filter-out test_examples.py,$(OF_FILES)))
 
 # Results differ in their last digits between processors. With QUICK=1 one run instead of one for each kind.
 test-processors: .venv/.dev

@@ -21,12 +21,12 @@ __all__ = [
     "compute_table",
     "count_reproducible",
     "is_doubtful",
-    "select_rows",
+    "select_entries",
 ]
 
 _LADDER = (2, 3, 4, 5, 6, 8, 10, 13, 17, 22, 29, 38, 50, 65, 85, 110, 145, 190, 250, 330)  # numbers tried
 _FEWEST_ROWS = 8  # smallest number of rows for each component
-_MOST_ROWS = 20_000  # largest number of rows used
+_MOST_ROWS, _MOST_COLUMNS = 20_000, 5_000  # largest numbers of rows and columns used
 # To save time, models are fitted from one start in at most this number of passes, with minibatches of this number of
 # rows for each component, the memory of the mixture.
 _N_PASSES, _BATCH_ROWS, _SMALLEST_BATCH = 12, 25, 500
@@ -37,7 +37,7 @@ _FIRST_END, _FALLEN, _LEAST_USED = 8, 0.93, 0.6
 # Relative differences of merit that count as equal: for the number of components, and for that of broad components.
 _EQUAL, _NEARLY = 0.005, 0.03
 DOUBTFUL = 0.3  # agreement below which the reason has a warning
-_SAME = 0.4  # two components are the same if the F1 of their rows is larger
+_SAME = 0.2  # two components are the same if the F1 of their rows is larger
 
 
 class _Model(NamedTuple):
@@ -48,8 +48,16 @@ class _Model(NamedTuple):
     overfit: float  # mean log likelihood of the training rows minus score
 
 
-def select_rows(X: Any, seed: int) -> Any:
-    """Return the rows that are not empty, or a random sample of them if there are more than 20,000."""
+def select_entries(X: Any, seed: int) -> Any:
+    """Return the columns that have the most positive entries, at most 5,000, and rows that are not empty.
+
+    If there are more than 20,000 rows, 20,000 are drawn at random.
+    """
+    if X.shape[1] > _MOST_COLUMNS:
+        xp = ops.xp(X)
+        _, counts = ops.sum_column_logs(X, xp.zeros(X.shape[1]), xp.ones(X.shape[1], bool))
+        most = np.argsort(-ops.to_host(counts), kind="stable")[:_MOST_COLUMNS]
+        X = X[:, ops.to_device_of(np.sort(most), X)]
     non_empty = np.flatnonzero(ops.to_host(ops.row_norms(X)) > 0)
     if len(non_empty) > _MOST_ROWS:
         non_empty = np.sort(np.random.RandomState(seed).choice(non_empty, _MOST_ROWS, replace=False))
@@ -128,7 +136,7 @@ def _summarize(number: int, models: list[_Model]) -> dict[str, Any]:
         matching[j, i], repeated = matching[i, j], max(repeated, n_same)
     agreements, matchings = agreement.sum(axis=1) / (n - 1), matching.sum(axis=1) / (n - 1)
     evidence = np.array([max(model.score - _OVERFIT * model.overfit, 0) for model in models])
-    merit = evidence * np.sqrt(agreements * matchings)
+    merit = evidence * agreements
     return {
         "n_components": number,
         "score": float(np.mean([model.score for model in models])),

@@ -32,7 +32,7 @@ from codebooks._mixture_selection import (
     compute_table,
     count_reproducible,
     is_doubtful,
-    select_rows,
+    select_entries,
 )
 from codebooks._tables import build_frame, format_html_table
 from codebooks.errors import short_repr, shorten_errors
@@ -154,16 +154,15 @@ def choose_n_components(
 
     For `MultinomialMixture` the merit is
 
-    .. math:: \mathrm{merit} = (\mathrm{score} - \tfrac34\, \mathrm{overfit})
-        \sqrt{\mathrm{agreement} \cdot \mathrm{matching}},
+    .. math:: \mathrm{merit} = (\mathrm{score} - \tfrac34\, \mathrm{overfit}) \, \mathrm{agreement},
 
-    with the log likelihood of held-out rows above that of a single component (score), its excess on training rows
-    (overfit), and the mean F1 of components of two models matched one to one (matching). For the smallest number with
-    about the largest merit, the components are counted that occur in two models (F1 above 0.4). This count is
-    recommended; it can differ from all numbers tried. `n_broad` is the same count for the smallest number with nearly
-    the largest (score - 3/4 overfit) matching, which penalises components that models divide differently. At most
-    20,000 rows are used, drawn at random. Models are fitted in at most 12 passes, from one start instead of the best of
-    several.
+    with the log likelihood of held-out rows above that of a single component (score) and its excess on training rows
+    (overfit). For the smallest number with about the largest merit, the components are counted that occur in two models
+    (matched one to one, F1 above 0.2). This count is recommended; it can differ from all numbers tried. `n_broad` is
+    the same count for the smallest number with nearly the largest (score - 3/4 overfit) matching, the mean F1 of
+    matched components, which is low if models divide components differently. At most 20,000 rows, drawn at random, and
+    the 5,000 columns with the most positive entries are used. Models are fitted in at most 12 passes, from one start
+    instead of the best of several.
 
     Parameters
     ----------
@@ -241,7 +240,7 @@ def choose_n_components(
     seed = _draw_seed(random_state)
     is_mixture = hasattr(learner, "_score_rows")
     if is_mixture:
-        X = select_rows(X, seed)
+        X = select_entries(X, seed)
         _require_rows(X.shape[0], "rows that are not all zero")
     splits = list(ShuffleSplit(n_seeds, test_size=test_size, random_state=seed).split(np.empty(X.shape[0])))
     if is_mixture:

@@ -13,6 +13,14 @@ collect_ignore = ["rounding.py", "processors.py"]
 TESTS = Path(__file__).parent
 
 
+@pytest.hookimpl(tryfirst=True)  # before tests are selected by their marks
+def pytest_collection_modifyitems(items):
+    """Mark the tests that start processes by means of `fresh_python`."""
+    for item in items:
+        if "fresh_python" in getattr(item, "fixturenames", ()):
+            item.add_marker("process")
+
+
 @pytest.fixture(scope="session")
 def fresh_python():
     """Return a function that runs code in a new interpreter with the same import path and returns the output.

@@ -20,8 +20,7 @@ def similarity(X, Y):
     out = np.zeros((len(X), len(Y)))
     for i in range(len(X)):
         for k in range(len(Y)):
-            for j in range(X.shape[1]):
-                out[i, k] += X[i, j] * Y[k, j]
+            out[i, k] = np.sum(X[i] * Y[k])
     return out
 
 
@@ -535,7 +534,7 @@ def multinomial_mixture_step(state, X):
         if not x.any():
             continue
         n_rows += 1
-        scores = [[sum(x[v] * table[k, v] for v in range(n_features)) for k in range(n_components)]]
+        scores = [[np.sum(x * table[k]) for k in range(n_components)]]
         prior = 0.5 * np.log(old["n_rows"] + 0.1)
         gates, winner, peak = compute_responsibilities(scores, 1 / old["mean_saliency"], -prior, np.log(100))
         winning[i] = peak[0]
@@ -694,8 +693,9 @@ def bm25(X, variant, k1=1.5, b=0.75, delta=0.5, k1_of_terms=None):
         df = sum(f > 0 for f in X[:, t])
         if df == 0:
             continue
+        gain = max(0.0, information_gains(X, t, b)[1]) if variant == "bm25-adpt" else None
         for d in range(n_documents):
-            f, length = X[d, t], 1 - b + b * sum(X[d]) / mean_length
+            f, length = X[d, t], 1 - b + b * np.sum(X[d]) / mean_length
             if variant == "lucene":
                 idf, worth = np.log(1 + (n_documents - df + 0.5) / (df + 0.5)), ratio(f, k1 * length + f)
             elif variant == "robertson":
@@ -709,7 +709,7 @@ def bm25(X, variant, k1=1.5, b=0.75, delta=0.5, k1_of_terms=None):
                 idf, worth = np.log((n_documents + 1) / df), (k1 + 1) * ratio(f, k1 * length + f) + delta
             else:
                 k = k1_of_terms[t]
-                idf, worth = max(0.0, information_gains(X, t, b)[1]), (k + 1) * ratio(f, k * length + f)
+                idf, worth = gain, (k + 1) * ratio(f, k * length + f)
             out[d, t] = idf * worth
     return out
 
@@ -717,9 +717,8 @@ def bm25(X, variant, k1=1.5, b=0.75, delta=0.5, k1_of_terms=None):
 def information_gains(X, t, b):
     """Compute G_0, G_1, ... of term t up to its largest number of occurrences, at least 2 and at most 20."""
     X = wide(X)
-    n_documents = len(X)
-    mean_length = sum(sum(row) for row in X) / n_documents
-    occurrences = [row[t] / (1 - b + b * sum(row) / mean_length) for row in X if row[t] > 0]
+    n_documents, lengths = len(X), X.sum(axis=1)
+    occurrences = [row[t] / (1 - b + b * n / lengths.mean()) for row, n in zip(X, lengths, strict=True) if row[t] > 0]
 
     def n_having(r):
         return n_documents if r == 0 else len(occurrences) if r == 1 else sum(c >= r - 0.5 for c in occurrences)
@@ -997,8 +996,8 @@ def isoscore(X):
 
 
 def average_cosine(X):
-    rows = [_unit(x) for x in wide(X)]
-    return np.mean([a @ b for i, a in enumerate(rows) for j, b in enumerate(rows) if i != j])
+    rows = np.array([_unit(x) for x in wide(X)])
+    return np.mean([np.delete(rows, i, axis=0) @ a for i, a in enumerate(rows)])
 
 
 def alignment(A, B, alpha=2):
@@ -1006,9 +1005,9 @@ def alignment(A, B, alpha=2):
 
 
 def uniformity(X, t=2):
-    rows = [_unit(x) for x in wide(X)]
-    pairs = [(a, b) for i, a in enumerate(rows) for b in rows[:i]]
-    return np.log(np.mean([np.exp(-t * np.sum((a - b) ** 2)) for a, b in pairs]))
+    rows = np.array([_unit(x) for x in wide(X)])
+    pairs = [np.exp(-t * np.sum((rows[:i] - a) ** 2, axis=1)) for i, a in enumerate(rows)]
+    return np.log(np.mean(np.concatenate(pairs)))
 
 
 # -- heads over embeddings ---------------------------------------------------------------------------------------------

@@ -54,6 +54,11 @@ def test_slices_of_a_topic_list_are_topic_lists():
     assert topics[0].words == ("<goal>",)
 
 
+def test_repr_html_of_a_topic_is_that_of_a_list_of_it():
+    topic = Topic(0, ("<goal>",), (1.0,), 0.1)
+    assert topic._repr_html_() == TopicList([topic])._repr_html_()
+
+
 def test_repr_html_of_a_long_table_is_cut():
     html = TopicList([Topic(k, ("a",), (1.0,), 0.1) for k in range(60)])._repr_html_()
     assert html.count("<tr>") == 51

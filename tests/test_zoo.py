@@ -17,8 +17,8 @@ from benchmarks.zoo import DEFAULTS, LEARNERS, ORTHONORMAL, PEER, UNREVIVED, Fig
 from codebooks import KrotovHopfield
 
 SEED = 0
-SIZES = {"clothing_1000": 0.15}  # 150 components; other sets have a quarter of their rows
-SIZE = 0.25
+SIZES = {"clothing_1000": 0.1}  # 100 components
+SIZE = 0.15  # share of the rows
 REAL = {"digits", "digits_40", "digits_in_bytes", "iris", "wine", "breast_cancer"}  # real groups, not planted
 
 

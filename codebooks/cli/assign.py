@@ -23,7 +23,7 @@ from codebooks.cli.atomic_output import (
 from codebooks.cli.console import report_print_errors
 from codebooks.cli.embedding_steps import report_embedding_errors
 from codebooks.cli.models import load_model
-from codebooks.cli.sources import Column, ReadingOptions, load_documents
+from codebooks.cli.sources import Column, ReadingOptions, check_source, load_documents
 from codebooks.errors import UserError
 
 
@@ -60,10 +60,11 @@ def assign(
     """
     if reject_below is not None and not -1 <= reject_below <= 1:
         raise UserError(f"--reject-below must be a number from -1 to 1, got {reject_below}.")
+    pipeline = load_model(model, trust)
+    check_source(source)
     if out is not None:
         refuse_overwriting([out], overwrite)
-    pipeline = load_model(model, trust)
-    documents, _ = load_documents(source, False, column, reading)
+    documents, _ = load_documents(source, column, reading)
     X = report_embedding_errors(pipeline[:-1].transform, documents.texts)
     labels, strength = find_strongest_components(pipeline[-1], X)
     if reject_below is not None:

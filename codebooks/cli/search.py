@@ -26,7 +26,15 @@ from codebooks.cli.search_results import (
     format_json_lines,
     print_results,
 )
-from codebooks.cli.sources import Columns, ReadingOptions, Source, Where, apply_column_weights, parse_columns
+from codebooks.cli.sources import (
+    Columns,
+    ReadingOptions,
+    Source,
+    Where,
+    apply_column_weights,
+    check_source,
+    parse_columns,
+)
 from codebooks.cli.text_options import WordOptions
 from codebooks.errors import UserError
 
@@ -95,6 +103,7 @@ def search(
     weights = parse_columns(columns)
     source = Source(path, tuple(weights), reading, where)
     _check(n_hits, feedback, queries)
+    check_source(path, demo)
     if save is not None:
         from codebooks.storage import check_place
 

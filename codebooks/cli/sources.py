@@ -126,10 +126,19 @@ class Source(NamedTuple):
         return [name for name, value in options.items() if value not in (None, False, ()) and name != "--id-column"]
 
 
-def load_documents(path: Path | None, demo: bool, column: str | None, options: ReadingOptions) -> tuple[Documents, str]:
-    """Read the documents of a file, a folder or the demo, and return them and the name of the source."""
+def check_source(path: Path | None, demo: bool = False) -> None:
+    """Raise an error unless either a source that exists or the demo is given. Call it before checks of output files."""
     if demo == (path is not None):
         raise UserError("pass either SOURCE or --demo; see codebooks topics --help.")
+    if path is not None and not is_standard_input(path):
+        try:
+            path.stat()
+        except OSError as error:
+            raise UserError(f"cannot read {path}: {error.strerror or error}.") from error
+
+
+def load_documents(path: Path | None, column: str | None, options: ReadingOptions) -> tuple[Documents, str]:
+    """Read the documents of a file or a folder, or the demo if there is no path; return them and their name."""
     return Source(path, () if column is None else (column,), options).read()
 
 

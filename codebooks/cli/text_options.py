@@ -111,7 +111,8 @@ class WordOptions(NamedTuple):
         try:
             detection = analyzer.set_params(**settings).detect(texts)
         except (ImportError, ValueError) as error:
-            raise UserError(str(error).replace("`language`", "--language")) from error
+            message = str(error).replace("`language`", "--language").replace('"auto", None', '"auto", "none"')
+            raise UserError(message) from error
         extra = [] if self.stop_words is None else _read_words(self.stop_words)
         if extra or self.no_stop_words:
             by_language = [] if self.no_stop_words else analyzer.language_stop_words()

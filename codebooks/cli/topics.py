@@ -29,7 +29,7 @@ from codebooks.cli.control_characters import remove_controls, shorten_word
 from codebooks.cli.embedding_steps import build_embedding_steps, report_embedding_errors
 from codebooks.cli.models import save_model
 from codebooks.cli.readers import Documents, UserError
-from codebooks.cli.sources import Column, ReadingOptions, load_documents
+from codebooks.cli.sources import Column, ReadingOptions, check_source, load_documents
 from codebooks.cli.text_options import WordOptions
 
 MODELS = {  # value of --model -> class in `codebooks`
@@ -110,12 +110,15 @@ def topics(
         raise UserError(f"--model must be one of {', '.join(MODELS)}, got {model!r}.")
     if embed is not None and model == FOR_WORDS:
         raise UserError(f"--model {FOR_WORDS} requires words, not embeddings; omit --model or --embed.")
+    if not 0 <= seed < 2**32:
+        raise UserError(f"--seed must be an integer from 0 to {2**32 - 1}, got {seed}.")
+    check_source(source, demo)
     refuse_overwriting([out / name for name in FILES], overwrite)
     from sklearn.pipeline import Pipeline
 
     with write_atomically(out, FILES) as folder, show_progress(quiet, N_STEPS + (embed is not None)) as step:
         step("reading")
-        documents, name = load_documents(source, demo, column, reading)
+        documents, name = load_documents(source, column, reading)
         learner = getattr(codebooks, MODELS[model])(_choose_n_topics(n_topics, len(documents.texts)), random_state=seed)
         step("loading (the first run compiles)")
         codebooks.warmup(memory=False)

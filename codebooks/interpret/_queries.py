@@ -39,13 +39,21 @@ def vectorize_query(
     """Return the query as a dense row of features, shape (1, n_features), with at least one entry."""
     words = extract_words(query)
     if words is None:
-        row = query if sparse.issparse(query) else np.atleast_2d(np.asanyarray(ops.to_host(query)))
+        row = query if sparse.issparse(query) else np.atleast_2d(_check_numbers(ops.to_host(query)))
     elif preparation is None:
         row = count_words(words, resolve_feature_names(None, learner, feature_names, n_features))
     else:
         row = [" ".join(words)]
     if preparation is not None:
-        row = preparation.transform(row)
+        try:
+            row = preparation.transform(row)
+        except AttributeError as error:  # a vectorizer of texts calls methods of str
+            if words is not None:
+                raise
+            raise TypeError(
+                f"`query` must be a text for a Pipeline that begins with a vectorizer, got {short_repr(query)}. Pass a "
+                "string of words."
+            ) from error
     row = check_matrix("query", ops.to_host(row))
     if row.shape != (1, n_features):
         raise ValueError(
@@ -56,6 +64,20 @@ def vectorize_query(
     if not row.any():
         received = "a row of zeros" if words is None else short_repr(" ".join(words))
         raise ValueError(f"`query` must have at least one word of the model, got {received}. Use its feature names.")
+    return row
+
+
+def _check_numbers(query: Any) -> NDArray[Any]:
+    """Return a query that is not words as an array of numbers."""
+    try:
+        row = np.asanyarray(query)
+    except ValueError:  # rows of different lengths
+        row = np.array(None)
+    if row.dtype.kind not in "buif":
+        raise TypeError(
+            f"`query` must be a text, a sequence of strings or a row of numbers, got {short_repr(query)}. Pass a "
+            "string of words."
+        )
     return row
 
 

@@ -100,6 +100,9 @@ class Topic:
         name = f" {self.name}:" if self.name and not set(self.name.split(", ")) <= set(self.words) else ""
         return f"{self.id}{share}:{name} {', '.join(self.words) or '(no words)'}{against}"
 
+    def _repr_html_(self) -> str:
+        return TopicList([self])._repr_html_()
+
 
 class TopicList(list[Topic]):
     """A list of topics that notebooks show as a table.

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 
 class Plateau:
@@ -28,19 +27,32 @@ class Reporter:
 
     def __init__(self, name: str, n_epochs: int, verbose: int, score_name: str = "explained energy") -> None:
         self.name, self.n_epochs, self.verbose, self.score_name = name, n_epochs, verbose, score_name
+        self._last_epoch = -1  # the last one with results
 
     def epochs(self) -> Iterator[int]:
-        """Iterate over the numbers of the epochs and show a progress bar if requested."""
-        epochs: Iterable[Any] = range(self.n_epochs)
-        if self.verbose < 2:
-            yield from epochs
-            return
-        from rich.progress import track
+        """Iterate over the numbers of the epochs and show a progress bar if requested.
 
-        yield from track(epochs, description=self.name)
+        The bar is complete if the loop ends after an epoch was reported, and not if an error ends the loop.
+        """
+        if self.verbose < 2:
+            yield from range(self.n_epochs)
+            return
+        from rich.progress import Progress
+
+        with Progress() as progress:
+            bar = progress.add_task(self.name, total=self.n_epochs)
+            for epoch in range(self.n_epochs):
+                try:
+                    yield epoch
+                except GeneratorExit:  # the loop was left
+                    if self._last_epoch == epoch:
+                        progress.update(bar, total=epoch + 1, completed=epoch + 1)
+                    raise
+                progress.advance(bar)
 
     def report(self, epoch: int, score: float, n_idle: int) -> None:
         """Print the results of an epoch if requested."""
+        self._last_epoch = epoch
         if self.verbose == 1:
             idle = f", {n_idle} idle components" if n_idle else ""
             print(f"[{self.name}] epoch {epoch + 1}/{self.n_epochs}: {self.score_name} {score:.4f}{idle}")

@@ -302,6 +302,8 @@ def weigh_entries(X, weight, length):
 
 def sum_column_logs(X, offset, wanted, sample_weight=None):
     sums, counts = np.zeros(X.shape[1]), np.zeros(X.shape[1])
+    if not wanted.any():
+        return sums, counts
     if not is_sparse(X):
         X = csr_matrix(X)
     weight = np.empty(0) if sample_weight is None else sample_weight.astype(np.float64)

@@ -1,4 +1,4 @@
-"""Plots of topics, of the choice of the number of components, of rankings and of embeddings.
+"""Plots of topics, their hierarchy, similarity and trends, of the number of components, of rankings and embeddings.
 
 Figures do not use pyplot: no global state changes, and no display is needed. Functions that draw one panel accept
 `ax=`, to draw into an existing figure, and return the Axes; its figure is `ax.figure`. Functions that draw several
@@ -6,17 +6,23 @@ panels return the Figure. A notebook displays both. `figure.savefig(path)` write
 """
 
 from codebooks.plots.heads import plot_groups, plot_history
+from codebooks.plots.hierarchy import plot_hierarchy, plot_similarity
 from codebooks.plots.ranking import plot_accuracy_at_k
 from codebooks.plots.selection import plot_selection
 from codebooks.plots.topics import plot_topic, plot_topics, plot_usage
+from codebooks.plots.trends import plot_topic_shares, plot_topic_trends
 from codebooks.plots.whitening import plot_whitening
 
 __all__ = [
     "plot_accuracy_at_k",
     "plot_groups",
+    "plot_hierarchy",
     "plot_history",
     "plot_selection",
+    "plot_similarity",
     "plot_topic",
+    "plot_topic_shares",
+    "plot_topic_trends",
     "plot_topics",
     "plot_usage",
     "plot_whitening",

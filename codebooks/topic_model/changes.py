@@ -98,12 +98,16 @@ class ComponentChanges(FittedTopics):
         kept = np.flatnonzero(~np.isin(owners, list(topics)))
         self.learner_ = store_state(self.learner_, select_components(self.learner_._get_state(), kept))
         self._set_topics([id for id in self.topic_ids_.tolist() if id not in topics], owners[kept].tolist())
+        self._keep_restrictions(set(self.topic_ids_.tolist()))
+
+    def _keep_restrictions(self, ids: set[int]) -> None:
+        """Remove what was set for other topics than these."""
         limits = self._restrictions
         self._restrictions = limits._replace(
-            seeds={id: terms for id, terms in limits.seeds.items() if id not in topics},
-            moved={row: id for row, id in limits.moved.items() if id not in topics},
-            pinned=limits.pinned - topics,
-            names={id: name for id, name in limits.names.items() if id not in topics},
+            seeds={id: terms for id, terms in limits.seeds.items() if id in ids},
+            moved={row: id for row, id in limits.moved.items() if id in ids or id == -1},
+            pinned=limits.pinned & ids,
+            names={id: name for id, name in limits.names.items() if id in ids},
         )
 
     def _replace_components(
@@ -190,9 +194,8 @@ class ComponentChanges(FittedTopics):
         )
 
     def _drop_forbidden(self) -> bool:
-        """Remove forbidden words from the vocabulary and from the components; return whether there were any."""
-        terms = self.vectorizer_.get_feature_names_out()
-        words = self._restrictions.forbidden
+        """Remove forbidden words from the vocabulary and from the documents; return whether there were any."""
+        words, terms = self._restrictions.forbidden, self.vectorizer_.get_feature_names_out()
         found = zip(words, resolve_terms(self.vectorizer_, words), strict=True)
         # A word may be in upper case, but the words of a phrase are not forbidden alone.
         forbidden = {term for word, terms in found for term in terms if len(terms) == 1 or term == word}
@@ -201,19 +204,22 @@ class ComponentChanges(FittedTopics):
             return False
         if not kept.any():
             raise ValueError("`words` must leave a word, got all words of the documents. Forbid fewer words.")
-        vectorizer, documents = drop_terms(self.vectorizer_, kept), self._documents
-        columns = drop_columns(documents.words, kept, vectorizer)
-        features = documents.features
-        if self.preparation_ is None:
-            self._require_editable("forbid")
-            features = columns
-            state = self.learner_._align_features(columns, self.learner_._get_state(), np.flatnonzero(kept))
-            self.learner_ = store_state(self.learner_, state)
-            self.learner_.n_features_in_ = len(vectorizer.vocabulary_)
-        self.vectorizer_, self._documents = vectorizer, documents._replace(words=columns, features=features)
+        self.vectorizer_ = drop_terms(self.vectorizer_, kept)
+        columns = drop_columns(self._documents.words, kept, self.vectorizer_)
+        features = columns if self.preparation_ is None else self._documents.features
+        self._documents = self._documents._replace(words=columns, features=features)
         if self._stream is not None:
             self._stream = self._stream._replace(term_counts=self._stream.term_counts[kept])
         return True
+
+    def _align_components(self, terms: Sequence[str]) -> None:
+        """Change the columns of the components from `terms` to the present vocabulary, if they are words."""
+        if self.preparation_ is None:
+            column = {term: k for k, term in enumerate(terms)}
+            columns = np.array([column.get(term, -1) for term in self.vectorizer_.get_feature_names_out()])
+            state = self.learner_._align_features(self._documents.features, self.learner_._get_state(), columns)
+            self.learner_ = store_state(self.learner_, state)
+            self.learner_.n_features_in_ = len(columns)
 
     def _learn_again(self, n_epochs: int = _N_EPOCHS) -> Self:
         """Learn for some epochs from the present components; seeded words and pinned topics stay."""

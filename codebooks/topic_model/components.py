@@ -11,8 +11,17 @@ from numpy.typing import NDArray
 
 from codebooks import ops
 from codebooks.models.base import CodebookLearner
+from codebooks.models.statistics import compute_win_shares
 
-__all__ = ["append_components", "compute_shares", "is_editable", "learn", "select_components", "store_state"]
+__all__ = [
+    "append_components",
+    "compute_shares",
+    "is_editable",
+    "learn",
+    "select_components",
+    "store_labels",
+    "store_state",
+]
 
 # Fields of a state with an entry or a row for each component.
 _FIELDS = ("components", "mass", "n_rows", "usage", "inhibition")
@@ -43,28 +52,35 @@ def append_components(state: Any, other: Any) -> Any:
     return state._replace(**fields)
 
 
-def store_state(learner: Any, state: Any, labels: Any = None) -> Any:
-    """Return a copy of a learner with another state, and with the labels of its rows."""
+def store_state(learner: Any, state: Any) -> Any:
+    """Return a copy of a learner with another state."""
     learner = copy(learner)
     learner._store_state(state)
     learner.n_components = len(state.usage)
-    if labels is not None:
-        learner.labels_ = labels
+    return learner
+
+
+def store_labels(learner: Any, labels: NDArray[Any]) -> Any:
+    """Return a copy of a learner with these labels of its rows, and the usage that follows from them."""
+    learner = copy(learner)
+    learner.labels_ = ops.to_device_of(labels, learner.usage_)
+    learner.usage_ = compute_win_shares(labels, learner.usage_)
     return learner
 
 
 def learn(learner: Any, X: Any, state: Any, n_epochs: int, constrain: Callable[[Any], Any] | None = None) -> Any:
-    """Return a copy of a learner that has learned from `X` for some epochs, starting from a state."""
+    """Return a copy of a learner that has learned from `X` for some epochs, starting from a state.
+
+    Each epoch is one minibatch, because the noise of smaller ones moves documents between topics.
+    """
     learner = copy(learner)
-    learner.n_components, max_iter, learner.max_iter = len(state.usage), learner.max_iter, n_epochs
-    learner._constrain = constrain
-    try:
-        rng = np.random.RandomState(state.seed)
-        state, learner.n_iter_ = learner._run_epochs(X, rng, state, revive=False)
-    finally:
-        del learner._constrain
-        learner.max_iter = max_iter
-    learner.labels_ = learner._find_winners(X, state)
+    batch_size, learner.batch_size = learner.batch_size, X.shape[0]
+    learner.n_components, learner.n_iter_, learner._constrain = len(state.usage), n_epochs, constrain
+    rng = np.random.RandomState(state.seed)
+    for epoch in range(n_epochs):
+        state, _, _ = learner._run_epoch(X, state, epoch, rng, revive=False)
+    del learner._constrain
+    learner.batch_size = batch_size
     learner._store_state(state)
     return learner
 

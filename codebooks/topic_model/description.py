@@ -14,6 +14,8 @@ from codebooks.interpret._labelling import choose_words_by_documents, choose_wor
 from codebooks.interpret.model_access import count_wins
 from codebooks.interpret.topics import Topic, TopicList
 from codebooks.metrics import npmi_per_topic
+from codebooks.topic_model.nearest import draw_sample
+from codebooks.topic_model.word_likelihood import build_word_likelihood
 
 __all__ = ["describe_topics"]
 
@@ -21,6 +23,10 @@ N_WORDS, N_DOCUMENTS, N_WORDS_OF_NAME = 10, 3, 3
 # Two words are forms of one word if they begin with this number of equal letters, at least this part of the longer.
 _STEM, _STEM_PART = 3, 0.6
 _DOCUMENT_LENGTH = 2000  # characters of a representative document that are kept
+# A topic describes a document if the logarithm of its odds against all documents is above this number. It is mixed if
+# the share of its documents that it describes is below this part of the median of the topics. Topics with fewer
+# documents than this are not mixed. To save time, a sample of this number of documents is used.
+_ODDS, _MIXED_PART, _FEWEST_DOCUMENTS, _N_SAMPLE = 2.0, 0.6, 10, 5000
 
 
 def describe_topics(
@@ -69,10 +75,10 @@ def describe_topics(
             )
         )
     coherence = npmi_per_topic(topics, words, feature_names=terms)
-    made = _make_names(topics)
+    made, mixed = _make_names(topics), _find_mixed(words, positions, sizes)
     return TopicList(
-        _replace(topic, name=names.get(topic.id, name), coherence=float(value))
-        for topic, name, value in zip(topics, made, coherence, strict=True)
+        _replace(topic, name=names.get(topic.id, name), coherence=float(value), is_mixed=bool(is_mixed))
+        for topic, name, value, is_mixed in zip(topics, made, coherence, mixed, strict=True)
     )
 
 
@@ -103,6 +109,21 @@ def _find_representatives(features: Any, positions: NDArray[Any], n_topics: int)
         _, kept = np.unique(cosines[inside[: 10 * N_DOCUMENTS]], return_index=True)
         found.append(rows[inside[np.sort(kept)[:N_DOCUMENTS]]])
     return found
+
+
+def _find_mixed(words: Any, positions: NDArray[Any], sizes: NDArray[Any]) -> NDArray[Any]:
+    """Return which topics describe few of their documents, compared with the other topics.
+
+    A topic describes a document if the document's words and the topic are more likely together than the words in all
+    documents, both without the document itself.
+    """
+    likelihood, sample = build_word_likelihood(words, positions, len(sizes)), draw_sample(len(positions), _N_SAMPLE)
+    positions = positions[sample]
+    odds, sizes = likelihood.compare_left_out(words[sample], positions), count_wins(positions, len(sizes))
+    described = count_wins(np.where(odds > _ODDS, positions, -1), len(sizes)) / np.maximum(sizes, 1)
+    is_large = sizes >= _FEWEST_DOCUMENTS
+    typical = np.median(described[is_large]) if is_large.any() else 0.0
+    return is_large & (described < _MIXED_PART * typical)
 
 
 def _make_names(topics: Sequence[Topic]) -> list[str]:

@@ -238,6 +238,8 @@ class EditingMixin(ComponentChanges):
         edited._restrictions = self._restrictions._replace(forbidden=tuple(dict.fromkeys(forbidden)))
         if edited._drop_forbidden():
             if self.preparation_ is None:
+                self._require_editable("forbid")
+                edited._align_components(self.vectorizer_.get_feature_names_out())
                 edited._learn_again()
                 return edited._assign_documents()
             edited._describe_topics()

@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, ClusterMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from codebooks import ops
+from codebooks._documentation_link import DocumentationLink
 from codebooks.interpret.topics import TopicList
-from codebooks.topic_model.components import compute_shares
+from codebooks.topic_model.components import compute_shares, is_editable, store_labels
 from codebooks.topic_model.description import describe_topics
-from codebooks.topic_model.vocabulary import convert_words
+from codebooks.topic_model.vocabulary import transform_texts
 
 if TYPE_CHECKING:
     from typing import Self
 
-__all__ = ["Documents", "Edit", "FittedTopics", "Restrictions", "Stream"]
+__all__ = ["Documents", "Edit", "FittedTopics", "Restrictions", "Stream", "find_positions"]
 
 
 class Documents(NamedTuple):
@@ -29,6 +30,9 @@ class Documents(NamedTuple):
     texts: list[str]
     words: Any  # CSR matrix (n_documents, n_terms)
     features: Any  # input of the learner: the same matrix, or embeddings
+    # (n_documents,) numbers of distinct terms, or mean cosines with the nearest embeddings; None if not computed
+    evidence: Any = None
+    reference: Any = None  # sample of the embeddings
 
 
 class Edit(NamedTuple):
@@ -70,7 +74,7 @@ class Stream(NamedTuple):
     n_searched: int  # documents when new topics were searched for last
 
 
-class FittedTopics(BaseEstimator):
+class FittedTopics(TransformerMixin, ClusterMixin, DocumentationLink, BaseEstimator):
     """Attributes of a fitted topic model, the assignment of documents, and the copy that edits change."""
 
     vectorizer_: Any
@@ -106,37 +110,51 @@ class FittedTopics(BaseEstimator):
 
     def _compute_features(self, texts: Sequence[str]) -> tuple[Any, Any]:
         """Return the words of texts, and the input of the learner, which may be the same matrix."""
-        words = convert_words(self.vectorizer_.transform(texts))
+        words = transform_texts(self.vectorizer_, texts)
         return words, words if self.preparation_ is None else self.preparation_.transform(texts)
 
-    def _compute_topic_shares(self, features: Any) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Return the shares of topics in each document, and which documents have a label."""
+    def _compute_component_shares(self, features: Any) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return the shares of components in each document, and which documents have a label."""
         shares = compute_shares(self.learner_.transform(features))
         has_label = ops.to_host(ops.row_norms(features)) > 0
         if shares.shape[1] > 1:
             has_label &= shares.max(axis=1) > shares.min(axis=1)
+        return shares, has_label
+
+    def _sum_by_topic(self, shares: NDArray[Any], has_label: NDArray[Any]) -> NDArray[Any]:
+        """Return the shares of topics from those of components."""
         n_topics = len(self.topic_ids_)
         if len(self._component_topics) == n_topics:  # one component for each topic
-            return shares[:, np.argsort(self._component_topics)], has_label
+            return shares[:, np.argsort(self._component_topics)]
         membership = np.zeros((len(self._component_topics), n_topics), shares.dtype)
         membership[np.arange(len(membership)), self._component_topics] = 1
         shares = shares @ membership
         shares[~has_label] = 1 / n_topics
-        return shares, has_label
+        return shares
 
-    def _find_topics(self, features: Any, threshold: float | None = None) -> NDArray[Any]:
+    def _compute_topic_shares(self, features: Any) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return the shares of topics in each document, and which documents have a label."""
+        shares, has_label = self._compute_component_shares(features)
+        return self._sum_by_topic(shares, has_label), has_label
+
+    def _find_topics(self, features: Any) -> NDArray[Any]:
         """Return the id of the topic with the largest share in each document, -1 for none."""
-        shares, has_label = self._compute_topic_shares(features)
-        if threshold is not None:
-            has_label &= self._compute_confidence(features, shares) >= threshold
+        return self._select_topics(*self._compute_topic_shares(features))
+
+    def _select_topics(self, shares: NDArray[Any], has_label: NDArray[Any]) -> NDArray[Any]:
         return np.where(has_label, self.topic_ids_[shares.argmax(axis=1)], -1)
 
-    def _compute_confidence(self, features: Any, shares: NDArray[Any]) -> NDArray[Any]:
+    def _reject_documents(self, labels: NDArray[Any]) -> NDArray[Any]:
         raise NotImplementedError
 
     def _assign_documents(self) -> Self:
         """Set `labels_` and `topics_` from the components."""
-        labels = self._find_topics(self._documents.features, getattr(self, "reject_below_", None))
+        features = self._documents.features
+        shares, has_label = self._compute_component_shares(features)
+        if is_editable(self.learner_):
+            self.learner_ = store_labels(self.learner_, np.where(has_label, shares.argmax(axis=1), -1))
+        shares = self._sum_by_topic(shares, has_label)
+        labels = self._reject_documents(self._select_topics(shares, has_label))
         for row, id in self._restrictions.moved.items():
             labels[row] = id
         self.labels_ = self._kept_labels = labels
@@ -145,17 +163,21 @@ class FittedTopics(BaseEstimator):
 
     def _describe_topics(self) -> None:
         """Set `topics_` from the labels of the documents that the model keeps."""
-        documents, labels, ids = self._documents, self._kept_labels, self.topic_ids_
-        positions = np.full(len(labels), -1, dtype=np.intp)
-        has_label = labels >= 0
-        order = np.argsort(ids)
-        positions[has_label] = order[np.searchsorted(ids, labels[has_label], sorter=order)]
+        documents, ids = self._documents, self.topic_ids_
         self.topics_ = describe_topics(
             documents.words,
             documents.texts,
             documents.features,
-            positions,
+            find_positions(ids, self._kept_labels),
             ids=ids.tolist(),
             terms=self.vectorizer_.get_feature_names_out(),
             names=self._restrictions.names,
         )
+
+
+def find_positions(ids: NDArray[Any], labels: NDArray[Any]) -> NDArray[Any]:
+    """Return the position in `ids` of each label, -1 for none."""
+    positions = np.full(len(labels), -1, dtype=np.intp)
+    order, has_label = np.argsort(ids), labels >= 0
+    positions[has_label] = order[np.searchsorted(ids, labels[has_label], sorter=order)]
+    return positions

@@ -5,24 +5,29 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
+from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import ClusterMixin, TransformerMixin, clone
+from sklearn.base import clone
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from codebooks import ops
-from codebooks._documentation_link import DocumentationLink
-from codebooks.errors import short_repr, shorten_errors
+from codebooks.errors import short_repr
+from codebooks.interpret.topics import TopicList
 from codebooks.models.inhibited_mixture import InhibitedMixture
 from codebooks.models.multinomial_mixture import MultinomialMixture
 from codebooks.selection import Selection, choose_n_components
+from codebooks.topic_model.analysis import AnalysisMixin
 from codebooks.topic_model.components import select_components, store_state
+from codebooks.topic_model.confidence import AUTO, ConfidenceMixin
 from codebooks.topic_model.editing import EditingMixin
 from codebooks.topic_model.fitted import Documents, Restrictions
+from codebooks.topic_model.nearest import fit_in_steps
+from codebooks.topic_model.refitting import RefittingMixin
 from codebooks.topic_model.storage import StorageMixin
 from codebooks.topic_model.streaming import StreamingMixin
 from codebooks.topic_model.vocabulary import count_words
@@ -39,7 +44,7 @@ _FEW_DOCUMENTS = 50
 _N_EPOCHS_OF_SEEDS = 15
 
 
-class TopicModel(EditingMixin, StreamingMixin, StorageMixin, TransformerMixin, ClusterMixin, DocumentationLink):
+class TopicModel(EditingMixin, RefittingMixin, StreamingMixin, AnalysisMixin, ConfidenceMixin, StorageMixin):
     """Find the topics of documents, edit them, and assign documents to them.
 
     Use it like BERTopic or Top2Vec: `fit` takes a list of texts, and `topics_` lists the topics with names, words,
@@ -73,10 +78,10 @@ class TopicModel(EditingMixin, StreamingMixin, StorageMixin, TransformerMixin, C
         Words to leave out besides those of the language. With `vectorizer`, set them there.
     seed_words : dict of str to sequence of str, optional
         Topics that must exist, by name, and words that belong to each. Further topics are found beside them.
-    reject_below : float, "auto" or None, default=None
-        Documents that fit their topic less than this have no topic, -1; see `confidence`. "auto" is the value that
-        about one in twenty unseen documents of the same kind is below. With None, only documents without known words
-        have no topic.
+    reject_below : float from 0 to 1, "auto" or None, default=None
+        Documents with a smaller `confidence` have no topic, -1. It is the share of unseen documents of the same kind
+        that are rejected, for example 0.05, which is "auto". Set it if there may be documents of other kinds. With
+        None, only documents without known words have no topic.
     grow : bool, default=False
         Whether `partial_fit` adds topics for themes that the first documents do not have.
     random_state : int, RandomState or None, default=None
@@ -169,13 +174,14 @@ class TopicModel(EditingMixin, StreamingMixin, StorageMixin, TransformerMixin, C
         with restore_on_error(self):
             seed = self._draw_seed()
             self.vectorizer_, words = count_words(texts, self.vectorizer, self.language, self.stop_words)
-            self.preparation_, features = None, words
+            self.preparation_, self._documents = None, Documents(texts, words, words)
             if self.embedder is not None:
                 self.preparation_ = self._build_preparation(len(texts))
-                features = self.preparation_.fit_transform(texts)
-            self._documents = Documents(texts, words, features)
+                rows, features = fit_in_steps(self.preparation_, texts)
+                self._documents = self._add_embeddings(Documents(texts, words, features), rows)
             self._restrictions, self.history_, self._next_id = Restrictions(), (), 0
             self._stream = None
+            self.topics_ = TopicList()
             n_topics = self._choose_n_topics(words, seed)
             self._fit_learner(n_topics, seed)
             self._fit_threshold()
@@ -297,8 +303,10 @@ class TopicModel(EditingMixin, StreamingMixin, StorageMixin, TransformerMixin, C
             Shares in the order of `topic_ids_`; each row sums to 1. They are even for a document without known words.
         """
         check_is_fitted(self)
-        _, features = self._compute_features(self._check_documents(documents, empty=True))
-        return self._compute_topic_shares(features)[0]
+        texts = self._check_documents(documents, empty=True)
+        if not texts:
+            return np.empty((0, len(self.topic_ids_)), np.float32)
+        return self._compute_topic_shares(self._compute_features(texts)[1])[0]
 
     def fit_transform(self, documents: Sequence[str], y: Any = None) -> NDArray[Any]:
         """Find the topics of documents, and compute their shares in each."""
@@ -317,8 +325,10 @@ class TopicModel(EditingMixin, StreamingMixin, StorageMixin, TransformerMixin, C
             -1 for a document without known words, or rejected by `reject_below`.
         """
         check_is_fitted(self)
-        _, features = self._compute_features(self._check_documents(documents, empty=True))
-        return self._find_topics(features, self.reject_below_)
+        texts = self._check_documents(documents, empty=True)
+        if not texts:
+            return np.empty(0, np.int64)
+        return self._predict(texts)
 
     def score(self, documents: Sequence[str], y: Any = None) -> float:
         """Compute the score of the learner on documents: higher is better.
@@ -342,26 +352,9 @@ class TopicModel(EditingMixin, StreamingMixin, StorageMixin, TransformerMixin, C
         check_is_fitted(self)
         return np.array([f"topic_{id}" for id in self.topic_ids_.tolist()], dtype=object)
 
-    def confidence(self, documents: Sequence[str]) -> NDArray[Any]:
-        """Compute how well the topics fit documents. `predict` compares it with `reject_below`.
-
-        Parameters
-        ----------
-        documents : sequence of str
-
-        Returns
-        -------
-        ndarray of shape (n_documents,)
-        """
-        check_is_fitted(self)
-        _, features = self._compute_features(self._check_documents(documents, empty=True))
-        return self._compute_confidence(features, self._compute_topic_shares(features)[0])
-
-    def _compute_confidence(self, features: Any, shares: NDArray[Any]) -> NDArray[Any]:
-        return shares.max(axis=1)
-
     def _fit_threshold(self) -> None:
-        self.reject_below_ = None if self.reject_below in (None, "auto") else float(self.reject_below)
+        auto = isinstance(self.reject_below, str)
+        self.reject_below_ = AUTO if auto else None if self.reject_below is None else float(self.reject_below)
 
     # -- validation --------------------------------------------------------------------------------------------------
 
@@ -377,9 +370,9 @@ class TopicModel(EditingMixin, StreamingMixin, StorageMixin, TransformerMixin, C
         if not is_count and not (isinstance(n_topics, str) and n_topics == "auto"):
             raise ValueError(f'`n_topics` must be an integer >= 1 or "auto", got {short_repr(n_topics)}.')
         rejects = self.reject_below
-        is_number = isinstance(rejects, Real) and not isinstance(rejects, bool) and np.isfinite(rejects)
+        is_number = isinstance(rejects, Real) and not isinstance(rejects, bool) and 0 <= rejects <= 1
         if rejects is not None and not is_number and not (isinstance(rejects, str) and rejects == "auto"):
-            raise ValueError(f'`reject_below` must be a number, "auto" or None, got {short_repr(rejects)}.')
+            raise ValueError(f'`reject_below` must be a number from 0 to 1, "auto" or None, got {short_repr(rejects)}.')
         if not isinstance(self.grow, bool | np.bool_):
             raise TypeError(f"`grow` must be True or False, got {short_repr(self.grow)}.")
         words = self.stop_words
@@ -387,6 +380,12 @@ class TopicModel(EditingMixin, StreamingMixin, StorageMixin, TransformerMixin, C
             raise TypeError(f"`stop_words` must be a list of strings or None, got {short_repr(words)}.")
         if words is not None and self.vectorizer is not None:
             raise ValueError("`stop_words` must be None with a `vectorizer`, got both. Set them in the vectorizer.")
+        is_embedder = callable(self.embedder) or any(hasattr(self.embedder, name) for name in ("transform", "encode"))
+        if not (self.embedder is None or isinstance(self.embedder, str | PathLike) or is_embedder):
+            raise TypeError(
+                "`embedder` must be the name or folder of an encoder, a transformer of texts, a function or None, got "
+                f"{short_repr(self.embedder)}. Use TextEmbedder()."
+            )
         if self.learner is not None and not (hasattr(self.learner, "fit") and hasattr(self.learner, "transform")):
             raise TypeError(
                 f"`learner` must be an estimator with `fit` and `transform`, got {short_repr(self.learner)}. Use "
@@ -396,8 +395,12 @@ class TopicModel(EditingMixin, StreamingMixin, StorageMixin, TransformerMixin, C
     def _draw_seed(self) -> int:
         if isinstance(self.random_state, Integral):
             return int(self.random_state)
-        with shorten_errors():
+        try:
             return int(check_random_state(self.random_state).randint(2**31 - 1))
+        except ValueError as error:
+            raise ValueError(
+                f"`random_state` must be an integer, a RandomState or None, got {short_repr(self.random_state)}."
+            ) from error
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -21,10 +21,10 @@ from codebooks.topic_model.vocabulary import (
     align_columns,
     can_extend,
     compute_least_count,
-    convert_words,
-    count_terms,
     extend_terms,
     list_candidates,
+    transform_texts,
+    weigh_terms,
 )
 from codebooks.validation.arrays import restore_on_error
 
@@ -106,7 +106,7 @@ class StreamingMixin(ComponentChanges):
                 self._learn_from_kept(ops.take_rows(features, filled))
                 self._assign_documents()
             self._stream = self._stream._replace(n_documents=self._stream.n_documents + len(texts))
-            self.labels_ = self._find_topics(features, self.reject_below_)
+            self.labels_ = self._predict(texts)
         return self
 
     def _start_stream(self) -> Stream:
@@ -137,7 +137,7 @@ class StreamingMixin(ComponentChanges):
         """Return the words of texts, after the vocabulary has been extended by new words."""
         is_extended = self.preparation_ is not None or is_editable(self.learner_)
         if not can_extend(self.vectorizer_) or not is_extended:
-            return convert_words(self.vectorizer_.transform(texts))
+            return transform_texts(self.vectorizer_, texts)
         stream, tokens = self._stream, self._analyze(texts)
         candidates = self._list_candidates(tokens, stream.n_documents, stream.candidates)
         least = compute_least_count(self.vectorizer_, self.vectorizer is None, stream.n_documents + len(texts))
@@ -147,7 +147,7 @@ class StreamingMixin(ComponentChanges):
         self._stream = stream._replace(candidates=candidates)
         if added:
             self._change_vocabulary(added, tokens)
-        words = count_terms(self.vectorizer_, tokens)
+        words = weigh_terms(self.vectorizer_, tokens)
         if words.nnz:
             counts = self._stream.term_counts * math.exp(-len(texts) / _MEMORY)
             counts += np.bincount(words.indices, minlength=len(counts))
@@ -175,7 +175,7 @@ class StreamingMixin(ComponentChanges):
         # Rows of documents that contain the new words are counted again.
         numbers = np.array(list(chain.from_iterable(added.values())), dtype=np.int64)
         rows = np.flatnonzero(np.isin(stream.numbers, numbers))
-        again = count_terms(self.vectorizer_, self._analyze([self._documents.texts[row] for row in rows]))
+        again = weigh_terms(self.vectorizer_, self._analyze([self._documents.texts[row] for row in rows]))
         order = np.arange(len(stream.numbers))
         order[rows] = len(order) + np.arange(len(rows))
         words = ops.take_rows(ops.stack_rows([words, again]), order)
@@ -184,7 +184,7 @@ class StreamingMixin(ComponentChanges):
         self._stream = stream._replace(term_counts=np.append(counts[:n_before][before], new_counts))
         if self.preparation_ is None:
             self._documents = self._documents._replace(features=words)
-            used = ops.stack_rows([again, count_terms(self.vectorizer_, tokens)])
+            used = ops.stack_rows([again, weigh_terms(self.vectorizer_, tokens)])
             state = self.learner_._extend_features(used, self.learner_._get_state(), columns)
             self.learner_ = store_state(self.learner_, state)
             self.learner_.n_features_in_ = len(columns)
@@ -255,7 +255,10 @@ class StreamingMixin(ComponentChanges):
         pairs = [(before.words, words)] + ([] if self.preparation_ is None else [(before.features, features)])
         stacked = [ops.stack_rows([ops.take_rows(a, old), ops.take_rows(b, new)]) for a, b in pairs]
         texts = [*[before.texts[row] for row in old], *[texts[row] for row in new]]
-        self._documents = Documents(texts, stacked[0], stacked[-1])
+        evidence = before.evidence
+        if evidence is not None:
+            evidence = np.append(evidence[old], self._compare(texts[len(old) :]).evidence)
+        self._documents = Documents(texts, stacked[0], stacked[-1], evidence, before.reference)
         position = {int(row): k for k, row in enumerate(kept)}
         self._restrictions = self._restrictions._replace(
             moved={position[row]: id for row, id in moved.items() if row in position}

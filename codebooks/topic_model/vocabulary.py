@@ -22,8 +22,6 @@ __all__ = [
     "align_columns",
     "can_extend",
     "compute_least_count",
-    "convert_words",
-    "count_terms",
     "count_words",
     "drop_columns",
     "drop_terms",
@@ -31,44 +29,58 @@ __all__ = [
     "list_candidates",
     "replace_terms",
     "resolve_terms",
+    "transform_texts",
+    "weigh_terms",
 ]
 
 # A term must occur in this number of documents if there are fewer documents than the limit.
 _LEAST_DOCUMENTS, _LEAST_OF_MANY = ((1, 50), (2, 500), (3, 5000)), 5
 # With at least this number of documents, terms in a larger share of them are left out.
 _FEW_DOCUMENTS, _LARGEST_SHARE = 50, 0.5
+_MOST_WITHOUT_WORDS = 0.2  # largest share of documents without a word left
 
 
 def count_words(
     texts: Sequence[str], vectorizer: Any, language: Any, stop_words: Sequence[str] | None
 ) -> tuple[Any, csr_matrix]:
     """Fit a copy of the vectorizer, or the default one, and return it with the matrix of the texts."""
-    if vectorizer is None:
-        vectorizer = _build_vectorizer(texts, language, stop_words)
-    else:
-        vectorizer = clone(vectorizer)
-    try:
-        return vectorizer, convert_words(fit_transform(vectorizer, texts))
-    except ValueError as error:  # scikit-learn: "empty vocabulary", "no terms remain"
-        raise ValueError(
-            f"TopicModel expected documents with words that are no stop words, got {len(texts)} without "
-            f"({shorten(str(error), 120)}). Check `language` and `stop_words`, or add documents."
-        ) from error
+    candidates = [clone(vectorizer)] if vectorizer is not None else _build_vectorizers(texts, language, stop_words)
+    reason = ""
+    for candidate in candidates:
+        try:
+            words = _convert_to_floats(fit_transform(candidate, texts))
+        except ValueError as error:  # scikit-learn: "empty vocabulary", "no terms remain"
+            reason = shorten(str(error), 120)
+            continue
+        # Of many equal documents, the first candidate leaves out all words.
+        if candidate is candidates[-1] or (words.getnnz(axis=1) == 0).mean() <= _MOST_WITHOUT_WORDS:
+            return candidate, words
+    raise ValueError(
+        f"TopicModel expected documents with words that are no stop words, got {len(texts)} without ({reason}). Check "
+        "`language`, `stop_words` and `vectorizer`, or add documents."
+    )
 
 
-def convert_words(words: Any) -> csr_matrix:
-    """Return the matrix of a vectorizer as a CSR matrix of floating point numbers."""
-    return csr_matrix(words, dtype=words.dtype if words.dtype.kind == "f" else np.float32)
+def transform_texts(vectorizer: Any, texts: Sequence[str]) -> csr_matrix:
+    """Return the matrix of texts from a fitted vectorizer."""
+    return _convert_to_floats(vectorizer.transform(texts))
 
 
-def _build_vectorizer(texts: Sequence[str], language: Any, stop_words: Sequence[str] | None) -> TfidfVectorizer:
+def _convert_to_floats(words: Any) -> csr_matrix:
+    return csr_matrix(words, dtype=words.dtype if words.dtype in (np.float32, np.float64) else np.float32)
+
+
+def _build_vectorizers(texts: Sequence[str], language: Any, stop_words: Sequence[str] | None) -> list[TfidfVectorizer]:
+    """Return the default vectorizer, and others that keep more words, for documents that are much alike or too few."""
     analyzer = TextAnalyzer(language=language, numbers=False, parts=False)
     analyzer.detect(texts)
     if stop_words is not None:
         analyzer.set_params(stop_words=[*analyzer.language_stop_words(), *stop_words])
     few = _get_least_documents(len(texts))
     most = 1.0 if len(texts) < _FEW_DOCUMENTS else _LARGEST_SHARE
-    return TfidfVectorizer(sublinear_tf=True, dtype=np.float32, analyzer=analyzer.resolve(), min_df=few, max_df=most)
+    every = TfidfVectorizer(sublinear_tf=True, dtype=np.float32, analyzer=analyzer.resolve())
+    bounds = ((few, most), (few, 1.0), (1, 1.0))
+    return [clone(every).set_params(min_df=least, max_df=largest) for least, largest in bounds]
 
 
 def _get_least_documents(n_documents: int) -> int:
@@ -109,11 +121,11 @@ def list_candidates(
     return found
 
 
-def count_terms(vectorizer: Any, tokens: Sequence[Sequence[str]]) -> csr_matrix:
+def weigh_terms(vectorizer: Any, tokens: Sequence[Sequence[str]]) -> csr_matrix:
     """Compute `vectorizer.transform` from the terms of documents."""
     counter = copy(vectorizer)
     counter.analyzer = list
-    return convert_words(counter.transform([*tokens, []])[: len(tokens)])  # TfidfVectorizer needs a row
+    return _convert_to_floats(counter.transform([*tokens, []])[: len(tokens)])  # TfidfVectorizer needs a row
 
 
 def extend_terms(vectorizer: Any, kept: Any, added: Mapping[str, list[int]], n_documents: int) -> Any:

@@ -255,7 +255,7 @@ def check_labels(name: str, y: Any) -> Any:
     as_strings = labels.dtype.kind in "US" and not isinstance(y, np.ndarray)
     entries = np.atleast_1d(np.asarray(y, dtype=object) if as_strings else labels)
     has_objects = entries.dtype.kind == "O"
-    missing = np.vectorize(_is_missing, otypes=[bool])(entries) if has_objects else entries != entries
+    missing = np.vectorize(is_missing, otypes=[bool])(entries) if has_objects else entries != entries
     if missing.any():
         raise ValueError(
             f"{name} expected a label or a number for each row, got {entries[missing][0]} in row "
@@ -545,7 +545,7 @@ def _is_number(entry: str) -> bool:
     return True
 
 
-def _is_missing(label: Any) -> bool:
+def is_missing(label: Any) -> bool:
     """Whether a label is None, pandas.NA, or not equal to itself, as NaN and NaT are."""
     if label is None or type(label).__name__ == "NAType":
         return True

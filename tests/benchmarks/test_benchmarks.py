@@ -64,7 +64,8 @@ def test_command_refuses_unknown_names_before_computing(monkeypatch, capsys, com
         quality.run([("digits", 10)], ["KrotovHopfield"], 1, "trial", "a command")
 
 
-def test_quality_keeps_rows_of_other_models_and_cached_fits_of_peers(results, capsys):
+def test_quality_keeps_rows_of_other_models_and_cached_fits_of_peers(results, monkeypatch, capsys):
+    monkeypatch.setattr(quality, "measure_peak_memory", lambda *which: 1.0)  # starts a process
     quality.run([("digits", 10)], ["Krotov-Hopfield", "KMeans", "NMF"], 2, "trial", "a command")
     written = json.loads((results / "trial.json").read_text())
     assert written["command"] == "a command"
@@ -89,6 +90,7 @@ def test_quality_keeps_rows_of_other_models_and_cached_fits_of_peers(results, ca
 def test_quality_names_missing_packages(results, monkeypatch, capsys):
     report.write("trial", [{"corpus": "digits", "K": 10, "model": "GSDMM", "NMI": 0.5}], "")
     monkeypatch.setattr(quality, "is_installed", lambda name: name != "GSDMM")
+    monkeypatch.setattr(quality, "measure_peak_memory", lambda *which: 1.0)
     quality.run([("digits", 10)], ["MiniBatchNMF", "GSDMM"], 1, "trial", "a command")
     assert [row["model"] for row in report.read("trial")] == ["MiniBatchNMF", "GSDMM"]
     assert "GSDMM is not installed, its earlier rows are kept: pip install topica" in capsys.readouterr().out

@@ -322,7 +322,12 @@ BAD = {
         ["good.txt", "--model", "lda"],
         "--model must be one of multinomial, krotov-hopfield",
     ),
-    "seed": (["good.txt", "--seed", "-1"], "random_state"),
+    "seed": (["good.txt", "--seed", "-1"], "--seed must be an integer from 0 to 4294967295, got -1."),
+    "unknown language": (
+        ["good.txt", "--language", "xx"],
+        """--language must be "auto", "none" or a code of two let""",
+    ),
+    "no source, out is taken": (["none.txt", "--out", "old"], "cannot read none.txt"),
     "only stop words": (["stop.txt"], "Try --no-stop-words"),
     "only numbers": (["numbers.txt", "--no-stop-words"], "no word of the 2 documents meets"),
     "out is a file": (["good.txt", "--out", "good.txt"], "cannot write to good.txt"),
@@ -367,6 +372,7 @@ def test_invalid_input_is_one_sentence_and_changes_no_files(run, before, tmp_pat
     assert files(tmp_path) == before
 
 
+@pytest.mark.process
 def test_error_prints_no_traceback(before, tmp_path):
     done = python("-m", "codebooks", "topics", "latin.txt", "--encoding", "ascii", cwd=tmp_path)
     assert done.returncode == 2
@@ -387,6 +393,7 @@ def test_ctrl_c_changes_no_files(run, monkeypatch, before, tmp_path, out):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are others there")
+@pytest.mark.process
 def test_sigint_of_a_process(before, tmp_path):
     code = """
 import os, signal, sys, time
@@ -402,6 +409,7 @@ cli.main()"""
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are others there")
 @pytest.mark.parametrize("module", ["typer", "codebooks.cli.topics", "sklearn.pipeline"])
+@pytest.mark.process
 def test_ctrl_c_during_the_start(before, tmp_path, module):
     code = f"""
 import os, signal, sys
@@ -420,6 +428,7 @@ main()"""
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are others there")
+@pytest.mark.process
 def test_sigterm_removes_temporary_files(before, tmp_path):
     code = """
 import os, signal, sys, time
@@ -473,6 +482,7 @@ def test_full_disk_of_another_file_is_one_sentence(run, monkeypatch, before, tmp
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
+@pytest.mark.process
 def test_full_disk_of_standard_output_is_one_sentence(run, monkeypatch, model, text, tmp_path):
     sentence = "error: cannot print: No space left on device; redirect the output to another place.\n"
     with open("/dev/full", "w") as full:
@@ -494,6 +504,7 @@ def test_bugs_print_a_traceback(run, monkeypatch, before, tmp_path, bug):
     assert files(tmp_path) == before
 
 
+@pytest.mark.process
 def test_terminal_without_unicode_prints_escapes(text, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONIOENCODING", "ascii")
     done = python("-m", "codebooks", "topics", "text.txt", "-k", "3", cwd=tmp_path)
@@ -569,6 +580,8 @@ def test_assign_out(run, model, tmp_path):
         (["code.skops", "good.txt"], "code.skops contains posixpath.join"),
         (["stranger.skops", "good.txt"], "stranger.skops is not a model of codebooks"),
         (["good.skops", "none.txt"], "cannot read none.txt"),
+        (["good.skops", "none.txt", "--out", "good.txt"], "cannot read none.txt"),
+        (["none.skops", "none.txt", "--out", "good.txt"], "there is no model none.skops"),
         (["good.skops", "two.csv"], "select one with --column"),
         (["good.skops", "good.txt", "--id", "id"], "good.txt has no columns; omit --id"),
         (

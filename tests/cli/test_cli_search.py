@@ -370,6 +370,7 @@ def test_control_characters_of_texts_are_removed(run, tmp_path):
     assert not set("\x1b\x07\t\r") & set(done.out)
 
 
+@pytest.mark.process
 def test_output_without_unicode_prints_escapes(text, tmp_path):
     path = os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
@@ -456,6 +457,7 @@ BAD = {
         ["good.txt", "cat", "--save", "two.csv"],
         "--save: expected a new file or a saved file to replace, got two.csv, another file. Choose another path",
     ),
+    "no source, save onto a file": (["none.txt", "cat", "--save", "two.csv"], "cannot read none.txt"),
     "save onto a folder": (["good.txt", "cat", "--save", "mine"], "got mine, a folder. Choose another"),
     "save below a file": (["good.txt", "cat", "--save", "good.txt/index"], "good.txt/index"),
 }

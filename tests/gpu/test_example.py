@@ -1,9 +1,12 @@
 """The GPU example runs on a device."""
 
+import functools
 import runpy
 from pathlib import Path
 
 import pytest
+
+import codebooks
 
 pytestmark = pytest.mark.slow
 
@@ -13,6 +16,8 @@ def test_example(cp, capsys, monkeypatch, is_simulated):
         monkeypatch.setattr(
             cp.cuda.runtime, "getDeviceProperties", lambda device: {"name": b"a simulated device"}, raising=False
         )
+        short = functools.partial(codebooks.KrotovHopfield, max_iter=2)  # whole fits are slow
+        monkeypatch.setattr(codebooks, "KrotovHopfield", short)
     runpy.run_path(str(Path(__file__).parents[2] / "examples" / "on_a_gpu.py"))
     printed = capsys.readouterr().out
     assert "since no GPU answers" not in printed

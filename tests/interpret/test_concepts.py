@@ -285,6 +285,22 @@ def test_expand_rejects_invalid_arguments(model, given, message):
         expand(model, **given)
 
 
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        (None, r"`query` must be a text, a sequence of strings or a row of numbers, got None\."),
+        (["goal", None], r"a row of numbers, got \['goal', None\]"),
+        ([1.0, 2.0], r"`query` must be a text for a Pipeline .*, got \[1.0, 2.0\]"),
+    ],
+)
+def test_queries_of_other_types_are_rejected(query, message):
+    pipeline = make_pipeline(CountVectorizer(), KrotovHopfield(2, random_state=0)).fit(TEXTS)
+    with pytest.raises(TypeError, match=message):
+        expand(pipeline, query)
+    with pytest.raises(TypeError, match=message):
+        rank_documents(pipeline, TEXTS, query)
+
+
 def test_unfitted_models_and_models_without_components_are_rejected():
     X = np.eye(5)
     for ask in (lambda model: expand(model, X[0], feature_names=TERMS), lambda model: rank_documents(model, X, 0)):

@@ -451,6 +451,7 @@ SEARCHED = {
 }
 
 
+@pytest.mark.many_fits
 @pytest.mark.parametrize(("model", "size"), SEARCHED.values(), ids=SEARCHED)
 def test_npmi_scorer_chooses_the_planted_number_of_topics(model, size, planted_texts):
     search = GridSearchCV(

@@ -42,3 +42,14 @@ def test_reporter_counts_the_epochs(verbose, capsys):
     else:
         assert "Learner" in out
         assert "100%" in out
+
+
+@pytest.mark.parametrize("is_reported", [True, False])
+def test_progress_bar_is_complete_if_the_loop_ends_after_a_reported_epoch(is_reported, capsys):
+    reporter = Reporter("Learner", 100, verbose=2)
+    for epoch in reporter.epochs():
+        if epoch < 2 or is_reported:
+            reporter.report(epoch, 0.25, n_idle=0)
+        if epoch == 2:
+            break
+    assert ("100%" in capsys.readouterr().out) == is_reported

@@ -101,6 +101,7 @@ def test_batch_steps(planted, p, rank, form, strength):
         np.testing.assert_allclose(model.usage_, usage, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.many_fits
 @pytest.mark.parametrize("p", [1.5, 2, 3])
 @pytest.mark.parametrize(("n_units", "repulsion"), [(10, 0.0), (2, 0.4)])
 def test_fixed_points_of_the_batch_rule_are_those_of_the_published_rule(planted, p, n_units, repulsion):
@@ -190,6 +191,7 @@ def test_long_rows_do_not_outweigh_short_ones(planted):
 class TestPruning:
     """`prune=True` begins with too many units and ends with as many as there are groups."""
 
+    @pytest.mark.many_fits
     @pytest.mark.parametrize("seed", [0, 1, 2])
     @pytest.mark.parametrize("balance", [1.0, 0.8], ids=["even", "skewed"])
     @pytest.mark.parametrize(("n_topics", "n_begun"), [(10, 30), (5, 20), (3, 3)])

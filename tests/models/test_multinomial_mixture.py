@@ -443,6 +443,7 @@ def without_reservoir(monkeypatch):
     monkeypatch.setattr(MultinomialMixture, "_step", base._step)
 
 
+@pytest.mark.many_fits
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("order", ["sorted", "shuffled"])
 def test_a_stream_of_small_minibatches(stream, order, form):

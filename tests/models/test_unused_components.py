@@ -15,7 +15,7 @@ from codebooks.datasets import make_planted_corpus
 
 LEARNERS = [KrotovHopfield, InhibitedMixture, OrthogonalSparseCoding]
 # Groups without spread share no row; that is said, and not what is tested here.
-pytestmark = pytest.mark.filterwarnings("ignore:The gates give nearly all rows to one")
+pytestmark = [pytest.mark.many_fits, pytest.mark.filterwarnings("ignore:The gates give nearly all rows to one")]
 
 
 def fit_silently(model, X):

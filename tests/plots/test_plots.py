@@ -106,8 +106,7 @@ def test_plot_topic_words_do_not_overlap(tmp_path):
     assert all(below.y1 <= above.y0 + 3 for above, below in pairwise(boxes))
 
 
-@pytest.mark.parametrize("n_words", [3, 8])
-@pytest.mark.parametrize("n", [1, 5, 12, 20])
+@pytest.mark.parametrize(("n", "n_words"), [(1, 3), (5, 8), (12, 3), (20, 8)])
 def test_plot_topics_texts_do_not_overlap(tmp_path, n, n_words):
     figure = plot_topics(topics(n), np.linspace(-1, 1, n), n_words, title="documents.csv · 1,234,567 documents")
     figure.savefig(tmp_path / "a.png")

@@ -387,7 +387,7 @@ def test_save_keeps_the_mode_of_a_replaced_file(saved, chosen):
 def test_load_with_any_byte_changed(saved):
     draw, content = random.Random(0), saved.read_bytes()
     header = 24 + int.from_bytes(content[16:24], "little") + 32
-    places = [*range(header), *draw.sample(range(header, len(content)), 200), *range(len(content) - 64, len(content))]
+    places = [*range(header), *draw.sample(range(header, len(content)), 50), *range(len(content) - 64, len(content))]
     for trial, place in enumerate(places):
         damaged = bytearray(content)
         damaged[place] ^= 1 << draw.randrange(8) if trial % 3 else draw.randrange(1, 256)
@@ -432,7 +432,7 @@ def test_load_from_a_failing_disk_raises_os_error(saved, monkeypatch):
 @pytest.mark.parametrize("verify", [True, False])
 def test_load_truncated_or_extended_file(saved, verify):
     content = saved.read_bytes()
-    for n_bytes in {*range(200), *range(200, len(content), 37), len(content) - 1}:
+    for n_bytes in {*range(100), *range(100, len(content), 97), len(content) - 1}:
         saved.write_bytes(content[:n_bytes])
         with pytest.raises(DamagedFileError, match=r"index .* Restore"):
             load_arrays(saved, kind="Example", verify=verify)
@@ -674,7 +674,7 @@ def test_killed_save_leaves_a_complete_file(tmp_path, begun):
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
     ) as saver:
         for n_kills in range(600):
-            if n_kills >= 60 and found >= 0 and left:
+            if n_kills >= 20 and found >= 0 and left:
                 break
             saver.stdin.write(f"{found + 1} {draw.uniform(0, 3)}\n")
             saver.stdin.flush()
@@ -752,7 +752,7 @@ def test_save_keeps_other_files_in_the_folder(saved):
 # -- several at once -------------------------------------------------------------------------------------------------
 
 
-def at_once(*functions, until=lambda: True, least=2.0, most=600.0):
+def at_once(*functions, until=lambda: True, least=0.5, most=600.0):
     """Run each function repeatedly in its own thread, for some seconds and `until`; return the errors."""
     started, raised = time.monotonic(), []
 

@@ -767,7 +767,7 @@ def run_edits(n_edits, n_in_one=500):
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="limits of POSIX")
 def test_random_edits_raise_or_give_valid_results():
-    n_edits = int(os.environ.get("CODEBOOKS_FUZZ", 300))
+    n_edits = int(os.environ.get("CODEBOOKS_FUZZ", 120))
     n_loaded = run_edits(n_edits)
     assert 0.02 * n_edits < n_loaded < 0.6 * n_edits  # edits of both kinds
 

@@ -230,3 +230,20 @@ def test_embeddings_with_new_words():
     assert "newword" in model.vectorizer_.vocabulary_
     assert model._documents.features.shape[0] == model._documents.words.shape[0] == 120
     assert compute_purity(labels, model.labels_) > 0.9
+
+
+def test_save_and_load_of_a_streamed_model(model, tmp_path):
+    texts = draw_texts([0, 1, 2], 30, seed=1)[0]
+    model.partial_fit([f"{text} once{k}x" for k, text in enumerate(texts)]).save(tmp_path / "model")
+    loaded = TopicModel.load(tmp_path / "model")
+    assert loaded._stream.candidates == model._stream.candidates
+    np.testing.assert_array_equal(loaded.partial_fit(texts).transform(texts), model.partial_fit(texts).transform(texts))
+
+
+def test_rejection_in_a_stream():
+    model = TopicModel(3, language=None, reject_below="auto", random_state=0)
+    for seed in range(3):
+        model.partial_fit(draw_texts([0, 1, 2], 90, seed)[0])
+    assert model._documents.evidence.shape == (270,)
+    assert (model.labels_ == -1).mean() < 0.2
+    assert model.partial_fit(["common" + "a"] * 2 + ["aworda bwordb cwordc dworde eworda"]).labels_[2] == -1
