@@ -635,10 +635,11 @@ class CodebookLearner(CallbackSupportMixin, ClusterMixin, ArrayTransformer):
 
     # -- state ---------------------------------------------------------------------------------------------------
 
-    def _describe_groups(self, X: Any, labels: Any, n_groups: int, state: Any) -> Any:
+    def _describe_groups(self, X: Any, labels: Any, n_groups: int, state: Any, n_samples: int) -> Any:
         """Return a state with a component for each group of rows, comparable with the components of `state`.
 
-        `labels` are the groups of the rows, a host array without -1.
+        `labels` are the groups of the rows, a host array without -1; `n_samples` is the number of rows from which these
+        were selected.
         """
         xp, index = ops.xp(state.components), ops.to_device_of(labels[:, None], state.components)
         scale = ops.reciprocal(ops.row_norms(X))[:, None]
@@ -652,7 +653,7 @@ class CodebookLearner(CallbackSupportMixin, ClusterMixin, ArrayTransformer):
             "inhibition": xp.zeros(n_groups, sums.dtype),
         }
         if "mass" in state._fields:
-            described["mass"] = rows * (state.mass.sum() / max(len(self.labels_), 1)).astype(sums.dtype)
+            described["mass"] = rows * (state.mass.sum() / max(n_samples, 1)).astype(sums.dtype)
         return state._replace(**described)
 
     def _align_features(self, X: Any, state: Any, columns: Any) -> Any:
@@ -663,6 +664,10 @@ class CodebookLearner(CallbackSupportMixin, ClusterMixin, ArrayTransformer):
         components = ops.to_device_of(components, state.components)
         components *= ops.reciprocal(self._compute_lengths(components))[:, None]
         return state._replace(components=ops.xp(components).asfortranarray(components))
+
+    def _extend_features(self, X: Any, state: Any, columns: Any) -> Any:
+        """Return the state for the features of `X`, as `_align_features`; only new features are learned from `X`."""
+        return self._align_features(X, state, columns)
 
     def _get_state(self) -> Any:
         return self._State(*(getattr(self, field + "_") for field in self._State._fields))

@@ -415,11 +415,11 @@ class MultinomialMixture(CodebookLearner):
         shares[~has_label] = 1 / n_components
         return shares, has_label
 
-    def _describe_groups(self, X: Any, labels: Any, n_groups: int, state: State) -> State:
+    def _describe_groups(self, X: Any, labels: Any, n_groups: int, state: State, n_samples: int) -> State:
         xp, dtype = ops.xp(state.components), state.components.dtype
         words = ops.weigh_entries(X, xp.exp(-state.log_scale), _ROW_NORM)
         # The same part of the rows that counts of other components go back to.
-        part = (state.n_rows.sum() / max(len(self.labels_), 1)).astype(dtype)
+        part = (state.n_rows.sum() / max(n_samples, 1)).astype(dtype)
         pull = xp.zeros((n_groups, X.shape[1]), dtype)
         index = ops.to_device_of(labels[:, None], state.components)
         ops.scatter_rows(pull, index, xp.full(index.shape, part), words)
@@ -437,6 +437,23 @@ class MultinomialMixture(CodebookLearner):
         aligned = super()._align_features(X, state, columns)
         log_scale, counts = _compute_scale(X, None)
         return aligned._replace(log_scale=log_scale, scale_counts=counts, reservoir=None)
+
+    def _extend_features(self, X: Any, state: State, columns: Any) -> State:
+        aligned, xp = super()._align_features(X, state, columns), ops.xp(state.components)
+        is_new = ops.to_device_of(columns < 0, state.components)
+        before = ops.to_device_of(np.maximum(columns, 0), state.components)
+        log_scale = xp.where(is_new, 0, state.log_scale[before])
+        counts = xp.where(is_new, 0, state.scale_counts[before])
+        for _ in range(_N_SCALE_ROUNDS):
+            sums, n_entries = ops.sum_column_logs(X, log_scale, is_new)
+            log_scale = xp.where(is_new, sums / xp.maximum(n_entries, 1), log_scale)
+        lost = state.components.sum(axis=1) - (state.components[:, before] * ~is_new).sum(axis=1)
+        return aligned._replace(
+            mass=(state.mass * (1 - lost)).astype(state.mass.dtype),
+            log_scale=log_scale,
+            scale_counts=counts,
+            reservoir=None,
+        )
 
     def _compute_lengths(self, components: Any) -> Any:
         return components.sum(axis=1)

@@ -117,7 +117,8 @@ class ComponentChanges(FittedTopics):
         learner, state = self.learner_, self.learner_._get_state()
         owners = self.topic_ids_[self._component_topics]
         kept = np.flatnonzero(~np.isin(owners, list(topics)))
-        described = learner._describe_groups(ops.take_rows(self._documents.features, rows), labels, len(ids), state)
+        features = self._documents.features
+        described = learner._describe_groups(ops.take_rows(features, rows), labels, len(ids), state, features.shape[0])
         share = described.usage.dtype.type(len(rows) / len(self._documents.texts))
         described = described._replace(usage=described.usage * share)
         self.learner_ = store_state(learner, append_components(select_components(state, kept), described))
@@ -207,6 +208,8 @@ class ComponentChanges(FittedTopics):
         columns = drop_columns(self._documents.words, kept, self.vectorizer_)
         features = columns if self.preparation_ is None else self._documents.features
         self._documents = self._documents._replace(words=columns, features=features)
+        if self._stream is not None:
+            self._stream = self._stream._replace(term_counts=self._stream.term_counts[kept])
         return True
 
     def _align_components(self, terms: Sequence[str]) -> None:

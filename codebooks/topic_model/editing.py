@@ -104,7 +104,7 @@ class EditingMixin(ComponentChanges):
         check_count("n", n, least=2)
         edited = self._start_edit("split", topic=topic, n=int(n))
         self._require_editable("split")
-        rows = np.flatnonzero(self.labels_ == topic)
+        rows = np.flatnonzero(self._kept_labels == topic)
         X = ops.take_rows(self._documents.features, rows)
         if len(rows) < n:
             raise ValueError(
@@ -155,7 +155,8 @@ class EditingMixin(ComponentChanges):
         Parameters
         ----------
         documents : int or sequence of int
-            Positions of documents in the list that the model was fitted on.
+            Positions of documents in the list that the model was fitted on; after `partial_fit` in the sample that it
+            keeps, which `retriever().texts_` shows.
         topic : int
             Id of a topic, or -1 for no topic.
 
@@ -167,7 +168,7 @@ class EditingMixin(ComponentChanges):
         check_is_fitted(self)
         if topic != -1:
             [topic] = self._check_ids(topic, "topic")
-        n_documents = len(self.labels_)
+        n_documents = len(self._kept_labels)
         rows = [documents] if isinstance(documents, Integral) else require_list(documents, "documents", "[0, 5]")
         for row in rows:
             if isinstance(row, bool) or not isinstance(row, Integral) or not 0 <= int(row) < n_documents:
@@ -180,7 +181,7 @@ class EditingMixin(ComponentChanges):
         moved = {**self._restrictions.moved, **dict.fromkeys(rows, int(topic))}
         edited._restrictions = self._restrictions._replace(moved=moved)
         if is_editable(self.learner_):
-            labels = self.labels_.copy()
+            labels = self._kept_labels.copy()
             concerned = ({*labels[rows].tolist(), int(topic)} - {-1}) - self._restrictions.pinned
             labels[rows] = topic
             edited._describe_again(labels, concerned)

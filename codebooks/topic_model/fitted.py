@@ -21,7 +21,7 @@ from codebooks.topic_model.vocabulary import transform_texts
 if TYPE_CHECKING:
     from typing import Self
 
-__all__ = ["Documents", "Edit", "FittedTopics", "Restrictions", "find_positions"]
+__all__ = ["Documents", "Edit", "FittedTopics", "Restrictions", "Stream", "find_positions"]
 
 
 class Documents(NamedTuple):
@@ -60,6 +60,20 @@ class Restrictions(NamedTuple):
     forbidden: tuple[str, ...] = ()
 
 
+class Stream(NamedTuple):
+    """What `partial_fit` keeps of the documents so far, besides some of them, `Documents`."""
+
+    n_first: int  # documents of the first chunk
+    n_documents: int  # so far
+    seed: int
+    priorities: NDArray[Any]  # (n_kept,) random numbers; the documents with the largest ones are kept
+    numbers: NDArray[Any]  # (n_kept,) the number of documents before each
+    term_counts: NDArray[Any]  # (n_terms,) decayed numbers of documents that contain each term
+    candidates: dict[str, list[int]]  # the numbers of the documents that contain each term without a column
+    n_started: int  # documents when the learner was started last
+    n_searched: int  # documents when new topics were searched for last
+
+
 class FittedTopics(TransformerMixin, ClusterMixin, DocumentationLink, BaseEstimator):
     """Attributes of a fitted topic model, the assignment of documents, and the copy that edits change."""
 
@@ -70,7 +84,9 @@ class FittedTopics(TransformerMixin, ClusterMixin, DocumentationLink, BaseEstima
     labels_: NDArray[Any]
     topics_: TopicList
     history_: tuple[Edit, ...]
-    _documents: Documents
+    _documents: Documents  # after `partial_fit` some of them
+    _kept_labels: NDArray[Any]  # ids of the topics of `_documents`
+    _stream: Any  # Stream, or None before `partial_fit`
     _restrictions: Restrictions
     _component_topics: NDArray[Any]  # (n_components,) position of the topic of each component
     _next_id: int
@@ -141,18 +157,18 @@ class FittedTopics(TransformerMixin, ClusterMixin, DocumentationLink, BaseEstima
         labels = self._reject_documents(self._select_topics(shares, has_label))
         for row, id in self._restrictions.moved.items():
             labels[row] = id
-        self.labels_ = labels
+        self.labels_ = self._kept_labels = labels
         self._describe_topics()
         return self
 
     def _describe_topics(self) -> None:
-        """Set `topics_` from `labels_`."""
+        """Set `topics_` from the labels of the documents that the model keeps."""
         documents, ids = self._documents, self.topic_ids_
         self.topics_ = describe_topics(
             documents.words,
             documents.texts,
             documents.features,
-            find_positions(ids, self.labels_),
+            find_positions(ids, self._kept_labels),
             ids=ids.tolist(),
             terms=self.vectorizer_.get_feature_names_out(),
             names=self._restrictions.names,

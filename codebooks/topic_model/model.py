@@ -29,6 +29,7 @@ from codebooks.topic_model.fitted import Documents, Restrictions
 from codebooks.topic_model.nearest import fit_in_steps
 from codebooks.topic_model.refitting import RefittingMixin
 from codebooks.topic_model.storage import StorageMixin
+from codebooks.topic_model.streaming import StreamingMixin
 from codebooks.topic_model.vocabulary import count_words
 from codebooks.validation.arrays import restore_on_error
 from codebooks.validation.texts import check_texts
@@ -43,7 +44,7 @@ _FEW_DOCUMENTS = 50
 _N_EPOCHS_OF_SEEDS = 15
 
 
-class TopicModel(EditingMixin, RefittingMixin, AnalysisMixin, ConfidenceMixin, StorageMixin):
+class TopicModel(EditingMixin, RefittingMixin, StreamingMixin, AnalysisMixin, ConfidenceMixin, StorageMixin):
     """Find the topics of documents, edit them, and assign documents to them.
 
     Use it like BERTopic or Top2Vec: `fit` takes a list of texts, and `topics_` lists the topics with names, words,
@@ -81,6 +82,8 @@ class TopicModel(EditingMixin, RefittingMixin, AnalysisMixin, ConfidenceMixin, S
         Documents with a smaller `confidence` have no topic, -1. It is the share of unseen documents of the same kind
         that are rejected, for example 0.05, which is "auto". Set it if there may be documents of other kinds. With
         None, only documents without known words have no topic.
+    grow : bool, default=False
+        Whether `partial_fit` adds topics for themes that the first documents do not have.
     random_state : int, RandomState or None, default=None
         Seed of the learner. With an integer, the same documents give the same topics.
 
@@ -91,7 +94,8 @@ class TopicModel(EditingMixin, RefittingMixin, AnalysisMixin, ConfidenceMixin, S
     topic_ids_ : ndarray of shape (n_topics,), int64
         Ids in the order of the columns of `transform`. An edit keeps the ids of topics that it does not concern.
     labels_ : ndarray of shape (n_documents,), int64
-        Id of the topic of each document; -1 for none.
+        Id of the topic of each document of `fit` or of the last `partial_fit`; -1 for none. After an edit, of the
+        documents that the model keeps.
     n_topics_ : int
         Number of topics.
     selection_ : Selection or None
@@ -130,6 +134,7 @@ class TopicModel(EditingMixin, RefittingMixin, AnalysisMixin, ConfidenceMixin, S
         stop_words: Sequence[str] | None = None,
         seed_words: Mapping[str, Sequence[str]] | None = None,
         reject_below: float | Literal["auto"] | None = None,
+        grow: bool = False,
         random_state: Any = None,
     ) -> None:
         self.n_topics = n_topics
@@ -140,6 +145,7 @@ class TopicModel(EditingMixin, RefittingMixin, AnalysisMixin, ConfidenceMixin, S
         self.stop_words = stop_words
         self.seed_words = seed_words
         self.reject_below = reject_below
+        self.grow = grow
         self.random_state = random_state
 
     # -- fitting -----------------------------------------------------------------------------------------------------
@@ -174,6 +180,7 @@ class TopicModel(EditingMixin, RefittingMixin, AnalysisMixin, ConfidenceMixin, S
                 rows, features = fit_in_steps(self.preparation_, texts)
                 self._documents = self._add_embeddings(Documents(texts, words, features), rows)
             self._restrictions, self.history_, self._next_id = Restrictions(), (), 0
+            self._stream = None
             self.topics_ = TopicList()
             n_topics = self._choose_n_topics(words, seed)
             self._fit_learner(n_topics, seed)
@@ -366,6 +373,8 @@ class TopicModel(EditingMixin, RefittingMixin, AnalysisMixin, ConfidenceMixin, S
         is_number = isinstance(rejects, Real) and not isinstance(rejects, bool) and 0 <= rejects <= 1
         if rejects is not None and not is_number and not (isinstance(rejects, str) and rejects == "auto"):
             raise ValueError(f'`reject_below` must be a number from 0 to 1, "auto" or None, got {short_repr(rejects)}.')
+        if not isinstance(self.grow, bool | np.bool_):
+            raise TypeError(f"`grow` must be True or False, got {short_repr(self.grow)}.")
         words = self.stop_words
         if words is not None and (isinstance(words, str) or not all(isinstance(word, str) for word in words)):
             raise TypeError(f"`stop_words` must be a list of strings or None, got {short_repr(words)}.")

@@ -55,6 +55,7 @@ class RefittingMixin(ComponentChanges):
         check_is_fitted(self)
         texts = self._check_documents(documents)
         refitted = copy(self)
+        refitted._stream = None
         vectorizer, words = count_words(texts, self.vectorizer, self.language, self.stop_words)
         refitted.vectorizer_, refitted._documents = vectorizer, Documents(texts, words, words)
         if self.preparation_ is not None:
@@ -134,7 +135,7 @@ class RefittingMixin(ComponentChanges):
         if idle and len(idle) < len(self.topic_ids_) and is_editable(self.learner_):
             self._drop_topics(idle)
             self._assign_documents()
-        positions = find_positions(self.topic_ids_, self.labels_)
+        positions = find_positions(self.topic_ids_, self._kept_labels)
         self.matching_ = self._match(before, rows, self._compute_topic_components(), positions)
         self._next_id = max(self._next_id, self.matching_.next_id)
         if self.matching_.ids != tuple(self.topic_ids_.tolist()):
@@ -156,7 +157,7 @@ class RefittingMixin(ComponentChanges):
         return match_topics(
             old,
             components,
-            old_labels=find_positions(old_ids, before.labels_[old_rows]),
+            old_labels=find_positions(old_ids, before._kept_labels[old_rows]),
             new_labels=positions[new_rows],
             old_ids=old_ids,
             next_id=before._next_id,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
@@ -13,7 +15,7 @@ from codebooks.errors import UserError
 from codebooks.interpret.topics import Topic, TopicList
 from codebooks.storage import pack_strings, unpack_strings
 from codebooks.topic_model.files import load_object, save_object
-from codebooks.topic_model.fitted import Documents, Edit, FittedTopics, Restrictions
+from codebooks.topic_model.fitted import Documents, Edit, FittedTopics, Restrictions, Stream
 
 if TYPE_CHECKING:
     from typing import Self
@@ -24,7 +26,7 @@ __all__ = ["StorageMixin"]
 
 _FORMAT = 1
 _ESTIMATORS = ("vectorizer_", "preparation_", "learner_")
-_ARRAYS = ("topic_ids_", "labels_", "_component_topics")
+_ARRAYS = ("topic_ids_", "labels_", "_kept_labels", "_component_topics")
 
 
 class StorageMixin(FittedTopics):
@@ -153,6 +155,7 @@ class StorageMixin(FittedTopics):
             "features": documents.features if with_documents and self.preparation_ is not None else None,
             "evidence": documents.evidence if with_documents else None,
             "reference": documents.reference if with_documents else None,
+            "stream": None if self._stream is None or not with_documents else _pack_stream(self._stream),
             "origin": None if origin is None else origin._describe(with_documents=False),
         }
 
@@ -180,12 +183,33 @@ class StorageMixin(FittedTopics):
             description.get("evidence"),
             description.get("reference"),
         )
+        model._stream = None if description.get("stream") is None else _unpack_stream(description["stream"])
         model.selection_, model._confidence = None, None
         if model.reject_below_ is not None and model._documents.texts:
             model._reject_documents(model._find_topics(model._documents.features))
         if description["origin"] is not None:
             model._origin = cls._restore(description["origin"])
         return model
+
+
+def _pack_stream(stream: Stream) -> dict[str, Any]:
+    """Return the fields of a stream, with arrays instead of the dict of candidates."""
+    numbers = list(stream.candidates.values())
+    return {
+        **stream._asdict(),
+        "candidates": list(pack_strings(list(stream.candidates))),
+        "n_documents_of_candidates": np.array(list(map(len, numbers)), dtype=np.int64),
+        "documents_of_candidates": np.array(list(chain.from_iterable(numbers)), dtype=np.int64),
+    }
+
+
+def _unpack_stream(fields: dict[str, Any]) -> Stream:
+    fields = dict(fields)
+    ends = np.cumsum(fields.pop("n_documents_of_candidates"))[:-1]
+    numbers = np.split(fields.pop("documents_of_candidates"), ends)
+    terms = unpack_strings(*fields["candidates"])
+    fields["candidates"] = {term: part.tolist() for term, part in zip(terms, numbers, strict=False)}
+    return Stream(**fields)
 
 
 def _make_tuples(fields: dict[str, Any]) -> dict[str, Any]:

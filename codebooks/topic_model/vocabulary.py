@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Container, Mapping, Sequence
 from copy import copy
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,20 @@ from codebooks.errors import shorten
 from codebooks.text.analyzer import TextAnalyzer
 from codebooks.text.counting import fit_transform
 
-__all__ = ["count_words", "drop_columns", "drop_terms", "replace_terms", "resolve_terms", "transform_texts"]
+__all__ = [
+    "align_columns",
+    "can_extend",
+    "compute_least_count",
+    "count_words",
+    "drop_columns",
+    "drop_terms",
+    "extend_terms",
+    "list_candidates",
+    "replace_terms",
+    "resolve_terms",
+    "transform_texts",
+    "weigh_terms",
+]
 
 # A term must occur in this number of documents if there are fewer documents than the limit.
 _LEAST_DOCUMENTS, _LEAST_OF_MANY = ((1, 50), (2, 500), (3, 5000)), 5
@@ -61,11 +76,73 @@ def _build_vectorizers(texts: Sequence[str], language: Any, stop_words: Sequence
     analyzer.detect(texts)
     if stop_words is not None:
         analyzer.set_params(stop_words=[*analyzer.language_stop_words(), *stop_words])
-    few = next((least for least, limit in _LEAST_DOCUMENTS if len(texts) < limit), _LEAST_OF_MANY)
+    few = _get_least_documents(len(texts))
     most = 1.0 if len(texts) < _FEW_DOCUMENTS else _LARGEST_SHARE
     every = TfidfVectorizer(sublinear_tf=True, dtype=np.float32, analyzer=analyzer.resolve())
     bounds = ((few, most), (few, 1.0), (1, 1.0))
     return [clone(every).set_params(min_df=least, max_df=largest) for least, largest in bounds]
+
+
+def _get_least_documents(n_documents: int) -> int:
+    return next((least for least, limit in _LEAST_DOCUMENTS if n_documents < limit), _LEAST_OF_MANY)
+
+
+def can_extend(vectorizer: Any) -> bool:
+    """Whether the terms of a fitted vectorizer were learned from documents, so that further ones may be added."""
+    return not getattr(vectorizer, "fixed_vocabulary_", True) and hasattr(vectorizer, "build_analyzer")
+
+
+def compute_least_count(vectorizer: Any, is_default: bool, n_documents: int) -> int:
+    """Return the number of documents in which a new term must occur, at least 2."""
+    least = _get_least_documents(n_documents) if is_default else vectorizer.min_df
+    return max(2, int(least) if isinstance(least, Integral) else math.ceil(least * n_documents))
+
+
+def list_candidates(
+    tokens: Sequence[Sequence[str]],
+    first: int,
+    before: Mapping[str, list[int]],
+    excluded: Sequence[Container[str]],
+    size: int,
+) -> dict[str, list[int]]:
+    """Return the numbers of the documents that contain each term that is not excluded; terms seen last come last.
+
+    The number of the first document is `first`. Beyond `size` terms, those in the fewest documents are left out, the
+    oldest first.
+    """
+    found = dict(before)
+    for number, terms in enumerate(tokens, first):
+        for term in dict.fromkeys(terms):
+            if not any(term in others for others in excluded):
+                found[term] = [*found.pop(term, ()), number]
+    if len(found) > size:
+        kept = set(sorted(found, key=lambda term: len(found[term]))[-size:])
+        found = {term: numbers for term, numbers in found.items() if term in kept}
+    return found
+
+
+def weigh_terms(vectorizer: Any, tokens: Sequence[Sequence[str]]) -> csr_matrix:
+    """Compute `vectorizer.transform` from the terms of documents."""
+    counter = copy(vectorizer)
+    counter.analyzer = list
+    return _convert_to_floats(counter.transform([*tokens, []])[: len(tokens)])  # TfidfVectorizer needs a row
+
+
+def extend_terms(vectorizer: Any, kept: Any, added: Mapping[str, list[int]], n_documents: int) -> Any:
+    """Return a copy of a fitted vectorizer with the terms of these columns, and new ones with their documents."""
+    terms, idf = [*vectorizer.get_feature_names_out()[kept].tolist(), *added], getattr(vectorizer, "idf_", None)
+    if idf is not None:
+        new = np.log((1 + n_documents) / (1 + np.array(list(map(len, added.values())), idf.dtype))) + 1
+        idf = np.concatenate([idf[kept], np.clip(new, 1, idf.max())])
+    return replace_terms(vectorizer, terms, idf)
+
+
+def align_columns(words: csr_matrix, columns: Any, vectorizer: Any) -> csr_matrix:
+    """Return the matrix whose column j is column `columns[j]`, or zero for -1; all -1 are at the end."""
+    kept = columns[columns >= 0]
+    if len(kept) < words.shape[1]:
+        words = drop_columns(words, kept, vectorizer)
+    return csr_matrix((words.data, words.indices, words.indptr), shape=(words.shape[0], len(columns)))
 
 
 def replace_terms(vectorizer: Any, terms: Sequence[str], idf: Any = None) -> Any:
