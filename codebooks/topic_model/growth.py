@@ -20,7 +20,7 @@ _N_PAST, _FEWEST = 5_000, 100
 _MOST_NOVEL, _N_CLUSTERS, _ROWS_EACH = 0.15, 4, 10
 # A new component wins at least this share of recent rows, and this times the share of past ones, whose number is
 # raised by this number of standard deviations.
-_LEAST_SHARE, _LEAST_RATIO, _N_DEVIATIONS = 0.02, 2.5, 2.0
+_LEAST_SHARE, _LEAST_RATIO, _N_DEVIATIONS = 0.02, 2.5, 3.0
 # New components at most, passes over past rows before the comparison, and refinements of a new component.
 _N_COMPONENTS, _N_EPOCHS, _N_REFINEMENTS = 5, 3, 2
 # Words are smoothed by the counts of this number of words for each feature.
