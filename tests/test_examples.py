@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
-DRAWING = ("choose_n_components", "complete_from_a_part", "edit_topics", "grid_search", "topic_pipeline")
+DRAWING = (
+    "choose_n_components",
+    "complete_from_a_part",
+    "edit_topics",
+    "follow_topics",
+    "grid_search",
+    "topic_pipeline",
+)
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)

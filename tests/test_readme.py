@@ -21,7 +21,7 @@ def test_readme_example_prints_the_topics_shown():
         exec(compile(code, str(README), "exec"), {})
     # Versions of scikit-learn and rounding may change single words.
     lines = said.getvalue().splitlines()
-    assert len(lines) == len(printed.splitlines()) == 9
+    assert len(lines) == len(printed.splitlines()) == 10
     words, expected = (set(re.findall("[a-z]+", text)) for text in (said.getvalue(), printed))
     assert len(words & expected) >= 0.8 * len(expected)
 
