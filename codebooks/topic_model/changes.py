@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["ComponentChanges", "require_list"]
 
 # Passes over the documents after an edit that changes what all topics learn from.
-_N_EPOCHS = 5
+_N_EPOCHS = 3
 
 
 class ComponentChanges(FittedTopics):

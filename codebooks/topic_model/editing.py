@@ -111,10 +111,10 @@ class EditingMixin(ComponentChanges):
                 f"Topic {topic} has {len(rows)} documents, so it cannot have {n} parts. Use a smaller `n`, or another "
                 "topic."
             )
-        part = clone(self.learner_).set_params(n_components=n, random_state=0)
+        part = clone(self.learner_).set_params(n_components=n, batch_size=len(rows), random_state=0)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # idle components are left out below
-            labels = part.fit_predict(X)
+            labels = part.fit_predict(ops.select_used_columns(X)[1] if ops.is_sparse(X) else X)
         used, labels = np.unique(np.maximum(labels, 0), return_inverse=True)
         if len(used) < n:
             raise ValueError(
