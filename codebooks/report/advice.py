@@ -69,13 +69,14 @@ def _list_redundant(
 def _list_small(topics: Sequence[Topic], filled: NDArray[np.intp], similarity: NDArray[np.float64]) -> Iterator[Advice]:
     sizes = [topics[k].size or 0 for k in filled]
     limit = max(_FEWEST, _SMALL * float(np.mean(sizes))) if sizes else 0.0
-    for k in sorted(filled.tolist(), key=lambda k: topics[k].size or 0):
-        topic = topics[k]
-        if (topic.size or 0) >= limit or len(filled) < 2:
-            return
-        nearest = find_similar(topics, similarity, k, 1)
-        edit = f"model.merge([[{topics[nearest[0]].id}, {topic.id}]])" if nearest else f"model.remove([{topic.id}])"
-        yield Advice("small", (topic.id, *(topics[j].id for j in nearest)), f"{topic.size} documents", edit)
+    is_small = np.array([size < limit for size in sizes], dtype=bool)
+    large = filled[~is_small]
+    for k in sorted(filled[is_small].tolist(), key=lambda k: topics[k].size or 0) if len(large) else ():
+        topic, nearest = topics[k], topics[large[similarity[k, large].argmax()]]
+        value = similarity[k, large].max()
+        edit = f"model.merge([[{nearest.id}, {topic.id}]])" if value > 0 else f"model.remove([{topic.id}])"
+        reason = f"{topic.size} documents; the most similar large topic has similarity {value:.2f}"
+        yield Advice("small", (topic.id, nearest.id), reason, edit)
 
 
 def _list_mixed(topics: Sequence[Topic], filled: Iterable[int], _: object) -> Iterator[Advice]:

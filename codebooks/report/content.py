@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codebooks import ops
+from codebooks.interpret.hierarchy import build_hierarchy
 from codebooks.interpret.over_time import TopicTrends
 from codebooks.metrics import topic_diversity
 from codebooks.report.advice import find_similar, list_advice
 from codebooks.report.document_map import place_documents, sample_documents
 from codebooks.report.examples import find_examples
 from codebooks.report.label_table import LabelTable
-from codebooks.report.tree import build_tree
+from codebooks.report.tree import Node, build_tree
 from codebooks.topic_model.fitted import find_positions
 
 __all__ = ["build_content"]
@@ -96,16 +97,27 @@ def build_content(
         "n_characters": length,
         "n_mapped": int(sum(x is not None for x in data["map"]["x"])),
         "n_sampled": len(sample),
-        "tree": build_tree(model.hierarchy()) if len(topics) > 1 else None,
+        "n_empty": sum(not topic.size for topic in topics),
+        "tree": _build_tree(model),
         "advice": list_advice(topics, similarity),
         "names": {topic.id: topic.name for topic in topics},
-        "rejected": [(int(row), _shorten(texts[row], 300)) for row in rejected[:_N_REJECTED]],
+        "rejected": [(int(row), _shorten(" ".join(texts[row].split()), 300)) for row in rejected[:_N_REJECTED]],
         "n_rejected": len(rejected),
         "n_without_words": int((ops.to_host(ops.row_norms(model._documents.features))[rejected] == 0).sum()),
         "labels": labels,
         "trends": trends,
         "data": data,
     }
+
+
+def _build_tree(model: Any) -> Node | None:
+    """Return the hierarchy of the topics with documents, None if there are fewer than two."""
+    filled = [k for k, topic in enumerate(model.topics_) if topic.size]
+    if len(filled) < 2:
+        return None
+    topics, components = [model.topics_[k] for k in filled], model._compute_topic_components()[filled]
+    sizes, names = [topic.size for topic in topics], [topic.name for topic in topics]
+    return build_tree(build_hierarchy(components, sizes, names=names, ids=[topic.id for topic in topics]))
 
 
 def _find_similar(topics: Sequence[Any], similarity: NDArray[Any], k: int) -> list[int]:
@@ -115,8 +127,9 @@ def _find_similar(topics: Sequence[Any], similarity: NDArray[Any], k: int) -> li
 def _list_figures(model: Any, labels: LabelTable | None) -> list[Figure]:
     topics, n = model.topics_, len(model.labels_)
     n_rejected = int((model.labels_ < 0).sum())
-    coherence = np.array([topic.coherence for topic in topics])
-    coherence = coherence[~np.isnan(coherence)]
+    coherent = [topic for topic in topics if not np.isnan(topic.coherence)]
+    coherence = np.array([topic.coherence for topic in coherent])
+    sizes = np.array([topic.size for topic in coherent])
     n_empty = sum(not topic.size for topic in topics)
     figures = [
         Figure("Documents", f"{n:,}", "Number of documents that the topics were found in."),
@@ -124,8 +137,9 @@ def _list_figures(model: Any, labels: LabelTable | None) -> list[Figure]:
         Figure(
             "Coherence",
             f"{coherence.mean():.2f}" if len(coherence) else "unknown",
-            "Whether the words of a topic occur in the same documents (NPMI): 0 as often as by chance, 1 always. It was "
-            "measured in these documents, which is optimistic.",
+            "Whether the words of a topic occur in the same documents (NPMI): 0 as often as by chance, 1 always. "
+            + (f"Weighted by size: {coherence @ sizes / sizes.sum():.2f}. " if sizes.any() else "")
+            + "It was measured in these documents, which is optimistic.",
         ),
         Figure(
             "Diversity",

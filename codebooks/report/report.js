@@ -6,9 +6,11 @@ const data = JSON.parse(document.getElementById("data").textContent);
 const { topics, rows, texts } = data;
 const byId = (id) => document.getElementById(id);
 const format = (number) => number.toLocaleString("en");
-const percent = (share) => `${(100 * share).toFixed(1)} %`;
+const percent = (share) => `${(100 * share).toFixed(1)}%`;
+const count = (n, noun) => `${format(n)} ${noun}${n === 1 ? "" : "s"}`;
 const N_LISTED = 50; // documents of a selection or of search results
 const N_COLORS = 6;
+const LEAST_LABELED = 0.005; // share of the map of a topic whose name is on it
 
 // -- elements -----------------------------------------------------------------------------------------------------
 
@@ -44,8 +46,8 @@ function makeDocument(i, pattern) {
   const [k, share, other, otherShare] = data.shares[i];
   const head = make("span", { class: "quiet" }, `document ${rows[i]}: `);
   if (k < 0) head.append("no topic");
-  else head.append(`${share} % `, makeTopicLink(k));
-  if (k >= 0 && otherShare >= 10) head.append(`, ${otherShare} % `, makeTopicLink(other));
+  else head.append(`${share}% `, makeTopicLink(k));
+  if (k >= 0 && otherShare >= 10) head.append(`, ${otherShare}% `, makeTopicLink(other));
   const text = texts[i].trim() || "(empty)";
   const item = make("li", {}, head);
   const beginning = text.replace(/\s+/g, " ").slice(0, 180);
@@ -85,7 +87,7 @@ function makeDetail(k) {
   left.append(
     make("ul", { class: "weights" }, ...topic.words.map((word, w) => make("li", {}, makeText(word), makeBar(topic.weights[w] / largest)))),
   );
-  if (data.trends) left.append(make("h3", {}, "Share over time"), makeTrend(k, 320, 110, true));
+  if (data.trends && topic.size) left.append(make("h3", {}, "Share over time"), makeTrend(k, 320, 110, true));
   if (topic.similar.length) {
     const links = topic.similar.map(([j, value]) => make("li", {}, makeTopicLink(j), ` ${value.toFixed(2)}`));
     left.append(make("h3", {}, "Similar topics"), make("ul", {}, ...links));
@@ -207,7 +209,7 @@ topicRows.forEach((row, k) => {
   row.addEventListener("click", (event) => {
     if (!event.target.closest("a") && !String(getSelection())) setOpen(k, !row.classList.contains("is-open"));
   });
-  if (data.trends) row.querySelector("td.trend").append(makeTrend(k, 110, 26, false));
+  if (data.trends && topics[k].size) row.querySelector("td.trend").append(makeTrend(k, 110, 26, false));
 });
 for (const button of byId("topic-table").tHead.querySelectorAll("button")) {
   button.addEventListener("click", () => sortTopics(button.parentNode));
@@ -250,10 +252,10 @@ function showResults() {
   });
   found.sort((a, b) => b[1] - a[1] || a[0] - b[0]);
   const all = new RegExp(patterns.map((pattern) => pattern.source).join("|"), "giu");
-  results.append(make("h3", {}, `${format(foundTopics.length)} topics`));
+  results.append(make("h3", {}, count(foundTopics.length, "topic")));
   results.append(make("ul", {}, ...foundTopics.slice(0, N_LISTED).map((k) => make("li", {}, makeTopicLink(k), ` ${percent(topics[k].share)}`))));
   const more = found.length > N_LISTED ? `, the first ${N_LISTED} are shown` : "";
-  results.append(make("h3", {}, `${format(found.length)} documents${more}`), makeDocuments(found.slice(0, N_LISTED).map(([i]) => i), all));
+  results.append(make("h3", {}, count(found.length, "document") + more), makeDocuments(found.slice(0, N_LISTED).map(([i]) => i), all));
 }
 
 let timer;
@@ -266,17 +268,13 @@ byId("query").addEventListener("input", () => {
 
 const mapped = data.map.x.map((x, i) => i).filter((i) => data.map.x[i] !== null);
 
-/** Return the mean position of the documents of each topic on the map, null without documents. */
+/** Return the median position of the documents of each topic on the map and their number, null without documents. */
 function findCenters() {
-  const sums = topics.map(() => [0, 0, 0]);
-  for (const i of mapped) {
-    const sum = sums[data.shares[i][0]];
-    if (!sum) continue;
-    sum[0] += data.map.x[i];
-    sum[1] += data.map.y[i];
-    sum[2] += 1;
-  }
-  return sums.map(([x, y, n]) => (n ? [x / n, y / n, n] : null));
+  const members = topics.map(() => []);
+  for (const i of mapped) members[data.shares[i][0]]?.push(i);
+  const median = (values) => values.sort((a, b) => a - b)[values.length >> 1];
+  const [x, y] = [data.map.x, data.map.y];
+  return members.map((list) => (list.length ? [median(list.map((i) => x[i])), median(list.map((i) => y[i])), list.length] : null));
 }
 
 /** Choose a color for each topic, so that topics of the same color are far from each other. */
@@ -346,14 +344,14 @@ function startMap(canvas) {
     }
   }
 
-  /** Write the names of topics, the largest first, where they do not cover each other. */
+  /** Write the names of topics that are not tiny, the largest first, where they do not cover each other. */
   function drawLabels(width, only, get) {
     context.font = "600 12px system-ui, sans-serif";
     context.textBaseline = "middle";
     context.lineWidth = 4;
     context.lineJoin = "round";
     const placed = [];
-    const order = [...topics.keys()].filter((k) => centers[k] && (only === null || only === k));
+    const order = [...topics.keys()].filter((k) => centers[k] && (only === null ? centers[k][2] > LEAST_LABELED * mapped.length : only === k));
     for (const k of order.sort((a, b) => centers[b][2] - centers[a][2])) {
       const name = `${topics[k].id} ${topics[k].name}`;
       const label = [...name].length > 24 ? `${[...name].slice(0, 23).join("")}…` : name;
@@ -405,7 +403,7 @@ function startMap(canvas) {
     for (const i of list) counts.set(data.shares[i][0], (counts.get(data.shares[i][0]) || 0) + 1);
     const parts = [...counts].sort((a, b) => b[1] - a[1]).slice(0, 5).map(([k, n]) => `${n} ${k < 0 ? "without topic" : `in topic ${topics[k].id}`}`);
     const more = list.length > N_LISTED ? ` The first ${N_LISTED} are shown.` : "";
-    const title = `${format(list.length)} selected ${list.length === 1 ? "document" : "documents"}: ${parts.join(", ")}.${more}`;
+    const title = `Selected ${count(list.length, "document")}: ${parts.join(", ")}.${more}`;
     byId("selection").replaceChildren(...(list.length ? [make("h3", {}, title), makeDocuments(list.slice(0, N_LISTED))] : []));
     draw();
   }
