@@ -95,6 +95,7 @@ def build_content(
         "n_documents": len(texts),
         "n_searched": len(rows),
         "n_characters": length,
+        "is_shortened": any(len(texts[row]) > length for row in rows),
         "n_mapped": int(sum(x is not None for x in data["map"]["x"])),
         "n_sampled": len(sample),
         "n_empty": sum(not topic.size for topic in topics),

@@ -115,9 +115,7 @@ def _make_environment() -> Any:
     try:
         from jinja2 import Environment, StrictUndefined
     except ImportError as error:
-        raise ImportError(
-            "write_report needs Jinja2. Install it: pip install 'codebooks-learn[report]'"
-        ) from error
+        raise ImportError("write_report needs Jinja2. Install it: pip install 'codebooks-learn[report]'") from error
     return Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
 
 

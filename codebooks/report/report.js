@@ -41,12 +41,12 @@ function makeBar(part) {
   return make("span", { class: "bar", "aria-hidden": "true" }, filled);
 }
 
-/** Create the list entry of a document: where it belongs, its beginning, and its text on demand. */
-function makeDocument(i, pattern) {
+/** Create the list entry of a document: its topics except for the shown one, its beginning, and its text on demand. */
+function makeDocument(i, { pattern = null, shown = -1 } = {}) {
   const [k, share, other, otherShare] = data.shares[i];
   const head = make("span", { class: "quiet" }, `document ${rows[i]}: `);
   if (k < 0) head.append("no topic");
-  else head.append(`${share}% `, makeTopicLink(k));
+  else head.append(`${share}% `, k === shown ? "this topic" : makeTopicLink(k));
   if (k >= 0 && otherShare >= 10) head.append(`, ${otherShare}% `, makeTopicLink(other));
   const text = texts[i].trim() || "(empty)";
   const item = make("li", {}, head);
@@ -57,8 +57,8 @@ function makeDocument(i, pattern) {
   return item;
 }
 
-const makeDocuments = (list, pattern) =>
-  make("ul", { class: "documents" }, ...list.map((i) => makeDocument(i, pattern)));
+const makeDocuments = (list, options) =>
+  make("ul", { class: "documents" }, ...list.map((i) => makeDocument(i, options)));
 
 /** Return text nodes, and mark elements for the matches of a pattern. */
 function markMatches(text, pattern) {
@@ -106,7 +106,7 @@ function makeDetail(k) {
   ];
   for (const [name, title, meaning] of groups) {
     if (!topic[name].length) continue;
-    right.append(make("h3", {}, title, make("span", { class: "quiet" }, ` ${meaning}`)), makeDocuments(topic[name]));
+    right.append(make("h3", {}, title, make("span", { class: "quiet" }, ` ${meaning}`)), makeDocuments(topic[name], { shown: k }));
   }
   if (!right.children.length) right.append(make("p", {}, "The topic has no documents."));
   const cell = make("td", { colspan: topicRows[k].cells.length }, make("div", { class: "columns" }, left, right));
@@ -255,7 +255,7 @@ function showResults() {
   results.append(make("h3", {}, count(foundTopics.length, "topic")));
   results.append(make("ul", {}, ...foundTopics.slice(0, N_LISTED).map((k) => make("li", {}, makeTopicLink(k), ` ${percent(topics[k].share)}`))));
   const more = found.length > N_LISTED ? `, the first ${N_LISTED} are shown` : "";
-  results.append(make("h3", {}, count(found.length, "document") + more), makeDocuments(found.slice(0, N_LISTED).map(([i]) => i), all));
+  results.append(make("h3", {}, count(found.length, "document") + more), makeDocuments(found.slice(0, N_LISTED).map(([i]) => i), { pattern: all }));
 }
 
 let timer;
