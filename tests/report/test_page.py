@@ -94,7 +94,8 @@ def test_page_fits_the_width(open_page, settings):
         button.click()
     page.fill("#query", "goal")
     page.wait_for_selector("#results li")
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    # The inner width of a phone grows with the page.
+    assert page.evaluate("document.documentElement.scrollWidth") <= settings["viewport"]["width"]
 
 
 def test_page_sorts_topics(open_page):

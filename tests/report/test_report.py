@@ -116,12 +116,8 @@ def test_report_escapes(model, tmp_path, no_map, place):
     if place == "document":
         model = fit([f"{TEXTS[0]} {HOSTILE}", *TEXTS[1:]], vectorizer=CountVectorizer(token_pattern="[a-z]+"))
     elif place == "rejected document":
-        model = fit(
-            [HOSTILE, *TEXTS],
-            vectorizer=CountVectorizer(
-                token_pattern="[a-z]{3,}", stop_words=["script", "alert", "img", "src", "onerror"]
-            ),
-        )
+        vectorizer = CountVectorizer(vocabulary=sorted({word for text in TEXTS for word in text.split()}))
+        model = fit([HOSTILE, *TEXTS], vectorizer=vectorizer)
     elif place == "term":
         vectorizer = CountVectorizer(token_pattern=r"\S+", lowercase=False)
         expected = HOSTILE.replace("\u2028", "")
@@ -207,7 +203,7 @@ def test_report_errors(model, tmp_path):
         (TypeError, "`title` must be a string or None, got 3", (model, file), {"title": 3}),
         (
             ValueError,
-            "`labels` must have one label for each of the 48 documents, got 1",
+            "`labels` must have one label for each of the 48",
             (model, file),
             {"labels": [1]},
         ),
