@@ -23,8 +23,9 @@ __all__ = ["build_content"]
 
 _N_DOCUMENTS = 5000  # of the map and of the search
 _N_REJECTED, _N_SIMILAR = 20, 3
-# Characters of the beginnings of documents: of all together, and of each.
-_ALL_CHARACTERS, _FEWEST_CHARACTERS, _MOST_CHARACTERS = 2_500_000, 200, 1500
+# Characters of the beginnings of documents: of all together, of all examples of topics, and of each.
+_ALL_CHARACTERS, _EXAMPLE_CHARACTERS = 2_500_000, 1_500_000
+_FEWEST_CHARACTERS, _MOST_CHARACTERS = 200, 1500
 _MAP_SIZE = 1000  # positions are integers from 0 to this
 
 
@@ -59,6 +60,7 @@ def build_content(
     rows = [*sample.tolist(), *sorted(shown - set(sample.tolist()))]
     place = {row: i for i, row in enumerate(rows)}
     length = int(np.clip(_ALL_CHARACTERS // len(rows), _FEWEST_CHARACTERS, _MOST_CHARACTERS))
+    longest = int(np.clip(_EXAMPLE_CHARACTERS // max(len(shown), 1), length, _MOST_CHARACTERS))
     data = {
         "topics": [
             {
@@ -76,7 +78,7 @@ def build_content(
             for k, topic in enumerate(topics)
         ],
         "rows": rows,
-        "texts": [_shorten(texts[row], _MOST_CHARACTERS if row in shown else length) for row in rows],
+        "texts": [_shorten(texts[row], longest if row in shown else length) for row in rows],
         "shares": _list_largest(shares[rows], positions[rows]),
         "map": _list_positions(place_documents(ops.take_rows(model._documents.features, sample))),
         "assigned": positions.tolist(),

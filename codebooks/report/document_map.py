@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.manifold import TSNE
+from threadpoolctl import threadpool_limits
 
 from codebooks import ops
 
@@ -16,6 +17,7 @@ __all__ = ["place_documents", "sample_documents"]
 _N_DIMENSIONS = 50  # of the reduced features
 _FEWEST = 5  # documents of a map
 _PERPLEXITY = 30
+_N_ITERATIONS = 500  # twice as many change little
 
 
 def sample_documents(n_documents: int, limit: int) -> NDArray[np.intp]:
@@ -38,7 +40,11 @@ def place_documents(features: Any) -> NDArray[np.float64]:
     ndarray of shape (n_documents, 2)
         nan for rows without a value other than 0; all nan if there are too few different rows.
     """
-    X = ops.to_host(features)
+    with threadpool_limits(1):  # several threads add in another order, and t-SNE amplifies rounding
+        return _place(ops.to_host(features))
+
+
+def _place(X: Any) -> NDArray[np.float64]:
     positions = np.full((X.shape[0], 2), np.nan)
     rows = np.flatnonzero(ops.row_norms(X) > 0)
     if len(rows) < _FEWEST:
@@ -55,7 +61,7 @@ def place_documents(features: Any) -> NDArray[np.float64]:
         X = np.column_stack([X, np.zeros(len(X))])
     if len(np.unique(X, axis=0)) < _FEWEST:
         return positions
-    tsne = TSNE(perplexity=min(_PERPLEXITY, (len(rows) - 1) / 3), init="pca", random_state=0)
+    tsne = TSNE(perplexity=min(_PERPLEXITY, (len(rows) - 1) / 3), init="pca", random_state=0, max_iter=_N_ITERATIONS)
     found = tsne.fit_transform(X).astype(np.float64)
     lowest, highest = found.min(axis=0), found.max(axis=0)
     positions[rows] = (found - lowest) / np.where(highest > lowest, highest - lowest, 1)

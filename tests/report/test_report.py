@@ -10,6 +10,7 @@ import pytest
 from planted_texts import make_texts
 from sklearn.exceptions import NotFittedError
 from sklearn.feature_extraction.text import CountVectorizer
+from threadpoolctl import threadpool_limits
 
 from codebooks import Topic, TopicModel
 from codebooks.report import content, write_report
@@ -170,7 +171,7 @@ def test_report_of_edited_and_loaded_model(model, tmp_path, no_map):
     assert [topic["id"] for topic in page.data["topics"]] == TopicModel.load(tmp_path / "model").topic_ids_.tolist()
 
 
-def test_report_of_embeddings(tmp_path):
+def test_report_of_embeddings(tmp_path, no_map):
     themes = sorted(set(LABELS))
     noise = np.random.default_rng(0).normal(0, 0.1, (len(TEXTS), 8))
     lookup = {text: np.eye(8)[themes.index(label)] + e for text, label, e in zip(TEXTS, LABELS, noise, strict=True)}
@@ -269,3 +270,12 @@ def test_place_documents_separates_planted_groups():
     centers = [positions[20 * g + 1 : 20 * g + 20].mean(axis=0) for g in range(3)]
     distances = np.linalg.norm(positions[1:, None] - centers, axis=2)
     np.testing.assert_array_equal(distances.argmin(axis=1), np.arange(1, 60) // 20)
+
+
+def test_place_documents_does_not_depend_on_threads():
+    features = np.random.default_rng(0).random((400, 20))
+    found = []
+    for n_threads in (1, 2):
+        with threadpool_limits(n_threads):
+            found.append(place_documents(features))
+    np.testing.assert_array_equal(*found)
