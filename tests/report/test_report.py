@@ -10,7 +10,6 @@ import pytest
 from planted_texts import make_texts
 from sklearn.exceptions import NotFittedError
 from sklearn.feature_extraction.text import CountVectorizer
-from threadpoolctl import threadpool_limits
 
 from codebooks import Topic, TopicModel
 from codebooks.report import content, write_report
@@ -270,12 +269,3 @@ def test_place_documents_separates_planted_groups():
     centers = [positions[20 * g + 1 : 20 * g + 20].mean(axis=0) for g in range(3)]
     distances = np.linalg.norm(positions[1:, None] - centers, axis=2)
     np.testing.assert_array_equal(distances.argmin(axis=1), np.arange(1, 60) // 20)
-
-
-def test_place_documents_does_not_depend_on_threads():
-    features = np.random.default_rng(0).random((400, 20))
-    found = []
-    for n_threads in (1, 2):
-        with threadpool_limits(n_threads):
-            found.append(place_documents(features))
-    np.testing.assert_array_equal(*found)
