@@ -75,7 +75,7 @@ def _list_small(topics: Sequence[Topic], filled: NDArray[np.intp], similarity: N
         topic, nearest = topics[k], topics[large[similarity[k, large].argmax()]]
         value = similarity[k, large].max()
         edit = f"model.merge([[{nearest.id}, {topic.id}]])" if value > 0 else f"model.remove([{topic.id}])"
-        reason = f"{topic.size} documents; the most similar large topic has similarity {value:.2f}"
+        reason = f"{topic.size} documents; the most similar larger topic has similarity {value:.2f}"
         yield Advice("small", (topic.id, nearest.id), reason, edit)
 
 
