@@ -24,7 +24,7 @@ __all__ = ["build_content"]
 _N_DOCUMENTS = 5000  # of the map and of the search
 _N_REJECTED, _N_SIMILAR = 20, 3
 # Characters of the beginnings of documents: of all together, of all examples of topics, and of each.
-_ALL_CHARACTERS, _EXAMPLE_CHARACTERS = 2_500_000, 1_500_000
+_ALL_CHARACTERS, _EXAMPLE_CHARACTERS = 2_000_000, 600_000
 _FEWEST_CHARACTERS, _MOST_CHARACTERS = 200, 1500
 _MAP_SIZE = 1000  # positions are integers from 0 to this
 
