@@ -17,7 +17,7 @@ from codebooks.metrics import npmi_per_topic
 from codebooks.topic_model.nearest import draw_sample
 from codebooks.topic_model.word_likelihood import build_word_likelihood
 
-__all__ = ["describe_topics"]
+__all__ = ["compute_fit", "describe_topics", "find_representatives"]
 
 N_WORDS, N_DOCUMENTS, N_WORDS_OF_NAME = 10, 3, 3
 # Two words are forms of one word if they begin with this number of equal letters, at least this part of the longer.
@@ -59,7 +59,7 @@ def describe_topics(
     """
     sizes = count_wins(positions, len(ids))
     chosen = choose_words_by_documents(words, positions, len(ids), N_WORDS)
-    nearest = _find_representatives(features, positions, len(ids))
+    nearest = find_representatives(compute_fit(features, positions, len(ids)), positions, len(ids))
     topics = []
     for k, (id, found, rows) in enumerate(zip(ids, chosen, nearest, strict=True)):
         if found is None and weights is not None:
@@ -86,8 +86,8 @@ def _replace(topic: Topic, **fields: Any) -> Topic:
     return Topic(**{**vars(topic), **fields})
 
 
-def _find_representatives(features: Any, positions: NDArray[Any], n_topics: int) -> list[NDArray[Any]]:
-    """Return for each topic the documents nearest to their mean, the best first, without repetition."""
+def compute_fit(features: Any, positions: NDArray[Any], n_topics: int) -> NDArray[np.float64]:
+    """Return the cosine of each document with the mean of its topic, nan for a document without a topic."""
     rows = np.flatnonzero(positions >= 0)
     index, X = positions[rows], ops.take_rows(features, rows)
     unit = ops.scale_rows(X, ops.reciprocal(ops.row_norms(X)))
@@ -99,7 +99,15 @@ def _find_representatives(features: Any, positions: NDArray[Any], n_topics: int)
         block = slice(start, start + 8192)
         products = ops.similarity(ops.take_rows(unit, np.arange(len(rows))[block]), means)
         cosines[block] = np.take_along_axis(products, index[block, None], axis=1)[:, 0]
-    cosines = np.round(cosines / np.where(norms > 0, norms, 1)[index], 6)
+    fit = np.full(len(positions), np.nan)
+    fit[rows] = np.round(cosines / np.where(norms > 0, norms, 1)[index], 6)
+    return fit
+
+
+def find_representatives(fit: NDArray[Any], positions: NDArray[Any], n_topics: int) -> list[NDArray[Any]]:
+    """Return for each topic the documents that fit it best, the best first, without repetition."""
+    rows = np.flatnonzero(positions >= 0)
+    index, cosines = positions[rows], fit[rows]
     order = np.lexsort((-cosines, index))
     starts = np.searchsorted(index[order], np.arange(n_topics + 1))
     found = []
