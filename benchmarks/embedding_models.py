@@ -25,6 +25,8 @@ class EmbeddedCorpus(NamedTuple):
     terms: np.ndarray
     labels: np.ndarray
     documents: list[str]
+    tokens: sparse.csr_matrix  # which documents contain which words, for the words that models list
+    token_names: np.ndarray
 
 
 class Seconds(NamedTuple):

@@ -38,7 +38,7 @@ COLUMNS = [
 # (data set, number of components). The settings of smoothing were chosen on other data sets.
 CASES = (("bbc_news", 5), ("search_snippets", 8), ("stackoverflow_titles", 20), ("newsgroups20", 20))
 LEGEND = "NPMI, TD: words named by documents for all. Medians over seeds; seconds without encoding."
-N_DOCUMENTS_OF_WARMUP = 1000
+N_DOCUMENTS_OF_WARMUP = 5000  # UMAP has another algorithm for fewer than 4,096
 RECOMMENDED = "Krotov-Hopfield, smoothed"
 BARS = ("KMeans", "KMeans, smoothed", "EVoC", "BERTopic", "BERTopic, reduced to K", "turftopic GMM")
 
@@ -53,8 +53,9 @@ def load(name: str, embed: Callable[[str, list[str]], np.ndarray]) -> EmbeddedCo
     counts = vectorizer.fit_transform(corpus.documents)
     X = TfidfTransformer(sublinear_tf=True).fit_transform(counts)
     labels = np.unique(corpus.labels, return_inverse=True)[1]
-    embeddings = embed(name, corpus.documents)
-    return EmbeddedCorpus(name, embeddings, X, counts, vectorizer.get_feature_names_out(), labels, corpus.documents)
+    embeddings, terms = embed(name, corpus.documents), vectorizer.get_feature_names_out()
+    tokens = count_tokens(corpus.documents)
+    return EmbeddedCorpus(name, embeddings, X, counts, terms, labels, corpus.documents, *tokens)
 
 
 def evaluate(grouping: Grouping, corpus: EmbeddedCorpus) -> dict[str, float]:
@@ -74,20 +75,17 @@ def evaluate(grouping: Grouping, corpus: EmbeddedCorpus) -> dict[str, float]:
         "outliers": float((original < 0).mean()),
     }
     if grouping.words:
-        terms = sorted({word for words in grouping.words for word in words})
-        counts = count_terms(corpus.documents, terms)
-        figures["NPMI of own words"] = metrics.npmi(grouping.words, counts, feature_names=terms)
+        figures["NPMI of own words"] = metrics.npmi(grouping.words, corpus.tokens, feature_names=corpus.token_names)
         figures["TD of own words"] = metrics.topic_diversity(grouping.words)
     return figures
 
 
-def count_terms(documents: Sequence[str], terms: Sequence[str]) -> sparse.csr_matrix:
-    """Return which documents contain which terms, by the tokens of BERTopic or by those of `TopicModel`."""
+def count_tokens(documents: Sequence[str]) -> tuple[sparse.csr_matrix, np.ndarray]:
+    """Return which documents contain which tokens of BERTopic or of `TopicModel`, and the tokens."""
     split, analyze = CountVectorizer().build_analyzer(), TextAnalyzer(language=None, stop_words=None)
-    vectorizer = CountVectorizer(
-        analyzer=lambda text: {*split(text), *analyze(text)}, vocabulary=terms, binary=True, dtype=np.float32
-    )
-    return vectorizer.transform(documents)
+    vectorizer = CountVectorizer(analyzer=lambda text: {*split(text), *analyze(text)}, binary=True, dtype=np.float32)
+    tokens = vectorizer.fit_transform(documents)
+    return tokens, vectorizer.get_feature_names_out()
 
 
 def measure(group: Group, corpus: EmbeddedCorpus, k: int, n_seeds: int) -> Iterator[dict[str, Any]]:
@@ -158,9 +156,10 @@ def format_verdict(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def _take_documents(corpus: EmbeddedCorpus, n: int) -> EmbeddedCorpus:
-    """Return about `n` documents at equal distances, with their embeddings and labels."""
-    step = max(len(corpus.documents) // n, 1)
-    return EmbeddedCorpus(*(part if isinstance(part, str) or part is corpus.terms else part[::step] for part in corpus))
+    """Return the first `n` documents with their embeddings and labels, repeated if there are fewer."""
+    rows = np.resize(np.arange(len(corpus.documents)), n)
+    parts = {name: getattr(corpus, name)[rows] for name in ("embeddings", "X", "counts", "labels")}
+    return corpus._replace(**parts, documents=[corpus.documents[row] for row in rows])
 
 
 def _embed(name: str, documents: list[str]) -> np.ndarray:

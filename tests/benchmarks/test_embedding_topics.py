@@ -21,7 +21,8 @@ def corpus():
     counts = sparse.csr_matrix(np.repeat(np.eye(3), 4, axis=1)[labels] * rng.integers(1, 3, (90, 12)), dtype=np.float32)
     terms = np.array([f"word{w}" for w in range(12)])
     documents = [" ".join(np.repeat(terms, row.astype(int))) for row in counts.toarray()]
-    return EmbeddedCorpus("planted", embeddings.astype(np.float32), counts, counts, terms, labels, documents)
+    tokens = embedding_topics.count_tokens(documents)
+    return EmbeddedCorpus("planted", embeddings.astype(np.float32), counts, counts, terms, labels, documents, *tokens)
 
 
 @pytest.mark.parametrize("name", EMBEDDING_MODELS)
@@ -56,9 +57,10 @@ def test_evaluate_compares_groups_with_labels_and_counts_outliers(corpus):
     assert wrong["NPMI"] < right["NPMI"]
 
 
-def test_evaluate_counts_listed_words_by_either_tokenization():
-    texts = ["C++ of the 3rd kind", "c++, kind"]
-    assert embedding_topics.count_terms(texts, ["3rd", "c++", "the"]).toarray().tolist() == [[1, 1, 1], [0, 1, 0]]
+def test_count_tokens_has_those_of_both_tokenizations():
+    tokens, names = embedding_topics.count_tokens(["C++ of the C++ kind", "c++, kind"])
+    columns = [names.tolist().index(name) for name in ("c++", "the", "kind")]
+    assert tokens[:, columns].toarray().tolist() == [[1, 1, 1], [1, 0, 1]]
 
 
 def test_bertopic_outliers_are_assigned_and_its_topic_of_outliers_is_not_listed(corpus):
@@ -77,12 +79,11 @@ def test_bertopic_outliers_are_assigned_and_its_topic_of_outliers_is_not_listed(
     assert (grouping.labels == np.where(grouping.original < 0, 0, corpus.labels)).all()
 
 
-def test_take_documents_keeps_rows_together(corpus):
-    part = embedding_topics._take_documents(corpus, 30)
-    assert (part.embeddings == corpus.embeddings[::3]).all()
-    assert part.documents == corpus.documents[::3]
-    assert len(part.labels) == part.X.shape[0] == 30
-    assert len(part.terms) == 12
+def test_take_documents_repeats_rows(corpus):
+    part = embedding_topics._take_documents(corpus, 100)
+    assert (part.embeddings[90:] == corpus.embeddings[:10]).all()
+    assert part.documents == corpus.documents + corpus.documents[:10]
+    assert len(part.labels) == part.X.shape[0] == 100
 
 
 def test_format_verdict_shows_differences_in_nmi():
