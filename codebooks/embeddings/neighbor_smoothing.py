@@ -22,7 +22,7 @@ _MOST_EXACT = 5_000
 # Approximate search: the number of cells in multiples of the square root of the number of rows, how many of them are
 # searched for each row, the passes of k-means that place their centers, and the rows for each center that these read.
 # On four sets of embeddings, searching three times as many cells finds 1 to 9 % more of the nearest rows, takes twice
-# as long, and changes the agreement of clusters with labels no more than another seed does.
+# as long, and changes the agreement of clusters with labels about as much as another seed.
 _CELLS, _PROBES, _PASSES, _ROWS_PER_CENTER = 2, 8, 3, 24
 
 
