@@ -21,7 +21,9 @@ __all__ = ["NeighborSmoothing"]
 _MOST_EXACT = 5_000
 # Approximate search: the number of cells in multiples of the square root of the number of rows, how many of them are
 # searched for each row, the passes of k-means that place their centers, and the rows for each center that these read.
-_CELLS, _PROBES, _PASSES, _ROWS_PER_CENTER = 2, 24, 3, 64
+# On four sets of embeddings, searching three times as many cells finds 1 to 9 % more of the nearest rows, takes twice
+# as long, and changes the agreement of clusters with labels about as much as another seed.
+_CELLS, _PROBES, _PASSES, _ROWS_PER_CENTER = 2, 8, 3, 24
 
 
 class NeighborSmoothing(OneToOneFeatureMixin, ArrayTransformer):
@@ -72,7 +74,7 @@ class NeighborSmoothing(OneToOneFeatureMixin, ArrayTransformer):
     The training rows are kept, so a fitted model takes as much memory and disk space as they do.
 
     With n training rows of d features, an exact search costs O(n d) for each row, and an approximate one O(sqrt(n) d).
-    On 85,000 sentence embeddings the approximate search found 94 % of the nearest rows. Intermediate results are
+    On 85,000 sentence embeddings the approximate search found 90 % of the nearest rows. Intermediate results are
     computed in blocks of rows, whose cosines take no more than 64 MB and no more than scikit-learn's `working_memory`.
     The same rows give the same result in every run.
 
