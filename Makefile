@@ -14,13 +14,19 @@ DIST := --dist worksteal
 # Tests of what tracked files contain.
 OF_FILES := test_examples.py test_documentation.py test_readme.py test_style.py test_wheel.py test_zoo.py
 
-.PHONY: demo test test-core test-fast test-text test-oldest test-processors test-gpu test-wheel docs lint bench bench-gpu bench-peers clean
+.PHONY: demo picture test test-core test-fast test-text test-oldest test-processors test-gpu test-wheel docs lint bench bench-gpu bench-peers clean
 
 demo: .venv/.core
 	$(BIN)/codebooks topics --demo --topics 15 --out demo --overwrite
+	$(BIN)/codebooks report demo --out demo/report.html --title "Definitions of nouns" --overwrite
 	@echo
-	@echo "Look at demo/topics.png: each panel is a topic and its words. demo/topics.csv holds them as a table,"
-	@echo "demo/codes.csv says the topic of each noun. Your own text: $(BIN)/codebooks topics FILE"
+	@echo "Open demo/report.html in a browser: topics, their words and documents, a map, and a search. demo/topics.png is"
+	@echo "a picture, demo/topics.csv a table of the topics, and demo/codes.csv has the topic of each noun."
+	@echo "Your own text: $(BIN)/codebooks topics FILE, then $(BIN)/codebooks report topics"
+
+# The picture of the report in README and the guide, with Debian's Chromium.
+picture: demo
+	chromium --headless --no-sandbox --disable-gpu --window-size=1280,1900 --screenshot=docs/images/report.png demo/report.html
 
 test: test-core test-text
 
@@ -107,7 +113,7 @@ clean:
 	$(PYTHON) -m venv .venv-peers
 
 .venv/.core: pyproject.toml | .venv/bin/python
-	$(BIN)/python $(PIP) install --editable .
+	$(BIN)/python $(PIP) install --editable ".[report]"
 	@touch $@
 
 .venv/.dev: pyproject.toml .venv/.core

@@ -17,6 +17,7 @@ from codebooks.cli.assign import assign
 from codebooks.cli.console import report_errors
 from codebooks.cli.index import add, info, remove
 from codebooks.cli.parsing import Command, expand_groups
+from codebooks.cli.report import report
 from codebooks.cli.search import search
 from codebooks.cli.topics import topics
 
@@ -30,6 +31,7 @@ Examples:
   codebooks topics --demo                     find topics in sample documents
   codebooks topics reviews.csv --column text  find topics in a file; write results to topics/
   codebooks assign topics new.txt             label new documents with these topics
+  codebooks report topics                     show these topics on one page, report.html
   codebooks search reviews.csv --column text "slow delivery\"""",
     context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
@@ -37,7 +39,7 @@ Examples:
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for name, command in (("topics", topics), ("assign", assign), ("search", search)):
+for name, command in (("topics", topics), ("assign", assign), ("report", report), ("search", search)):
     app.command(name, cls=Command)(report_errors(expand_groups(command)))
 index = typer.Typer(help="Describe a saved index, add documents to it, or remove some.", no_args_is_help=True)
 for name, subcommand in (("info", info), ("add", add), ("remove", remove)):

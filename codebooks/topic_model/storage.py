@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -128,6 +129,33 @@ class StorageMixin(FittedTopics):
 
         check_is_fitted(self)
         return HopfieldRetriever(**{"keep_texts": True, **settings}).fit(self._documents.texts)
+
+    def report(
+        self,
+        path: str | Path,
+        *,
+        labels: Sequence[Any] | None = None,
+        timestamps: Sequence[Any] | None = None,
+        title: str | None = None,
+    ) -> Path:
+        """Write one HTML page that shows the topics and the documents; see `codebooks.report.write_report`.
+
+        Parameters
+        ----------
+        path : str or Path
+            The file, for example "report.html".
+        labels, timestamps : sequence, length n_documents, optional
+            Known labels and times of the documents.
+        title : str, optional
+
+        Returns
+        -------
+        Path
+            The file.
+        """
+        from codebooks.report import write_report
+
+        return write_report(self, path, labels=labels, timestamps=timestamps, title=title)
 
     def _describe(self, *, with_documents: bool = True) -> dict[str, Any]:
         """Return the model as a dict of estimators, arrays and plain values."""
