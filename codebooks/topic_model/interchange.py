@@ -168,15 +168,15 @@ class InterchangeMixin(FittedTopics):
             "document_topic_matrix": tables.shares,
             "topic_term_matrix": tables.distributions,
             "document_representation": ops.to_host(self._documents.features),
-            "transform": self.transform,  # type: ignore[attr-defined]
+            "transform": self.transform,
             "topic_names": [topic.name for topic in self.topics_],
         }
 
     def to_datamapplot(self, **settings: Any) -> Any:
         """Plot a map of the documents with datamapplot, on which names of topics are labels.
 
-        Positions are those of t-SNE. Of more than 5,000 documents a sample is shown, always the same. The font is one of
-        matplotlib, so that nothing is downloaded.
+        Positions are those of t-SNE. Of more than 5,000 documents a sample is shown, always the same. The font is
+        one of matplotlib, so that nothing is downloaded.
 
         Parameters
         ----------
