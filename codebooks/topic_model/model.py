@@ -26,6 +26,7 @@ from codebooks.topic_model.components import select_components, store_state
 from codebooks.topic_model.confidence import AUTO, ConfidenceMixin
 from codebooks.topic_model.editing import EditingMixin
 from codebooks.topic_model.fitted import Documents, Restrictions
+from codebooks.topic_model.interchange import InterchangeMixin
 from codebooks.topic_model.nearest import fit_in_steps
 from codebooks.topic_model.refitting import RefittingMixin
 from codebooks.topic_model.storage import StorageMixin
@@ -44,7 +45,9 @@ _FEW_DOCUMENTS = 50
 _N_EPOCHS_OF_SEEDS = 15
 
 
-class TopicModel(EditingMixin, RefittingMixin, StreamingMixin, AnalysisMixin, ConfidenceMixin, StorageMixin):
+class TopicModel(
+    EditingMixin, RefittingMixin, StreamingMixin, AnalysisMixin, InterchangeMixin, ConfidenceMixin, StorageMixin
+):
     """Find the topics of documents, edit them, and assign documents to them.
 
     Use it like BERTopic or Top2Vec: `fit` takes a list of texts, and `topics_` lists the topics with names, words,
