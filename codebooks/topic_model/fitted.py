@@ -44,10 +44,13 @@ class Edit(NamedTuple):
         Name of the method of `TopicModel`.
     arguments : dict of str to object
         Its arguments.
+    next_id : int or None, default=None
+        Id of the first topic that it creates, if it creates topics.
     """
 
     method: str
     arguments: dict[str, Any]
+    next_id: int | None = None
 
 
 class Restrictions(NamedTuple):
@@ -98,9 +101,9 @@ class FittedTopics(TransformerMixin, ClusterMixin, DocumentationLink, BaseEstima
         """Return a copy of the model, with the edit in its history."""
         check_is_fitted(self)
         edited = copy(self)
-        edited.history_ = (*self.history_, Edit(method, arguments))
         if not self.history_:
-            edited._origin = self
+            edited._origin = copy(self)  # `fit` and `partial_fit` change this model in place
+        edited.history_ = (*self.history_, Edit(method, arguments, self._next_id))
         return edited
 
     def _get_positions(self, ids: Sequence[int]) -> NDArray[Any]:
@@ -115,7 +118,7 @@ class FittedTopics(TransformerMixin, ClusterMixin, DocumentationLink, BaseEstima
 
     def _compute_component_shares(self, features: Any) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return the shares of components in each document, and which documents have a label."""
-        shares = compute_shares(self.learner_.transform(features))
+        shares = compute_shares(self.learner_, features)
         has_label = ops.to_host(ops.row_norms(features)) > 0
         if shares.shape[1] > 1:
             has_label &= shares.max(axis=1) > shares.min(axis=1)

@@ -23,6 +23,7 @@ from codebooks.topic_model.vocabulary import (
     compute_least_count,
     extend_terms,
     list_candidates,
+    list_forbidden_terms,
     transform_texts,
     weigh_terms,
 )
@@ -127,10 +128,7 @@ class StreamingMixin(ComponentChanges):
     def _list_candidates(
         self, tokens: Sequence[Sequence[str]], first: int, before: dict[str, list[int]]
     ) -> dict[str, list[int]]:
-        analyze, forbidden = self.vectorizer_.build_analyzer(), set(self._restrictions.forbidden)
-        for word in self._restrictions.forbidden:
-            terms = set(analyze(word))
-            forbidden |= terms if len(terms) == 1 else set()
+        forbidden = list_forbidden_terms(self.vectorizer_, self._restrictions.forbidden)
         return list_candidates(tokens, first, before, (self.vectorizer_.vocabulary_, forbidden), _N_CANDIDATES)
 
     def _count_words(self, texts: Sequence[str]) -> Any:
