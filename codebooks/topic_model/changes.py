@@ -155,7 +155,7 @@ class ComponentChanges(FittedTopics):
         by_name = {topic.name: topic.id for topic in getattr(self, "topics_", ())}
         seeds: dict[Any, list[str]] = {}
         owner: dict[str, Any] = {}
-        columns, occurs = self.vectorizer_.vocabulary_, self._documents.words.getnnz(axis=0) > 0
+        occurs = self._documents.words.getnnz(axis=0) > 0
         for key, words in seed_words.items():
             words = list_words(words)
             if isinstance(key, Integral):
@@ -165,7 +165,7 @@ class ComponentChanges(FittedTopics):
             if not all(isinstance(word, str) for word in words):
                 raise TypeError(f"`seed_words` must be strings, got {short_repr(words)}.")
             found = dict.fromkeys(chain.from_iterable(resolve_terms(self.vectorizer_, words)))
-            terms = [term for term in found if occurs[columns[term]]]
+            terms = [term for term in found if occurs[self.vectorizer_.vocabulary_[term]]]
             if not terms:
                 raise ValueError(
                     f"`seed_words` of {short_repr(key)} must be words of the documents, got {short_repr(words)}, which "
@@ -208,6 +208,8 @@ class ComponentChanges(FittedTopics):
 
     def _drop_forbidden(self) -> bool:
         """Remove forbidden words from the vocabulary and from the documents; return whether there were any."""
+        if not self._restrictions.forbidden:
+            return False
         terms = self.vectorizer_.get_feature_names_out()
         forbidden = list_forbidden_terms(self.vectorizer_, self._restrictions.forbidden)
         kept = np.array([term not in forbidden for term in terms])
@@ -244,7 +246,7 @@ class ComponentChanges(FittedTopics):
     def _build_constraint(self) -> Callable[[Any], Any] | None:
         """Return the function that keeps seeded words and pinned components in a state, or None."""
         limits, owners = self._restrictions, self.topic_ids_[self._component_topics]
-        before, vocabulary = self.learner_._get_state(), self.vectorizer_.vocabulary_
+        before, vocabulary = self.learner_._get_state(), getattr(self.vectorizer_, "vocabulary_", {})
         pinned = np.flatnonzero(np.isin(owners, list(limits.pinned)))
         seeds = [
             (vocabulary[term], int(np.flatnonzero(owners == id)[0]))

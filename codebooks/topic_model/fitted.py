@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,7 +21,7 @@ from codebooks.topic_model.vocabulary import transform_texts
 if TYPE_CHECKING:
     from typing import Self
 
-__all__ = ["Documents", "Edit", "FittedTopics", "Restrictions", "Stream", "find_positions"]
+__all__ = ["Documents", "Edit", "FittedTopics", "Restrictions", "Stream", "find_positions", "translate_moves"]
 
 
 class Documents(NamedTuple):
@@ -184,3 +184,16 @@ def find_positions(ids: NDArray[Any], labels: NDArray[Any]) -> NDArray[Any]:
     order, has_label = np.argsort(ids), labels >= 0
     positions[has_label] = order[np.searchsorted(ids, labels[has_label], sorter=order)]
     return positions
+
+
+def translate_moves(history: Sequence[Edit], rows: Mapping[int, int]) -> tuple[Edit, ...]:
+    """Return edits with other positions of documents, without moves of documents that have none."""
+    edits = []
+    for edit in history:
+        if edit.method == "move":
+            documents = [rows[row] for row in edit.arguments["documents"] if row in rows]
+            edit = edit._replace(arguments={**edit.arguments, "documents": documents})
+            if not documents:
+                continue
+        edits.append(edit)
+    return tuple(edits)

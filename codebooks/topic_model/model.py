@@ -412,14 +412,13 @@ class TopicModel(EditingMixin, RefittingMixin, StreamingMixin, AnalysisMixin, Co
             )
 
     def _draw_seed(self) -> int:
-        if isinstance(self.random_state, Integral) and 0 <= int(self.random_state) < 2**32:
+        if isinstance(self.random_state, Integral):
             return int(self.random_state)
         try:
             return int(check_random_state(self.random_state).randint(2**31 - 1))
         except ValueError as error:
             raise ValueError(
-                "`random_state` must be an integer from 0 to 2**32 - 1, a RandomState or None, got "
-                f"{short_repr(self.random_state)}."
+                f"`random_state` must be an integer, a RandomState or None, got {short_repr(self.random_state)}."
             ) from error
 
     def __sklearn_tags__(self) -> Any:

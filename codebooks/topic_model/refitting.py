@@ -16,7 +16,7 @@ from codebooks import ops
 from codebooks.interpret.matching import TopicMatching, match_topics
 from codebooks.topic_model.changes import ComponentChanges
 from codebooks.topic_model.components import is_editable
-from codebooks.topic_model.fitted import Documents, Edit, Restrictions, find_positions
+from codebooks.topic_model.fitted import Documents, Restrictions, find_positions, translate_moves
 from codebooks.topic_model.nearest import transform_in_steps
 from codebooks.topic_model.vocabulary import count_words
 
@@ -109,7 +109,7 @@ class RefittingMixin(ComponentChanges):
         model = origin.refit(documents)
         rows = _find_rows(self._documents.texts, model._documents.texts)
         ids: dict[int, int] = {}  # of topics that edits created
-        for edit in _translate(self.history_, rows):
+        for edit in translate_moves(self.history_, rows):
             first = model._next_id
             try:
                 model = getattr(model, edit.method)(**_replace_ids(edit.arguments, ids))
@@ -126,7 +126,7 @@ class RefittingMixin(ComponentChanges):
         """Change positions of documents in the restrictions and the history."""
         moved = {rows[row]: id for row, id in self._restrictions.moved.items() if row in rows}
         self._restrictions = self._restrictions._replace(moved=moved)
-        self.history_ = _translate(self.history_, rows)
+        self.history_ = translate_moves(self.history_, rows)
         if not self.history_:
             self.__dict__.pop("_origin", None)
 
@@ -206,16 +206,3 @@ def _replace_ids(arguments: Mapping[str, Any], ids: Mapping[int, int]) -> dict[s
         return ids.get(value, value) if isinstance(value, int) else value
 
     return {name: replace(value) if name in _ID_ARGUMENTS else value for name, value in arguments.items()}
-
-
-def _translate(history: Sequence[Edit], rows: Mapping[int, int]) -> tuple[Edit, ...]:
-    """Return edits with other positions of documents, without moves of documents that have none."""
-    edits = []
-    for edit in history:
-        if edit.method == "move":
-            documents = [rows[row] for row in edit.arguments["documents"] if row in rows]
-            edit = edit._replace(arguments={**edit.arguments, "documents": documents})
-            if not documents:
-                continue
-        edits.append(edit)
-    return tuple(edits)

@@ -15,7 +15,7 @@ from scipy.optimize import linear_sum_assignment
 from codebooks import ops
 from codebooks.topic_model.changes import ComponentChanges
 from codebooks.topic_model.components import append_components, is_editable, select_components, store_state
-from codebooks.topic_model.fitted import Documents, Stream
+from codebooks.topic_model.fitted import Documents, Stream, translate_moves
 from codebooks.topic_model.growth import find_new_components
 from codebooks.topic_model.vocabulary import (
     align_columns,
@@ -258,6 +258,7 @@ class StreamingMixin(ComponentChanges):
             evidence = np.append(evidence[old], self._compare(texts[len(old) :]).evidence)
         self._documents = Documents(texts, stacked[0], stacked[-1], evidence, before.reference)
         position = {int(row): k for k, row in enumerate(kept)}
+        self.history_ = translate_moves(self.history_, position)
         self._restrictions = self._restrictions._replace(
             moved={position[row]: id for row, id in moved.items() if row in position}
         )

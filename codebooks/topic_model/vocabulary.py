@@ -149,11 +149,6 @@ def align_columns(words: csr_matrix, columns: Any, vectorizer: Any) -> csr_matri
 
 def replace_terms(vectorizer: Any, terms: Sequence[str], idf: Any = None) -> Any:
     """Return a copy of a fitted vectorizer that counts these terms, with these inverse document frequencies."""
-    if not hasattr(vectorizer, "vocabulary_"):
-        raise TypeError(
-            f"`vectorizer` must have a vocabulary_ for this edit, got {type(vectorizer).__name__}. Use CountVectorizer "
-            "or TfidfVectorizer."
-        )
     replaced = copy(vectorizer)
     replaced.vocabulary_ = {term: column for column, term in enumerate(terms)}
     if hasattr(vectorizer, "_tfidf") and idf is not None:
@@ -163,14 +158,24 @@ def replace_terms(vectorizer: Any, terms: Sequence[str], idf: Any = None) -> Any
     return replaced
 
 
+def _require_vocabulary(vectorizer: Any) -> None:
+    if not hasattr(vectorizer, "vocabulary_") or not hasattr(vectorizer, "build_analyzer"):
+        raise TypeError(
+            f"`vectorizer` must have a vocabulary_ for this edit, got {type(vectorizer).__name__}. Use CountVectorizer "
+            "or TfidfVectorizer."
+        )
+
+
 def resolve_terms(vectorizer: Any, words: Sequence[str]) -> list[list[str]]:
     """Return for each word the terms into which the vectorizer splits it, those of its vocabulary only."""
+    _require_vocabulary(vectorizer)
     analyze, vocabulary = vectorizer.build_analyzer(), vectorizer.vocabulary_
     return [[term for term in dict.fromkeys([word, *analyze(word)]) if term in vocabulary] for word in words]
 
 
 def list_forbidden_terms(vectorizer: Any, words: Sequence[str]) -> set[str]:
     """Return the terms that forbidden words and phrases stand for; the words of a phrase are not forbidden alone."""
+    _require_vocabulary(vectorizer)
     analyze, forbidden = vectorizer.build_analyzer(), set(words)
     for word in words:
         terms = set(analyze(word))
