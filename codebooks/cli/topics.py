@@ -214,9 +214,9 @@ def _build_settings(texts: list[str], options: WordOptions) -> tuple[dict[str, A
     analyzer, note = options.create_analyzer(texts, numbers=options.token_pattern is not None, parts=False)
     if set(options.list_set_options()) <= {"--language"}:
         return {"language": analyzer.language}, note
-    from codebooks.topic_model.vocabulary import _build_vectorizers
+    from codebooks.topic_model.vocabulary import build_vectorizers
 
-    vectorizer = _build_vectorizers(texts, None, None)[0]
+    vectorizer = build_vectorizers(texts, None, None)[0]
     bounds = options.parse_document_frequencies(vectorizer.min_df, vectorizer.max_df)
     return {"vectorizer": vectorizer.set_params(analyzer=analyzer, **bounds)}, note
 

@@ -38,7 +38,9 @@ class AnalysisMixin(FittedTopics):
         TopicTrends
             With shares and their uncertainty; `codebooks.plots.plot_topic_trends` plots it.
         """
-        return compute_topic_trends(timestamps=timestamps, bins=bins, n_words=n_words, **self._get_tables())
+        return compute_topic_trends(
+            timestamps=timestamps, bins=bins, n_words=n_words, **self._get_tables("timestamps", timestamps)
+        )
 
     def topics_per_class(self, classes: Sequence[Any], *, n_words: int = 5) -> TopicShares:
         """Compute the share of each topic in classes of documents, with words of each class.
@@ -55,7 +57,7 @@ class AnalysisMixin(FittedTopics):
         TopicShares
             With shares and their uncertainty; `codebooks.plots.plot_topic_shares` plots it.
         """
-        return compare_topics_by_class(classes=classes, n_words=n_words, **self._get_tables())
+        return compare_topics_by_class(classes=classes, n_words=n_words, **self._get_tables("classes", classes))
 
     def hierarchy(self) -> Hierarchy:
         """Build the hierarchy of topics: similar topics merge first. `reduce` cuts it.
@@ -71,7 +73,7 @@ class AnalysisMixin(FittedTopics):
         return build_hierarchy(self._compute_topic_components(), sizes, names=names, ids=self.topic_ids_.tolist())
 
     def similarity(self) -> NDArray[Any]:
-        """Compute the similarity of each pair of topics, from 0 to 1.
+        """Compute the similarity of each pair of topics, from -1 to 1: about 0 for unrelated ones.
 
         Returns
         -------
@@ -92,10 +94,15 @@ class AnalysisMixin(FittedTopics):
         np.add.at(sums, owners, components * weight[:, None])
         return sums / np.bincount(owners, weights=weight, minlength=len(sums))[:, None]
 
-    def _get_tables(self) -> dict[str, Any]:
-        """Return the arguments of functions of `interpret` that summarize documents."""
+    def _get_tables(self, parameter: str, values: Any) -> dict[str, Any]:
+        """Return the arguments of functions of `interpret` that summarize documents, of which each has one value."""
         check_is_fitted(self)
         documents = self._documents
+        if hasattr(values, "__len__") and not isinstance(values, str | bytes) and len(values) != len(documents.texts):
+            raise ValueError(
+                f"`{parameter}` must have an entry for each of the {len(documents.texts)} documents of the model, got "
+                f"{len(values)}. After partial_fit these are the documents that it keeps, retriever().texts_."
+            )
         shares, _ = self._compute_topic_shares(documents.features)
         for row, id in self._restrictions.moved.items():
             shares[row] = self.topic_ids_ == id

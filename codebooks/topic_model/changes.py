@@ -14,18 +14,18 @@ from codebooks import ops
 from codebooks.errors import short_repr
 from codebooks.topic_model.components import (
     append_components,
-    is_editable,
     learn,
+    require_editable,
     select_components,
     store_state,
 )
 from codebooks.topic_model.fitted import FittedTopics
-from codebooks.topic_model.vocabulary import drop_columns, drop_terms, resolve_terms
+from codebooks.topic_model.vocabulary import drop_columns, drop_terms, list_forbidden_terms, resolve_terms
 
 if TYPE_CHECKING:
     from typing import Self
 
-__all__ = ["ComponentChanges", "require_list"]
+__all__ = ["ComponentChanges", "list_words", "require_list"]
 
 # Passes over the documents after an edit that changes what all topics learn from.
 _N_EPOCHS = 3
@@ -50,12 +50,16 @@ class ComponentChanges(FittedTopics):
             raise ValueError(f"`{parameter}` must list at least one topic, and each once, got {short_repr(ids)}.")
         return [int(id) for id in listed]
 
+    def _check_id(self, id: Any, parameter: str) -> int:
+        """Return the id of a topic as an integer; raise an error for others than those of the model."""
+        if not isinstance(id, Integral):
+            raise TypeError(f"`{parameter}` must be the id of one topic, an integer, got {short_repr(id)}.")
+        return self._check_ids(id, parameter)[0]
+
     def _require_editable(self, method: str) -> None:
-        if not is_editable(self.learner_):
-            raise TypeError(
-                f"{method} expected a model whose learner is MultinomialMixture, KrotovHopfield or InhibitedMixture, "
-                f"got {type(self.learner_).__name__}. Use merge, reduce, rename or forbid, or another learner."
-            )
+        require_editable(
+            self.learner_, f"{method} expected a model whose learner", "Use merge, reduce or rename, or another learner"
+        )
 
     def _create_ids(self, n: int) -> list[int]:
         first = self._next_id
@@ -130,13 +134,15 @@ class ComponentChanges(FittedTopics):
         owners = self.topic_ids_[self._component_topics]
         groups = np.flatnonzero(np.isin(owners, list(topics)))  # components
         rows = np.flatnonzero(np.isin(labels, list(topics)))
+        if not len(rows):
+            return
         codes = ops.to_host(self.learner_.transform(ops.take_rows(self._documents.features, rows)))
         codes = codes.toarray() if hasattr(codes, "toarray") else codes
         is_own = owners[groups][None, :] == labels[rows][:, None]
         nearest = np.where(is_own, codes[:, groups], -np.inf).argmax(axis=1)
         used, index = np.unique(nearest, return_inverse=True)
         ids = owners[groups[used]].tolist()
-        if len(rows) and topics <= set(ids):  # a topic without documents keeps its components
+        if topics <= set(ids):  # a topic without documents keeps its components
             self._replace_components(topics, rows, index, ids)
 
     def _check_seeds(self, seed_words: Any) -> dict[Any, list[str]]:
@@ -149,15 +155,17 @@ class ComponentChanges(FittedTopics):
         by_name = {topic.name: topic.id for topic in getattr(self, "topics_", ())}
         seeds: dict[Any, list[str]] = {}
         owner: dict[str, Any] = {}
+        occurs = self._documents.words.getnnz(axis=0) > 0
         for key, words in seed_words.items():
-            words = [words] if isinstance(words, str) else require_list(words, "seed_words", "['bank', 'loan']")
+            words = list_words(words)
             if isinstance(key, Integral):
-                [key] = self._check_ids(int(key), "seed_words")
+                key = self._check_id(key, "seed_words")
             elif not isinstance(key, str):
                 raise TypeError(f"`seed_words` must have names or ids of topics as keys, got {short_repr(key)}.")
             if not all(isinstance(word, str) for word in words):
                 raise TypeError(f"`seed_words` must be strings, got {short_repr(words)}.")
-            terms = list(dict.fromkeys(chain.from_iterable(resolve_terms(self.vectorizer_, words))))
+            found = dict.fromkeys(chain.from_iterable(resolve_terms(self.vectorizer_, words)))
+            terms = [term for term in found if occurs[self.vectorizer_.vocabulary_[term]]]
             if not terms:
                 raise ValueError(
                     f"`seed_words` of {short_repr(key)} must be words of the documents, got {short_repr(words)}, which "
@@ -170,6 +178,8 @@ class ComponentChanges(FittedTopics):
                         f"`seed_words` must belong to one topic each, got {short_repr(term)} for "
                         f"{short_repr(owner[term])} and {short_repr(key)}."
                     )
+            if by_name.get(key, key) in seeds:
+                raise ValueError(f"`seed_words` must list each topic once, got {short_repr(key)} by name and by id.")
             seeds[by_name.get(key, key)] = terms
         return seeds
 
@@ -183,8 +193,11 @@ class ComponentChanges(FittedTopics):
             sums = [words[:, [columns[term] for term in seeds[name]]].sum(axis=1) for name in names]
             strength = np.concatenate([np.asarray(part).reshape(-1, 1) for part in sums], axis=1)
             rows = np.flatnonzero(strength.max(axis=1) > 0)
-            used, labels = np.unique(strength[rows].argmax(axis=1), return_inverse=True)
-            self._replace_components(set(), rows, labels, [new_ids[names[k]] for k in used])
+            labels = strength[rows].argmax(axis=1)
+            for k in set(range(len(names))).difference(labels.tolist()):  # no document has mainly these words
+                own = np.flatnonzero(strength[:, k] > 0)
+                rows, labels = np.append(rows, own), np.append(labels, np.full(len(own), k))
+            self._replace_components(set(), rows, labels, [new_ids[name] for name in names])
         taken = {term for terms in seeds.values() for term in terms}
         kept = {id: [term for term in terms if term not in taken] for id, terms in limits.seeds.items()}
         for key, terms in seeds.items():
@@ -195,15 +208,17 @@ class ComponentChanges(FittedTopics):
 
     def _drop_forbidden(self) -> bool:
         """Remove forbidden words from the vocabulary and from the documents; return whether there were any."""
-        words, terms = self._restrictions.forbidden, self.vectorizer_.get_feature_names_out()
-        found = zip(words, resolve_terms(self.vectorizer_, words), strict=True)
-        # A word may be in upper case, but the words of a phrase are not forbidden alone.
-        forbidden = {term for word, terms in found for term in terms if len(terms) == 1 or term == word}
+        if not self._restrictions.forbidden:
+            return False
+        terms = self.vectorizer_.get_feature_names_out()
+        forbidden = list_forbidden_terms(self.vectorizer_, self._restrictions.forbidden)
         kept = np.array([term not in forbidden for term in terms])
         if kept.all():
             return False
         if not kept.any():
-            raise ValueError("`words` must leave a word, got all words of the documents. Forbid fewer words.")
+            raise ValueError(
+                "The documents must leave a word that is not forbidden, got none. Forbid fewer words, or add documents."
+            )
         self.vectorizer_ = drop_terms(self.vectorizer_, kept)
         columns = drop_columns(self._documents.words, kept, self.vectorizer_)
         features = columns if self.preparation_ is None else self._documents.features
@@ -231,7 +246,7 @@ class ComponentChanges(FittedTopics):
     def _build_constraint(self) -> Callable[[Any], Any] | None:
         """Return the function that keeps seeded words and pinned components in a state, or None."""
         limits, owners = self._restrictions, self.topic_ids_[self._component_topics]
-        before, vocabulary = self.learner_._get_state(), self.vectorizer_.vocabulary_
+        before, vocabulary = self.learner_._get_state(), getattr(self.vectorizer_, "vocabulary_", {})
         pinned = np.flatnonzero(np.isin(owners, list(limits.pinned)))
         seeds = [
             (vocabulary[term], int(np.flatnonzero(owners == id)[0]))
@@ -256,6 +271,11 @@ class ComponentChanges(FittedTopics):
             return state
 
         return constrain
+
+
+def list_words(words: Any) -> list[Any]:
+    """Return the words of a seeded topic as a list."""
+    return [words] if isinstance(words, str) else require_list(words, "seed_words", "['bank', 'loan']")
 
 
 def require_list(value: Any, parameter: str, example: str) -> list[Any]:

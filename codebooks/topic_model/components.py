@@ -18,6 +18,7 @@ __all__ = [
     "compute_shares",
     "is_editable",
     "learn",
+    "require_editable",
     "select_components",
     "store_labels",
     "store_state",
@@ -33,6 +34,15 @@ def is_editable(learner: Any) -> bool:
         *_FIELDS,
         *("log_scale", "scale_counts", "mean_saliency", "unexplained", "reservoir", "seed", "n_updates"),
     }
+
+
+def require_editable(learner: Any, subject: str, advice: str) -> None:
+    """Raise an error, which begins and ends with these words, if components of this learner cannot be replaced."""
+    if not is_editable(learner):
+        raise TypeError(
+            f"{subject} is MultinomialMixture, KrotovHopfield or InhibitedMixture, got {type(learner).__name__}. "
+            f"{advice}."
+        )
 
 
 def select_components(state: Any, index: NDArray[Any]) -> Any:
@@ -85,12 +95,16 @@ def learn(learner: Any, X: Any, state: Any, n_epochs: int, constrain: Callable[[
     return learner
 
 
-def compute_shares(codes: Any) -> NDArray[Any]:
-    """Return the shares of components in each row from codes of any learner: they are at least 0 and sum to 1.
+def compute_shares(learner: Any, X: Any) -> NDArray[Any]:
+    """Compute the shares of the components of any learner in each row: they are at least 0 and sum to 1.
 
-    A row without a positive code has even shares.
+    A row without a positive code has even shares. The codes of a learner with `cluster_centers_` are distances; its
+    shares are proportional to the inverse squares of these, as in fuzzy c-means.
     """
-    codes = ops.to_host(codes)
+    codes = ops.to_host(learner.transform(X))
     codes = np.maximum(codes.toarray() if hasattr(codes, "toarray") else np.asarray(codes), 0)
+    if hasattr(learner, "cluster_centers_"):
+        distances = np.maximum(codes, np.finfo(codes.dtype).eps)
+        codes = (distances.min(axis=1, keepdims=True) / distances) ** 2
     totals = codes.sum(axis=1, keepdims=True)
     return np.where(totals > 0, codes / np.where(totals > 0, totals, 1), codes.dtype.type(1 / codes.shape[1]))

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from codebooks import ops
 from codebooks.errors import short_repr
 from codebooks.interpret.topics import Topic
-from codebooks.topic_model.changes import ComponentChanges, require_list
+from codebooks.topic_model.changes import ComponentChanges, list_words, require_list
 from codebooks.topic_model.components import is_editable
 from codebooks.validation.arrays import check_count
 
@@ -100,7 +100,7 @@ class EditingMixin(ComponentChanges):
             If the topic has too few documents, or they are too similar.
         """
         check_is_fitted(self)
-        [topic] = self._check_ids(topic, "topic")
+        topic = self._check_id(topic, "topic")
         check_count("n", n, least=2)
         edited = self._start_edit("split", topic=topic, n=int(n))
         self._require_editable("split")
@@ -166,8 +166,7 @@ class EditingMixin(ComponentChanges):
             A new model. `labels_` of these documents stay as they are in later edits.
         """
         check_is_fitted(self)
-        if topic != -1:
-            [topic] = self._check_ids(topic, "topic")
+        topic = -1 if isinstance(topic, Integral) and topic == -1 else self._check_id(topic, "topic")
         n_documents = len(self._kept_labels)
         rows = [documents] if isinstance(documents, Integral) else require_list(documents, "documents", "[0, 5]")
         for row in rows:
@@ -177,12 +176,12 @@ class EditingMixin(ComponentChanges):
                     f"{short_repr(row)}."
                 )
         rows = [int(row) for row in rows]
-        edited = self._start_edit("move", documents=rows, topic=int(topic))
-        moved = {**self._restrictions.moved, **dict.fromkeys(rows, int(topic))}
+        edited = self._start_edit("move", documents=rows, topic=topic)
+        moved = {**self._restrictions.moved, **dict.fromkeys(rows, topic)}
         edited._restrictions = self._restrictions._replace(moved=moved)
         if is_editable(self.learner_):
             labels = self._kept_labels.copy()
-            concerned = ({*labels[rows].tolist(), int(topic)} - {-1}) - self._restrictions.pinned
+            concerned = ({*labels[rows].tolist(), topic} - {-1}) - self._restrictions.pinned
             labels[rows] = topic
             edited._describe_again(labels, concerned)
         return edited._assign_documents()
@@ -207,8 +206,12 @@ class EditingMixin(ComponentChanges):
         """
         check_is_fitted(self)
         self._require_editable("seed")
+        if isinstance(seed_words, Mapping):  # a generator of words can be read once
+            seed_words = {
+                int(key) if isinstance(key, np.integer) else key: list_words(words) for key, words in seed_words.items()
+            }
         terms = self._check_seeds(seed_words)
-        edited = self._start_edit("seed", seed_words={key: list(words) for key, words in seed_words.items()})
+        edited = self._start_edit("seed", seed_words=seed_words)
         edited._add_seeds(terms)
         return edited._learn_again()._assign_documents()
 

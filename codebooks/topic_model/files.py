@@ -35,6 +35,8 @@ def save_object(value: Any, file: str | Path) -> None:
     file = Path(file)
     if file.is_dir():
         raise IsADirectoryError(f"`path` must be a file, got the folder {file}. Add a file name.")
+    if not file.parent.is_dir():
+        raise FileNotFoundError(f"`path` must be in a folder that exists, got {file}. Create {file.parent} first.")
     handle, temporary = tempfile.mkstemp(prefix=f".{file.name}-", dir=file.parent)
     try:
         with os.fdopen(handle, "wb") as opened:

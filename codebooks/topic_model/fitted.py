@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,7 +21,7 @@ from codebooks.topic_model.vocabulary import transform_texts
 if TYPE_CHECKING:
     from typing import Self
 
-__all__ = ["Documents", "Edit", "FittedTopics", "Restrictions", "Stream", "find_positions"]
+__all__ = ["Documents", "Edit", "FittedTopics", "Restrictions", "Stream", "find_positions", "translate_moves"]
 
 
 class Documents(NamedTuple):
@@ -44,10 +44,13 @@ class Edit(NamedTuple):
         Name of the method of `TopicModel`.
     arguments : dict of str to object
         Its arguments.
+    next_id : int or None, default=None
+        Id of the first topic that it creates, if it creates topics.
     """
 
     method: str
     arguments: dict[str, Any]
+    next_id: int | None = None
 
 
 class Restrictions(NamedTuple):
@@ -98,9 +101,9 @@ class FittedTopics(TransformerMixin, ClusterMixin, DocumentationLink, BaseEstima
         """Return a copy of the model, with the edit in its history."""
         check_is_fitted(self)
         edited = copy(self)
-        edited.history_ = (*self.history_, Edit(method, arguments))
         if not self.history_:
-            edited._origin = self
+            edited._origin = copy(self)  # `fit` and `partial_fit` change this model in place
+        edited.history_ = (*self.history_, Edit(method, arguments, self._next_id))
         return edited
 
     def _get_positions(self, ids: Sequence[int]) -> NDArray[Any]:
@@ -115,7 +118,7 @@ class FittedTopics(TransformerMixin, ClusterMixin, DocumentationLink, BaseEstima
 
     def _compute_component_shares(self, features: Any) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return the shares of components in each document, and which documents have a label."""
-        shares = compute_shares(self.learner_.transform(features))
+        shares = compute_shares(self.learner_, features)
         has_label = ops.to_host(ops.row_norms(features)) > 0
         if shares.shape[1] > 1:
             has_label &= shares.max(axis=1) > shares.min(axis=1)
@@ -181,3 +184,16 @@ def find_positions(ids: NDArray[Any], labels: NDArray[Any]) -> NDArray[Any]:
     order, has_label = np.argsort(ids), labels >= 0
     positions[has_label] = order[np.searchsorted(ids, labels[has_label], sorter=order)]
     return positions
+
+
+def translate_moves(history: Sequence[Edit], rows: Mapping[int, int]) -> tuple[Edit, ...]:
+    """Return edits with other positions of documents, without moves of documents that have none."""
+    edits = []
+    for edit in history:
+        if edit.method == "move":
+            documents = [rows[row] for row in edit.arguments["documents"] if row in rows]
+            edit = edit._replace(arguments={**edit.arguments, "documents": documents})
+            if not documents:
+                continue
+        edits.append(edit)
+    return tuple(edits)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,7 +22,7 @@ from codebooks.models.inhibited_mixture import InhibitedMixture
 from codebooks.models.multinomial_mixture import MultinomialMixture
 from codebooks.selection import Selection, choose_n_components
 from codebooks.topic_model.analysis import AnalysisMixin
-from codebooks.topic_model.components import select_components, store_state
+from codebooks.topic_model.components import require_editable, select_components, store_state
 from codebooks.topic_model.confidence import AUTO, ConfidenceMixin
 from codebooks.topic_model.editing import EditingMixin
 from codebooks.topic_model.fitted import Documents, Restrictions
@@ -183,6 +183,7 @@ class TopicModel(
                 rows, features = fit_in_steps(self.preparation_, texts)
                 self._documents = self._add_embeddings(Documents(texts, words, features), rows)
             self._restrictions, self.history_, self._next_id = Restrictions(), (), 0
+            self.__dict__.pop("_origin", None)
             self._stream = None
             self.topics_ = TopicList()
             n_topics = self._choose_n_topics(words, seed)
@@ -199,6 +200,8 @@ class TopicModel(
         """Fit the learner, and number its components by descending size."""
         features, n_seeded = self._documents.features, len(self.seed_words or ())
         learner = self._build_learner(max(n_topics - n_seeded, 1), seed)
+        if n_seeded:
+            require_editable(learner, "`seed_words` must be None unless `learner`", "Use one of these")
         with warnings.catch_warnings():
             # A topic without documents shows in `topics_`.
             warnings.filterwarnings("ignore", ".* components win no sample")
@@ -347,6 +350,10 @@ class TopicModel(
             For words the log likelihood per word. Compare models of the same words only.
         """
         check_is_fitted(self)
+        if not hasattr(self.learner_, "score"):
+            raise TypeError(
+                f"score expected a learner with `score`, got {type(self.learner_).__name__}. Use MultinomialMixture()."
+            )
         _, features = self._compute_features(self._check_documents(documents))
         return float(self.learner_.score(features))
 
@@ -379,10 +386,22 @@ class TopicModel(
         if not isinstance(self.grow, bool | np.bool_):
             raise TypeError(f"`grow` must be True or False, got {short_repr(self.grow)}.")
         words = self.stop_words
-        if words is not None and (isinstance(words, str) or not all(isinstance(word, str) for word in words)):
+        is_list = words is None or (isinstance(words, Iterable) and not isinstance(words, str))
+        if not is_list or not all(isinstance(word, str) for word in words or ()):
             raise TypeError(f"`stop_words` must be a list of strings or None, got {short_repr(words)}.")
         if words is not None and self.vectorizer is not None:
             raise ValueError("`stop_words` must be None with a `vectorizer`, got both. Set them in the vectorizer.")
+        seeds = self.seed_words
+        if seeds is not None and not (isinstance(seeds, Mapping) and all(isinstance(name, str) for name in seeds)):
+            raise TypeError(
+                f"`seed_words` must be a dict of names of topics to words, such as {{'economy': ['bank']}}, got "
+                f"{short_repr(seeds)}."
+            )
+        if self.vectorizer is not None and not hasattr(self.vectorizer, "get_feature_names_out"):
+            raise TypeError(
+                f"`vectorizer` must have `get_feature_names_out`, got {short_repr(self.vectorizer)}. Use "
+                "CountVectorizer() or TfidfVectorizer()."
+            )
         is_embedder = callable(self.embedder) or any(hasattr(self.embedder, name) for name in ("transform", "encode"))
         if not (self.embedder is None or isinstance(self.embedder, str | PathLike) or is_embedder):
             raise TypeError(

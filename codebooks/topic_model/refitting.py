@@ -16,7 +16,7 @@ from codebooks import ops
 from codebooks.interpret.matching import TopicMatching, match_topics
 from codebooks.topic_model.changes import ComponentChanges
 from codebooks.topic_model.components import is_editable
-from codebooks.topic_model.fitted import Documents, Edit, Restrictions, find_positions
+from codebooks.topic_model.fitted import Documents, Restrictions, find_positions, translate_moves
 from codebooks.topic_model.nearest import transform_in_steps
 from codebooks.topic_model.vocabulary import count_words
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["RefittingMixin"]
 
+# Arguments of edits that contain ids of topics.
+_ID_ARGUMENTS = ("groups", "topic", "topics", "names", "seed_words")
 # More epochs move more documents to other topics: in a window moved by a tenth, 1 to 2 % of them.
 _N_EPOCHS = 2
 # A model with this number of further topics proposes a new one, which must have this number of documents.
@@ -54,6 +56,7 @@ class RefittingMixin(ComponentChanges):
         """
         check_is_fitted(self)
         texts = self._check_documents(documents)
+        self._check_settings()
         refitted = copy(self)
         refitted._stream = None
         vectorizer, words = count_words(texts, self.vectorizer, self.language, self.stop_words)
@@ -89,24 +92,43 @@ class RefittingMixin(ComponentChanges):
         Returns
         -------
         TopicModel
-            A new model with the same `history_`, except moves of documents that are not among these.
+            A new model with the same `history_`, except moves of documents that are not among these, and ids of topics
+            that edits create.
+
+        Raises
+        ------
+        ValueError
+            If an edit is about a topic that these documents do not have.
 
         See Also
         --------
         refit : Learn from other documents with the topics as they are now.
         """
         check_is_fitted(self)
-        model = vars(self).get("_origin", self).refit(documents)
+        origin = self._origin if self.history_ else self
+        model = origin.refit(documents)
         rows = _find_rows(self._documents.texts, model._documents.texts)
-        for edit in _translate(self.history_, rows):
-            model = getattr(model, edit.method)(**edit.arguments)
+        ids: dict[int, int] = {}  # of topics that edits created
+        for edit in translate_moves(self.history_, rows):
+            first = model._next_id
+            try:
+                model = getattr(model, edit.method)(**_replace_ids(edit.arguments, ids))
+            except (ValueError, KeyError) as error:
+                raise ValueError(
+                    f"replay cannot repeat {edit.method} on these documents: {error!s:.300} Use refit, or documents "
+                    "about the same topics."
+                ) from error
+            if edit.next_id is not None:
+                ids.update({edit.next_id + k: first + k for k in range(model._next_id - first)})
         return model
 
     def _move_rows(self, rows: Mapping[int, int]) -> None:
         """Change positions of documents in the restrictions and the history."""
         moved = {rows[row]: id for row, id in self._restrictions.moved.items() if row in rows}
         self._restrictions = self._restrictions._replace(moved=moved)
-        self.history_ = _translate(self.history_, rows)
+        self.history_ = translate_moves(self.history_, rows)
+        if not self.history_:
+            self.__dict__.pop("_origin", None)
 
     def _add_new_topic(self, before: Self, rows: Mapping[int, int]) -> None:
         """Add the largest topic that a new model finds, and that no topic of another model corresponds to."""
@@ -148,6 +170,7 @@ class RefittingMixin(ComponentChanges):
     ) -> TopicMatching:
         """Match components with topics of another model; `positions` are the components of the documents."""
         is_used = np.array([bool(topic.size) for topic in before.topics_])
+        is_used |= not is_used.any()
         old, old_ids = before._compute_topic_components()[is_used], before.topic_ids_[is_used]
         if self.preparation_ is None:
             column = {term: k for k, term in enumerate(before.vectorizer_.get_feature_names_out())}
@@ -172,14 +195,14 @@ def _find_rows(texts: Sequence[str], others: Sequence[str]) -> dict[int, int]:
     return {row: places[text].pop() for row, text in enumerate(texts) if places.get(text)}
 
 
-def _translate(history: Sequence[Edit], rows: Mapping[int, int]) -> tuple[Edit, ...]:
-    """Return edits with other positions of documents, without moves of documents that have none."""
-    edits = []
-    for edit in history:
-        if edit.method == "move":
-            documents = [rows[row] for row in edit.arguments["documents"] if row in rows]
-            edit = Edit(edit.method, {**edit.arguments, "documents": documents})
-            if not documents:
-                continue
-        edits.append(edit)
-    return tuple(edits)
+def _replace_ids(arguments: Mapping[str, Any], ids: Mapping[int, int]) -> dict[str, Any]:
+    """Return the arguments of an edit with other ids of topics."""
+
+    def replace(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {replace(key): entry for key, entry in value.items()}
+        if isinstance(value, list):
+            return [replace(entry) for entry in value]
+        return ids.get(value, value) if isinstance(value, int) else value
+
+    return {name: replace(value) if name in _ID_ARGUMENTS else value for name, value in arguments.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 import codebooks
-from codebooks.errors import UserError
+from codebooks.errors import UserError, short_repr
 from codebooks.interpret.topics import Topic, TopicList
 from codebooks.storage import pack_strings, unpack_strings
 from codebooks.topic_model.files import load_object, save_object
@@ -45,9 +46,17 @@ class StorageMixin(FittedTopics):
         Raises
         ------
         TypeError
-            If `embedder` is a function, or a part of the model cannot be saved.
+            If a part of the model cannot be saved, such as a lambda. A function of a module is saved by its name; to
+            load it, `trust` the file.
         """
         check_is_fitted(self)
+        if not isinstance(path, str | PathLike):
+            raise TypeError(f"`path` must be a file name, got {short_repr(path)}.")
+        for name, value in self.get_params().items():
+            if "<" in getattr(value, "__qualname__", ""):  # a lambda or a local function has no name to load it by
+                raise TypeError(
+                    f"TopicModel cannot save `{name}`, got {short_repr(value)}. Define this function in a module."
+                )
         try:
             save_object(self._describe(), path)
         except (TypeError, AttributeError, NotImplementedError) as error:

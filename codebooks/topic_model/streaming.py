@@ -15,7 +15,7 @@ from scipy.optimize import linear_sum_assignment
 from codebooks import ops
 from codebooks.topic_model.changes import ComponentChanges
 from codebooks.topic_model.components import append_components, is_editable, select_components, store_state
-from codebooks.topic_model.fitted import Documents, Stream
+from codebooks.topic_model.fitted import Documents, Stream, translate_moves
 from codebooks.topic_model.growth import find_new_components
 from codebooks.topic_model.vocabulary import (
     align_columns,
@@ -23,6 +23,7 @@ from codebooks.topic_model.vocabulary import (
     compute_least_count,
     extend_terms,
     list_candidates,
+    list_forbidden_terms,
     transform_texts,
     weigh_terms,
 )
@@ -127,10 +128,7 @@ class StreamingMixin(ComponentChanges):
     def _list_candidates(
         self, tokens: Sequence[Sequence[str]], first: int, before: dict[str, list[int]]
     ) -> dict[str, list[int]]:
-        analyze, forbidden = self.vectorizer_.build_analyzer(), set(self._restrictions.forbidden)
-        for word in self._restrictions.forbidden:
-            terms = set(analyze(word))
-            forbidden |= terms if len(terms) == 1 else set()
+        forbidden = list_forbidden_terms(self.vectorizer_, self._restrictions.forbidden)
         return list_candidates(tokens, first, before, (self.vectorizer_.vocabulary_, forbidden), _N_CANDIDATES)
 
     def _count_words(self, texts: Sequence[str]) -> Any:
@@ -260,6 +258,7 @@ class StreamingMixin(ComponentChanges):
             evidence = np.append(evidence[old], self._compare(texts[len(old) :]).evidence)
         self._documents = Documents(texts, stacked[0], stacked[-1], evidence, before.reference)
         position = {int(row): k for k, row in enumerate(kept)}
+        self.history_ = translate_moves(self.history_, position)
         self._restrictions = self._restrictions._replace(
             moved={position[row]: id for row, id in moved.items() if row in position}
         )

@@ -20,6 +20,7 @@ from codebooks.text.counting import fit_transform
 
 __all__ = [
     "align_columns",
+    "build_vectorizers",
     "can_extend",
     "compute_least_count",
     "count_words",
@@ -27,6 +28,7 @@ __all__ = [
     "drop_terms",
     "extend_terms",
     "list_candidates",
+    "list_forbidden_terms",
     "replace_terms",
     "resolve_terms",
     "transform_texts",
@@ -44,7 +46,7 @@ def count_words(
     texts: Sequence[str], vectorizer: Any, language: Any, stop_words: Sequence[str] | None
 ) -> tuple[Any, csr_matrix]:
     """Fit a copy of the vectorizer, or the default one, and return it with the matrix of the texts."""
-    candidates = [clone(vectorizer)] if vectorizer is not None else _build_vectorizers(texts, language, stop_words)
+    candidates = [clone(vectorizer)] if vectorizer is not None else build_vectorizers(texts, language, stop_words)
     reason = ""
     for candidate in candidates:
         try:
@@ -70,7 +72,7 @@ def _convert_to_floats(words: Any) -> csr_matrix:
     return csr_matrix(words, dtype=words.dtype if words.dtype in (np.float32, np.float64) else np.float32)
 
 
-def _build_vectorizers(texts: Sequence[str], language: Any, stop_words: Sequence[str] | None) -> list[TfidfVectorizer]:
+def build_vectorizers(texts: Sequence[str], language: Any, stop_words: Sequence[str] | None) -> list[TfidfVectorizer]:
     """Return the default vectorizer, and others that keep more words, for documents that are much alike or too few."""
     analyzer = TextAnalyzer(language=language, numbers=False, parts=False)
     analyzer.detect(texts)
@@ -147,11 +149,6 @@ def align_columns(words: csr_matrix, columns: Any, vectorizer: Any) -> csr_matri
 
 def replace_terms(vectorizer: Any, terms: Sequence[str], idf: Any = None) -> Any:
     """Return a copy of a fitted vectorizer that counts these terms, with these inverse document frequencies."""
-    if not hasattr(vectorizer, "vocabulary_"):
-        raise TypeError(
-            f"`vectorizer` must have a vocabulary_ for this edit, got {type(vectorizer).__name__}. Use CountVectorizer "
-            "or TfidfVectorizer."
-        )
     replaced = copy(vectorizer)
     replaced.vocabulary_ = {term: column for column, term in enumerate(terms)}
     if hasattr(vectorizer, "_tfidf") and idf is not None:
@@ -161,10 +158,29 @@ def replace_terms(vectorizer: Any, terms: Sequence[str], idf: Any = None) -> Any
     return replaced
 
 
+def _require_vocabulary(vectorizer: Any) -> None:
+    if not hasattr(vectorizer, "vocabulary_") or not hasattr(vectorizer, "build_analyzer"):
+        raise TypeError(
+            f"`vectorizer` must have a vocabulary_ for this edit, got {type(vectorizer).__name__}. Use CountVectorizer "
+            "or TfidfVectorizer."
+        )
+
+
 def resolve_terms(vectorizer: Any, words: Sequence[str]) -> list[list[str]]:
     """Return for each word the terms into which the vectorizer splits it, those of its vocabulary only."""
+    _require_vocabulary(vectorizer)
     analyze, vocabulary = vectorizer.build_analyzer(), vectorizer.vocabulary_
     return [[term for term in dict.fromkeys([word, *analyze(word)]) if term in vocabulary] for word in words]
+
+
+def list_forbidden_terms(vectorizer: Any, words: Sequence[str]) -> set[str]:
+    """Return the terms that forbidden words and phrases stand for; the words of a phrase are not forbidden alone."""
+    _require_vocabulary(vectorizer)
+    analyze, forbidden = vectorizer.build_analyzer(), set(words)
+    for word in words:
+        terms = set(analyze(word))
+        forbidden |= {term for term in terms if len(terms) == 1 or term.casefold() == word.casefold()}
+    return forbidden
 
 
 def drop_terms(vectorizer: Any, kept: Any) -> Any:

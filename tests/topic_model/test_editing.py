@@ -1,12 +1,16 @@
 """Edits of `TopicModel`: what each changes, what it leaves, and errors that leave the model unchanged."""
 
 import pickle
+from copy import copy
 
 import numpy as np
 import pytest
 from planted_texts import THEMES, make_texts
+from sklearn.base import clone
 from sklearn.decomposition import NMF
 from sklearn.exceptions import NotFittedError
+from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
+from sklearn.pipeline import make_pipeline
 
 from codebooks import InhibitedMixture, KrotovHopfield, TopicModel
 from codebooks.datasets import load_glosses
@@ -162,6 +166,13 @@ class TestMove:
         text = [" ".join(THEMES["sport"].split()[:5])]
         assert moved.transform(text)[0, column] > model.transform(text)[0, column]
 
+    def test_all_documents_of_a_topic_to_no_topic(self, model):
+        rows = np.flatnonzero(model.labels_ == 0)
+        moved = model.move(rows, -1)
+        assert (moved.labels_[rows] == -1).all()
+        assert moved.topics_[0].size == 0
+        assert moved.similarity().shape == (4, 4)
+
     def test_to_no_topic(self, model):
         moved = model.move(0, -1)
         assert moved.labels_[0] == -1
@@ -179,6 +190,20 @@ class TestSeed:
         named = model.rename({0: "zero"})
         for key in (0, "zero"):
             assert named.seed({key: ["goal"]}).n_topics_ == 4
+
+    @pytest.mark.parametrize("words", ["goal", iter(["goal"])], ids=["text", "iterator"])
+    def test_history_contains_the_words(self, words, model):
+        seeded = model.seed({"new": words})
+        assert seeded.history_[0].arguments == {"seed_words": {"new": ["goal"]}}
+        assert seeded.replay(TEXTS).history_ == seeded.history_
+
+    def test_topic_whose_words_occur_with_more_words_of_another(self):
+        texts = ["aa bb cc", "aa bb cc", "dd ee", "dd ee ff"]
+        seeds = {"x": ["aa", "bb"], "y": ["cc"]}
+        plain = TopicModel(2, vectorizer=CountVectorizer(), random_state=0).fit(texts)
+        fitted = clone(plain).set_params(n_topics=3, seed_words=seeds).fit(texts)
+        for found in (plain.seed(seeds), fitted):
+            assert {"x", "y"} <= {topic.name for topic in found.topics_}
 
     def test_most_seeded_words_stay_after_further_learning(self, glosses):
         words = [topic.words[0] for topic in glosses.topics_[:6]]
@@ -198,6 +223,11 @@ class TestForbid:
         assert not any(word in topic.words for topic in left.topics_)
         assert word not in left.vectorizer_.get_feature_names_out()
         assert left.predict([word]).tolist() == [-1]
+
+    def test_phrase_in_upper_case(self):
+        found = TopicModel(2, vectorizer=CountVectorizer(ngram_range=(1, 2)), random_state=0).fit(TEXTS)
+        left = found.forbid(["Today People"])
+        assert set(found.vectorizer_.vocabulary_) - set(left.vectorizer_.vocabulary_) == {"today people"}
 
     def test_topics_stay(self, model):
         left = model.forbid(["goal", "bank"])
@@ -239,6 +269,19 @@ class TestNames:
         (lambda model: model.reduce(0), ValueError, "n_topics"),
         (lambda model: model.reduce(9), ValueError, "at most the 4"),
         (lambda model: model.split(7), ValueError, "7"),
+        (lambda model: model.split([0, 1]), TypeError, "one topic"),
+        (lambda model: model.move(0, np.array([0, 1])), TypeError, "one topic"),
+        (lambda model: model.move(0, None), TypeError, "one topic"),
+        (lambda model: model.seed({True: ["goal"]}), TypeError, "integers"),
+        (lambda model: model.rename({0: "x"}).seed({0: ["goal"], "x": ["moon"]}), ValueError, "once"),
+        (
+            lambda model: model.topics_per_class(["a"]),
+            ValueError,
+            "`classes` must .* 160 documents of the model, got 1",
+        ),
+        (lambda model: model.topics_over_time([1, 2]), ValueError, "`timestamps` must .* got 2"),
+        (lambda model: model.save("no folder/model"), FileNotFoundError, "`path` must be in a folder that exists"),
+        (lambda model: model.save(None), TypeError, "`path`"),
         (lambda model: model.split(0, n=1), ValueError, "n"),
         (lambda model: model.split(0, n=500), ValueError, "smaller"),
         (lambda model: model.remove([0, 1, 2, 3]), ValueError, "leave a topic"),
@@ -278,5 +321,26 @@ def test_unfitted_model_cannot_be_edited(edit):
 def test_learner_of_another_library(model):
     found = TopicModel(4, learner=NMF(), random_state=0).fit(TEXTS)
     assert found.merge([[0, 1]]).n_topics_ == 3
-    with pytest.raises(TypeError, match="MultinomialMixture"):
-        found.split(0)
+    for edit in (found.split, lambda id: found.forbid(["goal"])):
+        with pytest.raises(TypeError, match="Use merge, reduce or rename, or another learner"):
+            edit(0)
+    with pytest.raises(TypeError, match="score expected a learner with `score`, got NMF"):
+        found.score(TEXTS)
+
+
+def test_vectorizer_without_vocabulary():
+    found = TopicModel(4, vectorizer=make_pipeline(CountVectorizer(), TfidfTransformer()), random_state=0).fit(TEXTS)
+    np.testing.assert_array_equal(found.refit(TEXTS).merge([[0, 1]]).labels_, found.merge([[0, 1]]).labels_)
+    for edit in (lambda: found.forbid(["goal"]), lambda: found.seed({"a": ["goal"]})):
+        with pytest.raises(TypeError, match="`vectorizer` must have a vocabulary_"):
+            edit()
+
+
+@pytest.mark.parametrize(
+    "parameters", [{"embedder": lambda texts: texts}, {"vectorizer": CountVectorizer(tokenizer=lambda text: text)}]
+)
+def test_lambda_cannot_be_saved(parameters, model, tmp_path):
+    pytest.importorskip("skops")
+    with pytest.raises(TypeError, match="Define this function in a module"):
+        copy(model).set_params(**parameters).save(tmp_path / "model")
+    assert not list(tmp_path.iterdir())

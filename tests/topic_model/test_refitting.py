@@ -1,5 +1,8 @@
 """`TopicModel.refit` and `replay`: ids that stay, restrictions that stay in effect, and edits that are repeated."""
 
+import pickle
+from copy import copy
+
 import numpy as np
 import pytest
 from planted_texts import make_texts
@@ -95,8 +98,42 @@ class TestRefit:
                 model.refit(documents)
         assert vars(model) == before
 
+    def test_setting_out_of_range(self, model):
+        with pytest.raises(ValueError, match="`reject_below` must be"):
+            copy(model).set_params(reject_below="always").refit(TEXTS)
+
+    def test_all_documents_rejected(self):
+        found = TopicModel(4, reject_below=1.0, random_state=0).fit(TEXTS)
+        assert (found.labels_ == -1).all()
+        assert set(found.topic_ids_.tolist()) <= set(found.refit(TEXTS).topic_ids_.tolist())
+
 
 class TestReplay:
+    def test_ids_of_created_topics_follow_new_ones(self):
+        texts, _ = make_texts(("sport", "money", "music"), n=20)
+        edited = TopicModel(3, random_state=0).fit(texts).split(0).rename({3: "part"})
+        part = edited.topics_[-1].words
+        again = edited.replay([*texts, *make_texts(("space",), n=40)[0]])
+        assert again.topic_ids_.tolist() == [0, 1, 2, 3, 4]
+        [named] = [topic for topic in again.topics_ if topic.name == "part"]
+        assert set(named.words[:3]) <= set(part)
+
+    def test_topic_that_these_documents_do_not_have(self, model):
+        with pytest.raises(ValueError, match="replay cannot repeat merge on these documents"):
+            model.merge([[0, 1]]).replay(["zeta eta theta", "eta theta iota"] * 20)
+
+    def test_fit_of_either_model_starts_a_new_history(self):
+        first = TopicModel(4, random_state=0).fit(TEXTS)
+        edited = first.merge([[0, 3]])
+        first.set_params(n_topics=2).fit(TEXTS)
+        assert edited.replay(TEXTS).topic_ids_.tolist() == edited.topic_ids_.tolist()
+        edited.set_params(n_topics=3).fit(TEXTS)
+        assert edited.replay(TEXTS).n_topics_ == 3
+        size = len(pickle.dumps(edited.rename({0: "a"})))
+        for _ in range(3):
+            edited = edited.rename({0: "a"}).fit(TEXTS)
+        assert len(pickle.dumps(edited.rename({0: "a"}))) == size
+
     def test_edits_are_repeated(self, model):
         edited = model.merge([[0, 1]]).rename({2: "two"}).move([5], 3)
         again = edited.replay(TEXTS[::-1])

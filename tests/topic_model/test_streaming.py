@@ -82,6 +82,16 @@ def test_documents_are_bounded(model, monkeypatch):
     assert sum(topic.size for topic in model.topics_) == 40
 
 
+def test_history_refers_to_the_documents_that_are_kept(model, monkeypatch):
+    monkeypatch.setattr(streaming, "_N_RECENT", 10)
+    monkeypatch.setattr(streaming, "_N_SAMPLED", 20)
+    edited = model.move([80], int(model.topic_ids_[model.topic_ids_ != model.labels_[80]][0]))
+    text = edited._documents.texts[80]
+    edited.partial_fit(draw_texts([0, 1, 2], 30, seed=5)[0])
+    [row] = edited.history_[0].arguments["documents"]
+    assert edited._documents.texts[row] == text
+
+
 def test_vocabulary_is_bounded(model, monkeypatch):
     monkeypatch.setattr(streaming, "_N_TERMS", 60)
     monkeypatch.setattr(streaming, "_N_CANDIDATES", 50)

@@ -6,16 +6,17 @@ import numpy as np
 import pytest
 from planted_texts import THEMES, make_texts
 from sklearn.base import clone
+from sklearn.cluster import KMeans
 from sklearn.decomposition import NMF
 from sklearn.exceptions import NotFittedError
-from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import normalized_mutual_info_score
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from codebooks import KrotovHopfield, TopicModel
+from codebooks import KrotovHopfield, OrthogonalSparseCoding, TopicModel
 
 TEXTS, LABELS = make_texts()
 
@@ -188,6 +189,11 @@ class TestComposition:
         copied = pickle.loads(pickle.dumps(model.merge([[0, 1]])))
         np.testing.assert_array_equal(copied.predict(TEXTS), model.merge([[0, 1]]).predict(TEXTS))
 
+    def test_topics_of_k_means_are_its_clusters(self):
+        found = TopicModel(4, learner=KMeans(n_init=3), random_state=0).fit(TEXTS)
+        assert normalized_mutual_info_score(found.learner_.labels_, found.labels_) == pytest.approx(1)
+        np.testing.assert_allclose(found.transform(TEXTS).sum(axis=1), 1, rtol=1e-5)
+
     def test_retriever(self, model):
         [ids] = model.retriever().search("telescope galaxy", k=3).ids
         assert all("telescope" in TEXTS[i] or "galaxy" in TEXTS[i] for i in ids)
@@ -258,6 +264,13 @@ class TestErrors:
             {"seed_words": {"a": ["zebra"]}},
             {"seed_words": {"a": ["bank"], "b": ["bank"]}},
             {"seed_words": {"a": [1]}},
+            {"seed_words": 5},
+            {"seed_words": {0: ["bank"]}},
+            {"seed_words": {"a": ["bank"]}, "learner": OrthogonalSparseCoding()},
+            {"seed_words": {"a": ["bank"]}, "learner": NMF()},
+            {"seed_words": {"a": ["zebra"]}, "vectorizer": CountVectorizer(vocabulary=["goal", "zebra"])},
+            {"vectorizer": HashingVectorizer()},
+            {"stop_words": 5},
             {"embedder": 3},
             {"language": "klingon"},
             {"random_state": "x"},
