@@ -51,7 +51,7 @@ def build_content(
     shares : array of shape (n_documents, n_topics)
     """
     topics, texts = model.topics_, model._documents.texts
-    positions = find_positions(model.topic_ids_, model.labels_)
+    positions = find_positions(model.topic_ids_, model._kept_labels)
     similarity = model.similarity()
     examples = find_examples(model._documents.features, positions, shares)
     sample = sample_documents(len(texts), _N_DOCUMENTS)
@@ -128,8 +128,8 @@ def _find_similar(topics: Sequence[Any], similarity: NDArray[Any], k: int) -> li
 
 
 def _list_figures(model: Any, labels: LabelTable | None) -> list[Figure]:
-    topics, n = model.topics_, len(model.labels_)
-    n_rejected = int((model.labels_ < 0).sum())
+    topics, n = model.topics_, len(model._kept_labels)
+    n_rejected = int((model._kept_labels < 0).sum())
     coherent = [topic for topic in topics if not np.isnan(topic.coherence)]
     coherence = np.array([topic.coherence for topic in coherent])
     sizes = np.array([topic.size for topic in coherent])

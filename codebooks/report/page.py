@@ -91,8 +91,8 @@ def write_report(
     file = Path(path)
     _check_place(file)
     tables = model._get_tables()
-    shares, n_documents = tables["shares"], len(model.labels_)
-    positions = find_positions(model.topic_ids_, model.labels_)
+    shares, n_documents = tables["shares"], len(model._kept_labels)
+    positions = find_positions(model.topic_ids_, model._kept_labels)
     counted = None if labels is None else count_labels(labels, positions, len(model.topic_ids_))
     trends = None
     if timestamps is not None:

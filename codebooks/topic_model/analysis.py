@@ -94,7 +94,7 @@ class AnalysisMixin(FittedTopics):
         np.add.at(sums, owners, components * weight[:, None])
         return sums / np.bincount(owners, weights=weight, minlength=len(sums))[:, None]
 
-    def _get_tables(self, parameter: str, values: Any) -> dict[str, Any]:
+    def _get_tables(self, parameter: str = "", values: Any = None) -> dict[str, Any]:
         """Return the arguments of functions of `interpret` that summarize documents, of which each has one value."""
         check_is_fitted(self)
         documents = self._documents

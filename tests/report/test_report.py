@@ -269,3 +269,11 @@ def test_place_documents_separates_planted_groups():
     centers = [positions[20 * g + 1 : 20 * g + 20].mean(axis=0) for g in range(3)]
     distances = np.linalg.norm(positions[1:, None] - centers, axis=2)
     np.testing.assert_array_equal(distances.argmin(axis=1), np.arange(1, 60) // 20)
+
+
+def test_report_of_a_stream_shows_the_documents_that_are_kept(tmp_path):
+    texts, _ = make_texts(n=10)
+    model = TopicModel(4, random_state=0).fit(texts[:30]).partial_fit(texts[30:])
+    page = write_report(model, tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "40" in page
+    assert len(model.labels_) == 10
