@@ -108,18 +108,18 @@ class RefittingMixin(ComponentChanges):
         origin = self._origin if self.history_ else self
         model = origin.refit(documents)
         rows = _find_rows(self._documents.texts, model._documents.texts)
-        ids: dict[int, int] = {}  # of topics that edits created
+        ids = {id: id for id in range(-1, origin._next_id)}
         for edit in translate_moves(self.history_, rows):
             first = model._next_id
             try:
                 model = getattr(model, edit.method)(**_replace_ids(edit.arguments, ids))
-            except (ValueError, KeyError) as error:
+            except ValueError as error:
                 raise ValueError(
                     f"replay cannot repeat {edit.method} on these documents: {error!s:.300} Use refit, or documents "
                     "about the same topics."
                 ) from error
-            if edit.next_id is not None:
-                ids.update({edit.next_id + k: first + k for k in range(model._next_id - first)})
+            before = first if edit.next_id is None else edit.next_id
+            ids.update({before + k: first + k for k in range(model._next_id - first)})
         return model
 
     def _move_rows(self, rows: Mapping[int, int]) -> None:
@@ -196,13 +196,15 @@ def _find_rows(texts: Sequence[str], others: Sequence[str]) -> dict[int, int]:
 
 
 def _replace_ids(arguments: Mapping[str, Any], ids: Mapping[int, int]) -> dict[str, Any]:
-    """Return the arguments of an edit with other ids of topics."""
+    """Return the arguments of an edit with other ids of topics; raise an error for an id that has no other."""
 
     def replace(value: Any) -> Any:
         if isinstance(value, Mapping):
             return {replace(key): entry for key, entry in value.items()}
         if isinstance(value, list):
             return [replace(entry) for entry in value]
-        return ids.get(value, value) if isinstance(value, int) else value
+        if isinstance(value, int) and value not in ids:
+            raise ValueError(f"Topic {value} was created by refit or partial_fit, not by an edit.")
+        return ids[value] if isinstance(value, int) else value
 
     return {name: replace(value) if name in _ID_ARGUMENTS else value for name, value in arguments.items()}

@@ -122,6 +122,13 @@ class TestReplay:
         with pytest.raises(ValueError, match="replay cannot repeat merge on these documents"):
             model.merge([[0, 1]]).replay(["zeta eta theta", "eta theta iota"] * 20)
 
+    def test_topic_that_refit_created(self):
+        texts, _ = make_texts(("sport", "money", "music"), n=20)
+        found = TopicModel(3, random_state=0).fit(texts).rename({0: "zero"})
+        found = found.refit([*texts, *make_texts(("space",), n=40)[0]]).split(0).rename({3: "space"})
+        with pytest.raises(ValueError, match="Topic 3 was created by refit"):
+            found.replay(texts)
+
     def test_fit_of_either_model_starts_a_new_history(self):
         first = TopicModel(4, random_state=0).fit(TEXTS)
         edited = first.merge([[0, 3]])
