@@ -90,6 +90,8 @@ def plot_document_map(
     ax.spines[:].set_visible(False)
     words = {topic.id: topic.name or ", ".join(topic.words[:3]) for topic in (topics or ())}
     names = [f"topic {id}: {shorten_label(words[id])}" if words.get(id) else f"topic {id}" for id in ids.tolist()]
+    ax.set_xlabel(" ", fontsize=9)  # so that the layout is final before names are placed
+    ax.figure.figure.draw_without_rendering()
     n_named = _place_names(ax, [np.median(points[labels == id], axis=0) for id in ids], names)
     parts = [
         f"{n_named} of {len(ids)} topics named" if n_named < len(ids) else "",
@@ -118,6 +120,7 @@ def _place_names(ax: Axes, places: Sequence[NDArray], names: Sequence[str]) -> i
             path_effects=[withStroke(linewidth=3, foreground="white")],
             zorder=3,
         )
+        text.set_in_layout(False)
         for shift in _SHIFTS:
             text.set_position((0, 13 * shift))
             box = text.get_window_extent()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -146,7 +146,16 @@ def plot_topics(
         plot_topic(topic, score, n_words, ax=ax)
 
     if heading:
-        figure.text(margin / across, 1 - 0.32 / up, heading, fontsize=12, color=WORD, va="center", family=choose_fonts(), parse_math=False)
+        figure.text(
+            margin / across,
+            1 - 0.32 / up,
+            heading,
+            fontsize=12,
+            color=WORD,
+            va="center",
+            family=choose_fonts(),
+            parse_math=False,
+        )
     figure.text(margin / across, 0.22 / up, _format_legend(shown), fontsize=8, color=QUIET, va="center")
     return figure
 
