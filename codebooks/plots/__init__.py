@@ -5,6 +5,7 @@ Figures do not use pyplot: no global state changes, and no display is needed. Fu
 panels return the Figure. A notebook displays both. `figure.savefig(path)` writes a file.
 """
 
+from codebooks.plots.document_map import plot_document_map
 from codebooks.plots.heads import plot_groups, plot_history
 from codebooks.plots.hierarchy import plot_hierarchy, plot_similarity
 from codebooks.plots.ranking import plot_accuracy_at_k
@@ -15,6 +16,7 @@ from codebooks.plots.whitening import plot_whitening
 
 __all__ = [
     "plot_accuracy_at_k",
+    "plot_document_map",
     "plot_groups",
     "plot_hierarchy",
     "plot_history",

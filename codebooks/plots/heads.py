@@ -89,7 +89,7 @@ def _draw_epochs(ax: Axes, columns: dict[str, NDArray]) -> None:
             values = columns[name][finite]
             ax.plot(columns["epoch"][finite], 100 * values / (values[0] or 1.0), label=label, marker=".", **style)
     ax.set_xlabel("epoch")
-    ax.set_ylabel("% of the initial value")
+    ax.set_ylabel("value, 100 = without the head")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, frameon=False, fontsize=9, borderaxespad=0.1)
 
@@ -108,7 +108,7 @@ def _draw_change(ax: Axes, columns: dict[str, NDArray]) -> None:
     ax.set_ylim(len(shown) - 0.5, -0.5)
     low, high = ax.get_xlim()
     ax.set_xlim(min(low, 90), max(high, 110))  # so that small changes look small
-    ax.set_xlabel("% of the initial value")
+    ax.set_xlabel("value, 100 = without the head")
 
 
 def _format_value(number: float) -> str:

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from codebooks.metrics import accuracy_at
 from codebooks.plots._notebook import make_axes
-from codebooks.plots.style import QUIET, WORD
+from codebooks.plots.style import QUIET, WORD, choose_fonts
 
 __all__ = ["plot_accuracy_at_k"]
 
@@ -55,9 +55,9 @@ def plot_accuracy_at_k(
         color = QUIET if len(ax.lines) >= len(_LINES) else WORD
         ax.plot(ks, shares, marker="o", markersize=4, label=name, color=color, linestyle=style)
     ax.set_xlabel("first k documents")
-    ax.set_ylabel("queries with a relevant document")
+    ax.set_ylabel("share of queries with a relevant document")
     ax.set_ylim(0, 1.02)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(loc="lower right", frameon=False, fontsize=9)
+    ax.legend(loc="lower right", frameon=False, prop={"family": choose_fonts(), "size": 9})
     return ax

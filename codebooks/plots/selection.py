@@ -57,7 +57,8 @@ def plot_selection(selection: Selection, *, ax: Axes | None = None) -> Axes:
         values = np.array([factor * row[name] for row in selection.table])
         ax.plot(number, values, color=color, linewidth=1, linestyle=style, label=label)
     ax.set_title(f"{selection.n_components} components", loc="left", fontsize=11, fontweight="bold", color=WORD)
-    ax.set_xlabel("components")
+    ax.set_xlabel("number of components")
+    ax.set_ylabel("merit (higher is better)")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     ax.spines[["top", "right"]].set_visible(False)
     # Above the panel, so that no line crosses it.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from codebooks.errors import short_repr
 from codebooks.interpret.topics import Topic
 from codebooks.plots._notebook import NotebookFigure, make_axes
-from codebooks.plots.style import BAR, QUIET, WORD, format_number, shorten_label
+from codebooks.plots.style import BAR, QUIET, WORD, choose_fonts, format_number, shorten_label
 
 __all__ = ["plot_topic", "plot_topics", "plot_usage"]
 
@@ -57,9 +57,11 @@ def plot_topic(topic: Topic, coherence: float | None = None, n_words: int = 8, *
             va="center_baseline",
             fontsize=9,
             color=WORD,
+            family=choose_fonts(),
             parse_math=False,
         )
-    ax.set_title(_format_title(topic, coherence), loc="left", fontsize=9, fontweight="bold", color=WORD, pad=4)
+    style: dict[str, Any] = {"fontsize": 9, "fontweight": "bold", "color": WORD, "pad": 4, "family": choose_fonts()}
+    ax.set_title(_format_title(topic, coherence), loc="left", parse_math=False, **style)
     ax.set_ylim(n_words - 0.5, -0.5)
     ax.set_xlim(0)
     ax.set_axis_off()
@@ -144,7 +146,16 @@ def plot_topics(
         plot_topic(topic, score, n_words, ax=ax)
 
     if heading:
-        figure.text(margin / across, 1 - 0.32 / up, heading, fontsize=12, color=WORD, va="center", parse_math=False)
+        figure.text(
+            margin / across,
+            1 - 0.32 / up,
+            heading,
+            fontsize=12,
+            color=WORD,
+            va="center",
+            family=choose_fonts(),
+            parse_math=False,
+        )
     figure.text(margin / across, 0.22 / up, _format_legend(shown), fontsize=8, color=QUIET, va="center")
     return figure
 
@@ -181,7 +192,7 @@ def plot_usage(topics: Sequence[Topic], *, ax: Axes | None = None) -> Axes:
     every = int(np.ceil(len(topics) * number * ax.figure.dpi / ax.bbox.width)) or 1
     ax.set_xticks(np.arange(len(topics))[::every], [str(topics[k].id) for k in order[::every]])
     ax.set_xlabel("topic" if every == 1 else f"topic, one in {every} named")
-    ax.set_ylabel("documents (%)")
+    ax.set_ylabel("share of documents (%)")
     ax.spines[["top", "right"]].set_visible(False)
     return ax
 
@@ -189,6 +200,8 @@ def plot_usage(topics: Sequence[Topic], *, ax: Axes | None = None) -> Axes:
 def _format_title(topic: Topic, coherence: float | None) -> str:
     share = "" if np.isnan(topic.usage) else f"{topic.usage:.1%}".replace("%", " %")
     score = f"NPMI {format_number(coherence)}" if _is_number(coherence) else ""
+    if topic.name:
+        return f"topic {topic.id}: {shorten_label(topic.name)}\n{' · '.join(filter(None, [share, score]))}".rstrip()
     return " · ".join(filter(None, [f"topic {topic.id}", share, score]))
 
 

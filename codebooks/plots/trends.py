@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from codebooks.errors import short_repr
 from codebooks.interpret.over_time import TopicShares, TopicTrends
 from codebooks.plots._notebook import make_axes
-from codebooks.plots.style import QUIET, WORD, shorten_label
+from codebooks.plots.style import QUIET, WORD, choose_fonts, shorten_label
 
 __all__ = ["plot_topic_shares", "plot_topic_trends"]
 
@@ -142,6 +142,7 @@ def plot_topic_shares(comparison: TopicShares, *, topics: Sequence[Any] | None =
     ax.set_yticks(range(len(rows)), [shorten_label(comparison.names[row]) for row in rows])
     for text in (*ax.get_xticklabels(), *ax.get_yticklabels()):
         text.set_parse_math(False)
+        text.set_family(choose_fonts())
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
     left_out = [
@@ -220,6 +221,7 @@ def _label_lines(ax: Axes, x: NDArray[np.float64], shares: NDArray[np.float64], 
             fontsize=9,
             color=WORD,
             annotation_clip=False,
+            family=choose_fonts(),
             parse_math=False,
         )
 
