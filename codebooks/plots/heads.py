@@ -89,7 +89,7 @@ def _draw_epochs(ax: Axes, columns: dict[str, NDArray]) -> None:
             values = columns[name][finite]
             ax.plot(columns["epoch"][finite], 100 * values / (values[0] or 1.0), label=label, marker=".", **style)
     ax.set_xlabel("epoch")
-    ax.set_ylabel("value, 100 = without the head")
+    ax.set_ylabel("value, 100 = first value")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, frameon=False, fontsize=9, borderaxespad=0.1)
 

@@ -142,7 +142,7 @@ def plot_topic_shares(comparison: TopicShares, *, topics: Sequence[Any] | None =
     ax.set_yticks(range(len(rows)), [shorten_label(comparison.names[row]) for row in rows])
     for text in (*ax.get_xticklabels(), *ax.get_yticklabels()):
         text.set_parse_math(False)
-        text.set_family(choose_fonts())
+        text.set_fontfamily(choose_fonts())
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
     left_out = [
