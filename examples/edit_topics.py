@@ -67,7 +67,7 @@ print(*edited.topics_[-2:], sep="\n")
 edited = edited.forbid(["having", "usually", "used"])
 
 # %%
-# Move documents by hand, and name topics: yourself, or by a function, for instance one that asks a language model.
+# Move documents by hand, and name topics: yourself, or by a function, for instance one that uses a language model.
 
 edited = edited.move([documents.index(edited.topics_[0].documents[0])], edited.topics_[-1].id)
 edited = edited.rename({edited.topics_[1].id: "my favourite topic"})

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike, NDArray
 
-from codebooks.errors import short_repr
+from codebooks.errors import short_repr, shorten_errors
 from codebooks.interpret.topics import Topic
 from codebooks.plots._notebook import make_axes
 from codebooks.plots.style import QUIET, WORD, choose_fonts, shorten_label
@@ -65,7 +65,8 @@ def plot_document_map(
     >>> [text.get_text() for text in ax.texts]
     ['topic 0: goal, match', 'topic 1: loan']
     """
-    points, labels = np.asarray(positions, dtype=np.float64), np.asarray(labels)
+    with shorten_errors():
+        points, labels = np.asarray(positions, dtype=np.float64), np.asarray(labels)
     if points.ndim != 2 or points.shape[1] != 2:
         raise ValueError(f"`positions` must have shape (n_documents, 2), got {points.shape}. Project them to a plane.")
     if labels.shape != points.shape[:1] or labels.dtype.kind not in "iu":

@@ -289,7 +289,7 @@ class EditingMixin(ComponentChanges):
         return edited._set_names(dict(zip(ids, names.values(), strict=True)))
 
     def label_topics(self, label: Callable[[Topic], str]) -> Self:
-        """Name all topics by a function, for example one that asks a language model.
+        """Name all topics by a function, for example one that queries a language model.
 
         Parameters
         ----------

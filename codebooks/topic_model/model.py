@@ -68,8 +68,8 @@ class TopicModel(
     embedder : str, transformer of texts, callable, or None, default=None
         Groups documents by sentence embeddings instead of words: the name or folder of a sentence-transformers model,
         a `TextEmbedder`, or a function of a list of texts. Its embeddings are whitened and smoothed. A Pipeline is used
-        as it is. Words still describe the topics. Use it for short texts, or if documents of a topic use different
-        words.
+        as it is. Words still describe the topics. Set it if documents of a topic use different words. On three of four
+        labelled corpora, words alone agreed better with the labels.
     learner : estimator, optional
         Learns the topics, with any `n_components`. The default is `MultinomialMixture` for words and
         `InhibitedMixture` for embeddings.
@@ -226,7 +226,7 @@ class TopicModel(
         sizes = np.bincount(labels[labels >= 0], minlength=self.topic_ids_.max() + 1)[self.topic_ids_]
         order = np.argsort(-sizes, kind="stable")  # positions
         if self.selection_ is not None and (sizes > 0).any() and hasattr(self.learner_, "_get_state"):
-            order = order[sizes[order] > 0]  # nobody has chosen the number of topics
+            order = order[sizes[order] > 0]  # the number of topics was not set by the user
             kept = np.flatnonzero(np.isin(self._component_topics, order))
             if len(kept) < len(self._component_topics):
                 state = select_components(self.learner_._get_state(), kept)
