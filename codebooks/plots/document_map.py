@@ -17,7 +17,7 @@ from codebooks.plots.style import QUIET, WORD, choose_fonts, shorten_label
 
 __all__ = ["plot_document_map"]
 
-# Okabe and Ito's colors for color-blind readers, in an order in which neighbors differ in luminance too.
+# Okabe and Ito's colors for color-blind readers.
 _COLORS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9")
 _MARKERS = "o^sDvP"
 _NO_TOPIC = "#c8c8c8"
